@@ -121,10 +121,14 @@ mod tests {
 
     #[test]
     fn content_is_known_by_name_and_by_flattened_prefix() {
-        for name in ["gen_ai.prompt", "gen_ai.prompt.0.content", "gen_ai.input.messages", "gen_ai.tool.call.result"] {
+        for name in
+            ["gen_ai.prompt", "gen_ai.prompt.0.content", "gen_ai.input.messages", "gen_ai.tool.call.result"]
+        {
             assert!(is_content(name), "{name}");
         }
-        for name in ["gen_ai.prompt.name", "gen_ai.prompt.version", "gen_ai.prompts", "gen_ai.usage.input_tokens"] {
+        for name in
+            ["gen_ai.prompt.name", "gen_ai.prompt.version", "gen_ai.prompts", "gen_ai.usage.input_tokens"]
+        {
             assert!(!is_content(name), "{name}");
         }
     }

@@ -198,8 +198,12 @@ mod tests {
 
     #[test]
     fn debug_of_an_identity_names_no_person() {
-        let identity =
-            Identity { team: "search".into(), user: "ada@example.org".into(), session: "s-1".into(), ..Default::default() };
+        let identity = Identity {
+            team: "search".into(),
+            user: "ada@example.org".into(),
+            session: "s-1".into(),
+            ..Default::default()
+        };
         let text = format!("{identity:?}");
         assert!(text.contains("search") && !text.contains("ada") && !text.contains("s-1"), "{text}");
     }

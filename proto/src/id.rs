@@ -79,7 +79,9 @@ mod tests {
         assert_eq!(TraceId::from_hex(text).unwrap().to_string(), text);
         assert_eq!(TraceId::from_hex(&text.to_uppercase()).unwrap().to_string(), text);
         assert_eq!(SpanId::from_slice(&[0, 0, 0, 0, 0, 0, 0, 1]).unwrap().to_string(), "0000000000000001");
-        for text in ["", "00", "0000000000000000", "00f067aa0ba902bg", "+0f067aa0ba902b7", "00f067aa0ba902b70"] {
+        for text in
+            ["", "00", "0000000000000000", "00f067aa0ba902bg", "+0f067aa0ba902b7", "00f067aa0ba902b70"]
+        {
             assert_eq!(SpanId::from_hex(text), None, "{text}");
         }
         assert_eq!(SpanId::from_slice(&[1; 7]), None);

@@ -98,7 +98,9 @@ impl TokenClass {
     #[must_use]
     pub const fn direction(self) -> Direction {
         match self {
-            Self::OutputText | Self::OutputReasoning | Self::OutputAudio | Self::OutputImage => Direction::Output,
+            Self::OutputText | Self::OutputReasoning | Self::OutputAudio | Self::OutputImage => {
+                Direction::Output
+            }
             _ => Direction::Input,
         }
     }
