@@ -26,10 +26,11 @@ mod scenario;
 mod server;
 #[cfg(test)]
 mod tests;
-mod text;
+pub(crate) mod text;
 mod wire;
 
 pub use answer::TokenUsage;
+pub(crate) use ledger::hexadecimal;
 pub use ledger::{Ledger, Recording, ServedCall, ServedChunk, ServedEnd};
 pub use request::Api;
 pub use scenario::{Expectation, SCENARIOS, Scenario};

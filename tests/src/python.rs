@@ -31,10 +31,11 @@ pub async fn environment() -> anyhow::Result<&'static Path> {
                 return anyhow::Ok(PathBuf::from(path));
             }
             let script = clients().join("setup.sh");
-            let output = tokio::time::timeout(SETUP_DEADLINE, Command::new(&script).kill_on_drop(true).output())
-                .await
-                .with_context(|| format!("{} did not end within {SETUP_DEADLINE:?}", script.display()))?
-                .with_context(|| format!("cannot run {}", script.display()))?;
+            let output =
+                tokio::time::timeout(SETUP_DEADLINE, Command::new(&script).kill_on_drop(true).output())
+                    .await
+                    .with_context(|| format!("{} did not end within {SETUP_DEADLINE:?}", script.display()))?
+                    .with_context(|| format!("cannot run {}", script.display()))?;
             if !output.status.success() {
                 bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
             }
@@ -198,7 +199,8 @@ pub async fn run_clients(
     deadline: Duration,
 ) -> anyhow::Result<Vec<Line>> {
     let job = serde_json::json!({ "base_url": base_url, "concurrency": concurrency, "cases": cases });
-    let mut lines: Vec<Line> = run_script(&clients().join("python").join(client.script()), &job, deadline).await?;
+    let mut lines: Vec<Line> =
+        run_script(&clients().join("python").join(client.script()), &job, deadline).await?;
     if lines.len() != cases.len() {
         bail!("{}: {} lines for {} cases", client.script(), lines.len(), cases.len());
     }
@@ -243,7 +245,9 @@ pub async fn run_script<T: DeserializeOwned>(
     }
     String::from_utf8(output.stdout)?
         .lines()
-        .map(|line| serde_json::from_str(line).with_context(|| format!("{name} printed {line:.200}; {stderr}")))
+        .map(|line| {
+            serde_json::from_str(line).with_context(|| format!("{name} printed {line:.200}; {stderr}"))
+        })
         .collect()
 }
 

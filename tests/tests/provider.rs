@@ -1,6 +1,11 @@
 //! The mock provider against the real client libraries, nothing in between: what they accept, what they raise, and that
 //! the usage they report is the oracle's. This is the baseline; the same cases through the agent must not differ.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, reason = "a test says what broke where it broke")]
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what broke where it broke"
+)]
 
 use std::collections::BTreeMap;
 use std::time::Duration;
@@ -87,7 +92,8 @@ fn check_usage(api: Api, scenario: &Scenario, line: &Line, call: &ServedCall) {
     // That message_delta erases what message_start said is the trap of this scenario: the start has the truth.
     let zeroed = scenario.name == "zero_usage_in_delta" && line.stream;
     for (pointer, expected) in expected_usage(api, &truth) {
-        let source = if zeroed && pointer != "/output_tokens" { line.usage_start.as_ref().unwrap() } else { usage };
+        let source =
+            if zeroed && pointer != "/output_tokens" { line.usage_start.as_ref().unwrap() } else { usage };
         let seen = source.pointer(pointer).and_then(Value::as_u64);
         assert_eq!(seen, Some(expected), "{} {pointer} stream={} in {usage}", scenario.name, line.stream);
     }
@@ -100,7 +106,9 @@ fn check_line(api: Api, scenario: &Scenario, line: &Line, provider: &MockProvide
         Expectation::Answer => {
             assert_eq!(line.error, None, "{name} stream={}: {:?}", line.stream, line.error_message);
         }
-        Expectation::Error => assert!(line.error.is_some(), "{name} stream={}: no error in {line:?}", line.stream),
+        Expectation::Error => {
+            assert!(line.error.is_some(), "{name} stream={}: no error in {line:?}", line.stream)
+        }
         Expectation::Any => {}
     }
     if name == "no_answer" {

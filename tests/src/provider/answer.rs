@@ -102,7 +102,7 @@ pub fn unasked(seed: u64, occurrence: u64) -> Answer {
 
 /// Same request, another id: the number of the occurrence goes in.
 fn naming(seed: u64, occurrence: u64) -> Chance {
-    Chance::new(seed ^ occurrence.wrapping_mul(0x00D1_342F_5437_1E95).rotate_left(17))
+    Chance::new(seed ^ 0x1D5E_ED00 ^ occurrence.wrapping_mul(0x00D1_342F_5437_1E95).rotate_left(17))
 }
 
 /// The answer to the `occurrence`-th request with this seed (0 is the first).
@@ -113,9 +113,10 @@ pub fn compose(inbound: &Inbound, occurrence: u64) -> Answer {
         Api::OpenAi => {
             (format!("chatcmpl-{}", naming.letters(BASE62, 29)), format!("req_{}", naming.letters(HEX, 32)))
         }
-        Api::Anthropic => {
-            (format!("msg_01{}", naming.letters(BASE62, 22)), format!("req_011C{}", naming.letters(BASE62, 20)))
-        }
+        Api::Anthropic => (
+            format!("msg_01{}", naming.letters(BASE62, 22)),
+            format!("req_011C{}", naming.letters(BASE62, 20)),
+        ),
     };
     let usage = usage(inbound, &mut chance);
     let choices = (0..inbound.choices).map(|_| choice(inbound, &usage, &mut chance)).collect();
@@ -146,13 +147,17 @@ fn usage(inbound: &Inbound, chance: &mut Chance) -> TokenUsage {
     };
     match inbound.scenario.content {
         Content::CacheRead if usage.cache_read == 0 => usage.cache_read = 1_024 + 128 * chance.below(16),
-        Content::CacheWrite if usage.cache_write_5m == 0 => usage.cache_write_5m = 1_024 + chance.below(2_048),
+        Content::CacheWrite if usage.cache_write_5m == 0 => {
+            usage.cache_write_5m = 1_024 + chance.below(2_048)
+        }
         Content::CacheWrite1h => {
             usage.cache_write_5m = 300 + chance.below(200);
             usage.cache_write_1h = 2_048 + chance.below(2_048);
             usage.cache_read = 512 + chance.below(512);
         }
-        Content::Reasoning if usage.output_reasoning == 0 => usage.output_reasoning = 64 * (1 + chance.below(20)),
+        Content::Reasoning if usage.output_reasoning == 0 => {
+            usage.output_reasoning = 64 * (1 + chance.below(20))
+        }
         Content::Audio => {
             usage.input_audio = 100 + chance.below(100);
             usage.output_audio = 150 + chance.below(150);

@@ -51,7 +51,9 @@ pub fn stream(inbound: &Inbound, answer: &Answer) -> Vec<Event> {
     let reason = stop_reason(answer.choices[0].finish);
     writer.padded(
         "message_delta",
-        &format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}","stop_sequence":null}}{usage}}}"#),
+        &format!(
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"{reason}","stop_sequence":null}}{usage}}}"#
+        ),
         role,
     );
     writer.padded("message_stop", r#"{"type":"message_stop"}"#, Role::Terminator);
@@ -78,7 +80,12 @@ fn blocks(inbound: &Inbound, answer: &Answer) -> Vec<Block> {
         for _ in 0..answer.usage.web_searches {
             let id = format!("srvtoolu_01{}", chance.letters(BASE62, 22));
             let arguments = vec!["{\"query".to_owned(), "\": \"ledger".to_owned(), " lines\"}".to_owned()];
-            blocks.push(Block::Tool { kind: "server_tool_use", id: id.clone(), name: "web_search", arguments });
+            blocks.push(Block::Tool {
+                kind: "server_tool_use",
+                id: id.clone(),
+                name: "web_search",
+                arguments,
+            });
             blocks.push(Block::SearchResult { id });
         }
     }
@@ -113,7 +120,10 @@ impl Block {
     fn whole(&self) -> String {
         match self {
             Self::Thinking { parts, signature } => {
-                format!(r#"{{"type":"thinking","thinking":{},"signature":"{signature}"}}"#, quote(&parts.concat()))
+                format!(
+                    r#"{{"type":"thinking","thinking":{},"signature":"{signature}"}}"#,
+                    quote(&parts.concat())
+                )
             }
             Self::Text { parts, bulk } => {
                 let text = parts.concat() + &text::filler(*bulk as usize);
@@ -131,13 +141,15 @@ impl Block {
     fn deltas(&self) -> Vec<String> {
         match self {
             Self::Thinking { parts, signature } => {
-                let think = |part: &String| format!(r#"{{"type":"thinking_delta","thinking":{}}}"#, quote(part));
+                let think =
+                    |part: &String| format!(r#"{{"type":"thinking_delta","thinking":{}}}"#, quote(part));
                 let sign = format!(r#"{{"type":"signature_delta","signature":"{signature}"}}"#);
                 parts.iter().map(think).chain([sign]).collect()
             }
-            Self::Text { parts, .. } => {
-                parts.iter().map(|part| format!(r#"{{"type":"text_delta","text":{}}}"#, quote(part))).collect()
-            }
+            Self::Text { parts, .. } => parts
+                .iter()
+                .map(|part| format!(r#"{{"type":"text_delta","text":{}}}"#, quote(part)))
+                .collect(),
             Self::Tool { arguments, .. } => [String::new()]
                 .iter()
                 .chain(arguments)
@@ -260,8 +272,10 @@ fn details(usage: &TokenUsage) -> String {
         details += &format!(r#","output_tokens_details":{{"thinking_tokens":{}}}"#, usage.output_reasoning);
     }
     if usage.web_searches > 0 {
-        details +=
-            &format!(r#","server_tool_use":{{"web_search_requests":{},"web_fetch_requests":0}}"#, usage.web_searches);
+        details += &format!(
+            r#","server_tool_use":{{"web_search_requests":{},"web_fetch_requests":0}}"#,
+            usage.web_searches
+        );
     }
     details
 }

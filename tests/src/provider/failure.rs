@@ -124,24 +124,24 @@ impl Failure {
 
     fn anthropic(self, model: &str) -> (&'static str, String) {
         match self {
-            Self::BadRequest => (
-                "invalid_request_error",
-                "max_tokens: Input should be greater than or equal to 1".into(),
-            ),
-            Self::Unauthorized => ("authentication_error", "invalid x-api-key".into()),
-            Self::Forbidden => {
-                ("permission_error", "Your API key does not have permission to use the specified resource.".into())
+            Self::BadRequest => {
+                ("invalid_request_error", "max_tokens: Input should be greater than or equal to 1".into())
             }
+            Self::Unauthorized => ("authentication_error", "invalid x-api-key".into()),
+            Self::Forbidden => (
+                "permission_error",
+                "Your API key does not have permission to use the specified resource.".into(),
+            ),
             Self::NotFound => ("not_found_error", format!("model: {model}")),
             Self::TooLarge => ("request_too_large", "Request exceeds the maximum size".into()),
             Self::RateLimited => (
                 "rate_limit_error",
-                "This request would exceed your organization's rate limit of 30,000 input tokens per minute.".into(),
+                "This request would exceed your organization's rate limit of 30,000 input tokens per minute."
+                    .into(),
             ),
-            Self::QuotaExceeded => (
-                "rate_limit_error",
-                "Your credit balance is too low to access the Anthropic API.".into(),
-            ),
+            Self::QuotaExceeded => {
+                ("rate_limit_error", "Your credit balance is too low to access the Anthropic API.".into())
+            }
             Self::Internal | Self::BadGateway => ("api_error", "Internal server error".into()),
             Self::Unavailable => ("api_error", "Service unavailable".into()),
             Self::Overloaded => ("overloaded_error", "Overloaded".into()),
@@ -171,7 +171,13 @@ impl Failure {
 }
 
 /// An OpenAI error body: indented, and ended by a line feed.
-pub fn openai_body(kind: &str, param: Option<&str>, code: Option<&str>, message: &str, width: usize) -> String {
+pub fn openai_body(
+    kind: &str,
+    param: Option<&str>,
+    code: Option<&str>,
+    message: &str,
+    width: usize,
+) -> String {
     let compact = format!(
         r#"{{"error":{{"message":{},"type":"{kind}","param":{},"code":{}}}}}"#,
         quote(message),

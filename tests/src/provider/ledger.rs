@@ -194,7 +194,12 @@ impl Ledger {
     }
 
     /// Enters a call that is about to be answered.
-    pub(super) fn open(self: &Arc<Self>, mut call: ServedCall, started: Instant, usage_end: Option<u64>) -> Entry {
+    pub(super) fn open(
+        self: &Arc<Self>,
+        mut call: ServedCall,
+        started: Instant,
+        usage_end: Option<u64>,
+    ) -> Entry {
         if let Recording::Hashes { .. } = self.recording {
             call.request_body = None;
             call.response_headers = HeaderMap::new();
@@ -202,7 +207,8 @@ impl Ledger {
             call.request_headers =
                 call.request_headers.iter().filter(|(name, _)| kept(name.as_str())).map(own).collect();
         }
-        let (id, request_id, usage_event) = (call.id.clone(), call.request_id.clone(), call.usage_event.clone());
+        let (id, request_id, usage_event) =
+            (call.id.clone(), call.request_id.clone(), call.usage_event.clone());
         let call = Arc::new(Mutex::new(call));
         let mut state = lock(&self.state);
         let number = state.next;
@@ -294,6 +300,6 @@ impl Drop for Entry {
 }
 
 /// Lower-case hexadecimal.
-pub(super) fn hexadecimal(bytes: &[u8]) -> String {
+pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

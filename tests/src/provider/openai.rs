@@ -107,7 +107,8 @@ impl Writer<'_> {
             );
             self.delta(index, &opening, Role::Start);
             for part in &call.arguments {
-                let delta = format!(r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":{}}}}}]}}"#, quote(part));
+                let delta =
+                    format!(r#"{{"tool_calls":[{{"index":0,"function":{{"arguments":{}}}}}]}}"#, quote(part));
                 self.delta(index, &delta, Role::Delta);
             }
         } else {
@@ -173,7 +174,8 @@ impl Writer<'_> {
 
     fn finish(&mut self, index: usize, choice: &Choice, is_last: bool) {
         let reason = finish_reason(choice.finish);
-        let choice = format!(r#"{{"index":{index},"delta":{{}},"logprobs":null,"finish_reason":"{reason}"}}"#);
+        let choice =
+            format!(r#"{{"index":{index},"delta":{{}},"logprobs":null,"finish_reason":"{reason}"}}"#);
         let (usage, role) = match self.inbound.scenario.usage {
             UsageStyle::InFinishChunk if is_last => {
                 (format!(r#","usage":{}"#, usage(&self.answer.usage)), Role::FinishWithUsage)

@@ -119,17 +119,19 @@ pub fn read(api: Api, headers: &HeaderMap, body: &[u8]) -> Result<Inbound, Misun
         serde_json::from_slice(body).map_err(|error| Misunderstood::Body(error.to_string()))?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
     let prompt = document.messages.get();
-    let in_prompt = prompt.split_once("[[mock:").and_then(|(_, rest)| rest.split_once("]]")).map(|(text, _)| text);
-    let (prompt_name, prompt_parameters) =
-        in_prompt.map_or((None, ""), |text| (text.split(' ').next(), text.split_once(' ').map_or("", |(_, p)| p)));
+    let in_prompt =
+        prompt.split_once("[[mock:").and_then(|(_, rest)| rest.split_once("]]")).map(|(text, _)| text);
+    let (prompt_name, prompt_parameters) = in_prompt
+        .map_or((None, ""), |text| (text.split(' ').next(), text.split_once(' ').map_or("", |(_, p)| p)));
     let (model, model_name) = match document.model.split_once('+') {
         Some((model, name)) => (model.to_owned(), Some(name)),
         None => (document.model.clone(), None),
     };
     let name = header("x-mock-scenario").or(model_name).or(prompt_name).unwrap_or("plain");
-    let scenario = scenario::find(name).ok_or_else(|| Misunderstood::Mock(format!("mock: no scenario named {name}")))?;
-    let parameters =
-        Parameters::parse(header("x-mock-params").unwrap_or(prompt_parameters)).map_err(Misunderstood::Mock)?;
+    let scenario =
+        scenario::find(name).ok_or_else(|| Misunderstood::Mock(format!("mock: no scenario named {name}")))?;
+    let parameters = Parameters::parse(header("x-mock-params").unwrap_or(prompt_parameters))
+        .map_err(Misunderstood::Mock)?;
     let path: &[u8] = match api {
         Api::OpenAi => b"openai",
         Api::Anthropic => b"anthropic",
@@ -139,7 +141,11 @@ pub fn read(api: Api, headers: &HeaderMap, body: &[u8]) -> Result<Inbound, Misun
         api,
         model,
         stream: document.stream.unwrap_or(false),
-        include_usage: document.stream_options.as_ref().and_then(|options| options.include_usage).unwrap_or(false),
+        include_usage: document
+            .stream_options
+            .as_ref()
+            .and_then(|options| options.include_usage)
+            .unwrap_or(false),
         has_stream_options: document.stream_options.is_some(),
         choices: document.n.unwrap_or(1).clamp(1, 16),
         output_tokens_max: document.max_completion_tokens.or(document.max_tokens),

@@ -45,8 +45,9 @@ pub async fn accept(listener: TcpListener, ledger: Arc<Ledger>, stop: Cancellati
         connections.spawn(async move {
             let service = service_fn(move |request| answer(Arc::clone(&ledger), request));
             // An error here is a peer that went away or a cut we were asked for; the ledger has it.
-            let served =
-                auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
+            let served = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
             drop(served);
         });
     }
@@ -138,7 +139,9 @@ fn verdict(inbound: &Inbound, headers: &HeaderMap) -> Verdict {
         return Verdict::Fail(Failure::Unauthorized);
     }
     if inbound.api == Api::OpenAi && inbound.has_stream_options && !inbound.stream {
-        return Verdict::RejectArgument("The 'stream_options' parameter is only allowed when 'stream' is enabled.");
+        return Verdict::RejectArgument(
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+        );
     }
     match inbound.scenario.content {
         Content::NoAnswer => Verdict::Silence,
@@ -147,7 +150,9 @@ fn verdict(inbound: &Inbound, headers: &HeaderMap) -> Verdict {
         Content::RejectsStreamOptions if inbound.has_stream_options => {
             Verdict::RejectArgument("Unrecognized request argument supplied: stream_options")
         }
-        _ if inbound.scenario.defect == Defect::ErrorEvent && !inbound.stream => Verdict::Fail(Failure::Internal),
+        _ if inbound.scenario.defect == Defect::ErrorEvent && !inbound.stream => {
+            Verdict::Fail(Failure::Internal)
+        }
         _ => Verdict::Answer,
     }
 }

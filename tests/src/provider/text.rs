@@ -33,8 +33,8 @@ impl Chance {
     }
 
     /// One of the items.
-    pub fn pick<'a, T>(&mut self, items: &'a [T]) -> &'a T {
-        &items[self.below(items.len() as u64) as usize]
+    pub fn pick<T: Copy>(&mut self, items: &[T]) -> T {
+        items[self.below(items.len() as u64) as usize]
     }
 
     /// A number in [0, 1).
@@ -44,7 +44,7 @@ impl Chance {
 
     /// `length` characters of the alphabet.
     pub fn letters(&mut self, alphabet: &[u8], length: usize) -> String {
-        (0..length).map(|_| char::from(*self.pick(alphabet))).collect()
+        (0..length).map(|_| char::from(self.pick(alphabet))).collect()
     }
 }
 
@@ -65,9 +65,37 @@ pub fn seed_of(parts: &[&[u8]]) -> u64 {
 }
 
 const WORDS: &[&str] = &[
-    "the", "invoice", "was", "matched", "with", "an", "open", "order", "and", "posted", "to", "ledger",
-    "before", "noon", "a", "caf\u{e9}", "na\u{ef}ve", "\u{20ac}1,250.00", "\u{65e5}\u{672c}", "\u{1f4c8}", "margin",
-    "\"quoted\"", "path\\to", "line\nbreak", "tab\there", "\u{2014}", "total", "of", "seven", "accounts", "remains",
+    "the",
+    "invoice",
+    "was",
+    "matched",
+    "with",
+    "an",
+    "open",
+    "order",
+    "and",
+    "posted",
+    "to",
+    "ledger",
+    "before",
+    "noon",
+    "a",
+    "caf\u{e9}",
+    "na\u{ef}ve",
+    "\u{20ac}1,250.00",
+    "\u{65e5}\u{672c}",
+    "\u{1f4c8}",
+    "margin",
+    "\"quoted\"",
+    "path\\to",
+    "line\nbreak",
+    "tab\there",
+    "\u{2014}",
+    "total",
+    "of",
+    "seven",
+    "accounts",
+    "remains",
 ];
 
 /// `count` pieces of text as a model streams them: each but the first begins with a space.

@@ -82,8 +82,12 @@ struct Piece {
 /// The body of a call that streams. `error_event` replaces the second half if the scenario says so.
 pub fn stream(inbound: &Inbound, mut events: Vec<Event>, error_event: Event) -> Script {
     let scenario = inbound.scenario;
-    let deltas: Vec<usize> =
-        events.iter().enumerate().filter(|(_, event)| event.role == Role::Delta).map(|(index, _)| index).collect();
+    let deltas: Vec<usize> = events
+        .iter()
+        .enumerate()
+        .filter(|(_, event)| event.role == Role::Delta)
+        .map(|(index, _)| index)
+        .collect();
     let middle = deltas[deltas.len() / 2];
     match scenario.defect {
         Defect::ErrorEvent => {
@@ -97,7 +101,8 @@ pub fn stream(inbound: &Inbound, mut events: Vec<Event>, error_event: Event) -> 
         }
         Defect::NoTerminator => events.retain(|event| event.role != Role::Terminator),
         Defect::EndlessLine => {
-            let end = events.iter().position(|event| event.role == Role::Endless).map_or(0, |index| index + 1);
+            let end =
+                events.iter().position(|event| event.role == Role::Endless).map_or(0, |index| index + 1);
             events.truncate(end);
         }
         Defect::Empty => events.clear(),
@@ -186,15 +191,19 @@ fn comment(api: Api, index: usize) -> Piece {
 }
 
 fn garbage() -> Piece {
-    Piece { bytes: Bytes::from_static(b"\x00\x01}} trailing bytes \xff\n\n"), has_usage: false, is_usage_event: false }
+    Piece {
+        bytes: Bytes::from_static(b"\x00\x01}} trailing bytes \xff\n\n"),
+        has_usage: false,
+        is_usage_event: false,
+    }
 }
 
 /// Puts three bytes that no UTF-8 text holds at the beginning of the text of the answer.
 fn spoil_utf8(bytes: &mut Vec<u8>) {
     let markers: [&[u8]; 4] = [b"\"content\":\"", b"\"content\": \"", b"\"text\":\"", b"\"thinking\":\""];
-    let place = markers
-        .iter()
-        .find_map(|marker| bytes.windows(marker.len()).position(|window| window == *marker).map(|at| at + marker.len()));
+    let place = markers.iter().find_map(|marker| {
+        bytes.windows(marker.len()).position(|window| window == *marker).map(|at| at + marker.len())
+    });
     let at = place.expect("an answer has a text to spoil");
     bytes.splice(at..at, *b"\xc3\x28\xff");
 }
@@ -352,9 +361,9 @@ fn encode(encoding: Encoding, pieces: Vec<Piece>) -> Vec<Piece> {
     let mut encoder: Box<dyn Encoder> = match encoding {
         Encoding::Gzip => Box::new(flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default())),
         Encoding::Brotli => Box::new(brotli::CompressorWriter::new(Vec::new(), 4096, 4, 22)),
-        Encoding::Zstd => {
-            Box::new(zstd::stream::write::Encoder::new(Vec::new(), 3).expect("the level is one that zstd has"))
-        }
+        Encoding::Zstd => Box::new(
+            zstd::stream::write::Encoder::new(Vec::new(), 3).expect("the level is one that zstd has"),
+        ),
         Encoding::Identity | Encoding::FalseGzip => return pieces,
     };
     let mut encoded: Vec<Piece> = pieces
