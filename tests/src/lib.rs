@@ -8,6 +8,7 @@
     reason = "a harness that cannot go on must stop the test loudly, at the line where it happened"
 )]
 
+pub mod conformance;
 pub mod provider;
 pub mod python;
 pub mod traffic;

@@ -43,41 +43,62 @@ impl TokenUsage {
 /// Why the model stopped.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Finish {
+    /// It was done.
     Stop,
+    /// The limit.
     Length,
+    /// It waits for a tool.
     ToolUse,
+    /// The provider's filter.
     Filtered,
+    /// It would not.
     Refused,
 }
 
 /// A call of a tool; the arguments are fragments as they are streamed.
 #[derive(Clone, Debug)]
 pub struct ToolCall {
+    /// `call_...` or `toolu_...`.
     pub id: String,
+    /// The function's name.
     pub name: &'static str,
+    /// JSON when put together.
     pub arguments: Vec<String>,
 }
 
 /// One of `n` alternatives.
 #[derive(Clone, Debug)]
 pub struct Choice {
+    /// Shown by Anthropic only.
     pub thinking: Vec<String>,
+    /// Answer, refusal or transcript, in pieces.
     pub text: Vec<String>,
+    /// Instead of (OpenAI) or after the text (Anthropic).
     pub tool_call: Option<ToolCall>,
+    /// Why it stopped.
     pub finish: Finish,
 }
 
 /// A whole answer.
 #[derive(Clone, Debug)]
 pub struct Answer {
+    /// Response id; unique within a provider.
     pub id: String,
+    /// Also unique; sent as a header.
     pub request_id: String,
+    /// Not the time of the clock: the seed's.
     pub created_unix_s: u64,
+    /// The snapshot served.
     pub model: String,
+    /// OpenAI's `system_fingerprint`.
     pub fingerprint: String,
+    /// The tier served.
     pub tier: String,
+    /// As many as were asked for; Anthropic looks at the first.
     pub choices: Vec<Choice>,
+    /// The truth.
     pub usage: TokenUsage,
+    /// What is left of the seed, for padding and headers.
     pub chance: Chance,
 }
 
@@ -148,7 +169,7 @@ fn usage(inbound: &Inbound, chance: &mut Chance) -> TokenUsage {
     match inbound.scenario.content {
         Content::CacheRead if usage.cache_read == 0 => usage.cache_read = 1_024 + 128 * chance.below(16),
         Content::CacheWrite if usage.cache_write_5m == 0 => {
-            usage.cache_write_5m = 1_024 + chance.below(2_048)
+            usage.cache_write_5m = 1_024 + chance.below(2_048);
         }
         Content::CacheWrite1h => {
             usage.cache_write_5m = 300 + chance.below(200);
@@ -156,7 +177,7 @@ fn usage(inbound: &Inbound, chance: &mut Chance) -> TokenUsage {
             usage.cache_read = 512 + chance.below(512);
         }
         Content::Reasoning if usage.output_reasoning == 0 => {
-            usage.output_reasoning = 64 * (1 + chance.below(20))
+            usage.output_reasoning = 64 * (1 + chance.below(20));
         }
         Content::Audio => {
             usage.input_audio = 100 + chance.below(100);

@@ -7,16 +7,27 @@ use super::request::Api;
 /// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
+    /// 400.
     BadRequest,
+    /// 401.
     Unauthorized,
+    /// 403.
     Forbidden,
+    /// 404, for the model.
     NotFound,
+    /// 413.
     TooLarge,
+    /// 429 that passes with time.
     RateLimited,
+    /// 429 that does not.
     QuotaExceeded,
+    /// 500.
     Internal,
+    /// 502 as HTML, from the edge.
     BadGateway,
+    /// 503.
     Unavailable,
+    /// 529.
     Overloaded,
 }
 

@@ -22,17 +22,29 @@ pub enum Api {
 /// Overrides of what the seed would choose. Absent means: the scenario or the seed decides.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Parameters {
+    /// Pause before the status line.
     pub header_ms: Option<u64>,
+    /// Pause between headers and first chunk.
     pub first_ms: Option<u64>,
+    /// Pause before each later chunk.
     pub gap_ms: Option<u64>,
+    /// The pause of the scenario `stall`.
     pub stall_ms: Option<u64>,
+    /// Uncached input.
     pub input_tokens: Option<u64>,
+    /// Input read from the cache.
     pub cached_tokens: Option<u64>,
+    /// Input written to the cache for the default time.
     pub cache_write_tokens: Option<u64>,
+    /// Reasoning in the output.
     pub reasoning_tokens: Option<u64>,
+    /// Text in the output, of each choice.
     pub output_tokens: Option<u64>,
+    /// Pieces of text that are streamed; 24 at most by default.
     pub chunks: Option<u64>,
+    /// Size of the scenarios that are about size.
     pub size_bytes: Option<u64>,
+    /// Where `truncated` cuts; three fifths of the way by default.
     pub cut_at_byte: Option<u64>,
 }
 
@@ -70,18 +82,31 @@ impl Parameters {
 /// A request as the mock understands it.
 #[derive(Clone, Debug)]
 pub struct Inbound {
+    /// The wire format, known from the path.
     pub api: Api,
+    /// Without the name of a scenario behind `+`.
     pub model: String,
+    /// `stream` is true.
     pub stream: bool,
+    /// `stream_options.include_usage` is true.
     pub include_usage: bool,
+    /// `stream_options` is there, whatever it says.
     pub has_stream_options: bool,
+    /// `n`, 1 to 16.
     pub choices: u64,
+    /// `max_completion_tokens` or `max_tokens`.
     pub output_tokens_max: Option<u64>,
+    /// The tier asked for.
     pub service_tier: Option<String>,
+    /// How to answer.
     pub scenario: &'static Scenario,
+    /// Overrides of the scenario.
     pub parameters: Parameters,
+    /// Length of `messages` as it was written.
     pub prompt_bytes: u64,
+    /// The SDK's own count of retries.
     pub retry: u64,
+    /// From path, scenario, model and messages.
     pub seed: u64,
 }
 

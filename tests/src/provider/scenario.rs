@@ -18,72 +18,119 @@ pub enum Expectation {
 /// What the answer says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Content {
+    /// Text.
     Plain,
+    /// Text after a prompt that was mostly cached.
     CacheRead,
+    /// Text after a prompt that was cached for the default time.
     CacheWrite,
+    /// The same with both lifetimes.
     CacheWrite1h,
+    /// Reasoning before the text.
     Reasoning,
+    /// A call of a tool.
     ToolCall,
+    /// A refusal.
     Refusal,
+    /// Text up to the limit.
     Length,
+    /// Text that the filter ended.
     Filtered,
+    /// A transcript with audio.
     Audio,
+    /// Web searches before the text.
     ServerTool,
+    /// Text served on this tier.
     Tier(&'static str),
+    /// Text from a model nobody knows.
     UnknownModel,
+    /// An error.
     Fails(Failure),
+    /// An error unless the SDK says it is a retry.
     FailsOnce(Failure),
+    /// An error if the request has `stream_options`.
     RejectsStreamOptions,
+    /// Nothing: the connection closes.
     NoAnswer,
 }
 
 /// How the body is encoded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
+    /// Not at all.
     Identity,
+    /// RFC 1952.
     Gzip,
+    /// RFC 7932.
     Brotli,
+    /// RFC 8878.
     Zstd,
+    /// Not at all, but the header says gzip.
     FalseGzip,
 }
 
 /// How events become chunks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Framing {
+    /// One chunk an event.
     Event,
+    /// One chunk a byte.
     Byte,
+    /// Events, and each multi-byte code point cut after its first byte.
     InsideCodePoint,
+    /// Events with CR LF.
     Crlf,
+    /// Events whose data is on two lines.
     MultilineData,
+    /// Events with comments and pings between them.
     Comments,
+    /// Two and a half events a chunk.
     Merged,
 }
 
 /// Where usage stands in a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum UsageStyle {
+    /// As the API documents it.
     Standard,
+    /// Nowhere.
     Omitted,
+    /// Beside the finish reason (Together, Mistral).
     InFinishChunk,
+    /// Running, in every chunk (vLLM).
     EveryChunk,
+    /// Input counts of the delta are 0.
     ZeroInDelta,
+    /// The delta has no input counts.
     OutputOnlyDelta,
 }
 
 /// What is wrong with the bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Defect {
+    /// Nothing.
     None,
+    /// An error event takes the place of the second half.
     ErrorEvent,
+    /// The connection breaks inside a chunk.
     Cut,
+    /// The last event is missing.
     NoTerminator,
+    /// The JSON of the middle event, or of the body, is cut.
     MalformedJson,
+    /// Three bytes that are not UTF-8 stand in the text.
     InvalidUtf8,
+    /// One event is very long.
     LongLine,
+    /// One event is very long and never ends.
     EndlessLine,
+    /// Very many events.
     Bulk,
+    /// Bytes follow the end.
     TrailingGarbage,
+    /// A long pause in the middle.
     Stall,
+    /// No byte.
     Empty,
 }
 
@@ -112,6 +159,16 @@ impl Scenario {
     /// True if this API has the scenario.
     pub fn applies_to(&self, api: Api) -> bool {
         self.only.is_none_or(|only| only == api)
+    }
+
+    /// True if the body is encoded, or says so: a proxy cannot take an event out of it without decoding.
+    pub fn is_encoded(&self) -> bool {
+        self.encoding != Encoding::Identity
+    }
+
+    /// True if nothing is said of the usage beyond what the API itself prescribes.
+    pub fn has_standard_usage(&self) -> bool {
+        self.usage == UsageStyle::Standard
     }
 }
 
@@ -216,6 +273,7 @@ pub static SCENARIOS: &[Scenario] = &[
     spoils("huge_response", Defect::Bulk, "`size_bytes` (32 MiB) of answer in events of 16 KiB."),
     // Encoded.
     encoded("gzip", Encoding::Gzip, "gzip, flushed after each event."),
+    broken(Scenario { defect: Defect::Cut, ..encoded("gzip_truncated", Encoding::Gzip, "gzip that is cut in the middle.") }),
     encoded("br", Encoding::Brotli, "Brotli, flushed after each event."),
     encoded("zstd", Encoding::Zstd, "Zstandard, flushed after each event."),
     broken(encoded("wrong_content_encoding", Encoding::FalseGzip, "The header says gzip, the bytes are plain.")),

@@ -71,16 +71,16 @@ async fn answer(ledger: Arc<Ledger>, request: Request<Incoming>) -> Result<Respo
         (&Method::POST, "/v1/messages") => call(&ledger, received, Api::Anthropic).await,
         (&Method::POST, "/v1/messages/count_tokens") => {
             let tokens = received.body.len() / 4;
-            Ok(aside(&ledger, received, StatusCode::OK, format!(r#"{{"input_tokens":{tokens}}}"#)))
+            Ok(aside(&ledger, &received, StatusCode::OK, format!(r#"{{"input_tokens":{tokens}}}"#)))
         }
         (&Method::GET, "/v1/models") => {
             let body = models(received.parts.headers.contains_key("anthropic-version"));
-            Ok(aside(&ledger, received, StatusCode::OK, body))
+            Ok(aside(&ledger, &received, StatusCode::OK, body))
         }
         _ => {
             let message = format!("Invalid URL ({} {path})", received.parts.method);
             let body = failure::openai_body("invalid_request_error", None, None, &message, 2);
-            Ok(aside(&ledger, received, StatusCode::NOT_FOUND, body))
+            Ok(aside(&ledger, &received, StatusCode::NOT_FOUND, body))
         }
     }
 }
@@ -89,7 +89,7 @@ async fn call(ledger: &Arc<Ledger>, received: Received, api: Api) -> Result<Resp
     let parsed = request::read(api, &received.parts.headers, &received.body);
     let inbound = match parsed {
         Ok(inbound) => inbound,
-        Err(problem) => return Ok(misunderstood(ledger, received, api, &problem)),
+        Err(problem) => return Ok(misunderstood(ledger, &received, api, &problem)),
     };
     let answer = answer::compose(&inbound, ledger.occurrence(inbound.seed));
     let verdict = verdict(&inbound, &received.parts.headers);
@@ -195,7 +195,7 @@ fn speak(inbound: &Inbound, answer: &Answer) -> (StatusCode, Script, HeaderMap) 
 
 fn misunderstood(
     ledger: &Arc<Ledger>,
-    received: Received,
+    received: &Received,
     api: Api,
     problem: &Misunderstood,
 ) -> Response<ScriptBody> {
@@ -211,14 +211,18 @@ fn misunderstood(
 }
 
 /// Answers something that is not a call to a model, with a JSON body that no scenario touches.
-fn aside(ledger: &Arc<Ledger>, received: Received, status: StatusCode, body: String) -> Response<ScriptBody> {
-    let inbound = None;
+fn aside(
+    ledger: &Arc<Ledger>,
+    received: &Received,
+    status: StatusCode,
+    body: String,
+) -> Response<ScriptBody> {
     let path = received.parts.uri.path().to_owned();
     let seed = text::seed_of(&[path.as_bytes(), &received.body]);
     let answer = answer::unasked(seed, ledger.occurrence(seed));
     let mut headers = headers::common(Api::OpenAi, &answer, false);
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    let call = record(&received, inbound, &answer, status);
+    let call = record(received, None, &answer, status);
     respond(ledger, call, received.started, wire::untouched(body), headers)
 }
 

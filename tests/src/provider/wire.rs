@@ -13,22 +13,34 @@ use super::scenario::{Defect, Encoding, Framing};
 /// What an event is for; defects choose their victim by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Role {
+    /// Opens the answer or a block.
     Start,
+    /// Anthropic's sign of life.
     Ping,
+    /// Carries content.
     Delta,
+    /// Closes a block.
     BlockStop,
+    /// Carries the reason of the end.
     Finish,
+    /// The same with the final usage.
     FinishWithUsage,
+    /// OpenAI's extra event, which a proxy may hide.
     Usage,
+    /// The last event.
     Terminator,
+    /// Content without the end of its line.
     Endless,
 }
 
 /// One server-sent event before it is written.
 #[derive(Clone, Debug)]
 pub struct Event {
+    /// The `event:` line; OpenAI has none.
     pub name: Option<&'static str>,
+    /// The `data:` line.
     pub data: String,
+    /// What it is for.
     pub role: Role,
     /// How many times in a row it is written; the copies share their memory.
     pub repeat: u64,
@@ -44,17 +56,24 @@ impl Event {
 /// One thing the body does.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Step {
+    /// Send nothing for this long.
     Wait(Duration),
+    /// One HTTP chunk, flushed.
     Chunk(Bytes),
+    /// Break the connection.
     Cut,
 }
 
 /// A body as a list of steps.
 #[derive(Clone, Debug, Default)]
 pub struct Script {
+    /// Pause before the status line.
     pub header_wait: Duration,
+    /// What the body does.
     pub steps: Vec<Step>,
+    /// The header's value.
     pub content_encoding: Option<&'static str>,
+    /// Declared, even if the body is cut; `None` is chunked.
     pub content_length: Option<u64>,
     /// Where OpenAI's extra usage event lies in the bytes, if they are not encoded.
     pub usage_event: Option<Range<u64>>,
@@ -183,8 +202,8 @@ fn comma_outside_strings(json: &str) -> Option<usize> {
 
 fn comment(api: Api, index: usize) -> Piece {
     let text = match api {
-        Api::Anthropic if index % 2 == 0 => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
-        Api::OpenAi if index % 2 == 0 => ":\n\n",
+        Api::Anthropic if index.is_multiple_of(2) => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
+        Api::OpenAi if index.is_multiple_of(2) => ":\n\n",
         _ => ": PROCESSING data: {not data}\n\n",
     };
     Piece { bytes: Bytes::from_static(text.as_bytes()), has_usage: false, is_usage_event: false }
@@ -311,7 +330,7 @@ fn frame(framing: Framing, pieces: Vec<Bytes>) -> Vec<Bytes> {
         .collect();
     match framing {
         Framing::Byte => split_at(&pieces, |_| true),
-        Framing::InsideCodePoint => pieces.iter().flat_map(|piece| split_inside_code_points(piece)).collect(),
+        Framing::InsideCodePoint => pieces.iter().flat_map(split_inside_code_points).collect(),
         Framing::Merged => merge(&pieces),
         Framing::Event | Framing::Crlf | Framing::MultilineData | Framing::Comments => pieces,
     }
