@@ -115,6 +115,7 @@ pub async fn run(
     stop: CancellationToken,
     mut on_outcome: impl FnMut(&Outcome) + Send,
 ) -> Report {
+    assert!(plan.rate_per_s > 0.0, "a plan needs a rate; for long streams alone set calls_max to 0");
     let mut player = Player {
         plan,
         caller: call::Caller::new(plan, targets, oracle),
@@ -138,6 +139,9 @@ pub async fn run(
         }
         player.start_paced(paced);
         paced += 1;
+    }
+    if plan.calls_max == 0 {
+        player.wait_until(end, end, &stop, &mut on_outcome).await;
     }
     player.finish(&stop, &mut on_outcome).await;
     player.report.wall = started.elapsed();

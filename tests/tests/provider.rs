@@ -7,7 +7,7 @@
     reason = "a test says what broke where it broke"
 )]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use ledgerline_tests::conformance::{SuiteCase, check_line, check_suite, served};
@@ -117,9 +117,20 @@ async fn chunks_arrive_when_they_are_written() {
     let lines = run_clients(Client::OpenAi, &provider.url, 1, &[case], DEADLINE).await.unwrap();
     let (line, call) = (&lines[0], served(&provider, &lines[0]));
     assert!(line.ttft_ms.unwrap() >= 120.0, "{:?}", line.ttft_ms);
-    let written: Vec<u64> = call.chunks.iter().map(|chunk| chunk.bytes.len() as u64).collect();
-    let read: Vec<u64> = line.chunks.iter().map(|(_, length)| *length).collect();
-    assert_eq!(read, written, "each chunk is one read");
+    // A client on a busy machine may read two chunks at once, but it never finds part of one.
+    let ends = |lengths: Vec<u64>| -> BTreeSet<u64> {
+        lengths
+            .iter()
+            .scan(0, |end, length| {
+                *end += length;
+                Some(*end)
+            })
+            .collect()
+    };
+    let written = ends(call.chunks.iter().map(|chunk| chunk.bytes.len() as u64).collect());
+    let read = ends(line.chunks.iter().map(|(_, length)| *length).collect());
+    assert!(read.is_subset(&written), "{read:?} in {written:?}");
+    assert!(read.len() * 2 > written.len(), "{} reads for {} chunks", read.len(), written.len());
     assert!(call.chunks.windows(2).all(|pair| pair[1].at - pair[0].at >= Duration::from_millis(29)));
 }
 

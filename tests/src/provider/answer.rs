@@ -34,6 +34,22 @@ impl TokenUsage {
         self.input_uncached + self.cache_read + self.cache_write_5m + self.cache_write_1h + self.input_audio
     }
 
+    /// The classes by the names that price books, columns and labels use for them, those with tokens only. The names
+    /// are written out here: an oracle takes nothing from the product.
+    pub fn by_class(&self) -> Vec<(&'static str, u64)> {
+        let classes = [
+            ("input_uncached", self.input_uncached),
+            ("cache_read", self.cache_read),
+            ("cache_write_5m", self.cache_write_5m),
+            ("cache_write_1h", self.cache_write_1h),
+            ("input_audio", self.input_audio),
+            ("output_text", self.output_text),
+            ("output_reasoning", self.output_reasoning),
+            ("output_audio", self.output_audio),
+        ];
+        classes.into_iter().filter(|(_, tokens)| *tokens > 0).collect()
+    }
+
     /// All output classes, which both APIs report as one number.
     pub fn output_total(&self) -> u64 {
         self.output_text + self.output_reasoning + self.output_audio
