@@ -8,7 +8,12 @@
     reason = "a harness that cannot go on must stop the test loudly, at the line where it happened"
 )]
 
+pub mod alertmanager;
 pub mod conformance;
+pub mod http;
+pub mod load;
 pub mod provider;
 pub mod python;
+pub mod service;
+pub mod stack;
 pub mod traffic;

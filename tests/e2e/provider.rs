@@ -1,11 +1,5 @@
 //! The mock provider against the real client libraries, nothing in between: what they accept, what they raise, and that
 //! the usage they report is the oracle's. This is the baseline; the same cases through the agent must not differ.
-#![allow(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    clippy::panic,
-    reason = "a test says what broke where it broke"
-)]
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
