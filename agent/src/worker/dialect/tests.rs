@@ -154,7 +154,10 @@ fn hostile_documents_are_unreadable_and_change_no_count() {
         let mut answer = Answer::default();
         assert_eq!(openai().read_body(body.as_bytes(), &mut answer), Err(Unreadable), "{body:.60}");
         assert_eq!(answer, Answer::default());
-        assert_eq!(OpenAiEmbeddings.read_body(body.as_bytes(), &mut answer), Err(Unreadable));
+        if !body.contains("\"id\"") {
+            let read = OpenAiEmbeddings.read_body(body.as_bytes(), &mut answer);
+            assert_eq!(read, Err(Unreadable), "{body:.60}");
+        }
         if !body.contains("prompt_tokens\":1") {
             let read = AnthropicMessages::default().read_body(body.as_bytes(), &mut answer);
             assert_eq!(read, Err(Unreadable), "{body:.60}");
@@ -371,26 +374,18 @@ fn a_request_that_breaks_off_keeps_what_came_before() {
     assert_eq!(request::read(deep.as_bytes()).model, "m");
 }
 
-fn any_dialect() -> impl Strategy<Value = Box<dyn Fn() -> Box<dyn Dialect>>> {
-    (0..3).prop_map(|which| -> Box<dyn Fn() -> Box<dyn Dialect>> {
-        Box::new(move || match which {
-            0 => Box::new(openai()),
-            1 => Box::new(AnthropicMessages::default()),
-            _ => Box::new(OpenAiEmbeddings),
-        })
-    })
-}
-
-impl std::fmt::Debug for dyn Fn() -> Box<dyn Dialect> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("dialect")
+fn dialect(which: usize) -> Box<dyn Dialect> {
+    match which {
+        0 => Box::new(openai()),
+        1 => Box::new(AnthropicMessages::default()),
+        _ => Box::new(OpenAiEmbeddings),
     }
 }
 
 proptest! {
     #[test]
     fn no_bytes_make_a_dialect_panic(
-        make in any_dialect(),
+        dialect_index in 0..3_usize,
         which in 0..4_usize,
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
     ) {
@@ -400,9 +395,9 @@ proptest! {
             bytes[at] = to;
         }
         let mut answer = Answer::default();
-        let mut dialect = make();
+        let mut dialect = dialect(dialect_index);
         dialect.read_event(Event { name: b"", data: &bytes }, &mut answer).ok();
         dialect.read_body(&bytes, &mut answer).ok();
-        request::read(&bytes);
+        prop_assert!(request::read(&bytes).text_bytes <= bytes.len() as u64);
     }
 }
