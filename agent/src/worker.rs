@@ -12,6 +12,7 @@ pub mod dialect;
 pub mod estimate;
 pub mod limits;
 mod reading;
+pub mod skim;
 pub mod sse;
 
 use std::collections::BTreeMap;

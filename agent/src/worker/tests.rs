@@ -170,6 +170,38 @@ fn an_answer_in_one_piece_becomes_a_call() {
 }
 
 #[test]
+fn a_long_answer_is_counted_without_being_kept() {
+    let content = "word ".repeat(200_000);
+    let body = format!(
+        r#"{{"id":"c","model":"gpt-5","choices":[{{"index":0,"message":{{"content":"{content}"}},"finish_reason":"stop"}}]}}"#
+    );
+    let mut bench = Bench::new();
+    bench.start(1, "openai", REQUEST);
+    bench.head(1, 200, JSON, None);
+    for piece in body.as_bytes().chunks(16 << 10) {
+        bench.body(1, piece, 3_000);
+        assert!(bench.counters.held_bytes.load(Ordering::Relaxed) < 8 << 10);
+    }
+    let call = bench.end(1, Complete);
+    assert_eq!(usage(&call), Some((4, 250_000, UsageSource::Estimated)), "no usage was stated");
+
+    bench.start(2, "openai", REQUEST);
+    bench.head(2, 200, JSON, None);
+    bench.body(2, &body.as_bytes()[..400], 3_000);
+    let call = bench.end(2, ClientGone);
+    assert_eq!(usage(&call), Some((4, 100, UsageSource::Estimated)), "frame and all");
+}
+
+#[test]
+fn a_lost_head_is_not_taken_for_a_cut_stream() {
+    let mut bench = Bench::new();
+    bench.start(1, "openai", REQUEST);
+    bench.tell(1, Observation::Gap);
+    let call = bench.end(1, Complete);
+    assert_eq!((call.end, call.error_type, call.usage, call.http_status), (Complete, None, None, None));
+}
+
+#[test]
 fn a_client_that_leaves_pays_for_what_was_delivered() {
     let first_two: String = OPENAI_STREAM.split_inclusive("\n\n").take(2).collect();
     let mut bench = Bench::new();
@@ -458,7 +490,7 @@ fn too_many_open_calls_push_out_the_oldest() {
 fn what_all_calls_hold_together_is_bounded() {
     let limits = WorkerLimits { held_bytes_max: 64 << 10, ..WorkerLimits::default() };
     let mut bench = Bench::with(limits, |_| {});
-    let piece = vec![b' '; 1 << 10];
+    let piece = vec![b'['; 1 << 10];
     for call in 1..=100 {
         bench.start(call, "openai", REQUEST);
         bench.head(call, 200, JSON, None);
