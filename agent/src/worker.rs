@@ -97,7 +97,7 @@ impl<S: FnMut(Call)> Worker<S> {
                 self.read(call, |reading, seen, _, _| reading.gap(seen));
             }
             Observation::RequestBody(bytes) => {
-                self.read(call, |reading, _, limits, _| reading.request_body(bytes, limits));
+                self.read(call, |reading, _, limits, _| reading.request_body(&bytes, limits));
             }
             Observation::ResponseHead(head, at) => {
                 self.now_unix_ns = self.now_unix_ns.max(at);
@@ -130,8 +130,7 @@ impl<S: FnMut(Call)> Worker<S> {
     fn start(&mut self, call: CallNumber, start: CallStart) {
         self.now_unix_ns = self.now_unix_ns.max(start.at_unix_ns);
         let same = self.open.remove(&call);
-        let oldest =
-            if self.open.len() >= self.limits.open_calls_max { self.open.pop_first() } else { None };
+        let oldest = if self.open.len() >= self.limits.open_calls_max { self.open.pop_first() } else { None };
         for slot in same.into_iter().chain(oldest.map(|(_, slot)| slot)) {
             self.evict(slot);
         }

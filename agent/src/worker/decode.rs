@@ -108,11 +108,7 @@ impl Decoder {
     }
 }
 
-fn run_stages(
-    stages: &mut [Stage],
-    input: &[u8],
-    output: &mut dyn FnMut(&[u8]),
-) -> Result<(), DecodeError> {
+fn run_stages(stages: &mut [Stage], input: &[u8], output: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
     let Some((stage, later)) = stages.split_first_mut() else {
         output(input);
         return Ok(());
@@ -210,7 +206,7 @@ impl Stage {
 
 /// RFC 1950: the method is 8 and the header is a multiple of 31.
 fn is_zlib(first: &[u8]) -> bool {
-    first[0] & 0x0f == 8 && u16::from_be_bytes([first[0], first[1]]) % 31 == 0
+    first[0] & 0x0f == 8 && u16::from_be_bytes([first[0], first[1]]).is_multiple_of(31)
 }
 
 /// Writes all of it and makes the decoder give out what it can. A decoder that takes nothing has seen the end of its

@@ -80,7 +80,7 @@ impl Reading {
 
     /// Bytes of the request. Those that come after the answer has begun are not read: no provider answers a question
     /// before it has heard it.
-    pub fn request_body(&mut self, bytes: Bytes, limits: &WorkerLimits) {
+    pub fn request_body(&mut self, bytes: &Bytes, limits: &WorkerLimits) {
         if !self.request_is_whole || !matches!(self.answer, AnswerReader::Waiting) {
             return;
         }
@@ -101,16 +101,12 @@ impl Reading {
     ) {
         self.read_request(seen, counters);
         let is_events = match head.content_type.as_deref() {
-            Some(name) => {
-                name.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
-            }
+            Some(name) => name.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream")),
             None => seen.request.stream,
         };
         seen.streamed = is_events;
         self.answer = match Decoder::new(head.content_encoding.as_deref(), limits.decode) {
-            Ok(decoder) if is_events => {
-                AnswerReader::Events(decoder, Splitter::new(limits.event_bytes_max))
-            }
+            Ok(decoder) if is_events => AnswerReader::Events(decoder, Splitter::new(limits.event_bytes_max)),
             Ok(decoder) => AnswerReader::Whole(decoder, Skim::new(SkimLimits::default())),
             Err(error) => {
                 counters.fail(reason(error));
@@ -128,9 +124,7 @@ impl Reading {
                 return self.lose_answer(seen);
             }
             AnswerReader::Lost => return,
-            AnswerReader::Whole(decoder, body) => {
-                decoder.decode(bytes, |plain| body.push(plain))
-            }
+            AnswerReader::Whole(decoder, body) => decoder.decode(bytes, |plain| body.push(plain)),
             AnswerReader::Events(decoder, splitter) => {
                 let skipped = splitter.events_skipped();
                 let mut events = EventReader { dialect: &mut *self.dialect, at, seen };
@@ -201,13 +195,7 @@ impl Reading {
 }
 
 /// What the body says beyond what the dialect read in it.
-fn read_left_over(
-    body: &Skim,
-    is_readable: bool,
-    was_cut: bool,
-    seen: &mut Seen,
-    counters: &WorkerCounters,
-) {
+fn read_left_over(body: &Skim, is_readable: bool, was_cut: bool, seen: &mut Seen, counters: &WorkerCounters) {
     let is_text = seen.operation != Operation::Embeddings;
     let is_error = seen.status.is_some_and(|status| status >= 300);
     if is_readable {

@@ -63,7 +63,11 @@ impl Bench {
 
     fn end(&mut self, call: u64, end: EndOfStream) -> Call {
         self.tell(call, Observation::End(end, 9_000, None));
-        assert_eq!(self.counters.held_bytes.load(Ordering::Relaxed), 0, "nothing is held when no call is open");
+        assert_eq!(
+            self.counters.held_bytes.load(Ordering::Relaxed),
+            0,
+            "nothing is held when no call is open"
+        );
         self.calls.lock().unwrap().pop().unwrap()
     }
 
@@ -95,7 +99,8 @@ fn usage(call: &Call) -> Option<(u64, u64, UsageSource)> {
 const EVENTS: &str = "text/event-stream; charset=utf-8";
 const JSON: &str = "application/json";
 /// 16 bytes of text: 4 tokens by estimate.
-const REQUEST: &str = r#"{"model":"gpt-5","stream":true,"messages":[{"role":"user","content":"Count to sixteen"}]}"#;
+const REQUEST: &str =
+    r#"{"model":"gpt-5","stream":true,"messages":[{"role":"user","content":"Count to sixteen"}]}"#;
 const OPENAI_STREAM: &str = concat!(
     "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n\n",
     "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"eins zwei 日本\"},\"finish_reason\":null}],\"usage\":null}\n\n",
@@ -285,7 +290,11 @@ fn an_error_within_a_stream_is_the_providers_error() {
 fn an_error_answer_has_a_class_and_no_usage() {
     let mut bench = Bench::new();
     for (body, content_type, class) in [
-        (r#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#, JSON, "rate_limit_exceeded"),
+        (
+            r#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#,
+            JSON,
+            "rate_limit_exceeded",
+        ),
         ("<html>429</html>", "text/html", "429"),
         ("", JSON, "429"),
     ] {
@@ -349,7 +358,9 @@ fn malformed_answers_are_missing_and_counted() {
 fn after_a_gap_only_the_last_word_counts() {
     let events: Vec<&str> = OPENAI_STREAM.split_inclusive("\n\n").collect();
     let mut bench = Bench::new();
-    for (last_events, expected) in [(&events[2..], Some((8, 2, UsageSource::Provider))), (&events[2..3], None)] {
+    for (last_events, expected) in
+        [(&events[2..], Some((8, 2, UsageSource::Provider))), (&events[2..3], None)]
+    {
         bench.start(1, "openai", REQUEST);
         bench.head(1, 200, EVENTS, None);
         bench.body(1, events[0].as_bytes(), 3_000);
@@ -430,9 +441,7 @@ impl Dialect for Panics {
 
 #[test]
 fn a_panic_costs_one_call_its_details() {
-    for (step, content_type) in
-        [("operation", EVENTS), ("make", EVENTS), ("event", EVENTS), ("body", JSON)]
-    {
+    for (step, content_type) in [("operation", EVENTS), ("make", EVENTS), ("event", EVENTS), ("body", JSON)] {
         let mut bench = Bench::with(WorkerLimits::default(), |table| {
             table.register("panics", move |_| {
                 assert_ne!(step, "make");
@@ -529,7 +538,7 @@ fn calls_still_open_when_the_relay_is_gone_are_recorded() {
                 sender.send(Tagged { call, observation }).await.unwrap();
                 let body = Observation::RequestBody(Bytes::from_static(REQUEST.as_bytes()));
                 sender.send(Tagged { call, observation: body }).await.unwrap();
-                if call.0 % 2 == 0 {
+                if call.0.is_multiple_of(2) {
                     let end = Observation::End(ClientGone, 8_000, None);
                     sender.send(Tagged { call, observation: end }).await.unwrap();
                 }
@@ -560,11 +569,13 @@ fn any_observation() -> impl Strategy<Value = Observation> {
             if is_call { "/chat/completions/messages" } else { "/v1/chat/completions" }
         )),
         bytes.clone().prop_map(|bytes| Observation::RequestBody(bytes.into())),
-        (prop_oneof![Just(200), Just(429)], any::<bool>(), encoding).prop_map(|(status, events, encoding)| {
-            let content_type = Some(Arc::from(if events { EVENTS } else { JSON }));
-            let content_encoding = encoding.map(Arc::from);
-            Observation::ResponseHead(ResponseHead { status, content_type, content_encoding }, 5)
-        }),
+        (prop_oneof![Just(200), Just(429)], any::<bool>(), encoding).prop_map(
+            |(status, events, encoding)| {
+                let content_type = Some(Arc::from(if events { EVENTS } else { JSON }));
+                let content_encoding = encoding.map(Arc::from);
+                Observation::ResponseHead(ResponseHead { status, content_type, content_encoding }, 5)
+            }
+        ),
         bytes.prop_map(|bytes| Observation::ResponseBody(bytes.into(), 7)),
         Just(Observation::Gap),
         (0..4_usize).prop_map(|end| Observation::End(EndOfStream::ALL[end], 9, None)),

@@ -125,7 +125,8 @@ fn request() -> impl Strategy<Value = Json> {
         1 => any_json().prop_map(Some),
     ];
     let others = prop::collection::hash_map("[a-z]{1,4}", any_json(), 0..5);
-    let stream = prop_oneof![4 => Just(Some(Json::Bool(true))), 1 => any_json().prop_map(Some), 1 => Just(None)];
+    let stream =
+        prop_oneof![4 => Just(Some(Json::Bool(true))), 1 => any_json().prop_map(Some), 1 => Just(None)];
     (others, stream, options).prop_map(|(others, stream, options)| {
         let mut body: serde_json::Map<_, _> = others.into_iter().collect();
         body.extend(stream.map(|value| ("stream".to_owned(), value)));

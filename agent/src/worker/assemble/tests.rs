@@ -85,7 +85,12 @@ fn an_error_is_named_by_the_provider_then_by_status_then_by_us() {
     check(|_| {}, ProviderError, Some("upstream_reset"), "upstream_reset");
     check(|_| {}, Complete, None, "stream_cut");
     check(|seen| seen.answer.error = Some(None), Complete, None, "provider_error");
-    check(|seen| seen.answer.error = Some(Some("overloaded_error".into())), Complete, None, "overloaded_error");
+    check(
+        |seen| seen.answer.error = Some(Some("overloaded_error".into())),
+        Complete,
+        None,
+        "overloaded_error",
+    );
     check(|_| {}, RelayKilled, None, "relay_killed");
 }
 

@@ -119,7 +119,11 @@ fn a_truncated_answer_gives_what_was_decoded() {
         let encoded = encode(encoding, &plain);
         let (decoded, result) = decode(Some(header(encoding)), &encoded[..encoded.len() - 20], 64);
         assert_eq!(result, Ok(()), "{encoding}");
-        assert!(plain.starts_with(&decoded) && decoded.len() > plain.len() / 4, "{encoding}: {}", decoded.len());
+        assert!(
+            plain.starts_with(&decoded) && decoded.len() > plain.len() / 4,
+            "{encoding}: {}",
+            decoded.len()
+        );
     }
 }
 
@@ -143,7 +147,10 @@ fn a_bomb_is_stopped_while_it_is_small() {
     for encoding in ENCODINGS {
         let encoded = encode(encoding, &bomb);
         let (decoded, result) = decode(Some(header(encoding)), &encoded, usize::MAX);
-        assert!(matches!(result, Err(DecodeError::Expansion | DecodeError::TooLarge)), "{encoding}: {result:?}");
+        assert!(
+            matches!(result, Err(DecodeError::Expansion | DecodeError::TooLarge)),
+            "{encoding}: {result:?}"
+        );
         assert!(decoded.len() <= free.max(encoded.len() * 200), "{encoding}: {}", decoded.len());
     }
     let nested = encode("gzip", &encode("gzip", &bomb));

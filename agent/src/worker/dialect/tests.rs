@@ -119,8 +119,23 @@ fn servers_that_count_beside_the_whole_are_recognised_by_arithmetic() {
 
 #[test]
 fn a_count_that_is_none_is_absent_and_spoils_nothing_else() {
-    for bad in ["\"12\"", "-1", "1.5", "12.0", "1e3", "4294967296", "99999999999999999999", "null", "[1]", "{}", "true"] {
-        check_openai_usage(&format!(r#"{{"prompt_tokens":{bad},"completion_tokens":7}}"#), &[(OutputText, 7)]);
+    for bad in [
+        "\"12\"",
+        "-1",
+        "1.5",
+        "12.0",
+        "1e3",
+        "4294967296",
+        "99999999999999999999",
+        "null",
+        "[1]",
+        "{}",
+        "true",
+    ] {
+        check_openai_usage(
+            &format!(r#"{{"prompt_tokens":{bad},"completion_tokens":7}}"#),
+            &[(OutputText, 7)],
+        );
         check_openai_usage(
             &format!(
                 r#"{{"prompt_tokens":9,"completion_tokens":7,"prompt_tokens_details":{{"cached_tokens":{bad}}}}}"#
@@ -228,7 +243,8 @@ fn running_totals_are_replaced_and_final_only_at_the_end() {
 
 #[test]
 fn a_stream_of_two_choices_is_finished_when_both_are() {
-    let stop = |index: u64| format!(r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#);
+    let stop =
+        |index: u64| format!(r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#);
     let open = r#"{"choices":[{"index":1,"delta":{"content":"x"}}]}"#;
     assert_eq!(read_events(openai(), &[&stop(0)]).progress, Progress::Finished);
     assert_eq!(read_events(openai(), &[&stop(0), open]).progress, Progress::Open);
@@ -240,8 +256,14 @@ fn a_stream_of_two_choices_is_finished_when_both_are() {
 #[test]
 fn errors_are_named_by_code_then_type() {
     for (body, class) in [
-        (r#"{"error":{"message":"m","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#, Some("rate_limit_exceeded")),
-        (r#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#, Some("invalid_request_error")),
+        (
+            r#"{"error":{"message":"m","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#,
+            Some("rate_limit_exceeded"),
+        ),
+        (
+            r#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#,
+            Some("invalid_request_error"),
+        ),
         (r#"{"error":{"message":"m","code":402}}"#, Some("402")),
         (r#"{"error":{"code":"a sentence with a prompt","type":"t"}}"#, Some("t")),
         (r#"{"error":"model not found"}"#, None),
@@ -260,7 +282,8 @@ fn errors_are_named_by_code_then_type() {
 }
 
 const START: &str = r#"{"type":"message_start","message":{"id":"msg_01","type":"message","role":"assistant","content":[],"model":"claude-opus-5","stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":300,"cache_read_input_tokens":1000,"cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":200},"output_tokens":1,"service_tier":"standard","inference_geo":"us"}}}"#;
-const TEXT_BLOCK: &str = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+const TEXT_BLOCK: &str =
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
 const TEXT: &str = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}"#;
 
 #[test]
@@ -275,12 +298,19 @@ fn an_anthropic_stream_merges_counts_field_by_field() {
     assert_eq!(counts(&answer), with_output(&[(OutputText, 1)]));
     for (delta_usage, output) in [
         (r#"{"output_tokens":15}"#, 15),
-        (r#"{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":15}"#, 15),
+        (
+            r#"{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":15}"#,
+            15,
+        ),
         (r#"{"input_tokens":null,"cache_read_input_tokens":null,"output_tokens":15}"#, 15),
-        (r#"{"input_tokens":25,"cache_creation_input_tokens":300,"cache_read_input_tokens":1000,"output_tokens":15}"#, 15),
+        (
+            r#"{"input_tokens":25,"cache_creation_input_tokens":300,"cache_read_input_tokens":1000,"output_tokens":15}"#,
+            15,
+        ),
     ] {
-        let delta =
-            format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},"usage":{delta_usage}}}"#);
+        let delta = format!(
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},"usage":{delta_usage}}}"#
+        );
         let stop = r#"{"type":"message_stop"}"#;
         let answer = read_events(AnthropicMessages::default(), &[START, TEXT_BLOCK, TEXT, &delta, stop]);
         assert_eq!(counts(&answer), with_output(&[(OutputText, output)]), "{delta_usage}");
