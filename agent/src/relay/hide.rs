@@ -208,8 +208,25 @@ impl EventScan {
             let taken = memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len());
             return Step { taken, is_end: false };
         }
+        if self.line == Line::Data {
+            return Step { taken: self.take_data(bytes), is_end: false };
+        }
         self.take_byte(byte);
         Step { taken: 1, is_end: false }
+    }
+
+    /// The bytes of a data line that are here, or fewer when they settle the matter; the first is no line end.
+    fn take_data(&mut self, bytes: &[u8]) -> usize {
+        for (at, &byte) in bytes.iter().enumerate() {
+            if byte == b'\n' || byte == b'\r' {
+                return at;
+            }
+            self.payload.take(byte);
+            if self.payload.is_refuted() {
+                return at + 1;
+            }
+        }
+        bytes.len()
     }
 
     fn end_line(&mut self, byte: u8) -> Step {
