@@ -16,7 +16,7 @@ use crate::file;
 use crate::version::PriceVersion;
 
 /// The price files that this build carries.
-const EMBEDDED_FILES: [(&str, &str); 2] = [
+pub(crate) const EMBEDDED_FILES: [(&str, &str); 2] = [
     ("anthropic.yaml", include_str!("../prices/anthropic.yaml")),
     ("openai.yaml", include_str!("../prices/openai.yaml")),
 ];
@@ -183,9 +183,7 @@ impl Period {
             let regions = none_and(&regions);
             tier.rules = none_and(&steps)
                 .iter()
-                .flat_map(|step| {
-                    regions.iter().map(move |region| (step.clone(), region))
-                })
+                .flat_map(|step| regions.iter().map(move |region| (step.clone(), region)))
                 .map(|(step, region)| RuleId(format!("{prefix}@{from}/{tier_name}{step}{region}").into()))
                 .collect();
         };

@@ -205,7 +205,8 @@ fn compute(
 /// The long-context step that the whole prompt, caches included, has passed: its number, the table that holds for
 /// the whole call, and the multipliers of the two sides.
 fn step(rates: &Rates, prompt_tokens: u64) -> (usize, &Table, Exact, Exact) {
-    let passed = (1..).zip(&rates.steps).filter(|(_, step)| step.threshold.is_passed_by(prompt_tokens)).last();
+    let passed =
+        (1..).zip(&rates.steps).filter(|(_, step)| step.threshold.is_passed_by(prompt_tokens)).last();
     match passed {
         None => (0, &rates.table, Exact::ONE, Exact::ONE),
         Some((number, step)) => match &step.price {

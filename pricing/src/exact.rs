@@ -87,9 +87,17 @@ mod tests {
 
     #[test]
     fn halves_go_away_from_zero() {
-        for (numerator, denominator, rounded) in
-            [(0, 1, 0), (1, 2, 1), (-1, 2, -1), (3, 2, 2), (5, 2, 3), (-5, 2, -3), (49, 100, 0), (51, 100, 1), (10, 3, 3)]
-        {
+        for (numerator, denominator, rounded) in [
+            (0, 1, 0),
+            (1, 2, 1),
+            (-1, 2, -1),
+            (3, 2, 2),
+            (5, 2, 3),
+            (-5, 2, -3),
+            (49, 100, 0),
+            (51, 100, 1),
+            (10, 3, 3),
+        ] {
             let exact = Exact { numerator, denominator };
             assert_eq!(exact.round_half_away_from_zero(), Some(rounded), "{numerator}/{denominator}");
         }
@@ -97,7 +105,9 @@ mod tests {
 
     #[test]
     fn multipliers_are_read_in_lowest_terms() {
-        for (text, canonical) in [("1.1", "11/10"), ("0.50", "1/2"), ("2", "2/1"), ("1.25", "5/4"), ("0", "0/1")] {
+        for (text, canonical) in
+            [("1.1", "11/10"), ("0.50", "1/2"), ("2", "2/1"), ("1.25", "5/4"), ("0", "0/1")]
+        {
             assert_eq!(Exact::from_decimal(text).map(Exact::canonical).as_deref(), Some(canonical));
         }
         for text in ["", ".5", "1.", "-1", "1e3", "1.1234567", "1,5", "1234567"] {

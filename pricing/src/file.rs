@@ -12,8 +12,8 @@ use ledgerline_proto::{NanoUsd, TokenClass};
 use yaml_serde::Value;
 
 use crate::book::{
-    Layer, Model, Period, PriceBookProblem, Provider, Rates, Settings, Step, StepPrice, Table, Threshold, Tier,
-    TierPrice,
+    Layer, Model, Period, PriceBookProblem, Provider, Rates, Settings, Step, StepPrice, Table, Threshold,
+    Tier, TierPrice,
 };
 use crate::exact::Exact;
 use crate::lookup::fine_tuned_key;
@@ -35,7 +35,8 @@ pub(crate) fn parse(files: &[(&str, &str)]) -> Result<Layer, Vec<PriceBookProble
             Ok(value) => {
                 let Some(provider) = provider(&mut reader, &value) else { continue };
                 if layer.contains_key(&provider.name) {
-                    let message = format!("`{}` has a file already; keep one file per provider", provider.name);
+                    let message =
+                        format!("`{}` has a file already; keep one file per provider", provider.name);
                     reader.problem("provider", message);
                 }
                 layer.insert(provider.name.clone(), provider);
@@ -155,7 +156,8 @@ fn order(reader: &mut Reader<'_>, periods: &mut [Period]) {
     for (period, next) in periods.iter_mut().zip(starts) {
         let overlaps = period.until_unix_ns != u64::MAX && period.until_unix_ns > next;
         if overlaps || period.from_unix_ns == next {
-            let message = "two prices hold at once; give each a valid_from, and end one where the next begins";
+            let message =
+                "two prices hold at once; give each a valid_from, and end one where the next begins";
             reader.problem("prices", message);
         }
         period.until_unix_ns = period.until_unix_ns.min(next);
@@ -179,11 +181,15 @@ fn period(reader: &mut Reader<'_>, value: &Value, path: &str) -> Option<Period> 
     let from_unix_ns = from.map_or(0, |(_, nanos)| nanos);
     let until_unix_ns = until.map_or(u64::MAX, |(_, nanos)| nanos);
     if until_unix_ns <= from_unix_ns {
-        reader.problem(&format!("{path}.valid_until"), "is not after valid_from; it is the first day without the price");
+        reader.problem(
+            &format!("{path}.valid_until"),
+            "is not after valid_from; it is the first day without the price",
+        );
     }
     let rates = rates(reader, &fields, path);
     let web_path = format!("{path}.usd_per_thousand_web_searches");
-    let web_searches = fields.get("usd_per_thousand_web_searches").and_then(|value| amount(reader, value, &web_path));
+    let web_searches =
+        fields.get("usd_per_thousand_web_searches").and_then(|value| amount(reader, value, &web_path));
     let mut inference_geo = Vec::new();
     for (path, region, value) in reader.entries(&fields, "inference_geo") {
         inference_geo.extend(multiplier(reader, value, &path).map(|by| (region.to_owned(), by)));
@@ -208,7 +214,10 @@ fn tiers(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Vec<(String
     let mut tiers = Vec::new();
     for (path, name, value) in reader.entries(fields, key) {
         if matches!(name, "default" | "standard") {
-            reader.problem(&path, "is the standard price itself; put it under usd_per_million_tokens of the price");
+            reader.problem(
+                &path,
+                "is the standard price itself; put it under usd_per_million_tokens of the price",
+            );
         }
         let price = if value.is_mapping() {
             reader
@@ -225,7 +234,8 @@ fn tiers(reader: &mut Reader<'_>, fields: &Fields<'_>, key: &str) -> Vec<(String
 
 fn rates(reader: &mut Reader<'_>, fields: &Fields<'_>, path: &str) -> Option<Rates> {
     let table_path = format!("{path}.usd_per_million_tokens");
-    let table = reader.required(fields, "usd_per_million_tokens").and_then(|value| table(reader, value, &table_path));
+    let table =
+        reader.required(fields, "usd_per_million_tokens").and_then(|value| table(reader, value, &table_path));
     let mut steps = Vec::new();
     for (path, value) in reader.list(fields, "long_context") {
         steps.extend(step(reader, value, &path));
@@ -259,7 +269,10 @@ fn step(reader: &mut Reader<'_>, value: &Value, path: &str) -> Option<Step> {
         (Some(above), None) => Some(Threshold::Above(above)),
         (None, Some(from)) => Some(Threshold::From(from)),
         _ => {
-            reader.problem(path, "needs either above_prompt_tokens (more than) or from_prompt_tokens (that many and more)");
+            reader.problem(
+                path,
+                "needs either above_prompt_tokens (more than) or from_prompt_tokens (that many and more)",
+            );
             None
         }
     };
@@ -270,7 +283,10 @@ fn step(reader: &mut Reader<'_>, value: &Value, path: &str) -> Option<Step> {
         (Some(value), None, None) => table(reader, value, &table_path).map(StepPrice::Table),
         (None, Some(input), Some(output)) => Some(StepPrice::Multipliers { input, output }),
         _ => {
-            reader.problem(path, "needs either usd_per_million_tokens or both input_multiplier and output_multiplier");
+            reader.problem(
+                path,
+                "needs either usd_per_million_tokens or both input_multiplier and output_multiplier",
+            );
             None
         }
     };
@@ -311,7 +327,13 @@ fn claim(reader: &mut Reader<'_>, index: &mut BTreeMap<String, usize>, name: &st
 fn class(reader: &mut Reader<'_>, name: &str, path: &str) -> Option<TokenClass> {
     let class = TokenClass::from_name(name);
     if class.is_none() {
-        reader.problem(path, format!("`{name}` is no token class; one of {}", TokenClass::ALL.map(TokenClass::name).join(", ")));
+        reader.problem(
+            path,
+            format!(
+                "`{name}` is no token class; one of {}",
+                TokenClass::ALL.map(TokenClass::name).join(", ")
+            ),
+        );
     }
     class
 }
@@ -335,7 +357,12 @@ fn multiplier(reader: &mut Reader<'_>, value: &Value, path: &str) -> Option<Exac
     let text = reader.text(value, path)?;
     let multiplier = Exact::from_decimal(text);
     if multiplier.is_none() {
-        reader.problem(path, format!("`{text}` is no multiplier; write for example 0.5 or 1.1, at most 6 digits behind the point"));
+        reader.problem(
+            path,
+            format!(
+                "`{text}` is no multiplier; write for example 0.5 or 1.1, at most 6 digits behind the point"
+            ),
+        );
     }
     multiplier
 }

@@ -39,7 +39,8 @@ impl PriceBook {
         let mut reason = UnpricedReason::UnknownModel;
         for candidate in candidates(settings, name) {
             for model in self.layers().iter().filter_map(|layer| model_in(layer, provider, candidate)) {
-                let holds = |period: &&Period| (period.from_unix_ns..period.until_unix_ns).contains(&at_unix_ns);
+                let holds =
+                    |period: &&Period| (period.from_unix_ns..period.until_unix_ns).contains(&at_unix_ns);
                 if let Some(period) = model.periods.iter().find(holds) {
                     return Ok(period);
                 }
@@ -84,7 +85,9 @@ pub(crate) fn fine_tuned_key(name: &str) -> Option<String> {
 
 /// The name without the date of a snapshot (`-2025-04-14`, `-20250414`, `@20250414`); `None` when it carries none.
 pub(crate) fn without_date(name: &str) -> Option<&str> {
-    let cut = |length: usize| Some((name.get(..name.len().checked_sub(length)?)?, name.get(name.len() - length..)?));
+    let cut = |length: usize| {
+        Some((name.get(..name.len().checked_sub(length)?)?, name.get(name.len() - length..)?))
+    };
     let compact = cut(9).filter(|(_, tail)| {
         let digits = tail.strip_prefix(['-', '@']).unwrap_or_default();
         is_date(digits.get(..4), digits.get(4..6), digits.get(6..))

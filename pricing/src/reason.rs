@@ -59,7 +59,8 @@ impl UnpricedReason {
     /// The reason of that text, as `Display` writes it.
     #[must_use]
     pub fn from_text(text: &str) -> Option<Self> {
-        if let Some(class) = text.strip_prefix("no_price_for_class(").and_then(|rest| rest.strip_suffix(')')) {
+        if let Some(class) = text.strip_prefix("no_price_for_class(").and_then(|rest| rest.strip_suffix(')'))
+        {
             return TokenClass::from_name(class).map(Self::NoPriceForClass);
         }
         Self::PLAIN.into_iter().find(|reason| reason.name() == text)
@@ -70,10 +71,14 @@ impl UnpricedReason {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::NotACall => "nothing to do: the calls below this span carry the cost",
-            Self::UsageMissing => "have the client ask for usage (OpenAI streams: stream_options.include_usage)",
+            Self::UsageMissing => {
+                "have the client ask for usage (OpenAI streams: stream_options.include_usage)"
+            }
             Self::UnknownProvider => "add a price file for this provider to the overrides",
             Self::ModelMissing => "have the instrumentation send gen_ai.request.model",
-            Self::UnknownModel => "add the model to the overrides, or its name to the `match` list of its model",
+            Self::UnknownModel => {
+                "add the model to the overrides, or its name to the `match` list of its model"
+            }
             Self::NoPriceAtThatTime => "add a price with an earlier valid_from or a later valid_until",
             Self::NoPriceForClass(_) => "add this token class to the price that applies",
             Self::NoPriceForWebSearch => "add usd_per_thousand_web_searches to the price of the model",

@@ -102,7 +102,8 @@ impl Canonical {
         self.line("period", (period.from_unix_ns, period.until_unix_ns));
         self.line("web_searches", period.web_searches);
         self.rates(&period.rates);
-        let mut regions: Vec<_> = period.inference_geo.iter().map(|(name, by)| (name, by.canonical())).collect();
+        let mut regions: Vec<_> =
+            period.inference_geo.iter().map(|(name, by)| (name, by.canonical())).collect();
         regions.sort_unstable();
         self.line("inference_geo", regions);
         self.tiers("service_tier", &period.service_tiers);

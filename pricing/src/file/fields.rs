@@ -62,7 +62,10 @@ impl<'problems> Reader<'problems> {
         let fields = self.any_mapping(value, path)?;
         for &(key, _) in &fields.fields {
             if !keys.contains(&key) {
-                self.problem(&fields.path_of(key), format!("is not known here; known are {}", keys.join(", ")));
+                self.problem(
+                    &fields.path_of(key),
+                    format!("is not known here; known are {}", keys.join(", ")),
+                );
             }
         }
         Some(fields)
@@ -106,7 +109,11 @@ impl<'problems> Reader<'problems> {
     }
 
     /// The items of a list with their paths; nothing when the field is absent.
-    pub(super) fn list<'value>(&mut self, fields: &Fields<'value>, key: &str) -> Vec<(String, &'value Value)> {
+    pub(super) fn list<'value>(
+        &mut self,
+        fields: &Fields<'value>,
+        key: &str,
+    ) -> Vec<(String, &'value Value)> {
         let path = fields.path_of(key);
         match fields.get(key) {
             None => Vec::new(),

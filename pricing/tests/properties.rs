@@ -1,0 +1,139 @@
+//! What holds for every call and every book, not only for the bills.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+use ledgerline_pricing::{PriceBook, PriceQuery, Priced};
+use ledgerline_proto::{Billing, EndOfStream, Operation, TokenClass, TokenCounts, Usage, UsageSource};
+use proptest::prelude::*;
+
+const CLASSES: [TokenClass; 6] = [
+    TokenClass::InputUncached,
+    TokenClass::CacheRead,
+    TokenClass::CacheWrite5m,
+    TokenClass::CacheWrite30m,
+    TokenClass::OutputText,
+    TokenClass::OutputReasoning,
+];
+
+/// A model with a long-context step, tiers and regions.
+const MODEL: &str = "gpt-6-luna";
+
+const FILE: &str = include_str!("../prices/openai.yaml");
+
+fn nanos(tier: Option<&str>, region: Option<&str>, pairs: &[(TokenClass, u64)]) -> i64 {
+    let billing = Billing {
+        service_tier: tier.map(str::to_owned),
+        inference_geo: region.map(str::to_owned),
+        ..Billing::default()
+    };
+    let usage = Usage { tokens: TokenCounts::from_pairs(pairs), source: UsageSource::Provider };
+    let priced = PriceBook::embedded().price(&PriceQuery {
+        provider: "openai",
+        request_model: "",
+        response_model: MODEL,
+        at_unix_ns: 1_795_132_800_000_000_000,
+        operation: &Operation::Chat,
+        end: EndOfStream::Complete,
+        http_status: Some(200),
+        billing: &billing,
+        usage: Some(&usage),
+    });
+    match priced {
+        Priced::Cost(cost) => cost.amount.nanos(),
+        Priced::Unpriced(reason) => panic!("{reason}"),
+    }
+}
+
+fn tiers() -> impl Strategy<Value = Option<&'static str>> {
+    prop::sample::select(vec![None, Some("default"), Some("flex"), Some("priority"), Some("batch")])
+}
+
+fn regions() -> impl Strategy<Value = Option<&'static str>> {
+    prop::sample::select(vec![None, Some("us"), Some("eu")])
+}
+
+fn usage(most: u64) -> impl Strategy<Value = Vec<(TokenClass, u64)>> {
+    prop::collection::vec(0..most, CLASSES.len()).prop_map(|counts| CLASSES.into_iter().zip(counts).collect())
+}
+
+fn version(text: &str) -> String {
+    let book = PriceBook::parse(&[("openai.yaml", text)]).unwrap_or_else(|problems| panic!("{problems:?}"));
+    book.version().to_string()
+}
+
+/// The lines of the file that hold a price or a multiplier.
+fn priced_lines() -> Vec<usize> {
+    let is_priced = |line: &str| {
+        let value = line.trim().split_once(": \"").and_then(|(_, rest)| rest.strip_suffix('"'));
+        value.is_some_and(|value| value.bytes().all(|byte| byte.is_ascii_digit() || byte == b'.'))
+    };
+    FILE.lines().enumerate().filter(|(_, line)| is_priced(line)).map(|(number, _)| number).collect()
+}
+
+proptest! {
+    #[test]
+    fn more_tokens_never_cost_less(
+        tier in tiers(), region in regions(), pairs in usage(400_000), class in 0..CLASSES.len(), more in 0..400_000_u64,
+    ) {
+        let mut dearer = pairs.clone();
+        dearer[class].1 += more;
+        prop_assert!(nanos(tier, region, &dearer) >= nanos(tier, region, &pairs));
+    }
+
+    #[test]
+    fn a_call_costs_the_sum_of_its_classes_up_to_the_one_rounding(
+        tier in tiers(), region in regions(), pairs in usage(40_000),
+    ) {
+        // Below the threshold even together, so that each class alone is priced alike.
+        let whole = nanos(tier, region, &pairs);
+        let parts: i64 = pairs.iter().map(|&pair| nanos(tier, region, &[pair])).sum();
+        prop_assert!((whole - parts).abs() <= 3, "{whole} and {parts}");
+    }
+
+    #[test]
+    fn the_order_of_the_classes_does_not_matter(
+        tier in tiers(), region in regions(), pairs in usage(400_000), shift in 0..CLASSES.len(),
+    ) {
+        let mut turned = pairs.clone();
+        turned.rotate_left(shift);
+        turned.reverse();
+        prop_assert_eq!(nanos(tier, region, &turned), nanos(tier, region, &pairs));
+    }
+
+    #[test]
+    fn comments_and_blank_lines_do_not_change_the_version(at in 0..1_000_usize) {
+        let mut lines: Vec<&str> = FILE.lines().collect();
+        lines.insert(at.min(lines.len()), "# a remark");
+        lines.insert(0, "");
+        prop_assert_eq!(version(&lines.join("\n")), version(FILE));
+    }
+}
+
+#[test]
+fn any_changed_price_changes_the_version() {
+    let original = version(FILE);
+    let lines = priced_lines();
+    assert!(lines.len() > 300, "{}", lines.len());
+    // Every tenth is enough to meet each kind of field, and keeps the test below a second or two.
+    for &changed in lines.iter().step_by(10) {
+        let line = |(number, line): (usize, &str)| {
+            if number == changed { line.replacen(": \"", ": \"7", 1) } else { line.to_owned() }
+        };
+        let text: Vec<String> = FILE.lines().enumerate().map(line).collect();
+        assert_ne!(version(&text.join("\n")), original, "line {}", changed + 1);
+    }
+}
+
+#[test]
+fn notation_and_the_order_of_models_do_not_change_the_version() {
+    let original = version(FILE);
+    let (head, models) = FILE.split_once("\nmodels:\n").unwrap();
+    let mut models: Vec<&str> = models.split("\n\n").map(|model| model.trim_end_matches('\n')).collect();
+    models.reverse();
+    assert_eq!(version(&format!("{head}\nmodels:\n{}\n", models.join("\n\n"))), original, "order");
+    let spelled = FILE.replace("input_uncached: \"2\"\n", "input_uncached: '2.000'\n");
+    assert_ne!(spelled, FILE);
+    assert_eq!(version(&spelled), original, "notation");
+    let read_later = FILE.replace("read_on: \"2026-11-24\"", "read_on: \"2026-12-24\"");
+    assert_ne!(read_later, FILE);
+    assert_eq!(version(&read_later), original, "the day the page was read");
+}
