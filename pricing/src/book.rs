@@ -288,8 +288,10 @@ impl PriceBook {
         Ok(Self::from_layers(vec![layer]))
     }
 
-    /// This book below `overrides`: for a model that both know, the overrides count while they are valid. What a
-    /// provider's override file does not set (prefixes, class defaults, ...) is taken from this book.
+    /// This book below `overrides`: for a model that both know, the overrides count while they are valid.
+    ///
+    /// An override is a whole price: a class or a tier it does not name is unpriced, and not taken from here, where it
+    /// would mix a contract with a list price. What holds for the provider as such (prefixes, class defaults, ...) is.
     #[must_use]
     pub fn with_overrides(&self, overrides: &Self) -> Self {
         let mut layers = overrides.0.layers.clone();

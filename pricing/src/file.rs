@@ -309,8 +309,12 @@ fn table(reader: &mut Reader<'_>, value: &Value, path: &str) -> Option<Table> {
 /// Every name of a file answers for one model only.
 fn index(reader: &mut Reader<'_>, models: &[Model]) -> (BTreeMap<String, usize>, BTreeMap<String, usize>) {
     let (mut exact, mut dated) = (BTreeMap::new(), BTreeMap::new());
+    let mut earlier = None;
     for (place, model) in models.iter().enumerate() {
         reader.enter_model(&model.name);
+        if earlier.replace(&model.name) == Some(&model.name) {
+            reader.problem("model", "is listed twice; put all its prices under one entry");
+        }
         model.exact_names.iter().for_each(|name| claim(reader, &mut exact, name, place));
         model.dated_names.iter().for_each(|name| claim(reader, &mut dated, name, place));
     }

@@ -1,4 +1,5 @@
-//! The cost bugs that other products shipped, one test each. The number is that of the thread in the comment.
+//! The cost bugs that other products shipped, one test each, with the threads. Numbers as in our survey; 5 (summed
+//! stream events), 9 (additive or subset) and 18 (profile names of Bedrock) are decided before a price is asked for.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use ledgerline_pricing::{PriceBook, PriceQuery, Priced, UnpricedReason};

@@ -142,6 +142,18 @@ fn a_name_belongs_to_one_model_and_is_no_pattern() {
 }
 
 #[test]
+fn a_model_has_one_entry() {
+    let entry = |name: &str| {
+        let prices = "[{ usd_per_million_tokens: { output_text: \"1\" } }]";
+        format!("  - {{ model: m, match: [{name}], prices: {prices} }}\n")
+    };
+    check(
+        &file(&format!("models:\n{}{}", entry("x"), entry("y"))),
+        &["acme.yaml: m: model: is listed twice; put all its prices under one entry"],
+    );
+}
+
+#[test]
 fn tiers_and_steps_are_complete_or_refused() {
     let price =
         |rest: &str| model(&format!("      - usd_per_million_tokens: {{ output_text: \"1\" }}\n{rest}"));
