@@ -2,8 +2,12 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
 use ledgerline_pricing::{PriceBook, PriceQuery, Priced};
-use ledgerline_proto::{Billing, EndOfStream, Operation, TokenClass, TokenCounts, Usage, UsageSource};
+use ledgerline_proto::{
+    Billing, Call, EndOfStream, Identity, NanoUsd, Operation, SpanId, TokenClass, TokenCounts, TraceId,
+    Usage, UsageSource,
+};
 use proptest::prelude::*;
+use proptest::test_runner::FileFailurePersistence;
 
 const CLASSES: [TokenClass; 6] = [
     TokenClass::InputUncached,
@@ -69,7 +73,15 @@ fn priced_lines() -> Vec<usize> {
     FILE.lines().enumerate().filter(|(_, line)| is_priced(line)).map(|(number, _)| number).collect()
 }
 
+fn config() -> ProptestConfig {
+    // Relative to the crate, where a failing seed is found and committed.
+    let seeds = FileFailurePersistence::Direct("tests/properties.seeds");
+    ProptestConfig { failure_persistence: Some(Box::new(seeds)), ..ProptestConfig::default() }
+}
+
 proptest! {
+    #![proptest_config(config())]
+
     #[test]
     fn more_tokens_never_cost_less(
         tier in tiers(), region in regions(), pairs in usage(400_000), class in 0..CLASSES.len(), more in 0..400_000_u64,
@@ -121,6 +133,85 @@ fn any_changed_price_changes_the_version() {
         let text: Vec<String> = FILE.lines().enumerate().map(line).collect();
         assert_ne!(version(&text.join("\n")), original, "line {}", changed + 1);
     }
+}
+
+#[test]
+fn everything_that_decides_a_price_is_in_the_version() {
+    let original = "provider: p\nsource: s\nread_on: \"2026-11-24\"\nstrip_prefixes: [a/]\n\
+        http_errors_are_free: true\nservice_tier_aliases: { fast: flex }\n\
+        class_defaults: { cache_write_1h: { billed_as: input_uncached, multiplier: \"2\" } }\nmodels:\n  \
+        - model: m\n    match: [n, \"n-{date}\"]\n    prices:\n      - valid_from: \"2026-01-01\"\n        \
+        valid_until: \"2026-02-01\"\n        usd_per_million_tokens: { input_uncached: \"1\", output_text: \"3\" }\n        \
+        usd_per_thousand_web_searches: \"10\"\n        inference_geo: { us: \"1.1\" }\n        \
+        speeds: { quick: \"4\" }\n        service_tiers: { flex: { usd_per_million_tokens: { output_text: \"5\" } } }\n        \
+        long_context: [{ above_prompt_tokens: 6, input_multiplier: \"7\", output_multiplier: \"8\" }]\n";
+    for (from, to) in [
+        ("provider: p", "provider: q"),
+        ("a/", "b/"),
+        ("free: true", "free: false"),
+        ("{ fast", "{ faster"),
+        ("fast: flex", "fast: other"),
+        ("cache_write_1h", "cache_write_5m"),
+        ("billed_as: input_uncached", "billed_as: output_text"),
+        ("multiplier: \"2\"", "multiplier: \"2.5\""),
+        ("model: m", "model: k"),
+        ("[n,", "[o,"),
+        ("\"n-{date}\"", "\"o-{date}\""),
+        ("2026-01-01", "2026-01-02"),
+        ("2026-02-01", "2026-02-02"),
+        ("input_uncached: \"1\"", "input_uncached: \"1.000000001\""),
+        ("{ input_uncached: \"1\"", "{ input_audio: \"1\""),
+        ("output_text: \"3\"", "output_text: \"4\""),
+        ("\"10\"", "\"11\""),
+        ("us:", "eu:"),
+        ("1.1", "1.2"),
+        ("quick:", "quicker:"),
+        ("quick: \"4\"", "quick: \"4.1\""),
+        ("{ flex: {", "{ slow: {"),
+        ("output_text: \"5\"", "output_text: \"6\""),
+        ("above_prompt_tokens", "from_prompt_tokens"),
+        ("tokens: 6", "tokens: 7"),
+        ("input_multiplier: \"7\"", "input_multiplier: \"7.5\""),
+        ("output_multiplier: \"8\"", "output_multiplier: \"8.5\""),
+    ] {
+        let changed = original.replacen(from, to, 1);
+        assert_ne!(changed, original, "{from}");
+        assert_ne!(version(&changed), version(original), "{from}");
+    }
+}
+
+#[test]
+fn a_call_is_priced_at_the_time_of_its_request() {
+    // 2026-08-21T00:00:00Z, the day gpt-5.6-sol became cheaper.
+    let cut = 1_787_270_400_000_000_000;
+    let call = |start_unix_ns, end_unix_ns| Call {
+        trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+        span_id: SpanId::from_bytes([1; 8]).unwrap(),
+        parent_span_id: None,
+        start_unix_ns,
+        end_unix_ns,
+        time_to_first_token_ns: None,
+        operation: Operation::Chat,
+        provider: "openai".into(),
+        request_model: "gpt-5.6".into(),
+        response_model: "gpt-5.6-sol".into(),
+        response_id: String::new(),
+        stream: true,
+        finish_reasons: Vec::new(),
+        end: EndOfStream::Complete,
+        error_type: None,
+        http_status: Some(200),
+        usage: Some(Usage {
+            tokens: TokenCounts::from_pairs(&[(TokenClass::OutputText, 1_000)]),
+            source: UsageSource::Provider,
+        }),
+        billing: Billing { service_tier: Some("flex".into()), ..Billing::default() },
+        identity: Identity::default(),
+    };
+    let book = PriceBook::embedded();
+    let nanos = |start, end| book.price_call(&call(start, end)).amount().map(NanoUsd::nanos);
+    assert_eq!(nanos(cut - 1, cut + 1), Some(15_000_000));
+    assert_eq!(nanos(cut, cut + 1), Some(10_000_000));
 }
 
 #[test]
