@@ -110,7 +110,8 @@ fn a_model_one_hosts_costs_the_zero_that_somebody_wrote_down() {
          output_text: \"0\" } }]\n",
     )]);
     let book = PriceBook::embedded().with_overrides(&own);
-    let tokens = [(InputUncached, 1_000), (OutputText, 1_000)];
+    // Reasoning is output where the file says nothing about it.
+    let tokens = [(InputUncached, 1_000), (OutputText, 1_000), (OutputReasoning, 1_000)];
     assert_eq!(
         priced(&book, "vllm", "llama", NOVEMBER, None, &tokens),
         "0 by override:vllm/llama@start/standard"
@@ -152,4 +153,32 @@ fn the_version_tells_layers_apart() {
     assert_eq!(published.with_overrides(&one).version(), published.with_overrides(&one).version());
     assert_eq!(published.with_overrides(&one).version().read_on().as_deref(), Some("2026-11-24"));
     assert_eq!(published.version().to_string().len(), 32);
+}
+
+#[test]
+fn an_override_decides_whether_failed_requests_are_free() {
+    let file = "provider: openai\nsource: contract\nread_on: \"2026-11-23\"\nhttp_errors_are_free: false\nmodels:\n  \
+                - model: m\n    match: [m]\n    prices: [{ usd_per_million_tokens: { output_text: \"1\" } }]\n";
+    let own = PriceBook::parse(&[("openai.yaml", file)]).unwrap();
+    let published = PriceBook::embedded();
+    let silent = book(&[(
+        "openai",
+        "  - model: m\n    match: [m]\n    prices: [{ usd_per_million_tokens: { output_text: \"1\" } }]\n",
+    )]);
+    let free = |book: &PriceBook| {
+        let failed = PriceQuery {
+            provider: "openai",
+            request_model: "gpt-4.1",
+            response_model: "",
+            at_unix_ns: NOVEMBER,
+            operation: &Operation::Chat,
+            end: EndOfStream::ProviderError,
+            http_status: Some(500),
+            billing: &Billing::default(),
+            usage: None,
+        };
+        book.price(&failed).amount().is_some()
+    };
+    assert!(free(&published) && free(&published.with_overrides(&silent)));
+    assert!(!free(&published.with_overrides(&own)) && !free(&silent));
 }
