@@ -77,7 +77,7 @@ fn settings(reader: &mut Reader<'_>, fields: &Fields<'_>) -> Settings {
     let mut settings = Settings::default();
     for (path, value) in reader.list(fields, "strip_prefixes") {
         match reader.text(value, &path) {
-            Some("") => reader.problem(&path, "is empty; write a prefix such as openai/"),
+            Some("") => reader.problem(&path, "is empty; write a prefix, for instance openai/"),
             prefix => settings.strip_prefixes.extend(prefix.map(str::to_owned)),
         }
     }
