@@ -1,0 +1,11 @@
+//! The collector against programs that nobody here wrote. One binary, so that the crate links once; a module for each
+//! program. A program that is missing fails its tests with the way to install it: a skipped test proves nothing.
+
+#[path = "integration/alertmanager.rs"]
+mod alertmanager;
+#[path = "integration/promtool.rs"]
+mod promtool;
+#[path = "integration/receivers.rs"]
+mod receivers;
+#[path = "integration/world.rs"]
+mod world;
