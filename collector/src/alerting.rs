@@ -114,7 +114,8 @@ impl Alerting {
             .iter()
             .enumerate()
             .map(|(index, snapshot)| {
-                let links = snapshot.group.rules.iter().map(|rule| generator_url(config, &rule.expr)).collect();
+                let links =
+                    snapshot.group.rules.iter().map(|rule| generator_url(config, &rule.expr)).collect();
                 GroupTask::new(shared.clone(), index, snapshot, config.query_offset(), links)
             })
             .collect();

@@ -82,7 +82,10 @@ impl Filter {
                 "file" | "file[]" => filter.files.push(value.clone()),
                 "rule_group" | "rule_group[]" => filter.groups.push(value.clone()),
                 "rule_name" | "rule_name[]" => filter.names.push(value.clone()),
-                "exclude_alerts" => filter.without_alerts = matches!(value.as_str(), "true" | "1" | "t" | "T" | "TRUE" | "True"),
+                "exclude_alerts" => {
+                    filter.without_alerts =
+                        matches!(value.as_str(), "true" | "1" | "t" | "T" | "TRUE" | "True")
+                }
                 "type" => match value.to_ascii_lowercase().as_str() {
                     "" | "alert" => {}
                     "record" => filter.only_recording = true,
@@ -97,7 +100,8 @@ impl Filter {
     /// The group as wanted; `None` if nothing of it is. As in Prometheus a group emptied by a filter on rules is left out.
     fn apply<'a>(&self, snapshot: &'a GroupSnapshot) -> Option<GroupJson<'a>> {
         let group = &snapshot.group;
-        let wanted = |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
+        let wanted =
+            |list: &[String], name: &str| list.is_empty() || list.iter().any(|wanted| wanted == name);
         if !wanted(&self.files, &group.file) || !wanted(&self.groups, &group.name) {
             return None;
         }

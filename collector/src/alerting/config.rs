@@ -104,7 +104,8 @@ impl AlertingConfig {
         for (index, receiver) in self.receivers.iter().enumerate() {
             let path = format!("{path}.receivers[{index}]");
             if receiver.name.is_empty() || !names.insert(&receiver.name) {
-                problems.push(format!("{path}.name"), "must be there and differ from the other receivers' names");
+                problems
+                    .push(format!("{path}.name"), "must be there and differ from the other receivers' names");
             }
             check_url(&format!("{path}.url"), &receiver.url, problems);
             if receiver.timeout_ms == 0 {
@@ -159,7 +160,8 @@ mod tests {
     #[test]
     fn defaults_are_valid_and_a_full_section_reads() {
         assert_eq!(parse::<Outer>("a", "").unwrap().alerting.evaluation_interval_ms, 15_000);
-        let text = "alerting: {rule_files: [alerts], grafana: {url: 'https://g', datasource_uid: llm}, receivers: [
+        let text =
+            "alerting: {rule_files: [alerts], grafana: {url: 'https://g', datasource_uid: llm}, receivers: [
             {name: am, kind: alertmanager, url: 'http://am:9093', authorization: {env: AM_AUTH}},
             {name: hook, kind: webhook, url: 'https://hooks/x', timeout_ms: 500}]}";
         let alerting = parse::<Outer>("a", text).unwrap().alerting;

@@ -36,7 +36,9 @@ pub enum EvalError {
         labels: Labels,
     },
     /// The query returned more series than one rule may.
-    #[error("the expression returned {got} series, more than {SERIES_PER_RULE_MAX}; aggregate it or raise its threshold")]
+    #[error(
+        "the expression returned {got} series, more than {SERIES_PER_RULE_MAX}; aggregate it or raise its threshold"
+    )]
     TooManySeries {
         /// Series returned.
         got: usize,
@@ -117,7 +119,11 @@ fn label(rule: &AlertRule, samples: &[Sample]) -> Result<BTreeMap<Labels, Held>,
         labels.insert(ALERT_NAME.to_owned(), rule.name.clone());
         // In Prometheus' data model a label with an empty value is an absent label.
         labels.retain(|_, text| !text.is_empty());
-        let held = Held { labels: labels.clone(), annotations: render(&rule.annotations, sample), value: sample.value };
+        let held = Held {
+            labels: labels.clone(),
+            annotations: render(&rule.annotations, sample),
+            value: sample.value,
+        };
         if holding.insert(labels.clone(), held).is_some() {
             return Err(EvalError::DuplicateLabels { labels });
         }

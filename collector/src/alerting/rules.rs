@@ -17,6 +17,7 @@ use std::time::Duration;
 use promql_parser::parser::Expr;
 use promql_parser::parser::value::ValueType;
 
+use crate::alerting::limits::EXPR_BYTES_MAX;
 use crate::alerting::sample::{METRIC_NAME, is_label_name};
 use crate::alerting::template::Template;
 use crate::alerting::time::parse_duration;
@@ -171,7 +172,8 @@ fn read_file(raw: RawFile, accept: AcceptExpr<'_>, problems: &mut Problems<'_>) 
 
 fn read_group(name: String, raw: RawGroup, accept: AcceptExpr<'_>, problems: &mut Problems<'_>) -> Group {
     problems.keys(&raw.unknown, &raw.repeated, RawGroup::KEYS);
-    let interval = problems.duration("interval", raw.interval.as_ref()).filter(|interval| !interval.is_zero());
+    let interval =
+        problems.duration("interval", raw.interval.as_ref()).filter(|interval| !interval.is_zero());
     let query_offset = problems.duration("query_offset", raw.query_offset.as_ref());
     let limit = raw.limit.as_ref().and_then(|text| match text.parse::<i64>() {
         Ok(limit) => usize::try_from(limit).ok().filter(|limit| *limit > 0),
@@ -232,6 +234,9 @@ fn check_expr(expr: &str, accept: AcceptExpr<'_>, problems: &mut Problems<'_>) {
         problems.add("the rule has no expr:; write the PromQL expression that must hold");
         return;
     }
+    if expr.len() > EXPR_BYTES_MAX {
+        return problems.add(format!("expr is longer than {EXPR_BYTES_MAX} bytes; split the rule"));
+    }
     let parsed = match promql_parser::parser::parse(expr) {
         Ok(parsed) => parsed,
         Err(error) => return problems.add(format!("expr is not valid PromQL: {error}")),
@@ -249,7 +254,11 @@ fn check_expr(expr: &str, accept: AcceptExpr<'_>, problems: &mut Problems<'_>) {
     }
 }
 
-fn read_templates(kind: &str, pairs: Option<Pairs>, problems: &mut Problems<'_>) -> BTreeMap<String, Template> {
+fn read_templates(
+    kind: &str,
+    pairs: Option<Pairs>,
+    problems: &mut Problems<'_>,
+) -> BTreeMap<String, Template> {
     let mut templates = BTreeMap::new();
     for (name, text) in pairs.unwrap_or_default().0 {
         if !is_label_name(&name) || (kind != "annotation" && name == METRIC_NAME) {

@@ -118,7 +118,10 @@ impl GroupTask {
                     }
                 }
                 Tick::SetBack { to } => {
-                    tracing::warn!(group = self.group.name, "the clock was set back; rule states are realigned");
+                    tracing::warn!(
+                        group = self.group.name,
+                        "the clock was set back; rule states are realigned"
+                    );
                     last = to;
                     for rule in &mut self.rules {
                         rule.state = Arc::new(RuleState::clone(&rule.state).realigned(to));
@@ -139,7 +142,11 @@ impl GroupTask {
             self.evaluate_rule(position, at).await;
         }
         let evaluation_time = started.elapsed();
-        self.shared.metrics.last_duration_seconds.get_or_create(&self.labels).set(evaluation_time.as_secs_f64());
+        self.shared
+            .metrics
+            .last_duration_seconds
+            .get_or_create(&self.labels)
+            .set(evaluation_time.as_secs_f64());
         self.count_alerts();
         let snapshot = GroupSnapshot {
             group: self.group.clone(),
@@ -153,7 +160,9 @@ impl GroupTask {
 
     async fn evaluate_rule(&mut self, position: usize, at: UnixMs) {
         let group = self.group.clone();
-        let (Some(rule), Some(before)) = (group.rules.get(position), self.rules.get(position)) else { return };
+        let (Some(rule), Some(before)) = (group.rules.get(position), self.rules.get(position)) else {
+            return;
+        };
         let started = Instant::now();
         let samples = self.query(rule, at).await;
         let stepped = samples.and_then(|samples| {
@@ -164,14 +173,20 @@ impl GroupTask {
             Ok((state, transitions)) => (state, transitions, Health::Ok),
             Err(reason) => {
                 self.shared.metrics.evaluation_failures.get_or_create(&self.labels).inc();
-                tracing::warn!(group = group.name, rule = rule.name, reason, "rule evaluation failed; its alerts stay as they are");
+                tracing::warn!(
+                    group = group.name,
+                    rule = rule.name,
+                    reason,
+                    "rule evaluation failed; its alerts stay as they are"
+                );
                 (RuleState::clone(&before.state), Vec::new(), Health::Failed(reason))
             }
         };
         self.announce(rule, position, &mut state, &transitions, at);
         let evaluation_time = started.elapsed();
         if let Some(slot) = self.rules.get_mut(position) {
-            *slot = RuleSnapshot { state: Arc::new(state), health, last_evaluation: Some(at), evaluation_time };
+            *slot =
+                RuleSnapshot { state: Arc::new(state), health, last_evaluation: Some(at), evaluation_time };
         }
     }
 

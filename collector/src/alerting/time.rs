@@ -150,7 +150,9 @@ mod tests {
 
     #[test]
     fn other_durations_are_refused_with_the_reason() {
-        for text in ["1", "m", "1.5h", "-1m", "30m1h", "1m1m", "1 m", " 1m", "1h ", "1min", "1d\n", "\u{661}m"] {
+        for text in
+            ["1", "m", "1.5h", "-1m", "30m1h", "1m1m", "1 m", " 1m", "1h ", "1min", "1d\n", "\u{661}m"]
+        {
             assert!(matches!(parse_duration(text), Err(DurationError::Syntax(_))), "{text:?}");
         }
         assert_eq!(parse_duration(""), Err(DurationError::Empty));

@@ -109,7 +109,11 @@ async fn firing_and_resolved_pass_through_a_real_alertmanager() {
         alert["generatorURL"],
         "http://ledgerline.example/prometheus/graph?g0.expr=spend%20%3E%20500&g0.tab=1"
     );
-    assert_eq!(alert["fingerprint"], format!("{:016x}", fingerprint(&labels())), "ours differs from Alertmanager's");
+    assert_eq!(
+        alert["fingerprint"],
+        format!("{:016x}", fingerprint(&labels())),
+        "ours differs from Alertmanager's"
+    );
     let shown = alertmanager.alerts().await;
     assert_eq!(shown[0]["status"]["state"], "active");
     let ends_at: jiff::Timestamp = shown[0]["endsAt"].as_str().unwrap().parse().unwrap();

@@ -75,7 +75,9 @@ fn compare(rules: &[Value], series: &[Value], histories: &[History]) {
     let mut tests = Vec::new();
     for (rule, history) in loaded.groups[0].rules.iter().zip(histories) {
         for (minute, alerts) in firing(rule, history).into_iter().enumerate() {
-            tests.push(json!({"eval_time": format!("{minute}m"), "alertname": rule.name, "exp_alerts": alerts}));
+            tests.push(
+                json!({"eval_time": format!("{minute}m"), "alertname": rule.name, "exp_alerts": alerts}),
+            );
         }
     }
     let firing: usize = tests.iter().map(|test| test["exp_alerts"].as_array().unwrap().len()).sum();
@@ -175,7 +177,9 @@ fn templates_render_as_in_prometheus() {
     let rule = json!({"alert": "T", "expr": "mT != 0.5", "annotations": annotations});
     let mut random = Random(0x5eed_0002);
     let mut history: History = vec![[None, None]; MINUTES];
-    let special = [0.0, 1.0, -1.0, 1e6, 999_999.0, 1_234_567.0, 1e21, 1e-5, 0.000_123_456, 59.96, 3600.0, 90_061.5];
+    // Beyond 2^63 Prometheus' humanizeDuration overflows; ours does not, so such values are left out.
+    let special =
+        [0.0, 1.0, -1.0, 1e6, 999_999.0, 1_234_567.0, 1e18, 1e-5, 0.000_123_456, 59.96, 3600.0, 90_061.5];
     let mut inputs = Vec::new();
     for (column, team) in TEAMS.iter().enumerate() {
         let values = history.iter_mut().enumerate().map(|(minute, row)| {

@@ -21,9 +21,10 @@ fn key(received: &Received) -> String {
 /// Guarantees: retries repeat body and key, each transition is told once and has its own key, the secret is sent.
 #[tokio::test]
 async fn webhook_retries_keep_their_key_and_transitions_have_their_own() {
-    let mut hook =
-        Listener::start(|_, number| if number < 2 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK })
-            .await;
+    let mut hook = Listener::start(
+        |_, number| if number < 2 { StatusCode::SERVICE_UNAVAILABLE } else { StatusCode::OK },
+    )
+    .await;
     let mut secret = tempfile::NamedTempFile::new().unwrap();
     writeln!(secret, "Bearer s3cret").unwrap();
     let mut config = receiver("hook", ReceiverKind::Webhook, format!("{}/llm?x=1", hook.url()));
@@ -116,8 +117,10 @@ async fn a_receiver_that_hangs_delays_nobody() {
 async fn a_refused_alert_is_found_and_does_not_hold_up_the_others() {
     let poisoned = |received: &Received| received.body.to_string().contains("\"metric\":\"three\"");
     let mut alertmanager =
-        Listener::start(move |received, _| if poisoned(received) { StatusCode::BAD_REQUEST } else { StatusCode::OK })
-            .await;
+        Listener::start(
+            move |received, _| if poisoned(received) { StatusCode::BAD_REQUEST } else { StatusCode::OK },
+        )
+        .await;
     let rules: Vec<Value> = ["one", "two", "three", "four", "five"]
         .iter()
         .map(|expr| json!({"alert": "A", "expr": expr}))

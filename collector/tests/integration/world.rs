@@ -15,7 +15,7 @@ use futures_util::future::BoxFuture;
 use ledgerline_collector::alerting::config::{ReceiverConfig, ReceiverKind};
 use ledgerline_collector::alerting::metrics::{DropLabels, ReceiverLabels};
 use ledgerline_collector::alerting::{
-    Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, RulesView, Sample, UnixMs, check_rules,
+    Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, Sample, UnixMs, check_rules,
 };
 use ledgerline_process::clock::SystemClock;
 use serde_json::Value;
@@ -34,8 +34,10 @@ pub struct Switch {
 impl InstantQuery for Switch {
     fn query<'a>(&'a self, expr: &'a str, _at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, QueryError>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
-        let labels = [("team".to_owned(), "search".to_owned()), ("metric".to_owned(), expr.to_owned())].into();
-        let samples = if self.on.load(Ordering::SeqCst) { vec![Sample { labels, value: 612.5 }] } else { vec![] };
+        let labels =
+            [("team".to_owned(), "search".to_owned()), ("metric".to_owned(), expr.to_owned())].into();
+        let samples =
+            if self.on.load(Ordering::SeqCst) { vec![Sample { labels, value: 612.5 }] } else { vec![] };
         async move { Ok(samples) }.boxed()
     }
 }
@@ -89,7 +91,9 @@ impl Listener {
                 }
             }
         };
-        tokio::time::timeout(DEADLINE, search).await.unwrap_or_else(|_| panic!("no {what} within {DEADLINE:?}"))
+        tokio::time::timeout(DEADLINE, search)
+            .await
+            .unwrap_or_else(|_| panic!("no {what} within {DEADLINE:?}"))
     }
 }
 
@@ -101,7 +105,9 @@ pub async fn until(what: &str, holds: impl Fn() -> bool) {
             look.tick().await;
         }
     };
-    tokio::time::timeout(DEADLINE, looking).await.unwrap_or_else(|_| panic!("{what} not within {DEADLINE:?}"));
+    tokio::time::timeout(DEADLINE, looking)
+        .await
+        .unwrap_or_else(|_| panic!("{what} not within {DEADLINE:?}"));
 }
 
 pub fn receiver(name: &str, kind: ReceiverKind, url: String) -> ReceiverConfig {
@@ -112,7 +118,6 @@ pub fn receiver(name: &str, kind: ReceiverKind, url: String) -> ReceiverConfig {
 pub struct Running {
     pub switch: Arc<Switch>,
     pub metrics: AlertingMetrics,
-    pub view: RulesView,
     shutdown: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     _directory: tempfile::TempDir,
@@ -139,9 +144,8 @@ impl Running {
         let alerting =
             Alerting::new(&config, rules, switch.clone(), Arc::new(SystemClock), metrics.clone()).unwrap();
         let shutdown = CancellationToken::new();
-        let view = alerting.view();
         let task = tokio::spawn(alerting.run(shutdown.clone()));
-        Self { switch, metrics, view, shutdown, task, _directory: directory }
+        Self { switch, metrics, shutdown, task, _directory: directory }
     }
 
     pub fn turn(&self, on: bool) {
@@ -172,7 +176,8 @@ impl Running {
 /// The first of these programs that exists, or the way to get it.
 pub fn program(names: &[&str], package: &str) -> String {
     let path = std::env::var("PATH").unwrap_or_default();
-    let found = names.iter().find(|name| path.split(':').any(|folder| Path::new(folder).join(name).is_file()));
+    let found =
+        names.iter().find(|name| path.split(':').any(|folder| Path::new(folder).join(name).is_file()));
     found.map_or_else(
         || panic!("{} is not installed; on Debian: apt-get install {package}", names[0]),
         |name| (*name).to_owned(),

@@ -59,7 +59,11 @@ fn for_counts_from_the_first_evaluation_that_holds() {
         &["0 Pending", "30 Firing", "45 Resolved", "60 Pending", "90 Firing"],
     );
     // ... and if it does not come to firing again, nobody hears a second resolve.
-    check(yaml, "0:1 30:1 45:- 60:1 75:-", &["0 Pending", "30 Firing", "45 Resolved", "60 Pending", "75 Cancelled"]);
+    check(
+        yaml,
+        "0:1 30:1 45:- 60:1 75:-",
+        &["0 Pending", "30 Firing", "45 Resolved", "60 Pending", "75 Cancelled"],
+    );
 }
 
 #[test]
@@ -116,8 +120,7 @@ fn series_that_become_one_alert_are_an_error_and_change_nothing() {
 #[test]
 fn limits_fail_the_evaluation() {
     let rule = rule("{alert: A, expr: up}");
-    let samples: Vec<Sample> =
-        (0..3).map(|team| sample(&[("team", &team.to_string())], 1.0)).collect();
+    let samples: Vec<Sample> = (0..3).map(|team| sample(&[("team", &team.to_string())], 1.0)).collect();
     assert!(step(&rule, Some(3), &RuleState::default(), seconds(1), &samples).is_ok());
     assert_eq!(
         step(&rule, Some(2), &RuleState::default(), seconds(1), &samples),

@@ -75,36 +75,15 @@ impl Delivery {
         Ok(Self { mailbox, client, clock, uri, authorization, timeout, backoff_max })
     }
 
-    /// Delivers until `shutdown`, then tries for [`DRAIN_DEADLINE`] to deliver what is left.
+    /// Delivers until `shutdown`, then tries for [`DRAIN_DEADLINE`] to deliver what is left. A request that `shutdown` cuts off
+    /// is sent again, with the same key.
     pub(crate) async fn run(self, shutdown: CancellationToken) {
-        let mut backoff = BACKOFF_MIN;
-        let mut batch_size = self.batch_size_max();
-        while !shutdown.is_cancelled() {
-            // The bell keeps one ring, so news that comes between the look and the wait is not missed.
-            let batch = self.next_batch(batch_size);
-            if batch.is_empty() {
-                tokio::select! {
-                    () = self.mailbox.bell.notified() => {}
-                    () = shutdown.cancelled() => {}
-                }
-                continue;
-            }
-            match self.attempt(&batch, &mut batch_size).await {
-                Ok(()) => backoff = BACKOFF_MIN,
-                Err(()) => {
-                    let waited = tokio::time::timeout(backoff, shutdown.cancelled()).await;
-                    backoff = (backoff * 2).min(self.backoff_max);
-                    if waited.is_ok() {
-                        break;
-                    }
-                }
-            }
+        tokio::select! {
+            () = shutdown.cancelled() => {}
+            () = self.deliver() => {}
         }
-        self.drain(batch_size).await;
-    }
-
-    async fn drain(&self, mut batch_size: usize) {
-        let deadline = tokio::time::Instant::now() + DRAIN_DEADLINE;
+        // A receiver that fails now gets no second chance: the process wants to end.
+        let mut batch_size = self.batch_size_max();
         let emptying = async {
             loop {
                 let batch = self.next_batch(batch_size);
@@ -113,11 +92,33 @@ impl Delivery {
                 }
             }
         };
-        let _ = tokio::time::timeout_at(deadline, emptying).await;
+        let _ = tokio::time::timeout(DRAIN_DEADLINE, emptying).await;
         let left = self.mailbox.outbox.lock().unwrap_or_else(PoisonError::into_inner).len();
         if left > 0 {
             self.mailbox.count_dropped("shutdown", u64::try_from(left).unwrap_or(u64::MAX));
-            tracing::warn!(receiver = self.mailbox.name, left, "notifications were not delivered before shutdown");
+            tracing::warn!(
+                receiver = self.mailbox.name,
+                left,
+                "notifications were not delivered before shutdown"
+            );
+        }
+    }
+
+    /// Never returns. Safe to drop anywhere: a notification leaves the outbox only after it was accepted.
+    async fn deliver(&self) {
+        let mut backoff = BACKOFF_MIN;
+        let mut batch_size = self.batch_size_max();
+        loop {
+            // The bell keeps one ring, so news that comes between the look and the wait is not missed.
+            let batch = self.next_batch(batch_size);
+            if batch.is_empty() {
+                self.mailbox.bell.notified().await;
+            } else if self.attempt(&batch, &mut batch_size).await.is_ok() {
+                backoff = BACKOFF_MIN;
+            } else {
+                tokio::time::sleep(backoff).await;
+                backoff = (backoff * 2).min(self.backoff_max);
+            }
         }
     }
 
@@ -155,12 +156,21 @@ impl Delivery {
                 self.remove(batch);
                 self.mailbox.count_dropped("rejected", 1);
                 let key = batch.first().map(|(_, notification)| notification.key.as_str());
-                tracing::error!(receiver, key, answer, "receiver refused a notification for good; it is dropped");
+                tracing::error!(
+                    receiver,
+                    key,
+                    answer,
+                    "receiver refused a notification for good; it is dropped"
+                );
                 Ok(())
             }
             Outcome::Rejected(answer) => {
                 metrics.delivery_failures.get_or_create(&self.mailbox.labels()).inc();
-                tracing::warn!(receiver, answer, "receiver refused a batch; sending it in halves to find the cause");
+                tracing::warn!(
+                    receiver,
+                    answer,
+                    "receiver refused a batch; sending it in halves to find the cause"
+                );
                 *batch_size = batch.len() / 2;
                 Ok(())
             }

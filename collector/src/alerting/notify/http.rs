@@ -58,7 +58,11 @@ impl Client {
 
     /// Sends and reads the answer up to [`RESPONSE_BYTES_MAX`]. Safe to drop at any point: the request may or may not have
     /// arrived, which is what at-least-once delivery expects.
-    pub(crate) async fn send(&self, request: Request<Full<Bytes>>, timeout: Duration) -> Result<Answer, HttpError> {
+    pub(crate) async fn send(
+        &self,
+        request: Request<Full<Bytes>>,
+        timeout: Duration,
+    ) -> Result<Answer, HttpError> {
         let exchange = async {
             let answer = self.0.request(request).await.map_err(|error| HttpError::Connect(chain(&error)))?;
             let status = answer.status();

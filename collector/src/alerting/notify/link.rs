@@ -47,7 +47,8 @@ mod tests {
 
     #[test]
     fn links_carry_the_encoded_expression() {
-        let mut config = AlertingConfig { external_url: "http://c:9090/prometheus/".into(), ..Default::default() };
+        let mut config =
+            AlertingConfig { external_url: "http://c:9090/prometheus/".into(), ..Default::default() };
         assert_eq!(
             generator_url(&config, "a{b=\"\u{fc}\"} > 1"),
             "http://c:9090/prometheus/graph?g0.expr=a%7Bb%3D%22%C3%BC%22%7D%20%3E%201&g0.tab=1"

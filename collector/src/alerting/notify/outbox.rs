@@ -66,7 +66,11 @@ impl Outbox {
 
     /// The first `count`, in order, left in place.
     pub(super) fn peek(&self, count: usize) -> Vec<(Ticket, Notification)> {
-        self.waiting.iter().take(count).map(|(ticket, notification)| (*ticket, notification.clone())).collect()
+        self.waiting
+            .iter()
+            .take(count)
+            .map(|(ticket, notification)| (*ticket, notification.clone()))
+            .collect()
     }
 
     /// Removes delivered notifications; those replaced meanwhile are gone already, and their successors stay.

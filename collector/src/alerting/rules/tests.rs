@@ -134,6 +134,19 @@ fn rules_that_could_never_work_are_refused() {
 }
 
 #[test]
+fn deep_and_long_input_is_read_or_refused_but_never_crashes() {
+    let nested = |depth: usize| format!("{{alert: A, expr: '{}1{}'}}", "(".repeat(depth), ")".repeat(depth));
+    assert!(load(&format!("groups: [{{name: g, rules: [{}]}}]", nested(8_000))).is_ok());
+    refused(&nested(10_000), "longer than 16384 bytes");
+    refused(&format!("{{alert: A, expr: '{}1'}}", "-".repeat(20_000)), "longer than 16384 bytes");
+    assert!(
+        load(&format!("groups: [{{name: g, rules: [{{alert: A, expr: '{}1'}}]}}]", "-".repeat(16_000)))
+            .is_ok()
+    );
+    problems(&format!("groups: {}", "[".repeat(100_000)));
+}
+
+#[test]
 fn an_expression_the_query_source_cannot_evaluate_is_refused() {
     let text = "groups: [{name: g, rules: [{alert: A, expr: 'up > 1'}]}]";
     let found = parse("f", text, &|_| Err("use only selectors".to_owned())).unwrap_err();
@@ -145,7 +158,14 @@ fn an_expression_the_query_source_cannot_evaluate_is_refused() {
 
 #[test]
 fn yaml_that_is_no_rule_file_is_refused_with_the_position() {
-    for text in ["- a\n- b\n", "groups: 5\n", "groups:\n- name: [a]\n", "groups:\n\t- x", "a: 1\n---\nb: 2\n", "groups: [1]"] {
+    for text in [
+        "- a\n- b\n",
+        "groups: 5\n",
+        "groups:\n- name: [a]\n",
+        "groups:\n\t- x",
+        "a: 1\n---\nb: 2\n",
+        "groups: [1]",
+    ] {
         let found = problems(text);
         assert!(found[0].starts_with("pack.yaml: not a rule file: "), "{text:?}: {found:?}");
     }

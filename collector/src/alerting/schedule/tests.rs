@@ -125,7 +125,10 @@ async fn evaluations_that_take_longer_than_the_interval_are_skipped_and_counted(
     let times = world.query.times("slow");
     let gaps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(gaps, [30_000, 45_000, 45_000, 30_000], "{times:?}");
-    assert_eq!(world.count(|metrics| metrics.iterations_missed.get_or_create(&labels("a")).get()), 1 + 2 + 2 + 1);
+    assert_eq!(
+        world.count(|metrics| metrics.iterations_missed.get_or_create(&labels("a")).get()),
+        1 + 2 + 2 + 1
+    );
     world.stop().await;
 }
 
@@ -153,7 +156,10 @@ async fn a_bad_group_stops_no_other_and_says_why() {
 
 #[tokio::test(start_paused = true)]
 async fn failed_evaluations_resolve_nothing() {
-    let world = World::start("groups: [{name: a, rules: [{alert: A, expr: breaks_later}]}]", &AlertingConfig::default());
+    let world = World::start(
+        "groups: [{name: a, rules: [{alert: A, expr: breaks_later}]}]",
+        &AlertingConfig::default(),
+    );
     world.pass(Duration::from_secs(3600)).await;
     let rule = world.rule(0);
     assert_eq!(rule.health, Health::Failed("gone".to_owned()));
@@ -167,7 +173,8 @@ async fn failed_evaluations_resolve_nothing() {
 
 #[tokio::test(start_paused = true)]
 async fn a_clock_set_back_is_followed_and_a_clock_set_ahead_skips() {
-    let world = World::start("groups: [{name: a, rules: [{alert: A, expr: one}]}]", &AlertingConfig::default());
+    let world =
+        World::start("groups: [{name: a, rules: [{alert: A, expr: one}]}]", &AlertingConfig::default());
     world.pass(Duration::from_secs(60)).await;
     world.clock.jump_ms.store(-86_400_000, Ordering::SeqCst);
     world.pass(Duration::from_secs(60)).await;
@@ -178,6 +185,10 @@ async fn a_clock_set_back_is_followed_and_a_clock_set_ahead_skips() {
     assert_eq!(world.rule(0).state.alerts.len(), 1);
     world.clock.jump_ms.store(0, Ordering::SeqCst);
     world.pass(Duration::from_secs(30)).await;
-    assert_eq!(world.count(|metrics| metrics.iterations_missed.get_or_create(&labels("a")).get()), 86_400 / 15);
+    // A day of grid points came at once: the newest is evaluated, the others are counted.
+    assert_eq!(
+        world.count(|metrics| metrics.iterations_missed.get_or_create(&labels("a")).get()),
+        86_400 / 15 - 1
+    );
     world.stop().await;
 }

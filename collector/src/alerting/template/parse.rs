@@ -170,7 +170,8 @@ impl Scanner<'_> {
     fn printf(&self, at: usize, arguments: Vec<Expr>) -> Result<Expr, TemplateError> {
         let mut arguments = arguments.into_iter();
         let Some(Expr::Text(format)) = arguments.next() else {
-            return self.error(at, "printf needs a format in quotes first, for example printf \"%.2f\" $value");
+            return self
+                .error(at, "printf needs a format in quotes first, for example printf \"%.2f\" $value");
         };
         let format = Format::parse(&format).or_else(|message| self.error(at, message))?;
         let arguments: Vec<Expr> = arguments.collect();

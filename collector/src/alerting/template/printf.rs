@@ -115,7 +115,9 @@ fn verb(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Verb, Str
             Ok(verb)
         }
         Some('d') => Err("printf verb %d needs an integer and $value is a float; write %.0f".to_owned()),
-        Some(other) => Err(format!("printf verb %{other} is not supported; use %f, %e, %g, %s, %q, %v or %%")),
+        Some(other) => {
+            Err(format!("printf verb %{other} is not supported; use %f, %e, %g, %s, %q, %v or %%"))
+        }
         None => Err("printf format ends after %; write %% for a percent sign".to_owned()),
     }
 }

@@ -34,9 +34,16 @@ fn values_and_labels_are_inserted() {
 fn printf_formats_as_go_does() {
     check("{{ printf \"%.2f\" $value }} USD", 12.3456, "12.35 USD");
     check("{{ $value | printf \"%.0f%%\" }}", 12.3456, "12%");
-    check("{{ printf \"%s=%8.1f|%-6s|%q|%v\" $labels.team $value \"ab\" $labels.quoted $value }}", 2.5,
-        "search=     2.5|ab    |\"a\\\"b\"|2.5");
-    check("{{ printf \"%+g %e %08.3f\" $value $value $value }}", 1_234_567.0, "+1.234567e+06 1.234567e+06 1234567.000");
+    check(
+        "{{ printf \"%s=%8.1f|%-6s|%q|%v\" $labels.team $value \"ab\" $labels.quoted $value }}",
+        2.5,
+        "search=     2.5|ab    |\"a\\\"b\"|2.5",
+    );
+    check(
+        "{{ printf \"%+g %e %08.3f\" $value $value $value }}",
+        1_234_567.0,
+        "+1.234567e+06 1.234567e+06 1234567.000",
+    );
     check("{{ printf \"%05.1f|%5.1f\" $value $value }}", f64::NEG_INFINITY, " -Inf| -Inf");
     check("{{ printf \"%s\" ($value | humanize) }}", 1500.0, "1.5k");
 }
@@ -67,7 +74,11 @@ fn humanize_functions_scale_as_prometheus_does() {
 
 #[test]
 fn case_functions_change_case_only() {
-    check("{{ $labels.model | title }} {{ toUpper $labels.team }} {{ \"ABc\" | toLower }}", 0.0, "Gpt-4o Mini SEARCH abc");
+    check(
+        "{{ $labels.model | title }} {{ toUpper $labels.team }} {{ \"ABc\" | toLower }}",
+        0.0,
+        "Gpt-4o Mini SEARCH abc",
+    );
     check("{{ \"a-b cDE f_g\" | title }}", 0.0, "A-B CDE F_g");
 }
 

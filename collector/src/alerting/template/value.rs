@@ -82,8 +82,7 @@ fn humanize_duration(value: f64) -> String {
     let sign = if value < 0.0 { "-" } else { "" };
     // Whole seconds; beyond 2^64 s the text is meaningless anyway and the cast saturates.
     let whole = value.abs().trunc() as u64;
-    let (days, hours, minutes, seconds) =
-        (whole / 86_400, whole / 3600 % 24, whole / 60 % 60, whole % 60);
+    let (days, hours, minutes, seconds) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60, whole % 60);
     if days > 0 {
         format!("{sign}{days}d {hours}h {minutes}m {seconds}s")
     } else if hours > 0 {
