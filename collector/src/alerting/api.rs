@@ -34,7 +34,7 @@ pub fn router(view: RulesView) -> Router {
 async fn rules(State(view): State<RulesView>, request: Request) -> Response {
     let filter = match parameters(request).await.and_then(|pairs| Filter::read(&pairs)) {
         Ok(filter) => filter,
-        Err(message) => return bad_data(message),
+        Err(message) => return bad_data(&message),
     };
     let groups = view.groups();
     let groups = groups.iter().filter_map(|group| filter.apply(group)).collect();
@@ -44,7 +44,7 @@ async fn rules(State(view): State<RulesView>, request: Request) -> Response {
 async fn alerts(State(view): State<RulesView>) -> Response {
     let groups = view.groups();
     let rules = groups.iter().flat_map(|group| &group.rules);
-    success(AlertsData { alerts: rules.flat_map(|rule| active(rule)).collect() })
+    success(AlertsData { alerts: rules.flat_map(active).collect() })
 }
 
 /// Parameters of the address and, for POST with a form, of the body.
@@ -84,7 +84,7 @@ impl Filter {
                 "rule_name" | "rule_name[]" => filter.names.push(value.clone()),
                 "exclude_alerts" => {
                     filter.without_alerts =
-                        matches!(value.as_str(), "true" | "1" | "t" | "T" | "TRUE" | "True")
+                        matches!(value.as_str(), "true" | "1" | "t" | "T" | "TRUE" | "True");
                 }
                 "type" => match value.to_ascii_lowercase().as_str() {
                     "" | "alert" => {}
@@ -253,7 +253,7 @@ fn success<T: Serialize>(data: T) -> Response {
     Json(Success { status: "success", data }).into_response()
 }
 
-fn bad_data(message: String) -> Response {
+fn bad_data(message: &str) -> Response {
     let body = serde_json::json!({"status": "error", "errorType": "bad_data", "error": message});
     (StatusCode::BAD_REQUEST, Json(body)).into_response()
 }

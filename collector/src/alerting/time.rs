@@ -119,7 +119,7 @@ impl fmt::Display for PrometheusDuration {
             // Years and weeks only when they come out even, so that 30 days stay 30d.
             let coarse = matches!(unit, "y" | "w");
             let each = u128::from(millis_each);
-            if rest >= each && (!coarse || rest % each == 0) {
+            if rest >= each && (!coarse || rest.is_multiple_of(each)) {
                 write!(f, "{}{unit}", rest / each)?;
                 rest %= each;
             }

@@ -1,3 +1,5 @@
+//! The JSON that Grafana reads, field by field.
+
 use super::*;
 use crate::alerting::eval;
 use crate::alerting::rules;

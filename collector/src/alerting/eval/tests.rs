@@ -1,3 +1,5 @@
+//! One rule over time: tables of histories, the labels of alerts, and properties against the whole history.
+
 use super::*;
 use crate::alerting::limits::RESOLVED_RETENTION;
 use crate::alerting::rules;
