@@ -115,3 +115,42 @@ impl AlertingMetrics {
         metrics
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn metrics_are_exported_under_their_full_names() {
+        let mut registry = Registry::default();
+        let metrics = AlertingMetrics::register(&mut registry);
+        let group = GroupLabels { rule_group: "f;g".to_owned() };
+        let receiver = ReceiverLabels { receiver: "am".to_owned() };
+        metrics.evaluations.get_or_create(&group).inc();
+        metrics.evaluation_failures.get_or_create(&group).inc();
+        metrics.iterations_missed.get_or_create(&group).inc_by(3);
+        metrics.last_duration_seconds.get_or_create(&group).set(0.5);
+        let state = AlertLabels { rule_group: "f;g".to_owned(), state: "firing".to_owned() };
+        metrics.alerts.get_or_create(&state).set(2);
+        metrics.notifications_sent.get_or_create(&receiver).inc();
+        metrics.delivery_failures.get_or_create(&receiver).inc();
+        let dropped = DropLabels { receiver: "am".to_owned(), reason: "overflow".to_owned() };
+        metrics.notifications_dropped.get_or_create(&dropped).inc();
+        metrics.outbox_notifications.get_or_create(&receiver).set(7);
+        let mut text = String::new();
+        prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+        for line in [
+            "ledgerline_collector_rule_evaluations_total{rule_group=\"f;g\"} 1",
+            "ledgerline_collector_rule_evaluation_failures_total{rule_group=\"f;g\"} 1",
+            "ledgerline_collector_rule_group_iterations_missed_total{rule_group=\"f;g\"} 3",
+            "ledgerline_collector_rule_group_last_duration_seconds{rule_group=\"f;g\"} 0.5",
+            "ledgerline_collector_alerts{rule_group=\"f;g\",state=\"firing\"} 2",
+            "ledgerline_collector_notifications_sent_total{receiver=\"am\"} 1",
+            "ledgerline_collector_notification_delivery_failures_total{receiver=\"am\"} 1",
+            "ledgerline_collector_notifications_dropped_total{receiver=\"am\",reason=\"overflow\"} 1",
+            "ledgerline_collector_outbox_notifications{receiver=\"am\"} 7",
+        ] {
+            assert!(text.lines().any(|got| got == line), "{line} is not in\n{text}");
+        }
+    }
+}

@@ -176,6 +176,19 @@ fn resolved_alerts_are_told_for_fifteen_minutes_and_then_forgotten() {
 }
 
 #[test]
+fn an_alert_that_comes_back_is_told_at_once() {
+    let rule = rule("{alert: A, expr: up}");
+    let mut state = RuleState::default();
+    let mut told = Vec::new();
+    for (at, holds) in [(0, true), (1, false), (2, true), (3, true), (4, false)] {
+        let samples: Vec<Sample> = holds.then(|| sample(&[], 1.0)).into_iter().collect();
+        state = step(&rule, None, &state, seconds(at), &samples).unwrap().0;
+        told.extend(state.take_due(seconds(at), Duration::from_secs(60)).iter().map(|_| at));
+    }
+    assert_eq!(told, [0, 1, 2, 4]);
+}
+
+#[test]
 fn pending_alerts_are_told_to_nobody() {
     let rule = rule("{alert: A, expr: up, for: 1h}");
     let (mut state, _) = step(&rule, None, &RuleState::default(), seconds(1), &[sample(&[], 1.0)]).unwrap();
