@@ -1,0 +1,1 @@
+//! Tests of the evaluator that need no files.
