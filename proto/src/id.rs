@@ -1,0 +1,89 @@
+//! Trace and span identities as W3C Trace Context defines them: 16 and 8 bytes, never all zero.
+
+use std::fmt;
+
+macro_rules! identity {
+    ($(#[$doc:meta])* $name:ident, $bytes:literal) => {
+        $(#[$doc])*
+        #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub struct $name([u8; $bytes]);
+
+        impl $name {
+            /// From its bytes; `None` when all are zero, which Trace Context calls invalid.
+            #[must_use]
+            pub fn from_bytes(bytes: [u8; $bytes]) -> Option<Self> {
+                bytes.iter().any(|byte| *byte != 0).then_some(Self(bytes))
+            }
+
+            /// From bytes of any length; `None` unless it is exactly the right length and not all zero.
+            #[must_use]
+            pub fn from_slice(bytes: &[u8]) -> Option<Self> {
+                bytes.try_into().ok().and_then(Self::from_bytes)
+            }
+
+            /// From lower or upper case hexadecimal of exactly the right length.
+            #[must_use]
+            pub fn from_hex(text: &str) -> Option<Self> {
+                let text = text.as_bytes();
+                if text.len() != 2 * $bytes {
+                    return None;
+                }
+                let mut bytes = [0; $bytes];
+                for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
+                    let digits = std::str::from_utf8(pair).ok().filter(|digits| !digits.starts_with('+'))?;
+                    *byte = u8::from_str_radix(digits, 16).ok()?;
+                }
+                Self::from_bytes(bytes)
+            }
+
+            /// Its bytes.
+            #[must_use]
+            pub const fn bytes(&self) -> &[u8; $bytes] {
+                &self.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            /// Lower case hexadecimal.
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+            }
+        }
+
+        impl fmt::Debug for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                fmt::Display::fmt(self, f)
+            }
+        }
+    };
+}
+
+identity!(
+    /// Identity of a trace, 16 bytes.
+    TraceId,
+    16
+);
+identity!(
+    /// Identity of a span, 8 bytes.
+    SpanId,
+    8
+);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn hexadecimal_goes_both_ways_and_refuses_the_rest() {
+        let text = "4bf92f3577b34da6a3ce929d0e0e4736";
+        assert_eq!(TraceId::from_hex(text).unwrap().to_string(), text);
+        assert_eq!(TraceId::from_hex(&text.to_uppercase()).unwrap().to_string(), text);
+        assert_eq!(SpanId::from_slice(&[0, 0, 0, 0, 0, 0, 0, 1]).unwrap().to_string(), "0000000000000001");
+        for text in
+            ["", "00", "0000000000000000", "00f067aa0ba902bg", "+0f067aa0ba902b7", "00f067aa0ba902b70"]
+        {
+            assert_eq!(SpanId::from_hex(text), None, "{text}");
+        }
+        assert_eq!(SpanId::from_slice(&[1; 7]), None);
+    }
+}

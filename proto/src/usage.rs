@@ -1,0 +1,249 @@
+//! Token counts in disjoint classes.
+//!
+//! Every provider nests its counts differently (is the cached prompt inside the input? is reasoning inside the
+//! output?), and most published cost bugs come from guessing. A dialect resolves that once, at the edge, into classes
+//! of which no two overlap: then a total is a sum and a cost is a sum of products. Missing is not zero: a call without
+//! a count has no [`Usage`] at all.
+
+use std::fmt;
+
+/// One class of billable tokens. No token is counted in two classes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum TokenClass {
+    /// Prompt text neither read from nor written to a cache.
+    InputUncached,
+    /// Prompt tokens served from the provider's cache.
+    CacheRead,
+    /// Prompt tokens written to a cache that lives 5 minutes, or a life the provider did not state.
+    CacheWrite5m,
+    /// Prompt tokens written to a cache that lives 30 minutes.
+    CacheWrite30m,
+    /// Prompt tokens written to a cache that lives 1 hour.
+    CacheWrite1h,
+    /// Prompt tokens written to a cache that lives 12 hours.
+    CacheWrite12h,
+    /// Audio in the prompt.
+    InputAudio,
+    /// Images in the prompt, where the provider counts them apart.
+    InputImage,
+    /// Prompt tokens that the provider's own tools added.
+    ToolUsePrompt,
+    /// Answer text, tool calls included.
+    OutputText,
+    /// Hidden reasoning.
+    OutputReasoning,
+    /// Audio in the answer.
+    OutputAudio,
+    /// Images in the answer, where the provider counts them apart.
+    OutputImage,
+}
+
+/// Which side of a call a class belongs to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// Sent to the model.
+    Input,
+    /// Made by the model.
+    Output,
+}
+
+/// Number of classes; the length of [`TokenCounts`].
+pub const TOKEN_CLASSES: usize = TokenClass::ALL.len();
+
+impl TokenClass {
+    /// Every class, in the order of the columns.
+    pub const ALL: [Self; 13] = [
+        Self::InputUncached,
+        Self::CacheRead,
+        Self::CacheWrite5m,
+        Self::CacheWrite30m,
+        Self::CacheWrite1h,
+        Self::CacheWrite12h,
+        Self::InputAudio,
+        Self::InputImage,
+        Self::ToolUsePrompt,
+        Self::OutputText,
+        Self::OutputReasoning,
+        Self::OutputAudio,
+        Self::OutputImage,
+    ];
+
+    /// The name in price books, columns (`tokens_<name>`), labels (`token_class`) and attributes.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::InputUncached => "input_uncached",
+            Self::CacheRead => "cache_read",
+            Self::CacheWrite5m => "cache_write_5m",
+            Self::CacheWrite30m => "cache_write_30m",
+            Self::CacheWrite1h => "cache_write_1h",
+            Self::CacheWrite12h => "cache_write_12h",
+            Self::InputAudio => "input_audio",
+            Self::InputImage => "input_image",
+            Self::ToolUsePrompt => "tool_use_prompt",
+            Self::OutputText => "output_text",
+            Self::OutputReasoning => "output_reasoning",
+            Self::OutputAudio => "output_audio",
+            Self::OutputImage => "output_image",
+        }
+    }
+
+    /// The class of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|class| class.name() == name)
+    }
+
+    /// The side of the call it is counted on.
+    #[must_use]
+    pub const fn direction(self) -> Direction {
+        match self {
+            Self::OutputText | Self::OutputReasoning | Self::OutputAudio | Self::OutputImage => {
+                Direction::Output
+            }
+            _ => Direction::Input,
+        }
+    }
+
+    const fn index(self) -> usize {
+        self as usize
+    }
+}
+
+impl fmt::Display for TokenClass {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+/// A count for each class; a class not mentioned is a true zero.
+#[derive(Clone, Copy, Default, PartialEq, Eq, Hash)]
+pub struct TokenCounts([u64; TOKEN_CLASSES]);
+
+impl TokenCounts {
+    /// Counts from pairs; a class named twice is added up.
+    #[must_use]
+    pub fn from_pairs(pairs: &[(TokenClass, u64)]) -> Self {
+        let mut counts = Self::default();
+        for &(class, tokens) in pairs {
+            counts.set(class, counts.get(class).saturating_add(tokens));
+        }
+        counts
+    }
+
+    /// Tokens of one class.
+    #[must_use]
+    pub const fn get(&self, class: TokenClass) -> u64 {
+        self.0[class.index()]
+    }
+
+    /// Replaces the count of one class.
+    pub fn set(&mut self, class: TokenClass, tokens: u64) {
+        self.0[class.index()] = tokens;
+    }
+
+    /// The classes with at least one token.
+    pub fn nonzero(&self) -> impl Iterator<Item = (TokenClass, u64)> + '_ {
+        TokenClass::ALL.into_iter().map(|class| (class, self.get(class))).filter(|&(_, tokens)| tokens > 0)
+    }
+
+    /// All tokens of one side, as OpenTelemetry's inclusive `gen_ai.usage.{input,output}_tokens`; saturating.
+    #[must_use]
+    pub fn total(&self, direction: Direction) -> u64 {
+        self.nonzero()
+            .filter(|(class, _)| class.direction() == direction)
+            .fold(0, |sum, (_, tokens)| sum.saturating_add(tokens))
+    }
+
+    /// Tokens written to any cache; saturating.
+    #[must_use]
+    pub fn cache_write(&self) -> u64 {
+        [
+            TokenClass::CacheWrite5m,
+            TokenClass::CacheWrite30m,
+            TokenClass::CacheWrite1h,
+            TokenClass::CacheWrite12h,
+        ]
+        .into_iter()
+        .fold(0, |sum, class| sum.saturating_add(self.get(class)))
+    }
+}
+
+impl fmt::Debug for TokenCounts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_map().entries(self.nonzero().map(|(class, tokens)| (class.name(), tokens))).finish()
+    }
+}
+
+/// Where the counts of a call come from, best first. A call without counts has no [`Usage`] (on the wire: `missing`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum UsageSource {
+    /// The provider said so in its answer.
+    Provider,
+    /// The provider said so, after the client had gone and the agent read on.
+    Drained,
+    /// Counted with the model's own tokenizer.
+    Counted,
+    /// Estimated from the bytes that passed, see the agent's `worker/estimate.rs`.
+    Estimated,
+}
+
+impl UsageSource {
+    /// Every source.
+    pub const ALL: [Self; 4] = [Self::Provider, Self::Drained, Self::Counted, Self::Estimated];
+
+    /// The name on the wire and in the column `usage_source`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Provider => "provider",
+            Self::Drained => "drained",
+            Self::Counted => "counted",
+            Self::Estimated => "estimated",
+        }
+    }
+
+    /// The source of that name; `None` for `missing` and unknown names.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|source| source.name() == name)
+    }
+}
+
+/// What a call used and how we know.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Usage {
+    /// Tokens by disjoint class.
+    pub tokens: TokenCounts,
+    /// Where the counts come from.
+    pub source: UsageSource,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_and_indexes_cover_every_class_once() {
+        for (index, class) in TokenClass::ALL.into_iter().enumerate() {
+            assert_eq!(class.index(), index);
+            assert_eq!(TokenClass::from_name(class.name()), Some(class));
+        }
+        assert_eq!(TokenClass::from_name("tokens"), None);
+    }
+
+    #[test]
+    fn totals_are_sums_of_disjoint_classes() {
+        let counts = TokenCounts::from_pairs(&[
+            (TokenClass::InputUncached, 10),
+            (TokenClass::CacheRead, 100),
+            (TokenClass::CacheWrite1h, 1_000),
+            (TokenClass::OutputText, 7),
+            (TokenClass::OutputReasoning, 70),
+        ]);
+        assert_eq!(counts.total(Direction::Input), 1_110);
+        assert_eq!(counts.total(Direction::Output), 77);
+        assert_eq!(counts.cache_write(), 1_000);
+        assert_eq!(format!("{counts:?}").matches(':').count(), 5);
+    }
+}
