@@ -215,22 +215,22 @@ fn matched(
         for (partner, steps) in partners.of(*number) {
             let labels = result_labels(node, &column.labels, &one.list[partner].labels);
             let mut cells: Cells = vec![None; grid.len()];
+            // A match counts even if a comparison then filters it away.
+            let mut taken = (shared[*number] > 1 && node.matching.cardinality == Cardinality::OneToOne)
+                .then(|| taken.entry(*number).or_insert_with(|| vec![false; grid.len()]));
             for step in 0..grid.len() {
                 let (Some(a), Some(b)) = (column.cells[step], one.list[partner].cells[step]) else { continue };
                 if steps.is_some_and(|owner| owner[step] != partner) {
                     continue;
                 }
-                let (l, r) = if swapped { (b, a) } else { (a, b) };
-                cells[step] = element(node, l, r, l);
-            }
-            if shared[*number] > 1 && node.matching.cardinality == Cardinality::OneToOne {
-                let taken = taken.entry(*number).or_insert_with(|| vec![false; grid.len()]);
-                for (taken, cell) in taken.iter_mut().zip(&cells) {
-                    if *taken && cell.is_some() {
+                if let Some(taken) = taken.as_mut() {
+                    if taken[step] {
                         return Err(QueryError::ImplicitManyToOne);
                     }
-                    *taken |= cell.is_some();
+                    taken[step] = true;
                 }
+                let (l, r) = if swapped { (b, a) } else { (a, b) };
+                cells[step] = element(node, l, r, l);
             }
             if cells.iter().all(Option::is_none) {
                 continue;
@@ -276,8 +276,8 @@ impl Partners {
                         return Err(QueryError::DuplicateMatch {
                             group: signatures.labels[number].to_string(),
                             side,
-                            first: one.list[*at].labels.to_string(),
-                            second: one.list[owner[step]].labels.to_string(),
+                            first: one.list[owner[step]].labels.to_string(),
+                            second: one.list[*at].labels.to_string(),
                         });
                     }
                     owner[step] = *at;

@@ -204,8 +204,12 @@ fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
         }
         if value < bucket.bound {
             let width = bucket.bound - start;
-            // A bucket without a finite width counts as lying at its finite end.
-            let share = if width.is_finite() { (value - start) / width } else { 0.0 };
+            // Nothing can be interpolated in a bucket without a finite width: what it holds counts on its infinite side.
+            let share = match (start.is_finite(), bucket.bound.is_finite()) {
+                (true, true) => (value - start) / width,
+                (false, _) => 1.0,
+                (true, false) => 0.0,
+            };
             return below + (bucket.count - below) * share;
         }
         below = bucket.count;

@@ -64,6 +64,9 @@ pub fn quantile_of(window: &Window<'_>, arguments: &[f64]) -> Option<Number> {
 /// Median absolute deviation.
 pub fn median_deviation(window: &Window<'_>, _: &[f64]) -> Option<Number> {
     let mut values: Vec<f64> = floats(window).collect();
+    if values.iter().any(|value| value.is_nan()) {
+        return Some(Number::Float(f64::NAN));
+    }
     let median = quantile(0.5, &mut values);
     values.iter_mut().for_each(|value| *value = (*value - median).abs());
     Some(Number::Float(quantile(0.5, &mut values)))
