@@ -28,3 +28,11 @@ pub const LOOKBACK_MS: i64 = 5 * 60 * 1000;
 /// The widest range, offset or subquery, and the farthest time from 1970, in milliseconds (about 3,000 years). Sums of a few
 /// such figures cannot overflow 64 bits.
 pub const TIME_MS_MAX: i64 = 100_000_000_000_000;
+/// Queries evaluated at once; more wait within their own deadline.
+pub const CONCURRENT_QUERIES_MAX: usize = 16;
+/// Selectors in one query; each is a statement.
+pub const SELECTORS_MAX: usize = 64;
+/// Rows one statement may return.
+pub const ROWS_MAX: usize = 2_000_000;
+/// Bytes one statement may use in the store.
+pub const STATEMENT_MEMORY_BYTES_MAX: u64 = 2 << 30;
