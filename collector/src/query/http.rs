@@ -107,10 +107,7 @@ impl Call {
     }
 
     /// Waits for an answer of the source no longer than the request allows.
-    async fn bounded<T>(
-        &self,
-        answer: impl Future<Output = Result<T, SourceError>>,
-    ) -> Result<T, ApiError> {
+    async fn bounded<T>(&self, answer: impl Future<Output = Result<T, SourceError>>) -> Result<T, ApiError> {
         match tokio::time::timeout(self.scope.timeout, answer).await {
             Ok(answer) => Ok(answer.map_err(RunError::from)?),
             Err(_) => Err(RunError::from(SourceError::TimedOut).into()),
@@ -140,7 +137,9 @@ async fn query(state: ApiState, call: Call) -> Result<String, ApiError> {
 async fn query_range(state: ApiState, call: Call) -> Result<String, ApiError> {
     let (start_ms, end_ms) = (call.params.time("start")?, call.params.time("end")?);
     if end_ms < start_ms {
-        return Err(ApiError::bad_data("invalid parameter \"end\": end timestamp must not be before start time"));
+        return Err(ApiError::bad_data(
+            "invalid parameter \"end\": end timestamp must not be before start time",
+        ));
     }
     let step_ms = call.params.step_ms()?;
     let params = QueryParams::Range { start_ms, end_ms, step_ms };
@@ -169,7 +168,8 @@ async fn label_values(
         let call = Call::read(&state, request).await?;
         let label = params::label_name(&name)?;
         let filter = call.filter()?;
-        let mut values = call.bounded(state.querier.source().label_values(&call.scope, &label, &filter)).await?;
+        let mut values =
+            call.bounded(state.querier.source().label_values(&call.scope, &label, &filter)).await?;
         let notices = call.limited(&mut values)?;
         Ok(json::data(&json::strings(&values), &notices))
     };
@@ -210,8 +210,9 @@ async fn build_info(_: ApiState, _: Call) -> Result<String, ApiError> {
         ("buildDate", ""),
         ("goVersion", ""),
     ];
-    let fields: Vec<String> =
-        fields.iter().map(|(name, value)| format!("{}:{}", json::string(name), json::string(value))).collect();
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{}:{}", json::string(name), json::string(value)))
+        .collect();
     Ok(json::data(&format!("{{{}}}", fields.join(",")), &Notices::default()))
 }
-

@@ -24,10 +24,15 @@ impl MemorySource {
         self.series.iter().filter(move |(owner, _)| owner == tenant).map(|(_, series)| series)
     }
 
-    fn matching<'a>(&'a self, scope: &'a Scope, filter: &'a SeriesFilter) -> impl Iterator<Item = &'a Labels> {
+    fn matching<'a>(
+        &'a self,
+        scope: &'a Scope,
+        filter: &'a SeriesFilter,
+    ) -> impl Iterator<Item = &'a Labels> {
         let alive = |samples: &Samples| {
             let inside = |time: i64| {
-                filter.start_ms.is_none_or(|start| time > start) && filter.end_ms.is_none_or(|end| time <= end)
+                filter.start_ms.is_none_or(|start| time > start)
+                    && filter.end_ms.is_none_or(|end| time <= end)
             };
             match samples {
                 Samples::Delta(points) => points.iter().any(|(time, _)| inside(*time)),
@@ -49,7 +54,8 @@ impl SeriesSource for MemorySource {
         request: &'a SelectorRequest,
     ) -> BoxFuture<'a, Result<Vec<Series>, SourceError>> {
         let all = self.of(&scope.tenant);
-        let found = all.filter(|series| Matcher::all_match(&request.matchers, &series.labels)).cloned().collect();
+        let found =
+            all.filter(|series| Matcher::all_match(&request.matchers, &series.labels)).cloned().collect();
         ready(Ok(found)).boxed()
     }
 
@@ -69,8 +75,11 @@ impl SeriesSource for MemorySource {
         label: &'a str,
         filter: &'a SeriesFilter,
     ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
-        let values: BTreeSet<&str> =
-            self.matching(scope, filter).map(|labels| labels.get(label)).filter(|value| !value.is_empty()).collect();
+        let values: BTreeSet<&str> = self
+            .matching(scope, filter)
+            .map(|labels| labels.get(label))
+            .filter(|value| !value.is_empty())
+            .collect();
         ready(Ok(values.into_iter().map(str::to_owned).collect())).boxed()
     }
 

@@ -44,7 +44,9 @@ impl RunError {
             Self::Source(SourceError::TimedOut) | Self::Queue => RunErrorKind::Timeout,
             Self::Source(SourceError::Unavailable { .. }) => RunErrorKind::Unavailable,
             Self::Source(
-                SourceError::TooManyRows { .. } | SourceError::TooManySeries { .. } | SourceError::Refused { .. },
+                SourceError::TooManyRows { .. }
+                | SourceError::TooManySeries { .. }
+                | SourceError::Refused { .. },
             ) => RunErrorKind::Execution,
             Self::Source(SourceError::Malformed { .. }) | Self::Evaluation { .. } => RunErrorKind::Internal,
         }
@@ -90,7 +92,12 @@ impl Querier {
     }
 
     /// Answers a query. Dropping the future stops the evaluation at its next check.
-    pub async fn run(&self, scope: &Scope, query: &str, params: QueryParams) -> Result<QueryResult, RunError> {
+    pub async fn run(
+        &self,
+        scope: &Scope,
+        query: &str,
+        params: QueryParams,
+    ) -> Result<QueryResult, RunError> {
         let deadline = Instant::now() + scope.timeout;
         let plan = promql::plan(query, params)?;
         if plan.requests.len() > SELECTORS_MAX {
@@ -114,7 +121,12 @@ impl Querier {
         Ok(fetched)
     }
 
-    async fn evaluate(&self, plan: Plan, fetched: Fetched, deadline: Instant) -> Result<QueryResult, RunError> {
+    async fn evaluate(
+        &self,
+        plan: Plan,
+        fetched: Fetched,
+        deadline: Instant,
+    ) -> Result<QueryResult, RunError> {
         let limits = self.limits;
         let abandoned = Abandoned::default();
         let seen = Arc::clone(&abandoned.0);

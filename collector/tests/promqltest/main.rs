@@ -5,6 +5,13 @@
 //! `score.txt` says, and every wrong answer must be listed there with its reason. A case we refuse is counted, a case we get wrong
 //! and do not list is a failure: no answer is better than a wrong one.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "the whole file is a test; clippy exempts only functions that carry #[test]"
+)]
+
 mod run;
 mod script;
 
@@ -39,7 +46,8 @@ fn score(path: &Path) -> Score {
 
 fn scripts(folder: &Path) -> Vec<PathBuf> {
     let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
-    let mut paths: Vec<PathBuf> = entries.filter(|path| path.extension().is_some_and(|e| e == "test")).collect();
+    let mut paths: Vec<PathBuf> =
+        entries.filter(|path| path.extension().is_some_and(|e| e == "test")).collect();
     paths.sort();
     paths
 }
@@ -95,8 +103,11 @@ fn prometheus_scripts_do_not_regress() {
                 writeln!(problems, "{name}:{line}: {why}").unwrap();
             }
         }
-        for (_, line) in committed.wrong.iter().filter(|(file, line)| *file == name && !score.failed.contains_key(line)) {
-            writeln!(problems, "{name}:{line} is listed as wrong and is not; remove it from score.txt").unwrap();
+        for (_, line) in
+            committed.wrong.iter().filter(|(file, line)| *file == name && !score.failed.contains_key(line))
+        {
+            writeln!(problems, "{name}:{line} is listed as wrong and is not; remove it from score.txt")
+                .unwrap();
         }
     }
     eprintln!("{report}");

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use ledgerline_collector::query::promql::{
-    Fetched, Labels, Limits, METRIC_NAME, Matcher, Number, Point, Plan, QueryError, QueryParams, QueryResult, QueryValue,
-    Samples, Series, evaluate, plan,
+    Fetched, Labels, Limits, METRIC_NAME, Matcher, Number, Plan, Point, QueryError, QueryParams, QueryResult,
+    QueryValue, Samples, Series, evaluate, plan,
 };
 
 use crate::script::{Cell, Command, Eval, ExpectedLine, LoadKind, LoadedSeries, Times, duration_ms, parse};
@@ -50,7 +50,9 @@ impl Store {
             labels.set("le", "");
             self.series.push((Series { labels, samples: Samples::Cumulative(Vec::new()) }, true));
         }
-        if let Some((series, mixed)) = self.series.iter_mut().find(|(series, _)| series.labels == loaded.labels) {
+        if let Some((series, mixed)) =
+            self.series.iter_mut().find(|(series, _)| series.labels == loaded.labels)
+        {
             *mixed |= histogram;
             if let (Samples::Cumulative(all), Samples::Cumulative(more)) = (&mut series.samples, samples) {
                 all.extend(more);
@@ -65,7 +67,8 @@ impl Store {
     fn fetch(&self, plan: &Plan) -> Option<Fetched> {
         let mut fetched = Fetched::default();
         for request in &plan.requests {
-            let matching = self.series.iter().filter(|(s, _)| Matcher::all_match(&request.matchers, &s.labels));
+            let matching =
+                self.series.iter().filter(|(s, _)| Matcher::all_match(&request.matchers, &s.labels));
             let mut found = Vec::new();
             for (series, histogram) in matching {
                 if *histogram {
@@ -135,7 +138,8 @@ fn judge_error(eval: &Eval, error: &QueryError) -> Outcome {
             Outcome::Unsupported(format!("not parsed: {}", eval.expression))
         }
         _ if eval.fails => {
-            let expected = eval.expectations.iter().find(|(word, _)| word == "fail").map(|(_, detail)| detail);
+            let expected =
+                eval.expectations.iter().find(|(word, _)| word == "fail").map(|(_, detail)| detail);
             let message = expected.and_then(|detail| detail.strip_prefix("msg:")).map(str::trim);
             match message {
                 Some(message) if !error.to_string().contains(message) => {
@@ -170,7 +174,9 @@ fn judge_notices(eval: &Eval, result: &QueryResult) -> Outcome {
 
 fn mismatch(eval: &Eval, value: &QueryValue) -> Option<String> {
     if let Some((_, text)) = eval.expectations.iter().find(|(word, _)| word == "string") {
-        let QueryValue::Text { text: got, .. } = value else { return Some(format!("expected a string, got {value:?}")) };
+        let QueryValue::Text { text: got, .. } = value else {
+            return Some(format!("expected a string, got {value:?}"));
+        };
         let wanted = text.trim_matches(['"', '`', '\'']);
         return (got != wanted).then(|| format!("expected {wanted:?}, got {got:?}"));
     }
@@ -229,9 +235,10 @@ fn compare(eval: &Eval, mut got: Vec<(Labels, Vec<Point>)>, time: &dyn Fn(usize)
         && got.iter().zip(&wanted).all(|((labels, points), (wanted_labels, wanted_points))| {
             labels == wanted_labels
                 && points.len() == wanted_points.len()
-                && points.iter().zip(wanted_points).all(|(point, (time_ms, value))| {
-                    point.time_ms == *time_ms && close(*value, point.value)
-                })
+                && points
+                    .iter()
+                    .zip(wanted_points)
+                    .all(|(point, (time_ms, value))| point.time_ms == *time_ms && close(*value, point.value))
         });
     (!same).then(|| format!("expected {wanted:?}, got {got:?}"))
 }

@@ -2,13 +2,17 @@
 //!
 //! One word is ours: `load_delta <step>` loads series whose values are increments, the kind a counter derived from spans has.
 
-use ledgerline_collector::query::promql::{Labels, MatchKind, METRIC_NAME, STALE_NAN_BITS, parse_selector};
+use ledgerline_collector::query::promql::{Labels, METRIC_NAME, MatchKind, STALE_NAN_BITS, parse_selector};
 
 /// One command.
 #[derive(Debug)]
 pub enum Command {
     Clear,
-    Load { step_ms: i64, kind: LoadKind, series: Vec<LoadedSeries> },
+    Load {
+        step_ms: i64,
+        kind: LoadKind,
+        series: Vec<LoadedSeries>,
+    },
     Eval(Eval),
     /// Not understood; the reason.
     Unknown(String),
@@ -264,7 +268,12 @@ fn expand(item: &str, out: &mut Vec<Option<Cell>>) -> Option<()> {
         Some(start) => (start, 0.0),
         None => {
             let split = |at: &usize| !matches!(range.as_bytes()[at - 1], b'e' | b'E');
-            let at = range.char_indices().skip(1).filter(|(_, c)| matches!(c, '+' | '-')).map(|(at, _)| at).find(split)?;
+            let at = range
+                .char_indices()
+                .skip(1)
+                .filter(|(_, c)| matches!(c, '+' | '-'))
+                .map(|(at, _)| at)
+                .find(split)?;
             (number(&range[..at])?, number(range[at..].trim_start_matches('+'))?)
         }
     };
@@ -284,11 +293,13 @@ fn number(text: &str) -> Option<f64> {
     let value = match digits.to_ascii_lowercase().as_str() {
         "inf" => f64::INFINITY,
         "nan" => f64::NAN,
-        lower if lower.starts_with(|c: char| c.is_ascii_digit() || c == '.') => match lower.strip_prefix("0x") {
-            // `0x10` is the value 0 repeated, not hexadecimal.
-            Some(_) => return None,
-            None => lower.parse().ok()?,
-        },
+        lower if lower.starts_with(|c: char| c.is_ascii_digit() || c == '.') => {
+            match lower.strip_prefix("0x") {
+                // `0x10` is the value 0 repeated, not hexadecimal.
+                Some(_) => return None,
+                None => lower.parse().ok()?,
+            }
+        }
         _ => return None,
     };
     Some(sign * value)

@@ -118,7 +118,7 @@ fn push_seconds(out: &mut String, time_ms: i64) {
     let sign = if time_ms < 0 { "-" } else { "" };
     let magnitude = time_ms.unsigned_abs();
     let _ = write!(out, "{sign}{}", magnitude / 1000);
-    if magnitude % 1000 != 0 {
+    if !magnitude.is_multiple_of(1000) {
         let _ = write!(out, ".{:03}", magnitude % 1000);
     }
 }

@@ -16,15 +16,16 @@ impl Params {
     /// Reads both sources. A body that is no form is ignored: some clients label an empty body as JSON.
     pub async fn read(request: Request<Body>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let form = parts
-            .headers
-            .get(CONTENT_TYPE)
-            .and_then(|value| value.to_str().ok())
-            .is_some_and(|value| value.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded"));
+        let form =
+            parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
+                value.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
+            });
         let mut params = Self::default();
         if form {
             let bytes = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
-                ApiError::bad_data(format!("the request body cannot be read or is longer than {BODY_BYTES_MAX} bytes"))
+                ApiError::bad_data(format!(
+                    "the request body cannot be read or is longer than {BODY_BYTES_MAX} bytes"
+                ))
             })?;
             params.add(&bytes)?;
         }
@@ -55,7 +56,9 @@ impl Params {
     pub fn query(&self) -> Result<&str, ApiError> {
         match self.first("query") {
             Some(query) if !query.trim().is_empty() => Ok(query),
-            _ => Err(ApiError::bad_data("invalid parameter \"query\": unknown position: parse error: no expression found in input")),
+            _ => Err(ApiError::bad_data(
+                "invalid parameter \"query\": unknown position: parse error: no expression found in input",
+            )),
         }
     }
 
@@ -63,7 +66,9 @@ impl Params {
     pub fn time(&self, name: &str) -> Result<i64, ApiError> {
         let text = self.first(name).unwrap_or_default();
         parse_time(text).ok_or_else(|| {
-            ApiError::bad_data(format!("invalid parameter \"{name}\": cannot parse \"{text}\" to a valid timestamp"))
+            ApiError::bad_data(format!(
+                "invalid parameter \"{name}\": cannot parse \"{text}\" to a valid timestamp"
+            ))
         })
     }
 
@@ -79,13 +84,16 @@ impl Params {
         let Some(text) = self.first(name).filter(|text| !text.is_empty()) else { return Ok(None) };
         let parsed = parse_duration(text);
         parsed.map(Some).ok_or_else(|| {
-            ApiError::bad_data(format!("invalid parameter \"{name}\": cannot parse \"{text}\" to a valid duration"))
+            ApiError::bad_data(format!(
+                "invalid parameter \"{name}\": cannot parse \"{text}\" to a valid duration"
+            ))
         })
     }
 
     /// The step of a range query, in milliseconds.
     pub fn step_ms(&self) -> Result<i64, ApiError> {
-        let missing = || ApiError::bad_data("invalid parameter \"step\": cannot parse \"\" to a valid duration");
+        let missing =
+            || ApiError::bad_data("invalid parameter \"step\": cannot parse \"\" to a valid duration");
         let step = self.duration("step")?.ok_or_else(missing)?;
         if step <= 0 {
             return Err(ApiError::bad_data(
@@ -107,7 +115,9 @@ impl Params {
             None | Some("") => Ok(None),
             Some(text) => match text.parse::<usize>() {
                 Ok(limit) => Ok((limit > 0).then_some(limit)),
-                Err(_) => Err(ApiError::bad_data(format!("invalid parameter \"limit\": {text:?} is not a whole number"))),
+                Err(_) => Err(ApiError::bad_data(format!(
+                    "invalid parameter \"limit\": {text:?} is not a whole number"
+                ))),
             },
         }
     }

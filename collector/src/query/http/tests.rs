@@ -101,7 +101,8 @@ async fn range_answers_take_every_notation_of_time_and_step() {
         "start=2023-11-14T22:12:20Z&end=2023-11-14T22:13:20Z&step=60s",
         "start=2023-11-14T23:12:20%2B01:00&end=2023-11-14T22:13:20.000Z&step=60000ms",
     ] {
-        check(&format!("/api/v1/query_range?query=sum(increase(llm_cost_usd_total[1m]))&{times}"), 200, body).await;
+        check(&format!("/api/v1/query_range?query=sum(increase(llm_cost_usd_total[1m]))&{times}"), 200, body)
+            .await;
     }
 }
 
@@ -130,14 +131,16 @@ async fn url_and_form_are_merged_and_both_methods_are_taken() {
 #[tokio::test]
 async fn metadata_endpoints_answer_as_grafana_expects() {
     check("/api/v1/labels", 200, r#"{"status":"success","data":["__name__","job","team"]}"#).await;
-    check("/api/v1/labels?match[]=queue_depth", 200, r#"{"status":"success","data":["__name__","job"]}"#).await;
+    check("/api/v1/labels?match[]=queue_depth", 200, r#"{"status":"success","data":["__name__","job"]}"#)
+        .await;
     check(
         "/api/v1/label/__name__/values?limit=1",
         200,
         r#"{"status":"success","data":["llm_cost_usd_total"],"warnings":["results truncated due to limit"]}"#,
     )
     .await;
-    check("/api/v1/label/U____name__/values?match[]=queue_depth", 200, r#"{"status":"success","data":[]}"#).await;
+    check("/api/v1/label/U____name__/values?match[]=queue_depth", 200, r#"{"status":"success","data":[]}"#)
+        .await;
     check(
         "/api/v1/series?match[]=%7Bjob%3D~%22x%7Cy%22%7D",
         200,
@@ -164,20 +167,67 @@ async fn metadata_endpoints_answer_as_grafana_expects() {
 async fn errors_have_the_type_and_status_grafana_reads() {
     check_error("/api/v1/query", 400, "bad_data", "no expression found").await;
     check_error("/api/v1/query?query=sum(", 400, "bad_data", "invalid parameter").await;
-    check_error("/api/v1/query?query=1&time=soon", 400, "bad_data", "cannot parse \\\"soon\\\" to a valid timestamp").await;
-    check_error("/api/v1/query?query=sort_by_label(x,%22a%22)", 400, "bad_data", "supported functions: abs,").await;
+    check_error(
+        "/api/v1/query?query=1&time=soon",
+        400,
+        "bad_data",
+        "cannot parse \\\"soon\\\" to a valid timestamp",
+    )
+    .await;
+    check_error("/api/v1/query?query=sort_by_label(x,%22a%22)", 400, "bad_data", "supported functions: abs,")
+        .await;
     check_error("/api/v1/query?query=x%7Ba%3D~%22(%22%7D", 400, "bad_data", "").await;
     check_error("/api/v1/query?query=%zz", 400, "bad_data", "URL escape").await;
-    check_error("/api/v1/query?query=avg_over_time(llm_cost_usd_total[5m])", 422, "execution", "use increase() or rate()").await;
-    check_error("/api/v1/query_range?query=1&start=0&end=11001&step=1", 400, "bad_data", "exceeded maximum resolution of 11,000 points").await;
-    check_error("/api/v1/query_range?query=1&start=0&end=1&step=0", 400, "bad_data", "zero or negative query resolution").await;
-    check_error("/api/v1/query_range?query=1&start=5&end=1&step=1", 400, "bad_data", "must not be before start time").await;
-    check_error("/api/v1/query_range?query=1&end=1&step=1", 400, "bad_data", "invalid parameter \\\"start\\\"").await;
-    check_error("/api/v1/query_range?query=x[5m]&start=0&end=1&step=1", 400, "bad_data", "must be Scalar or instant Vector").await;
+    check_error(
+        "/api/v1/query?query=avg_over_time(llm_cost_usd_total[5m])",
+        422,
+        "execution",
+        "use increase() or rate()",
+    )
+    .await;
+    check_error(
+        "/api/v1/query_range?query=1&start=0&end=11001&step=1",
+        400,
+        "bad_data",
+        "exceeded maximum resolution of 11,000 points",
+    )
+    .await;
+    check_error(
+        "/api/v1/query_range?query=1&start=0&end=1&step=0",
+        400,
+        "bad_data",
+        "zero or negative query resolution",
+    )
+    .await;
+    check_error(
+        "/api/v1/query_range?query=1&start=5&end=1&step=1",
+        400,
+        "bad_data",
+        "must not be before start time",
+    )
+    .await;
+    check_error(
+        "/api/v1/query_range?query=1&end=1&step=1",
+        400,
+        "bad_data",
+        "invalid parameter \\\"start\\\"",
+    )
+    .await;
+    check_error(
+        "/api/v1/query_range?query=x[5m]&start=0&end=1&step=1",
+        400,
+        "bad_data",
+        "must be Scalar or instant Vector",
+    )
+    .await;
     check_error("/api/v1/series", 400, "bad_data", "no match[] parameter provided").await;
     check_error("/api/v1/labels?match[]=sum(x)", 400, "bad_data", "not a series selector").await;
     check_error("/api/v1/labels?limit=many", 400, "bad_data", "limit").await;
-    assert_eq!(get_body("/api/v1/query_range?query=1&start=0&end=11000&step=1").await.0, 200, "11,000 intervals are allowed");
+    assert_eq!(
+        get_body("/api/v1/query_range?query=1&start=0&end=11000&step=1").await.0,
+        200,
+        "11,000 intervals are allowed"
+    );
     assert_eq!(get_body("/api/v1/unknown").await.0, 404);
 }
 
@@ -200,7 +250,10 @@ async fn a_query_beyond_its_budget_says_what_to_do() {
     state.querier = Arc::new(Querier::with_limits(source, Limits { series_max: 10, samples_max: 100 }));
     let path = "/api/v1/query_range?query=vector(1)&start=0&end=1000&step=1";
     let (status, body) = send(state, Request::get(path).body(Body::empty()).unwrap()).await;
-    assert!(status == 422 && body.contains("\"errorType\":\"execution\"") && body.contains("shorten the range"), "{body}");
+    assert!(
+        status == 422 && body.contains("\"errorType\":\"execution\"") && body.contains("shorten the range"),
+        "{body}"
+    );
 }
 
 #[tokio::test]

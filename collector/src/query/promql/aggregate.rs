@@ -76,7 +76,9 @@ impl Fold {
         match self {
             Self::Sum(sum) => sum.add(value),
             Self::Mean(mean) => mean.add(value),
-            Self::Extreme(current) if operation == Aggregation::Minimum => *current = minimum(*current, value),
+            Self::Extreme(current) if operation == Aggregation::Minimum => {
+                *current = minimum(*current, value);
+            }
             Self::Extreme(current) => *current = maximum(*current, value),
             Self::Count(count) => *count += 1,
             Self::Variance(variance) => variance.add(value.to_f64()),

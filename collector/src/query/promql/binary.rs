@@ -18,12 +18,18 @@ pub(super) fn evaluate(evaluator: &Evaluator<'_>, node: &Binary, grid: Grid) -> 
             let pairs = left.into_iter().zip(right);
             Value::Scalar(pairs.map(|(a, b)| scalar(node.operator, a, b)).collect())
         }
-        (Value::Vector(left), Value::Scalar(right)) => Value::Vector(with_scalar(evaluator, node, left, &right, Side::Left)?),
-        (Value::Scalar(left), Value::Vector(right)) => Value::Vector(with_scalar(evaluator, node, right, &left, Side::Right)?),
+        (Value::Vector(left), Value::Scalar(right)) => {
+            Value::Vector(with_scalar(evaluator, node, left, &right, Side::Left)?)
+        }
+        (Value::Scalar(left), Value::Vector(right)) => {
+            Value::Vector(with_scalar(evaluator, node, right, &left, Side::Right)?)
+        }
         (Value::Vector(left), Value::Vector(right)) if node.operator.is_set() => {
             Value::Vector(set(evaluator, node, grid, left, right)?)
         }
-        (Value::Vector(left), Value::Vector(right)) => Value::Vector(matched(evaluator, node, grid, &left, &right)?),
+        (Value::Vector(left), Value::Vector(right)) => {
+            Value::Vector(matched(evaluator, node, grid, &left, &right)?)
+        }
         _ => {
             let message = "binary operators need numbers on both sides".to_owned();
             return Err(QueryError::Parameter { message });
@@ -171,7 +177,8 @@ fn set(
         let present = presence(&left, &signatures.left, count, grid.len());
         for (column, number) in right.list.into_iter().zip(&signatures.right) {
             let cells = column.cells.into_iter().enumerate();
-            let cells: Cells = cells.map(|(step, cell)| cell.filter(|_| !at(&present, *number, step))).collect();
+            let cells: Cells =
+                cells.map(|(step, cell)| cell.filter(|_| !at(&present, *number, step))).collect();
             if cells.iter().any(Option::is_some) {
                 evaluator.push(&mut left, column.labels, cells)?;
             }
@@ -219,7 +226,9 @@ fn matched(
             let mut taken = (shared[*number] > 1 && node.matching.cardinality == Cardinality::OneToOne)
                 .then(|| taken.entry(*number).or_insert_with(|| vec![false; grid.len()]));
             for step in 0..grid.len() {
-                let (Some(a), Some(b)) = (column.cells[step], one.list[partner].cells[step]) else { continue };
+                let (Some(a), Some(b)) = (column.cells[step], one.list[partner].cells[step]) else {
+                    continue;
+                };
                 if steps.is_some_and(|owner| owner[step] != partner) {
                     continue;
                 }
@@ -259,7 +268,12 @@ struct Partners {
 }
 
 impl Partners {
-    fn find(one: &Columns, signatures: &Signatures, grid: Grid, side: &'static str) -> Result<Self, QueryError> {
+    fn find(
+        one: &Columns,
+        signatures: &Signatures,
+        grid: Grid,
+        side: &'static str,
+    ) -> Result<Self, QueryError> {
         let mut members: Vec<Vec<usize>> = vec![Vec::new(); signatures.labels.len()];
         for (at, number) in signatures.right.iter().enumerate() {
             members[*number].push(at);

@@ -34,7 +34,9 @@ pub enum QueryError {
         limit: usize,
     },
     /// More points per series than Grafana or Prometheus handle.
-    #[error("exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)")]
+    #[error(
+        "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
+    )]
     TooManyPoints,
     /// A regular expression does not compile or is too large.
     #[error("invalid regular expression {pattern:?}: {reason}")]

@@ -49,8 +49,12 @@ pub fn evaluate(
     expired: &dyn Fn() -> bool,
 ) -> Result<QueryResult, QueryError> {
     let grid = Grid::from(plan.params);
-    let evaluator =
-        Evaluator { requests: &plan.requests, fetched, budget: Budget::new(limits, expired), notices: RefCell::default() };
+    let evaluator = Evaluator {
+        requests: &plan.requests,
+        fetched,
+        budget: Budget::new(limits, expired),
+        notices: RefCell::default(),
+    };
     let _charge = evaluator.charge_fetched(plan)?;
     let value = evaluator.answer(plan, grid)?;
     let notices = evaluator.notices.into_inner();
@@ -112,7 +116,11 @@ impl Evaluator<'_> {
                     QueryValue::Scalar(Point { time_ms, value })
                 }
                 Value::Vector(columns) => QueryValue::Vector(
-                    self.merged(columns)?.list.into_iter().filter_map(|column| first_sample(column, time_ms)).collect(),
+                    self.merged(columns)?
+                        .list
+                        .into_iter()
+                        .filter_map(|column| first_sample(column, time_ms))
+                        .collect(),
                 ),
             });
         }
@@ -201,8 +209,12 @@ impl Evaluator<'_> {
 
     fn call(&self, call: &Call, grid: Grid) -> Result<Value, QueryError> {
         match call.function.implementation {
-            Implementation::Increase => window::increase(self, call, grid, window::Per::Window).map(Value::Vector),
-            Implementation::Rate => window::increase(self, call, grid, window::Per::Second).map(Value::Vector),
+            Implementation::Increase => {
+                window::increase(self, call, grid, window::Per::Window).map(Value::Vector)
+            }
+            Implementation::Rate => {
+                window::increase(self, call, grid, window::Per::Second).map(Value::Vector)
+            }
             Implementation::Window { compute, name } => {
                 window::over(self, call, grid, compute, name).map(Value::Vector)
             }
@@ -264,7 +276,8 @@ impl Evaluator<'_> {
                     let mut next = 0;
                     times
                         .map(|(time, read_at)| {
-                            next += points[next..].iter().take_while(|point| point.time_ms <= read_at).count();
+                            next +=
+                                points[next..].iter().take_while(|point| point.time_ms <= read_at).count();
                             let point = points.get(next.checked_sub(1)?)?;
                             let fresh = point.time_ms > read_at - LOOKBACK_MS && !point.is_stale();
                             fresh.then(|| read(point, time))

@@ -27,7 +27,10 @@ pub(super) enum Implementation {
     Increase,
     Rate,
     /// Of each window alone.
-    Window { compute: Compute, name: NameRule },
+    Window {
+        compute: Compute,
+        name: NameRule,
+    },
     /// Of each value alone; `None` leaves the series out.
     Math(fn(f64, &[f64]) -> Option<f64>),
     /// Of the whole argument.
@@ -119,7 +122,15 @@ static TABLE: [Function; 73] = [
     window("resets", range::resets),
     math("round", |v, a| Some(round(v, a.first().copied().unwrap_or(1.0)))),
     special("scalar", special::scalar),
-    math("sgn", |v, _| Some(if v < 0.0 { -1.0 } else if v > 0.0 { 1.0 } else { v })),
+    math("sgn", |v, _| {
+        Some(if v < 0.0 {
+            -1.0
+        } else if v > 0.0 {
+            1.0
+        } else {
+            v
+        })
+    }),
     math("sin", |v, _| Some(v.sin())),
     math("sinh", |v, _| Some(v.sinh())),
     special("sort", special::sort),

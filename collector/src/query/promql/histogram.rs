@@ -20,6 +20,13 @@ struct Bucket {
     count: f64,
 }
 
+/// The series of one histogram: the places of its buckets in the input, with their bounds.
+struct Histogram {
+    labels: Labels,
+    name: String,
+    members: Vec<(f64, usize)>,
+}
+
 pub fn quantile(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Value, QueryError> {
     let [q, buckets] = call.arguments.as_slice() else { return Err(arity(call)) };
     let q: Vec<f64> = evaluator.scalar(q, grid)?.into_iter().map(Number::to_f64).collect();
@@ -61,7 +68,7 @@ fn per_histogram(
 ) -> Result<Value, QueryError> {
     let ignored: [Arc<str>; 1] = [Arc::from("le")];
     let mut places: HashMap<(Labels, String), usize> = HashMap::new();
-    let mut groups: Vec<(Labels, String, Vec<(f64, usize)>)> = Vec::new();
+    let mut groups: Vec<Histogram> = Vec::new();
     for (at, column) in input.list.iter().enumerate() {
         let name = column.labels.get(METRIC_NAME).to_owned();
         let Some(bound) = parse_bound(column.labels.get("le")) else {
@@ -74,13 +81,13 @@ fn per_histogram(
         let key = (column.labels.without(&ignored), name);
         let place = *places.entry(key.clone()).or_insert(groups.len());
         if place == groups.len() {
-            groups.push((key.0, key.1, Vec::new()));
+            groups.push(Histogram { labels: key.0, name: key.1, members: Vec::new() });
         }
-        groups[place].2.push((bound, at));
+        groups[place].members.push((bound, at));
     }
     let mut out = evaluator.no_columns()?;
     let mut buckets = Vec::new();
-    for (labels, name, members) in groups {
+    for Histogram { labels, name, members } in groups {
         evaluator.budget.check_deadline()?;
         let mut cells: Cells = Vec::with_capacity(grid.len());
         for step in 0..grid.len() {

@@ -14,8 +14,8 @@ use super::guard::check_text;
 use super::labels::METRIC_NAME;
 use super::matcher::{MatchKind, Matcher};
 use super::plan::{
-    Aggregate, Aggregation, Binary, Call, Cardinality, Comparison, Edges, Grid, Grouping, MatchLabels, Matching,
-    Node, Operator, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest, TimeShift,
+    Aggregate, Aggregation, Binary, Call, Cardinality, Comparison, Edges, Grid, Grouping, MatchLabels,
+    Matching, Node, Operator, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest, TimeShift,
 };
 use crate::query::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX};
 

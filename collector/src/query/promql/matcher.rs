@@ -1,6 +1,9 @@
 //! Pure: one label matcher. Regular expressions mean what they mean in Prometheus: RE2's reading of the classes, fully anchored, a
 //! dot matches a newline. A missing label has the empty value.
 
+use std::iter::Peekable;
+use std::str::CharIndices;
+
 use regex::{Regex, RegexBuilder};
 
 use super::error::QueryError;
@@ -34,7 +37,11 @@ pub struct Matcher {
 
 impl Matcher {
     /// Builds a matcher; a pattern that does not compile is an error that names it.
-    pub fn new(name: impl Into<String>, kind: MatchKind, value: impl Into<String>) -> Result<Self, QueryError> {
+    pub fn new(
+        name: impl Into<String>,
+        kind: MatchKind,
+        value: impl Into<String>,
+    ) -> Result<Self, QueryError> {
         let (name, value) = (name.into(), value.into());
         let regex = match kind {
             MatchKind::Equal | MatchKind::NotEqual => None,
@@ -90,45 +97,32 @@ fn as_re2(pattern: &str) -> String {
         match c {
             '\\' => {
                 class = class.after_item();
-                let Some((_, escaped)) = chars.next() else {
-                    out.push('\\');
-                    break;
-                };
-                match escaped {
-                    'd' => out.push_str("[0-9]"),
-                    'D' => out.push_str("[^0-9]"),
-                    'w' => out.push_str("[0-9A-Za-z_]"),
-                    'W' => out.push_str("[^0-9A-Za-z_]"),
-                    's' => out.push_str("[\\t\\n\\x0C\\r ]"),
-                    'S' => out.push_str("[^\\t\\n\\x0C\\r ]"),
-                    'x' | 'p' | 'P' if chars.peek().is_some_and(|(_, next)| *next == '{') => {
-                        out.extend(['\\', escaped]);
-                        for (_, c) in chars.by_ref() {
-                            out.push(c);
-                            if c == '}' {
-                                break;
-                            }
-                        }
-                    }
-                    'b' if !inside => out.push_str("(?-u:\\b)"),
-                    'B' if !inside => out.push_str("(?-u:\\B)"),
-                    other => out.extend(['\\', other]),
-                }
+                push_escape(&mut chars, inside, &mut out);
             }
             '[' if !inside => {
                 class = ClassState::Start;
                 out.push('[');
             }
-            '[' if bytes.get(at + 1) != Some(&b':') => out.push_str("\\["),
-            '^' if class == ClassState::Start && bytes.get(at.wrapping_sub(1)) == Some(&b'[') => out.push('^'),
+            '[' => match pattern[at..].strip_prefix("[:").and_then(|rest| rest.find(":]")) {
+                Some(end) => {
+                    class = ClassState::Inside;
+                    out.push_str(&pattern[at..at + end + 4]);
+                    chars.by_ref().take(end + 3).for_each(drop);
+                }
+                None => {
+                    class = ClassState::Inside;
+                    out.push_str("\\[");
+                }
+            },
+            '^' if class == ClassState::Start && bytes.get(at.wrapping_sub(1)) == Some(&b'[') => {
+                out.push('^');
+            }
             ']' if class == ClassState::Start => {
                 class = ClassState::Inside;
                 out.push_str("\\]");
             }
             ']' if inside => {
-                // The end of `[:name:]` closes the name, not the class.
-                let named = at > 0 && bytes[at - 1] == b':' && pattern[..at].contains("[:");
-                class = if named { ClassState::Inside } else { ClassState::Outside };
+                class = ClassState::Outside;
                 out.push(']');
             }
             '&' | '~' if inside => {
@@ -143,6 +137,34 @@ fn as_re2(pattern: &str) -> String {
         }
     }
     out
+}
+
+/// What follows a backslash.
+fn push_escape(chars: &mut Peekable<CharIndices<'_>>, in_class: bool, out: &mut String) {
+    let Some((_, escaped)) = chars.next() else {
+        out.push('\\');
+        return;
+    };
+    match escaped {
+        'd' => out.push_str("[0-9]"),
+        'D' => out.push_str("[^0-9]"),
+        'w' => out.push_str("[0-9A-Za-z_]"),
+        'W' => out.push_str("[^0-9A-Za-z_]"),
+        's' => out.push_str("[\\t\\n\\x0C\\r ]"),
+        'S' => out.push_str("[^\\t\\n\\x0C\\r ]"),
+        'x' | 'p' | 'P' if chars.peek().is_some_and(|(_, next)| *next == '{') => {
+            out.extend(['\\', escaped]);
+            for (_, c) in chars.by_ref() {
+                out.push(c);
+                if c == '}' {
+                    break;
+                }
+            }
+        }
+        'b' if !in_class => out.push_str("(?-u:\\b)"),
+        'B' if !in_class => out.push_str("(?-u:\\B)"),
+        other => out.extend(['\\', other]),
+    }
 }
 
 /// Where the scan is with respect to a bracketed class.

@@ -124,11 +124,11 @@ impl Default for Sum {
 impl Sum {
     /// Adds one value.
     pub fn add(&mut self, value: Number) {
-        if let (Some(sum), Number::Exact(nanos)) = (self.exact, value) {
-            if let Some(next) = sum.checked_add(nanos) {
-                self.exact = Some(next);
-                return;
-            }
+        if let (Some(sum), Number::Exact(nanos)) = (self.exact, value)
+            && let Some(next) = sum.checked_add(nanos)
+        {
+            self.exact = Some(next);
+            return;
         }
         if let Some(sum) = self.exact.take() {
             self.float = Number::Exact(sum).to_f64();

@@ -13,7 +13,7 @@ use super::plan::{Call, Grid, Node, RangeOver};
 use super::series::Samples;
 use super::{range, window};
 
-fn argument<'a>(call: &'a Call, at: usize) -> Result<&'a Node, QueryError> {
+fn argument(call: &Call, at: usize) -> Result<&Node, QueryError> {
     let missing = || QueryError::Parameter { message: format!("{} lacks an argument", call.function.name) };
     call.arguments.get(at).ok_or_else(missing)
 }

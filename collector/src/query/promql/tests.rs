@@ -34,7 +34,10 @@ fn one(query: &str, series: &[Series]) -> Option<Number> {
 }
 
 fn is_exactly(value: Option<Number>, nanos: i128) {
-    assert!(matches!(value, Some(Number::Exact(got)) if got == nanos), "{value:?} is not exactly {nanos} nanos");
+    assert!(
+        matches!(value, Some(Number::Exact(got)) if got == nanos),
+        "{value:?} is not exactly {nanos} nanos"
+    );
 }
 
 proptest! {
@@ -86,12 +89,17 @@ fn exactness_survives_what_it_should_and_nothing_else() {
     ];
     let big = 9_007_199_254_740_993_000_000_001;
     is_exactly(one("sum(increase(a_total[1h]))", &series), big + 1);
-    is_exactly(one("increase(a_total{t=\"x\"}[1h]) - ignoring(t) increase(a_total{t=\"y\"}[1h])", &series), big - 1);
+    is_exactly(
+        one("increase(a_total{t=\"x\"}[1h]) - ignoring(t) increase(a_total{t=\"y\"}[1h])", &series),
+        big - 1,
+    );
     is_exactly(one("-max(increase(a_total[1h]))", &series), -big);
     is_exactly(one("count(increase(a_total[1h]))", &series), 2_000_000_000);
     is_exactly(one("sum(a_total)", &series), big + 1);
     is_exactly(one("increase(a_total{t=\"x\"}[1h]) > 5", &series), big);
-    for query in ["sum(increase(a_total[1h])) * 1", "avg(increase(a_total[1h]))", "rate(a_total{t=\"x\"}[1h])"] {
+    for query in
+        ["sum(increase(a_total[1h])) * 1", "avg(increase(a_total[1h]))", "rate(a_total{t=\"x\"}[1h])"]
+    {
         assert!(matches!(one(query, &series), Some(Number::Float(_))), "{query}");
     }
 }
@@ -156,6 +164,8 @@ fn regular_expressions_mean_what_they_mean_in_re2() {
     check("a{2}", "aa", true);
     check("[[:alpha:]]+x", "abx", true);
     check("[a[]+", "[a", true);
+    check("[[:alpha:]b:]+x", "a:x", true);
+    check("[^[:digit:]]", "[", true);
     check("[&&]", "&", true);
     check("[]a]+", "]a", true);
     check("[^]]", "x", true);

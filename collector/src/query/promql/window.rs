@@ -43,7 +43,8 @@ fn arguments(call: &Call) -> Result<(&RangeNode, Vec<&Node>), QueryError> {
             other => scalars.push(other),
         }
     }
-    let missing = || QueryError::Parameter { message: format!("{} needs a range vector", call.function.name) };
+    let missing =
+        || QueryError::Parameter { message: format!("{} needs a range vector", call.function.name) };
     Ok((range.ok_or_else(missing)?, scalars))
 }
 
@@ -65,7 +66,8 @@ pub(super) fn for_each_series(
                         return Err(QueryError::DeltaCounter { function: function.to_owned(), metric });
                     }
                     Samples::Cumulative(all) | Samples::Gauge(all) if all.iter().any(Point::is_stale) => {
-                        let live: Vec<Point> = all.iter().filter(|point| !point.is_stale()).copied().collect();
+                        let live: Vec<Point> =
+                            all.iter().filter(|point| !point.is_stale()).copied().collect();
                         each(&series.labels, &live)?;
                     }
                     Samples::Cumulative(all) | Samples::Gauge(all) => each(&series.labels, all)?,
@@ -171,7 +173,8 @@ pub(super) fn increase(
                 let cells = match &series.samples {
                     Samples::Delta(increments) => increase_of_increments(increments, range, grid, per),
                     Samples::Cumulative(all) | Samples::Gauge(all) => {
-                        let live: Vec<Point> = all.iter().filter(|point| !point.is_stale()).copied().collect();
+                        let live: Vec<Point> =
+                            all.iter().filter(|point| !point.is_stale()).copied().collect();
                         slide(&live, range, grid, |_, window| extrapolated(window, Counter::Monotone, per))
                     }
                 };
@@ -188,7 +191,8 @@ pub(super) fn increase(
             return Ok(());
         }
         let name = labels.get(METRIC_NAME);
-        if !name.is_empty() && !["_total", "_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end)) {
+        if !name.is_empty() && !["_total", "_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end))
+        {
             evaluator.inform(format!(
                 "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"{name}\""
             ));

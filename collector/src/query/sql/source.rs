@@ -11,7 +11,7 @@ use super::statement::{Selection, statement};
 use super::{SqlRow, SqlRunner};
 use crate::query::catalog::{METRICS, Measure, Metric, TOKEN_CLASS};
 use crate::query::limits::{ROWS_MAX, SERIES_MAX};
-use crate::query::promql::{Edges, Grouping, METRIC_NAME, Labels, Matcher, Samples, SelectorRequest, Series};
+use crate::query::promql::{Edges, Grouping, Labels, METRIC_NAME, Matcher, Samples, SelectorRequest, Series};
 use crate::query::source::{Scope, SeriesFilter, SeriesSource, SourceError};
 
 /// The end of time for a metadata request that names none: 2100-01-01, a whole day.
@@ -44,8 +44,13 @@ impl<R: SqlRunner> SqlSource<R> {
         }
         let dimensions = kept_dimensions(request.grouping.as_ref());
         let measures: Vec<Measure> = wanted.iter().map(|wanted| wanted.measure).collect();
-        let selection =
-            Selection { scope, edges: request.edges, dimensions: &dimensions, matchers: &matchers, measures: &measures };
+        let selection = Selection {
+            scope,
+            edges: request.edges,
+            dimensions: &dimensions,
+            matchers: &matchers,
+            measures: &measures,
+        };
         let rows = self.runner.rows(statement(&selection)).await?;
         if rows.len() > SERIES_MAX {
             return Err(SourceError::TooManySeries { limit: SERIES_MAX });
@@ -137,12 +142,17 @@ fn kept_dimensions(grouping: Option<&Grouping>) -> Vec<Dimension> {
 }
 
 /// Rows to series. Two points of one series at one edge come from two tiers and are added.
-fn series(rows: Vec<SqlRow>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result<Vec<Series>, SourceError> {
+fn series(
+    rows: Vec<SqlRow>,
+    dimensions: &[Dimension],
+    wanted: &[Wanted],
+) -> Result<Vec<Series>, SourceError> {
     let malformed = |reason: String| SourceError::Malformed { reason };
     let mut out = Vec::new();
     let mut read = 0;
     for row in rows {
-        let Some((points, values)) = row.split_last().filter(|(_, values)| values.len() == dimensions.len()) else {
+        let Some((points, values)) = row.split_last().filter(|(_, values)| values.len() == dimensions.len())
+        else {
             let expected = dimensions.len() + 1;
             return Err(malformed(format!("{} columns where {expected} were asked for", row.len())));
         };
@@ -170,7 +180,11 @@ fn series(rows: Vec<SqlRow>, dimensions: &[Dimension], wanted: &[Wanted]) -> Res
 }
 
 /// Adds `edge:value:...` to the increments of each measure.
-fn add_point(point: &str, wanted: &[Wanted], increments: &mut [BTreeMap<i64, i128>]) -> Result<(), SourceError> {
+fn add_point(
+    point: &str,
+    wanted: &[Wanted],
+    increments: &mut [BTreeMap<i64, i128>],
+) -> Result<(), SourceError> {
     let malformed = |what: &str| SourceError::Malformed { reason: format!("{what} in the point {point:?}") };
     let mut fields = point.split(':');
     let edge: i64 = fields.next().and_then(|edge| edge.parse().ok()).ok_or_else(|| malformed("no time"))?;
@@ -238,7 +252,8 @@ impl<R: SqlRunner> SeriesSource for SqlSource<R> {
     ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
         async move {
             let found = self.labels(scope, filter, None).await?;
-            let names: BTreeSet<&str> = found.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
+            let names: BTreeSet<&str> =
+                found.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
             Ok(names.into_iter().map(str::to_owned).collect())
         }
         .boxed()

@@ -52,7 +52,11 @@ pub(super) fn statement(selection: &Selection<'_>) -> SqlStatement {
         // Writing to a String cannot fail.
         let _ = write!(text, "{name}, ");
     }
-    let _ = write!(text, "arrayStringConcat(groupArray(point), ',') AS points\nFROM (\n{}\n)", texts.join("\nUNION ALL\n"));
+    let _ = write!(
+        text,
+        "arrayStringConcat(groupArray(point), ',') AS points\nFROM (\n{}\n)",
+        texts.join("\nUNION ALL\n")
+    );
     if !names.is_empty() {
         let _ = write!(text, "\nGROUP BY {}", names.join(", "));
     }
@@ -106,8 +110,7 @@ impl<'a> Builder<'a> {
         let edges = selection.edges;
         let high_us = edges.until_ms() * 1000;
         let low_us = edges.window_ms.map(|window| (edges.first_ms - window) * 1000);
-        let mut builder =
-            Self { selection, parameters: Vec::new(), low_us, high_us };
+        let mut builder = Self { selection, parameters: Vec::new(), low_us, high_us };
         builder.bind("tenant", SqlValue::Text(selection.scope.tenant.0.to_string()));
         builder.bind("high", SqlValue::Integer(high_us));
         if let Some(low) = low_us {
@@ -160,7 +163,9 @@ impl<'a> Builder<'a> {
         }
         let next = |phase: &str| {
             let phase = format!("{{{phase}:Int64}}");
-            format!("{phase} + intDiv({time} - {phase} + {{step:Int64}} - 1, {{step:Int64}}) * {{step:Int64}}")
+            format!(
+                "{phase} + intDiv({time} - {phase} + {{step:Int64}} - 1, {{step:Int64}}) * {{step:Int64}}"
+            )
         };
         match edges.window_ms {
             None => format!("greatest({}, {{first:Int64}})", next("ends")),
@@ -244,7 +249,9 @@ impl<'a> Builder<'a> {
             let _ = write!(text, "\n  AND bucket <= toDateTime({{{name}:Int64}}, 'UTC')");
         }
         // With one window, the finer tiers fill the two intervals its ends cut; say so in terms of the key.
-        let Some(parent) = coarser.map(Tier::bucket_us).filter(|_| self.selection.edges.count == 1) else { return };
+        let Some(parent) = coarser.map(Tier::bucket_us).filter(|_| self.selection.edges.count == 1) else {
+            return;
+        };
         let ends = self.low_us.map(|low| (low.div_euclid(parent) + 1) * parent);
         let begins = (self.high_us - 1).div_euclid(parent) * parent;
         let (head, tail) = (format!("head_{}", tier.table()), format!("tail_{}", tier.table()));

@@ -55,7 +55,10 @@ fn the_coarsest_table_that_is_exact_is_read() {
     assert_eq!(tables(range(10 * DAY, 15_000, MINUTE)), ["spans"]);
     assert_eq!(tables(range(10 * DAY + 1, MINUTE, MINUTE)), ["calls_minute", "spans"]);
     assert_eq!(tables(once(40 * DAY, Some(30 * DAY))), ["calls_day"]);
-    assert_eq!(tables(once(40 * DAY + 1, Some(30 * DAY))), ["calls_day", "calls_hour", "calls_minute", "spans"]);
+    assert_eq!(
+        tables(once(40 * DAY + 1, Some(30 * DAY))),
+        ["calls_day", "calls_hour", "calls_minute", "spans"]
+    );
     assert_eq!(tables(once(40 * DAY + MINUTE, Some(5 * MINUTE))), ["calls_minute"]);
     // An instant selector reads all of history, of which only the days are kept for ever.
     assert_eq!(tables(once(40 * DAY + 1, None)), ["calls_day", "calls_hour", "calls_minute", "spans"]);
@@ -116,7 +119,8 @@ LIMIT 50001";
 #[test]
 fn decimals_become_nanos_exactly_or_not_at_all() {
     let unit = 1_000_000_000;
-    let check = |text: &str, scale: i128, wanted: Option<i128>| assert_eq!(nanos(text, scale), wanted, "{text}");
+    let check =
+        |text: &str, scale: i128, wanted: Option<i128>| assert_eq!(nanos(text, scale), wanted, "{text}");
     check("0", unit, Some(0));
     check("12.345678901", unit, Some(12_345_678_901));
     check("-0.000000001", unit, Some(-1));
@@ -170,7 +174,8 @@ fn vector(value: QueryValue) -> Vec<(String, Number)> {
 fn a_sum_is_grouped_in_the_store_and_comes_back_exact() {
     let edge = (40 * DAY).to_string();
     let (a, b) = (format!("{edge}:0.000000001,{edge}:1.1"), format!("{edge}:"));
-    let (value, seen) = answer("sum by (team) (increase(llm_cost_usd_total{model=\"m\"}[30d]))", &[&["ads", &a], &["", &b]]);
+    let (value, seen) =
+        answer("sum by (team) (increase(llm_cost_usd_total{model=\"m\"}[30d]))", &[&["ads", &a], &["", &b]]);
     assert_eq!(vector(value.unwrap()), [("{team=\"ads\"}".to_owned(), Number::Exact(1_100_000_001))]);
     assert_eq!(seen.len(), 1);
     assert!(seen[0].text.starts_with("SELECT team, arrayStringConcat"), "{}", seen[0].text);
@@ -179,7 +184,10 @@ fn a_sum_is_grouped_in_the_store_and_comes_back_exact() {
 
 #[test]
 fn only_linear_sums_are_grouped_in_the_store() {
-    for query in ["max by (team) (increase(llm_cost_usd_total[1d]))", "sum by (team) (abs(increase(llm_cost_usd_total[1d])))"] {
+    for query in [
+        "max by (team) (increase(llm_cost_usd_total[1d]))",
+        "sum by (team) (abs(increase(llm_cost_usd_total[1d])))",
+    ] {
         let (_, seen) = answer(query, &[]);
         assert!(seen[0].text.starts_with("SELECT service, environment, team, feature,"), "{query}");
     }
@@ -190,15 +198,17 @@ fn only_linear_sums_are_grouped_in_the_store() {
 #[test]
 fn token_classes_are_series_and_durations_are_seconds() {
     let edge = (40 * DAY).to_string();
-    let (value, _) = answer("increase(llm_tokens_total{token_class=~\"output_text|cache_read\"}[1d])", &[
-        &["s", "", "", "", "", "", "", "ok", "", &format!("{edge}:7:9")],
-    ]);
+    let (value, _) = answer(
+        "increase(llm_tokens_total{token_class=~\"output_text|cache_read\"}[1d])",
+        &[&["s", "", "", "", "", "", "", "ok", "", &format!("{edge}:7:9")]],
+    );
     let labels = |class: &str| format!("{{service=\"s\", status=\"ok\", token_class=\"{class}\"}}");
-    assert_eq!(vector(value.unwrap()), [
-        (labels("cache_read"), Number::whole(7)),
-        (labels("output_text"), Number::whole(9)),
-    ]);
-    let (value, _) = answer("sum(increase(llm_call_duration_seconds_sum[1d]))", &[&[&format!("{edge}:1500001")]]);
+    assert_eq!(
+        vector(value.unwrap()),
+        [(labels("cache_read"), Number::whole(7)), (labels("output_text"), Number::whole(9)),]
+    );
+    let (value, _) =
+        answer("sum(increase(llm_call_duration_seconds_sum[1d]))", &[&[&format!("{edge}:1500001")]]);
     assert_eq!(vector(value.unwrap()), [("{}".to_owned(), Number::Exact(1_500_001_000))]);
 }
 
@@ -227,7 +237,8 @@ fn an_unreadable_answer_is_a_defect_and_not_a_number() {
 
 #[test]
 fn metadata_reads_days_when_nothing_bounds_it() {
-    let runner = Arc::new(Canned { rows: vec![vec!["gpt".to_owned(), "1:1".to_owned()]], seen: Mutex::default() });
+    let runner =
+        Arc::new(Canned { rows: vec![vec!["gpt".to_owned(), "1:1".to_owned()]], seen: Mutex::default() });
     let source = SqlSource::new(Arc::clone(&runner));
     let filter = SeriesFilter {
         any_of: vec![vec![Matcher::new("__name__", MatchKind::Equal, "llm_calls_total").unwrap()]],
@@ -237,7 +248,11 @@ fn metadata_reads_days_when_nothing_bounds_it() {
     assert_eq!(values, ["gpt"]);
     let seen = runner.seen.lock().unwrap();
     assert!(seen[0].text.starts_with("SELECT model, arrayStringConcat"), "{}", seen[0].text);
-    assert!(seen[0].text.contains("\nFROM calls_day\n") && !seen[0].text.contains("UNION"), "{}", seen[0].text);
+    assert!(
+        seen[0].text.contains("\nFROM calls_day\n") && !seen[0].text.contains("UNION"),
+        "{}",
+        seen[0].text
+    );
 }
 
 /// What the statement's conditions mean, computed here: which tier supplies a span that ended at `time_us`.
@@ -250,7 +265,8 @@ fn supplier(edges: Edges, time_us: i64) -> Vec<(&'static str, i64)> {
         }
     };
     let next = |time: i64| all.iter().copied().filter(|edge| *edge >= time).min();
-    let parts: Vec<Tier> = Tier::ALL.into_iter().filter(|tier| tables(edges).contains(&tier.table())).collect();
+    let parts: Vec<Tier> =
+        Tier::ALL.into_iter().filter(|tier| tables(edges).contains(&tier.table())).collect();
     let mut suppliers = Vec::new();
     for (at, tier) in parts.iter().enumerate() {
         let bucket = tier.bucket_us();
