@@ -1,2 +1,4 @@
 //! Placeholder.
 pub mod alerting;
+
+pub mod query;
