@@ -74,7 +74,7 @@ struct RawAnalysis {
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
     /// The dynamic loader refused the file.
-    #[error("cannot load {path}: {source}")]
+    #[error("cannot load {path}")]
     Load {
         /// The file we tried.
         path: String,
@@ -82,7 +82,7 @@ pub enum LibraryError {
         source: libloading::Error,
     },
     /// The file is a library, but not a libchdb of the version we know.
-    #[error("{path} is not a usable libchdb: {source}")]
+    #[error("{path} is not a usable libchdb")]
     Symbol {
         /// The file we tried.
         path: String,
