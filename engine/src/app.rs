@@ -82,6 +82,7 @@ pub struct Engine {
     shared: Shared,
     pool: Pool,
     threads: Vec<JoinHandle<()>>,
+    cancel_thread: JoinHandle<()>,
     _data_dir: DataDir,
 }
 
@@ -99,17 +100,16 @@ impl Engine {
         let info = server_info(&mut keeper).map_err(|error| store_error(error.to_string()))?;
         let connector = Connector::new(library, arguments);
         let (canceller, cancel_thread) = Canceller::start(connector.clone())?;
-        let (pool, mut threads) = Pool::start(config.connections.clamp(1, limits::CONNECTIONS_MAX))?;
-        threads.push(cancel_thread);
+        let (pool, threads) = Pool::start(config.connections.clamp(1, limits::CONNECTIONS_MAX))?;
         tracing::info!(version = info.version, chdb = library.version(), path = %data_dir.path().display(), "store opened");
         let sessions = Sessions::new(connector.clone());
         let shared = Shared { connector, sessions, canceller, info: Arc::new(info) };
-        Ok(Self { library, keeper, shared, pool, threads, _data_dir: data_dir })
+        Ok(Self { library, keeper, shared, pool, threads, cancel_thread, _data_dir: data_dir })
     }
 
     /// Serves until `shutdown`, then closes everything. False: a statement would not end, and the store was left open.
     pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> bool {
-        let Self { library, keeper, shared, pool, threads, _data_dir } = self;
+        let Self { library, keeper, shared, pool, threads, cancel_thread, _data_dir } = self;
         let shared = Arc::new(shared);
         let tasks = TaskTracker::new();
         let server = Arc::new(Server { shared: Arc::clone(&shared), pool, tasks: tasks.clone() });
@@ -120,7 +120,7 @@ impl Engine {
             return false;
         }
         drop(server);
-        let closed = tokio::task::spawn_blocking(move || close(library, keeper, shared, threads));
+        let closed = tokio::task::spawn_blocking(move || close(library, keeper, shared, threads, cancel_thread));
         closed.await.unwrap_or(false)
     }
 }
@@ -147,17 +147,31 @@ async fn cancel_all(canceller: &Canceller, tasks: &TaskTracker) -> bool {
 }
 
 /// Threads, sessions, the keeper, the library: in this order.
-fn close(library: &Library, keeper: Connection, shared: Arc<Shared>, threads: Vec<JoinHandle<()>>) -> bool {
-    // The pool's senders went with the server; the canceller's go here, and both kinds of thread end.
-    shared.sessions.close();
-    let released = Arc::into_inner(shared).is_some();
-    for thread in threads {
-        if released && thread.join().is_err() {
+fn close(
+    library: &Library,
+    keeper: Connection,
+    shared: Arc<Shared>,
+    threads: Vec<JoinHandle<()>>,
+    cancel_thread: JoinHandle<()>,
+) -> bool {
+    let join = |thread: JoinHandle<()>| {
+        if thread.join().is_err() {
             tracing::error!("a thread panicked");
         }
+    };
+    // The pool's sender went with the server, so its threads end; what they still held of `shared` goes with them.
+    threads.into_iter().for_each(join);
+    shared.sessions.close();
+    let released = Arc::into_inner(shared).is_some();
+    if released {
+        join(cancel_thread);
     }
     drop(keeper);
-    released && library.shutdown()
+    if released && !library.shutdown() {
+        // Some of ClickHouse's pools keep threads; with every connection closed the end of the process ends them safely.
+        tracing::debug!("libchdb kept some threads");
+    }
+    released
 }
 
 async fn expire_sessions(shared: Arc<Shared>, shutdown: CancellationToken) {

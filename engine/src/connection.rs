@@ -65,27 +65,27 @@ pub struct Restore {
     statements: Vec<String>,
 }
 
-/// Applies a request's database and settings to a session's connection, and remembers what was there.
-pub fn prepare_session(connection: &mut Connection, request: &Request, tag: &str) -> Result<Restore, QueryError> {
-    let settings = tagged(&request.settings, tag);
+/// Remembers what a request in a session is about to change. Changes nothing.
+pub fn snapshot(connection: &mut Connection, request: &Request, tag: &str) -> Result<Restore, QueryError> {
     let mut before = Vec::new();
-    for (name, _) in &settings {
-        let value = ask(connection, &format!("SELECT toString(getSetting({}))", literal(name)))?;
-        before.push((name.clone(), value));
+    for (name, _) in tagged(&request.settings, tag) {
+        let value = ask(connection, &format!("SELECT toString(getSetting({}))", literal(&name)))?;
+        before.push((name, value));
     }
-    let mut restore = Restore { statements: vec![set_statement(&before)?] };
-    if let Some(database) = &request.database {
+    let mut statements = vec![set_statement(&before)?];
+    if request.database.is_some() {
         let current = ask(connection, "SELECT currentDatabase()")?;
+        statements.push(format!("USE {}", identifier(&current)));
+    }
+    Ok(Restore { statements })
+}
+
+/// Applies a request's database and settings to a session's connection.
+pub fn prepare_session(connection: &mut Connection, request: &Request, tag: &str) -> Result<(), QueryError> {
+    if let Some(database) = &request.database {
         run(connection, &format!("USE {}", identifier(database)))?;
-        restore.statements.push(format!("USE {}", identifier(&current)));
     }
-    match run(connection, &set_statement(&settings)?) {
-        Ok(()) => Ok(restore),
-        Err(error) => {
-            restore.apply(connection)?;
-            Err(error)
-        }
-    }
+    run(connection, &set_statement(&tagged(&request.settings, tag))?)
 }
 
 impl Restore {

@@ -14,6 +14,7 @@ use crate::connection::{self, Connector};
 use crate::errors::{Kind, QueryError};
 use crate::ffi::{Connection, Counters};
 use crate::http::body::BodyError;
+use crate::http::multipart;
 use crate::http::request::Request;
 use crate::http::response::{Responder, ServerInfo};
 use crate::limits;
@@ -33,8 +34,14 @@ pub struct Shared {
 }
 
 /// Runs a request to its end and answers it.
-pub fn serve(shared: &Shared, request: &Request, body: Box<dyn BufRead + Send>, mut responder: Responder, running: &Running) {
-    match run(shared, request, body, &mut responder, running) {
+pub fn serve(
+    shared: &Shared,
+    mut request: Request,
+    body: Box<dyn BufRead + Send>,
+    mut responder: Responder,
+    running: &Running,
+) {
+    match run(shared, &mut request, body, &mut responder, running) {
         Ok(counters) => responder.finish(counters),
         Err(error) => {
             tracing::debug!(query_id = request.query_id, code = error.code(), "request failed");
@@ -45,22 +52,39 @@ pub fn serve(shared: &Shared, request: &Request, body: Box<dyn BufRead + Send>, 
 
 fn run(
     shared: &Shared,
-    request: &Request,
+    request: &mut Request,
     body: Box<dyn BufRead + Send>,
     responder: &mut Responder,
     running: &Running,
 ) -> Result<Counters, QueryError> {
-    let incoming = Incoming::read(request, body)?;
+    let source = open(request, body)?;
+    let (source, external) = multipart::expand(request, source)?;
+    if let Some(format) = &request.format {
+        responder.set_format(format.clone());
+    }
+    let incoming = Incoming::read(source)?;
     let Some(session) = &request.session else {
         let mut connection = shared.connector.connect()?;
+        external.iter().try_for_each(|table| table.create(&mut connection))?;
         connection::prepare(&mut connection, request, running.tag())?;
         return incoming.execute(&mut connection, request, responder, running);
     };
     let mut lease = shared.sessions.take(session)?;
     let connection = lease.connection()?;
-    let restore = connection::prepare_session(connection, request, running.tag())?;
-    let outcome = incoming.execute(connection, request, responder, running);
+    let restore = match connection::snapshot(connection, request, running.tag()) {
+        Ok(restore) => restore,
+        Err(error) => {
+            lease.keep();
+            return Err(error);
+        }
+    };
+    let outcome = external
+        .iter()
+        .try_for_each(|table| table.create(connection))
+        .and_then(|()| connection::prepare_session(connection, request, running.tag()))
+        .and_then(|()| incoming.execute(connection, request, responder, running));
     // A session that cannot be put back is closed rather than reused.
+    external.iter().try_for_each(|table| table.remove(connection))?;
     restore.apply(connection)?;
     lease.keep();
     outcome
@@ -74,8 +98,7 @@ enum Incoming {
 
 impl Incoming {
     /// Reads as much as it takes to know what the request is; the data of an INSERT stays unread.
-    fn read(request: &Request, body: Box<dyn BufRead + Send>) -> Result<Self, QueryError> {
-        let mut source = open(request, body)?;
+    fn read(mut source: Box<dyn BufRead + Send>) -> Result<Self, QueryError> {
         let mut text = Vec::new();
         let mut next_look = 0;
         let mut may_insert = true;
@@ -149,24 +172,27 @@ impl Incoming {
     }
 }
 
-/// The text of the URL, a line end, and the unpacked body, as one stream.
-fn open(request: &Request, body: Box<dyn BufRead + Send>) -> Result<Box<dyn BufRead + Send>, QueryError> {
-    let mut body = body;
+/// The unpacked body.
+fn open(request: &Request, mut body: Box<dyn BufRead + Send>) -> Result<Box<dyn BufRead + Send>, QueryError> {
     if let Some(encoding) = request.content_encoding {
         body = encoding.reader(body).map_err(body_error)?;
     }
     if request.decompress {
         body = Box::new(Unpacker::new(body));
     }
-    if request.query.is_empty() {
-        return Ok(body);
-    }
-    let mut text = request.query.clone();
-    text.push(b'\n');
-    Ok(Box::new(Cursor::new(text).chain(body)))
+    Ok(body)
 }
 
-fn body_error(error: io::Error) -> QueryError {
+/// The text of the URL, a line end, and the body, as one stream.
+pub fn after_query(query: &[u8], body: Box<dyn BufRead + Send>) -> Box<dyn BufRead + Send> {
+    if query.is_empty() {
+        return body;
+    }
+    Box::new(Cursor::new([query, b"\n"].concat()).chain(body))
+}
+
+/// What a failed read of a body means.
+pub fn body_error(error: io::Error) -> QueryError {
     let inner = error.get_ref();
     if let Some(lost) = inner.and_then(|inner| inner.downcast_ref::<BodyError>()) {
         return QueryError::new(Kind::BodyLost, lost);

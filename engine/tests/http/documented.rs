@@ -26,7 +26,16 @@ async fn the_documented_commands_print_what_the_documentation_prints() {
         ("echo 'SELECT 1' | curl -s $URL/ --data-binary @-", "1\n"),
         ("echo 'SELECT 1' | curl -s \"$URL/?query=\" --data-binary @-", "1\n"),
         ("echo '1' | curl -s \"$URL/?query=SELECT\" --data-binary @-", "1\n"),
-        ("curl -s -F 't=@/dev/null' \"$URL/?query=SELECT%201\" -o /dev/null -w '%{http_code}'", "501"),
+        (
+            "printf '1\n2\n' | curl -s -F 'ids=@-;filename=x' -F 'query=SELECT sum(id) FROM ids' \"$URL/?ids_structure=id%20UInt8\"",
+            "3
+",
+        ),
+        (
+            "curl -s -g -F 'query=SELECT {a:UInt8} + 1' -F param_a=41 $URL",
+            "42
+",
+        ),
         ("echo 'SELECT 1 FORMAT JSONEachRow' | curl -s $URL/ --data-binary @-", "{\"1\":1}\n"),
         ("curl -s \"$URL/?default_format=JSONCompactEachRow\" -d 'SELECT 1, 2'", "[1, 2]\n"),
         ("curl -s -H 'X-ClickHouse-Format: CSVWithNames' $URL/ -d 'SELECT 1 AS a'", "\"a\"\n1\n"),

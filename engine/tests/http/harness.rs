@@ -162,11 +162,13 @@ impl Engine {
 
     /// POST with parameters, headers and a body.
     pub async fn post(&self, parameters: &[(&str, &str)], headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
-        let mut request = http::Request::post(self.target(parameters));
+        let body = body.into();
+        // hyper leaves it out for an empty body, and ClickHouse insists on it.
+        let mut request = http::Request::post(self.target(parameters)).header("content-length", body.len());
         for (name, value) in headers {
             request = request.header(*name, *value);
         }
-        self.send(request.body(Full::new(body.into())).unwrap()).await
+        self.send(request.body(Full::new(body)).unwrap()).await
     }
 
     pub async fn get(&self, parameters: &[(&str, &str)]) -> Reply {

@@ -22,8 +22,13 @@ fn config(directory: &std::path::Path) -> EngineConfig {
 }
 
 fn ask(url: &str, sql: &str) -> Option<String> {
-    let output = Command::new("curl").args(["-s", "-f", url, "-d", sql]).output().unwrap();
-    output.status.success().then(|| String::from_utf8_lossy(&output.stdout).into_owned())
+    let output = Command::new("curl").args(["-s", "--fail-with-body", url, "-d", sql]).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stdout).into_owned();
+    if !output.status.success() {
+        eprintln!("{sql}: {} {said}", output.status);
+        return None;
+    }
+    Some(said)
 }
 
 fn alive(process: u32) -> bool {
