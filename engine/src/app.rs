@@ -97,7 +97,7 @@ impl Engine {
         let mut keeper = library
             .connect(&arguments)
             .ok_or_else(|| store_error("libchdb refused it; is it the store of a newer ClickHouse?".to_owned()))?;
-        let info = server_info(&mut keeper).map_err(|error| store_error(error.to_string()))?;
+        let info = server_info(&mut keeper, data_dir.path()).map_err(|error| store_error(error.to_string()))?;
         let connector = Connector::new(library, arguments);
         let (canceller, cancel_thread) = Canceller::start(connector.clone())?;
         let (pool, threads) = Pool::start(config.connections.clamp(1, limits::CONNECTIONS_MAX))?;
@@ -215,7 +215,7 @@ fn arguments(path: &Path, config: &Config) -> Result<Vec<CString>, std::ffi::Nul
     arguments.into_iter().map(CString::new).collect()
 }
 
-fn server_info(keeper: &mut Connection) -> Result<ServerInfo, QueryError> {
+fn server_info(keeper: &mut Connection, data_dir: &Path) -> Result<ServerInfo, QueryError> {
     let version = connection::ask(keeper, "SELECT version()")?;
     let timezone = connection::ask(keeper, "SELECT timezone()")?;
     let listed = connection::ask(keeper, "SELECT lower(name), content_type FROM system.formats WHERE is_output")?;
@@ -224,5 +224,5 @@ fn server_info(keeper: &mut Connection) -> Result<ServerInfo, QueryError> {
         .filter_map(|line| line.split_once('\t'))
         .map(|(name, content_type)| (name.to_owned(), content_type.to_owned()))
         .collect();
-    Ok(ServerInfo { version, timezone, content_types })
+    Ok(ServerInfo { version, timezone, content_types, temporary: data_dir.to_owned() })
 }

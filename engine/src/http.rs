@@ -3,6 +3,7 @@
 //! Nothing here blocks and nothing here knows libchdb.
 
 pub mod body;
+pub mod held;
 pub mod multipart;
 pub mod request;
 pub mod response;

@@ -48,10 +48,13 @@ pub const STATEMENT_BYTES_MAX: usize = 16 << 20;
 pub const INSERT_HEAD_BYTES_MAX: usize = 1 << 20;
 
 /// Response bytes held back before the head is sent. A result that fits has an exact summary, a length and a true status.
-pub const RESPONSE_BUFFER_BYTES: usize = 1 << 20;
+pub const RESPONSE_BUFFER_BYTES: u64 = 1 << 20;
 
-/// The most a response may hold back with `wait_end_of_query=1` or `buffer_size`.
-pub const RESPONSE_BUFFER_BYTES_MAX: usize = 256 << 20;
+/// The most a response may hold back with `wait_end_of_query=1` or `buffer_size`, in memory and file together.
+pub const RESPONSE_HELD_BYTES_MAX: u64 = 16 << 30;
+
+/// The part of a held response that may be in memory.
+pub const RESPONSE_MEMORY_BYTES_MAX: usize = 16 << 20;
 
 /// One block of ClickHouse's compressed framing, packed or unpacked, that we accept.
 pub const COMPRESSED_BLOCK_BYTES_MAX: usize = 128 << 20;

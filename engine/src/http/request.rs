@@ -41,7 +41,7 @@ pub struct Request {
     /// `http_zlib_compression_level`.
     pub compression_level: Option<u32>,
     /// Bytes of the answer held back before its head is sent.
-    pub hold_bytes: usize,
+    pub hold_bytes: u64,
     /// The boundary, when the body is a multipart form.
     pub boundary: Option<String>,
     /// `wait_end_of_query=1`: hold all of it, and fail rather than stream when it does not fit.
@@ -124,12 +124,12 @@ impl Request {
             "wait_end_of_query" => {
                 self.hold_all = flag(&name, &value)?;
                 if self.hold_all {
-                    self.hold_bytes = limits::RESPONSE_BUFFER_BYTES_MAX;
+                    self.hold_bytes = limits::RESPONSE_HELD_BYTES_MAX;
                 }
             }
             "buffer_size" => {
-                let bytes: usize = number(&name, &value)?;
-                self.hold_bytes = self.hold_bytes.max(bytes.min(limits::RESPONSE_BUFFER_BYTES_MAX));
+                let bytes: u64 = number(&name, &value)?;
+                self.hold_bytes = self.hold_bytes.max(bytes.min(limits::RESPONSE_HELD_BYTES_MAX));
             }
             // Accepted and without effect: there is one user without a password, and the Native format has one revision.
             "user" | "password" | "quota_key" | "client_protocol_version" | "stacktrace" | "close_session" => {}

@@ -5,6 +5,7 @@
 //! connection is cut, so that every client notices, tagged or not.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
@@ -16,6 +17,7 @@ use http_body::Frame;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 
+use super::held::Held;
 use super::request::Request;
 use crate::compression::Encoder;
 use crate::errors::{Kind, QueryError};
@@ -32,6 +34,8 @@ pub struct ServerInfo {
     pub timezone: String,
     /// Content type by lower-case format name, from `system.formats`.
     pub content_types: HashMap<String, String>,
+    /// Where held-back answers go that do not fit into memory.
+    pub temporary: PathBuf,
 }
 
 impl ServerInfo {
@@ -70,7 +74,7 @@ pub struct Responder {
     started: Instant,
     head: Option<oneshot::Sender<Head>>,
     pieces: mpsc::Sender<Piece>,
-    held: Vec<u8>,
+    held: Held,
     encoder: Option<Encoder>,
     format: String,
     exception_tag: String,
@@ -79,7 +83,7 @@ pub struct Responder {
 
 struct ResponseOptions {
     query_id: String,
-    hold_bytes: usize,
+    hold_bytes: u64,
     hold_all: bool,
     compress: bool,
     encoding: Option<crate::compression::ContentEncoding>,
@@ -111,7 +115,7 @@ impl Responder {
             started: Instant::now(),
             head: Some(head),
             pieces,
-            held: Vec::new(),
+            held: Held::default(),
             encoder: None,
             format: request.format.clone().unwrap_or_else(|| "TabSeparated".to_owned()),
             exception_tag: uuid::Uuid::new_v4().simple().to_string()[..16].to_owned(),
@@ -142,21 +146,25 @@ impl Responder {
         if self.head.is_none() {
             return self.stream(plain);
         }
-        if self.held.len() + plain.len() <= self.request.hold_bytes {
-            self.held.extend_from_slice(plain);
-            return Ok(());
+        let length = self.held.length() + u64::try_from(plain.len()).unwrap_or(u64::MAX);
+        if length <= self.request.hold_bytes {
+            return self.held.push(plain, &self.info.temporary).map_err(internal);
         }
         if self.request.hold_all {
-            let most = limits::RESPONSE_BUFFER_BYTES_MAX;
-            let message = format_args!("The result is larger than the {most} bytes that wait_end_of_query can hold").to_string();
+            let most = self.request.hold_bytes;
+            let message = format!("The result is larger than the {most} bytes that wait_end_of_query can hold");
             return Err(QueryError::new(Kind::ResultTooLarge, message));
         }
-        self.encoder = Some(self.new_encoder()?);
-        let headers = self.headers(Counters::default());
-        self.send_head(Head { status: StatusCode::OK, headers, body: None })?;
-        let held = std::mem::take(&mut self.held);
-        self.stream(&held)?;
+        self.begin_stream(Counters::default())?;
         self.stream(plain)
+    }
+
+    /// Sends the head and what is held; from here on the status is 200.
+    fn begin_stream(&mut self, counters: Counters) -> Result<(), QueryError> {
+        self.encoder = Some(self.new_encoder()?);
+        let headers = self.headers(counters);
+        self.send_head(Head { status: StatusCode::OK, headers, body: None })?;
+        std::mem::take(&mut self.held).replay(|bytes| self.stream(bytes).map_err(Replay)).map_err(|Replay(error)| error)
     }
 
     /// Ends a good answer.
@@ -167,12 +175,15 @@ impl Responder {
     }
 
     fn try_finish(&mut self, counters: Counters) -> Result<(), QueryError> {
+        if self.head.is_some() && self.held.whole().is_none() {
+            self.begin_stream(counters)?;
+        }
         if self.head.is_none() {
             let Some(encoder) = self.encoder.take() else { return Ok(()) };
             return self.send(encoder.finish().map_err(internal)?);
         }
         let mut encoder = self.new_encoder()?;
-        encoder.write(&self.held).map_err(internal)?;
+        encoder.write(self.held.whole().unwrap_or_default()).map_err(internal)?;
         let body = encoder.finish().map_err(internal)?;
         let headers = self.headers(counters);
         Ok(self.send_head(Head { status: StatusCode::OK, headers, body: Some(body.into()) })?)
@@ -258,6 +269,15 @@ impl Responder {
             set("content-encoding", encoding.name());
         }
         headers
+    }
+}
+
+/// Carries an error of the stream through `Held::replay`, whose own errors are those of a file.
+struct Replay(QueryError);
+
+impl From<std::io::Error> for Replay {
+    fn from(error: std::io::Error) -> Self {
+        Self(internal(error))
     }
 }
 

@@ -58,10 +58,6 @@ impl Reply {
     }
 }
 
-pub fn library() -> PathBuf {
-    ledgerline_engine::library::locate(None, |name| std::env::var_os(name)).expect("libchdb")
-}
-
 impl Engine {
     /// A fresh engine on an empty directory.
     pub async fn start() -> Self {

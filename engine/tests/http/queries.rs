@@ -99,6 +99,21 @@ async fn a_large_result_streams_in_bounded_memory() {
     assert!(grown < 100 << 20, "157 MB of result raised resident memory by {grown} bytes");
 }
 
+/// Scenario: the same, held back to its end, as clickhouse-connect asks for.
+/// Guarantees: an exact summary in the head, the exact bytes, and still bounded memory.
+#[tokio::test]
+async fn a_large_result_is_held_outside_memory() {
+    let engine = Engine::start().await;
+    engine.run("SELECT number, toString(number) FROM numbers(10) FORMAT Null").await;
+    let before = engine.resident_bytes();
+    let sql = "SELECT number FROM numbers(10000000)";
+    let reply = engine.post(&[("wait_end_of_query", "1")], &[], sql).await;
+    let grown = engine.resident_bytes().saturating_sub(before);
+    assert_eq!((reply.body.len(), reply.summary("result_rows")), (78_888_890, 10_000_000));
+    assert!(reply.body.ends_with(b"\n9999999\n"));
+    assert!(grown < 100 << 20, "79 MB of result raised resident memory by {grown} bytes");
+}
+
 #[tokio::test]
 async fn every_output_format_comes_whole() {
     let engine = Engine::start().await;
