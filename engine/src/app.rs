@@ -94,10 +94,11 @@ impl Engine {
         let store_error = |reason: String| StartError::Store { path: config.data_dir.clone(), reason };
         let arguments = arguments(data_dir.path(), config).map_err(|error| store_error(error.to_string()))?;
         // The keeper boots the engine and stays open: closing the last connection shuts the engine down.
-        let mut keeper = library
-            .connect(&arguments)
-            .ok_or_else(|| store_error("libchdb refused it; is it the store of a newer ClickHouse?".to_owned()))?;
-        let info = server_info(&mut keeper, data_dir.path()).map_err(|error| store_error(error.to_string()))?;
+        let mut keeper = library.connect(&arguments).ok_or_else(|| {
+            store_error("libchdb refused it; is it the store of a newer ClickHouse?".to_owned())
+        })?;
+        let info =
+            server_info(&mut keeper, data_dir.path()).map_err(|error| store_error(error.to_string()))?;
         let connector = Connector::new(library, arguments);
         let (canceller, cancel_thread) = Canceller::start(connector.clone())?;
         let (pool, threads) = Pool::start(config.connections.clamp(1, limits::CONNECTIONS_MAX))?;
@@ -116,11 +117,14 @@ impl Engine {
         tasks.spawn(expire_sessions(Arc::clone(&shared), shutdown.clone()));
         http::accept(Arc::clone(&server), listener, shutdown).await;
         tasks.close();
-        if timeout(limits::SHUTDOWN_GRACE, tasks.wait()).await.is_err() && !cancel_all(&shared.canceller, &tasks).await {
+        if timeout(limits::SHUTDOWN_GRACE, tasks.wait()).await.is_err()
+            && !cancel_all(&shared.canceller, &tasks).await
+        {
             return false;
         }
         drop(server);
-        let closed = tokio::task::spawn_blocking(move || close(library, keeper, shared, threads, cancel_thread));
+        let closed =
+            tokio::task::spawn_blocking(move || close(library, keeper, shared, threads, cancel_thread));
         closed.await.unwrap_or(false)
     }
 }
@@ -218,7 +222,8 @@ fn arguments(path: &Path, config: &Config) -> Result<Vec<CString>, std::ffi::Nul
 fn server_info(keeper: &mut Connection, data_dir: &Path) -> Result<ServerInfo, QueryError> {
     let version = connection::ask(keeper, "SELECT version()")?;
     let timezone = connection::ask(keeper, "SELECT timezone()")?;
-    let listed = connection::ask(keeper, "SELECT lower(name), content_type FROM system.formats WHERE is_output")?;
+    let listed =
+        connection::ask(keeper, "SELECT lower(name), content_type FROM system.formats WHERE is_output")?;
     let content_types: HashMap<String, String> = listed
         .lines()
         .filter_map(|line| line.split_once('\t'))

@@ -45,7 +45,8 @@ impl Canceller {
 
     /// Ends one statement, if it still runs. Does not wait.
     pub fn cancel(&self, tag: &str) {
-        let known = lock(&self.running).get(tag).map(|cancelled| cancelled.store(true, Ordering::Relaxed)).is_some();
+        let known =
+            lock(&self.running).get(tag).map(|cancelled| cancelled.store(true, Ordering::Relaxed)).is_some();
         // A full queue means a thousand kills are under way; the flag alone then ends the statement at its next step.
         if known && self.requests.try_send(tag.to_owned()).is_err() {
             tracing::warn!(tag, "cancellation queue is full");

@@ -54,7 +54,9 @@ impl ContentEncoding {
                 if refused { None } else { Self::named(name.trim()) }
             })
             .collect();
-        [Self::Lz4, Self::Zstd, Self::Gzip, Self::Deflate].into_iter().find(|encoding| accepted.contains(encoding))
+        [Self::Lz4, Self::Zstd, Self::Gzip, Self::Deflate]
+            .into_iter()
+            .find(|encoding| accepted.contains(encoding))
     }
 
     /// Unpacks a body.
@@ -92,9 +94,13 @@ impl Encoder {
         let outer = match encoding {
             None => Outer::Plain(Vec::new()),
             Some(ContentEncoding::Gzip) => Outer::Gzip(flate2::write::GzEncoder::new(Vec::new(), gzip_level)),
-            Some(ContentEncoding::Deflate) => Outer::Deflate(flate2::write::ZlibEncoder::new(Vec::new(), gzip_level)),
+            Some(ContentEncoding::Deflate) => {
+                Outer::Deflate(flate2::write::ZlibEncoder::new(Vec::new(), gzip_level))
+            }
             Some(ContentEncoding::Zstd) => Outer::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 1)?),
-            Some(ContentEncoding::Lz4) => Outer::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(Vec::new()))),
+            Some(ContentEncoding::Lz4) => {
+                Outer::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(Vec::new())))
+            }
         };
         Ok(Self { blocks, outer })
     }
@@ -155,7 +161,9 @@ mod tests {
     #[test]
     fn every_encoding_gives_back_what_it_took() {
         let plain: Vec<u8> = (0..3_000_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
-        for encoding in [ContentEncoding::Gzip, ContentEncoding::Deflate, ContentEncoding::Zstd, ContentEncoding::Lz4] {
+        for encoding in
+            [ContentEncoding::Gzip, ContentEncoding::Deflate, ContentEncoding::Zstd, ContentEncoding::Lz4]
+        {
             for blocks in [false, true] {
                 let mut encoder = Encoder::new(blocks, Some(encoding), None).unwrap();
                 let mut packed = Vec::new();

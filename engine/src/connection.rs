@@ -26,15 +26,52 @@ impl Connector {
 
     /// A fresh connection.
     pub fn connect(&self) -> Result<Connection, QueryError> {
+        self.open(&self.arguments)
+    }
+
+    /// A fresh connection with settings of our own, which spares a SET. Not for settings of the client: a bad value would be
+    /// refused without a reason, and a bad name ignored.
+    fn connect_with(&self, settings: &[(&str, &str)]) -> Result<Connection, QueryError> {
+        let mut arguments = self.arguments.to_vec();
+        for (name, value) in settings {
+            let argument = CString::new(format!("--{name}={value}"))
+                .map_err(|_| QueryError::new(Kind::BadArguments, "query_id holds a zero byte"))?;
+            arguments.push(argument);
+        }
+        self.open(&arguments)
+    }
+
+    fn open(&self, arguments: &[CString]) -> Result<Connection, QueryError> {
         self.library
-            .connect(&self.arguments)
+            .connect(arguments)
             .ok_or_else(|| QueryError::new(Kind::Internal, "libchdb refused a connection and gave no reason"))
+    }
+
+    /// A connection for one request, with its database and settings; it dies with the request.
+    pub fn connect_for(&self, request: &Request, tag: &str) -> Result<Connection, QueryError> {
+        let given = |name: &str| request.settings.iter().any(|(setting, _)| setting == name);
+        let mut ours = Vec::new();
+        if !given("log_comment") {
+            ours.push(("log_comment", tag));
+        }
+        if request.read_only && !given("readonly") {
+            // As in ClickHouse: a GET may change settings, not data.
+            ours.push(("readonly", "2"));
+        }
+        let mut connection = self.connect_with(&ours)?;
+        if let Some(database) = &request.database {
+            run(&mut connection, &format!("USE {}", identifier(database)))?;
+        }
+        Ok(connection)
     }
 }
 
 /// Runs a statement that matters only for its effect.
 pub fn run(connection: &mut Connection, sql: &str) -> Result<(), QueryError> {
-    connection.query(sql.as_bytes(), "TabSeparated", &[]).map(drop).map_err(|text| QueryError::from_engine(&text))
+    connection
+        .query(sql.as_bytes(), "TabSeparated", &[])
+        .map(drop)
+        .map_err(|text| QueryError::from_engine(&text))
 }
 
 /// Runs a statement and returns its one TabSeparated answer as text.
@@ -45,16 +82,12 @@ pub fn ask(connection: &mut Connection, sql: &str) -> Result<String, QueryError>
     Ok(String::from_utf8_lossy(result.bytes()).trim_end_matches('\n').to_owned())
 }
 
-/// Applies a request's database and settings to a connection that dies with the request.
+/// Applies a request's settings to a connection that dies with the request.
 pub fn prepare(connection: &mut Connection, request: &Request, tag: &str) -> Result<(), QueryError> {
-    if let Some(database) = &request.database {
-        run(connection, &format!("USE {}", identifier(database)))?;
+    if request.settings.is_empty() {
+        return Ok(());
     }
     let mut settings = tagged(&request.settings, tag);
-    if request.read_only && !request.settings.iter().any(|(name, _)| name == "readonly") {
-        // As in ClickHouse: a GET may change settings, not data.
-        settings.push(("readonly".to_owned(), "2".to_owned()));
-    }
     // ClickHouse ends the right to set with `readonly`, so it goes last wherever the client put it.
     settings.sort_by_key(|(name, _)| name == "readonly");
     run(connection, &set_statement(&settings)?)
@@ -97,7 +130,8 @@ impl Restore {
 
 /// The request's settings with its tag in `log_comment`, by which a running statement is found and killed.
 fn tagged(settings: &[(String, String)], tag: &str) -> Vec<(String, String)> {
-    let comment = settings.iter().rev().find(|(name, _)| name == "log_comment").map_or("", |(_, value)| value);
+    let comment =
+        settings.iter().rev().find(|(name, _)| name == "log_comment").map_or("", |(_, value)| value);
     let mut tagged: Vec<_> = settings.iter().filter(|(name, _)| name != "log_comment").cloned().collect();
     tagged.push(("log_comment".to_owned(), format!("{comment}{tag}")));
     tagged
@@ -106,7 +140,8 @@ fn tagged(settings: &[(String, String)], tag: &str) -> Vec<(String, String)> {
 fn set_statement(settings: &[(String, String)]) -> Result<String, QueryError> {
     let mut sql = String::from("SET ");
     for (index, (name, value)) in settings.iter().enumerate() {
-        let plain = !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
+        let plain = !name.is_empty()
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
         if !plain {
             return Err(QueryError::new(Kind::UnknownSetting, format_args!("Unknown setting '{name}'")));
         }

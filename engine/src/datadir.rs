@@ -26,7 +26,9 @@ pub enum DataDirError {
         source: io::Error,
     },
     /// Another engine has it.
-    #[error("the data directory {path} is in use by another engine (process {owner}); stop it, or give another --data-dir")]
+    #[error(
+        "the data directory {path} is in use by another engine (process {owner}); stop it, or give another --data-dir"
+    )]
     InUse {
         /// The directory.
         path: PathBuf,

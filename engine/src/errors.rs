@@ -24,7 +24,11 @@ impl QueryError {
         while let Some(inner) = text.strip_prefix(&prefix).filter(|inner| inner.starts_with(&prefix)) {
             text = inner;
         }
-        let text = if code_of(text).is_some() { text.to_owned() } else { format!("{prefix}{text}. (UNKNOWN_EXCEPTION)") };
+        let text = if code_of(text).is_some() {
+            text.to_owned()
+        } else {
+            format!("{prefix}{text}. (UNKNOWN_EXCEPTION)")
+        };
         Self { code, status: status_of(code), text }
     }
 
@@ -48,7 +52,11 @@ impl QueryError {
     /// The body, one line, with the version at the end as ClickHouse writes it.
     pub fn body(&self, version: &str) -> String {
         let suffix = format!(" (version {version})");
-        if self.text.ends_with(&suffix) { format!("{}\n", self.text) } else { format!("{}{suffix}\n", self.text) }
+        if self.text.ends_with(&suffix) {
+            format!("{}\n", self.text)
+        } else {
+            format!("{}{suffix}\n", self.text)
+        }
     }
 }
 
@@ -138,8 +146,8 @@ pub fn status_of(code: u32) -> StatusCode {
         // UNKNOWN_USER, WRONG_PASSWORD, AUTHENTICATION_FAILED, SET_NON_GRANTED_ROLE, ACCESS_DENIED
         192 | 193 | 516 | 512 | 497 => StatusCode::FORBIDDEN,
         // arguments, regular expressions, every CANNOT_PARSE_*, columns, the tree, syntax, data, types, ranges
-        36 | 427 | 6 | 25 | 26 | 38 | 41 | 72 | 441 | 675 | 676 | 27 | 376 | 15 | 44 | 37 | 123 | 8 | 167 | 168 | 223 | 62
-        | 117 | 53 | 321 => StatusCode::BAD_REQUEST,
+        36 | 427 | 6 | 25 | 26 | 38 | 41 | 72 | 441 | 675 | 676 | 27 | 376 | 15 | 44 | 37 | 123 | 8 | 167
+        | 168 | 223 | 62 | 117 | 53 | 321 => StatusCode::BAD_REQUEST,
         // UNKNOWN_ TABLE, FUNCTION, IDENTIFIER, TYPE, STORAGE, DATABASE, SETTING, DIRECTION_OF_SORTING,
         // AGGREGATE_FUNCTION, FORMAT, DATABASE_ENGINE, TYPE_OF_QUERY, ROLE
         60 | 46 | 47 | 50 | 56 | 81 | 115 | 152 | 63 | 73 | 336 | 78 | 511 => StatusCode::NOT_FOUND,
@@ -170,10 +178,30 @@ mod tests {
             assert_eq!((error.code(), error.status().as_u16()), (code, status), "{text}");
             assert_eq!(error.body("26.7"), body);
         };
-        check("Code: 60. DB::Exception: No t. (UNKNOWN_TABLE)", 60, 404, "Code: 60. DB::Exception: No t. (UNKNOWN_TABLE) (version 26.7)\n");
-        check("Code: 241. DB::Exception: Code: 241. DB::Exception: Much. (M)\n", 241, 500, "Code: 241. DB::Exception: Much. (M) (version 26.7)\n");
-        check("Code: 27. DB::Exception: Bad. (X) (version 26.7)", 27, 400, "Code: 27. DB::Exception: Bad. (X) (version 26.7)\n");
-        check("broken pipe", 1002, 500, "Code: 1002. DB::Exception: broken pipe. (UNKNOWN_EXCEPTION) (version 26.7)\n");
+        check(
+            "Code: 60. DB::Exception: No t. (UNKNOWN_TABLE)",
+            60,
+            404,
+            "Code: 60. DB::Exception: No t. (UNKNOWN_TABLE) (version 26.7)\n",
+        );
+        check(
+            "Code: 241. DB::Exception: Code: 241. DB::Exception: Much. (M)\n",
+            241,
+            500,
+            "Code: 241. DB::Exception: Much. (M) (version 26.7)\n",
+        );
+        check(
+            "Code: 27. DB::Exception: Bad. (X) (version 26.7)",
+            27,
+            400,
+            "Code: 27. DB::Exception: Bad. (X) (version 26.7)\n",
+        );
+        check(
+            "broken pipe",
+            1002,
+            500,
+            "Code: 1002. DB::Exception: broken pipe. (UNKNOWN_EXCEPTION) (version 26.7)\n",
+        );
     }
 
     #[test]

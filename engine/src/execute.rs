@@ -64,7 +64,7 @@ fn run(
     }
     let incoming = Incoming::read(source)?;
     let Some(session) = &request.session else {
-        let mut connection = shared.connector.connect()?;
+        let mut connection = shared.connector.connect_for(request, running.tag())?;
         external.iter().try_for_each(|table| table.create(&mut connection))?;
         connection::prepare(&mut connection, request, running.tag())?;
         return incoming.execute(&mut connection, request, responder, running);
@@ -103,7 +103,7 @@ impl Incoming {
         let mut next_look = 0;
         let mut may_insert = true;
         loop {
-            let piece = source.fill_buf().map_err(body_error)?;
+            let piece = source.fill_buf().map_err(|error| body_error(&error))?;
             let length = piece.len();
             let complete = length == 0;
             text.extend_from_slice(piece);
@@ -127,7 +127,10 @@ impl Incoming {
             }
             if text.len() > limits::STATEMENT_BYTES_MAX {
                 let most = limits::STATEMENT_BYTES_MAX;
-                return Err(QueryError::new(Kind::QueryTooLarge, format_args!("The query is larger than {most} bytes")));
+                return Err(QueryError::new(
+                    Kind::QueryTooLarge,
+                    format_args!("The query is larger than {most} bytes"),
+                ));
             }
         }
     }
@@ -175,7 +178,7 @@ impl Incoming {
 /// The unpacked body.
 fn open(request: &Request, mut body: Box<dyn BufRead + Send>) -> Result<Box<dyn BufRead + Send>, QueryError> {
     if let Some(encoding) = request.content_encoding {
-        body = encoding.reader(body).map_err(body_error)?;
+        body = encoding.reader(body).map_err(|error| body_error(&error))?;
     }
     if request.decompress {
         body = Box::new(Unpacker::new(body));
@@ -192,7 +195,7 @@ pub fn after_query(query: &[u8], body: Box<dyn BufRead + Send>) -> Box<dyn BufRe
 }
 
 /// What a failed read of a body means.
-pub fn body_error(error: io::Error) -> QueryError {
+pub fn body_error(error: &io::Error) -> QueryError {
     let inner = error.get_ref();
     if let Some(lost) = inner.and_then(|inner| inner.downcast_ref::<BodyError>()) {
         return QueryError::new(Kind::BodyLost, lost);
@@ -200,7 +203,10 @@ pub fn body_error(error: io::Error) -> QueryError {
     match inner.and_then(|inner| inner.downcast_ref::<BlockError>()) {
         Some(checksum @ BlockError::Checksum) => QueryError::new(Kind::ChecksumMismatch, checksum),
         Some(malformed) => QueryError::new(Kind::CannotDecompress, malformed),
-        None => QueryError::new(Kind::CannotDecompress, format_args!("Cannot decompress the request body: {error}")),
+        None => QueryError::new(
+            Kind::CannotDecompress,
+            format_args!("Cannot decompress the request body: {error}"),
+        ),
     }
 }
 
@@ -211,7 +217,8 @@ fn check_single(
     text: &[u8],
     statement: &Statement,
 ) -> Result<(), QueryError> {
-    let guarded = request.read_only && request.session.is_some() && matches!(statement, Statement::Other { .. });
+    let guarded =
+        request.read_only && request.session.is_some() && matches!(statement, Statement::Other { .. });
     let text = text.trim_ascii_end();
     if !guarded && !text.strip_suffix(b";").unwrap_or(text).contains(&b';') {
         return Ok(());
@@ -252,7 +259,7 @@ fn insert(
             return Err(QueryError::new(Kind::Cancelled, "Query was cancelled"));
         }
         // An error here drops the stream unfinished, which cancels it: half a body is not committed.
-        let piece = data.fill_buf().map_err(body_error)?;
+        let piece = data.fill_buf().map_err(|error| body_error(&error))?;
         let length = piece.len();
         if length == 0 || !insert.append(piece) {
             break;
@@ -294,7 +301,8 @@ fn select(
         drop(writer);
         (ran, pump.join())
     });
-    let copied = copied.unwrap_or_else(|_| Err(QueryError::new(Kind::Internal, "the response's thread panicked")));
+    let copied =
+        copied.unwrap_or_else(|_| Err(QueryError::new(Kind::Internal, "the response's thread panicked")));
     match ran {
         Ok(counters) => copied.map(|_| counters),
         Err(text_of_error) => {

@@ -120,7 +120,8 @@ impl Library {
     /// Opens a connection. The first one boots the engine and reads the server's arguments (`--path`, caches, pools);
     /// setting arguments (`--max_threads=2`) hold for this connection only. `None`: libchdb refused and does not say why.
     pub fn connect(&'static self, arguments: &[CString]) -> Option<Connection> {
-        let mut argv: Vec<*mut c_char> = arguments.iter().map(|argument| argument.as_ptr().cast_mut()).collect();
+        let mut argv: Vec<*mut c_char> =
+            arguments.iter().map(|argument| argument.as_ptr().cast_mut()).collect();
         let argc = c_int::try_from(argv.len()).ok()?;
         // SAFETY: argv holds argc NUL-terminated strings that outlive the call; the library copies what it keeps and
         // writes to none of them.
@@ -181,7 +182,12 @@ impl Connection {
     /// Runs a statement and returns its whole result, in memory. A SELECT should write into a pipe instead
     /// (`INTO OUTFILE`): the library's own `chdb_stream_query` formats every piece as a document of its own, with header
     /// and footer, which breaks JSON, Parquet and everything `WithNames`.
-    pub fn query(&mut self, sql: &[u8], format: &str, parameters: &[(String, String)]) -> Result<QueryResult<'_>, String> {
+    pub fn query(
+        &mut self,
+        sql: &[u8],
+        format: &str,
+        parameters: &[(String, String)],
+    ) -> Result<QueryResult<'_>, String> {
         let parameters = Parameters::new(parameters);
         // SAFETY: pointers and lengths describe live buffers for the whole call.
         let result = unsafe {
@@ -283,7 +289,11 @@ impl QueryResult<'_> {
         unsafe {
             let length = (self.library.symbols.chdb_result_length)(self.handle);
             let buffer = (self.library.symbols.chdb_result_buffer)(self.handle);
-            if buffer.is_null() || length == 0 { &[] } else { std::slice::from_raw_parts(buffer.cast(), length) }
+            if buffer.is_null() || length == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts(buffer.cast(), length)
+            }
         }
     }
 
@@ -323,7 +333,9 @@ impl Insert<'_> {
     /// `finish` has the reason.
     pub fn append(&mut self, data: &[u8]) -> bool {
         // SAFETY: the buffer is live for the call, which copies it.
-        unsafe { (self.library.symbols.chdb_stream_append)(self.handle, data.as_ptr().cast(), data.len()) == 0 }
+        unsafe {
+            (self.library.symbols.chdb_stream_append)(self.handle, data.as_ptr().cast(), data.len()) == 0
+        }
     }
 
     /// Ends the data, waits for the commit and returns what was written.

@@ -102,7 +102,9 @@ async fn answer(server: &Server, request: http::Request<Incoming>) -> Response<R
         (&Method::GET | &Method::HEAD | &Method::POST, "/") => query(server, request).await,
         _ => {
             let method = request.method();
-            let text = format!("There is no handle {method} {path}\n\nSend queries to / with GET or POST; /ping tells health.\n");
+            let text = format!(
+                "There is no handle {method} {path}\n\nSend queries to / with GET or POST; /ping tells health.\n"
+            );
             plain(StatusCode::NOT_FOUND, text)
         }
     }
@@ -137,7 +139,8 @@ async fn admit(
     let permit = server.pool.admit().await?;
     let shared = Arc::clone(&server.shared);
     let running = shared.canceller.register(&request.query_id);
-    let mut cancel = CancelOnDrop { canceller: shared.canceller.clone(), tag: Some(running.tag().to_owned()) };
+    let mut cancel =
+        CancelOnDrop { canceller: shared.canceller.clone(), tag: Some(running.tag().to_owned()) };
     let runtime = tokio::runtime::Handle::current();
     let (responder, head, pieces) = Responder::new(Arc::clone(&shared.info), runtime, request);
     let reader: Box<dyn BufRead + Send> = if request.read_only {
@@ -150,8 +153,9 @@ async fn admit(
     let owned = request.clone();
     permit.run(move || execute::serve(&shared, owned, reader, responder, &running))?;
     // If the client leaves while we wait, hyper drops this future, and `cancel` ends the statement.
-    let Head { status, headers, body } =
-        head.await.map_err(|_| QueryError::new(Kind::Internal, "The request's thread ended without an answer"))?;
+    let Head { status, headers, body } = head
+        .await
+        .map_err(|_| QueryError::new(Kind::Internal, "The request's thread ended without an answer"))?;
     let body = match body {
         Some(bytes) => {
             cancel.disarm();
@@ -168,7 +172,8 @@ async fn admit(
 fn check_body(parts: &http::request::Parts) -> Result<(), QueryError> {
     let has = |name| parts.headers.contains_key(name);
     if parts.method == Method::POST && !has(header::CONTENT_LENGTH) && !has(header::TRANSFER_ENCODING) {
-        let message = "The Transfer-Encoding is not chunked and there is no Content-Length header for POST request";
+        let message =
+            "The Transfer-Encoding is not chunked and there is no Content-Length header for POST request";
         return Err(QueryError::new(Kind::LengthRequired, message));
     }
     Ok(())

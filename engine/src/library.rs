@@ -1,6 +1,6 @@
 //! Where libchdb is: the command line, the environment, or the cache that `engine/fetch.sh` fills.
 //!
-//! The paths here and in `fetch.sh` must agree; `tests/fetch.rs` holds them together.
+//! The paths here and in `fetch.sh` must agree; `tests/http/fetch.rs` holds them together.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,9 @@ pub const VERSION: &str = "26.7.3-stable.1";
 #[derive(Debug, thiserror::Error)]
 pub enum LocateError {
     /// A path was given and is not there.
-    #[error("there is no libchdb at {path} ({origin}); run engine/fetch.sh, which fetches it once and prints its path")]
+    #[error(
+        "there is no libchdb at {path} ({origin}); run engine/fetch.sh, which fetches it once and prints its path"
+    )]
     NotThere {
         /// The path that was given.
         path: PathBuf,
@@ -19,7 +21,9 @@ pub enum LocateError {
         origin: &'static str,
     },
     /// Neither a home nor a cache directory is known.
-    #[error("libchdb is not configured and HOME is not set: give --library or LEDGERLINE_LIBCHDB; engine/fetch.sh fetches it")]
+    #[error(
+        "libchdb is not configured and HOME is not set: give --library or LEDGERLINE_LIBCHDB; engine/fetch.sh fetches it"
+    )]
     NoCache,
 }
 

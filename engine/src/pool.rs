@@ -30,7 +30,9 @@ impl Pool {
         let threads = (0..size)
             .map(|number| {
                 let received = Arc::clone(&received);
-                std::thread::Builder::new().name(format!("engine-query-{number}")).spawn(move || work(&received))
+                std::thread::Builder::new()
+                    .name(format!("engine-query-{number}"))
+                    .spawn(move || work(&received))
             })
             .collect::<Result<_, _>>()?;
         let permits = Arc::new(Semaphore::new(size));
@@ -42,7 +44,10 @@ impl Pool {
     pub async fn admit(&self) -> Result<Permit, QueryError> {
         let busy = |how| {
             let size = self.size;
-            QueryError::new(Kind::Overloaded, format_args!("All {size} connections of the engine are busy, {how}; try again"))
+            QueryError::new(
+                Kind::Overloaded,
+                format_args!("All {size} connections of the engine are busy, {how}; try again"),
+            )
         };
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
             return Ok(Permit { permit, jobs: self.jobs.clone() });
@@ -72,7 +77,9 @@ impl Permit {
             drop(permit);
         });
         // Never full: jobs in the channel hold permits, and there are as many places as permits.
-        self.jobs.try_send(job).map_err(|_| QueryError::new(Kind::Internal, "the engine's threads have ended"))
+        self.jobs
+            .try_send(job)
+            .map_err(|_| QueryError::new(Kind::Internal, "the engine's threads have ended"))
     }
 }
 

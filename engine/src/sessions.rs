@@ -51,7 +51,10 @@ impl Sessions {
             }
             None if slots.len() >= limits::SESSIONS_MAX => {
                 let most = limits::SESSIONS_MAX;
-                return Err(QueryError::new(Kind::Overloaded, format!("Too many sessions, the most is {most}")));
+                return Err(QueryError::new(
+                    Kind::Overloaded,
+                    format!("Too many sessions, the most is {most}"),
+                ));
             }
             None => None,
         };

@@ -116,7 +116,9 @@ impl<'a> Lexer<'a> {
         let mut depth = self.depth;
         let (kind, length) = match first {
             b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' => (Kind::Word, word_length(rest)),
-            b'\'' | b'"' | b'`' => quoted_length(rest).map_or((Kind::Unclosed, rest.len()), |length| (Kind::Quoted, length)),
+            b'\'' | b'"' | b'`' => {
+                quoted_length(rest).map_or((Kind::Unclosed, rest.len()), |length| (Kind::Quoted, length))
+            }
             b'$' => heredoc_length(rest),
             b'(' | b'[' | b'{' => {
                 self.depth += 1;
@@ -140,7 +142,9 @@ fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
 }
 
 fn word_length(text: &[u8]) -> usize {
-    text.iter().position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$'))).unwrap_or(text.len())
+    text.iter()
+        .position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$')))
+        .unwrap_or(text.len())
 }
 
 /// Length of a quoted token, quotes included: backslash escapes, and a doubled quote stands for itself.
@@ -197,9 +201,9 @@ pub fn classify(text: &[u8]) -> Statement {
     let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return Statement::Empty };
     let end = last.at.end;
     let pair = |one: &str, two: &str| {
-        tokens.windows(2).any(|pair| {
-            pair[0].depth == 0 && is_word(text, &pair[0], one) && is_word(text, &pair[1], two)
-        })
+        tokens
+            .windows(2)
+            .any(|pair| pair[0].depth == 0 && is_word(text, &pair[0], one) && is_word(text, &pair[1], two))
     };
     if pair("INTO", "OUTFILE") {
         return Statement::IntoOutfile;
@@ -227,7 +231,9 @@ fn format_clause(text: &[u8], tokens: &[Token]) -> Option<usize> {
         .rev()
         .find(|&index| tokens[index].depth == 0 && is_word(text, &tokens[index], "FORMAT"))?;
     let named = tokens[index + 1].kind == Kind::Word;
-    let closes = tokens.get(index + 2).is_none_or(|next| is_word(text, next, "SETTINGS") || next.kind == Kind::Semicolon);
+    let closes = tokens
+        .get(index + 2)
+        .is_none_or(|next| is_word(text, next, "SETTINGS") || next.kind == Kind::Semicolon);
     (named && closes).then_some(index)
 }
 

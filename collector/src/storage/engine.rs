@@ -249,7 +249,11 @@ struct Process {
 }
 
 impl Process {
-    async fn start(binary: &Path, config: &EngineConfig, address: Option<SocketAddr>) -> Result<Self, EngineError> {
+    async fn start(
+        binary: &Path,
+        config: &EngineConfig,
+        address: Option<SocketAddr>,
+    ) -> Result<Self, EngineError> {
         let address_file = config.data_dir.join("engine.address");
         let spawn_error = |source| EngineError::Spawn { binary: binary.to_owned(), source };
         tokio::fs::create_dir_all(&config.data_dir).await.map_err(spawn_error)?;
@@ -299,9 +303,19 @@ impl Process {
     }
 }
 
-fn command(binary: &Path, config: &EngineConfig, address: Option<SocketAddr>, address_file: &Path) -> Command {
+fn command(
+    binary: &Path,
+    config: &EngineConfig,
+    address: Option<SocketAddr>,
+    address_file: &Path,
+) -> Command {
     let mut command = Command::new(binary);
-    command.arg("--data-dir").arg(&config.data_dir).arg("--address-file").arg(address_file).arg("--exit-with-parent");
+    command
+        .arg("--data-dir")
+        .arg(&config.data_dir)
+        .arg("--address-file")
+        .arg(address_file)
+        .arg("--exit-with-parent");
     let listen = address.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string());
     command.arg("--listen").arg(listen);
     if let Some(library) = &config.library {

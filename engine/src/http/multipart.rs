@@ -32,9 +32,12 @@ pub fn expand(
     let most = limits::STATEMENT_BYTES_MAX;
     let mut form = Vec::new();
     let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    body.take(bound).read_to_end(&mut form).map_err(body_error)?;
+    body.take(bound).read_to_end(&mut form).map_err(|error| body_error(&error))?;
     if form.len() > most {
-        return Err(QueryError::new(Kind::QueryTooLarge, format_args!("The form is larger than {most} bytes")));
+        return Err(QueryError::new(
+            Kind::QueryTooLarge,
+            format_args!("The form is larger than {most} bytes"),
+        ));
     }
     let mut files = Vec::new();
     for part in parts(&form, &boundary)? {
@@ -44,7 +47,8 @@ pub fn expand(
             request.take_field(part.name, part.data.to_vec())?;
         }
     }
-    let tables = files.into_iter().map(|(name, data)| describe(request, name, data)).collect::<Result<_, _>>()?;
+    let tables =
+        files.into_iter().map(|(name, data)| describe(request, name, data)).collect::<Result<_, _>>()?;
     Ok((after_query(&request.query, Box::new(Cursor::new(Vec::new()))), tables))
 }
 
@@ -58,11 +62,13 @@ fn describe(request: &mut Request, name: String, data: Vec<u8>) -> Result<Extern
     let (structure, types, format) = (described("structure"), described("types"), described("format"));
     // With types alone the columns are _1, _2 and so on.
     let numbered = |types: String| {
-        let columns = types.split(',').enumerate().map(|(index, kind)| format!("_{} {}", index + 1, kind.trim()));
+        let columns =
+            types.split(',').enumerate().map(|(index, kind)| format!("_{} {}", index + 1, kind.trim()));
         columns.collect::<Vec<_>>().join(", ")
     };
     let Some(structure) = structure.or_else(|| types.map(numbered)) else {
-        let message = format_args!("The external table {name} has neither {name}_structure nor {name}_types").to_string();
+        let message = format_args!("The external table {name} has neither {name}_structure nor {name}_types")
+            .to_string();
         return Err(QueryError::new(Kind::BadArguments, message));
     };
     Ok(ExternalTable { structure, format: format.unwrap_or_else(|| "TabSeparated".to_owned()), name, data })
@@ -83,7 +89,10 @@ impl ExternalTable {
 
     /// Removes it from a session.
     pub fn remove(&self, connection: &mut Connection) -> Result<(), QueryError> {
-        connection::run(connection, &format!("DROP TEMPORARY TABLE IF EXISTS {}", connection::identifier(&self.name)))
+        connection::run(
+            connection,
+            &format!("DROP TEMPORARY TABLE IF EXISTS {}", connection::identifier(&self.name)),
+        )
     }
 }
 
@@ -96,20 +105,24 @@ struct Part<'form> {
 
 /// Splits a form (RFC 7578). The data of a part is bytes up to the next boundary line.
 fn parts<'form>(form: &'form [u8], boundary: &str) -> Result<Vec<Part<'form>>, QueryError> {
-    let malformed = |what: &str| QueryError::new(Kind::BadArguments, format_args!("Malformed multipart form: {what}"));
+    let malformed =
+        |what: &str| QueryError::new(Kind::BadArguments, format_args!("Malformed multipart form: {what}"));
     let first = format!("--{boundary}");
     let separator = format!("\r\n--{boundary}");
-    let mut rest = form.strip_prefix(first.as_bytes()).ok_or_else(|| malformed("no boundary at its start"))?;
+    let mut rest =
+        form.strip_prefix(first.as_bytes()).ok_or_else(|| malformed("no boundary at its start"))?;
     let mut parts = Vec::new();
     loop {
         if rest.starts_with(b"--") {
             return Ok(parts);
         }
         let part = rest.strip_prefix(b"\r\n").ok_or_else(|| malformed("no line end after a boundary"))?;
-        let end = memchr::memmem::find(part, separator.as_bytes()).ok_or_else(|| malformed("no last boundary"))?;
+        let end =
+            memchr::memmem::find(part, separator.as_bytes()).ok_or_else(|| malformed("no last boundary"))?;
         rest = &part[end + separator.len()..];
         let part = &part[..end];
-        let head_end = memchr::memmem::find(part, b"\r\n\r\n").ok_or_else(|| malformed("a part without a head"))?;
+        let head_end =
+            memchr::memmem::find(part, b"\r\n\r\n").ok_or_else(|| malformed("a part without a head"))?;
         let head = String::from_utf8_lossy(&part[..head_end]);
         let disposition = head
             .split("\r\n")

@@ -94,7 +94,9 @@ impl Request {
             request.accept_encoding = ContentEncoding::negotiate(&accepted);
         }
         if request.session.is_some() && request.settings.iter().any(|(name, _)| name == "readonly") {
-            return Err(bad("readonly cannot be set for one request of a session: it could not be taken back"));
+            return Err(bad(
+                "readonly cannot be set for one request of a session: it could not be taken back",
+            ));
         }
         Ok(request)
     }
@@ -132,7 +134,12 @@ impl Request {
                 self.hold_bytes = self.hold_bytes.max(bytes.min(limits::RESPONSE_HELD_BYTES_MAX));
             }
             // Accepted and without effect: there is one user without a password, and the Native format has one revision.
-            "user" | "password" | "quota_key" | "client_protocol_version" | "stacktrace" | "close_session" => {}
+            "user"
+            | "password"
+            | "quota_key"
+            | "client_protocol_version"
+            | "stacktrace"
+            | "close_session" => {}
             "role" => return Err(bad("roles are not supported: the embedded engine has one user")),
             _ => match name.strip_prefix("param_") {
                 Some(parameter) => self.parameters.push((parameter.to_owned(), value)),
@@ -219,7 +226,9 @@ fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, QueryError
 fn header_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, QueryError> {
     headers
         .get(name)
-        .map(|value| value.to_str().map(str::to_owned).map_err(|_| bad(format_args!("header {name} is not ASCII"))))
+        .map(|value| {
+            value.to_str().map(str::to_owned).map_err(|_| bad(format_args!("header {name} is not ASCII")))
+        })
         .transpose()
 }
 
@@ -228,7 +237,10 @@ fn content_encoding(headers: &HeaderMap) -> Result<Option<ContentEncoding>, Quer
         None | Some("" | "identity") => Ok(None),
         Some(name) => ContentEncoding::named(name).map(Some).ok_or_else(|| {
             let known = "gzip, deflate, zstd, lz4";
-            QueryError::new(Kind::UnknownCompression, format_args!("Unknown Content-Encoding '{name}', known are {known}"))
+            QueryError::new(
+                Kind::UnknownCompression,
+                format_args!("Unknown Content-Encoding '{name}', known are {known}"),
+            )
         }),
     }
 }
@@ -240,7 +252,8 @@ fn parameters(query: &str) -> Result<Vec<(String, Vec<u8>)>, QueryError> {
         .filter(|pair| !pair.is_empty())
         .map(|pair| {
             let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name = String::from_utf8(decode(name)?).map_err(|_| bad("a parameter's name is not valid UTF-8"))?;
+            let name =
+                String::from_utf8(decode(name)?).map_err(|_| bad("a parameter's name is not valid UTF-8"))?;
             Ok((name, decode(value)?))
         })
         .collect()
@@ -272,13 +285,15 @@ mod tests {
     use super::*;
 
     fn parse(method: &Method, url: &str, headers: &[(&'static str, &str)]) -> Result<Request, QueryError> {
-        let headers = headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        let headers =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
         Request::parse(method, &url.parse().unwrap(), &headers)
     }
 
     #[test]
     fn parameters_go_where_they_belong() {
-        let url = "/?query=SELECT+%27a%2Bb%27%00&param_x=1%092&max_threads=2&database=d&query_id=q&compress=1";
+        let url =
+            "/?query=SELECT+%27a%2Bb%27%00&param_x=1%092&max_threads=2&database=d&query_id=q&compress=1";
         let request = parse(&Method::POST, url, &[("x-clickhouse-format", "JSON")]).unwrap();
         assert_eq!(request.query, b"SELECT 'a+b'\0");
         assert_eq!(request.parameters, [("x".to_owned(), "1\t2".to_owned())]);
@@ -289,7 +304,8 @@ mod tests {
 
     #[test]
     fn url_wins_over_header_and_get_reads_only() {
-        let request = parse(&Method::GET, "/?default_format=CSV", &[("x-clickhouse-format", "JSON")]).unwrap();
+        let request =
+            parse(&Method::GET, "/?default_format=CSV", &[("x-clickhouse-format", "JSON")]).unwrap();
         assert_eq!((request.format.as_deref(), request.read_only), (Some("CSV"), true));
         assert!(!request.query_id.is_empty());
     }

@@ -148,11 +148,12 @@ impl Responder {
         }
         let length = self.held.length() + u64::try_from(plain.len()).unwrap_or(u64::MAX);
         if length <= self.request.hold_bytes {
-            return self.held.push(plain, &self.info.temporary).map_err(internal);
+            return self.held.push(plain, &self.info.temporary).map_err(|error| internal(&error));
         }
         if self.request.hold_all {
             let most = self.request.hold_bytes;
-            let message = format!("The result is larger than the {most} bytes that wait_end_of_query can hold");
+            let message =
+                format!("The result is larger than the {most} bytes that wait_end_of_query can hold");
             return Err(QueryError::new(Kind::ResultTooLarge, message));
         }
         self.begin_stream(Counters::default())?;
@@ -164,7 +165,9 @@ impl Responder {
         self.encoder = Some(self.new_encoder()?);
         let headers = self.headers(counters);
         self.send_head(Head { status: StatusCode::OK, headers, body: None })?;
-        std::mem::take(&mut self.held).replay(|bytes| self.stream(bytes).map_err(Replay)).map_err(|Replay(error)| error)
+        std::mem::take(&mut self.held)
+            .replay(|bytes| self.stream(bytes).map_err(Replay))
+            .map_err(|Replay(error)| error)
     }
 
     /// Ends a good answer.
@@ -180,11 +183,11 @@ impl Responder {
         }
         if self.head.is_none() {
             let Some(encoder) = self.encoder.take() else { return Ok(()) };
-            return self.send(encoder.finish().map_err(internal)?);
+            return self.send(encoder.finish().map_err(|error| internal(&error))?);
         }
         let mut encoder = self.new_encoder()?;
-        encoder.write(self.held.whole().unwrap_or_default()).map_err(internal)?;
-        let body = encoder.finish().map_err(internal)?;
+        encoder.write(self.held.whole().unwrap_or_default()).map_err(|error| internal(&error))?;
+        let body = encoder.finish().map_err(|error| internal(&error))?;
         let headers = self.headers(counters);
         Ok(self.send_head(Head { status: StatusCode::OK, headers, body: Some(body.into()) })?)
     }
@@ -213,12 +216,12 @@ impl Responder {
     }
 
     fn new_encoder(&self) -> Result<Encoder, QueryError> {
-        Encoder::new(self.request.compress, self.request.encoding, self.request.level).map_err(internal)
+        Encoder::new(self.request.compress, self.request.encoding, self.request.level).map_err(|error| internal(&error))
     }
 
     fn stream(&mut self, plain: &[u8]) -> Result<(), QueryError> {
         let Some(encoder) = &mut self.encoder else { return Err(ClientGone.into()) };
-        encoder.write(plain).map_err(internal)?;
+        encoder.write(plain).map_err(|error| internal(&error))?;
         let packed = encoder.take();
         self.send(packed)
     }
@@ -277,11 +280,11 @@ struct Replay(QueryError);
 
 impl From<std::io::Error> for Replay {
     fn from(error: std::io::Error) -> Self {
-        Self(internal(error))
+        Self(internal(&error))
     }
 }
 
-fn internal(error: std::io::Error) -> QueryError {
+fn internal(error: &std::io::Error) -> QueryError {
     QueryError::new(Kind::Internal, format_args!("Cannot write the response: {error}"))
 }
 
@@ -321,7 +324,10 @@ impl http_body::Body for ResponseBody {
     type Data = Bytes;
     type Error = Aborted;
 
-    fn poll_frame(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Aborted>>> {
         let streamed = match &mut *self {
             Self::Whole(bytes) => return Poll::Ready(bytes.take().map(|bytes| Ok(Frame::data(bytes)))),
             Self::Streamed(streamed) => streamed,
@@ -353,9 +359,9 @@ impl http_body::Body for ResponseBody {
 
     fn size_hint(&self) -> http_body::SizeHint {
         match self {
-            Self::Whole(bytes) => {
-                http_body::SizeHint::with_exact(bytes.as_ref().map_or(0, |bytes| bytes.len()).try_into().unwrap_or(u64::MAX))
-            }
+            Self::Whole(bytes) => http_body::SizeHint::with_exact(
+                bytes.as_ref().map_or(0, |bytes| bytes.len()).try_into().unwrap_or(u64::MAX),
+            ),
             Self::Streamed(_) => http_body::SizeHint::default(),
         }
     }

@@ -9,7 +9,9 @@ fn head(text: &str) -> InsertHead {
 #[test]
 fn insert_data_begins_where_clickhouse_says() {
     let check = |text: &str, sql: &str, format: &str, data: &str| {
-        let InsertHead::Data { sql_end, format: found, data_at } = head(text) else { panic!("{text}: {:?}", head(text)) };
+        let InsertHead::Data { sql_end, format: found, data_at } = head(text) else {
+            panic!("{text}: {:?}", head(text))
+        };
         assert_eq!((&text[..sql_end], found.as_str(), &text[data_at..]), (sql, format, data), "{text}");
     };
     check("INSERT INTO t VALUES (1), (2)", "INSERT INTO t ", "Values", " (1), (2)");
@@ -19,10 +21,30 @@ fn insert_data_begins_where_clickhouse_says() {
     check("INSERT INTO t FORMAT JSONEachRow {\"a\":1}", "INSERT INTO t ", "JSONEachRow", "{\"a\":1}");
     check("INSERT INTO t FORMAT Native", "INSERT INTO t ", "Native", "");
     check("INSERT INTO format FORMAT TSV\nx", "INSERT INTO format ", "TSV", "x");
-    check("INSERT INTO values.format (format, `values`) VALUES (1)", "INSERT INTO values.format (format, `values`) ", "Values", " (1)");
-    check("INSERT INTO t SETTINGS a = 'FORMAT', b=1 FORMAT TSV\n", "INSERT INTO t SETTINGS a = 'FORMAT', b=1 ", "TSV", "");
-    check("/* VALUES */ INSERT -- FORMAT x\n INTO TABLE FUNCTION file('a', 'CSV') FORMAT TSV\n1", "/* VALUES */ INSERT -- FORMAT x\n INTO TABLE FUNCTION file('a', 'CSV') ", "TSV", "1");
-    check("INSERT INTO \"a\"\"b\" (* EXCEPT(c)) FORMAT TSV\n", "INSERT INTO \"a\"\"b\" (* EXCEPT(c)) ", "TSV", "");
+    check(
+        "INSERT INTO values.format (format, `values`) VALUES (1)",
+        "INSERT INTO values.format (format, `values`) ",
+        "Values",
+        " (1)",
+    );
+    check(
+        "INSERT INTO t SETTINGS a = 'FORMAT', b=1 FORMAT TSV\n",
+        "INSERT INTO t SETTINGS a = 'FORMAT', b=1 ",
+        "TSV",
+        "",
+    );
+    check(
+        "/* VALUES */ INSERT -- FORMAT x\n INTO TABLE FUNCTION file('a', 'CSV') FORMAT TSV\n1",
+        "/* VALUES */ INSERT -- FORMAT x\n INTO TABLE FUNCTION file('a', 'CSV') ",
+        "TSV",
+        "1",
+    );
+    check(
+        "INSERT INTO \"a\"\"b\" (* EXCEPT(c)) FORMAT TSV\n",
+        "INSERT INTO \"a\"\"b\" (* EXCEPT(c)) ",
+        "TSV",
+        "",
+    );
 }
 
 #[test]
@@ -47,15 +69,25 @@ fn a_text_cut_anywhere_asks_for_more_or_agrees_with_the_whole() {
     let whole = insert_head(text, true);
     for cut in 0..text.len() {
         let part = insert_head(&text[..cut], false);
-        assert!(part == InsertHead::NeedMore || part == whole, "{:?} {part:?}", String::from_utf8_lossy(&text[..cut]));
+        assert!(
+            part == InsertHead::NeedMore || part == whole,
+            "{:?} {part:?}",
+            String::from_utf8_lossy(&text[..cut])
+        );
     }
 }
 
 #[test]
 fn outfile_goes_before_the_format_clause() {
     let check = |text: &str, before: &str, after: &str, format: Option<&str>| {
-        let Statement::Select { outfile_at, end, format: found } = classify(text.as_bytes()) else { panic!("{text}") };
-        assert_eq!((&text[..outfile_at], &text[outfile_at..end], found.as_deref()), (before, after, format), "{text}");
+        let Statement::Select { outfile_at, end, format: found } = classify(text.as_bytes()) else {
+            panic!("{text}")
+        };
+        assert_eq!(
+            (&text[..outfile_at], &text[outfile_at..end], found.as_deref()),
+            (before, after, format),
+            "{text}"
+        );
     };
     check("SELECT 1", "SELECT 1", "", None);
     check("SELECT 1; ", "SELECT 1", "", None);
@@ -71,7 +103,9 @@ fn outfile_goes_before_the_format_clause() {
 
 #[test]
 fn other_statements_go_to_the_engine_as_they_came() {
-    for text in ["SHOW TABLES", "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", "ALTER TABLE t DELETE WHERE 1"] {
+    for text in
+        ["SHOW TABLES", "WITH x AS (SELECT 1) INSERT INTO t SELECT * FROM x", "ALTER TABLE t DELETE WHERE 1"]
+    {
         assert_eq!(classify(text.as_bytes()), Statement::Other { format: None }, "{text}");
     }
     assert_eq!(classify(b"SHOW TABLES FORMAT JSON"), Statement::Other { format: Some("JSON".to_owned()) });

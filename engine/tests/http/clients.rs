@@ -42,7 +42,8 @@ async fn the_clickhouse_crate_writes_and_reads() {
             insert.write(call).await.unwrap();
         }
         insert.end().await.unwrap();
-        let found: Vec<Call> = client.query("SELECT ?fields FROM calls ORDER BY id").fetch_all().await.unwrap();
+        let found: Vec<Call> =
+            client.query("SELECT ?fields FROM calls ORDER BY id").fetch_all().await.unwrap();
         assert!(found == expected);
         let one: String = client
             .query("SELECT name FROM calls WHERE id = ? AND has(tags, {tag:String})")
@@ -54,10 +55,19 @@ async fn the_clickhouse_crate_writes_and_reads() {
         assert_eq!(one, "line\nbreak\08");
         let error = client.query("SELECT * FROM nope").execute().await.unwrap_err().to_string();
         assert!(error.contains("Code: 60") && error.contains("UNKNOWN_TABLE"), "{error}");
-        let error = client.query("SELECT throwIf(number = 5000000) FROM numbers(10000000)").fetch_all::<u8>().await.unwrap_err();
+        let error = client
+            .query("SELECT throwIf(number = 5000000) FROM numbers(10000000)")
+            .fetch_all::<u8>()
+            .await
+            .unwrap_err();
         assert!(error.to_string().contains("Code: 395"), "{error}");
         let limited = client.clone().with_setting("max_result_rows", "10");
-        let error = limited.query("SELECT number FROM numbers(100)").fetch_all::<u64>().await.unwrap_err().to_string();
+        let error = limited
+            .query("SELECT number FROM numbers(100)")
+            .fetch_all::<u64>()
+            .await
+            .unwrap_err()
+            .to_string();
         assert!(error.contains("Code: 396"), "{error}");
         assert_eq!(client.query("SELECT count() FROM calls").fetch_one::<u64>().await.unwrap(), 50_000);
     }
@@ -84,7 +94,8 @@ async fn clickhouse_connect_writes_and_reads() {
             move || Command::new(python).arg(script).arg(url).output().unwrap()
         });
         let output = output.await.unwrap();
-        let said = String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+        let said =
+            String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
         assert!(output.status.success(), "{}: {said}", script.display());
     }
 }

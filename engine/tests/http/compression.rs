@@ -25,11 +25,16 @@ async fn bodies_may_be_encoded_framed_or_both() {
         for framed in [false, true] {
             let body = pack(framed, encoding, rows.as_bytes());
             let decompress = if framed { "1" } else { "0" };
-            let headers: Vec<_> = encoding.iter().map(|encoding| ("content-encoding", encoding.name())).collect();
+            let headers: Vec<_> =
+                encoding.iter().map(|encoding| ("content-encoding", encoding.name())).collect();
             let parameters = [("query", "INSERT INTO t FORMAT TSV"), ("decompress", decompress)];
             engine.post(&parameters, &headers, body).await.good();
             expected += 100_000;
-            assert_eq!(engine.run("SELECT count() FROM t").await.trim(), expected.to_string(), "{encoding:?} {framed}");
+            assert_eq!(
+                engine.run("SELECT count() FROM t").await.trim(),
+                expected.to_string(),
+                "{encoding:?} {framed}"
+            );
         }
     }
     // The statement itself may be inside.
@@ -71,14 +76,20 @@ async fn damaged_bodies_are_refused_and_leave_nothing() {
         let mut body = pack(false, Some(encoding), rows.as_bytes());
         body.truncate(body.len() / 2);
         let reply = engine.post(&[insert], &[("content-encoding", encoding.name())], body).await;
-        assert_eq!((reply.status, reply.header("x-clickhouse-exception-code")), (500, "271"), "{encoding:?} {}", reply.text());
+        assert_eq!(
+            (reply.status, reply.header("x-clickhouse-exception-code")),
+            (500, "271"),
+            "{encoding:?} {}",
+            reply.text()
+        );
     }
     let mut body = pack(true, None, rows.as_bytes());
     let middle = body.len() / 2;
     body[middle] ^= 1;
     let reply = engine.post(&[insert, ("decompress", "1")], &[], body).await;
     assert_eq!((reply.status, reply.header("x-clickhouse-exception-code")), (500, "40"), "{}", reply.text());
-    let reply = engine.post(&[insert, ("decompress", "1")], &[], "plain text, and long enough for a header\n").await;
+    let reply =
+        engine.post(&[insert, ("decompress", "1")], &[], "plain text, and long enough for a header\n").await;
     assert_eq!(reply.status, 500, "{}", reply.text());
     let reply = engine.post(&[insert], &[("content-encoding", "gzip")], "not gzip").await;
     assert_eq!(reply.header("x-clickhouse-exception-code"), "271", "{}", reply.text());

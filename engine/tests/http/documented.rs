@@ -42,25 +42,55 @@ async fn the_documented_commands_print_what_the_documentation_prints() {
         ("echo 'CREATE TABLE t (a UInt8) ENGINE = Memory' | curl -s $URL/ --data-binary @-", ""),
         ("echo 'INSERT INTO t VALUES (1),(2),(3)' | curl -s $URL/ --data-binary @-", ""),
         ("echo '(4),(5),(6)' | curl -s \"$URL/?query=INSERT%20INTO%20t%20VALUES\" --data-binary @-", ""),
-        ("echo '(7),(8),(9)' | curl -s \"$URL/?query=INSERT%20INTO%20t%20FORMAT%20Values\" --data-binary @-", ""),
-        ("printf '10\\n11\\n12\\n' | curl -s \"$URL/?query=INSERT%20INTO%20t%20FORMAT%20TabSeparated\" --data-binary @-", ""),
-        ("curl -s \"$URL/?query=SELECT%20a%20FROM%20t%20ORDER%20BY%20a\" | tr '\\n' ' '", "1 2 3 4 5 6 7 8 9 10 11 12 "),
+        (
+            "echo '(7),(8),(9)' | curl -s \"$URL/?query=INSERT%20INTO%20t%20FORMAT%20Values\" --data-binary @-",
+            "",
+        ),
+        (
+            "printf '10\\n11\\n12\\n' | curl -s \"$URL/?query=INSERT%20INTO%20t%20FORMAT%20TabSeparated\" --data-binary @-",
+            "",
+        ),
+        (
+            "curl -s \"$URL/?query=SELECT%20a%20FROM%20t%20ORDER%20BY%20a\" | tr '\\n' ' '",
+            "1 2 3 4 5 6 7 8 9 10 11 12 ",
+        ),
         ("curl -s \"$URL/?query=DROP%20TABLE%20t\" -o /dev/null -w '%{http_code}'", "500"),
         ("echo 'DROP TABLE t' | curl -s $URL/ --data-binary @-", ""),
-        ("echo 'SELECT number FROM numbers LIMIT 3' | curl -s \"$URL/?database=system\" --data-binary @-", "0\n1\n2\n"),
-        ("echo 'SELECT number FROM system.numbers LIMIT 3' | curl -s -u user:password $URL/ -d @-", "0\n1\n2\n"),
+        (
+            "echo 'SELECT number FROM numbers LIMIT 3' | curl -s \"$URL/?database=system\" --data-binary @-",
+            "0\n1\n2\n",
+        ),
+        (
+            "echo 'SELECT number FROM system.numbers LIMIT 3' | curl -s -u user:password $URL/ -d @-",
+            "0\n1\n2\n",
+        ),
         ("echo 'SELECT 7' | curl -s \"$URL/?user=user&password=password\" -d @-", "7\n"),
-        ("echo 'SELECT 7' | curl -s -H 'X-ClickHouse-User: user' -H 'X-ClickHouse-Key: password' $URL/ -d @-", "7\n"),
+        (
+            "echo 'SELECT 7' | curl -s -H 'X-ClickHouse-User: user' -H 'X-ClickHouse-Key: password' $URL/ -d @-",
+            "7\n",
+        ),
         (
             "curl -s -g \"$URL/?param_id=2&param_phrase=test\" -d 'SELECT {id:UInt8} AS id, {phrase:String} AS p FORMAT TSV'",
             "2\ttest\n",
         ),
-        ("curl -s \"$URL/?param_arg1=abc%5C%09123\" -d \"SELECT splitByChar('\\t', {arg1:String})\"", "['abc','123']\n"),
+        (
+            "curl -s \"$URL/?param_arg1=abc%5C%09123\" -d \"SELECT splitByChar('\\t', {arg1:String})\"",
+            "['abc','123']\n",
+        ),
         ("curl -s -g \"$URL/?param_table=one\" -d 'SELECT * FROM system.{table:Identifier}'", "0\n"),
-        ("curl -s \"$URL/?max_result_bytes=4000000&buffer_size=3000000&wait_end_of_query=1\" -d 'SELECT max(number) FROM numbers(10)'", "9\n"),
-        ("curl -s \"$URL/?enable_http_compression=1\" -H 'Accept-Encoding: gzip' -d 'SELECT 1' | gzip -d", "1\n"),
+        (
+            "curl -s \"$URL/?max_result_bytes=4000000&buffer_size=3000000&wait_end_of_query=1\" -d 'SELECT max(number) FROM numbers(10)'",
+            "9\n",
+        ),
+        (
+            "curl -s \"$URL/?enable_http_compression=1\" -H 'Accept-Encoding: gzip' -d 'SELECT 1' | gzip -d",
+            "1\n",
+        ),
         ("echo 'SELECT 1' | gzip -c | curl -s --data-binary @- -H 'Content-Encoding: gzip' $URL/", "1\n"),
-        ("curl -s \"$URL/?query_id=my-id\" -d 'SELECT 1' -o /dev/null -D - | grep -i query-id", "x-clickhouse-query-id: my-id\r\n"),
+        (
+            "curl -s \"$URL/?query_id=my-id\" -d 'SELECT 1' -o /dev/null -D - | grep -i query-id",
+            "x-clickhouse-query-id: my-id\r\n",
+        ),
         ("curl -s $URL/nothing -o /dev/null -w '%{http_code}'", "404"),
     ];
     for (command, expected) in cases {
@@ -71,7 +101,9 @@ async fn the_documented_commands_print_what_the_documentation_prints() {
 #[tokio::test]
 async fn answers_carry_clickhouses_headers() {
     let engine = Engine::start().await;
-    let reply = engine.post(&[("query_id", "q1"), ("default_format", "JSON")], &[], "SELECT number FROM numbers(3)").await;
+    let reply = engine
+        .post(&[("query_id", "q1"), ("default_format", "JSON")], &[], "SELECT number FROM numbers(3)")
+        .await;
     assert_eq!(reply.header("content-type"), "application/json; charset=UTF-8");
     assert_eq!(reply.header("x-clickhouse-format"), "JSON");
     assert_eq!(reply.header("x-clickhouse-query-id"), "q1");
@@ -86,7 +118,10 @@ async fn answers_carry_clickhouses_headers() {
         ("XML", "application/xml; charset=UTF-8"),
     ] {
         let reply = engine.query(&format!("SELECT 1 FORMAT {format}")).await;
-        assert_eq!((reply.header("content-type"), reply.header("x-clickhouse-format")), (content_type, format));
+        assert_eq!(
+            (reply.header("content-type"), reply.header("x-clickhouse-format")),
+            (content_type, format)
+        );
     }
 }
 

@@ -31,8 +31,15 @@ async fn errors_have_clickhouses_code_status_and_text() {
     for (sql, code, status, part) in cases {
         let reply = engine.query(sql).await;
         let text = reply.text();
-        assert_eq!((reply.header("x-clickhouse-exception-code"), reply.status), (*code, *status), "{sql}: {text}");
-        assert!(text.starts_with(&format!("Code: {code}. DB::Exception: ")) && text.contains(part), "{sql}: {text}");
+        assert_eq!(
+            (reply.header("x-clickhouse-exception-code"), reply.status),
+            (*code, *status),
+            "{sql}: {text}"
+        );
+        assert!(
+            text.starts_with(&format!("Code: {code}. DB::Exception: ")) && text.contains(part),
+            "{sql}: {text}"
+        );
         assert!(text.ends_with(")\n") && text.contains(" (version "), "{sql}: {text}");
         assert!(!text.contains("OUTFILE '/dev/fd"), "our own clause shows: {text}");
     }
@@ -51,7 +58,12 @@ async fn parameters_that_make_no_sense_are_refused() {
         ("a b", "1", "115", 404),
     ] {
         let reply = engine.post(&[(name, value)], &[], "SELECT {x:UInt8}").await;
-        assert_eq!((reply.header("x-clickhouse-exception-code"), reply.status), (code, status), "{name}: {}", reply.text());
+        assert_eq!(
+            (reply.header("x-clickhouse-exception-code"), reply.status),
+            (code, status),
+            "{name}: {}",
+            reply.text()
+        );
     }
 }
 
@@ -59,14 +71,22 @@ async fn parameters_that_make_no_sense_are_refused() {
 async fn get_reads_only() {
     let engine = Engine::start().await;
     engine.run("CREATE TABLE t (a UInt8) ENGINE = Memory").await;
-    for sql in ["DROP TABLE t", "INSERT INTO t VALUES (1)", "INSERT INTO t SELECT 1", "CREATE TABLE u (a UInt8) ENGINE = Memory"] {
+    for sql in [
+        "DROP TABLE t",
+        "INSERT INTO t VALUES (1)",
+        "INSERT INTO t SELECT 1",
+        "CREATE TABLE u (a UInt8) ENGINE = Memory",
+    ] {
         for session in ["", "s"] {
             let reply = engine.get(&[("query", sql), ("session_id", session)]).await;
             assert_eq!(reply.header("x-clickhouse-exception-code"), "164", "{sql}: {}", reply.text());
         }
     }
     assert_eq!(engine.get(&[("query", "SELECT count() FROM t")]).await.good(), "0\n");
-    assert_eq!(engine.get(&[("query", "SELECT 1"), ("max_threads", "1"), ("session_id", "s")]).await.good(), "1\n");
+    assert_eq!(
+        engine.get(&[("query", "SELECT 1"), ("max_threads", "1"), ("session_id", "s")]).await.good(),
+        "1\n"
+    );
 }
 
 /// Scenario: a query fails after 9 million rows have been sent under a 200.
@@ -75,7 +95,10 @@ async fn get_reads_only() {
 async fn an_error_in_a_stream_is_in_the_body_and_breaks_it() {
     let engine = Engine::start().await;
     let sql = "SELECT number, throwIf(number = 9000000) FROM numbers(10000000)";
-    let raw = raw_answer(engine.address(), &format!("POST /?max_threads=1 HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{sql}", sql.len()));
+    let raw = raw_answer(
+        engine.address(),
+        &format!("POST /?max_threads=1 HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{sql}", sql.len()),
+    );
     let head_end = raw.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let head = String::from_utf8_lossy(&raw[..head_end]).into_owned();
     assert!(head.starts_with("HTTP/1.1 200") && head.contains("transfer-encoding: chunked"), "{head}");
@@ -103,7 +126,10 @@ async fn bad_http_is_answered_and_the_engine_lives() {
     let answer = |request: &str| String::from_utf8_lossy(&raw_answer(engine.address(), request)).into_owned();
     assert!(answer("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 411"));
     assert!(answer("NONSENSE\r\n\r\n").starts_with("HTTP/1.1 400"));
-    assert!(answer("GET /?query=%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 400"));
+    assert!(
+        answer("GET /?query=%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 400")
+    );
     assert!(answer("DELETE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 404"));
     let huge = engine.query(&format!("SELECT '{}'", "x".repeat(17 << 20))).await;
     assert_eq!((huge.status, huge.header("x-clickhouse-exception-code")), (413, "229"), "{}", huge.text());

@@ -46,7 +46,8 @@ impl Reply {
     }
 
     pub fn summary(&self, name: &str) -> u64 {
-        let summary: HashMap<String, String> = serde_json::from_str(self.header("x-clickhouse-summary")).unwrap();
+        let summary: HashMap<String, String> =
+            serde_json::from_str(self.header("x-clickhouse-summary")).unwrap();
         summary[name].parse().unwrap()
     }
 
@@ -157,7 +158,12 @@ impl Engine {
     }
 
     /// POST with parameters, headers and a body.
-    pub async fn post(&self, parameters: &[(&str, &str)], headers: &[(&str, &str)], body: impl Into<Bytes>) -> Reply {
+    pub async fn post(
+        &self,
+        parameters: &[(&str, &str)],
+        headers: &[(&str, &str)],
+        body: impl Into<Bytes>,
+    ) -> Reply {
         let body = body.into();
         // hyper leaves it out for an empty body, and ClickHouse insists on it.
         let mut request = http::Request::post(self.target(parameters)).header("content-length", body.len());

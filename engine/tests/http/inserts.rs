@@ -54,8 +54,21 @@ async fn what_one_format_writes_the_same_format_reads() {
     let sum = |table: &str| format!("SELECT count(), groupBitXor(cityHash64(*)) FROM {table}");
     let expected = engine.run(&sum("source")).await;
     let formats = [
-        "Native", "RowBinary", "RowBinaryWithNamesAndTypes", "Parquet", "ArrowStream", "Arrow", "ORC", "TabSeparated",
-        "TabSeparatedWithNamesAndTypes", "CSVWithNames", "JSONEachRow", "JSONCompactEachRow", "JSON", "Values", "Avro",
+        "Native",
+        "RowBinary",
+        "RowBinaryWithNamesAndTypes",
+        "Parquet",
+        "ArrowStream",
+        "Arrow",
+        "ORC",
+        "TabSeparated",
+        "TabSeparatedWithNamesAndTypes",
+        "CSVWithNames",
+        "JSONEachRow",
+        "JSONCompactEachRow",
+        "JSON",
+        "Values",
+        "Avro",
     ];
     for format in formats {
         let plain = if matches!(format, "ORC" | "Avro" | "Parquet" | "Arrow" | "ArrowStream") {
@@ -69,7 +82,9 @@ async fn what_one_format_writes_the_same_format_reads() {
         let written = engine.query(&format!("{plain} FORMAT {format}")).await;
         assert_eq!(written.status, 200, "{format}: {}", written.text());
         let names = if plain.contains('*') { "" } else { "(n, s)" };
-        let reply = engine.post(&[("query", &format!("INSERT INTO target {names} FORMAT {format}"))], &[], written.body).await;
+        let reply = engine
+            .post(&[("query", &format!("INSERT INTO target {names} FORMAT {format}"))], &[], written.body)
+            .await;
         assert_eq!(reply.status, 200, "{format}: {}", reply.text());
         assert_eq!(reply.summary("written_rows"), 100_000, "{format}");
         if names.is_empty() {
@@ -99,7 +114,10 @@ async fn the_statement_may_be_in_the_url_the_body_or_both() {
         assert_eq!(reply.status, 200, "{query} + {body}: {}", reply.text());
     }
     let rows = engine.run("SELECT a, b FROM t ORDER BY a FORMAT CSV").await;
-    assert_eq!(rows, "1,\"d1\"\n2,\"d2\"\n3,\"d3\"\n4,\"x\"\n5,\"y\"\n6,\"\n\n\"\n7,\"z\"\n8,\"d8\"\n9,\"d9\"\n");
+    assert_eq!(
+        rows,
+        "1,\"d1\"\n2,\"d2\"\n3,\"d3\"\n4,\"x\"\n5,\"y\"\n6,\"\n\n\"\n7,\"z\"\n8,\"d8\"\n9,\"d9\"\n"
+    );
 }
 
 #[tokio::test]
@@ -188,7 +206,11 @@ pub async fn join_all<F: Future>(futures: impl Iterator<Item = F>) -> Vec<F::Out
                 *output = Some(value);
             }
         }
-        if outputs.iter().all(Option::is_some) { std::task::Poll::Ready(()) } else { std::task::Poll::Pending }
+        if outputs.iter().all(Option::is_some) {
+            std::task::Poll::Ready(())
+        } else {
+            std::task::Poll::Pending
+        }
     })
     .await;
     outputs.into_iter().flatten().collect()

@@ -7,6 +7,7 @@ mod clients;
 mod compression;
 mod documented;
 mod errors;
+mod fetch;
 mod harness;
 mod inserts;
 mod queries;

@@ -47,7 +47,9 @@ async fn settings_do_not_leak() {
     let engine = Engine::with(&["--max-connections", "1"]).await;
     let probe = "SELECT getSetting('max_block_size'), currentDatabase(), getSetting('readonly')";
     let plain = engine.run(probe).await;
-    let set = engine.post(&[("max_block_size", "1234"), ("database", "system"), ("readonly", "1")], &[], probe).await;
+    let set = engine
+        .post(&[("max_block_size", "1234"), ("database", "system"), ("readonly", "1")], &[], probe)
+        .await;
     assert_eq!(set.good(), "1234\tsystem\t1\n");
     assert_eq!(engine.run(probe).await, plain);
     engine.run("SET max_block_size = 4321").await;
@@ -56,7 +58,13 @@ async fn settings_do_not_leak() {
     assert_eq!(engine.run(probe).await, plain);
     engine.run("CREATE TEMPORARY TABLE x (a UInt8)").await;
     assert_eq!(engine.query("SELECT * FROM x").await.status, 404);
-    let quoted = engine.post(&[("output_format_json_quote_64bit_integers", "1"), ("default_format", "JSONEachRow")], &[], "SELECT 1::UInt64 AS a").await;
+    let quoted = engine
+        .post(
+            &[("output_format_json_quote_64bit_integers", "1"), ("default_format", "JSONEachRow")],
+            &[],
+            "SELECT 1::UInt64 AS a",
+        )
+        .await;
     assert_eq!(quoted.good(), "{\"a\":\"1\"}\n");
     let unquoted = engine.post(&[("default_format", "JSONEachRow")], &[], "SELECT 1::UInt64 AS a").await;
     assert_eq!(unquoted.good(), "{\"a\":1}\n");
@@ -117,17 +125,30 @@ async fn a_large_result_is_held_outside_memory() {
 #[tokio::test]
 async fn every_output_format_comes_whole() {
     let engine = Engine::start().await;
-    let sql = "SELECT number % 3 AS k, count() AS n FROM numbers(200000) GROUP BY k WITH TOTALS ORDER BY k LIMIT 2";
+    let sql =
+        "SELECT number % 3 AS k, count() AS n FROM numbers(200000) GROUP BY k WITH TOTALS ORDER BY k LIMIT 2";
     let reply = engine.query(&format!("{sql} FORMAT JSON")).await;
     let json: serde_json::Value = serde_json::from_str(&reply.good()).unwrap();
     assert_eq!((json["rows"].as_u64(), json["rows_before_limit_at_least"].as_u64()), (Some(2), Some(3)));
-    assert_eq!((json["totals"]["n"].as_u64(), json["statistics"]["rows_read"].as_u64()), (Some(200_000), Some(200_000)));
+    assert_eq!(
+        (json["totals"]["n"].as_u64(), json["statistics"]["rows_read"].as_u64()),
+        (Some(200_000), Some(200_000))
+    );
     assert_eq!(engine.run(&format!("{sql} FORMAT CSV")).await, "0,66667\n1,66667\n\n0,200000\n");
     // Several blocks, one document: what the library's own streaming does not do.
-    let reply = engine.query("SELECT number FROM numbers(300000) SETTINGS max_block_size = 1000 FORMAT JSON").await;
+    let reply =
+        engine.query("SELECT number FROM numbers(300000) SETTINGS max_block_size = 1000 FORMAT JSON").await;
     let json: serde_json::Value = serde_json::from_str(&reply.good()).unwrap();
     assert_eq!(json["data"].as_array().unwrap().len(), 300_000);
-    for sql in ["SHOW DATABASES", "EXPLAIN SELECT 1", "DESCRIBE system.one", "EXISTS system.one", "(SELECT 1)", "FROM numbers(1) SELECT number", "WITH 1 AS x SELECT x"] {
+    for sql in [
+        "SHOW DATABASES",
+        "EXPLAIN SELECT 1",
+        "DESCRIBE system.one",
+        "EXISTS system.one",
+        "(SELECT 1)",
+        "FROM numbers(1) SELECT number",
+        "WITH 1 AS x SELECT x",
+    ] {
         let reply = engine.query(&format!("{sql} FORMAT JSON")).await;
         let json: serde_json::Value = serde_json::from_str(&reply.good()).unwrap();
         assert!(json["rows"].as_u64().unwrap() > 0, "{sql}");
@@ -135,7 +156,9 @@ async fn every_output_format_comes_whole() {
 }
 
 async fn running(engine: &Engine, part: &str) -> u64 {
-    let sql = format!("SELECT count() FROM system.processes WHERE query LIKE '%{part}%' AND query NOT LIKE '%processes%'");
+    let sql = format!(
+        "SELECT count() FROM system.processes WHERE query LIKE '%{part}%' AND query NOT LIKE '%processes%'"
+    );
     engine.run(&sql).await.trim().parse().unwrap()
 }
 
@@ -148,7 +171,11 @@ async fn a_query_ends_when_its_client_leaves() {
     let aggregate = "SELECT max(sipHash64(number)) FROM numbers(100000000000) SETTINGS max_threads = 1";
     let stream = "SELECT number, 'streamed' FROM numbers(100000000000)";
     let insert = "INSERT INTO t SELECT sipHash64(number) FROM numbers(100000000000) SETTINGS max_threads = 1";
-    for (sql, part, reads) in [(aggregate, "max(sipHash64", false), (stream, "streamed", true), (insert, "INSERT INTO t SELECT", false)] {
+    for (sql, part, reads) in [
+        (aggregate, "max(sipHash64", false),
+        (stream, "streamed", true),
+        (insert, "INSERT INTO t SELECT", false),
+    ] {
         let mut socket = TcpStream::connect(engine.address()).unwrap();
         write!(socket, "POST / HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{sql}", sql.len()).unwrap();
         if reads {
@@ -175,7 +202,10 @@ async fn overload_is_refused_with_503() {
     let refused: Vec<_> = replies.iter().filter(|reply| reply.status == 503).collect();
     assert_eq!(refused.len(), 1, "one running, {} waiting, one refused", limits_waiting());
     assert!(refused[0].text().contains("connections of the engine are busy"), "{}", refused[0].text());
-    assert_eq!((refused[0].header("retry-after"), refused[0].header("x-clickhouse-exception-code")), ("1", "202"));
+    assert_eq!(
+        (refused[0].header("retry-after"), refused[0].header("x-clickhouse-exception-code")),
+        ("1", "202")
+    );
     assert_eq!(replies.iter().filter(|reply| reply.status == 200).count(), limits_waiting() + 1);
 }
 

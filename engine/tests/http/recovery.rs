@@ -13,7 +13,11 @@ async fn signals_and_a_dead_parent_stop_it_in_order() {
         engine.run("CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a").await;
         engine.run("INSERT INTO t VALUES (1)").await;
         engine.post(&[("session_id", "s")], &[], "CREATE TEMPORARY TABLE x (a UInt8)").await.good();
-        if how == "stdin" { engine.close_stdin() } else { engine.signal(how) }
+        if how == "stdin" {
+            engine.close_stdin()
+        } else {
+            engine.signal(how)
+        }
         let status = engine.wait().await;
         assert!(status.success(), "{how}: {status}: {}", engine.log());
         assert!(engine.log().contains("stopped"), "{how}: {}", engine.log());
@@ -34,7 +38,9 @@ async fn shutdown_ends_what_runs() {
     ];
     let children: Vec<_> = queries
         .iter()
-        .map(|sql| Command::new("curl").args(["-s", "-o", "/dev/null", &engine.url(), "-d", sql]).spawn().unwrap())
+        .map(|sql| {
+            Command::new("curl").args(["-s", "-o", "/dev/null", &engine.url(), "-d", sql]).spawn().unwrap()
+        })
         .collect();
     super::harness::eventually("three queries", || async {
         let running = engine.run("SELECT count() FROM system.processes").await;
@@ -52,8 +58,11 @@ async fn shutdown_ends_what_runs() {
 #[tokio::test]
 async fn a_second_engine_on_one_directory_says_so() {
     let engine = Engine::start().await;
-    let output =
-        Command::new(BINARY).args(["--listen", "127.0.0.1:0", "--data-dir"]).arg(engine.data_dir()).output().unwrap();
+    let output = Command::new(BINARY)
+        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+        .arg(engine.data_dir())
+        .output()
+        .unwrap();
     let said = String::from_utf8_lossy(&output.stderr).into_owned();
     assert!(!output.status.success());
     assert!(said.contains(&format!("in use by another engine (process {})", engine.process_id())), "{said}");
@@ -93,9 +102,17 @@ async fn tokens_make_retries_exact_across_kill_9() {
     let mut engine = Some(Engine::on(directory.path(), &[]).await);
     let first = engine.as_ref().unwrap();
     let window = "SETTINGS non_replicated_deduplication_window = 1000";
-    first.run(&format!("CREATE TABLE t (b UInt64, a UInt64) ENGINE = MergeTree ORDER BY (b, a) {window}")).await;
-    first.run(&format!("CREATE TABLE r (b UInt64, n UInt64, s UInt64) ENGINE = SummingMergeTree ORDER BY b {window}")).await;
-    first.run("CREATE MATERIALIZED VIEW v TO r AS SELECT b, count() AS n, sum(a) AS s FROM t GROUP BY b").await;
+    first
+        .run(&format!("CREATE TABLE t (b UInt64, a UInt64) ENGINE = MergeTree ORDER BY (b, a) {window}"))
+        .await;
+    first
+        .run(&format!(
+            "CREATE TABLE r (b UInt64, n UInt64, s UInt64) ENGINE = SummingMergeTree ORDER BY b {window}"
+        ))
+        .await;
+    first
+        .run("CREATE MATERIALIZED VIEW v TO r AS SELECT b, count() AS n, sum(a) AS s FROM t GROUP BY b")
+        .await;
     let acknowledged: Vec<AtomicBool> = (0..BLOCKS).map(|_| AtomicBool::new(false)).collect();
     for round in 0..=5_usize {
         let running = match engine.take() {
@@ -151,7 +168,10 @@ async fn send_until_killed(engine: Engine, acknowledged: &[AtomicBool], kill_aft
     };
     tokio::join!(writer(0), writer(1));
     if !killed.load(Ordering::Relaxed) {
-        assert!(acknowledged.iter().all(|block| block.load(Ordering::Relaxed)), "an insert failed with the engine alive");
+        assert!(
+            acknowledged.iter().all(|block| block.load(Ordering::Relaxed)),
+            "an insert failed with the engine alive"
+        );
     }
     engine.kill();
 }

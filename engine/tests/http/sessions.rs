@@ -40,7 +40,9 @@ async fn sessions_are_checked_locked_and_expire() {
     assert_eq!(codes, ["", "373"]);
     engine.post(&[("session_id", "c"), ("session_timeout", "1")], &[], "SELECT 1").await.good();
     let gone = || async {
-        let again = engine.post(&[("session_id", "c"), ("session_check", "1"), ("session_timeout", "0")], &[], "SELECT 1").await;
+        let again = engine
+            .post(&[("session_id", "c"), ("session_check", "1"), ("session_timeout", "0")], &[], "SELECT 1")
+            .await;
         (again.header("x-clickhouse-exception-code") == "372").then_some(())
     };
     eventually("the end of the session", gone).await;

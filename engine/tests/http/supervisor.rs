@@ -90,5 +90,8 @@ async fn a_start_that_fails_gives_the_engines_reason() {
     let mut wrong = config(directory.path());
     wrong.library = Some(PathBuf::from("/nonexistent/libchdb.so"));
     let error = Engine::start(wrong, CancellationToken::new()).await.unwrap_err();
-    assert!(matches!(&error, EngineError::Exited { said, .. } if said.contains("engine/fetch.sh")), "{error}");
+    assert!(
+        matches!(&error, EngineError::Exited { said, .. } if said.contains("engine/fetch.sh")),
+        "{error}"
+    );
 }
