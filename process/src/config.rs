@@ -1,0 +1,284 @@
+//! A configuration file, read whole or not at all.
+//!
+//! A mistake must be found before a port opens, and all mistakes at once: unknown keys are collected with their paths,
+//! a section's own checks add to the same list, and the person gets one report. Secrets come from the environment or
+//! a file, never from the file itself, and print as `<redacted>`.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
+
+/// The largest configuration file that is read, 1 MiB: more is not a configuration.
+pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
+
+/// One thing that is wrong, and where.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Problem {
+    /// The key's path, for instance `upstreams[1].url`.
+    pub path: String,
+    /// What is wrong and what to do.
+    pub message: String,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.path, self.message)
+    }
+}
+
+/// Collects what is wrong.
+#[derive(Debug, Default)]
+pub struct Problems(Vec<Problem>);
+
+impl Problems {
+    /// Adds one.
+    pub fn push(&mut self, path: impl Into<String>, message: impl Into<String>) {
+        self.0.push(Problem { path: path.into(), message: message.into() });
+    }
+
+    /// The value if nothing is wrong, all the problems otherwise.
+    ///
+    /// # Errors
+    /// The collected problems.
+    pub fn into_result<T>(self, value: T) -> Result<T, Vec<Problem>> {
+        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+    }
+}
+
+/// A configuration that knows what would be wrong with it.
+pub trait Validate {
+    /// Adds every problem that the types do not exclude. Reads no clock and opens no port.
+    fn validate(&self, problems: &mut Problems);
+}
+
+/// Why there is no configuration.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read {path}: {source}")]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// The operating system's reason.
+        source: std::io::Error,
+    },
+    /// The file is larger than [`CONFIG_BYTES_MAX`].
+    #[error("{0} is larger than 1 MiB, which no configuration is; check the path")]
+    TooLarge(PathBuf),
+    /// Not YAML, or a value of the wrong type. YAML readers stop at the first.
+    #[error("{origin}: {message}")]
+    Parse {
+        /// File name.
+        origin: String,
+        /// Place and reason.
+        message: String,
+    },
+    /// Readable, but wrong. Every problem is listed.
+    #[error("{origin}: {} problem(s)\n{}", .problems.len(), list(.problems))]
+    Invalid {
+        /// File name.
+        origin: String,
+        /// All that is wrong.
+        problems: Vec<Problem>,
+    },
+}
+
+fn list(problems: &[Problem]) -> String {
+    problems.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n")
+}
+
+/// Reads and checks a configuration file.
+///
+/// # Errors
+/// See [`ConfigError`]; its text is what the user reads.
+pub fn load<T: DeserializeOwned + Validate>(path: &Path) -> Result<T, ConfigError> {
+    let read = |source| ConfigError::Read { path: path.to_owned(), source };
+    if std::fs::metadata(path).map_err(read)?.len() > CONFIG_BYTES_MAX {
+        return Err(ConfigError::TooLarge(path.to_owned()));
+    }
+    let text = std::fs::read_to_string(path).map_err(read)?;
+    parse(&path.display().to_string(), &text)
+}
+
+/// Reads and checks a configuration from text; `origin` names it in errors.
+///
+/// # Errors
+/// As [`load`].
+pub fn parse<T: DeserializeOwned + Validate>(origin: &str, text: &str) -> Result<T, ConfigError> {
+    // An empty file is the configuration of defaults.
+    let text = if text.trim().is_empty() { "{}" } else { text };
+    let mut problems = Problems::default();
+    let deserializer = yaml_serde::Deserializer::from_str(text);
+    let config: T = serde_ignored::deserialize(deserializer, |path| {
+        problems.push(
+            readable(&path.to_string()),
+            "is not a key of this configuration; remove it or correct its name",
+        );
+    })
+    .map_err(|error| ConfigError::Parse { origin: origin.to_owned(), message: error.to_string() })?;
+    config.validate(&mut problems);
+    problems
+        .into_result(config)
+        .map_err(|problems| ConfigError::Invalid { origin: origin.to_owned(), problems })
+}
+
+/// `serde_ignored` writes `upstreams.0.url` and `?` for an optional layer; people write `upstreams[0].url`.
+fn readable(path: &str) -> String {
+    let mut text = String::new();
+    for part in path.split('.').filter(|part| *part != "?") {
+        match part.parse::<usize>() {
+            Ok(index) => text.push_str(&format!("[{index}]")),
+            Err(_) if text.is_empty() => text.push_str(part),
+            Err(_) => {
+                text.push('.');
+                text.push_str(part);
+            }
+        }
+    }
+    text
+}
+
+/// Where a secret is kept. The configuration names the place: `{env: NAME}` or `{file: path}`.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "SecretPlace")]
+pub enum Secret {
+    /// An environment variable.
+    Env(String),
+    /// A file, whose trailing newline is not part of the secret.
+    File(PathBuf),
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SecretPlace {
+    env: Option<String>,
+    file: Option<PathBuf>,
+}
+
+impl TryFrom<SecretPlace> for Secret {
+    type Error = &'static str;
+
+    fn try_from(place: SecretPlace) -> Result<Self, Self::Error> {
+        match place {
+            SecretPlace { env: Some(name), file: None } => Ok(Self::Env(name)),
+            SecretPlace { env: None, file: Some(path) } => Ok(Self::File(path)),
+            _ => Err("a secret names its place: either {env: NAME} or {file: path}"),
+        }
+    }
+}
+
+impl Secret {
+    /// Reads the secret.
+    ///
+    /// # Errors
+    /// A text for the user: the variable is not set, the file cannot be read, or it is empty.
+    pub fn read(&self) -> Result<SecretText, String> {
+        let text = match self {
+            Self::Env(name) => {
+                std::env::var(name).map_err(|_| format!("environment variable {name} is not set"))?
+            }
+            Self::File(path) => std::fs::read_to_string(path)
+                .map_err(|error| format!("cannot read {}: {error}", path.display()))?,
+        };
+        let text = text.trim_end_matches(['\r', '\n']);
+        if text.is_empty() { Err("the secret is empty".to_owned()) } else { Ok(SecretText(text.to_owned())) }
+    }
+}
+
+/// A secret in memory. It prints as `<redacted>` and is compared nowhere but where it is used.
+#[derive(Clone)]
+pub struct SecretText(String);
+
+impl SecretText {
+    /// The secret itself, for the one place that sends or compares it.
+    #[must_use]
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Debug for SecretText {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("<redacted>")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[derive(Debug, Deserialize)]
+    struct Upstream {
+        url: String,
+    }
+
+    #[derive(Debug, Default, Deserialize)]
+    #[serde(default)]
+    struct Config {
+        workers: u32,
+        upstreams: Vec<Upstream>,
+        token: Option<Secret>,
+    }
+
+    impl Validate for Config {
+        fn validate(&self, problems: &mut Problems) {
+            for (index, upstream) in self.upstreams.iter().enumerate() {
+                if !upstream.url.starts_with("http") {
+                    problems.push(format!("upstreams[{index}].url"), "must start with http:// or https://");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn every_problem_is_reported_at_once_with_its_path() {
+        let error =
+            parse::<Config>("a.yaml", "wrokers: 1\nupstreams: [{url: ftp://x, dialcet: y}]\n").unwrap_err();
+        let text = error.to_string();
+        assert!(text.starts_with("a.yaml: 3 problem(s)"), "{text}");
+        for part in
+            ["- wrokers: is not a key", "- upstreams[0].dialcet: is not", "- upstreams[0].url: must start"]
+        {
+            assert!(text.contains(part), "{part} in {text}");
+        }
+    }
+
+    #[test]
+    fn a_wrong_type_tells_its_place() {
+        let text = parse::<Config>("a.yaml", "workers: many\n").unwrap_err().to_string();
+        assert!(text.contains("a.yaml: workers") && text.contains("line 1"), "{text}");
+    }
+
+    #[test]
+    fn an_empty_file_is_the_defaults() {
+        assert_eq!(parse::<Config>("a.yaml", " \n").unwrap().workers, 0);
+    }
+
+    #[test]
+    fn files_that_cannot_be_configurations_are_named() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("big.yaml");
+        assert!(load::<Config>(&path).unwrap_err().to_string().contains("cannot read"));
+        std::fs::write(&path, vec![b'#'; 1 << 21]).unwrap();
+        assert!(load::<Config>(&path).unwrap_err().to_string().contains("larger than 1 MiB"));
+    }
+
+    #[test]
+    fn a_secret_is_read_from_its_place_and_never_printed() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("token");
+        std::fs::write(&path, "s3cret\n").unwrap();
+        let yaml = format!("token: {{file: {}}}", path.display());
+        let secret = parse::<Config>("a", &yaml).unwrap().token.unwrap().read().unwrap();
+        assert_eq!(secret.expose(), "s3cret");
+        assert_eq!(format!("{secret:?}"), "<redacted>");
+        let unset = Secret::Env("LEDGERLINE_TEST_UNSET".into()).read().unwrap_err();
+        assert!(unset.contains("LEDGERLINE_TEST_UNSET is not set"));
+        let plain = parse::<Config>("a", "token: {env: A, file: b}").unwrap_err().to_string();
+        assert!(plain.contains("either {env: NAME} or {file: path}"), "{plain}");
+        std::fs::write(&path, "\n").unwrap();
+        assert_eq!(Secret::File(path).read().unwrap_err(), "the secret is empty");
+    }
+}

@@ -1,0 +1,96 @@
+//! Logs on standard error, as text or JSON.
+//!
+//! A log must never harm the work it reports: a full disk or a closed pipe behind standard error is ignored, and a
+//! panic is reported by its place only, because its message may quote what was being handled.
+
+use serde::Deserialize;
+use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+
+/// The form of a log line.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum LogFormat {
+    /// For people.
+    #[default]
+    Text,
+    /// One JSON object per line, for log pipelines.
+    Json,
+}
+
+/// The `log` section of a configuration file.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct LogConfig {
+    /// `text` or `json`.
+    pub format: LogFormat,
+    /// Least level to print, or a filter such as `info,ledgerline_agent=debug`.
+    pub level: String,
+}
+
+impl Default for LogConfig {
+    fn default() -> Self {
+        Self { format: LogFormat::Text, level: "info".to_owned() }
+    }
+}
+
+/// Why logging could not start.
+#[derive(Debug, thiserror::Error)]
+pub enum LoggingError {
+    /// `log.level` is neither a level nor a filter.
+    #[error("log.level `{0}` is not a level (error, warn, info, debug, trace) or a list of target=level")]
+    Level(String),
+    /// Something in this process installed a subscriber before.
+    #[error("logging was started twice in one process")]
+    Twice,
+}
+
+impl LogConfig {
+    /// Checks the level without starting anything.
+    ///
+    /// # Errors
+    /// [`LoggingError::Level`].
+    pub fn check(&self) -> Result<(), LoggingError> {
+        self.filter().map(drop)
+    }
+
+    fn filter(&self) -> Result<EnvFilter, LoggingError> {
+        EnvFilter::try_new(&self.level).map_err(|_| LoggingError::Level(self.level.clone()))
+    }
+}
+
+/// Starts logging for this process and reports panics through it.
+///
+/// # Errors
+/// When the level cannot be read, or logging runs already.
+pub fn init(config: &LogConfig) -> Result<(), LoggingError> {
+    let filter = config.filter()?;
+    let plain =
+        tracing_subscriber::fmt::layer::<Registry>().with_writer(std::io::stderr).log_internal_errors(false);
+    let layer = match config.format {
+        LogFormat::Text => plain.with_ansi(false).boxed(),
+        LogFormat::Json => plain.json().flatten_event(true).boxed(),
+    };
+    tracing_subscriber::registry()
+        .with(layer.with_filter(filter))
+        .try_init()
+        .map_err(|_| LoggingError::Twice)?;
+    std::panic::set_hook(Box::new(|panic| {
+        let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
+        let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
+        tracing::error!(place, thread, "a task panicked");
+    }));
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_level_that_is_none_is_told_apart() {
+        for (level, good) in [("info", true), ("warn,ledgerline_agent=trace", true), ("loud=very", false)] {
+            let config = LogConfig { level: level.into(), ..LogConfig::default() };
+            assert_eq!(config.check().is_ok(), good, "{level}");
+        }
+    }
+}
