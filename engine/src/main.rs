@@ -9,7 +9,8 @@ use anyhow::Context;
 use clap::Parser;
 use ledgerline_engine::app::{self, Config, Engine};
 use ledgerline_engine::{library, limits};
-use tokio::signal::unix::{SignalKind, signal};
+use ledgerline_process::logging::{self, LogConfig, LogFormat};
+use ledgerline_process::shutdown;
 use tokio_util::sync::CancellationToken;
 
 /// ClickHouse in one process, behind ClickHouse's HTTP interface, for this machine only.
@@ -40,15 +41,19 @@ struct Arguments {
     /// Stop when standard input ends, that is, when the process that holds its other end dies
     #[arg(long)]
     exit_with_parent: bool,
-    /// error, warn, info, debug or trace
+    /// error, warn, info, debug, trace, or a list of target=level
     #[arg(long, default_value = "info")]
-    log: String,
+    log_level: String,
+    /// Log as one JSON object per line
+    #[arg(long)]
+    log_json: bool,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    if let Err(error) = start_logging(&arguments.log) {
-        report(&error);
+    let format = if arguments.log_json { LogFormat::Json } else { LogFormat::Text };
+    if let Err(error) = logging::init(&LogConfig { format, level: arguments.log_level.clone() }) {
+        report(&error.into());
         return ExitCode::FAILURE;
     }
     match run(&arguments) {
@@ -70,12 +75,6 @@ fn report(error: &anyhow::Error) {
     eprintln!("ledgerline-engine: {error:#}");
 }
 
-fn start_logging(filter: &str) -> anyhow::Result<()> {
-    let filter = tracing_subscriber::EnvFilter::try_new(filter).context("--log")?;
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
-    Ok(())
-}
-
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let library = library::locate(arguments.library.as_deref(), |name| std::env::var_os(name))?;
     let config = Config {
@@ -87,8 +86,7 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     runtime.block_on(async {
-        let shutdown = CancellationToken::new();
-        stop_on_signals(&shutdown)?;
+        let shutdown = shutdown::on_signal()?;
         if arguments.exit_with_parent {
             stop_with_parent(shutdown.clone())?;
         }
@@ -111,18 +109,6 @@ fn publish(path: &std::path::Path, address: SocketAddr) -> std::io::Result<()> {
     let unfinished = path.with_extension("tmp");
     std::fs::write(&unfinished, format!("{address}\n"))?;
     std::fs::rename(&unfinished, path)
-}
-
-fn stop_on_signals(shutdown: &CancellationToken) -> std::io::Result<()> {
-    for kind in [SignalKind::terminate(), SignalKind::interrupt()] {
-        let mut received = signal(kind)?;
-        let shutdown = shutdown.clone();
-        tokio::spawn(async move {
-            received.recv().await;
-            shutdown.cancel();
-        });
-    }
-    Ok(())
 }
 
 /// A thread, not a task: a blocked read of standard input would keep the runtime from ending.

@@ -216,7 +216,8 @@ impl Responder {
     }
 
     fn new_encoder(&self) -> Result<Encoder, QueryError> {
-        Encoder::new(self.request.compress, self.request.encoding, self.request.level).map_err(|error| internal(&error))
+        Encoder::new(self.request.compress, self.request.encoding, self.request.level)
+            .map_err(|error| internal(&error))
     }
 
     fn stream(&mut self, plain: &[u8]) -> Result<(), QueryError> {

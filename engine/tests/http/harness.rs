@@ -148,13 +148,10 @@ impl Engine {
     }
 
     /// A statement that must succeed.
-    #[track_caller]
-    pub fn run<'a>(&'a self, sql: &'a str) -> impl Future<Output = String> + 'a {
-        async move {
-            let reply = self.query(sql).await;
-            assert_eq!(reply.status, 200, "{sql}: {}", reply.text());
-            reply.text()
-        }
+    pub async fn run(&self, sql: &str) -> String {
+        let reply = self.query(sql).await;
+        assert_eq!(reply.status, 200, "{sql}: {}", reply.text());
+        reply.text()
     }
 
     /// POST with parameters, headers and a body.

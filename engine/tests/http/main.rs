@@ -3,6 +3,14 @@
 //! Each test starts an engine of its own on a free port and a temporary directory. The library is found as the binary finds it;
 //! run `engine/fetch.sh` once.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking; the harness is a test too"
+)]
+
 mod clients;
 mod compression;
 mod documented;

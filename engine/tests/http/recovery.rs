@@ -14,9 +14,9 @@ async fn signals_and_a_dead_parent_stop_it_in_order() {
         engine.run("INSERT INTO t VALUES (1)").await;
         engine.post(&[("session_id", "s")], &[], "CREATE TEMPORARY TABLE x (a UInt8)").await.good();
         if how == "stdin" {
-            engine.close_stdin()
+            engine.close_stdin();
         } else {
-            engine.signal(how)
+            engine.signal(how);
         }
         let status = engine.wait().await;
         assert!(status.success(), "{how}: {status}: {}", engine.log());
