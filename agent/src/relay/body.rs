@@ -94,6 +94,8 @@ pub struct ResponseBody {
     upstream: Option<Incoming>,
     /// What comes after `ready` when `upstream` is `None`.
     last: Option<Result<HeaderMap, hyper::Error>>,
+    /// The server has had a turn to write what came before a break.
+    paused_before_break: bool,
     hide: Option<UsageFilter>,
     call: Option<ObservedCall>,
     /// Held until the body is dropped.
@@ -108,6 +110,7 @@ impl ResponseBody {
             ready: VecDeque::from([bytes]),
             upstream: None,
             last: None,
+            paused_before_break: false,
             hide: None,
             call: None,
             _held: None,
@@ -127,6 +130,7 @@ impl ResponseBody {
             ready: VecDeque::new(),
             upstream: Some(upstream),
             last: None,
+            paused_before_break: false,
             hide,
             call,
             _held: Some(held),
@@ -201,6 +205,12 @@ impl Body for ResponseBody {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             let Some(upstream) = &mut this.upstream else {
+                // The server throws away what it has not written when a body breaks, so it gets a turn before.
+                if matches!(this.last, Some(Err(_))) && !this.paused_before_break {
+                    this.paused_before_break = true;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
                 return Poll::Ready(this.last.take().map(|last| last.map(Frame::trailers)));
             };
             let event = ready!(Pin::new(upstream).poll_frame(context));
