@@ -91,6 +91,9 @@ pub const EXPORT_CALLS_MAX: usize = 512;
 /// A request is sealed when its calls reach about this size, whatever their number.
 pub const EXPORT_REQUEST_BYTES: usize = 1 << 20;
 
+/// Compression of requests that wait: Zstandard's fastest regular level, 2 ms for a full request, once.
+pub const SPOOL_COMPRESSION_LEVEL: i32 = 1;
+
 /// A call waits at most this long for others to share its request: a fifteenth of the promised 3 s to be queryable.
 pub const EXPORT_LINGER: Duration = Duration::from_millis(200);
 
@@ -112,6 +115,9 @@ pub const EXPORT_ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// At most one warning per this time about calls that were dropped; the counter has all of them.
 pub const DROP_WARNING_EVERY: Duration = Duration::from_secs(60);
+
+/// At most one warning per this time about a collector that does not answer.
+pub const POSTPONED_WARNING_EVERY: Duration = Duration::from_secs(60);
 
 /// How long the observer may take after the last call ended to read what is queued, before the export is flushed.
 pub const OBSERVER_STOP_TIMEOUT: Duration = Duration::from_secs(5);

@@ -4,14 +4,16 @@
 //! tell a repeat from a new one. There is no giving up; the spool's bound is the bound of patience. A request that the
 //! collector calls invalid would be invalid forever, so it is counted as rejected and let go.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use http::uri::PathAndQuery;
 use ledgerline_proto::otlp::ExportTraceServiceResponse;
 use ledgerline_proto::producer::{EPOCH_KEY, PRODUCER_ID_KEY, SEQUENCE_KEY};
 use rustls::ClientConfig;
 use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::client::Grpc;
 use tonic::codec::CompressionEncoding;
@@ -25,6 +27,7 @@ use crate::config::{Compression, ExportConfig};
 use crate::connect::{Connector, Offer, connector};
 use crate::limits::{
     EXPORT_ANSWER_BYTES_MAX, EXPORT_BACKOFF_MAX, EXPORT_BACKOFF_MIN, EXPORT_IN_FLIGHT_MAX, EXPORT_TIMEOUT,
+    POSTPONED_WARNING_EVERY,
 };
 use crate::metrics::{DropReason, ExportResult, Metrics};
 
@@ -57,6 +60,7 @@ struct Shared {
     metrics: Arc<Metrics>,
     producer_id: MetadataValue<Ascii>,
     epoch: u64,
+    warned_at: Arc<Mutex<Option<Instant>>>,
 }
 
 impl Sender {
@@ -79,7 +83,7 @@ impl Sender {
             endpoint,
             connector: connector(tls, Offer::Http2, EXPORT_BACKOFF_MAX),
             compression: config.compression,
-            shared: Shared { spool, metrics, producer_id, epoch },
+            shared: Shared { spool, metrics, producer_id, epoch, warned_at: Arc::default() },
         })
     }
 
@@ -143,22 +147,17 @@ impl Shared {
     async fn deliver(&self, client: Grpc<Channel>, request: SealedRequest, give_up: CancellationToken) {
         let mut pause = EXPORT_BACKOFF_MIN;
         loop {
+            let Some(bytes) = request.message() else {
+                return self.rejected(&request, &Status::internal("it cannot be read from memory"));
+            };
             let answer = tokio::select! {
-                answer = self.attempt(client.clone(), &request) => answer,
+                answer = self.attempt(client.clone(), request.sequence, bytes) => answer,
                 () = give_up.cancelled() => return self.abandon(&request),
             };
             match answer {
                 Ok(answer) => return self.acknowledged(&request, answer),
                 Err(status) if is_permanent(status.code()) => return self.rejected(&request, &status),
-                Err(status) => {
-                    self.metrics.count_export(ExportResult::retried);
-                    tracing::debug!(
-                        sequence = request.sequence,
-                        code = ?status.code(),
-                        pause_ms = pause.as_millis(),
-                        "the collector did not take a request; sending it again"
-                    );
-                }
+                Err(status) => self.postponed(&status),
             }
             tokio::select! {
                 () = tokio::time::sleep(with_jitter(pause)) => {}
@@ -171,13 +170,14 @@ impl Shared {
     async fn attempt(
         &self,
         mut client: Grpc<Channel>,
-        request: &SealedRequest,
+        sequence: u64,
+        bytes: Bytes,
     ) -> Result<ExportTraceServiceResponse, Status> {
-        let mut message = Request::new(request.bytes.clone());
+        let mut message = Request::new(bytes);
         let metadata = message.metadata_mut();
         metadata.insert(PRODUCER_ID_KEY, self.producer_id.clone());
         metadata.insert(EPOCH_KEY, self.epoch.into());
-        metadata.insert(SEQUENCE_KEY, request.sequence.into());
+        metadata.insert(SEQUENCE_KEY, sequence.into());
         client
             .ready()
             .await
@@ -185,6 +185,20 @@ impl Shared {
         let path = PathAndQuery::from_static(EXPORT_PATH);
         let answer = client.unary(message, path, EncodedExport).await?;
         Ok(answer.into_inner())
+    }
+
+    fn postponed(&self, status: &Status) {
+        self.metrics.count_export(ExportResult::retried);
+        let mut warned_at = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned_at.is_none_or(|at| at.elapsed() >= POSTPONED_WARNING_EVERY) {
+            *warned_at = Some(Instant::now());
+            tracing::warn!(
+                code = ?status.code(),
+                reason = status.message(),
+                calls_waiting = self.metrics.calls_waiting.get(),
+                "the collector does not take requests; finished calls wait in memory and are sent again"
+            );
+        }
     }
 
     fn acknowledged(&self, request: &SealedRequest, answer: ExportTraceServiceResponse) {
@@ -215,7 +229,7 @@ impl Shared {
             calls = request.calls,
             code = ?status.code(),
             reason = status.message(),
-            "the collector rejected a request for good; its calls are lost"
+            "a request was rejected for good; its calls are lost"
         );
     }
 

@@ -4,6 +4,9 @@
 //! and from then on never changed or thrown away, because an earlier attempt may have reached the collector. So when the
 //! spool is full it is the newest call that is refused: it is certainly not stored anywhere, and a counted loss of a
 //! known kind is better for the books than a request that may or may not exist.
+//!
+//! Requests that have to wait are kept compressed, about seven times smaller, so that the same memory carries an outage
+//! seven times longer. A request that is sent at once is never compressed here.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -15,7 +18,9 @@ use prost::Message;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use crate::limits::{DROP_WARNING_EVERY, EXPORT_CALLS_MAX, EXPORT_LINGER, EXPORT_REQUEST_BYTES};
+use crate::limits::{
+    DROP_WARNING_EVERY, EXPORT_CALLS_MAX, EXPORT_LINGER, EXPORT_REQUEST_BYTES, SPOOL_COMPRESSION_LEVEL,
+};
 use crate::metrics::{DropReason, Metrics};
 
 /// A request that never changes again.
@@ -25,8 +30,34 @@ pub struct SealedRequest {
     pub sequence: u64,
     /// How many calls it holds.
     pub calls: usize,
-    /// An encoded `ExportTraceServiceRequest`.
-    pub bytes: Bytes,
+    content: Content,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
+    Plain(Bytes),
+    Compressed { bytes: Bytes, plain_length: usize },
+}
+
+impl SealedRequest {
+    /// The encoded `ExportTraceServiceRequest`, the same bytes at each attempt. `None` if memory was corrupted.
+    #[must_use]
+    pub fn message(&self) -> Option<Bytes> {
+        match &self.content {
+            Content::Plain(bytes) => Some(bytes.clone()),
+            Content::Compressed { bytes, plain_length } => {
+                zstd::bulk::decompress(bytes, *plain_length).ok().map(Bytes::from)
+            }
+        }
+    }
+
+    /// The memory it takes.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        match &self.content {
+            Content::Plain(bytes) | Content::Compressed { bytes, .. } => bytes.len(),
+        }
+    }
 }
 
 /// The spool. All methods take a moment and none waits, but [`Spool::next`].
@@ -131,7 +162,7 @@ impl Spool {
     /// A request is done with, whatever its fate: its memory is free.
     pub fn release(&self, request: &SealedRequest) {
         let mut state = self.state();
-        state.bytes = state.bytes.saturating_sub(request.bytes.len());
+        state.bytes = state.bytes.saturating_sub(request.held_bytes());
         self.show(&state);
         self.metrics.calls_waiting.dec_by(i64::try_from(request.calls).unwrap_or(i64::MAX));
     }
@@ -163,12 +194,22 @@ impl State {
             return;
         }
         let calls = self.open.len();
-        let bytes = Bytes::from(export_request(&self.open).encode_to_vec());
-        self.bytes = self.bytes.saturating_sub(self.open_bytes) + bytes.len();
+        let plain = export_request(&self.open).encode_to_vec();
+        let content = if self.sealed.is_empty() { Content::Plain(plain.into()) } else { compress(plain) };
+        self.last_sequence += 1;
+        let request = SealedRequest { sequence: self.last_sequence, calls, content };
+        self.bytes = self.bytes.saturating_sub(self.open_bytes) + request.held_bytes();
         self.open.clear();
         self.open_bytes = 0;
-        self.last_sequence += 1;
-        self.sealed.push_back(SealedRequest { sequence: self.last_sequence, calls, bytes });
+        self.sealed.push_back(request);
+    }
+}
+
+fn compress(plain: Vec<u8>) -> Content {
+    match zstd::bulk::compress(&plain, SPOOL_COMPRESSION_LEVEL) {
+        Ok(bytes) => Content::Compressed { bytes: bytes.into(), plain_length: plain.len() },
+        // Only for want of memory; the request is good as it is.
+        Err(_) => Content::Plain(plain.into()),
     }
 }
 

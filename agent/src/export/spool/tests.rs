@@ -29,7 +29,7 @@ fn call(number: u64) -> Call {
 }
 
 fn spans(request: &SealedRequest) -> Vec<u8> {
-    let decoded = ExportTraceServiceRequest::decode(request.bytes.clone()).unwrap();
+    let decoded = ExportTraceServiceRequest::decode(request.message().unwrap()).unwrap();
     let spans = decoded.resource_spans.iter().flat_map(|r| &r.scope_spans).flat_map(|s| &s.spans);
     spans.map(|span| *span.span_id.last().unwrap()).collect()
 }
@@ -80,11 +80,33 @@ async fn a_full_spool_refuses_the_newest_and_counts_it() {
     assert_eq!(metrics.calls_dropped.get_or_create(&dropped).get(), 3);
     assert_eq!(metrics.calls_waiting.get(), 2);
     // What was handed out is still held until it is released.
-    assert_eq!(metrics.spool_bytes.get(), request.bytes.len() as i64);
+    assert_eq!(metrics.spool_bytes.get(), request.held_bytes() as i64);
     spool.release(&request);
     assert_eq!((metrics.spool_bytes.get(), metrics.calls_waiting.get()), (0, 0));
     spool.push(call(6));
     assert_eq!(spans(&spool.next().await.unwrap()), [6]);
+}
+
+#[tokio::test]
+async fn what_has_to_wait_is_compressed_and_comes_out_as_it_went_in() {
+    let (spool, metrics) = spool(16 << 20);
+    for number in 1..=4 * EXPORT_CALLS_MAX as u64 {
+        spool.push(call(number));
+    }
+    let held: usize = metrics.spool_bytes.get().try_into().unwrap();
+    let mut plain = 0;
+    for sequence in 1..=4 {
+        let request = at_once(&spool).unwrap();
+        plain += request.message().unwrap().len();
+        assert_eq!((request.sequence, request.calls), (sequence, EXPORT_CALLS_MAX));
+        let numbers: Vec<u8> = (1..=EXPORT_CALLS_MAX as u64)
+            .map(|number| (((sequence - 1) * EXPORT_CALLS_MAX as u64 + number) & 0xff) as u8)
+            .collect();
+        assert_eq!(spans(&request), numbers);
+        spool.release(&request);
+    }
+    assert!(held < plain / 2, "{held} of {plain}");
+    assert_eq!((metrics.spool_bytes.get(), metrics.calls_waiting.get()), (0, 0));
 }
 
 #[tokio::test]
