@@ -12,6 +12,7 @@ pub mod dialect;
 pub mod estimate;
 pub mod limits;
 mod reading;
+pub mod skim;
 pub mod sse;
 
 use std::collections::BTreeMap;
@@ -96,7 +97,7 @@ impl<S: FnMut(Call)> Worker<S> {
                 self.read(call, |reading, seen, _, _| reading.gap(seen));
             }
             Observation::RequestBody(bytes) => {
-                self.read(call, |reading, _, limits, _| reading.request_body(bytes, limits));
+                self.read(call, |reading, _, limits, _| reading.request_body(&bytes, limits));
             }
             Observation::ResponseHead(head, at) => {
                 self.now_unix_ns = self.now_unix_ns.max(at);
@@ -128,11 +129,10 @@ impl<S: FnMut(Call)> Worker<S> {
 
     fn start(&mut self, call: CallNumber, start: CallStart) {
         self.now_unix_ns = self.now_unix_ns.max(start.at_unix_ns);
-        if self.open.len() >= self.limits.open_calls_max
-            && let Some((_, Slot::Call(oldest))) = self.open.pop_first()
-        {
-            self.held_bytes -= oldest.reading.as_ref().map_or(0, Reading::held_bytes);
-            add_one(&self.counters.calls_evicted);
+        let same = self.open.remove(&call);
+        let oldest = if self.open.len() >= self.limits.open_calls_max { self.open.pop_first() } else { None };
+        for slot in same.into_iter().chain(oldest.map(|(_, slot)| slot)) {
+            self.evict(slot);
         }
         let made = catch_unwind(AssertUnwindSafe(|| {
             let dialect = self.dialects.dialect(&start.dialect, &start.path)?;
@@ -154,6 +154,13 @@ impl<S: FnMut(Call)> Worker<S> {
             }
         };
         self.open.insert(call, slot);
+    }
+
+    fn evict(&mut self, slot: Slot) {
+        if let Slot::Call(call) = slot {
+            self.held_bytes -= call.reading.as_ref().map_or(0, Reading::held_bytes);
+            add_one(&self.counters.calls_evicted);
+        }
     }
 
     /// Runs one step of reading a call, contained.

@@ -6,8 +6,12 @@
 //! the first byte within `choices`; never more than [`HELD_BYTES_MAX`], beyond which the filter gives up and lets everything
 //! pass. Only for streams that are not encoded.
 
+mod payload;
+
 use bytes::Bytes;
 use memchr::memchr2;
+
+use self::payload::Payload;
 
 /// Bytes that may wait for a decision.
 pub const HELD_BYTES_MAX: usize = 64 << 10;
@@ -173,7 +177,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 impl EventScan {
     fn fate(&self) -> Fate {
-        if self.payload.state == State::NotIt { Fate::Pass } else { Fate::Undecided }
+        if self.payload.is_refuted() { Fate::Pass } else { Fate::Undecided }
     }
 
     /// The event is complete: its fate, and a fresh start.
@@ -200,12 +204,29 @@ impl EventScan {
             }
             self.mark = BYTE_ORDER_MARK.len();
         }
-        if self.line == Line::Other || (self.payload.state == State::NotIt && self.line != Line::Start) {
+        if self.line == Line::Other || (self.payload.is_refuted() && self.line != Line::Start) {
             let taken = memchr2(b'\n', b'\r', bytes).unwrap_or(bytes.len());
             return Step { taken, is_end: false };
         }
+        if self.line == Line::Data {
+            return Step { taken: self.take_data(bytes), is_end: false };
+        }
         self.take_byte(byte);
         Step { taken: 1, is_end: false }
+    }
+
+    /// The bytes of a data line that are here, or fewer when they settle the matter; the first is no line end.
+    fn take_data(&mut self, bytes: &[u8]) -> usize {
+        for (at, &byte) in bytes.iter().enumerate() {
+            if byte == b'\n' || byte == b'\r' {
+                return at;
+            }
+            self.payload.take(byte);
+            if self.payload.is_refuted() {
+                return at + 1;
+            }
+        }
+        bytes.len()
     }
 
     fn end_line(&mut self, byte: u8) -> Step {
@@ -241,147 +262,6 @@ impl EventScan {
             }
             Line::Other => Line::Other,
         };
-    }
-}
-
-/// Reads the JSON of an event just far enough to tell whether it is the usage chunk.
-#[derive(Debug, Default)]
-struct Payload {
-    state: State,
-    /// Open brackets.
-    depth: u32,
-    in_string: bool,
-    after_backslash: bool,
-    /// The name of the current member of the outermost object.
-    name: Name,
-    has_empty_choices: bool,
-    has_usage: bool,
-}
-
-/// What the next byte of the outermost object is part of.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-enum State {
-    /// The object has not begun.
-    #[default]
-    Before,
-    Name,
-    Colon,
-    Value,
-    /// The first byte within `choices`.
-    Choices,
-    Comma,
-    /// The object is closed.
-    After,
-    /// It is not the usage chunk, whatever follows.
-    NotIt,
-}
-
-/// The beginning of a member's name, as long as it can be one that matters.
-#[derive(Clone, Copy, Debug, Default)]
-struct Name {
-    bytes: [u8; 8],
-    len: usize,
-}
-
-impl Name {
-    fn push(&mut self, byte: u8) {
-        if let Some(slot) = self.bytes.get_mut(self.len) {
-            *slot = byte;
-        }
-        self.len += 1;
-    }
-
-    fn is(&self, name: &[u8]) -> bool {
-        self.bytes.get(..self.len) == Some(name)
-    }
-}
-
-impl Payload {
-    fn is_usage_chunk(&self) -> bool {
-        self.state == State::After && self.has_empty_choices && self.has_usage
-    }
-
-    fn take(&mut self, byte: u8) {
-        if self.in_string {
-            self.take_in_string(byte);
-        } else if !matches!(byte, b' ' | b'\t' | b'\n' | b'\r') {
-            self.take_token(byte);
-        }
-    }
-
-    fn take_in_string(&mut self, byte: u8) {
-        let is_name = self.depth == 1 && self.state == State::Name;
-        if byte < 0x20 {
-            self.state = State::NotIt;
-        } else if std::mem::take(&mut self.after_backslash) {
-        } else if byte == b'\\' {
-            self.after_backslash = true;
-            if is_name {
-                // A name spelled with escapes: not a chunk that OpenAI or its kin send.
-                self.state = State::NotIt;
-            }
-        } else if byte == b'"' {
-            self.in_string = false;
-            if self.depth == 1 {
-                self.state = if is_name { State::Colon } else { State::Comma };
-            }
-        } else if is_name {
-            self.name.push(byte);
-        }
-    }
-
-    fn take_token(&mut self, byte: u8) {
-        self.state = match (self.state, byte) {
-            (State::Before, b'{') => {
-                self.depth = 1;
-                State::Name
-            }
-            (State::Name, b'"') => {
-                self.name = Name::default();
-                self.in_string = true;
-                State::Name
-            }
-            (State::Colon, b':') => State::Value,
-            (State::Value, _) => self.begin_value(byte),
-            (State::Choices, b']') => {
-                self.depth = 1;
-                self.has_empty_choices = true;
-                State::Comma
-            }
-            (State::Comma, _) => self.within_value(byte),
-            _ => State::NotIt,
-        };
-    }
-
-    fn begin_value(&mut self, byte: u8) -> State {
-        if self.name.is(b"choices") {
-            self.depth = 2;
-            return if byte == b'[' && !self.has_empty_choices { State::Choices } else { State::NotIt };
-        }
-        if self.name.is(b"usage") {
-            if byte != b'{' || self.has_usage {
-                return State::NotIt;
-            }
-            self.has_usage = true;
-        }
-        self.within_value(byte)
-    }
-
-    /// Bytes of a value, and what follows it: the state stays `Comma` while brackets are open.
-    fn within_value(&mut self, byte: u8) -> State {
-        match byte {
-            b'"' => self.in_string = true,
-            b'{' | b'[' => self.depth += 1,
-            b'}' | b']' => {
-                self.depth -= 1;
-                if self.depth == 0 {
-                    return State::After;
-                }
-            }
-            b',' if self.depth == 1 => return State::Name,
-            _ => {}
-        }
-        State::Comma
     }
 }
 

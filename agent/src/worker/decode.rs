@@ -32,6 +32,9 @@ pub const STAGES_MAX: usize = 3;
 /// Encoded bytes given to a decoder at once: small, so that a bomb is noticed after little output.
 const SLICE_BYTES: usize = 4 << 10;
 
+/// The largest output buffer that is kept for the next piece; a stream under way should cost little while it waits.
+const SINK_KEPT_BYTES: usize = 8 << 10;
+
 /// zstd's window limit as a power of two: 8 MiB, which RFC 9659 sets for content-encoding. The library's own limit
 /// would let a stranger make us allocate 128 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
@@ -108,22 +111,19 @@ impl Decoder {
     }
 }
 
-fn run_stages(
-    stages: &mut [Stage],
-    input: &[u8],
-    output: &mut dyn FnMut(&[u8]),
-) -> Result<(), DecodeError> {
+fn run_stages(stages: &mut [Stage], input: &[u8], output: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
     let Some((stage, later)) = stages.split_first_mut() else {
         output(input);
         return Ok(());
     };
     for slice in input.chunks(SLICE_BYTES) {
         let result = stage.feed(slice);
-        let decoded = std::mem::take(&mut stage.sink().decoded);
+        let mut decoded = std::mem::take(&mut stage.sink().decoded);
         let passed = if decoded.is_empty() { Ok(()) } else { run_stages(later, &decoded, output) };
-        let sink = stage.sink();
-        sink.decoded = decoded;
-        sink.decoded.clear();
+        if decoded.capacity() <= SINK_KEPT_BYTES {
+            decoded.clear();
+            stage.sink().decoded = decoded;
+        }
         passed.and(result)?;
     }
     Ok(())
@@ -210,7 +210,7 @@ impl Stage {
 
 /// RFC 1950: the method is 8 and the header is a multiple of 31.
 fn is_zlib(first: &[u8]) -> bool {
-    first[0] & 0x0f == 8 && u16::from_be_bytes([first[0], first[1]]) % 31 == 0
+    first[0] & 0x0f == 8 && u16::from_be_bytes([first[0], first[1]]).is_multiple_of(31)
 }
 
 /// Writes all of it and makes the decoder give out what it can. A decoder that takes nothing has seen the end of its

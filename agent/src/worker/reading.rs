@@ -11,6 +11,7 @@ use super::counters::{Failure, WorkerCounters};
 use super::decode::{DecodeError, Decoder};
 use super::dialect::{Dialect, request};
 use super::limits::WorkerLimits;
+use super::skim::{Skim, SkimLimits};
 use super::sse::{Event, Splitter};
 use crate::observation::ResponseHead;
 
@@ -27,7 +28,7 @@ enum AnswerReader {
     /// The head has not come.
     Waiting,
     Events(Decoder, Splitter),
-    Whole(Decoder, Vec<u8>),
+    Whole(Decoder, Skim),
     /// It cannot be read, or no more of it.
     Lost,
 }
@@ -51,7 +52,7 @@ impl Reading {
         let answer = match &self.answer {
             AnswerReader::Waiting | AnswerReader::Lost => 0,
             AnswerReader::Events(_, splitter) => splitter.held_bytes(),
-            AnswerReader::Whole(_, body) => body.capacity(),
+            AnswerReader::Whole(_, body) => body.held_bytes(),
         };
         self.request_bytes + answer
     }
@@ -79,7 +80,7 @@ impl Reading {
 
     /// Bytes of the request. Those that come after the answer has begun are not read: no provider answers a question
     /// before it has heard it.
-    pub fn request_body(&mut self, bytes: Bytes, limits: &WorkerLimits) {
+    pub fn request_body(&mut self, bytes: &Bytes, limits: &WorkerLimits) {
         if !self.request_is_whole || !matches!(self.answer, AnswerReader::Waiting) {
             return;
         }
@@ -100,17 +101,13 @@ impl Reading {
     ) {
         self.read_request(seen, counters);
         let is_events = match head.content_type.as_deref() {
-            Some(name) => {
-                name.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream"))
-            }
+            Some(name) => name.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream")),
             None => seen.request.stream,
         };
         seen.streamed = is_events;
         self.answer = match Decoder::new(head.content_encoding.as_deref(), limits.decode) {
-            Ok(decoder) if is_events => {
-                AnswerReader::Events(decoder, Splitter::new(limits.event_bytes_max))
-            }
-            Ok(decoder) => AnswerReader::Whole(decoder, Vec::new()),
+            Ok(decoder) if is_events => AnswerReader::Events(decoder, Splitter::new(limits.event_bytes_max)),
+            Ok(decoder) => AnswerReader::Whole(decoder, Skim::new(SkimLimits::default())),
             Err(error) => {
                 counters.fail(reason(error));
                 seen.answer_is_whole = false;
@@ -127,9 +124,7 @@ impl Reading {
                 return self.lose_answer(seen);
             }
             AnswerReader::Lost => return,
-            AnswerReader::Whole(decoder, body) => {
-                decoder.decode(bytes, |plain| body.extend_from_slice(plain))
-            }
+            AnswerReader::Whole(decoder, body) => decoder.decode(bytes, |plain| body.push(plain)),
             AnswerReader::Events(decoder, splitter) => {
                 let skipped = splitter.events_skipped();
                 let mut events = EventReader { dialect: &mut *self.dialect, at, seen };
@@ -154,7 +149,11 @@ impl Reading {
         self.read_request(seen, counters);
         let was_cut = relay != EndOfStream::Complete;
         match &mut self.answer {
-            AnswerReader::Waiting => seen.streamed = seen.request.stream,
+            AnswerReader::Waiting => {
+                seen.streamed = seen.request.stream;
+                // A complete answer has a head: if it did not come, it was lost.
+                seen.answer_is_whole &= was_cut;
+            }
             AnswerReader::Lost => {}
             AnswerReader::Events(_, splitter) => {
                 let mut events = EventReader { dialect: &mut *self.dialect, at, seen };
@@ -162,17 +161,8 @@ impl Reading {
                 splitter.finish(|event| events.read(event, (!was_cut).then_some(counters)));
             }
             AnswerReader::Whole(_, body) => {
-                let is_error = seen.status.is_some_and(|status| status >= 300);
-                if self.dialect.read_body(body, &mut seen.answer).is_ok() || is_error {
-                    return;
-                }
-                if !was_cut {
-                    counters.fail(Failure::MalformedBody);
-                    seen.answer_is_whole = false;
-                } else if seen.operation != Operation::Embeddings {
-                    // The text in it cannot be told from its frame; the frame is small.
-                    seen.answer.text_bytes = body.len() as u64;
-                }
+                let is_readable = self.dialect.read_body(body.kept(), &mut seen.answer).is_ok();
+                read_left_over(body, is_readable, was_cut, seen, counters);
             }
         }
     }
@@ -200,6 +190,21 @@ impl Reading {
 
     fn lose_answer(&mut self, seen: &mut Seen) {
         self.answer = AnswerReader::Lost;
+        seen.answer_is_whole = false;
+    }
+}
+
+/// What the body says beyond what the dialect read in it.
+fn read_left_over(body: &Skim, is_readable: bool, was_cut: bool, seen: &mut Seen, counters: &WorkerCounters) {
+    let is_text = seen.operation != Operation::Embeddings;
+    let is_error = seen.status.is_some_and(|status| status >= 300);
+    if is_readable {
+        seen.answer.text_bytes += if is_text { body.text_bytes_left_out() } else { 0 };
+    } else if was_cut && is_text {
+        // The text in it cannot be told from its frame; the frame is small.
+        seen.answer.text_bytes = body.kept().len() as u64 + body.text_bytes_left_out();
+    } else if !was_cut && !is_error {
+        counters.fail(Failure::MalformedBody);
         seen.answer_is_whole = false;
     }
 }

@@ -102,7 +102,8 @@ fn any_json() -> impl Strategy<Value = Json> {
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),
         any::<i64>().prop_map(Json::from),
-        any::<f64>().prop_map(Json::from),
+        // Exact in binary: serde_json reads other floats only nearly back.
+        any::<i32>().prop_map(|number| Json::from(f64::from(number) / 8.0)),
         ".{0,12}".prop_map(Json::from),
     ];
     leaf.prop_recursive(4, 40, 5, |inner| {
@@ -124,7 +125,8 @@ fn request() -> impl Strategy<Value = Json> {
         1 => any_json().prop_map(Some),
     ];
     let others = prop::collection::hash_map("[a-z]{1,4}", any_json(), 0..5);
-    let stream = prop_oneof![4 => Just(Some(Json::Bool(true))), 1 => any_json().prop_map(Some), 1 => Just(None)];
+    let stream =
+        prop_oneof![4 => Just(Some(Json::Bool(true))), 1 => any_json().prop_map(Some), 1 => Just(None)];
     (others, stream, options).prop_map(|(others, stream, options)| {
         let mut body: serde_json::Map<_, _> = others.into_iter().collect();
         body.extend(stream.map(|value| ("stream".to_owned(), value)));
@@ -180,18 +182,20 @@ proptest! {
     }
 
     #[test]
-    fn a_body_that_serde_refuses_is_never_touched(body in request(), flip in any::<prop::sample::Index>(), to in any::<u8>()) {
+    fn a_body_that_is_not_json_is_never_touched(body in request(), flip in any::<prop::sample::Index>(), to in any::<u8>()) {
         let mut bytes = body.to_string().into_bytes();
         let at = flip.index(bytes.len());
         bytes[at] = to;
         if let Amendment::Amended(amended) = ask_for_usage(&bytes) {
-            prop_assert!(serde_json::from_slice::<Json>(&bytes).is_ok(), "{}", String::from_utf8_lossy(&bytes));
-            prop_assert!(serde_json::from_slice::<Json>(&amended).is_ok());
+            // As grammar: a number beyond f64 is JSON all the same.
+            let is_json = |bytes| serde_json::from_slice::<serde::de::IgnoredAny>(bytes).is_ok();
+            prop_assert!(is_json(&bytes), "{}", String::from_utf8_lossy(&bytes));
+            prop_assert!(is_json(&amended));
         }
     }
 
     #[test]
     fn no_bytes_make_it_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        ask_for_usage(&bytes);
+        prop_assert!(matches!(ask_for_usage(&bytes), Amendment::Untouched(_)));
     }
 }

@@ -36,12 +36,7 @@ fn check(pieces: &[(&str, bool)]) {
 #[test]
 fn only_the_usage_chunk_is_hidden() {
     let event = |text: &str| format!("{text}\n\n");
-    check(&[
-        (&event(AZURE), false),
-        (&event(CONTENT), false),
-        (&event(USAGE), true),
-        (&event(DONE), false),
-    ]);
+    check(&[(&event(AZURE), false), (&event(CONTENT), false), (&event(USAGE), true), (&event(DONE), false)]);
     for end in ["\n\n", "\r\n\r\n", "\r\r"] {
         check(&[
             (&format!("{CONTENT}{end}"), false),
@@ -99,8 +94,8 @@ fn chunks_keep_their_boundaries_and_their_memory() {
     let mut filter = UsageFilter::new();
     let two = Bytes::from(format!("{CONTENT}\n\n{CONTENT}\n\n"));
     let out = filter.push(two.clone());
-    assert_eq!(out, [two.clone()]);
-    assert_eq!(out[0].as_ptr(), two.as_ptr());
+    assert_eq!(out.len(), 1);
+    assert_eq!((out[0].as_ptr(), out[0].len()), (two.as_ptr(), two.len()));
     assert_eq!(filter.push(Bytes::from(format!("{USAGE}\n\n"))), Vec::<Bytes>::new());
     let done = Bytes::from(format!("{DONE}\n\n"));
     assert_eq!(filter.push(done.clone()), [done]);

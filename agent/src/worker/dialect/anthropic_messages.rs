@@ -309,7 +309,7 @@ impl Dialect for AnthropicMessages {
                 }
                 if let Some(usage) = &body.usage.0 {
                     self.read_usage(usage, answer);
-                    answer.usage_is_final =
+                    answer.usage_is_final |=
                         usage.output_tokens.0.is_some() && answer.progress >= Progress::Finished;
                 }
             }

@@ -328,7 +328,8 @@ impl ErrorBody {
     #[must_use]
     pub fn class(self) -> Option<String> {
         let is_class = |text: &String| {
-            text.len() <= 64 && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+            text.len() <= 64
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
         };
         self.code.0.filter(is_class).or(self.kind.0.filter(is_class))
     }

@@ -119,8 +119,23 @@ fn servers_that_count_beside_the_whole_are_recognised_by_arithmetic() {
 
 #[test]
 fn a_count_that_is_none_is_absent_and_spoils_nothing_else() {
-    for bad in ["\"12\"", "-1", "1.5", "12.0", "1e3", "4294967296", "99999999999999999999", "null", "[1]", "{}", "true"] {
-        check_openai_usage(&format!(r#"{{"prompt_tokens":{bad},"completion_tokens":7}}"#), &[(OutputText, 7)]);
+    for bad in [
+        "\"12\"",
+        "-1",
+        "1.5",
+        "12.0",
+        "1e3",
+        "4294967296",
+        "99999999999999999999",
+        "null",
+        "[1]",
+        "{}",
+        "true",
+    ] {
+        check_openai_usage(
+            &format!(r#"{{"prompt_tokens":{bad},"completion_tokens":7}}"#),
+            &[(OutputText, 7)],
+        );
         check_openai_usage(
             &format!(
                 r#"{{"prompt_tokens":9,"completion_tokens":7,"prompt_tokens_details":{{"cached_tokens":{bad}}}}}"#
@@ -154,7 +169,10 @@ fn hostile_documents_are_unreadable_and_change_no_count() {
         let mut answer = Answer::default();
         assert_eq!(openai().read_body(body.as_bytes(), &mut answer), Err(Unreadable), "{body:.60}");
         assert_eq!(answer, Answer::default());
-        assert_eq!(OpenAiEmbeddings.read_body(body.as_bytes(), &mut answer), Err(Unreadable));
+        if !body.contains("\"id\"") {
+            let read = OpenAiEmbeddings.read_body(body.as_bytes(), &mut answer);
+            assert_eq!(read, Err(Unreadable), "{body:.60}");
+        }
         if !body.contains("prompt_tokens\":1") {
             let read = AnthropicMessages::default().read_body(body.as_bytes(), &mut answer);
             assert_eq!(read, Err(Unreadable), "{body:.60}");
@@ -225,7 +243,8 @@ fn running_totals_are_replaced_and_final_only_at_the_end() {
 
 #[test]
 fn a_stream_of_two_choices_is_finished_when_both_are() {
-    let stop = |index: u64| format!(r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#);
+    let stop =
+        |index: u64| format!(r#"{{"choices":[{{"index":{index},"delta":{{}},"finish_reason":"stop"}}]}}"#);
     let open = r#"{"choices":[{"index":1,"delta":{"content":"x"}}]}"#;
     assert_eq!(read_events(openai(), &[&stop(0)]).progress, Progress::Finished);
     assert_eq!(read_events(openai(), &[&stop(0), open]).progress, Progress::Open);
@@ -237,8 +256,14 @@ fn a_stream_of_two_choices_is_finished_when_both_are() {
 #[test]
 fn errors_are_named_by_code_then_type() {
     for (body, class) in [
-        (r#"{"error":{"message":"m","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#, Some("rate_limit_exceeded")),
-        (r#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#, Some("invalid_request_error")),
+        (
+            r#"{"error":{"message":"m","type":"requests","param":null,"code":"rate_limit_exceeded"}}"#,
+            Some("rate_limit_exceeded"),
+        ),
+        (
+            r#"{"error":{"message":"m","type":"invalid_request_error","code":null}}"#,
+            Some("invalid_request_error"),
+        ),
         (r#"{"error":{"message":"m","code":402}}"#, Some("402")),
         (r#"{"error":{"code":"a sentence with a prompt","type":"t"}}"#, Some("t")),
         (r#"{"error":"model not found"}"#, None),
@@ -257,7 +282,8 @@ fn errors_are_named_by_code_then_type() {
 }
 
 const START: &str = r#"{"type":"message_start","message":{"id":"msg_01","type":"message","role":"assistant","content":[],"model":"claude-opus-5","stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":300,"cache_read_input_tokens":1000,"cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":200},"output_tokens":1,"service_tier":"standard","inference_geo":"us"}}}"#;
-const TEXT_BLOCK: &str = r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+const TEXT_BLOCK: &str =
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
 const TEXT: &str = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}"#;
 
 #[test]
@@ -272,12 +298,19 @@ fn an_anthropic_stream_merges_counts_field_by_field() {
     assert_eq!(counts(&answer), with_output(&[(OutputText, 1)]));
     for (delta_usage, output) in [
         (r#"{"output_tokens":15}"#, 15),
-        (r#"{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":15}"#, 15),
+        (
+            r#"{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":15}"#,
+            15,
+        ),
         (r#"{"input_tokens":null,"cache_read_input_tokens":null,"output_tokens":15}"#, 15),
-        (r#"{"input_tokens":25,"cache_creation_input_tokens":300,"cache_read_input_tokens":1000,"output_tokens":15}"#, 15),
+        (
+            r#"{"input_tokens":25,"cache_creation_input_tokens":300,"cache_read_input_tokens":1000,"output_tokens":15}"#,
+            15,
+        ),
     ] {
-        let delta =
-            format!(r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},"usage":{delta_usage}}}"#);
+        let delta = format!(
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},"usage":{delta_usage}}}"#
+        );
         let stop = r#"{"type":"message_stop"}"#;
         let answer = read_events(AnthropicMessages::default(), &[START, TEXT_BLOCK, TEXT, &delta, stop]);
         assert_eq!(counts(&answer), with_output(&[(OutputText, output)]), "{delta_usage}");
@@ -371,26 +404,18 @@ fn a_request_that_breaks_off_keeps_what_came_before() {
     assert_eq!(request::read(deep.as_bytes()).model, "m");
 }
 
-fn any_dialect() -> impl Strategy<Value = Box<dyn Fn() -> Box<dyn Dialect>>> {
-    (0..3).prop_map(|which| -> Box<dyn Fn() -> Box<dyn Dialect>> {
-        Box::new(move || match which {
-            0 => Box::new(openai()),
-            1 => Box::new(AnthropicMessages::default()),
-            _ => Box::new(OpenAiEmbeddings),
-        })
-    })
-}
-
-impl std::fmt::Debug for dyn Fn() -> Box<dyn Dialect> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("dialect")
+fn dialect(which: usize) -> Box<dyn Dialect> {
+    match which {
+        0 => Box::new(openai()),
+        1 => Box::new(AnthropicMessages::default()),
+        _ => Box::new(OpenAiEmbeddings),
     }
 }
 
 proptest! {
     #[test]
     fn no_bytes_make_a_dialect_panic(
-        make in any_dialect(),
+        dialect_index in 0..3_usize,
         which in 0..4_usize,
         flips in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
     ) {
@@ -400,9 +425,9 @@ proptest! {
             bytes[at] = to;
         }
         let mut answer = Answer::default();
-        let mut dialect = make();
+        let mut dialect = dialect(dialect_index);
         dialect.read_event(Event { name: b"", data: &bytes }, &mut answer).ok();
         dialect.read_body(&bytes, &mut answer).ok();
-        request::read(&bytes);
+        prop_assert!(request::read(&bytes).text_bytes <= bytes.len() as u64);
     }
 }
