@@ -27,12 +27,12 @@ use crate::config::Dialect;
 use crate::metrics::Outcome;
 use crate::observation::{CallStart, ResponseHead};
 
-/// Counts one running request while it lives.
+/// Counts one running request or connection while it lives, also when its task panics.
 #[derive(Debug)]
 pub struct Running(Gauge);
 
 impl Running {
-    fn new(gauge: &Gauge) -> Self {
+    pub(super) fn new(gauge: &Gauge) -> Self {
         gauge.inc();
         Self(gauge.clone())
     }

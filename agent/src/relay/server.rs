@@ -28,6 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Relay;
+use super::forward::Running;
 use crate::config::TlsConfig;
 use crate::limits::{
     ACCEPT_RETRY, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_CONNECTION_WINDOW_BYTES,
@@ -165,8 +166,8 @@ impl Server {
         };
         let tls = self.tls.clone();
         self.tracker.spawn(async move {
-            let gauge = connection.relay.metrics.connections.clone();
-            gauge.inc();
+            let _running = Running::new(&connection.relay.metrics.connections);
+            let _permit = permit;
             prepare_socket(&stream);
             match tls {
                 None => connection.serve(TokioIo::new(stream)).await,
@@ -176,8 +177,6 @@ impl Server {
                     Err(_) => tracing::debug!("a TLS handshake took too long"),
                 },
             }
-            gauge.dec();
-            drop(permit);
         });
     }
 }

@@ -126,7 +126,7 @@ async fn streams_break_alone_over_http2() {
         assert_eq!(within(body.frame()).await.unwrap().unwrap().into_data().unwrap(), "start");
         streams.push((body, feed));
     }
-    let (mut third, third_feed) = streams.pop().unwrap();
+    let (third, third_feed) = streams.pop().unwrap();
     let (second, second_feed) = streams.pop().unwrap();
     let (mut first, first_feed) = streams.pop().unwrap();
     first_feed.send(Err(std::io::Error::other("broken"))).await.unwrap();
