@@ -39,7 +39,7 @@ enum Place {
     LongRun,
     /// In a text of which so much is kept.
     Text { len: usize },
-    /// Behind a backslash, with so many bytes of the escape to come (5 for `\uXXXX`, told by the first).
+    /// Behind a backslash, with so many bytes of the escape to come (5 for `\u0000`, told by the first).
     Escape { len: usize, left: u8 },
     /// The rest of a text, which is left out.
     LongText,

@@ -103,7 +103,7 @@ const REQUEST: &str =
     r#"{"model":"gpt-5","stream":true,"messages":[{"role":"user","content":"Count to sixteen"}]}"#;
 const OPENAI_STREAM: &str = concat!(
     "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n\n",
-    "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"eins zwei 日本\"},\"finish_reason\":null}],\"usage\":null}\n\n",
+    "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"eins zwei \u{65e5}\u{672c}\"},\"finish_reason\":null}],\"usage\":null}\n\n",
     "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n",
     "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[],\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":2,\"total_tokens\":10}}\n\n",
     "data: [DONE]\n\n",

@@ -2,7 +2,11 @@ use proptest::prelude::*;
 
 use super::*;
 
-const CONTENT: &str = r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","model":"gpt-5","choices":[{"index":0,"delta":{"content":"say \"choices\":[] é"},"finish_reason":null}],"usage":null}"#;
+const CONTENT: &str = concat!(
+    r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","model":"gpt-5","choices":[{"index":0,"delta":{"content":"say \"choices\":[] "#,
+    "\u{e9}",
+    r#""},"finish_reason":null}],"usage":null}"#
+);
 const USAGE: &str = r#"data: {"id":"chatcmpl-1","object":"chat.completion.chunk","model":"gpt-5","system_fingerprint":"fp","choices":[],"usage":{"prompt_tokens":8,"completion_tokens":2,"total_tokens":10,"prompt_tokens_details":{"cached_tokens":0}}}"#;
 const AZURE: &str = r#"data: {"choices":[],"created":0,"id":"","model":"","object":"","prompt_filter_results":[{"prompt_index":0,"content_filter_results":{}}]}"#;
 const DONE: &str = "data: [DONE]";

@@ -25,7 +25,7 @@ fn long_values_are_cut_and_the_rest_is_the_same() {
     check(r#"{"a":"12345678","n":-1.5e3}"#, r#"{"a":"1234","n":-1.5e3}"#, 4);
     check(r#"["ab\"cdef\"gh\\"]"#, r#"["ab\""]"#, 10);
     check(r#"["abc\u00e9xyz"]"#, r#"["abc\u00e9"]"#, 3);
-    check("[\"日本語\"]", "[\"日本\"]", 3);
+    check("[\"\u{65e5}\u{672c}\u{8a9e}\"]", "[\"\u{65e5}\u{672c}\"]", 3);
     check(r#"[0.125,0.25,-0.5,1e9],"x":1"#, r#"[0.125,0.25],"x":1"#, 0);
     check("[1, 2, 3, 4, 5, \"a\"]", "[1, 2, 3,\"a\"]", 0);
     check("[1,2,3,4,5,6,{\"a\":1}]", "[1,2,3,4,{\"a\":1}]", 0);
@@ -50,7 +50,7 @@ fn any_json() -> impl Strategy<Value = Json> {
         Just(Json::Null),
         any::<bool>().prop_map(Json::from),
         (-99_i64..99).prop_map(Json::from),
-        "[a-z\"\\\\\n\u{1}é日🦀]{0,12}".prop_map(Json::from),
+        "[a-z\"\\\\\n\u{1}\u{e9}\u{65e5}\u{1f980}]{0,12}".prop_map(Json::from),
         prop::collection::vec(-99_i64..99, 0..12).prop_map(Json::from),
     ];
     leaf.prop_recursive(4, 40, 5, |inner| {

@@ -1,0 +1,43 @@
+# Two commands: `make demo` runs the product, `make test` proves it. Both set up what they need, keep downloads in a
+# user cache (LEDGERLINE_CACHE, by default ~/.cache/ledgerline) and can be run again at any time.
+
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+
+# Set-up scripts print what they found as their last line; a recipe takes it from there.
+FETCH_ENGINE = engine/fetch.sh
+FETCH_PROMETHEUS = deploy/setup/prometheus.sh
+FETCH_CLIENTS = tests/clients/setup.sh
+
+.PHONY: help
+help: ## List the commands
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
+
+.PHONY: toolchain
+toolchain:
+	@deploy/setup/toolchain.sh
+
+.PHONY: demo
+demo: toolchain ## Run the whole product on this machine for a few minutes and watch it
+	@library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && \
+	cargo build --release --locked --bins -p ledgerline-agent -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && \
+	LEDGERLINE_LIBCHDB="$$library" PATH="$$prometheus:$$PATH" exec cargo run --release --locked -q -p ledgerline-bench --bin ledgerline-demo -- $(DEMO)
+
+.PHONY: test
+test: toolchain ## Set up and run every test
+	@library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && venv=$$($(FETCH_CLIENTS)) && \
+	export LEDGERLINE_LIBCHDB="$$library" LEDGERLINE_VENV="$$venv" PATH="$$prometheus:$$PATH" && \
+	cargo build --locked --workspace --bins && \
+	cargo test --locked --workspace -- $(TEST)
+
+.PHONY: soak
+soak: toolchain ## 10,000 calls at 200 per second with 50 streams, with and without kill -9 (about 5 minutes)
+	@library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && \
+	cargo build --release --locked --bins -p ledgerline-agent -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && \
+	LEDGERLINE_LIBCHDB="$$library" PATH="$$prometheus:$$PATH" cargo run --release --locked -q -p ledgerline-bench --bin ledgerline-soak -- $(SOAK)
+
+.PHONY: check
+check: ## Format and lint as CI does
+	cargo fmt --all --check
+	cargo clippy --locked --workspace --all-targets -- -D warnings

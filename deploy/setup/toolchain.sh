@@ -1,0 +1,23 @@
+#!/bin/sh
+# Checks that the machine has what cannot be fetched into a cache, and says how to get what is missing.
+set -eu
+. "$(dirname "$0")/cache.sh"
+
+missing=0
+need() { # command, why, how to get it
+    command -v "$1" >/dev/null 2>&1 && return 0
+    say "missing: $1 ($2). $3"
+    missing=1
+}
+need cargo "builds the project" "Install Rust 1.95 or newer with rustup."
+need cc "links Rust programs and builds zstd" "On Debian: apt-get install gcc libc6-dev"
+need python3 "runs the provider SDKs" "On Debian: apt-get install python3 python3-venv"
+need npm "fetches the ClickHouse library" "On Debian: apt-get install nodejs npm"
+need curl "talks to the engine in its tests" "On Debian: apt-get install curl"
+[ "$missing" = 0 ] || fail "install the above and run the same command again"
+
+have=$(cargo --version | sed 's/^cargo \([0-9]*\)\.\([0-9]*\).*/\1 \2/')
+set -- $have
+[ "$1" -gt 1 ] || [ "$2" -ge 95 ] || fail "cargo $1.$2 is too old, 1.95 is the oldest that builds this" "rustup update stable"
+python3 -c 'import venv, ensurepip, sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null ||
+    fail "python3 is older than 3.9 or lacks venv" "On Debian: apt-get install python3-venv"
