@@ -1,0 +1,286 @@
+//! The conventions that a compiler cannot hold, held as tests.
+//!
+//! Each test names the rule; each failure names the file and what to do. A rule that cannot be checked here or by a
+//! lint is not a rule (CONVENTIONS.md).
+
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
+
+/// The longest source file, tests apart (CONVENTIONS.md, Modules).
+const FILE_LINES_MAX: usize = 600;
+/// The longest ARCHITECTURE.md: a map that does not fit a head is no map.
+const ARCHITECTURE_LINES_MAX: usize = 200;
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap().to_owned()
+}
+
+/// A tracked text file, with its path relative to the root.
+struct Source {
+    path: String,
+    text: String,
+}
+
+impl Source {
+    fn is_test(&self) -> bool {
+        self.path.contains("/tests/") || self.path.starts_with("tests/") || self.path.ends_with("/tests.rs")
+    }
+
+    /// The lines before a trailing `#[cfg(test)] mod tests`.
+    fn product_lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        let end = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
+        self.text[..end].lines().enumerate().map(|(index, line)| (index + 1, line))
+    }
+
+    /// Product lines that are not comments.
+    fn code_lines(&self) -> impl Iterator<Item = (usize, &str)> {
+        self.product_lines().filter(|(_, line)| !line.trim_start().starts_with("//"))
+    }
+}
+
+fn sources(extension: &str) -> Vec<Source> {
+    fn walk(directory: &Path, extension: &str, found: &mut Vec<PathBuf>) {
+        for entry in std::fs::read_dir(directory).unwrap() {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_string_lossy().into_owned();
+            if path.is_dir() {
+                if !["target", ".git", "node_modules", ".venv", "__pycache__"].contains(&name.as_str()) {
+                    walk(&path, extension, found);
+                }
+            } else if path.extension().is_some_and(|found| found == extension) {
+                found.push(path);
+            }
+        }
+    }
+    let root = root();
+    let mut found = Vec::new();
+    walk(&root, extension, &mut found);
+    found.sort();
+    assert!(!found.is_empty(), "no .{extension} files below {}", root.display());
+    found
+        .into_iter()
+        .map(|path| Source {
+            text: std::fs::read_to_string(&path).unwrap(),
+            path: path.strip_prefix(&root).unwrap().to_string_lossy().into_owned(),
+        })
+        .collect()
+}
+
+fn report(problems: &[String]) {
+    assert!(problems.is_empty(), "\n{}\n", problems.join("\n"));
+}
+
+#[test]
+fn every_source_file_says_what_it_is() {
+    let problems: Vec<_> = sources("rs")
+        .iter()
+        .filter(|source| !source.text.starts_with("//! "))
+        .map(|source| format!("{}: open with `//!`: what it is, why it exists, what it must never do", source.path))
+        .collect();
+    report(&problems);
+}
+
+#[test]
+fn every_source_file_fits_a_head() {
+    let problems: Vec<_> = sources("rs")
+        .iter()
+        .filter(|source| !source.is_test())
+        .map(|source| (source, source.product_lines().count()))
+        .filter(|(_, lines)| *lines > FILE_LINES_MAX)
+        .map(|(source, lines)| format!("{}: {lines} lines, {FILE_LINES_MAX} is the limit; move a wall", source.path))
+        .collect();
+    report(&problems);
+}
+
+#[test]
+fn names_explain_themselves() {
+    let mut problems = Vec::new();
+    for source in sources("rs") {
+        let stem = Path::new(&source.path).file_stem().unwrap().to_string_lossy().into_owned();
+        if ["mod", "manager", "helper", "helpers", "util", "utils", "common", "misc"].contains(&stem.as_str()) {
+            problems.push(format!("{}: name the file after what it does", source.path));
+        }
+    }
+    report(&problems);
+}
+
+#[test]
+fn dependencies_point_down() {
+    // Each crate and what it may depend on, of ours.
+    let allowed: [(&str, &[&str]); 8] = [
+        ("proto", &[]),
+        ("process", &[]),
+        ("pricing", &["proto"]),
+        ("engine", &["process"]),
+        ("agent", &["process", "proto"]),
+        ("collector", &["pricing", "process", "proto"]),
+        ("tests", &["agent", "collector", "engine", "pricing", "process", "proto"]),
+        ("bench", &["agent", "collector", "engine", "pricing", "process", "proto", "tests"]),
+    ];
+    let mut problems = Vec::new();
+    for (name, allowed) in allowed {
+        let manifest = std::fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
+        for line in manifest.lines() {
+            let Some(dependency) = line.strip_prefix("ledgerline-").and_then(|rest| rest.split(['.', ' ']).next()) else {
+                continue;
+            };
+            if !allowed.contains(&dependency) {
+                problems.push(format!("{name} must not depend on {dependency} (DESIGN: dependencies point down only)"));
+            }
+        }
+    }
+    report(&problems);
+}
+
+/// Files whose first line calls them pure take time as an argument and touch nothing outside themselves.
+#[test]
+fn pure_files_are_pure() {
+    let banned = ["tokio", "hyper::", "axum", "tonic::", "std::fs", "std::net", "SystemTime", "Instant::now", "storage::"];
+    let mut problems = Vec::new();
+    let mut pure_files = 0;
+    for source in sources("rs") {
+        let first = source.text.lines().next().unwrap_or_default().to_lowercase();
+        let pure_crate = source.path.starts_with("proto/src") || source.path.starts_with("pricing/src");
+        if source.is_test() || !(first.contains("pure") || pure_crate) {
+            continue;
+        }
+        pure_files += 1;
+        for (number, line) in source.code_lines() {
+            for word in banned.iter().filter(|word| line.contains(**word) && !line.contains("opentelemetry_proto::tonic")) {
+                problems.push(format!("{}:{number}: a pure file must not use {word}", source.path));
+            }
+        }
+    }
+    assert!(pure_files > 10, "only {pure_files} pure files: is the first line of each still saying so?");
+    report(&problems);
+}
+
+#[test]
+fn money_is_never_a_float() {
+    let mut problems = Vec::new();
+    for source in sources("rs") {
+        let holds_money = source.path.starts_with("pricing/src") || source.path == "proto/src/money.rs";
+        if !holds_money {
+            continue;
+        }
+        for (number, line) in source.code_lines() {
+            if line.contains("f64") || line.contains("f32") || line.contains(" as ") && !line.trim_start().starts_with("use ") {
+                problems.push(format!("{}:{number}: money is integers, without `as`: {}", source.path, line.trim()));
+            }
+        }
+    }
+    report(&problems);
+}
+
+#[test]
+fn only_storage_knows_clickhouse() {
+    let mut problems = Vec::new();
+    for source in sources("rs").iter().filter(|source| source.path.starts_with("collector/src")) {
+        if source.path.starts_with("collector/src/storage") {
+            continue;
+        }
+        for (number, line) in source.code_lines() {
+            if line.contains("clickhouse::") || line.to_lowercase().contains("x-clickhouse") {
+                problems.push(format!("{}:{number}: reach ClickHouse through crate::storage", source.path));
+            }
+        }
+    }
+    report(&problems);
+}
+
+#[test]
+fn unsafe_lives_in_one_file() {
+    let mut problems = Vec::new();
+    for source in sources("rs").iter().filter(|source| source.path != "engine/src/ffi.rs" && source.path != "tests/tidy.rs") {
+        for (number, line) in source.code_lines() {
+            if line.contains("unsafe {") || line.contains("allow(unsafe_code") || line.contains("unsafe fn") {
+                problems.push(format!("{}:{number}: unsafe belongs into engine/src/ffi.rs", source.path));
+            }
+        }
+    }
+    report(&problems);
+}
+
+#[test]
+fn sources_are_plain_ascii_and_finished() {
+    let mut problems = Vec::new();
+    for source in sources("rs").iter().filter(|source| source.path != "tests/tidy.rs") {
+        for (index, line) in source.text.lines().enumerate() {
+            if !line.is_ascii() {
+                problems.push(format!("{}:{}: not ASCII; write an escape: {line}", source.path, index + 1));
+            }
+            if ["TODO", "FIXME", "XXX"].iter().any(|mark| line.contains(mark)) {
+                problems.push(format!("{}:{}: finish it or open an issue", source.path, index + 1));
+            }
+        }
+    }
+    report(&problems);
+}
+
+#[test]
+fn no_file_names_the_machine_it_was_written_on() {
+    let mut problems = Vec::new();
+    let machine = [["/ro", "ot/"].concat(), ["/wo", "rk/"].concat()];
+    for extension in ["rs", "toml", "md", "sh", "py", "yaml", "yml", "sql", "json", "txt"] {
+        for source in sources(extension) {
+            for word in machine.iter().filter(|word| source.text.contains(word.as_str())) {
+                problems.push(format!("{}: contains {word}", source.path));
+            }
+        }
+    }
+    report(&problems);
+}
+
+#[test]
+fn every_column_of_a_migration_is_explained() {
+    let mut problems = Vec::new();
+    for source in sources("sql").iter().filter(|source| source.path.starts_with("collector/migrations/")) {
+        for (index, line) in source.text.lines().enumerate() {
+            let trimmed = line.trim();
+            let words: Vec<&str> = trimmed.split_whitespace().collect();
+            let is_column = words.len() >= 2
+                && line.starts_with("    ")
+                && words[0].chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+                && words[1].starts_with(|letter: char| letter.is_ascii_uppercase())
+                && ["String", "UInt", "Int", "Decimal", "DateTime", "Date", "LowCardinality", "Nullable", "FixedString", "Map",
+                    "Array", "UUID", "Enum", "SimpleAggregateFunction", "AggregateFunction"]
+                    .iter()
+                    .any(|column_type| words[1].starts_with(column_type));
+            if is_column && !trimmed.contains("COMMENT") && !trimmed.contains("--") {
+                problems.push(format!("{}:{}: say what the column holds: {trimmed}", source.path, index + 1));
+            }
+        }
+    }
+    report(&problems);
+}
+
+#[test]
+fn documents_point_to_what_exists() {
+    let mut problems = Vec::new();
+    for source in sources("md") {
+        let directory = root().join(&source.path).parent().unwrap().to_owned();
+        for link in source.text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
+            let target = link.split('#').next().unwrap_or_default();
+            if !target.is_empty() && !target.contains("://") && !directory.join(target).exists() {
+                problems.push(format!("{}: links to {target}, which does not exist", source.path));
+            }
+        }
+    }
+    let architecture = std::fs::read_to_string(root().join("ARCHITECTURE.md")).unwrap();
+    if architecture.lines().count() > ARCHITECTURE_LINES_MAX {
+        problems.push(format!("ARCHITECTURE.md: longer than {ARCHITECTURE_LINES_MAX} lines"));
+    }
+    report(&problems);
+}
+
+/// The folders of the design, each with something true in it.
+#[test]
+fn the_house_has_its_rooms() {
+    let rooms: BTreeSet<&str> =
+        ["agent", "alerts", "bench", "collector", "dashboards", "deploy", "engine", "pricing", "process", "proto", "tests"]
+            .into();
+    for room in rooms {
+        let files = std::fs::read_dir(root().join(room)).unwrap_or_else(|_| panic!("{room}/ is missing")).count();
+        assert!(files > 0, "{room}/ is empty");
+    }
+}
