@@ -44,7 +44,7 @@ CREATE TABLE IF NOT EXISTS spans
     tokens_output_image UInt64 COMMENT 'images in the answer, where counted apart' CODEC(T64, ZSTD(1)),
     usage_source LowCardinality(String) COMMENT 'provider, drained, counted, estimated, or missing: then every token column is 0 and means unknown',
     cost Nullable(Decimal(18, 9)) COMMENT 'USD, exact; NULL: unpriced, never 0 for unknown' CODEC(ZSTD(1)),
-    unpriced_reason LowCardinality(String) COMMENT 'why cost is NULL; empty when priced or when is_call = 0',
+    unpriced_reason LowCardinality(String) COMMENT 'why cost is NULL, not_a_call where is_call = 0; empty when priced',
     price_version LowCardinality(String) COMMENT 'version of the price book that was asked',
     price_rule LowCardinality(String) COMMENT 'the price that matched',
     reported_cost Nullable(Decimal(18, 9)) COMMENT 'USD the sender reported; kept beside ours, never in its place' CODEC(ZSTD(1)),
