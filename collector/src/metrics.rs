@@ -12,7 +12,11 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
+use ledgerline_pricing::UnpricedReason;
+
+use crate::ingest::refusal::Refusal;
 use crate::storage::client::StoreError;
+use crate::storage::quarantine;
 use crate::storage::writer::WriterEvents;
 
 /// One label with a fixed set of values.
@@ -62,8 +66,6 @@ pub struct Metrics {
     pub insert_seconds: Histogram,
     /// From the request's head to its answer.
     pub request_seconds: Histogram,
-    /// Times the engine was started.
-    pub engine_starts: Counter,
 }
 
 impl Metrics {
@@ -87,10 +89,30 @@ impl Metrics {
             insert_retries: Family::default(),
             insert_seconds: seconds(),
             request_seconds: seconds(),
-            engine_starts: Counter::default(),
         };
         metrics.name(registry.sub_registry_with_prefix("ledgerline_collector"));
+        metrics.start_at_zero();
         metrics
+    }
+
+    /// A series that appears with its first event has no increase over it: all known ones start at zero.
+    fn start_at_zero(&self) {
+        let of = |reason| Reason { reason };
+        for protocol in ["grpc", "http"] {
+            drop(self.requests.get_or_create(&Protocol { protocol }));
+        }
+        for reason in Refusal::NAMES {
+            drop(self.refused.get_or_create(&of(reason)));
+        }
+        for reason in quarantine::Reason::ALL {
+            drop(self.quarantined.get_or_create(&of(reason.name())));
+        }
+        for reason in [UnpricedReason::UsageMissing, UnpricedReason::UnknownModel, UnpricedReason::UnknownProvider] {
+            drop(self.unpriced.get_or_create(&of(reason.name())));
+        }
+        for reason in RETRY_REASONS {
+            drop(self.insert_retries.get_or_create(&of(reason)));
+        }
     }
 
     fn name(&self, to: &mut Registry) {
@@ -127,18 +149,20 @@ impl Metrics {
             Unit::Seconds,
             self.request_seconds.clone(),
         );
-        to.register("engine_starts", "Times the embedded engine was started", self.engine_starts.clone());
     }
 }
 
+const RETRY_REASONS: [&str; 5] = ["unreachable", "late", "exception", "partial", "answer"];
+
 impl WriterEvents for Metrics {
     fn retried(&self, error: &StoreError) {
+        let [unreachable, late, exception, partial, answer] = RETRY_REASONS;
         let reason = match error {
-            StoreError::Unreachable(_) | StoreError::Cut(_) => "unreachable",
-            StoreError::Late(_) => "late",
-            StoreError::Exception { .. } => "exception",
-            StoreError::Partial { .. } => "partial",
-            StoreError::Request(_) | StoreError::TooLarge(_) | StoreError::Answer(_) => "answer",
+            StoreError::Unreachable(_) | StoreError::Cut(_) => unreachable,
+            StoreError::Late(_) => late,
+            StoreError::Exception { .. } => exception,
+            StoreError::Partial { .. } => partial,
+            StoreError::Request(_) | StoreError::TooLarge(_) | StoreError::Answer(_) => answer,
         };
         tracing::warn!(%error, "an insert failed and is repeated");
         self.insert_retries.get_or_create(&Reason { reason }).inc();

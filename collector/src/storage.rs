@@ -1,14 +1,15 @@
 //! The store: the only part of the collector that knows ClickHouse.
 //!
 //! [`client`] speaks its HTTP interface, [`native`] its block format; [`spans`] and [`quarantine`] declare what is
-//! written, [`writer`] makes a write exact, [`migrate`] keeps the tables, [`engine`] runs the
-//! embedded server.
+//! written, [`writer`] makes a write exact, [`migrate`] keeps the tables, [`rows`] answers the query layer,
+//! [`engine`] runs the embedded server.
 
 pub mod client;
 pub mod engine;
 pub mod migrate;
 pub mod native;
 pub mod quarantine;
+pub mod rows;
 pub mod spans;
 pub mod writer;
 

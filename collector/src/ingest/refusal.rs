@@ -94,6 +94,20 @@ impl Refusal {
         matches!(self.code(), Code::Unavailable)
     }
 
+    /// Every [`Refusal::name`].
+    pub const NAMES: [&'static str; 10] = [
+        "garbage",
+        "too_large",
+        "bomb",
+        "unsupported",
+        "unauthenticated",
+        "slow",
+        "busy",
+        "store_unavailable",
+        "deadline",
+        "stopping",
+    ];
+
     /// The name in the metric's label.
     #[must_use]
     pub const fn name(&self) -> &'static str {
@@ -108,6 +122,35 @@ impl Refusal {
             Self::Unavailable(_) => "store_unavailable",
             Self::Deadline => "deadline",
             Self::Stopping => "stopping",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn a_sender_keeps_its_spans_exactly_when_they_may_still_be_taken() {
+        let check = |refusal: &Refusal, code, status, transient| {
+            assert_eq!((refusal.code(), refusal.http_status(), refusal.is_transient()), (code, status, transient));
+            assert!(Refusal::NAMES.contains(&refusal.name()), "{refusal:?}");
+        };
+        check(&Refusal::Garbage(String::new()), Code::InvalidArgument, 400, false);
+        check(&Refusal::TooLarge { what: "packed", limit: 1 }, Code::InvalidArgument, 413, false);
+        check(&Refusal::Bomb(100), Code::InvalidArgument, 413, false);
+        check(&Refusal::Unsupported(String::new()), Code::Unimplemented, 415, false);
+        check(&Refusal::Unauthenticated, Code::Unauthenticated, 401, false);
+        for refusal in [
+            Refusal::Slow(Duration::ZERO),
+            Refusal::Busy(""),
+            Refusal::Unavailable(WriteError::Busy),
+            Refusal::Deadline,
+            Refusal::Stopping,
+        ] {
+            check(&refusal, Code::Unavailable, 503, true);
         }
     }
 }
