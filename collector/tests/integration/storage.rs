@@ -1,6 +1,5 @@
 //! The store against the real engine: what is written is what is read, a repeat is counted once, and the tables are ours.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ledgerline_collector::ingest::rows::{Origin, batch};
@@ -224,11 +223,10 @@ async fn values_are_bound_and_bounds_hold() {
     assert_eq!(select(storage.client(), &query).await.unwrap(), [[text, "-5"]]);
     query.bytes_max = 10;
     assert!(matches!(select(storage.client(), &query).await, Err(StoreError::TooLarge(10))));
-    let write = Select { text: "INSERT INTO quarantine (tenant) SELECT 'x'", parameters: &[], ..query };
+    let write = Select { text: "INSERT INTO quarantine (tenant) SELECT 'x'", parameters: &[], bytes_max: 1 << 20, ..query };
     let refused = select(storage.client(), &write).await.unwrap_err();
     assert!(refused.code().is_some(), "{refused}");
     assert_eq!(ask(&storage, "SELECT count() FROM quarantine").await, "0");
-    let storage = Arc::new(storage);
     let slow = Select {
         text: "SELECT toString(sum(sleepEachRow(0.1))) FROM numbers(100)",
         parameters: &[],
