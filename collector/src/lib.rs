@@ -1,3 +1,4 @@
 //! Placeholder.
 
+pub mod alerting;
 pub mod query;
