@@ -376,7 +376,10 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     let filter = SeriesFilter::default();
     let (pushed, plain) = (pushed.source(), plain.source());
     assert_eq!(pushed.series(&scope, &filter).await.unwrap(), plain.series(&scope, &filter).await.unwrap());
-    assert_eq!(pushed.label_names(&scope, &filter).await.unwrap(), plain.label_names(&scope, &filter).await.unwrap());
+    assert_eq!(
+        pushed.label_names(&scope, &filter).await.unwrap(),
+        plain.label_names(&scope, &filter).await.unwrap()
+    );
     for label in ["__name__", "team", "model", "token_class", "tenant", "nothing"] {
         let got = pushed.label_values(&scope, label, &filter).await.unwrap();
         assert_eq!(got, plain.label_values(&scope, label, &filter).await.unwrap(), "{label}");

@@ -233,6 +233,14 @@ fn an_evaluation_stops_at_its_deadline_and_within_its_memory() {
 }
 
 #[test]
+fn what_makes_the_parser_panic_is_refused() {
+    for query in ["a_total[1e999]", "a_total offset 1e999", "rate(a_total[Inf])", "a_total @ 1e999"] {
+        let error = plan(query, QueryParams::Instant { time_ms: 0 }).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadData, "{query}: {error}");
+    }
+}
+
+#[test]
 fn floats_are_printed_as_prometheus_prints_them() {
     let check = |value: f64, wanted: &str| assert_eq!(format_float(value), wanted);
     check(1.0, "1");
