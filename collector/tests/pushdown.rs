@@ -27,11 +27,11 @@ use ledgerline_collector::query::promql::{
     Labels, Number, QueryParams, QueryResult, QueryValue, RangeSeries, Samples, Series, VectorSample,
 };
 use ledgerline_collector::query::querier::Querier;
-use ledgerline_collector::query::source::{Scope, SourceError, Tenant};
+use ledgerline_collector::query::source::{Scope, SeriesFilter, SourceError, Tenant};
 use ledgerline_collector::query::sql::{SqlRow, SqlRunner, SqlSource, SqlStatement, SqlValue};
 
 const SPANS: usize = 3000;
-const QUERIES: usize = 250;
+const QUERIES: usize = 100;
 /// 2026-11-24 13:37:42.123456 UTC: on no boundary of anything.
 const NOW_US: i64 = 1_795_527_462_123_456;
 const SEED: u64 = 0x1ed9_e21e;
@@ -372,6 +372,17 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
         );
         let text = ledgerline_collector::query::promql::format_number(got[0].2);
         assert_eq!(text, total.trim(), "{query}");
+    }
+    let filter = SeriesFilter::default();
+    let (pushed, plain) = (pushed.source(), plain.source());
+    assert_eq!(pushed.series(&scope, &filter).await.unwrap(), plain.series(&scope, &filter).await.unwrap());
+    assert_eq!(
+        pushed.label_names(&scope, &filter).await.unwrap(),
+        plain.label_names(&scope, &filter).await.unwrap()
+    );
+    for label in ["__name__", "team", "model", "token_class", "tenant", "nothing"] {
+        let got = pushed.label_values(&scope, label, &filter).await.unwrap();
+        assert_eq!(got, plain.label_values(&scope, label, &filter).await.unwrap(), "{label}");
     }
     store.must(&format!("DROP DATABASE {}", store.database)).await;
 }
