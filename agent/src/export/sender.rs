@@ -266,7 +266,9 @@ mod tests {
     #[test]
     fn only_an_invalid_request_is_given_up() {
         assert!(is_permanent(Code::InvalidArgument));
-        for code in [Code::Unavailable, Code::Unauthenticated, Code::Unimplemented, Code::Internal, Code::Unknown] {
+        for code in
+            [Code::Unavailable, Code::Unauthenticated, Code::Unimplemented, Code::Internal, Code::Unknown]
+        {
             assert!(!is_permanent(code), "{code}");
         }
     }

@@ -94,9 +94,9 @@ LIMIT 2000001
 GROUP BY team
 LIMIT 50001";
     assert_eq!(statement.text, expected);
-    let integer = |value| SqlValue::Integer(value);
-    let words = |value: &str| SqlValue::Text(value.to_owned());
-    let parameters: Vec<(&str, SqlValue)> = vec![
+    let integer = |value| Value::Integer(value);
+    let words = |value: &str| Value::Text(value.to_owned());
+    let parameters: Vec<(&str, Value)> = vec![
         ("tenant", words("acme")),
         ("high", integer((10 * DAY + 2 * HOUR) * 1000)),
         ("low", integer((10 * DAY - HOUR) * 1000)),
@@ -107,7 +107,7 @@ LIMIT 50001";
         ("from_calls_hour", integer((10 * DAY - HOUR) / 1000)),
         ("to_calls_hour", integer((10 * DAY + HOUR) / 1000)),
     ];
-    let got: Vec<(&str, SqlValue)> =
+    let got: Vec<(&str, Value)> =
         statement.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     assert_eq!(got, parameters);
     for (name, _) in &parameters {
