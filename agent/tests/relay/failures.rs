@@ -103,7 +103,9 @@ async fn an_unreachable_upstream_is_a_502_in_the_providers_shape() {
     let nobody = dead_address().await;
     let yaml = openai(nobody, "", collector.address).replace(
         "upstreams: [",
-        &format!("upstreams: [{{name: claude, prefix: /anthropic, url: \"http://{nobody}\", dialect: anthropic}}, "),
+        &format!(
+            "upstreams: [{{name: claude, prefix: /anthropic, url: \"http://{nobody}\", dialect: anthropic}}, "
+        ),
     );
     let agent = Agent::configured(&yaml, Parts::default()).await;
     let answer = agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
