@@ -10,9 +10,17 @@
 
 #[path = "integration/alertmanager.rs"]
 mod alertmanager;
+#[path = "integration/engine.rs"]
+mod engine;
+#[path = "integration/ingest.rs"]
+mod ingest;
 #[path = "integration/promtool.rs"]
 mod promtool;
 #[path = "integration/receivers.rs"]
 mod receivers;
+#[path = "integration/spans.rs"]
+mod spans;
+#[path = "integration/storage.rs"]
+mod storage;
 #[path = "integration/world.rs"]
 mod world;
