@@ -107,7 +107,7 @@ impl ObserverParts {
             let spool = self.spool.clone();
             let limits = WorkerLimits::default();
             let mut worker = Worker::new(self.dialects.clone(), limits, self.counters.clone(), move |call| {
-                spool.push(call)
+                spool.push(call);
             });
             let observations = &mut self.observations;
             let reading = async {
