@@ -122,7 +122,8 @@ impl App {
         let writer = Writer::new(storage.clone(), Box::new(metrics.clone()));
         let clock = Arc::clone(&parts.clock);
         let ingest = Ingest::new(ingest::Parts { writer, prices, authentication, clock, metrics });
-        let querier = Arc::new(Querier::new(Arc::new(SqlSource::new(storage.clone()))));
+        let querier =
+            Arc::new(Querier::new(Arc::new(SqlSource::new(storage.clone(), Arc::clone(&parts.clock)))));
         let tenant: Arc<str> = config.tenant.as_str().into();
         let rules =
             RuleQuery::new(Arc::clone(&querier), Arc::clone(&tenant), config.alerting.query_timeout());

@@ -71,6 +71,17 @@ impl Tier {
         }
     }
 
+    /// How long rows are kept, milliseconds; the TTL of the migrations. Days are kept for ever.
+    const fn kept_ms(self) -> i64 {
+        const DAY_MS: i64 = 86_400_000;
+        match self {
+            Self::Day => i64::MAX,
+            Self::Hour => 400 * DAY_MS,
+            Self::Minute => 35 * DAY_MS,
+            Self::Spans => 90 * DAY_MS,
+        }
+    }
+
     /// Length of a bucket in microseconds; a span is its own.
     const fn bucket_us(self) -> i64 {
         match self {

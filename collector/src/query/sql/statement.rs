@@ -13,7 +13,7 @@ use super::{SqlStatement, Tier};
 use crate::query::catalog::Measure;
 use crate::query::limits::{ROWS_MAX, SERIES_MAX, STATEMENT_MEMORY_BYTES_MAX};
 use crate::query::promql::{Edges, MatchKind, Matcher};
-use crate::query::source::Scope;
+use crate::query::source::{Scope, SourceError};
 use crate::storage::rows::Value;
 
 /// The last second a DateTime can hold.
@@ -25,6 +25,8 @@ const NEVER_US: i64 = i64::MAX / 4;
 pub(super) struct Selection<'a> {
     pub scope: &'a Scope,
     pub edges: Edges,
+    /// The present, by which rows have expired.
+    pub now_ms: i64,
     /// Labels to group by, in order.
     pub dimensions: &'a [Dimension],
     /// Matchers on dimensions.
@@ -36,9 +38,9 @@ pub(super) struct Selection<'a> {
 /// Builds the statement. Each row is one label set: the dimensions, then all its points in one text, `edge:value:...` with a comma
 /// between points. The edge is the time in milliseconds at which the values count; there is one value per measure, empty where
 /// there is none. One text per series keeps a large answer small.
-pub(super) fn statement(selection: &Selection<'_>) -> SqlStatement {
+pub(super) fn statement(selection: &Selection<'_>) -> Result<SqlStatement, SourceError> {
     let mut builder = Builder::new(selection);
-    let parts = tiers(selection.edges);
+    let parts = tiers(selection.edges, selection.now_ms)?;
     let texts: Vec<String> = parts
         .iter()
         .enumerate()
@@ -62,7 +64,7 @@ pub(super) fn statement(selection: &Selection<'_>) -> SqlStatement {
         let _ = write!(text, "\nGROUP BY {}", names.join(", "));
     }
     let _ = write!(text, "\nLIMIT {}", SERIES_MAX + 1);
-    SqlStatement {
+    Ok(SqlStatement {
         text,
         parameters: builder.parameters,
         settings: vec![
@@ -72,11 +74,14 @@ pub(super) fn statement(selection: &Selection<'_>) -> SqlStatement {
             ("decimal_check_overflow", 1),
         ],
         timeout: selection.scope.timeout,
-    }
+    })
 }
 
-/// The tiers that can contribute, from the coarsest to the first that divides every edge.
-fn tiers(edges: Edges) -> Vec<Tier> {
+/// The tiers that can contribute, from the coarsest to the first that divides every edge. A tier whose rows have expired at the
+/// oldest edge is passed over; if the finest left still does not divide the edges, there is no exact answer.
+fn tiers(edges: Edges, now_ms: i64) -> Result<Vec<Tier>, SourceError> {
+    let oldest_ms = edges.first_ms - edges.window_ms.unwrap_or(0);
+    let age_ms = now_ms.saturating_sub(oldest_ms);
     let resolution_us = edges.resolution_ms().saturating_mul(1000);
     let mut tiers = Vec::new();
     for tier in Tier::ALL {
@@ -87,15 +92,15 @@ fn tiers(edges: Edges) -> Vec<Tier> {
             Some(window) if edges.count == 1 => window,
             Some(window) => edges.step_ms.min(window).max(1),
         };
-        if tier != Tier::Spans && bucket > span_ms.saturating_mul(1000) {
+        if age_ms > tier.kept_ms() || (tier != Tier::Spans && bucket > span_ms.saturating_mul(1000)) {
             continue;
         }
         tiers.push(tier);
         if resolution_us % bucket == 0 {
-            break;
+            return Ok(tiers);
         }
     }
-    tiers
+    Err(SourceError::NotKept { days: age_ms / 86_400_000 })
 }
 
 struct Builder<'a> {
