@@ -48,6 +48,8 @@ fn bill(stack_time_ns: u64, call: &ServedCall, provider: &str) -> String {
         response_model: call.model_served.as_deref().unwrap_or_default(),
         at_unix_ns: stack_time_ns,
         operation: &ledgerline_proto::Operation::Chat,
+        end: ledgerline_proto::EndOfStream::Complete,
+        http_status: Some(200),
         billing: &billing,
         usage: Some(&usage),
     };
@@ -72,8 +74,11 @@ async fn record_equals_the_oracle(client: Client, provider: &str) {
         * stack.sql("SELECT toUnixTimestamp(now())").await.unwrap().trim().parse::<u64>().unwrap();
     let mut compared = 0;
     for (entry, line) in &played {
+        if !is_well_formed(entry, line) {
+            continue;
+        }
         let call = served(&stack.provider, line);
-        if !is_well_formed(entry, &call) {
+        if call.end != ServedEnd::Complete || !call.usage_was_sent {
             continue;
         }
         let truth: BTreeMap<String, u64> = call
