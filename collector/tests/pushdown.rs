@@ -29,6 +29,7 @@ use ledgerline_collector::query::promql::{
 use ledgerline_collector::query::querier::Querier;
 use ledgerline_collector::query::source::{Scope, SeriesFilter, SourceError, Tenant};
 use ledgerline_collector::query::sql::{SqlRow, SqlRunner, SqlSource, SqlStatement, SqlValue};
+use ledgerline_process::clock::ManualClock;
 
 const SPANS: usize = 3000;
 const QUERIES: usize = 100;
@@ -342,7 +343,8 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     let mut random = Random(SEED);
     let spans = spans(&mut random);
     load(&store, &spans).await;
-    let pushed = Querier::new(Arc::new(SqlSource::new(store.clone())));
+    let clock = Arc::new(ManualClock::at(u64::try_from(NOW_US).unwrap() * 1000));
+    let pushed = Querier::new(Arc::new(SqlSource::new(store.clone(), clock)));
     let plain = Querier::new(Arc::new(memory(&spans)));
     let scope = Scope { tenant: Tenant("acme".into()), timeout: Duration::from_secs(30) };
     let mut values = 0;

@@ -8,6 +8,8 @@ use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Problems, SecretText, Validate};
 
 use super::{Auth, Config, EMBEDDED, Pricing, StorageConfig, Tokens};
+use crate::alerting::{AlertingConfig, RuleSet, check_rules_with};
+use crate::app::rule_query;
 use crate::limits::NAME_BYTES_MAX;
 
 impl Validate for Config {
@@ -19,6 +21,8 @@ impl Validate for Config {
         }
         storage(&self.storage, problems);
         prices(&self.pricing, problems);
+        self.alerting.validate("alerting", problems);
+        rules(&self.alerting, problems);
         if let Err(error) = self.log.check() {
             problems.push("log.level", error.to_string());
         }
@@ -85,9 +89,14 @@ fn storage(storage: &StorageConfig, problems: &mut Problems) {
     }
     password(storage, problems);
     if storage.is_embedded() {
-        for (path, set) in [("storage.user", storage.user.is_some()), ("storage.password", storage.password.is_some())] {
+        for (path, set) in
+            [("storage.user", storage.user.is_some()), ("storage.password", storage.password.is_some())]
+        {
             if set {
-                problems.push(path, "the embedded engine has no users; remove it, or name a server in storage.url");
+                problems.push(
+                    path,
+                    "the embedded engine has no users; remove it, or name a server in storage.url",
+                );
             }
         }
         return;
@@ -127,7 +136,10 @@ pub(super) fn prices(pricing: &Pricing, problems: &mut Problems) -> PriceBook {
         match std::fs::read_to_string(path) {
             Ok(text) => files.push((path.display().to_string(), text)),
             Err(error) => {
-                problems.push(format!("pricing.overrides[{index}]"), format!("cannot read {}: {error}", path.display()));
+                problems.push(
+                    format!("pricing.overrides[{index}]"),
+                    format!("cannot read {}: {error}", path.display()),
+                );
             }
         }
     }
@@ -147,6 +159,16 @@ pub(super) fn prices(pricing: &Pricing, problems: &mut Problems) -> PriceBook {
     }
 }
 
+/// The rules, if all of them can be read and evaluated.
+pub(super) fn rules(config: &AlertingConfig, problems: &mut Problems) -> RuleSet {
+    check_rules_with(&config.rule_files, &rule_query::accept).unwrap_or_else(|found| {
+        for problem in found {
+            problems.push("alerting.rule_files", problem.to_string());
+        }
+        RuleSet::default()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use ledgerline_process::config::parse;
@@ -163,7 +185,7 @@ mod tests {
         let config: Config = parse("example", text).unwrap();
         assert!(config.storage.is_embedded());
         assert_eq!(config.listen.grpc.port(), 4317);
-        for section in ["listen:", "tenant:", "auth:", "storage:", "pricing:", "log:"] {
+        for section in ["listen:", "tenant:", "auth:", "storage:", "pricing:", "alerting:", "log:"] {
             assert!(text.contains(section), "{section}");
         }
         config.prices().unwrap();
@@ -195,7 +217,9 @@ mod tests {
         std::fs::write(file.path(), "0123456789abcdef").unwrap();
         let yaml = |tenant: &str| {
             let path = file.path().display();
-            format!("listen: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{{token: {{file: {path}}}, tenant: '{tenant}'}}]}}")
+            format!(
+                "listen: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{{token: {{file: {path}}}, tenant: '{tenant}'}}]}}"
+            )
         };
         parse::<Config>("c", &yaml("a")).unwrap().authentication().unwrap();
         assert!(wrong(&yaml("")).contains("auth.tokens[0].tenant"));

@@ -135,7 +135,10 @@ mod tests {
     #[test]
     fn a_sender_keeps_its_spans_exactly_when_they_may_still_be_taken() {
         let check = |refusal: &Refusal, code, status, transient| {
-            assert_eq!((refusal.code(), refusal.http_status(), refusal.is_transient()), (code, status, transient));
+            assert_eq!(
+                (refusal.code(), refusal.http_status(), refusal.is_transient()),
+                (code, status, transient)
+            );
             assert!(Refusal::NAMES.contains(&refusal.name()), "{refusal:?}");
         };
         check(&Refusal::Garbage(String::new()), Code::InvalidArgument, 400, false);

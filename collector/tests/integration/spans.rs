@@ -1,7 +1,8 @@
 //! Calls to send, and what the tables must then hold.
 
 use ledgerline_proto::{
-    Billing, Call, EndOfStream, Identity, Operation, SpanId, TokenClass, TokenCounts, TraceId, Usage, UsageSource,
+    Billing, Call, EndOfStream, Identity, Operation, SpanId, TokenClass, TokenCounts, TraceId, Usage,
+    UsageSource,
 };
 
 /// Call number `number` of a deterministic series: several models, teams and minutes, errors, streams and calls without

@@ -2,14 +2,14 @@
 
 use std::time::Duration;
 
-use ledgerline_collector::ingest::rows::{Origin, batch};
 use ledgerline_collector::ingest::normalise::normalise;
+use ledgerline_collector::ingest::rows::{Origin, batch};
+use ledgerline_collector::storage::Storage;
 use ledgerline_collector::storage::client::{Client, Statement, StoreError, Target};
 use ledgerline_collector::storage::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
 use ledgerline_collector::storage::rows::{Select, Value, select};
 use ledgerline_collector::storage::spans::COLUMNS;
 use ledgerline_collector::storage::writer::{Batch, Writer, WriterEvents, Written};
-use ledgerline_collector::storage::Storage;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::{Clock, SystemClock};
 use ledgerline_proto::otlp::export_request;
@@ -148,7 +148,11 @@ async fn what_is_written_is_what_is_read() {
 #[tokio::test]
 async fn poison_goes_to_the_quarantine_and_the_rest_is_stored() {
     let storage = storage("poison").await;
-    ask(&storage, "ALTER TABLE spans ADD CONSTRAINT no_poison CHECK response_id != 'r-3' AND response_id != 'r-70'").await;
+    ask(
+        &storage,
+        "ALTER TABLE spans ADD CONSTRAINT no_poison CHECK response_id != 'r-3' AND response_id != 'r-70'",
+    )
+    .await;
     let batch = rows(9, 0..100);
     for _ in 0..2 {
         assert_eq!(write(&storage, &batch).await, Written { stored: 98, poisoned: 2 });
@@ -177,25 +181,35 @@ async fn migrations_apply_once_and_refuse_what_they_do_not_know() {
     let error = migrate(&client, &[Migration { version: 1, name, sql: changed }]).await.unwrap_err();
     // The later ones are unknown to that list, which is found first.
     assert!(matches!(error, MigrateError::FromTheFuture { version: 2, .. }), "{error}");
-    let mut list: Vec<Migration> =
-        MIGRATIONS.iter().map(|known| Migration { version: known.version, name: known.name, sql: known.sql }).collect();
+    let mut list: Vec<Migration> = MIGRATIONS
+        .iter()
+        .map(|known| Migration { version: known.version, name: known.name, sql: known.sql })
+        .collect();
     list[0].sql = changed;
     let error = migrate(&client, &list).await.unwrap_err();
     assert!(matches!(&error, MigrateError::Changed { name, .. } if name == "0001_spans"), "{error}");
     let off = "ALTER TABLE calls_hour MODIFY SETTING non_replicated_deduplication_window = 0";
     client.execute(&Statement::new(off)).await.unwrap();
     let error = migrate(&client, MIGRATIONS).await.unwrap_err();
-    assert!(matches!(&error, MigrateError::NoDeduplicationWindow { table } if table == "calls_hour"), "{error}");
+    assert!(
+        matches!(&error, MigrateError::NoDeduplicationWindow { table } if table == "calls_hour"),
+        "{error}"
+    );
     client.execute(&Statement::new("DROP TABLE calls_hour")).await.unwrap();
-    assert!(matches!(migrate(&client, MIGRATIONS).await, Err(MigrateError::TableMissing { table: "calls_hour" })));
+    assert!(matches!(
+        migrate(&client, MIGRATIONS).await,
+        Err(MigrateError::TableMissing { table: "calls_hour" })
+    ));
 }
 
 /// The committed schema is what the migrations make. `LEDGERLINE_UPDATE=1` writes it anew.
 #[tokio::test]
 async fn the_committed_schema_is_what_the_migrations_make() {
     let storage = storage("ledgerline").await;
-    let tables = ask(&storage, "SELECT name FROM system.tables WHERE database = 'ledgerline' ORDER BY name").await;
-    let mut schema = String::from("-- Made by the test the_committed_schema_is_what_the_migrations_make; do not edit.\n");
+    let tables =
+        ask(&storage, "SELECT name FROM system.tables WHERE database = 'ledgerline' ORDER BY name").await;
+    let mut schema =
+        String::from("-- Made by the test the_committed_schema_is_what_the_migrations_make; do not edit.\n");
     for table in tables.lines() {
         let create = ask(&storage, &format!("SHOW CREATE TABLE {table} FORMAT TSVRaw")).await;
         schema.push_str(&format!("\n{create};\n"));
@@ -223,7 +237,12 @@ async fn values_are_bound_and_bounds_hold() {
     assert_eq!(select(storage.client(), &query).await.unwrap(), [[text, "-5"]]);
     query.bytes_max = 10;
     assert!(matches!(select(storage.client(), &query).await, Err(StoreError::TooLarge(10))));
-    let write = Select { text: "INSERT INTO quarantine (tenant) SELECT 'x'", parameters: &[], bytes_max: 1 << 20, ..query };
+    let write = Select {
+        text: "INSERT INTO quarantine (tenant) SELECT 'x'",
+        parameters: &[],
+        bytes_max: 1 << 20,
+        ..query
+    };
     let refused = select(storage.client(), &write).await.unwrap_err();
     assert!(refused.code().is_some(), "{refused}");
     assert_eq!(ask(&storage, "SELECT count() FROM quarantine").await, "0");
