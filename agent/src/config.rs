@@ -265,7 +265,7 @@ pub struct ExportConfig {
     /// `none` or `zstd`. Default `none`: agent and collector are usually close.
     pub compression: Compression,
     /// Memory for calls the collector has not acknowledged. When it is full, new calls are counted as dropped and not
-    /// recorded; the calls themselves go on. About 100 bytes a call in an outage. Default 8388608.
+    /// recorded; the calls themselves go on. About 100 bytes a call in an outage. Default 12582912.
     pub spool_bytes_max: usize,
     /// When told to stop: how long to wait for the collector after the last call ended. Default 10.
     pub flush_timeout_seconds: u64,
@@ -276,7 +276,7 @@ impl Default for ExportConfig {
         Self {
             collector: "http://127.0.0.1:4317".to_owned(),
             compression: Compression::None,
-            spool_bytes_max: 8 << 20,
+            spool_bytes_max: 12 << 20,
             flush_timeout_seconds: 10,
         }
     }

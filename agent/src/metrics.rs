@@ -38,7 +38,7 @@ pub enum Outcome {
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct RequestLabels {
     /// The upstream's name in the configuration, empty for refused requests.
-    pub upstream: String,
+    pub upstream: Arc<str>,
     /// How it went.
     pub outcome: Outcome,
 }
@@ -124,8 +124,8 @@ pub struct Metrics {
 
 impl Metrics {
     /// Counts one request of the relay.
-    pub fn count_request(&self, upstream: &str, outcome: Outcome) {
-        self.requests.get_or_create(&RequestLabels { upstream: upstream.to_owned(), outcome }).inc();
+    pub fn count_request(&self, upstream: &Arc<str>, outcome: Outcome) {
+        self.requests.get_or_create(&RequestLabels { upstream: upstream.clone(), outcome }).inc();
     }
 
     /// Counts recorded calls that will not reach the collector.
@@ -277,7 +277,7 @@ mod tests {
     fn the_committed_list_is_up_to_date() {
         let metrics = Metrics::default();
         // A family shows up with its first member.
-        metrics.count_request("openai", Outcome::answered);
+        metrics.count_request(&"openai".into(), Outcome::answered);
         metrics.count_dropped(DropReason::spool_full, 1);
         metrics.count_export(ExportResult::acknowledged);
         let list = ledgerline_process::admin::describe(&metrics.registry(&Arc::default())).unwrap();

@@ -57,7 +57,7 @@ struct Passage<'a> {
 /// Counts how the request went, `client_gone` if it is dropped before that is known.
 struct CountedOutcome<'a> {
     relay: &'a Relay,
-    upstream: &'a str,
+    upstream: &'a Arc<str>,
     outcome: Outcome,
 }
 
@@ -105,7 +105,7 @@ impl Relay {
     }
 
     fn refuse(&self, refusal: Refusal<'_>, dialect: Dialect) -> Response<ResponseBody> {
-        self.metrics.count_request("", Outcome::refused);
+        self.metrics.count_request(&"".into(), Outcome::refused);
         refusal.into_response(dialect)
     }
 

@@ -154,16 +154,17 @@ impl CallTap {
         if bytes.is_empty() {
             return;
         }
-        let fits = self.shared.charge(bytes);
+        if !self.shared.charge(bytes) {
+            self.gap();
+            self.shared.release(bytes);
+            return;
+        }
         let handle = if bytes.len() <= OBSERVED_COPY_BYTES_MAX {
             Bytes::copy_from_slice(bytes)
         } else {
             bytes.clone()
         };
-        if !fits {
-            self.gap();
-        }
-        if !(fits && self.offer(observation(handle))) {
+        if !self.offer(observation(handle)) {
             self.shared.release(bytes);
         }
     }

@@ -8,7 +8,9 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderValue};
+use http::header::{
+    ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
+};
 use http::request::Parts;
 use http::{Method, Response, StatusCode};
 use http_body::Body;
@@ -22,6 +24,15 @@ use super::headers::is_media_type;
 use super::route::Route;
 use crate::config::Dialect;
 use crate::limits::{AMEND_BODY_BYTES_MAX, AMEND_BYTES_IN_FLIGHT_MAX, REFUSAL_BYTES_MAX};
+
+/// Headers that hold a digest of the body or sign it: such a body cannot be changed without being refused.
+const BODY_DIGESTS: [HeaderName; 5] = [
+    HeaderName::from_static("content-md5"),
+    HeaderName::from_static("content-digest"),
+    HeaderName::from_static("digest"),
+    HeaderName::from_static("signature"),
+    HeaderName::from_static("x-amz-content-sha256"),
+];
 
 /// Memory for the requests collected at one time.
 #[derive(Clone, Debug)]
@@ -45,8 +56,8 @@ impl Default for Collecting {
     }
 }
 
-/// Whether this request is to be collected: a chat completion in plain JSON, of known and bounded size, while there is
-/// memory for it. Everything else streams through.
+/// Whether this request is to be collected: a chat completion in plain JSON, unsigned, of known and bounded size, while
+/// there is memory for it. Everything else streams through.
 pub(super) fn plan(
     collecting: &Collecting,
     route: &Route,
@@ -58,7 +69,8 @@ pub(super) fn plan(
         && route.dialect == Dialect::Openai
         && path.trim_end_matches('/').ends_with("/chat/completions")
         && is_media_type(parts.headers.get(CONTENT_TYPE), "application/json")
-        && !parts.headers.contains_key(CONTENT_ENCODING);
+        && !parts.headers.contains_key(CONTENT_ENCODING)
+        && !BODY_DIGESTS.iter().any(|name| parts.headers.contains_key(name));
     let length = body.size_hint().exact().filter(|length| (1..=AMEND_BODY_BYTES_MAX).contains(length))?;
     if !is_chat {
         return None;

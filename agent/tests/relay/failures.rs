@@ -59,7 +59,9 @@ async fn a_client_that_leaves_before_the_answer_cancels_it_upstream() {
     within(upstream_asked.recv()).await.unwrap();
     drop(client);
     within(upstream_closed.recv()).await.unwrap();
-    assert_eq!(agent.metric("ledgerline_agent_relay_requests_total").await, 1);
+    let outcome = ledgerline_agent::metrics::Outcome::client_gone;
+    let labels = ledgerline_agent::metrics::RequestLabels { upstream: "openai".into(), outcome };
+    eventually("counted", || agent.metrics.requests.get_or_create(&labels).get() == 1).await;
     agent.stop().await;
 }
 

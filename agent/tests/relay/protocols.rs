@@ -167,6 +167,28 @@ async fn calls_beyond_one_connections_streams_do_not_wait() {
     agent.shutdown.cancel();
 }
 
+/// Scenario: told to stop while one HTTP/2 stream runs.
+/// Guarantees: the stream ends as it should, then the agent ends.
+#[tokio::test]
+async fn an_http2_stream_finishes_while_the_agent_drains() {
+    let (upstream, mut requests) = http2_upstream().await;
+    let agent =
+        Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default())
+            .await;
+    let mut client = http2_client(agent.addresses.relay).await;
+    let call = client.send_request(request(agent.addresses.relay, "/openai/v1/x", "{}"));
+    let (answer, received) = tokio::join!(within(call), within(requests.recv()));
+    let (mut body, feed) = (answer.unwrap().into_body(), received.unwrap().2);
+    feed.send(Ok(Frame::data(Bytes::from("one")))).await.unwrap();
+    assert_eq!(within(body.frame()).await.unwrap().unwrap().into_data().unwrap(), "one");
+    agent.shutdown.cancel();
+    within(async { while TcpStream::connect(agent.addresses.relay).await.is_ok() {} }).await;
+    feed.send(Ok(Frame::data(Bytes::from("two")))).await.unwrap();
+    drop(feed);
+    assert_eq!(within(body.collect()).await.unwrap().to_bytes(), "two");
+    within(agent.task).await.unwrap();
+}
+
 /// Guarantees: an HTTP/2 client reaches an HTTP/1.1 upstream.
 #[tokio::test]
 async fn http2_in_http1_out() {

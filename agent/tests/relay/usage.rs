@@ -40,6 +40,27 @@ async fn usage_is_asked_for_and_hidden() {
     agent.stop().await;
 }
 
+/// Guarantees: what must not or cannot be changed passes as it is: signed, encoded, of unknown length, another media type.
+#[tokio::test]
+async fn requests_that_must_not_be_changed_are_not() {
+    let (upstream, requests) = Upstream::fixed(stream(&[delta("Hi"), event("[DONE]")])).await;
+    let agent = Agent::alone(upstream.address).await;
+    for header in
+        ["content-digest: sha-256=:x:\r\n", "x-amz-content-sha256: 1\r\n", "content-encoding: gzip\r\n"]
+    {
+        agent.call(post(CHAT, header, REQUEST)).await;
+    }
+    agent.call(post(CHAT, "", REQUEST).replace("application/json", "text/plain")).await;
+    let head = post(CHAT, "", "").replace("content-length: 0", "transfer-encoding: chunked");
+    agent.call([head.as_bytes(), &chunk(REQUEST), b"0\r\n\r\n"].concat()).await;
+    let requests = requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), 5);
+    for (head, body) in requests {
+        assert_eq!(String::from_utf8(body).unwrap(), REQUEST, "{head}");
+    }
+    agent.stop().await;
+}
+
 /// Guarantees: a client that asked for usage itself gets its chunk; a switched-off injection changes nothing.
 #[tokio::test]
 async fn who_asks_for_usage_gets_it_and_off_is_off() {
