@@ -1,2 +1,73 @@
-//! Placeholder.
-fn main() {}
+//! The binary: command line, logs, signals and the exit code. The program is [`ledgerline_collector::app`].
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+use std::process::ExitCode;
+use std::sync::Arc;
+
+use clap::{Parser, Subcommand};
+use ledgerline_collector::app::{App, Parts};
+use ledgerline_collector::config::Config;
+use ledgerline_process::{SystemClock, config, logging, shutdown};
+
+/// Takes LLM spans in, prices them, keeps the record in ClickHouse, answers Grafana and raises alerts.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// The configuration; defaults hold for everything it does not say, and for all when it is not given
+    #[arg(long, global = true)]
+    config: Option<PathBuf>,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Clone, Copy, Debug, Subcommand)]
+enum Command {
+    /// Run (the default)
+    Run,
+    /// Say everything that is wrong with the configuration, and start nothing
+    CheckConfig,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let outcome = match arguments.command.unwrap_or(Command::Run) {
+        Command::CheckConfig => {
+            load(arguments.config.as_deref()).map(|_| say("the configuration is valid\n"))
+        }
+        Command::Run => load(arguments.config.as_deref()).and_then(run),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // The chain of causes; nothing else can be done when standard error is closed.
+            let _ = writeln!(std::io::stderr(), "ledgerline-collector: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn say(text: &str) {
+    let _ = std::io::stdout().write_all(text.as_bytes());
+}
+
+fn load(path: Option<&Path>) -> anyhow::Result<Config> {
+    Ok(match path {
+        Some(path) => config::load(path)?,
+        None => config::parse("defaults", "")?,
+    })
+}
+
+fn run(config: Config) -> anyhow::Result<()> {
+    logging::init(&config.log)?;
+    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+        let shutdown = shutdown::on_signal()?;
+        let parts = Parts { clock: Arc::new(SystemClock) };
+        let app = tokio::select! {
+            app = App::build(config, parts) => app?,
+            () = shutdown.cancelled() => return Ok(()),
+        };
+        app.run(shutdown).await;
+        Ok(())
+    })
+}

@@ -1,0 +1,12 @@
+//! The relay from outside: what a client and an upstream see, and what the collector gets.
+
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
+mod bytes;
+mod failures;
+mod headers;
+mod observation;
+mod process;
+mod protocols;
+mod support;
+mod usage;

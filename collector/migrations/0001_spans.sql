@@ -1,0 +1,76 @@
+-- The record: one row per span, wide, immutable, without message bodies.
+--
+-- Names of columns are those of ledgerline_proto: a dimension is the column and the label of every metric, a token class
+-- is the column tokens_<class>. Token classes are disjoint, so a total is a sum.
+
+CREATE TABLE IF NOT EXISTS spans
+(
+    tenant LowCardinality(String) COMMENT 'who owns the row; from the credential that sent it, never from the payload',
+    start_time DateTime64(6, 'UTC') COMMENT 'first byte of the request, microseconds' CODEC(DoubleDelta, ZSTD(1)),
+    end_time DateTime64(6, 'UTC') COMMENT 'last byte of the answer; the time spend, calls and errors count at' CODEC(DoubleDelta, ZSTD(1)),
+    trace_id FixedString(16) COMMENT 'W3C trace id, raw bytes' CODEC(ZSTD(1)),
+    span_id FixedString(8) COMMENT 'W3C span id, raw bytes' CODEC(ZSTD(1)),
+    parent_span_id FixedString(8) COMMENT 'the caller''s span; all zero: none' CODEC(ZSTD(1)),
+    is_call UInt8 COMMENT '1: a call to a model, counted in totals; 0: a wrapper or plain span, which repeats what its children report',
+    name LowCardinality(String) COMMENT 'span name',
+    service LowCardinality(String) COMMENT 'dimension: service.name',
+    environment LowCardinality(String) COMMENT 'dimension: deployment.environment.name',
+    team LowCardinality(String) COMMENT 'dimension: the team that pays',
+    feature LowCardinality(String) COMMENT 'dimension: the product feature',
+    provider LowCardinality(String) COMMENT 'dimension: gen_ai.provider.name',
+    model LowCardinality(String) COMMENT 'dimension: the model billed, which is the one that answered, else the one asked for',
+    operation LowCardinality(String) COMMENT 'dimension: gen_ai.operation.name',
+    status LowCardinality(String) COMMENT 'dimension: ok or error',
+    error_type LowCardinality(String) COMMENT 'dimension: error.type; empty when ok',
+    request_model LowCardinality(String) COMMENT 'the model asked for',
+    response_model LowCardinality(String) COMMENT 'the model that answered; empty when it did not say',
+    response_id String COMMENT 'the provider''s id of the answer' CODEC(ZSTD(1)),
+    stream UInt8 COMMENT '1: the answer was streamed',
+    finish_reasons Array(LowCardinality(String)) COMMENT 'one per choice, in the provider''s words',
+    end_of_stream LowCardinality(String) COMMENT 'complete, provider_error, client_gone or relay_killed',
+    http_status Nullable(UInt16) COMMENT 'HTTP status of the answer; NULL: there was none' CODEC(ZSTD(1)),
+    tokens_input_uncached UInt64 COMMENT 'prompt text neither read from nor written to a cache' CODEC(T64, ZSTD(1)),
+    tokens_cache_read UInt64 COMMENT 'prompt tokens read from the provider''s cache' CODEC(T64, ZSTD(1)),
+    tokens_cache_write_5m UInt64 COMMENT 'prompt tokens written to a cache that lives 5 minutes, or a life not stated' CODEC(T64, ZSTD(1)),
+    tokens_cache_write_30m UInt64 COMMENT 'prompt tokens written to a cache that lives 30 minutes' CODEC(T64, ZSTD(1)),
+    tokens_cache_write_1h UInt64 COMMENT 'prompt tokens written to a cache that lives 1 hour' CODEC(T64, ZSTD(1)),
+    tokens_cache_write_12h UInt64 COMMENT 'prompt tokens written to a cache that lives 12 hours' CODEC(T64, ZSTD(1)),
+    tokens_input_audio UInt64 COMMENT 'audio in the prompt' CODEC(T64, ZSTD(1)),
+    tokens_input_image UInt64 COMMENT 'images in the prompt, where counted apart' CODEC(T64, ZSTD(1)),
+    tokens_tool_use_prompt UInt64 COMMENT 'prompt tokens added by the provider''s own tools' CODEC(T64, ZSTD(1)),
+    tokens_output_text UInt64 COMMENT 'answer text, tool calls included' CODEC(T64, ZSTD(1)),
+    tokens_output_reasoning UInt64 COMMENT 'hidden reasoning' CODEC(T64, ZSTD(1)),
+    tokens_output_audio UInt64 COMMENT 'audio in the answer' CODEC(T64, ZSTD(1)),
+    tokens_output_image UInt64 COMMENT 'images in the answer, where counted apart' CODEC(T64, ZSTD(1)),
+    usage_source LowCardinality(String) COMMENT 'provider, drained, counted, estimated, or missing: then every token column is 0 and means unknown',
+    cost Nullable(Decimal(18, 9)) COMMENT 'USD, exact; NULL: unpriced, never 0 for unknown' CODEC(ZSTD(1)),
+    unpriced_reason LowCardinality(String) COMMENT 'why cost is NULL, not_a_call where is_call = 0; empty when priced',
+    price_version LowCardinality(String) COMMENT 'version of the price book that was asked',
+    price_rule LowCardinality(String) COMMENT 'the price that matched',
+    reported_cost Nullable(Decimal(18, 9)) COMMENT 'USD the sender reported; kept beside ours, never in its place' CODEC(ZSTD(1)),
+    service_tier LowCardinality(String) COMMENT 'the tier that served the call',
+    speed LowCardinality(String) COMMENT 'Anthropic''s speed',
+    inference_geo LowCardinality(String) COMMENT 'Anthropic''s inference_geo',
+    web_search_requests Nullable(UInt64) COMMENT 'web searches the provider ran; NULL: it does not say' CODEC(ZSTD(1)),
+    duration_us UInt64 COMMENT 'end minus start' CODEC(T64, ZSTD(1)),
+    ttft_us Nullable(UInt64) COMMENT 'start to the first token; NULL: not a stream, or no token came' CODEC(ZSTD(1)),
+    user_id String COMMENT 'end user; personal data, never a metric label' CODEC(ZSTD(1)),
+    session_id String COMMENT 'conversation; personal data, never a metric label' CODEC(ZSTD(1)),
+    attrs Map(LowCardinality(String), String) COMMENT 'attributes without a column, message content left out' CODEC(ZSTD(1)),
+    batch_id UUID COMMENT 'the insert that brought the row; proves loss and duplication per request' CODEC(ZSTD(1)),
+    ingested_at DateTime64(3, 'UTC') COMMENT 'when the collector took it; on a conflict of equal keys the later row stays' CODEC(DoubleDelta, ZSTD(1)),
+    INDEX ix_trace_id trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
+    INDEX ix_session_id session_id TYPE bloom_filter(0.01) GRANULARITY 1
+)
+-- Replacing by the whole key is the second line behind the insert token: the same span sent again under another token
+-- (a third-party sender that rebatches) collapses when parts merge.
+ENGINE = ReplacingMergeTree(ingested_at)
+-- Time-outs drop whole days; 31 days of accepted past stay far below 100 partitions per insert.
+PARTITION BY toDate(end_time)
+-- Tenant first, so that one tenant's query never reads another's granules; then the minute, because every panel and
+-- every rule asks for a window of end times; then the trace, so that its spans lie together. The hash and not the id
+-- itself: 4 bytes in memory instead of 16.
+PRIMARY KEY (tenant, toStartOfMinute(end_time), xxHash32(trace_id))
+ORDER BY (tenant, toStartOfMinute(end_time), xxHash32(trace_id), span_id, end_time)
+TTL toDateTime(end_time) + INTERVAL 90 DAY
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;

@@ -1,0 +1,242 @@
+//! Puts the collector together: store, ingest, ports.
+//!
+//! [`App::build`] starts the engine where one is embedded, waits for the store, migrates it and binds the ports; [`App::run`]
+//! serves until it is told to stop, finishes the inserts under way, and stops the engine last. Readiness means that the store
+//! answers. A part that is added (queries, alerting) is built from [`Storage`] in `build` and joined in `run`.
+
+mod api;
+pub mod rule_query;
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use axum::Router;
+use ledgerline_process::Clock;
+use ledgerline_process::admin::{self, Readiness};
+use prometheus_client::registry::Registry;
+use tokio::net::TcpListener;
+use tokio::sync::watch;
+use tokio::task::JoinSet;
+use tokio::time::{MissedTickBehavior, interval};
+use tokio_util::sync::CancellationToken;
+
+use crate::alerting::{Alerting, AlertingError, AlertingMetrics};
+use crate::config::{Config, StorageConfig, Unreadable};
+use crate::ingest::{self, Ingest, grpc, http};
+use crate::limits;
+use crate::metrics::Metrics;
+use crate::query::querier::Querier;
+use crate::query::sql::SqlSource;
+use crate::serve::serve;
+use crate::storage::engine::{Engine, EngineConfig, EngineError};
+use crate::storage::writer::Writer;
+use crate::storage::{OpenError, Storage};
+use rule_query::RuleQuery;
+
+/// What the world gives the collector; tests give it something else.
+#[derive(Clone)]
+pub struct Parts {
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// Why the collector does not start.
+#[derive(Debug, thiserror::Error)]
+pub enum BuildError {
+    /// Files or secrets of the configuration changed since it was checked.
+    #[error("the configuration cannot be used: {0}")]
+    Config(#[from] Unreadable),
+    /// The embedded engine does not run.
+    #[error("the embedded engine does not run")]
+    Engine(#[from] EngineError),
+    /// The store cannot be used.
+    #[error("the store cannot be used")]
+    Store(#[from] OpenError),
+    /// The receivers of alerts cannot be used.
+    #[error(transparent)]
+    Alerting(#[from] AlertingError),
+    /// A port is taken.
+    #[error("cannot listen on {address} ({key}): another process may have it, change {key}")]
+    Listen {
+        /// The configuration key.
+        key: &'static str,
+        /// The address.
+        address: SocketAddr,
+        /// The system's reason.
+        source: io::Error,
+    },
+}
+
+/// Where the collector listens. A port 0 of the configuration is the port it got.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// OTLP over gRPC.
+    pub grpc: SocketAddr,
+    /// OTLP over HTTP.
+    pub http: SocketAddr,
+    /// Health, metrics and queries.
+    pub api: SocketAddr,
+}
+
+/// A collector that is ready to serve. Its ports are bound, so nobody is refused between `build` and `run`.
+pub struct App {
+    engine: Option<Engine>,
+    storage: Storage,
+    ingest: Arc<Ingest>,
+    alerting: Alerting,
+    api: Router,
+    grpc: Port,
+    http: Port,
+    admin: Port,
+}
+
+impl App {
+    /// Starts everything the ports need, then binds them.
+    ///
+    /// # Errors
+    /// See [`BuildError`]. An engine that was started is stopped again.
+    pub async fn build(config: Config, parts: Parts) -> Result<Self, BuildError> {
+        let (engine, url) = start_engine(&config.storage).await?;
+        match Self::build_on(&config, parts, url).await {
+            Ok(app) => Ok(Self { engine, ..app }),
+            Err(error) => {
+                if let Some(engine) = engine {
+                    engine.stop().await;
+                }
+                Err(error)
+            }
+        }
+    }
+
+    async fn build_on(
+        config: &Config,
+        parts: Parts,
+        url: watch::Receiver<String>,
+    ) -> Result<Self, BuildError> {
+        let prices = config.prices()?;
+        let authentication = config.authentication()?;
+        let storage = Storage::open(config.target(url)?).await?;
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let writer = Writer::new(storage.clone(), Box::new(metrics.clone()));
+        let clock = Arc::clone(&parts.clock);
+        let ingest = Ingest::new(ingest::Parts { writer, prices, authentication, clock, metrics });
+        let querier =
+            Arc::new(Querier::new(Arc::new(SqlSource::new(storage.clone(), Arc::clone(&parts.clock)))));
+        let tenant: Arc<str> = config.tenant.as_str().into();
+        let rules =
+            RuleQuery::new(Arc::clone(&querier), Arc::clone(&tenant), config.alerting.query_timeout());
+        let alerting = Alerting::new(
+            &config.alerting,
+            config.rules()?,
+            Arc::new(rules),
+            Arc::clone(&parts.clock),
+            AlertingMetrics::register(&mut registry),
+        )?;
+        let prometheus =
+            api::prometheus(querier, alerting.view(), parts.clock, tenant, config.authentication()?);
+        let api = admin::router(readiness(&storage), Arc::new(registry)).merge(prometheus);
+        Ok(Self {
+            engine: None,
+            storage,
+            ingest,
+            alerting,
+            api,
+            grpc: Port::bind("listen.grpc", config.listen.grpc).await?,
+            http: Port::bind("listen.http", config.listen.http).await?,
+            admin: Port::bind("listen.api", config.listen.api).await?,
+        })
+    }
+
+    /// Where it listens.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        Addresses { grpc: self.grpc.address, http: self.http.address, api: self.admin.address }
+    }
+
+    /// The store, for tests that look into it.
+    #[must_use]
+    pub const fn storage(&self) -> &Storage {
+        &self.storage
+    }
+
+    /// Serves until the token is cancelled; returns when everything under way is finished.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let Self { engine, storage, ingest, alerting, api, grpc, http, admin } = self;
+        let addresses = (grpc.address, http.address, admin.address);
+        tracing::info!(grpc = %addresses.0, http = %addresses.1, api = %addresses.2, "the collector is up");
+        let mut tasks = JoinSet::new();
+        tasks.spawn(serve(grpc.listener, grpc::router(Arc::clone(&ingest)), shutdown.clone()));
+        tasks.spawn(serve(http.listener, http::router(Arc::clone(&ingest)), shutdown.clone()));
+        tasks.spawn(serve(admin.listener, api, shutdown.clone()));
+        tasks.spawn(alerting.run(shutdown.clone()));
+        tasks.spawn(watch_store(storage, shutdown));
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a part of the collector failed");
+            }
+        }
+        if tokio::time::timeout(limits::SHUTDOWN_WAIT, ingest.finish()).await.is_err() {
+            tracing::warn!(
+                "inserts were cut off: the store did not take them in time; their senders repeat them"
+            );
+        }
+        if let Some(engine) = engine {
+            engine.stop().await;
+        }
+        tracing::info!("the collector has stopped");
+    }
+}
+
+/// A bound port.
+struct Port {
+    listener: TcpListener,
+    address: SocketAddr,
+}
+
+impl Port {
+    async fn bind(key: &'static str, address: SocketAddr) -> Result<Self, BuildError> {
+        let failed = |source| BuildError::Listen { key, address, source };
+        let listener = TcpListener::bind(address).await.map_err(failed)?;
+        let address = listener.local_addr().map_err(failed)?;
+        Ok(Self { listener, address })
+    }
+}
+
+/// The engine, where one is embedded, and where the store is.
+async fn start_engine(
+    config: &StorageConfig,
+) -> Result<(Option<Engine>, watch::Receiver<String>), EngineError> {
+    if !config.is_embedded() {
+        return Ok((None, watch::channel(config.url.clone()).1));
+    }
+    let config = EngineConfig {
+        binary: config.engine.binary.clone(),
+        data_dir: config.data_dir.clone(),
+        library: config.engine.library.clone(),
+        connections: None,
+        memory_bytes_max: None,
+    };
+    // Not the collector's own token: the engine must outlive the inserts under way, and is stopped last.
+    let engine = Engine::start(config, CancellationToken::new()).await?;
+    let url = engine.url();
+    Ok((Some(engine), url))
+}
+
+fn readiness(storage: &Storage) -> Readiness {
+    let storage = storage.clone();
+    Arc::new(move || if storage.answers() { Ok(()) } else { Err("the store does not answer".to_owned()) })
+}
+
+async fn watch_store(storage: Storage, shutdown: CancellationToken) {
+    let mut ticks = interval(limits::STORE_CHECK_INTERVAL);
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = shutdown.cancelled() => return,
+            _ = ticks.tick() => {}
+        }
+        storage.check().await;
+    }
+}

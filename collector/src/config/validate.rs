@@ -1,0 +1,231 @@
+//! What is wrong with a configuration that the types allow. Reads the files it names; opens no port.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use http::Uri;
+use ledgerline_pricing::PriceBook;
+use ledgerline_process::config::{Problems, SecretText, Validate};
+
+use super::{Auth, Config, EMBEDDED, Pricing, StorageConfig, Tokens};
+use crate::alerting::{AlertingConfig, RuleSet, check_rules_with};
+use crate::app::rule_query;
+use crate::limits::NAME_BYTES_MAX;
+
+impl Validate for Config {
+    fn validate(&self, problems: &mut Problems) {
+        listen(self, problems);
+        tenant("tenant", &self.tenant, problems);
+        if let Some(auth) = &self.auth {
+            tokens(auth, problems);
+        }
+        storage(&self.storage, problems);
+        prices(&self.pricing, problems);
+        self.alerting.validate("alerting", problems);
+        rules(&self.alerting, problems);
+        if let Err(error) = self.log.check() {
+            problems.push("log.level", error.to_string());
+        }
+    }
+}
+
+fn listen(config: &Config, problems: &mut Problems) {
+    let ports = [
+        ("listen.grpc", config.listen.grpc),
+        ("listen.http", config.listen.http),
+        ("listen.api", config.listen.api),
+    ];
+    for (index, (path, address)) in ports.into_iter().enumerate() {
+        if !address.ip().is_loopback() && config.auth.is_none() {
+            problems.push(
+                path,
+                format!("{address} can be reached by others; set auth.tokens, or listen on 127.0.0.1"),
+            );
+        }
+        let taken = |(_, other): &&(&str, SocketAddr)| address.port() != 0 && *other == address;
+        if let Some((other, _)) = ports[..index].iter().find(taken) {
+            problems.push(path, format!("{address} is taken by {other}"));
+        }
+    }
+}
+
+fn tenant(path: &str, name: &str, problems: &mut Problems) {
+    if name.is_empty() || name.len() > NAME_BYTES_MAX {
+        problems.push(path, format!("must have 1 to {NAME_BYTES_MAX} bytes"));
+    }
+}
+
+/// The tokens that can be read.
+pub(super) fn tokens(auth: &Auth, problems: &mut Problems) -> Tokens {
+    if auth.tokens.is_empty() {
+        problems.push("auth.tokens", "is empty, so nobody could send; add a token or remove auth");
+    }
+    let mut read: Tokens = Vec::new();
+    for (index, token) in auth.tokens.iter().enumerate() {
+        let path = format!("auth.tokens[{index}]");
+        tenant(&format!("{path}.tenant"), &token.tenant, problems);
+        match token.token.read() {
+            Err(reason) => problems.push(format!("{path}.token"), reason),
+            Ok(text) if text.expose().len() < 16 => {
+                problems.push(format!("{path}.token"), "is shorter than 16 bytes and could be guessed");
+            }
+            Ok(text) if read.iter().any(|(other, _)| other.expose() == text.expose()) => {
+                problems.push(format!("{path}.token"), "is the same as an earlier one");
+            }
+            Ok(text) => read.push((text, Arc::from(token.tenant.as_str()))),
+        }
+    }
+    read
+}
+
+fn storage(storage: &StorageConfig, problems: &mut Problems) {
+    let identifier = |name: &str| {
+        name.len() <= 64
+            && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+    };
+    if !identifier(&storage.database) {
+        problems.push("storage.database", "must be letters, digits and _, and begin with no digit");
+    }
+    password(storage, problems);
+    if storage.is_embedded() {
+        for (path, set) in
+            [("storage.user", storage.user.is_some()), ("storage.password", storage.password.is_some())]
+        {
+            if set {
+                problems.push(
+                    path,
+                    "the embedded engine has no users; remove it, or name a server in storage.url",
+                );
+            }
+        }
+        return;
+    }
+    let uri = storage.url.parse::<Uri>().ok();
+    let usable = uri.as_ref().is_some_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.query().is_none()
+    });
+    if !usable {
+        problems.push(
+            "storage.url",
+            format!("must be `{EMBEDDED}`, http://host:port or https://host:port, without user or query"),
+        );
+    }
+    if uri.is_some_and(|uri| uri.scheme_str() == Some("http")) && storage.password.is_some() {
+        tracing::debug!("the password travels unencrypted to an http store");
+    }
+}
+
+/// The password, if it is set and can be read.
+pub(super) fn password(storage: &StorageConfig, problems: &mut Problems) -> Option<SecretText> {
+    match storage.password.as_ref()?.read() {
+        Ok(text) => Some(text),
+        Err(reason) => {
+            problems.push("storage.password", reason);
+            None
+        }
+    }
+}
+
+/// The price book, with those overrides that can be read.
+pub(super) fn prices(pricing: &Pricing, problems: &mut Problems) -> PriceBook {
+    let mut files = Vec::new();
+    for (index, path) in pricing.overrides.iter().enumerate() {
+        match std::fs::read_to_string(path) {
+            Ok(text) => files.push((path.display().to_string(), text)),
+            Err(error) => {
+                problems.push(
+                    format!("pricing.overrides[{index}]"),
+                    format!("cannot read {}: {error}", path.display()),
+                );
+            }
+        }
+    }
+    let published = PriceBook::embedded();
+    if files.is_empty() {
+        return published;
+    }
+    let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
+    match PriceBook::parse(&files) {
+        Ok(overrides) => published.with_overrides(&overrides),
+        Err(found) => {
+            for problem in found {
+                problems.push("pricing.overrides", problem.to_string());
+            }
+            published
+        }
+    }
+}
+
+/// The rules, if all of them can be read and evaluated.
+pub(super) fn rules(config: &AlertingConfig, problems: &mut Problems) -> RuleSet {
+    check_rules_with(&config.rule_files, &rule_query::accept).unwrap_or_else(|found| {
+        for problem in found {
+            problems.push("alerting.rule_files", problem.to_string());
+        }
+        RuleSet::default()
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerline_process::config::parse;
+
+    use super::*;
+
+    fn wrong(yaml: &str) -> String {
+        parse::<Config>("c.yaml", yaml).unwrap_err().to_string()
+    }
+
+    #[test]
+    fn the_example_shows_every_section_and_is_valid() {
+        let text = include_str!("../../ledgerline-collector.example.yaml");
+        let config: Config = parse("example", text).unwrap();
+        assert!(config.storage.is_embedded());
+        assert_eq!(config.listen.grpc.port(), 4317);
+        for section in ["listen:", "tenant:", "auth:", "storage:", "pricing:", "alerting:", "log:"] {
+            assert!(text.contains(section), "{section}");
+        }
+        config.prices().unwrap();
+    }
+
+    #[test]
+    fn every_problem_is_found_at_once() {
+        let text = wrong(
+            "listen: {grpc: '0.0.0.0:4317', http: '127.0.0.1:4319'}\ntenant: ''\nstorage: {url: ftp://x, database: 'a b', usre: x}\n\
+             pricing: {overrides: [/nowhere/prices.yaml]}\nlog: {level: 'loud=very'}\n",
+        );
+        for part in [
+            "listen.grpc: 0.0.0.0:4317 can be reached by others",
+            "listen.api: 127.0.0.1:4319 is taken by listen.http",
+            "tenant: must have 1 to",
+            "storage.url: must be `embedded`",
+            "storage.database: must be",
+            "storage.usre: is not a key",
+            "pricing.overrides[0]: cannot read /nowhere/prices.yaml",
+            "log.level:",
+        ] {
+            assert!(text.contains(part), "{part} in\n{text}");
+        }
+    }
+
+    #[test]
+    fn tokens_open_the_way_out_of_loopback() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "0123456789abcdef").unwrap();
+        let yaml = |tenant: &str| {
+            let path = file.path().display();
+            format!(
+                "listen: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{{token: {{file: {path}}}, tenant: '{tenant}'}}]}}"
+            )
+        };
+        parse::<Config>("c", &yaml("a")).unwrap().authentication().unwrap();
+        assert!(wrong(&yaml("")).contains("auth.tokens[0].tenant"));
+        std::fs::write(file.path(), "short").unwrap();
+        assert!(wrong(&yaml("a")).contains("shorter than 16 bytes"));
+        assert!(wrong("auth: {}").contains("auth.tokens: is empty"));
+        assert!(wrong("storage: {user: u}").contains("storage.user: the embedded engine has no users"));
+    }
+}

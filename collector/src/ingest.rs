@@ -1,0 +1,224 @@
+//! Takes OTLP in: from bytes on a socket to rows in the store.
+//!
+//! The stages, in order; [`Ingest::prepare`] and [`Ingest::export`] are this list as code:
+//!
+//! 1. limit: [`body`] reads and [`unpack`] unpacks, within [`admission`]'s memory
+//! 2. decode: [`decode`] reads Protocol Buffers or JSON
+//! 3. name: [`token`] names the request, which is how the store knows a repeat
+//! 4. normalise: [`normalise`] makes records within our bounds, and quarantines the rest with reasons
+//! 5. price and attribute: [`rows`] adds cost and owner
+//! 6. insert: [`crate::storage::writer`] sends one block, until it is stored
+//! 7. acknowledge: [`reply`] answers, and only now
+//!
+//! [`grpc`] and [`http`] are the two doors to it. Nothing is buffered across requests: one request is one insert.
+
+pub mod admission;
+pub mod auth;
+pub mod body;
+pub mod decode;
+pub mod grpc;
+pub mod http;
+pub mod normalise;
+pub mod refusal;
+pub mod reply;
+pub mod rows;
+#[cfg(test)]
+pub mod testing;
+pub mod token;
+pub mod unpack;
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use ledgerline_pricing::PriceBook;
+use ledgerline_process::Clock;
+use ledgerline_proto::producer::RequestIdentity;
+use tokio::time::{Instant, timeout_at};
+use tokio_util::task::TaskTracker;
+
+use crate::limits;
+use crate::metrics::{Metrics, Reason};
+use crate::storage::Storage;
+use crate::storage::writer::{Batch, Transport, Writer, Written};
+use admission::{Admission, Grant};
+use auth::Authentication;
+use decode::Format;
+use refusal::Refusal;
+use reply::Receipt;
+use unpack::Encoding;
+
+/// One export request as it came in.
+#[derive(Debug)]
+pub struct Request {
+    /// Who owns its spans.
+    pub tenant: Arc<str>,
+    /// The agent's numbering, where the sender is an agent.
+    pub producer: Option<RequestIdentity>,
+    /// How it is written.
+    pub format: Format,
+    /// How it is packed.
+    pub encoding: Encoding,
+    /// The bytes.
+    pub body: Bytes,
+    /// The memory it holds.
+    pub grant: Grant,
+    /// When its sender stops waiting.
+    pub deadline: Instant,
+}
+
+/// What ingest is made of.
+pub struct Parts<T> {
+    /// Writes the rows.
+    pub writer: Writer<T>,
+    /// Prices the calls.
+    pub prices: PriceBook,
+    /// Decides whose spans they are.
+    pub authentication: Authentication,
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// Counts.
+    pub metrics: Metrics,
+}
+
+/// The way in. Shared by all doors.
+pub struct Ingest<T = Storage> {
+    writer: Writer<T>,
+    prices: PriceBook,
+    price_version: Arc<str>,
+    authentication: Authentication,
+    admission: Admission,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+    writes: TaskTracker,
+}
+
+/// A request that only has to be stored.
+struct Prepared {
+    batch: Batch,
+    receipt: Receipt,
+    waiting: Waiting,
+    /// Held until the answer.
+    grant: Grant,
+}
+
+impl<T: Transport + 'static> Ingest<T> {
+    /// Ready to take requests.
+    pub fn new(parts: Parts<T>) -> Arc<Self> {
+        let Parts { writer, prices, authentication, clock, metrics } = parts;
+        let price_version = prices.version().to_string().into();
+        let admission = Admission::of_bytes(limits::IN_FLIGHT_BYTES_MAX);
+        let writes = TaskTracker::new();
+        Arc::new(Self { writer, prices, price_version, authentication, admission, clock, metrics, writes })
+    }
+
+    /// Takes one request; returns when its spans are stored.
+    ///
+    /// # Errors
+    /// When they are not, or not known to be: see [`Refusal`], which tells the sender what to do.
+    pub async fn export(self: &Arc<Self>, request: Request) -> Result<Receipt, Refusal> {
+        if self.writes.is_closed() {
+            return Err(Refusal::Stopping);
+        }
+        let deadline = request.deadline;
+        let Prepared { batch, mut receipt, waiting, grant } =
+            if request.body.len() > limits::INLINE_DECODE_BYTES_MAX {
+                let ingest = Arc::clone(self);
+                let task = tokio::task::spawn_blocking(move || ingest.prepare(request));
+                task.await.map_err(|error| Refusal::Garbage(format!("decoding failed: {error}")))??
+            } else {
+                self.prepare(request)?
+            };
+        if batch.spans.is_empty() && batch.quarantine.is_empty() {
+            return Ok(receipt);
+        }
+        // A task of its own: an insert that was sent is finished even when its sender has gone.
+        let ingest = Arc::clone(self);
+        let write = self.writes.spawn(async move {
+            let _held = grant;
+            let written = ingest.writer.write(&batch, deadline).await;
+            (batch, written)
+        });
+        let (batch, written) = match timeout_at(deadline, write).await {
+            Ok(Ok(finished)) => finished,
+            Ok(Err(_)) => return Err(Refusal::Stopping),
+            Err(_) => return Err(Refusal::Deadline),
+        };
+        let written = written?;
+        receipt.settle(written);
+        self.acknowledge(&batch, &receipt, written, waiting);
+        Ok(receipt)
+    }
+
+    /// The stages that need no waiting: everything before the insert.
+    fn prepare(&self, request: Request) -> Result<Prepared, Refusal> {
+        let Request { tenant, producer, format, encoding, body, mut grant, deadline: _ } = request;
+        let body = unpack::unpack(encoding, body, &mut grant)?;
+        let decoded = decode::decode(format, &body)?;
+        let waiting = Waiting::enter(&self.metrics, normalise::span_count(&decoded));
+        let id = token::of(&tenant, producer.as_ref(), &decoded);
+        let now_unix_ns = self.clock.now_unix_ns();
+        let normalised = normalise::normalise(&decoded, now_unix_ns);
+        let receipt = Receipt::of(&normalised);
+        let origin = rows::Origin {
+            tenant,
+            batch_id: id,
+            now_unix_ns,
+            price_version: Arc::clone(&self.price_version),
+        };
+        let batch = rows::batch(&self.prices, &origin, normalised);
+        Ok(Prepared { batch, receipt, waiting, grant })
+    }
+
+    fn acknowledge(&self, batch: &Batch, receipt: &Receipt, written: Written, waiting: Waiting) {
+        let metrics = &self.metrics;
+        metrics.stored.inc_by(written.stored as u64);
+        for (reason, spans, _) in receipt.rejected() {
+            metrics.quarantined.get_or_create(&Reason { reason: reason.name() }).inc_by(*spans as u64);
+        }
+        for row in &batch.spans {
+            metrics.content_dropped.inc_by(row.record.content_dropped.into());
+            if let Some(reason) = row.unpriced() {
+                metrics.unpriced.get_or_create(&Reason { reason: reason.name() }).inc();
+            }
+        }
+        waiting.acknowledged();
+    }
+
+    /// Takes nothing more and finishes the inserts under way.
+    pub async fn finish(&self) {
+        self.writes.close();
+        self.writes.wait().await;
+    }
+}
+
+/// Spans between decoding and the answer. However it ends they are counted once more: stored, quarantined or not
+/// acknowledged.
+struct Waiting {
+    metrics: Metrics,
+    spans: usize,
+    acknowledged: bool,
+}
+
+impl Waiting {
+    fn enter(metrics: &Metrics, spans: usize) -> Self {
+        metrics.received.inc_by(spans as u64);
+        metrics.waiting.inc_by(i64::try_from(spans).unwrap_or(i64::MAX));
+        Self { metrics: metrics.clone(), spans, acknowledged: false }
+    }
+
+    fn acknowledged(mut self) {
+        self.acknowledged = true;
+    }
+}
+
+impl Drop for Waiting {
+    fn drop(&mut self) {
+        self.metrics.waiting.dec_by(i64::try_from(self.spans).unwrap_or(i64::MAX));
+        if !self.acknowledged {
+            self.metrics.unacknowledged.inc_by(self.spans as u64);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,58 @@
+//! Bytes as an OTLP request. Pure.
+
+mod json;
+
+use ledgerline_proto::otlp::ExportTraceServiceRequest;
+use prost::Message;
+
+use super::refusal::Refusal;
+
+/// How an OTLP request is written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Format {
+    /// Protocol buffers.
+    Protobuf,
+    /// OTLP's JSON.
+    Json,
+}
+
+impl Format {
+    /// The content type of requests and answers.
+    #[must_use]
+    pub const fn content_type(self) -> &'static str {
+        match self {
+            Self::Protobuf => "application/x-protobuf",
+            Self::Json => "application/json",
+        }
+    }
+
+    /// The format of that content type; parameters such as a charset are ignored.
+    ///
+    /// # Errors
+    /// [`Refusal::Unsupported`] for any other.
+    pub fn from_content_type(text: &str) -> Result<Self, Refusal> {
+        let kind = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
+        match kind.as_str() {
+            "application/x-protobuf" | "application/protobuf" => Ok(Self::Protobuf),
+            "application/json" => Ok(Self::Json),
+            _ => Err(Refusal::Unsupported(format!(
+                "content type `{}` is neither application/x-protobuf nor application/json",
+                kind.escape_debug()
+            ))),
+        }
+    }
+}
+
+/// Reads a request.
+///
+/// # Errors
+/// [`Refusal::Garbage`] with the reader's reason.
+pub fn decode(format: Format, body: &[u8]) -> Result<ExportTraceServiceRequest, Refusal> {
+    match format {
+        Format::Protobuf => ExportTraceServiceRequest::decode(body)
+            .map_err(|error| Refusal::Garbage(format!("not an OTLP trace request: {error}"))),
+        Format::Json => {
+            json::decode(body).map_err(|error| Refusal::Garbage(format!("not OTLP JSON: {error}")))
+        }
+    }
+}

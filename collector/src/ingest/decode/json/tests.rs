@@ -1,0 +1,97 @@
+use super::*;
+
+fn span(json: &str) -> trace::Span {
+    let body = format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{json}]}}]}}]}}"#);
+    decode(body.as_bytes()).unwrap().resource_spans[0].scope_spans[0].spans[0].clone()
+}
+
+/// The example of opentelemetry-proto, examples/trace.json, with the fields we do not read.
+const EXAMPLE: &str = r#"{"resourceSpans":[{"resource":{"attributes":[{"key":"service.name","value":{"stringValue":"my.service"}}]},
+"scopeSpans":[{"scope":{"name":"my.library","version":"1.0.0","attributes":[{"key":"my.scope.attribute","value":{"stringValue":"x"}}]},
+"spans":[{"traceId":"5B8EFFF798038103D269B633813FC60C","spanId":"EEE19B7EC3C1B174","parentSpanId":"EEE19B7EC3C1B173","name":"I'm a server span",
+"startTimeUnixNano":"1544712660000000000","endTimeUnixNano":"1544712661000000000","kind":2,"flags":257,"traceState":"a=b",
+"events":[{"name":"e","timeUnixNano":"1"}],"links":[],
+"attributes":[{"key":"my.span.attr","value":{"stringValue":"some value"}}]}]}],"schemaUrl":"https://x"}]}"#;
+
+#[test]
+fn the_example_of_the_specification_is_read() {
+    let request = decode(EXAMPLE.as_bytes()).unwrap();
+    let resource = &request.resource_spans[0];
+    assert_eq!(resource.resource.as_ref().unwrap().attributes[0].key, "service.name");
+    let span = &resource.scope_spans[0].spans[0];
+    assert_eq!(span.trace_id[..3], [0x5b, 0x8e, 0xff]);
+    assert_eq!(span.span_id.len(), 8);
+    assert_eq!(span.end_time_unix_nano - span.start_time_unix_nano, 1_000_000_000);
+    assert_eq!(resource.scope_spans[0].scope.as_ref().unwrap().name, "my.library");
+}
+
+#[test]
+fn the_freedoms_of_the_mapping_are_taken() {
+    for (json, start, code) in [
+        (r#"{"startTimeUnixNano":"5","status":{"code":2}}"#, 5, 2),
+        (r#"{"startTimeUnixNano":5,"status":{"code":"STATUS_CODE_ERROR"}}"#, 5, 2),
+        (r#"{"start_time_unix_nano":5.0,"status":{"code":"STATUS_CODE_OK","message":"m"}}"#, 5, 1),
+        (r#"{"startTimeUnixNano":null,"attributes":null,"status":null,"name":null,"traceId":null}"#, 0, 0),
+        (r#"{"startTimeUnixNano":"18446744073709551615","status":{"code":"STATUS_CODE_NEW"}}"#, u64::MAX, 0),
+        (r#"{"startTimeUnixNano":-1,"brandNew":{"deep":[1,{"er":null}]}}"#, 0, 0),
+    ] {
+        let span = span(json);
+        assert_eq!((span.start_time_unix_nano, span.status.unwrap().code), (start, code), "{json}");
+    }
+}
+
+#[test]
+fn every_kind_of_value_is_read() {
+    let value = |json: &str| {
+        let span = span(&format!(r#"{{"attributes":[{{"key":"k","value":{json}}}]}}"#));
+        span.attributes[0].value.clone().unwrap().value
+    };
+    assert_eq!(value(r#"{"intValue":"-7"}"#), Some(Value::IntValue(-7)));
+    assert_eq!(value(r#"{"intValue":7}"#), Some(Value::IntValue(7)));
+    assert_eq!(value(r#"{"int_value":7}"#), Some(Value::IntValue(7)));
+    assert_eq!(value(r#"{"doubleValue":0.5}"#), Some(Value::DoubleValue(0.5)));
+    assert_eq!(value(r#"{"doubleValue":2}"#), Some(Value::DoubleValue(2.0)));
+    assert_eq!(value(r#"{"doubleValue":"Infinity"}"#), Some(Value::DoubleValue(f64::INFINITY)));
+    assert_eq!(value(r#"{"boolValue":true}"#), Some(Value::BoolValue(true)));
+    assert_eq!(value(r#"{"stringValue":""}"#), Some(Value::StringValue(String::new())));
+    assert_eq!(value(r#"{"intValue":"9223372036854775808"}"#), None);
+    assert_eq!(value("{}"), None);
+    let Some(Value::ArrayValue(list)) = value(r#"{"arrayValue":{"values":[{"stringValue":"stop"}]}}"#) else {
+        panic!("not a list")
+    };
+    assert_eq!(list.values.len(), 1);
+    let Some(Value::KvlistValue(list)) = value(r#"{"kvlistValue":{"values":[{"key":"a"}]}}"#) else {
+        panic!("not a map")
+    };
+    assert_eq!(list.values[0].key, "a");
+}
+
+#[test]
+fn an_id_that_is_none_spoils_its_span_only() {
+    for id in ["W47/95gDgQPSabYzgT/GDA==", "5B8", "xx", ""] {
+        assert!(span(&format!(r#"{{"traceId":"{id}"}}"#)).trace_id.is_empty(), "{id}");
+    }
+}
+
+#[test]
+fn what_is_not_a_request_says_why() {
+    let deep =
+        (0..100).fold("{}".to_owned(), |value, _| format!(r#"{{"arrayValue":{{"values":[{value}]}}}}"#));
+    for (body, part) in [
+        ("", "EOF"),
+        ("[]", "expected"),
+        ("{}", "resourceSpans"),
+        (r#"{"logs":[]}"#, "resourceSpans"),
+        (r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"soon"}]}]}]}"#, "soon"),
+        (r#"{"resourceSpans":5}"#, "sequence"),
+        (
+            &format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"value":{deep}}}]}}}}]}}"#),
+            "recursion",
+        ),
+        ("{\"resourceSpans\":[\u{0}", "line 1"),
+    ] {
+        let text = decode(body.as_bytes()).err().map(|error| error.to_string()).unwrap_or_default();
+        assert!(text.contains(part), "{body:.60}: {text}");
+    }
+    assert!(decode(b"{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"\xff\"}]}}]}").is_err());
+}

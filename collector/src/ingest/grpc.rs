@@ -1,0 +1,201 @@
+//! OTLP over gRPC: the one unary method `TraceService/Export`.
+//!
+//! Written on hyper's HTTP/2 and not with a generated service, for what the generated one hides: the memory of a message is
+//! bounded across requests while it is unpacked, and a damaged message is INVALID_ARGUMENT with a reason where generated code
+//! says INTERNAL. Tests speak to it with tonic's client and the official exporters.
+//!
+//! Source: grpc/grpc doc/PROTOCOL-HTTP2.md.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Request as HttpRequest, State};
+use axum::response::Response;
+use axum::routing::post;
+use bytes::{Buf, BufMut, Bytes, BytesMut};
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, HeaderValue};
+use http_body_util::{BodyExt, Full};
+use tokio::time::Instant;
+
+use super::decode::Format;
+use super::refusal::{Code, Refusal};
+use super::reply::{self, Receipt};
+use super::unpack::Encoding;
+use super::{Ingest, Request, body, http as http_door};
+use crate::limits;
+use crate::metrics::{Protocol, Reason};
+use crate::storage::writer::Transport;
+
+const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
+/// A frame: whether it is packed, and its length.
+const FRAME_HEAD_BYTES: usize = 5;
+
+/// The routes. Every other path is a method that is not offered.
+pub fn router<T: Transport + 'static>(ingest: Arc<Ingest<T>>) -> Router {
+    Router::new().route(EXPORT, post(export::<T>)).fallback(unknown_method).with_state(ingest)
+}
+
+async fn unknown_method(request: HttpRequest) -> Response {
+    let path = request.uri().path();
+    let message =
+        format!("this port takes OTLP traces over gRPC ({EXPORT}); it has no {}", path.escape_debug());
+    tonic::Status::unimplemented(message).into_http()
+}
+
+async fn export<T: Transport + 'static>(
+    State(ingest): State<Arc<Ingest<T>>>,
+    request: HttpRequest,
+) -> Response {
+    let begun = Instant::now();
+    ingest.metrics.requests.get_or_create(&Protocol { protocol: "grpc" }).inc();
+    let outcome = take(&ingest, request, begun).await;
+    ingest.metrics.request_seconds.observe(begun.elapsed().as_secs_f64());
+    match outcome {
+        Ok(receipt) => accepted(&receipt),
+        Err(refusal) => {
+            ingest.metrics.refused.get_or_create(&Reason { reason: refusal.name() }).inc();
+            refused(&refusal)
+        }
+    }
+}
+
+async fn take<T: Transport + 'static>(
+    ingest: &Arc<Ingest<T>>,
+    request: HttpRequest,
+    begun: Instant,
+) -> Result<Receipt, Refusal> {
+    let (head, http_body) = request.into_parts();
+    let headers = &head.headers;
+    let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
+    if content_type != b"application/grpc" && !content_type.starts_with(b"application/grpc+proto") {
+        return Err(Refusal::Unsupported("content type is not application/grpc".to_owned()));
+    }
+    let tenant = ingest.authentication.tenant(headers)?;
+    let deadline = begun + timeout(headers).unwrap_or(limits::REQUEST_WAIT).min(limits::REQUEST_WAIT_MAX);
+    let encoding = headers.get("grpc-encoding").map_or(Ok(""), HeaderValue::to_str);
+    let encoding = Encoding::from_name(encoding.unwrap_or("not text"))?;
+    let mut grant = ingest.admission.enter();
+    let (packed, body) = message(body::read(http_body, &mut grant).await?)?;
+    let encoding = if packed { encoding } else { Encoding::Identity };
+    let producer = http_door::producer(headers);
+    ingest
+        .export(Request { tenant, producer, format: Format::Protobuf, encoding, body, grant, deadline })
+        .await
+}
+
+/// The one message of a unary call, and whether it is packed.
+fn message(mut frames: Bytes) -> Result<(bool, Bytes), Refusal> {
+    let garbage = |what: &str| Refusal::Garbage(format!("not one gRPC message: {what}"));
+    if frames.len() < FRAME_HEAD_BYTES {
+        return Err(garbage("its head is missing"));
+    }
+    let packed = match frames.get_u8() {
+        0 => false,
+        1 => true,
+        _ => return Err(garbage("its first byte is neither 0 nor 1")),
+    };
+    let length = frames.get_u32() as usize;
+    if frames.len() != length {
+        return Err(garbage("its length is not that of the body"));
+    }
+    Ok((packed, frames))
+}
+
+/// `grpc-timeout`: at most 8 digits and a unit.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (digits, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    if digits.len() > 8 {
+        return None;
+    }
+    let number: u64 = digits.parse().ok()?;
+    match unit {
+        "H" => Some(Duration::from_secs(number * 3_600)),
+        "M" => Some(Duration::from_secs(number * 60)),
+        "S" => Some(Duration::from_secs(number)),
+        "m" => Some(Duration::from_millis(number)),
+        "u" => Some(Duration::from_micros(number)),
+        "n" => Some(Duration::from_nanos(number)),
+        _ => None,
+    }
+}
+
+fn accepted(receipt: &Receipt) -> Response {
+    let body = reply::success(Format::Protobuf, receipt);
+    let mut frame = BytesMut::with_capacity(FRAME_HEAD_BYTES + body.len());
+    frame.put_u8(0);
+    // A response is a few hundred bytes.
+    frame.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
+    frame.put_slice(&body);
+    let trailers = async {
+        let mut trailers = HeaderMap::new();
+        trailers.insert("grpc-status", HeaderValue::from_static("0"));
+        Some(Ok::<_, Infallible>(trailers))
+    };
+    let body = Full::new(frame.freeze()).with_trailers(trailers);
+    let mut response = Response::new(Body::new(body));
+    response.headers_mut().insert(CONTENT_TYPE, GRPC);
+    response
+}
+
+fn refused(refusal: &Refusal) -> Response {
+    let message = refusal.to_string();
+    let code = refusal.code();
+    let status = match code {
+        Code::Unavailable => {
+            let details = reply::retry_details(code, &message, limits::RETRY_AFTER);
+            tonic::Status::with_details(tonic::Code::Unavailable, message, details.into())
+        }
+        code => tonic::Status::new(tonic::Code::from_i32(code as i32), message),
+    };
+    let mut response: Response = status.into_http();
+    response.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static(Encoding::ACCEPTED));
+    response
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_timeout_is_read_in_every_unit_and_nonsense_is_none() {
+        for (text, expected) in [
+            ("1H", Some(3_600_000)),
+            ("2M", Some(120_000)),
+            ("30S", Some(30_000)),
+            ("250m", Some(250)),
+            ("99999999u", Some(99_999)),
+            ("0n", Some(0)),
+            ("999999999S", None),
+            ("S", None),
+            ("5", None),
+            ("-1S", None),
+            ("", None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-timeout", HeaderValue::from_static(text));
+            assert_eq!(timeout(&headers).map(|wait| wait.as_millis()), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_body_is_exactly_one_message() {
+        let of = |bytes: &'static [u8]| message(Bytes::from_static(bytes));
+        assert_eq!(of(b"\x00\x00\x00\x00\x02ab").unwrap(), (false, Bytes::from_static(b"ab")));
+        assert_eq!(of(b"\x01\x00\x00\x00\x00").unwrap(), (true, Bytes::new()));
+        for bytes in [
+            &b""[..],
+            b"\x00\x00",
+            b"\x02\x00\x00\x00\x00",
+            b"\x00\x00\x00\x00\x03ab",
+            b"\x00\x00\x00\x00\x01ab",
+        ] {
+            assert!(matches!(of(bytes), Err(Refusal::Garbage(_))), "{bytes:?}");
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Answers in OTLP's words. Pure.
+//!
+//! Source: opentelemetry-proto docs/specification.md, "Partial Success", "Failures", "JSON Protobuf Encoding"; google.rpc.Status and
+//! google.rpc.RetryInfo of googleapis.
+
+use std::fmt::Write as _;
+use std::time::Duration;
+
+use ledgerline_proto::otlp::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+use prost::Message;
+use serde_json::json;
+
+use super::decode::Format;
+use super::normalise::Normalised;
+use super::refusal::Code;
+use crate::storage::quarantine::Reason;
+use crate::storage::writer::Written;
+
+/// What became of the spans of a request that was taken.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Receipt {
+    stored: usize,
+    rejected: Vec<(Reason, usize, String)>,
+}
+
+impl Receipt {
+    /// The receipt for these, should the store take all of them.
+    #[must_use]
+    pub fn of(normalised: &Normalised) -> Self {
+        let mut receipt = Self { stored: normalised.records.len(), rejected: Vec::new() };
+        for rejected in &normalised.rejected {
+            receipt.reject(rejected.reason, 1, &rejected.detail);
+        }
+        receipt
+    }
+
+    /// Corrects it by what the store did.
+    pub fn settle(&mut self, written: Written) {
+        self.stored = written.stored;
+        if written.poisoned > 0 {
+            self.reject(Reason::Poison, written.poisoned, "the store refused the row itself");
+        }
+    }
+
+    /// Spans in the table.
+    #[must_use]
+    pub const fn stored(&self) -> usize {
+        self.stored
+    }
+
+    /// Spans in the quarantine: reason, how many, and the first one's detail.
+    #[must_use]
+    pub fn rejected(&self) -> &[(Reason, usize, String)] {
+        &self.rejected
+    }
+
+    fn reject(&mut self, reason: Reason, spans: usize, detail: &str) {
+        match self.rejected.iter_mut().find(|(known, ..)| *known == reason) {
+            Some((_, count, _)) => *count += spans,
+            None => self.rejected.push((reason, spans, detail.to_owned())),
+        }
+    }
+
+    fn partial_success(&self) -> Option<ExportTracePartialSuccess> {
+        let rejected: usize = self.rejected.iter().map(|(_, spans, _)| spans).sum();
+        if rejected == 0 {
+            return None;
+        }
+        let mut error_message =
+            format!("{rejected} of {} spans went to the quarantine:", rejected + self.stored);
+        for (reason, spans, detail) in &self.rejected {
+            // Writing into a String cannot fail.
+            let _ = write!(error_message, " {spans} {} ({detail});", reason.name());
+        }
+        let rejected_spans = i64::try_from(rejected).unwrap_or(i64::MAX);
+        Some(ExportTracePartialSuccess { rejected_spans, error_message })
+    }
+}
+
+/// The body of a success, partial or whole.
+#[must_use]
+pub fn success(format: Format, receipt: &Receipt) -> Vec<u8> {
+    let partial_success = receipt.partial_success();
+    match format {
+        Format::Protobuf => ExportTraceServiceResponse { partial_success }.encode_to_vec(),
+        Format::Json => match partial_success {
+            None => b"{}".to_vec(),
+            Some(partial) => json!({ "partialSuccess": {
+                "rejectedSpans": partial.rejected_spans.to_string(),
+                "errorMessage": partial.error_message,
+            }})
+            .to_string()
+            .into_bytes(),
+        },
+    }
+}
+
+/// The body of a failure: a `google.rpc.Status`.
+#[must_use]
+pub fn failure(format: Format, code: Code, message: &str) -> Vec<u8> {
+    match format {
+        Format::Protobuf => status(code, message, None).encode_to_vec(),
+        Format::Json => json!({ "code": code as i32, "message": message }).to_string().into_bytes(),
+    }
+}
+
+/// The `google.rpc.Status` of a failure that heals, with the time to wait.
+#[must_use]
+pub fn retry_details(code: Code, message: &str, wait: Duration) -> Vec<u8> {
+    status(code, message, Some(wait)).encode_to_vec()
+}
+
+fn status(code: Code, message: &str, wait: Option<Duration>) -> Status {
+    let details = wait.map(|wait| Any {
+        type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
+        value: RetryInfo {
+            retry_delay: Some(ProtoDuration {
+                seconds: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
+                nanos: i32::try_from(wait.subsec_nanos()).unwrap_or_default(),
+            }),
+        }
+        .encode_to_vec(),
+    });
+    Status { code: code as i32, message: message.to_owned(), details: details.into_iter().collect() }
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Status {
+    #[prost(int32, tag = "1")]
+    code: i32,
+    #[prost(string, tag = "2")]
+    message: String,
+    #[prost(message, repeated, tag = "3")]
+    details: Vec<Any>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct Any {
+    #[prost(string, tag = "1")]
+    type_url: String,
+    #[prost(bytes = "vec", tag = "2")]
+    value: Vec<u8>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct RetryInfo {
+    #[prost(message, optional, tag = "1")]
+    retry_delay: Option<ProtoDuration>,
+}
+
+#[derive(Clone, PartialEq, prost::Message)]
+struct ProtoDuration {
+    #[prost(int64, tag = "1")]
+    seconds: i64,
+    #[prost(int32, tag = "2")]
+    nanos: i32,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_whole_success_is_empty_and_a_partial_one_counts_and_explains() {
+        assert_eq!(success(Format::Protobuf, &Receipt::default()), b"");
+        assert_eq!(success(Format::Json, &Receipt::default()), b"{}");
+        let mut receipt = Receipt { stored: 9, rejected: vec![] };
+        receipt.reject(Reason::TooOld, 1, "span ended long ago");
+        receipt.reject(Reason::TooOld, 1, "span ended longer ago");
+        receipt.settle(Written { stored: 8, poisoned: 1 });
+        let json: serde_json::Value = serde_json::from_slice(&success(Format::Json, &receipt)).unwrap();
+        assert_eq!(json["partialSuccess"]["rejectedSpans"], "3");
+        assert_eq!(
+            json["partialSuccess"]["errorMessage"],
+            "3 of 11 spans went to the quarantine: 2 too_old (span ended long ago); 1 poison (the store refused the row itself);"
+        );
+        let decoded = ExportTraceServiceResponse::decode(&*success(Format::Protobuf, &receipt)).unwrap();
+        assert_eq!(decoded.partial_success.unwrap().rejected_spans, 3);
+    }
+
+    #[test]
+    fn a_failure_is_a_google_rpc_status_in_both_formats() {
+        let json = failure(Format::Json, Code::InvalidArgument, "no");
+        assert_eq!(String::from_utf8(json).unwrap(), r#"{"code":3,"message":"no"}"#);
+        // Field 1 varint 14, field 2 bytes "later".
+        assert_eq!(failure(Format::Protobuf, Code::Unavailable, "later"), b"\x08\x0e\x12\x05later");
+        let details =
+            Status::decode(&*retry_details(Code::Unavailable, "later", Duration::from_millis(1500))).unwrap();
+        let info = RetryInfo::decode(&*details.details[0].value).unwrap();
+        assert_eq!(info.retry_delay, Some(ProtoDuration { seconds: 1, nanos: 500_000_000 }));
+    }
+}

@@ -1,0 +1,52 @@
+//! Records become rows: priced, and owned. Pure.
+
+use std::sync::Arc;
+
+use ledgerline_pricing::PriceBook;
+
+use super::normalise::Normalised;
+use crate::storage::quarantine::QuarantineRow;
+use crate::storage::spans::{self, SpanRow};
+use crate::storage::writer::Batch;
+
+/// What all rows of a request share.
+#[derive(Clone, Debug)]
+pub struct Origin {
+    /// Who owns them.
+    pub tenant: Arc<str>,
+    /// The request's name.
+    pub batch_id: u128,
+    /// When it came in.
+    pub now_unix_ns: u64,
+    /// The version of the price book that prices them.
+    pub price_version: Arc<str>,
+}
+
+/// The rows of a request.
+#[must_use]
+pub fn batch(prices: &PriceBook, origin: &Origin, normalised: Normalised) -> Batch {
+    let now_ms = i64::try_from(origin.now_unix_ns / 1_000_000).unwrap_or(i64::MAX);
+    let spans = normalised.records.into_iter().map(|record| {
+        let price = prices.price_call(&record.call);
+        SpanRow {
+            tenant: Arc::clone(&origin.tenant),
+            unpriced_reason: spans::unpriced_reason(&price),
+            price,
+            record,
+            price_version: Arc::clone(&origin.price_version),
+            batch_id: origin.batch_id,
+            ingested_at_ms: now_ms,
+        }
+    });
+    let quarantine = normalised.rejected.into_iter().map(|rejected| QuarantineRow {
+        tenant: Arc::clone(&origin.tenant),
+        received_at_ms: now_ms,
+        batch_id: origin.batch_id,
+        reason: rejected.reason,
+        detail: rejected.detail,
+        trace_id: rejected.trace_id,
+        span_id: rejected.span_id,
+        payload: rejected.payload,
+    });
+    Batch { id: origin.batch_id, spans: spans.collect(), quarantine: quarantine.collect() }
+}

@@ -1,0 +1,144 @@
+//! The stages together, over a store in memory.
+
+use std::sync::Mutex;
+use std::time::Duration;
+
+use ledgerline_process::clock::ManualClock;
+use ledgerline_proto::otlp::{ExportTraceServiceRequest, export_request};
+use prometheus_client::registry::Registry;
+use prost::Message;
+
+use super::testing::{NOW_NS, call};
+use super::*;
+use crate::storage::client::{Insert, StoreError};
+
+/// Keeps the tokens and row counts of inserts; fails or waits on demand.
+#[derive(Default)]
+struct Store {
+    inserts: Mutex<Vec<(String, usize)>>,
+    down: Mutex<bool>,
+}
+
+impl Transport for Arc<Store> {
+    async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
+        if *self.down.lock().unwrap() {
+            return Err(StoreError::Late(Duration::ZERO));
+        }
+        self.inserts.lock().unwrap().push((insert.token.to_owned(), insert.rows));
+        Ok(())
+    }
+}
+
+struct World {
+    store: Arc<Store>,
+    ingest: Arc<Ingest<Arc<Store>>>,
+    metrics: Metrics,
+}
+
+fn world() -> World {
+    let store = Arc::new(Store::default());
+    let metrics = Metrics::register(&mut Registry::default());
+    let ingest = Ingest::new(Parts {
+        writer: Writer::new(Arc::clone(&store), Box::new(metrics.clone())),
+        prices: PriceBook::embedded(),
+        authentication: Authentication::Open("default".into()),
+        clock: Arc::new(ManualClock::at(NOW_NS)),
+        metrics: metrics.clone(),
+    });
+    World { store, ingest, metrics }
+}
+
+impl World {
+    async fn send(&self, request: &ExportTraceServiceRequest) -> Result<Receipt, Refusal> {
+        self.send_bytes(request.encode_to_vec().into()).await
+    }
+
+    async fn send_bytes(&self, body: Bytes) -> Result<Receipt, Refusal> {
+        let request = Request {
+            tenant: "default".into(),
+            producer: None,
+            format: Format::Protobuf,
+            encoding: Encoding::Identity,
+            body,
+            grant: self.ingest.admission.enter(),
+            deadline: Instant::now() + Duration::from_secs(5),
+        };
+        self.ingest.export(request).await
+    }
+
+    /// received, stored, quarantined, unacknowledged, waiting.
+    fn balance(&self) -> (u64, u64, u64, u64, i64) {
+        let quarantined = crate::storage::quarantine::Reason::ALL
+            .into_iter()
+            .map(|reason| self.metrics.quarantined.get_or_create(&Reason { reason: reason.name() }).get())
+            .sum();
+        let metrics = &self.metrics;
+        (
+            metrics.received.get(),
+            metrics.stored.get(),
+            quarantined,
+            metrics.unacknowledged.get(),
+            metrics.waiting.get(),
+        )
+    }
+}
+
+#[tokio::test]
+async fn a_request_is_one_insert_whose_name_a_repeat_shares() {
+    let world = world();
+    let request = export_request(&[call("gpt-4.1"), call("no-such-model")]);
+    for _ in 0..2 {
+        assert_eq!(world.send(&request).await.unwrap().stored(), 2);
+    }
+    let inserts = world.store.inserts.lock().unwrap().clone();
+    assert_eq!(inserts.len(), 2);
+    assert_eq!((inserts[0].1, &inserts[0]), (2, &inserts[1]));
+    assert_eq!(world.balance(), (4, 4, 0, 0, 0));
+    let unpriced = Reason { reason: "unknown_model" };
+    assert_eq!(world.metrics.unpriced.get_or_create(&unpriced).get(), 2);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_not_stored_is_not_acknowledged_and_balances() {
+    let world = world();
+    *world.store.down.lock().unwrap() = true;
+    let refusal = world.send(&export_request(&[call("gpt-4.1")])).await.unwrap_err();
+    assert!(refusal.is_transient(), "{refusal}");
+    assert_eq!(world.balance(), (1, 0, 0, 1, 0));
+    *world.store.down.lock().unwrap() = false;
+    world.send(&export_request(&[call("gpt-4.1")])).await.unwrap();
+    assert_eq!(world.balance(), (2, 1, 0, 1, 0));
+}
+
+#[tokio::test]
+async fn refused_spans_are_told_counted_and_quarantined() {
+    let world = world();
+    let mut old = call("gpt-4.1");
+    (old.start_unix_ns, old.end_unix_ns) = (1, 2);
+    let receipt = world.send(&export_request(&[call("gpt-4.1"), old])).await.unwrap();
+    assert_eq!((receipt.stored(), receipt.rejected()[0].1), (1, 1));
+    assert_eq!(world.balance(), (2, 1, 1, 0, 0));
+    let inserts = world.store.inserts.lock().unwrap().clone();
+    assert_eq!(inserts.len(), 2);
+    assert_eq!(inserts[1].0, format!("{}-quarantine", inserts[0].0));
+}
+
+#[tokio::test]
+async fn garbage_and_nothing_reach_no_store() {
+    let world = world();
+    let refusal = world.send_bytes(Bytes::from_static(b"\xff\xff\xff not protobuf")).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Garbage(_)), "{refusal}");
+    let large = vec![0xff; limits::INLINE_DECODE_BYTES_MAX + 1];
+    assert!(matches!(world.send_bytes(large.into()).await, Err(Refusal::Garbage(_))));
+    assert_eq!(world.send(&ExportTraceServiceRequest::default()).await.unwrap(), Receipt::default());
+    assert!(world.store.inserts.lock().unwrap().is_empty());
+    assert_eq!(world.balance(), (0, 0, 0, 0, 0));
+}
+
+#[tokio::test]
+async fn an_ingest_that_stops_takes_nothing_more() {
+    let world = world();
+    world.ingest.finish().await;
+    let refusal = world.send(&export_request(&[call("gpt-4.1")])).await.unwrap_err();
+    assert!(matches!(refusal, Refusal::Stopping) && refusal.is_transient());
+}

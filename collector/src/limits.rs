@@ -1,0 +1,115 @@
+//! Every bound of ingest and storage in one place, with what happens when it is reached. Bounds of queries and alerting
+//! are beside their code.
+//!
+//! No bound is reached silently: each one answers the sender, counts, or both.
+
+use std::time::Duration;
+
+/// A request body as it arrives. Above: 413 or INVALID_ARGUMENT, which no client repeats (some repeat RESOURCE_EXHAUSTED).
+pub const REQUEST_BYTES_MAX: usize = 16 << 20;
+
+/// A request body unpacked. OTLP recommends 4 MiB; spans with long attributes need more.
+pub const DECODED_BYTES_MAX: usize = 64 << 20;
+
+/// How many bytes one byte may unpack to, once [`RATIO_FREE_BYTES`] are unpacked. Real telemetry packs 5 to 30 times.
+pub const DECODED_RATIO_MAX: usize = 100;
+
+/// Unpacked bytes before the ratio counts: a short text packs well.
+pub const RATIO_FREE_BYTES: usize = 1 << 20;
+
+/// Memory that requests may hold at once. Above: 503 or UNAVAILABLE, and the client repeats.
+pub const IN_FLIGHT_BYTES_MAX: usize = 256 << 20;
+
+/// How often an unpacked byte is counted against [`IN_FLIGHT_BYTES_MAX`]: the byte, the span made of it, the block.
+pub const MEMORY_PER_DECODED_BYTE: usize = 3;
+
+/// The largest window a zstd frame may ask for, 8 MiB: what RFC 8878 asks receivers to support, and no more.
+pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// A body larger than this is unpacked and decoded on a thread of its own, so that it does not stall its neighbours.
+pub const INLINE_DECODE_BYTES_MAX: usize = 64 << 10;
+
+/// Attributes kept of one span. The rest is counted in the attribute [`DROPPED_ATTRIBUTES`].
+pub const ATTRIBUTES_MAX: usize = 256;
+
+/// Bytes of an attribute's name. A longer one is dropped and counted.
+pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 256;
+
+/// Bytes of an attribute's value, and of any text we have a column for. A longer one is cut.
+pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes of a text that is a dimension, a model's or a span's name: they become dictionaries and labels.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// The attribute that says how many were dropped.
+pub const DROPPED_ATTRIBUTES: &str = "ledgerline.dropped_attributes";
+
+/// A span may have ended this long ago. Older ones are quarantined: one insert must not touch hundreds of partitions, and
+/// the minutes they belong to are past their time-out.
+pub const SPAN_AGE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// A span may end this far in the future: clocks differ.
+pub const SPAN_LEAD_MAX: Duration = Duration::from_secs(600);
+
+/// A refused span's payload in the quarantine.
+pub const QUARANTINE_PAYLOAD_BYTES_MAX: usize = 64 << 10;
+
+/// Inserts at once. More would not be faster on the engine's threads and would make more parts at once.
+pub const INSERTS_MAX: usize = 4;
+
+/// A request without a deadline of its own is answered within this time.
+pub const REQUEST_WAIT: Duration = Duration::from_secs(30);
+
+/// The longest deadline a client may ask for.
+pub const REQUEST_WAIT_MAX: Duration = Duration::from_secs(120);
+
+/// What a client is told to wait after a transient refusal.
+pub const RETRY_AFTER: Duration = Duration::from_secs(1);
+
+/// One insert's answer. It outlives the request's deadline on purpose: an insert that was sent is finished.
+pub const INSERT_WAIT: Duration = Duration::from_secs(60);
+
+/// First wait between two attempts of an insert; doubled up to [`RETRY_WAIT_MAX`].
+pub const RETRY_WAIT: Duration = Duration::from_millis(50);
+
+/// Longest wait between two attempts of an insert.
+pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
+
+/// A connection to the store.
+pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
+
+/// A statement of migrations and of start-up.
+pub const STATEMENT_WAIT: Duration = Duration::from_secs(60);
+
+/// An answer of the store to anything but a query of the query layer.
+pub const ANSWER_BYTES_MAX: usize = 16 << 20;
+
+/// How long start-up waits for the store to answer at all.
+pub const STORE_START_WAIT: Duration = Duration::from_secs(60);
+
+/// A client has this long to send a request head.
+pub const HEADER_READ_WAIT: Duration = Duration::from_secs(10);
+
+/// A client has this long to send a request body.
+pub const BODY_READ_WAIT: Duration = Duration::from_secs(30);
+
+/// Bytes of a refused body that are read and thrown away, so that its sender reads the refusal.
+pub const DISCARD_BYTES_MAX: usize = 64 << 20;
+
+/// HTTP/2 streams on one connection.
+pub const STREAMS_MAX: u32 = 100;
+
+/// Header bytes of one request.
+pub const HEADER_BYTES_MAX: u32 = 64 << 10;
+
+/// Connections on one port. Above it `accept` waits and the kernel's backlog holds the rest.
+pub const CONNECTIONS_MAX: usize = 1024;
+
+/// Requests under way may finish for this long after a signal to stop.
+pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(20);
+
+/// A silent HTTP/2 connection is asked whether it is alive this often, and closed when it does not answer for as long.
+pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
+
+/// How often the store is asked whether it is there.
+pub const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(1);

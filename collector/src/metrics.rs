@@ -1,0 +1,202 @@
+//! Every metric of the collector, declared in one place. A test keeps `metrics.txt` in step, so that a rename is seen.
+//!
+//! Spans balance: received = stored + quarantined + unacknowledged + waiting, at every moment a request is not between two
+//! of them. An unacknowledged span is the sender's to repeat, and is then received again.
+
+use std::time::Duration;
+
+use prometheus_client::encoding::EncodeLabelSet;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
+use prometheus_client::registry::{Registry, Unit};
+
+use ledgerline_pricing::UnpricedReason;
+
+use crate::ingest::refusal::Refusal;
+use crate::storage::client::StoreError;
+use crate::storage::quarantine;
+use crate::storage::writer::WriterEvents;
+
+/// One label with a fixed set of values.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Reason {
+    /// Which.
+    pub reason: &'static str,
+}
+
+/// How a request came in.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Protocol {
+    /// `grpc` or `http`.
+    pub protocol: &'static str,
+}
+
+/// The metrics. Cheap to clone: all clones count together.
+#[derive(Clone)]
+pub struct Metrics {
+    /// Requests that reached a telemetry port, by protocol.
+    pub requests: Family<Protocol, Counter>,
+    /// Requests that were not acknowledged, by reason.
+    pub refused: Family<Reason, Counter>,
+    /// Spans decoded.
+    pub received: Counter,
+    /// Spans acknowledged and in the table.
+    pub stored: Counter,
+    /// Spans acknowledged and in the quarantine, by reason.
+    pub quarantined: Family<Reason, Counter>,
+    /// Spans decoded and not acknowledged: their sender repeats them.
+    pub unacknowledged: Counter,
+    /// Spans between decoding and the answer.
+    pub waiting: Gauge,
+    /// Content attributes left out because content capture is off.
+    pub content_dropped: Counter,
+    /// Calls stored without a cost, by reason.
+    pub unpriced: Family<Reason, Counter>,
+    /// Inserts that succeeded.
+    pub inserts: Counter,
+    /// Rows in them.
+    pub inserted_rows: Counter,
+    /// Bytes in them.
+    pub inserted_bytes: Counter,
+    /// Attempts that failed and were repeated, by kind.
+    pub insert_retries: Family<Reason, Counter>,
+    /// Time of an insert.
+    pub insert_seconds: Histogram,
+    /// From the request's head to its answer.
+    pub request_seconds: Histogram,
+}
+
+impl Metrics {
+    /// The metrics, registered.
+    #[must_use]
+    pub fn register(registry: &mut Registry) -> Self {
+        let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        let metrics = Self {
+            requests: Family::default(),
+            refused: Family::default(),
+            received: Counter::default(),
+            stored: Counter::default(),
+            quarantined: Family::default(),
+            unacknowledged: Counter::default(),
+            waiting: Gauge::default(),
+            content_dropped: Counter::default(),
+            unpriced: Family::default(),
+            inserts: Counter::default(),
+            inserted_rows: Counter::default(),
+            inserted_bytes: Counter::default(),
+            insert_retries: Family::default(),
+            insert_seconds: seconds(),
+            request_seconds: seconds(),
+        };
+        metrics.name(registry.sub_registry_with_prefix("ledgerline_collector"));
+        metrics.start_at_zero();
+        metrics
+    }
+
+    /// A series that appears with its first event has no increase over it: all known ones start at zero.
+    fn start_at_zero(&self) {
+        let of = |reason| Reason { reason };
+        for protocol in ["grpc", "http"] {
+            drop(self.requests.get_or_create(&Protocol { protocol }));
+        }
+        for reason in Refusal::NAMES {
+            drop(self.refused.get_or_create(&of(reason)));
+        }
+        for reason in quarantine::Reason::ALL {
+            drop(self.quarantined.get_or_create(&of(reason.name())));
+        }
+        for reason in
+            [UnpricedReason::UsageMissing, UnpricedReason::UnknownModel, UnpricedReason::UnknownProvider]
+        {
+            drop(self.unpriced.get_or_create(&of(reason.name())));
+        }
+        for reason in RETRY_REASONS {
+            drop(self.insert_retries.get_or_create(&of(reason)));
+        }
+    }
+
+    fn name(&self, to: &mut Registry) {
+        to.register("requests", "Requests that reached a telemetry port", self.requests.clone());
+        to.register("requests_refused", "Requests not acknowledged", self.refused.clone());
+        to.register("spans_received", "Spans decoded", self.received.clone());
+        to.register("spans_stored", "Spans acknowledged and in the table", self.stored.clone());
+        to.register(
+            "spans_quarantined",
+            "Spans acknowledged and in the quarantine",
+            self.quarantined.clone(),
+        );
+        to.register(
+            "spans_unacknowledged",
+            "Spans decoded and not acknowledged; their sender repeats them",
+            self.unacknowledged.clone(),
+        );
+        to.register("spans_waiting", "Spans between decoding and the answer", self.waiting.clone());
+        to.register(
+            "content_attributes_dropped",
+            "Content attributes left out because content capture is off",
+            self.content_dropped.clone(),
+        );
+        to.register("calls_unpriced", "Calls stored without a cost", self.unpriced.clone());
+        to.register("inserts", "Inserts that succeeded", self.inserts.clone());
+        to.register("inserted_rows", "Rows in inserts that succeeded", self.inserted_rows.clone());
+        to.register_with_unit(
+            "inserted",
+            "Bytes in inserts that succeeded",
+            Unit::Bytes,
+            self.inserted_bytes.clone(),
+        );
+        to.register("insert_retries", "Attempts that failed and were repeated", self.insert_retries.clone());
+        to.register_with_unit("insert", "Time of an insert", Unit::Seconds, self.insert_seconds.clone());
+        to.register_with_unit(
+            "request",
+            "From a request's head to its answer",
+            Unit::Seconds,
+            self.request_seconds.clone(),
+        );
+    }
+}
+
+const RETRY_REASONS: [&str; 5] = ["unreachable", "late", "exception", "partial", "answer"];
+
+impl WriterEvents for Metrics {
+    fn retried(&self, error: &StoreError) {
+        let [unreachable, late, exception, partial, answer] = RETRY_REASONS;
+        let reason = match error {
+            StoreError::Unreachable(_) | StoreError::Cut(_) => unreachable,
+            StoreError::Late(_) => late,
+            StoreError::Exception { .. } => exception,
+            StoreError::Partial { .. } => partial,
+            StoreError::Request(_) | StoreError::TooLarge(_) | StoreError::Answer(_) => answer,
+        };
+        tracing::warn!(%error, "an insert failed and is repeated");
+        self.insert_retries.get_or_create(&Reason { reason }).inc();
+    }
+
+    fn inserted(&self, rows: usize, bytes: usize, took: Duration) {
+        self.inserts.inc();
+        self.inserted_rows.inc_by(rows as u64);
+        self.inserted_bytes.inc_by(bytes as u64);
+        self.insert_seconds.observe(took.as_secs_f64());
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The committed list. `LEDGERLINE_UPDATE=1` writes it anew.
+    #[test]
+    fn the_list_of_metrics_is_the_committed_one() {
+        let mut registry = Registry::default();
+        let _metrics = Metrics::register(&mut registry);
+        let list = ledgerline_process::admin::describe(&registry).unwrap();
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/metrics.txt");
+        if std::env::var_os("LEDGERLINE_UPDATE").is_some() {
+            std::fs::write(path, &list).unwrap();
+        }
+        let committed = std::fs::read_to_string(path).unwrap_or_default();
+        assert_eq!(list, committed, "run the test with LEDGERLINE_UPDATE=1 and commit metrics.txt");
+    }
+}

@@ -1,0 +1,116 @@
+//! The store: the only part of the collector that knows ClickHouse.
+//!
+//! [`client`] speaks its HTTP interface, [`native`] its block format; [`spans`] and [`quarantine`] declare what is
+//! written, [`writer`] makes a write exact, [`migrate`] keeps the tables, [`rows`] answers the query layer,
+//! [`engine`] runs the embedded server.
+
+pub mod client;
+pub mod engine;
+pub mod migrate;
+pub mod native;
+pub mod quarantine;
+pub mod rows;
+pub mod spans;
+pub mod writer;
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use tokio::time::Instant;
+
+use crate::limits;
+use client::{Client, ConnectError, Insert, StoreError, Target};
+use migrate::{MIGRATIONS, MigrateError};
+
+/// Why the store cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// The configuration names no usable store.
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
+    /// It did not answer in time.
+    #[error("the store at {url} did not answer within {waited:?}: {source}")]
+    Silent {
+        /// Its URL.
+        url: String,
+        /// How long we waited.
+        waited: std::time::Duration,
+        /// Its last answer.
+        source: StoreError,
+    },
+    /// Its tables are not ours.
+    #[error(transparent)]
+    Migrate(#[from] MigrateError),
+}
+
+/// An open store whose tables are those of this version. Cheap to clone.
+#[derive(Clone)]
+pub struct Storage {
+    client: Arc<Client>,
+    answers: Arc<AtomicBool>,
+}
+
+impl Storage {
+    /// Connects, waits until the store answers, and migrates it.
+    ///
+    /// # Errors
+    /// See [`OpenError`].
+    pub async fn open(target: Target) -> Result<Self, OpenError> {
+        let client = Client::new(target)?;
+        let url = client.url();
+        wait_for(&client).await.map_err(|source| OpenError::Silent {
+            url,
+            waited: limits::STORE_START_WAIT,
+            source,
+        })?;
+        let applied = migrate::migrate(&client, MIGRATIONS).await?;
+        client.learn_version().await.map_err(MigrateError::State)?;
+        tracing::info!(migrations = ?applied, "the store is ready");
+        Ok(Self { client: Arc::new(client), answers: Arc::new(AtomicBool::new(true)) })
+    }
+
+    /// The client, for statements.
+    #[must_use]
+    pub fn client(&self) -> &Client {
+        &self.client
+    }
+
+    /// Whether the store answered when it was last asked.
+    #[must_use]
+    pub fn answers(&self) -> bool {
+        self.answers.load(Ordering::Relaxed)
+    }
+
+    /// Asks the store whether it is there, and remembers the answer for [`Storage::answers`].
+    pub async fn check(&self) -> bool {
+        let answer = self.client.ping().await;
+        let answers = answer.is_ok();
+        if self.answers.swap(answers, Ordering::Relaxed) != answers {
+            match answer {
+                Ok(()) => tracing::info!("the store answers again"),
+                Err(error) => tracing::warn!(%error, "the store does not answer"),
+            }
+        }
+        answers
+    }
+}
+
+impl writer::Transport for Storage {
+    async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
+        self.client.insert(insert).await
+    }
+}
+
+async fn wait_for(client: &Client) -> Result<(), StoreError> {
+    let deadline = Instant::now() + limits::STORE_START_WAIT;
+    loop {
+        match client.ping().await {
+            Ok(()) => return Ok(()),
+            Err(error) if Instant::now() + limits::RETRY_WAIT_MAX >= deadline => return Err(error),
+            Err(error) => {
+                tracing::debug!(%error, "waiting for the store");
+                tokio::time::sleep(limits::RETRY_WAIT * 4).await;
+            }
+        }
+    }
+}

@@ -1,0 +1,173 @@
+//! How the store fails, and which failures a repeat can heal.
+
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::Response;
+
+/// The header ClickHouse puts on an answer that is an error, even under status 200.
+const EXCEPTION_CODE: &str = "X-ClickHouse-Exception-Code";
+
+/// Bytes of ClickHouse's error text that are kept.
+const MESSAGE_BYTES_MAX: usize = 2_000;
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Not a URL with a host.
+    #[error("`{0}` is not a URL such as http://127.0.0.1:8123")]
+    Url(String),
+    /// The machine's certificates cannot be read.
+    #[error("cannot read this machine's certificates, which an https store needs")]
+    Certificates(#[source] std::io::Error),
+    /// The TLS library refused its own defaults.
+    #[error("cannot set up TLS")]
+    Tls(#[source] rustls::Error),
+}
+
+/// Why a statement has no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The request cannot be written.
+    #[error("cannot build the request")]
+    Request(#[source] http::Error),
+    /// No connection, or it broke before an answer.
+    #[error("the store cannot be reached: {0}")]
+    Unreachable(#[source] hyper_util::client::legacy::Error),
+    /// No answer in time.
+    #[error("the store did not answer within {0:?}")]
+    Late(Duration),
+    /// The answer broke off.
+    #[error("the answer broke off: {0}")]
+    Cut(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The answer is larger than was allowed.
+    #[error("the answer is larger than {0} bytes")]
+    TooLarge(usize),
+    /// ClickHouse says why not.
+    #[error("ClickHouse error {code}: {message}")]
+    Exception {
+        /// ClickHouse's error code; 0 when it names none.
+        code: i32,
+        /// Its text.
+        message: String,
+    },
+    /// Fewer rows were written than sent.
+    #[error("{written} of {rows} rows were written")]
+    Partial {
+        /// Rows the store says it wrote, views included.
+        written: usize,
+        /// Rows sent.
+        rows: usize,
+    },
+    /// Something else came than was asked for.
+    #[error("unexpected answer: {0}")]
+    Answer(String),
+}
+
+impl StoreError {
+    /// Whether the rows themselves are at fault, so that the same bytes will fail for ever. Everything not known to be
+    /// of this kind is taken for transient: a repeat costs time, a wrong verdict would cost data.
+    #[must_use]
+    pub fn blames_data(&self) -> bool {
+        match self {
+            Self::Exception { code, message } => {
+                DATA_ERRORS.contains(code)
+                    // One code for two things: too many parts in the table (wait), in this very block (never fits).
+                    || (*code == TOO_MANY_PARTS && message.contains("partitions for single INSERT block"))
+            }
+            _ => false,
+        }
+    }
+
+    /// ClickHouse's error code, where it answered with one.
+    #[must_use]
+    pub fn code(&self) -> Option<i32> {
+        match self {
+            Self::Exception { code, .. } => Some(*code),
+            _ => None,
+        }
+    }
+}
+
+const TOO_MANY_PARTS: i32 = 252;
+
+/// ClickHouse's codes for data that cannot be read, converted or accepted (`src/Common/ErrorCodes.cpp`).
+const DATA_ERRORS: [i32; 22] = [
+    6,   // CANNOT_PARSE_TEXT
+    26,  // CANNOT_PARSE_QUOTED_STRING
+    27,  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
+    32,  // ATTEMPT_TO_READ_AFTER_EOF
+    33,  // CANNOT_READ_ALL_DATA
+    38,  // CANNOT_PARSE_DATE
+    41,  // CANNOT_PARSE_DATETIME
+    53,  // TYPE_MISMATCH
+    69,  // ARGUMENT_OUT_OF_BOUND
+    70,  // CANNOT_CONVERT_TYPE
+    72,  // CANNOT_PARSE_NUMBER
+    117, // INCORRECT_DATA
+    128, // TOO_LARGE_ARRAY_SIZE
+    131, // TOO_LARGE_STRING_SIZE
+    153, // ILLEGAL_DIVISION
+    190, // SIZES_OF_ARRAYS_DONT_MATCH
+    321, // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+    349, // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
+    395, // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
+    407, // DECIMAL_OVERFLOW
+    469, // VIOLATED_CONSTRAINT
+    691, // UNKNOWN_ELEMENT_OF_ENUM
+];
+
+/// The error in an answer, if it is one. A 200 with the exception header is: ClickHouse/ClickHouse#65117.
+pub(super) fn exception(response: &Response<Bytes>) -> Option<StoreError> {
+    let header = response.headers().get(EXCEPTION_CODE).and_then(|value| value.to_str().ok());
+    if header.is_none() && response.status().is_success() {
+        return None;
+    }
+    let text = String::from_utf8_lossy(response.body());
+    let text = text.trim();
+    let message = if text.is_empty() { response.status().to_string() } else { text.to_owned() };
+    let message = message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned();
+    let code = header.and_then(|code| code.parse().ok()).or_else(|| code_in(&message)).unwrap_or(0);
+    Some(StoreError::Exception { code, message })
+}
+
+/// `Code: 60. DB::Exception: ...`
+fn code_in(message: &str) -> Option<i32> {
+    message.strip_prefix("Code: ")?.split('.').next()?.parse().ok()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn answer(status: u16, code: Option<&str>, body: &'static str) -> Response<Bytes> {
+        let mut builder = Response::builder().status(status);
+        if let Some(code) = code {
+            builder = builder.header(EXCEPTION_CODE, code);
+        }
+        builder.body(Bytes::from_static(body.as_bytes())).unwrap()
+    }
+
+    #[test]
+    fn an_exception_is_found_by_header_by_text_and_by_status() {
+        assert!(exception(&answer(200, None, "1\n")).is_none());
+        for (response, expected) in [
+            (answer(200, Some("60"), "Code: 60. DB::Exception: no table"), 60),
+            (answer(500, None, "Code: 241. DB::Exception: memory"), 241),
+            (answer(502, None, ""), 0),
+        ] {
+            assert_eq!(exception(&response).unwrap().code(), Some(expected));
+        }
+    }
+
+    #[test]
+    fn only_errors_of_the_data_are_poison() {
+        let of = |code, message: &str| StoreError::Exception { code, message: message.into() }.blames_data();
+        assert!(of(469, "") && of(321, "") && of(252, "Too many partitions for single INSERT block"));
+        // No table, no memory, too many parts, wrong password, read only, no such column: ours or the store's to mend.
+        for code in [60, 241, 252, 516, 164, 16, 0] {
+            assert!(!of(code, "Too many parts (3000)"), "{code}");
+        }
+        assert!(!StoreError::Late(Duration::ZERO).blames_data());
+    }
+}

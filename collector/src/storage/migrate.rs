@@ -1,0 +1,242 @@
+//! Brings the store's tables up to this version, and refuses to run on tables that would count a retry twice.
+//!
+//! Migrations are files, applied in order and once. Each is idempotent and additive, so that a crash in the middle, or two
+//! collectors starting together, end in the same tables. What was applied is kept with a checksum of its statements: an
+//! old migration that changed is a mistake that must be found here and not in the data.
+
+mod statements;
+
+use xxhash_rust::xxh3::xxh3_128;
+
+use super::client::{Client, Statement, StoreError};
+use statements::statements;
+
+/// One file of `migrations/`.
+#[derive(Debug)]
+pub struct Migration {
+    /// Its number; the order of the list.
+    pub version: u32,
+    /// Its name.
+    pub name: &'static str,
+    /// Its text.
+    pub sql: &'static str,
+}
+
+impl Migration {
+    /// Of the statements and not of the file: a comment may be corrected.
+    fn checksum(&self) -> String {
+        format!("{:032x}", xxh3_128(statements(self.sql).join(";\n").as_bytes()))
+    }
+}
+
+macro_rules! migrations {
+    ($($version:literal $name:literal;)*) => {
+        &[$(Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../../migrations/", $name, ".sql")),
+        }),*]
+    };
+}
+
+/// The table that says what has been applied.
+const BOOKKEEPING: &str = include_str!("../../migrations/0000_migrations.sql");
+
+/// Every migration, oldest first. A new one is added at the end; none is ever changed.
+pub const MIGRATIONS: &[Migration] = migrations! {
+    1 "0001_spans";
+    2 "0002_rollups";
+    3 "0003_quarantine";
+};
+
+/// Why the store is not ready for this version.
+#[derive(Debug, thiserror::Error)]
+pub enum MigrateError {
+    /// The store failed or refused a statement.
+    #[error("migration {name}: {source}")]
+    Statement {
+        /// The migration.
+        name: String,
+        /// The store's reason.
+        source: StoreError,
+    },
+    /// The store was asked something and did not answer.
+    #[error("cannot read the state of the store")]
+    State(#[from] StoreError),
+    /// An applied migration is not the one this version carries.
+    #[error(
+        "migration {name} was applied with other statements (checksum {applied}, here {ours}); this collector does not \
+         belong to this database: use the version that created it, or an empty database"
+    )]
+    Changed {
+        /// The migration.
+        name: String,
+        /// Checksum in the database.
+        applied: String,
+        /// Checksum in this version.
+        ours: String,
+    },
+    /// The database has been migrated by a later version.
+    #[error(
+        "the database has migration {version} ({name}), which this collector does not know; use a newer collector"
+    )]
+    FromTheFuture {
+        /// The unknown migration's number.
+        version: u32,
+        /// Its name.
+        name: String,
+    },
+    /// A table without a window would count a retried insert twice.
+    #[error(
+        "table {table} has no deduplication window, so a retried insert would be counted twice; run: \
+         ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 10000"
+    )]
+    NoDeduplicationWindow {
+        /// The table.
+        table: String,
+    },
+    /// A table that should be there is not.
+    #[error(
+        "table {table} is missing although its migration was applied; restore it or start with an empty database"
+    )]
+    TableMissing {
+        /// The table.
+        table: &'static str,
+    },
+    /// The bookkeeping table holds something else.
+    #[error("the table migrations holds a row that is none: {0:?}")]
+    Bookkeeping(String),
+}
+
+/// Tables that an insert writes, directly or through a view.
+const TABLES: [&str; 5] = ["spans", "calls_minute", "calls_hour", "calls_day", "quarantine"];
+
+/// Creates the database, applies what is missing and checks the result. Returns the names of the migrations applied now.
+///
+/// # Errors
+/// See [`MigrateError`].
+pub async fn migrate(client: &Client, migrations: &[Migration]) -> Result<Vec<&'static str>, MigrateError> {
+    client.create_database().await?;
+    run(client, "0000_migrations", BOOKKEEPING).await?;
+    let applied = applied(client).await?;
+    if let Some((version, name, _)) =
+        applied.iter().find(|(version, ..)| migrations.iter().all(|known| known.version != *version))
+    {
+        return Err(MigrateError::FromTheFuture { version: *version, name: name.clone() });
+    }
+    let mut now = Vec::new();
+    for migration in migrations {
+        let ours = migration.checksum();
+        match applied.iter().find(|(version, ..)| *version == migration.version) {
+            Some((_, _, checksum)) if *checksum == ours => {}
+            Some((_, _, checksum)) => {
+                let name = migration.name.to_owned();
+                return Err(MigrateError::Changed { name, applied: checksum.clone(), ours });
+            }
+            None => {
+                run(client, migration.name, migration.sql).await?;
+                record(client, migration, &ours).await?;
+                now.push(migration.name);
+            }
+        }
+    }
+    verify(client).await?;
+    Ok(now)
+}
+
+async fn run(client: &Client, name: &str, sql: &str) -> Result<(), MigrateError> {
+    for statement in statements(sql) {
+        client
+            .execute(&Statement::new(&statement))
+            .await
+            .map_err(|source| MigrateError::Statement { name: name.to_owned(), source })?;
+    }
+    Ok(())
+}
+
+async fn applied(client: &Client) -> Result<Vec<(u32, String, String)>, MigrateError> {
+    let sql =
+        "SELECT DISTINCT version, name, checksum FROM migrations ORDER BY version LIMIT 10000 FORMAT TSV";
+    let text = client.execute(&Statement::new(sql)).await?;
+    text.lines()
+        .map(|line| {
+            let mut parts = line.split('\t');
+            let version = parts.next().and_then(|version| version.parse().ok());
+            match (version, parts.next(), parts.next()) {
+                (Some(version), Some(name), Some(sum)) => Ok((version, name.to_owned(), sum.to_owned())),
+                _ => Err(MigrateError::Bookkeeping(line.to_owned())),
+            }
+        })
+        .collect()
+}
+
+async fn record(client: &Client, migration: &Migration, checksum: &str) -> Result<(), MigrateError> {
+    // The token makes a row that two collectors write at once one row.
+    let sql = "INSERT INTO migrations SELECT {version:UInt32}, {name:String}, {checksum:String}, now64(3)";
+    let statement = Statement::new(sql)
+        .parameter("version", migration.version)
+        .parameter("name", migration.name)
+        .parameter("checksum", checksum)
+        .setting("insert_deduplication_token", checksum);
+    client.execute(&statement).await?;
+    Ok(())
+}
+
+async fn verify(client: &Client) -> Result<(), MigrateError> {
+    let sql = "SELECT name, engine, extract(engine_full, 'non_replicated_deduplication_window = (\\\\d+)') \
+               FROM system.tables WHERE database = {database:String} LIMIT 10000 FORMAT TSV";
+    let statement = Statement::new(sql).parameter("database", client.database());
+    let text = client.execute(&statement).await?;
+    let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
+    for table in TABLES {
+        match rows.iter().find(|row| row.first() == Some(&table)).map(Vec::as_slice) {
+            // A replicated table has a window of its own by default.
+            Some([_, engine, ..]) if engine.starts_with("Replicated") => {}
+            Some([_, _, window]) if window.parse::<u64>().is_ok_and(|window| window > 0) => {}
+            Some(_) => return Err(MigrateError::NoDeduplicationWindow { table: table.to_owned() }),
+            None => return Err(MigrateError::TableMissing { table }),
+        }
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_numbered_in_order_and_each_is_idempotent() {
+        for (index, migration) in MIGRATIONS.iter().enumerate() {
+            assert_eq!(migration.version as usize, index + 1);
+            assert!(migration.name.starts_with(&format!("{:04}_", migration.version)), "{}", migration.name);
+            for statement in statements(migration.sql) {
+                assert!(
+                    statement.contains("IF NOT EXISTS"),
+                    "{}: {statement:.60} does not say IF NOT EXISTS",
+                    migration.name
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn a_checksum_is_of_the_statements_and_not_of_the_comments() {
+        let of = |sql| Migration { version: 1, name: "0001_a", sql }.checksum();
+        assert_eq!(of("-- why\nSELECT 1;"), of("-- because\nSELECT 1;\n"));
+        assert_ne!(of("SELECT 1;"), of("SELECT 2;"));
+    }
+
+    #[test]
+    fn every_table_of_the_chain_declares_a_window_and_every_column_a_comment() {
+        for migration in MIGRATIONS {
+            for statement in statements(migration.sql).iter().filter(|text| text.starts_with("CREATE TABLE"))
+            {
+                assert!(statement.contains("non_replicated_deduplication_window = 10000"), "{statement:.60}");
+                let body = statement.split("\n(\n").nth(1).unwrap();
+                for line in body.lines().take_while(|line| *line != ")") {
+                    assert!(line.contains(" COMMENT '") || line.trim_start().starts_with("INDEX"), "{line}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! ClickHouse's Native format, written column by column. Pure.
+//!
+//! Why our own writer: Native is the format the server parses fastest (7 times RowBinary here), and a block whose
+//! strings already carry their dictionary costs it another 60 % less. A table is declared once as a list of [`Column`]s
+//! over a row type; the list gives the INSERT its column names and the block its types, so the two cannot disagree.
+//!
+//! Source: ClickHouse `NativeWriter`, `SerializationLowCardinality`, `SerializationMap`, revision 0 (plain HTTP).
+
+mod dictionary;
+
+use dictionary::Dictionary;
+
+/// One column of a table: its name and how a row fills it.
+pub struct Column<R: 'static> {
+    /// The name in the table.
+    pub name: &'static str,
+    /// Its type, and the cell of a row.
+    pub cells: Cells<R>,
+}
+
+/// The type of a column and where a row keeps its value.
+pub enum Cells<R: 'static> {
+    /// `LowCardinality(String)`.
+    Word(fn(&R) -> &str),
+    /// `String`.
+    Text(fn(&R) -> &str),
+    /// `Array(LowCardinality(String))`.
+    Words(fn(&R) -> &[String]),
+    /// `Map(LowCardinality(String), String)`.
+    Map(fn(&R) -> &[(String, String)]),
+    /// `UInt8`, 1 for true.
+    Flag(fn(&R) -> bool),
+    /// `UInt64`.
+    Count(fn(&R) -> u64),
+    /// `Nullable(UInt64)`.
+    CountOrNull(fn(&R) -> Option<u64>),
+    /// `Nullable(UInt16)`.
+    ShortOrNull(fn(&R) -> Option<u16>),
+    /// `Nullable(Decimal(18, 9))`, from its billionths.
+    NanosOrNull(fn(&R) -> Option<i64>),
+    /// `FixedString(8)`.
+    Bytes8(fn(&R) -> [u8; 8]),
+    /// `FixedString(16)`.
+    Bytes16(fn(&R) -> [u8; 16]),
+    /// `UUID`, from its bytes in the usual (big endian) order.
+    Uuid(fn(&R) -> [u8; 16]),
+    /// `DateTime64(6, 'UTC')`, from microseconds since the epoch.
+    Microseconds(fn(&R) -> i64),
+    /// `DateTime64(3, 'UTC')`, from milliseconds since the epoch.
+    Milliseconds(fn(&R) -> i64),
+}
+
+impl<R> Cells<R> {
+    /// The name of the type as ClickHouse prints it.
+    #[must_use]
+    pub const fn type_name(&self) -> &'static str {
+        match self {
+            Self::Word(_) => "LowCardinality(String)",
+            Self::Text(_) => "String",
+            Self::Words(_) => "Array(LowCardinality(String))",
+            Self::Map(_) => "Map(LowCardinality(String), String)",
+            Self::Flag(_) => "UInt8",
+            Self::Count(_) => "UInt64",
+            Self::CountOrNull(_) => "Nullable(UInt64)",
+            Self::ShortOrNull(_) => "Nullable(UInt16)",
+            Self::NanosOrNull(_) => "Nullable(Decimal(18, 9))",
+            Self::Bytes8(_) => "FixedString(8)",
+            Self::Bytes16(_) => "FixedString(16)",
+            Self::Uuid(_) => "UUID",
+            Self::Microseconds(_) => "DateTime64(6, 'UTC')",
+            Self::Milliseconds(_) => "DateTime64(3, 'UTC')",
+        }
+    }
+}
+
+/// `INSERT INTO table (columns) FORMAT Native`.
+#[must_use]
+pub fn insert_statement<R>(table: &str, columns: &[Column<R>]) -> String {
+    let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
+    format!("INSERT INTO {table} ({}) FORMAT Native", names.join(", "))
+}
+
+/// The rows as one block.
+#[must_use]
+pub fn block<R>(columns: &[Column<R>], rows: &[R]) -> Vec<u8> {
+    // 200 bytes a row is what a span without large attributes takes; a wrong guess costs a reallocation.
+    let mut out = Vec::with_capacity(256 + rows.len().saturating_mul(200));
+    write_varint(&mut out, columns.len());
+    write_varint(&mut out, rows.len());
+    for column in columns {
+        write_text(&mut out, column.name);
+        write_text(&mut out, column.cells.type_name());
+        write_cells(&mut out, &column.cells, rows);
+    }
+    out
+}
+
+fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
+    match cells {
+        Cells::Word(of) => {
+            dictionary::write_version(out);
+            Dictionary::of(rows.iter().map(of)).write(out);
+        }
+        Cells::Text(of) => rows.iter().for_each(|row| write_text(out, of(row))),
+        Cells::Words(of) => {
+            dictionary::write_version(out);
+            write_offsets(out, rows.iter().map(|row| of(row).len()));
+            Dictionary::of(rows.iter().flat_map(|row| of(row).iter().map(String::as_str))).write(out);
+        }
+        Cells::Map(of) => {
+            dictionary::write_version(out);
+            write_offsets(out, rows.iter().map(|row| of(row).len()));
+            Dictionary::of(rows.iter().flat_map(|row| of(row).iter().map(|(key, _)| key.as_str())))
+                .write(out);
+            rows.iter().flat_map(|row| of(row)).for_each(|(_, value)| write_text(out, value));
+        }
+        Cells::Flag(of) => out.extend(rows.iter().map(|row| u8::from(of(row)))),
+        Cells::Count(of) => write_each(out, rows, |row| of(row).to_le_bytes()),
+        Cells::CountOrNull(of) => {
+            write_nulls(out, rows, |row| of(row).is_none());
+            write_each(out, rows, |row| of(row).unwrap_or_default().to_le_bytes());
+        }
+        Cells::ShortOrNull(of) => {
+            write_nulls(out, rows, |row| of(row).is_none());
+            write_each(out, rows, |row| of(row).unwrap_or_default().to_le_bytes());
+        }
+        Cells::NanosOrNull(of) => {
+            write_nulls(out, rows, |row| of(row).is_none());
+            write_each(out, rows, |row| of(row).unwrap_or_default().to_le_bytes());
+        }
+        Cells::Bytes8(of) => write_each(out, rows, of),
+        Cells::Bytes16(of) => write_each(out, rows, of),
+        Cells::Uuid(of) => write_each(out, rows, |row| uuid_halves(of(row))),
+        Cells::Microseconds(of) | Cells::Milliseconds(of) => {
+            write_each(out, rows, |row| of(row).to_le_bytes())
+        }
+    }
+}
+
+fn write_each<R, const N: usize>(out: &mut Vec<u8>, rows: &[R], bytes: impl Fn(&R) -> [u8; N]) {
+    rows.iter().for_each(|row| out.extend_from_slice(&bytes(row)));
+}
+
+/// The null map. A null's own cell is written too, as the type's default.
+fn write_nulls<R>(out: &mut Vec<u8>, rows: &[R], is_null: impl Fn(&R) -> bool) {
+    out.extend(rows.iter().map(|row| u8::from(is_null(row))));
+}
+
+/// ClickHouse keeps a UUID as two little endian halves, the high one first.
+fn uuid_halves(bytes: [u8; 16]) -> [u8; 16] {
+    let mut halves = bytes;
+    halves[..8].reverse();
+    halves[8..].reverse();
+    halves
+}
+
+fn write_offsets(out: &mut Vec<u8>, lengths: impl Iterator<Item = usize>) {
+    let mut end = 0_u64;
+    for length in lengths {
+        end += length as u64;
+        out.extend_from_slice(&end.to_le_bytes());
+    }
+}
+
+fn write_varint(out: &mut Vec<u8>, mut number: usize) {
+    while number >= 0x80 {
+        out.push((number & 0x7f) as u8 | 0x80);
+        number >>= 7;
+    }
+    out.push(number as u8);
+}
+
+fn write_text(out: &mut Vec<u8>, text: &str) {
+    write_varint(out, text.len());
+    out.extend_from_slice(text.as_bytes());
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,97 @@
+//! The table `quarantine`: spans that were refused one by one, with the reason. Pure.
+//!
+//! Never dropped without a trace, never in a total. The payload carries no message content, as no stored span does.
+
+use std::fmt;
+use std::sync::Arc;
+
+use super::native::{Cells, Column};
+use crate::limits::QUARANTINE_PAYLOAD_BYTES_MAX;
+
+/// The name of the table.
+pub const TABLE: &str = "quarantine";
+
+/// Why a span is not in `spans`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Reason {
+    /// Its trace or span id is not one.
+    Identity,
+    /// It has no end, or ends before it starts.
+    Time,
+    /// It ended longer ago than the collector takes: its day may be closed.
+    TooOld,
+    /// It ends in the future: the sender's clock is wrong.
+    InTheFuture,
+    /// The store refused the row itself.
+    Poison,
+}
+
+impl Reason {
+    /// Every reason.
+    pub const ALL: [Self; 5] = [Self::Identity, Self::Time, Self::TooOld, Self::InTheFuture, Self::Poison];
+
+    /// The name in the column `reason` and in the metric's label.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Time => "time",
+            Self::TooOld => "too_old",
+            Self::InTheFuture => "in_the_future",
+            Self::Poison => "poison",
+        }
+    }
+}
+
+/// One refused span.
+#[derive(Clone)]
+pub struct QuarantineRow {
+    /// Who sent it.
+    pub tenant: Arc<str>,
+    /// When the collector took it, milliseconds since the epoch.
+    pub received_at_ms: i64,
+    /// The request it came in.
+    pub batch_id: u128,
+    /// Why, for grouping.
+    pub reason: Reason,
+    /// Why exactly, for people.
+    pub detail: String,
+    /// The trace id as sent, hexadecimal.
+    pub trace_id: String,
+    /// The span id as sent, hexadecimal.
+    pub span_id: String,
+    /// The span as JSON, message content left out; see [`clipped`].
+    pub payload: String,
+}
+
+impl fmt::Debug for QuarantineRow {
+    /// Without the payload, which may name people.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("QuarantineRow")
+            .field("reason", &self.reason)
+            .field("detail", &self.detail)
+            .field("trace_id", &self.trace_id)
+            .finish_non_exhaustive()
+    }
+}
+
+/// A payload cut at [`QUARANTINE_PAYLOAD_BYTES_MAX`], on a character's edge.
+#[must_use]
+pub fn clipped(mut payload: String) -> String {
+    if payload.len() > QUARANTINE_PAYLOAD_BYTES_MAX {
+        payload.truncate(payload.floor_char_boundary(QUARANTINE_PAYLOAD_BYTES_MAX));
+    }
+    payload
+}
+
+/// The columns of `quarantine`, in the table's order.
+pub const COLUMNS: &[Column<QuarantineRow>] = &[
+    Column { name: "tenant", cells: Cells::Word(|row| &row.tenant) },
+    Column { name: "received_at", cells: Cells::Milliseconds(|row| row.received_at_ms) },
+    Column { name: "batch_id", cells: Cells::Uuid(|row| row.batch_id.to_be_bytes()) },
+    Column { name: "reason", cells: Cells::Word(|row| row.reason.name()) },
+    Column { name: "detail", cells: Cells::Text(|row| &row.detail) },
+    Column { name: "trace_id", cells: Cells::Text(|row| &row.trace_id) },
+    Column { name: "span_id", cells: Cells::Text(|row| &row.span_id) },
+    Column { name: "payload", cells: Cells::Text(|row| &row.payload) },
+];

@@ -1,0 +1,221 @@
+//! From rows to stored rows: retried until the deadline, poison bisected out.
+//!
+//! One batch is one request of one sender, and one insert under one token. That is what makes a repeat exact: after a
+//! crash of the collector a sender repeats its request alone, so its rows must have been a block alone.
+//!
+//! A failure that a repeat can heal is repeated with the same bytes and the same token. A failure that blames the data cuts
+//! the batch in halves, each under a token of its own derived from the batch's, until single rows are left; those go to
+//! the quarantine. The batch is done when every row is in one of the two tables.
+
+use std::future::Future;
+use std::time::Duration;
+
+use bytes::Bytes;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, sleep_until, timeout_at};
+
+use super::client::{Client, Insert, StoreError};
+use super::native::{self, Column};
+use super::quarantine::{self, QuarantineRow};
+use super::spans::{self, SpanRow};
+use crate::limits;
+
+/// Sends a block. The real one is [`Client`]; tests have others.
+pub trait Transport: Send + Sync {
+    /// Sends a block once.
+    fn insert(&self, insert: &Insert<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
+}
+
+impl Transport for Client {
+    async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
+        Self::insert(self, insert).await
+    }
+}
+
+/// The rows of one request.
+#[derive(Debug)]
+pub struct Batch {
+    /// Names the request: the same on every repeat of it.
+    pub id: u128,
+    /// Rows for `spans`.
+    pub spans: Vec<SpanRow>,
+    /// Rows for `quarantine`.
+    pub quarantine: Vec<QuarantineRow>,
+}
+
+/// What became of a batch. Every row is in one of the two tables.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Written {
+    /// Rows in `spans`.
+    pub stored: usize,
+    /// Rows the store itself refused, now in `quarantine`; those that came as quarantine rows are not counted.
+    pub poisoned: usize,
+}
+
+/// Why a batch is not stored yet. It may be partly: the sender repeats it, and the tokens sort it out.
+#[derive(Debug, thiserror::Error)]
+pub enum WriteError {
+    /// All inserts that may run at once did, until the deadline.
+    #[error("the store is busy: no insert became free in time")]
+    Busy,
+    /// The store did not take it until the deadline.
+    #[error("the store did not take the spans in time; last answer: {0}")]
+    Unavailable(#[source] StoreError),
+}
+
+/// Counts what happens below a batch.
+pub trait WriterEvents: Send + Sync {
+    /// An attempt failed and will be repeated.
+    fn retried(&self, error: &StoreError);
+    /// An insert succeeded: its rows, bytes and time.
+    fn inserted(&self, rows: usize, bytes: usize, took: Duration);
+}
+
+/// Writes batches; at most [`limits::INSERTS_MAX`] at once.
+pub struct Writer<T> {
+    transport: T,
+    permits: Semaphore,
+    events: Box<dyn WriterEvents>,
+    spans_statement: String,
+    quarantine_statement: String,
+}
+
+impl<T: Transport> Writer<T> {
+    /// A writer over that transport.
+    pub fn new(transport: T, events: Box<dyn WriterEvents>) -> Self {
+        Self {
+            transport,
+            permits: Semaphore::new(limits::INSERTS_MAX),
+            events,
+            spans_statement: native::insert_statement(spans::TABLE, spans::COLUMNS),
+            quarantine_statement: native::insert_statement(quarantine::TABLE, quarantine::COLUMNS),
+        }
+    }
+
+    /// Writes one batch before the deadline.
+    ///
+    /// Cancel-safe in the sense that matters: a cancelled write may be repeated.
+    ///
+    /// # Errors
+    /// When it is not known to be stored; the sender must repeat it.
+    pub async fn write(&self, batch: &Batch, deadline: Instant) -> Result<Written, WriteError> {
+        let _permit = match timeout_at(deadline, self.permits.acquire()).await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) | Err(_) => return Err(WriteError::Busy),
+        };
+        let poisoned = self.write_spans(batch, deadline).await?;
+        let written = Written { stored: batch.spans.len() - poisoned.len(), poisoned: poisoned.len() };
+        self.write_quarantine(batch, poisoned, deadline).await?;
+        Ok(written)
+    }
+
+    /// The rows that the store refuses, with its words.
+    async fn write_spans(
+        &self,
+        batch: &Batch,
+        deadline: Instant,
+    ) -> Result<Vec<(usize, String)>, WriteError> {
+        let mut poisoned = Vec::new();
+        // A stack and not a recursion: a future that calls itself must be boxed.
+        let mut pending = if batch.spans.is_empty() { vec![] } else { vec![(0, batch.spans.len())] };
+        while let Some((start, end)) = pending.pop() {
+            let token = token(batch.id, start, end, batch.spans.len());
+            let rows = &batch.spans[start..end];
+            match self.send(&self.spans_statement, spans::COLUMNS, rows, &token, deadline).await? {
+                Ok(()) => {}
+                Err(error) if end - start == 1 => poisoned.push((start, error.to_string())),
+                Err(_) => {
+                    let middle = start + (end - start) / 2;
+                    pending.push((middle, end));
+                    pending.push((start, middle));
+                }
+            }
+        }
+        Ok(poisoned)
+    }
+
+    async fn write_quarantine(
+        &self,
+        batch: &Batch,
+        poisoned: Vec<(usize, String)>,
+        deadline: Instant,
+    ) -> Result<(), WriteError> {
+        let mut rows = batch.quarantine.clone();
+        rows.extend(
+            poisoned.into_iter().filter_map(|(at, detail)| Some(poison(batch.spans.get(at)?, detail))),
+        );
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let token = format!("{:032x}-quarantine", batch.id);
+        self.send(&self.quarantine_statement, quarantine::COLUMNS, &rows, &token, deadline)
+            .await?
+            .map_err(WriteError::Unavailable)
+    }
+
+    /// Sends the rows until they are taken, refused for what they are, or it is too late.
+    async fn send<R>(
+        &self,
+        statement: &str,
+        columns: &[Column<R>],
+        rows: &[R],
+        token: &str,
+        deadline: Instant,
+    ) -> Result<Result<(), StoreError>, WriteError> {
+        let insert =
+            Insert { statement, block: Bytes::from(native::block(columns, rows)), rows: rows.len(), token };
+        let mut wait = limits::RETRY_WAIT;
+        loop {
+            let begun = Instant::now();
+            match self.transport.insert(&insert).await {
+                Ok(()) => {
+                    self.events.inserted(insert.rows, insert.block.len(), begun.elapsed());
+                    return Ok(Ok(()));
+                }
+                Err(error) if error.blames_data() => return Ok(Err(error)),
+                Err(error) => {
+                    self.events.retried(&error);
+                    let next = Instant::now() + wait;
+                    if next >= deadline {
+                        return Err(WriteError::Unavailable(error));
+                    }
+                    sleep_until(next).await;
+                    wait = (wait * 2).min(limits::RETRY_WAIT_MAX);
+                }
+            }
+        }
+    }
+}
+
+/// The whole batch has the batch's own token; a part is named by its place in it, which a repeat cuts in the same way.
+fn token(batch: u128, start: usize, end: usize, rows: usize) -> String {
+    if (start, end) == (0, rows) { format!("{batch:032x}") } else { format!("{batch:032x}-{start}-{end}") }
+}
+
+fn poison(row: &SpanRow, detail: String) -> QuarantineRow {
+    let call = &row.record.call;
+    let payload = serde_json::json!({
+        "name": row.record.name,
+        "start_unix_ns": call.start_unix_ns,
+        "end_unix_ns": call.end_unix_ns,
+        "service": call.identity.service,
+        "provider": call.provider,
+        "model": call.model(),
+        "operation": call.operation.name(),
+        "cost_nanos": row.price.amount().map(ledgerline_proto::NanoUsd::nanos),
+        "attributes": row.record.attributes,
+    });
+    QuarantineRow {
+        tenant: row.tenant.clone(),
+        received_at_ms: row.ingested_at_ms,
+        batch_id: row.batch_id,
+        reason: quarantine::Reason::Poison,
+        detail,
+        trace_id: call.trace_id.to_string(),
+        span_id: call.span_id.to_string(),
+        payload: quarantine::clipped(payload.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests;

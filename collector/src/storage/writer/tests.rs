@@ -1,0 +1,115 @@
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+use ledgerline_pricing::{Priced, UnpricedReason};
+use ledgerline_proto::otlp::SpanRecord;
+
+use super::*;
+use crate::ingest::testing::call;
+
+/// A store in memory that deduplicates by token, refuses rows of the model `poison`, and fails on demand.
+#[derive(Default)]
+struct Store {
+    /// Answers to give before working, last first.
+    failures: Mutex<Vec<StoreError>>,
+    /// Rows by token.
+    taken: Mutex<HashMap<String, usize>>,
+    quarantined: Mutex<usize>,
+}
+
+impl Transport for Arc<Store> {
+    async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
+        if let Some(failure) = self.failures.lock().unwrap().pop() {
+            return Err(failure);
+        }
+        if insert.statement.starts_with("INSERT INTO quarantine") {
+            *self.quarantined.lock().unwrap() += insert.rows;
+        } else if insert.block.windows(6).any(|window| window == b"poison") {
+            return Err(StoreError::Exception { code: 469, message: "violated".into() });
+        } else {
+            self.taken.lock().unwrap().insert(insert.token.to_owned(), insert.rows);
+        }
+        Ok(())
+    }
+}
+
+struct Silent;
+
+impl WriterEvents for Silent {
+    fn retried(&self, _: &StoreError) {}
+    fn inserted(&self, _: usize, _: usize, _: Duration) {}
+}
+
+fn batch(models: &[&str]) -> Batch {
+    let spans = models
+        .iter()
+        .map(|model| SpanRow {
+            tenant: "default".into(),
+            record: SpanRecord {
+                call: call(model),
+                name: "chat".into(),
+                attributes: vec![],
+                content_dropped: 0,
+            },
+            price: Priced::Unpriced(UnpricedReason::UnknownModel),
+            unpriced_reason: "unknown_model".into(),
+            price_version: "v".into(),
+            batch_id: 7,
+            ingested_at_ms: 0,
+        })
+        .collect();
+    Batch { id: 7, spans, quarantine: vec![] }
+}
+
+fn writer(store: &Arc<Store>) -> Writer<Arc<Store>> {
+    Writer::new(Arc::clone(store), Box::new(Silent))
+}
+
+fn unreachable() -> StoreError {
+    StoreError::Late(Duration::from_secs(1))
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_transient_failure_is_repeated_with_the_same_token() {
+    let store = Arc::new(Store::default());
+    store.failures.lock().unwrap().extend([unreachable(), unreachable()]);
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let written = writer(&store).write(&batch(&["a", "b"]), deadline).await.unwrap();
+    assert_eq!(written, Written { stored: 2, poisoned: 0 });
+    assert_eq!(*store.taken.lock().unwrap(), HashMap::from([(format!("{:032x}", 7), 2)]));
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_deadline_the_sender_is_told_to_repeat() {
+    let store = Arc::new(Store::default());
+    store.failures.lock().unwrap().extend(std::iter::repeat_with(unreachable).take(1000));
+    let begun = Instant::now();
+    let deadline = begun + Duration::from_secs(10);
+    let error = writer(&store).write(&batch(&["a"]), deadline).await.unwrap_err();
+    assert!(matches!(error, WriteError::Unavailable(_)), "{error}");
+    assert!(begun.elapsed() <= Duration::from_secs(10));
+}
+
+#[tokio::test]
+async fn poison_is_cut_out_and_everything_else_is_stored_once() {
+    let store = Arc::new(Store::default());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let models = ["a", "b", "poison", "c", "d", "poison", "e"];
+    let written = writer(&store).write(&batch(&models), deadline).await.unwrap();
+    assert_eq!(written, Written { stored: 5, poisoned: 2 });
+    let taken = store.taken.lock().unwrap().clone();
+    assert_eq!(taken.values().sum::<usize>(), 5);
+    assert_eq!(*store.quarantined.lock().unwrap(), 2);
+    // A repeat cuts in the same places, so it names the same blocks.
+    writer(&store).write(&batch(&models), deadline).await.unwrap();
+    assert_eq!(*store.taken.lock().unwrap(), taken);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_writer_that_is_full_says_so_at_the_deadline() {
+    let store = Arc::new(Store::default());
+    let writer = writer(&store);
+    let _all = writer.permits.acquire_many(limits::INSERTS_MAX as u32).await.unwrap();
+    let deadline = Instant::now() + Duration::from_secs(1);
+    assert!(matches!(writer.write(&batch(&["a"]), deadline).await, Err(WriteError::Busy)));
+}

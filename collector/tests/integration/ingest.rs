@@ -1,0 +1,414 @@
+//! The whole collector on free ports over the real engine, spoken to as other people's senders speak to it.
+
+use std::io::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use http::header::CONTENT_TYPE;
+use http::{HeaderMap, Request};
+use http_body_util::{BodyExt, Full};
+use hyper_util::client::legacy::Client as HttpClient;
+use hyper_util::rt::TokioExecutor;
+use ledgerline_collector::app::{Addresses, App, Parts};
+use ledgerline_collector::config::Config;
+use ledgerline_collector::limits;
+use ledgerline_collector::storage::Storage;
+use ledgerline_process::config::parse;
+use ledgerline_process::{Clock, SystemClock};
+use ledgerline_proto::otlp::{ExportTraceServiceRequest, ExportTraceServiceResponse, export_request};
+use ledgerline_proto::producer::{EPOCH_KEY, PRODUCER_ID_KEY, SEQUENCE_KEY};
+use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use prost::Message;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+use tonic::codec::CompressionEncoding;
+
+use crate::engine::{self, ask};
+use crate::spans::{call, sums_of};
+
+struct Collector {
+    addresses: Addresses,
+    storage: Storage,
+    shutdown: CancellationToken,
+    running: JoinHandle<()>,
+}
+
+impl Collector {
+    async fn start(storage: &str, more: &str) -> Self {
+        let yaml = format!(
+            "listen: {{grpc: '127.0.0.1:0', http: '127.0.0.1:0', api: '127.0.0.1:0'}}\nstorage: {storage}\n{more}"
+        );
+        let config: Config = parse("test", &yaml).unwrap();
+        let app = App::build(config, Parts { clock: Arc::new(SystemClock) }).await.unwrap();
+        let (addresses, storage) = (app.addresses(), app.storage().clone());
+        let shutdown = CancellationToken::new();
+        let running = tokio::spawn(app.run(shutdown.clone()));
+        Self { addresses, storage, shutdown, running }
+    }
+
+    /// On the engine that all tests share.
+    async fn on_shared_engine(database: &str) -> Self {
+        let url = engine::url().borrow().clone();
+        Self::start(&format!("{{url: '{url}', database: {database}}}"), "").await
+    }
+
+    async fn stop(self) {
+        self.shutdown.cancel();
+        tokio::time::timeout(Duration::from_secs(60), self.running).await.unwrap().unwrap();
+    }
+
+    async fn post(&self, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+        post(&format!("http://{}/v1/traces", self.addresses.http), headers, body.into()).await
+    }
+
+    async fn grpc(&self) -> TraceServiceClient<tonic::transport::Channel> {
+        TraceServiceClient::connect(format!("http://{}", self.addresses.grpc)).await.unwrap()
+    }
+
+    async fn metric(&self, line: &str) -> u64 {
+        let text = get(&format!("http://{}/metrics", self.addresses.api)).await.text();
+        let value = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
+        value.unwrap_or_else(|| panic!("no {line} in\n{text}")).parse().unwrap()
+    }
+}
+
+struct Answer {
+    status: u16,
+    headers: HeaderMap,
+    body: Bytes,
+}
+
+impl Answer {
+    fn text(&self) -> String {
+        String::from_utf8(self.body.to_vec()).unwrap()
+    }
+
+    fn json(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.body).unwrap()
+    }
+}
+
+async fn send(request: Request<Full<Bytes>>) -> Answer {
+    let client = HttpClient::builder(TokioExecutor::new()).build_http();
+    let response = client.request(request).await.unwrap();
+    let (head, body) = response.into_parts();
+    Answer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: body.collect().await.unwrap().to_bytes(),
+    }
+}
+
+async fn get(url: &str) -> Answer {
+    send(Request::get(url).body(Full::default()).unwrap()).await
+}
+
+async fn post(url: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+    let mut request = Request::post(url);
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    send(request.body(Full::new(body)).unwrap()).await
+}
+
+const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
+const JSON: (&str, &str) = ("content-type", "application/json");
+
+fn request(numbers: std::ops::Range<u64>) -> ExportTraceServiceRequest {
+    let now = SystemClock.now_unix_ns();
+    export_request(&numbers.map(|number| call(number, now)).collect::<Vec<_>>())
+}
+
+fn gzip(body: &[u8]) -> Vec<u8> {
+    let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+    encoder.write_all(body).unwrap();
+    encoder.finish().unwrap()
+}
+
+/// A JSON request as OpenTelemetry's JavaScript exporter writes it.
+fn json_request(end_unix_ns: u64) -> String {
+    let start = end_unix_ns - 2_000_000_000;
+    format!(
+        r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"key":"service.name","value":{{"stringValue":"web"}}}}],"droppedAttributesCount":0}},
+        "scopeSpans":[{{"scope":{{"name":"openai","version":"1"}},"spans":[{{"traceId":"5b8efff798038103d269b633813fc60c","spanId":"eee19b7ec3c1b174",
+        "name":"chat gpt-4.1","kind":3,"startTimeUnixNano":"{start}","endTimeUnixNano":"{end_unix_ns}","attributes":[
+        {{"key":"gen_ai.operation.name","value":{{"stringValue":"chat"}}}},{{"key":"gen_ai.provider.name","value":{{"stringValue":"openai"}}}},
+        {{"key":"gen_ai.request.model","value":{{"stringValue":"gpt-4.1"}}}},{{"key":"gen_ai.usage.input_tokens","value":{{"intValue":1000}}}},
+        {{"key":"gen_ai.usage.output_tokens","value":{{"intValue":"100"}}}},{{"key":"gen_ai.input.messages","value":{{"stringValue":"hush"}}}},
+        {{"key":"app.route","value":{{"stringValue":"/buy"}}}}],"droppedAttributesCount":0,"events":[],"links":[],"status":{{"code":0}}}}]}}]}}]}}"#
+    )
+}
+
+/// Scenario: the official gRPC client sends with each compression, and repeats one request as after a lost answer.
+/// Guarantees: every call is stored once, and the sums of all tables agree.
+#[tokio::test]
+async fn grpc_requests_are_stored_once_whatever_their_compression() {
+    let collector = Collector::on_shared_engine("grpc").await;
+    let mut client = collector.grpc().await;
+    let plain = client.export(request(0..100)).await.unwrap().into_inner();
+    assert_eq!(plain, ExportTraceServiceResponse::default());
+    for (encoding, numbers) in [(CompressionEncoding::Gzip, 100..200), (CompressionEncoding::Zstd, 200..300)]
+    {
+        let mut client = collector.grpc().await.send_compressed(encoding);
+        client.export(request(numbers)).await.unwrap();
+    }
+    let again = request(300..400);
+    for _ in 0..3 {
+        let mut request = tonic::Request::new(again.clone());
+        let metadata = request.metadata_mut();
+        metadata.insert(PRODUCER_ID_KEY, "01890000-0000-7000-8000-000000000000".parse().unwrap());
+        metadata.insert(EPOCH_KEY, "1".parse().unwrap());
+        metadata.insert(SEQUENCE_KEY, "9".parse().unwrap());
+        client.export(request).await.unwrap();
+    }
+    let spans = ask(&collector.storage, &sums_of("spans")).await;
+    assert!(spans.starts_with("400\t"), "{spans}");
+    for table in ["calls_minute", "calls_hour", "calls_day"] {
+        assert_eq!(ask(&collector.storage, &sums_of(table)).await, spans, "{table}");
+    }
+    assert_eq!(collector.metric("ledgerline_collector_spans_received_total").await, 600);
+    assert_eq!(collector.metric("ledgerline_collector_spans_stored_total").await, 600);
+    assert_eq!(collector.metric("ledgerline_collector_spans_waiting").await, 0);
+    collector.stop().await;
+}
+
+/// Guarantees: HTTP takes both formats and every encoding on both paths, prices exactly, and keeps no message content.
+#[tokio::test]
+async fn http_takes_both_formats_and_every_encoding() {
+    let collector = Collector::on_shared_engine("http").await;
+    let now = SystemClock.now_unix_ns();
+    let answer = collector.post(&[JSON], json_request(now)).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
+    assert_eq!(answer.headers[CONTENT_TYPE], "application/json");
+    let stored = ask(
+        &collector.storage,
+        "SELECT service, model, cost, price_rule != '', attrs['app.route'], arrayStringConcat(mapValues(attrs)), hex(trace_id) FROM spans",
+    )
+    .await;
+    // gpt-4.1: 1,000 tokens at 2.00 and 100 at 8.00 USD per million.
+    assert!(stored.starts_with("web\tgpt-4.1\t0.0028\t1\t"), "{stored}");
+    assert!(
+        stored.ends_with("\t5B8EFFF798038103D269B633813FC60C") && stored.contains("\t/buy\t"),
+        "{stored}"
+    );
+    assert!(!stored.contains("hush"), "{stored}");
+    let body = request(0..10).encode_to_vec();
+    let answer = collector.post(&[PROTOBUF], body.clone()).await;
+    assert_eq!((answer.status, answer.body.len()), (200, 0));
+    for (encoding, numbers) in [("gzip", 10..20), ("zstd", 20..30), ("deflate", 30..40)] {
+        let body = request(numbers).encode_to_vec();
+        let packed = match encoding {
+            "gzip" => gzip(&body),
+            "zstd" => zstd::encode_all(&*body, 3).unwrap(),
+            _ => {
+                let mut encoder = flate2::write::ZlibEncoder::new(Vec::new(), Compression::default());
+                encoder.write_all(&body).unwrap();
+                encoder.finish().unwrap()
+            }
+        };
+        let answer = collector.post(&[PROTOBUF, ("content-encoding", encoding)], packed).await;
+        assert_eq!(answer.status, 200, "{encoding}");
+    }
+    let alias = format!("http://{}/api/public/otel/v1/traces", collector.addresses.http);
+    assert_eq!(post(&alias, &[PROTOBUF], request(40..50).encode_to_vec().into()).await.status, 200);
+    assert_eq!(
+        ask(
+            &collector.storage,
+            "SELECT count(), sum(calls) FROM (SELECT count() AS calls FROM spans GROUP BY span_id)"
+        )
+        .await,
+        "51\t51"
+    );
+    collector.stop().await;
+}
+
+/// Scenario: some spans of a request cannot be kept.
+/// Guarantees: the rest is stored, the sender is told how many and why, and the refused ones are in the quarantine.
+#[tokio::test]
+async fn a_partial_success_counts_and_explains() {
+    let collector = Collector::on_shared_engine("partial").await;
+    let mut request = request(0..10);
+    {
+        let spans = &mut request.resource_spans[0].scope_spans[0].spans;
+        spans[0].trace_id.clear();
+        (spans[1].start_time_unix_nano, spans[1].end_time_unix_nano) = (1, 2);
+        spans[2].end_time_unix_nano += 3_600_000_000_000;
+    }
+    for _ in 0..2 {
+        let partial = collector
+            .grpc()
+            .await
+            .export(request.clone())
+            .await
+            .unwrap()
+            .into_inner()
+            .partial_success
+            .unwrap();
+        assert_eq!(partial.rejected_spans, 3);
+        for part in ["3 of 10 spans", "1 identity", "1 too_old", "1 in_the_future", "sender's clock"] {
+            assert!(partial.error_message.contains(part), "{part} in {}", partial.error_message);
+        }
+    }
+    let quarantine =
+        "SELECT count(), arrayStringConcat(arraySort(groupArray(toString(reason))), ',') FROM quarantine";
+    assert_eq!(ask(&collector.storage, quarantine).await, "3\tidentity,in_the_future,too_old");
+    assert_eq!(ask(&collector.storage, "SELECT count() FROM spans").await, "7");
+    let line = "ledgerline_collector_spans_quarantined_total{reason=\"too_old\"}";
+    assert_eq!(collector.metric(line).await, 2);
+    collector.stop().await;
+}
+
+/// Guarantees: a call whose price is not known has a reason and no cost, never a zero; a failed one that costs nothing does.
+#[tokio::test]
+async fn an_unknown_price_is_never_zero() {
+    let collector = Collector::on_shared_engine("unpriced").await;
+    let body = request(0..400).encode_to_vec();
+    assert_eq!(collector.post(&[PROTOBUF], body).await.status, 200);
+    let rows = ask(&collector.storage, "SELECT count(), countIf(cost IS NULL) > 0, countIf((cost IS NULL) != (unpriced_reason != '')), \
+        countIf(cost = 0 AND price_rule != 'not_billed/http_error'), countIf(model = 'no-such-model' AND cost > 0), \
+        countIf(usage_source = 'missing' AND cost > 0) FROM spans").await;
+    assert_eq!(rows, "400\t1\t0\t0\t0\t0");
+    let unpriced = ask(&collector.storage, "SELECT countIf(cost IS NULL) FROM spans").await;
+    assert_eq!(ask(&collector.storage, "SELECT sum(unpriced_calls) FROM calls_day").await, unpriced);
+    collector.stop().await;
+}
+
+/// Scenario: what a receiver on a network gets: noise, wrong types, wrong encodings, bodies that are too large, bombs.
+/// Guarantees: each has a clear answer in the format of its request and a code no client repeats, and the collector goes on.
+#[tokio::test]
+async fn bad_requests_have_clear_answers_and_harm_nobody() {
+    let collector = Collector::on_shared_engine("bad").await;
+    let body = request(0..10).encode_to_vec();
+    let bomb = gzip(&vec![0; 32 << 20]);
+    let huge = vec![b'x'; limits::REQUEST_BYTES_MAX + 1];
+    type Case<'a> = (&'a [(&'a str, &'a str)], Vec<u8>, u16, i64, &'a str);
+    let cases: [Case<'_>; 10] = [
+        (&[JSON], b"{\"resourceSpans\":[{".to_vec(), 400, 3, "not OTLP JSON"),
+        (&[JSON], b"{}".to_vec(), 400, 3, "resourceSpans"),
+        (&[JSON], b"\xff\xfe".to_vec(), 400, 3, "not OTLP JSON"),
+        (&[JSON, ("content-encoding", "gzip")], b"{}".to_vec(), 400, 3, "not Gzip"),
+        (&[JSON, ("content-encoding", "br")], b"{}".to_vec(), 415, 12, "content encoding `br`"),
+        (&[("content-type", "text/plain")], b"hello".to_vec(), 415, 12, "content type `text/plain`"),
+        (&[], b"hello".to_vec(), 415, 12, "content type ``"),
+        (&[JSON, ("content-encoding", "gzip")], bomb.clone(), 413, 3, "unpacks to more than 100 times"),
+        (&[JSON], huge.clone(), 413, 3, "packed larger than"),
+        (&[JSON, ("content-encoding", "gzip")], gzip(&body)[..60].to_vec(), 400, 3, "not Gzip"),
+    ];
+    for (headers, body, status, code, part) in cases {
+        let answer = collector.post(headers, body).await;
+        assert_eq!(answer.status, status, "{part}");
+        let json = answer.json();
+        assert_eq!(json["code"], code, "{part}");
+        assert!(json["message"].as_str().unwrap().contains(part), "{json}");
+        assert!(!answer.headers.contains_key("retry-after"), "{part}");
+    }
+    // In Protocol Buffers the failure is a google.rpc.Status: field 1 is the code.
+    let answer = collector.post(&[PROTOBUF], body[..body.len() / 2].to_vec()).await;
+    assert_eq!((answer.status, &answer.body[..2]), (400, &b"\x08\x03"[..]));
+    assert_eq!(answer.headers[CONTENT_TYPE], "application/x-protobuf");
+    assert_eq!(get(&format!("http://{}/v1/traces", collector.addresses.http)).await.status, 405);
+    // gRPC: noise in a well-formed frame, and a message that is too large.
+    let mut client = collector.grpc().await;
+    let mut large = request(0..1);
+    large.resource_spans[0].scope_spans[0].spans[0].name = "n".repeat(limits::REQUEST_BYTES_MAX);
+    let status = client.export(large).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status}");
+    client.export(request(0..10)).await.unwrap();
+    assert_eq!(ask(&collector.storage, "SELECT count() FROM spans").await, "10");
+    assert_eq!(collector.metric("ledgerline_collector_requests_refused_total{reason=\"bomb\"}").await, 1);
+    assert_eq!(collector.metric("ledgerline_collector_spans_unacknowledged_total").await, 0);
+    collector.stop().await;
+}
+
+/// Guarantees: with tokens configured the token decides the tenant, whatever the payload says, and nothing else is let in.
+#[tokio::test]
+async fn the_token_decides_the_tenant() {
+    let directory = tempfile::tempdir().unwrap();
+    let token = directory.path().join("token");
+    std::fs::write(&token, "0123456789abcdef\n").unwrap();
+    let url = engine::url().borrow().clone();
+    let auth = format!("auth: {{tokens: [{{token: {{file: {}}}, tenant: acme}}]}}", token.display());
+    let collector = Collector::start(&format!("{{url: '{url}', database: tokens}}"), &auth).await;
+    let body = request(0..5).encode_to_vec();
+    let refused =
+        collector.post(&[PROTOBUF, ("authorization", "Bearer 0123456789abcdeX")], body.clone()).await;
+    assert_eq!((refused.status, &refused.headers["www-authenticate"]), (401, &"Bearer".parse().unwrap()));
+    let status = collector.grpc().await.export(request(0..5)).await.unwrap_err();
+    assert_eq!(status.code(), tonic::Code::Unauthenticated);
+    let taken = collector
+        .post(&[PROTOBUF, ("authorization", "Bearer 0123456789abcdef"), ("x-tenant", "other")], body)
+        .await;
+    assert_eq!(taken.status, 200);
+    assert_eq!(ask(&collector.storage, "SELECT count(), any(tenant) FROM spans").await, "5\tacme");
+    collector.stop().await;
+}
+
+/// Scenario: an agent sends requests in order and repeats each until it is acknowledged, while the engine is killed again
+/// and again with signal 9.
+/// Guarantees: every acknowledged call is in spans and in every rollup exactly once; a refusal is one that clients repeat.
+#[tokio::test(flavor = "multi_thread")]
+async fn kills_of_the_engine_lose_and_double_nothing() {
+    let directory = tempfile::tempdir().unwrap();
+    let storage = format!(
+        "{{url: embedded, data_dir: {}, engine: {{binary: {}}}}}",
+        directory.path().display(),
+        engine::binary().display()
+    );
+    let collector = Collector::start(&storage, "").await;
+    let killer = {
+        let directory = directory.path().to_owned();
+        let stop = collector.shutdown.clone();
+        tokio::spawn(async move {
+            let mut kills = 0;
+            while !stop.is_cancelled() && kills < 4 {
+                tokio::time::sleep(Duration::from_millis(300)).await;
+                kills += kill_engine(&directory);
+            }
+            kills
+        })
+    };
+    const REQUESTS: u64 = 120;
+    for number in 0..REQUESTS {
+        let request = request(number * 10..number * 10 + 10);
+        loop {
+            let mut client = collector.grpc().await;
+            let mut attempt = tonic::Request::new(request.clone());
+            attempt.metadata_mut().insert(SEQUENCE_KEY, number.to_string().parse().unwrap());
+            match client.export(attempt).await {
+                Ok(_) => break,
+                Err(status) => assert_eq!(status.code(), tonic::Code::Unavailable, "{status}"),
+            }
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(killer.await.unwrap() > 0, "the engine was never killed");
+    let deadline = tokio::time::Instant::now() + Duration::from_secs(30);
+    while !collector.storage.check().await {
+        assert!(tokio::time::Instant::now() < deadline, "the engine did not come back");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let spans = ask(&collector.storage, &sums_of("spans")).await;
+    assert!(spans.starts_with(&format!("{}\t", REQUESTS * 10)), "{spans}");
+    for table in ["calls_minute", "calls_hour", "calls_day"] {
+        assert_eq!(ask(&collector.storage, &sums_of(table)).await, spans, "{table}");
+    }
+    collector.stop().await;
+}
+
+/// Sends signal 9 to the engine of that data directory; 1 if there was one.
+fn kill_engine(data_dir: &std::path::Path) -> u32 {
+    let Ok(processes) = std::fs::read_dir("/proc") else { return 0 };
+    for process in processes.flatten() {
+        let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();
+        let arguments: Vec<&[u8]> = command.split(|byte| *byte == 0).collect();
+        let ours = arguments.contains(&data_dir.as_os_str().as_encoded_bytes());
+        if ours && arguments[0].ends_with(b"ledgerline-engine") {
+            let killed = std::process::Command::new("kill").arg("-9").arg(process.file_name()).status();
+            return u32::from(killed.is_ok_and(|status| status.success()));
+        }
+    }
+    0
+}

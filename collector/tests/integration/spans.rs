@@ -1,0 +1,67 @@
+//! Calls to send, and what the tables must then hold.
+
+use ledgerline_proto::{
+    Billing, Call, EndOfStream, Identity, Operation, SpanId, TokenClass, TokenCounts, TraceId, Usage,
+    UsageSource,
+};
+
+/// Call number `number` of a deterministic series: several models, teams and minutes, errors, streams and calls without
+/// usage. All ended before `end_unix_ns`.
+pub fn call(number: u64, end_unix_ns: u64) -> Call {
+    let models = ["gpt-4.1", "gpt-4.1-mini", "gpt-4o", "no-such-model"];
+    let model = models[(number % 4) as usize].to_owned();
+    let failed = number % 7 == 3;
+    let tokens = TokenCounts::from_pairs(&[
+        (TokenClass::InputUncached, 1 + number * 13 % 1_009),
+        (TokenClass::CacheRead, number % 5),
+        (TokenClass::OutputText, 1 + number * 7 % 211),
+    ]);
+    let end = end_unix_ns - number * 1_700_000_000;
+    Call {
+        trace_id: TraceId::from_bytes(u128::from(number + 1).to_be_bytes()).unwrap(),
+        span_id: SpanId::from_bytes((number + 1).to_be_bytes()).unwrap(),
+        parent_span_id: None,
+        start_unix_ns: end - 1_000_000 * (1 + number % 997),
+        end_unix_ns: end,
+        time_to_first_token_ns: (number % 2 == 0).then_some(250_000 * (number % 31)),
+        operation: Operation::Chat,
+        provider: "openai".to_owned(),
+        request_model: model.clone(),
+        response_model: model,
+        response_id: format!("r-{number}"),
+        stream: number % 2 == 0,
+        finish_reasons: vec!["stop".to_owned()],
+        end: if failed { EndOfStream::ProviderError } else { EndOfStream::Complete },
+        error_type: failed.then(|| "rate_limit".to_owned()),
+        http_status: Some(if failed { 429 } else { 200 }),
+        usage: (number % 11 != 5).then_some(Usage { tokens, source: UsageSource::Provider }),
+        billing: Billing::default(),
+        identity: Identity {
+            service: "checkout".to_owned(),
+            team: format!("team-{}", number % 3),
+            user: format!("user-{number}"),
+            ..Identity::default()
+        },
+    }
+}
+
+/// Columns that `spans` and every rollup must agree in, as one SELECT over each table.
+pub const SUMS: [(&str, &str); 4] = [
+    (
+        "spans",
+        "SELECT count(), countIf(status = 'error'), countIf(cost IS NULL), sum(tokens_input_uncached), sum(tokens_cache_read), \
+         sum(tokens_output_text), sum(cost), sum(duration_us), count(), sum(ifNull(ttft_us, 0)), count(ttft_us) FROM spans WHERE is_call = 1",
+    ),
+    ("calls_minute", ROLLUP),
+    ("calls_hour", ROLLUP),
+    ("calls_day", ROLLUP),
+];
+
+const ROLLUP: &str = "SELECT sum(calls), sum(errors), sum(unpriced_calls), sum(tokens_input_uncached), sum(tokens_cache_read), \
+     sum(tokens_output_text), sum(cost), sum(duration_us_sum), sum(duration_count), sum(ttft_us_sum), sum(ttft_count) FROM ";
+
+/// The statement for one of [`SUMS`].
+pub fn sums_of(table: &str) -> String {
+    let (_, sql) = SUMS.into_iter().find(|(name, _)| *name == table).unwrap();
+    if table == "spans" { sql.to_owned() } else { format!("{sql}{table}") }
+}

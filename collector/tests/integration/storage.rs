@@ -1,0 +1,259 @@
+//! The store against the real engine: what is written is what is read, a repeat is counted once, and the tables are ours.
+
+use std::time::Duration;
+
+use ledgerline_collector::ingest::normalise::normalise;
+use ledgerline_collector::ingest::rows::{Origin, batch};
+use ledgerline_collector::storage::Storage;
+use ledgerline_collector::storage::client::{Client, Statement, StoreError, Target};
+use ledgerline_collector::storage::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
+use ledgerline_collector::storage::rows::{Select, Value, select};
+use ledgerline_collector::storage::spans::COLUMNS;
+use ledgerline_collector::storage::writer::{Batch, Writer, WriterEvents, Written};
+use ledgerline_pricing::PriceBook;
+use ledgerline_process::{Clock, SystemClock};
+use ledgerline_proto::otlp::export_request;
+use tokio::time::Instant;
+
+use crate::engine::{ask, storage, url};
+use crate::spans::{call, sums_of};
+
+struct Silent;
+
+impl WriterEvents for Silent {
+    fn retried(&self, _: &StoreError) {}
+    fn inserted(&self, _: usize, _: usize, _: Duration) {}
+}
+
+/// The rows that ingest makes of these calls.
+fn rows(id: u128, numbers: std::ops::Range<u64>) -> Batch {
+    let now = SystemClock.now_unix_ns();
+    let calls: Vec<_> = numbers.map(|number| call(number, now)).collect();
+    let prices = PriceBook::embedded();
+    let origin = Origin {
+        tenant: "default".into(),
+        batch_id: id,
+        now_unix_ns: now,
+        price_version: prices.version().to_string().into(),
+    };
+    batch(&prices, &origin, normalise(&export_request(&calls), now))
+}
+
+async fn write(storage: &Storage, batch: &Batch) -> Written {
+    let writer = Writer::new(storage.clone(), Box::new(Silent));
+    writer.write(batch, Instant::now() + Duration::from_secs(30)).await.unwrap()
+}
+
+/// Scenario: one request is inserted three times, as after lost answers; another one once.
+/// Guarantees: spans and every rollup hold each call once, and their sums agree to the nano-dollar.
+#[tokio::test]
+async fn a_repeated_insert_is_counted_once_in_every_table() {
+    let storage = storage("repeats").await;
+    let first = rows(1, 0..5_000);
+    for _ in 0..3 {
+        assert_eq!(write(&storage, &first).await, Written { stored: 5_000, poisoned: 0 });
+    }
+    write(&storage, &rows(2, 5_000..5_500)).await;
+    let nanos: i128 = first
+        .spans
+        .iter()
+        .chain(&rows(2, 5_000..5_500).spans)
+        .filter_map(|row| row.price.amount())
+        .map(|cost| i128::from(cost.nanos()))
+        .sum();
+    assert!(nanos > 0);
+    let spans = ask(&storage, &sums_of("spans")).await;
+    assert!(spans.starts_with("5500\t"), "{spans}");
+    let cost = spans.split('\t').nth(6).unwrap();
+    assert_eq!(i128::from(cost.parse::<ledgerline_proto::NanoUsd>().unwrap().nanos()), nanos);
+    for table in ["calls_minute", "calls_hour", "calls_day"] {
+        assert_eq!(ask(&storage, &sums_of(table)).await, spans, "{table}");
+    }
+    // Merging the parts must not change a sum either.
+    for table in ["spans", "calls_minute", "calls_hour", "calls_day"] {
+        ask(&storage, &format!("OPTIMIZE TABLE {table} FINAL")).await;
+        assert_eq!(ask(&storage, &sums_of(table)).await, spans, "{table} merged");
+    }
+}
+
+/// Guarantees: every column the writer declares is read back as it was given, through the engine.
+#[tokio::test]
+async fn what_is_written_is_what_is_read() {
+    let storage = storage("roundtrip").await;
+    let mut batch = rows(0x0102_0304_0506_0708_090a_0b0c_0d0e_0f10, 0..2);
+    let long = "x".repeat(300);
+    {
+        let record = &mut batch.spans[0].record;
+        record.attributes = vec![("k".into(), "v\t'é".into()), ("long".into(), long.clone())];
+        record.call.finish_reasons = vec!["stop".into(), "length".into()];
+        record.call.billing.reported_cost = Some("0.000000001".parse().unwrap());
+        record.call.billing.web_search_requests = Some(3);
+        record.call.parent_span_id = ledgerline_proto::SpanId::from_hex("00f067aa0ba902b7");
+        batch.spans[1].record.call.http_status = None;
+    }
+    write(&storage, &batch).await;
+    let names: Vec<&str> = COLUMNS.iter().map(|column| column.name).collect();
+    let columns = ask(&storage, "SELECT arrayStringConcat(groupArray(name), ',') FROM system.columns WHERE database = 'roundtrip' AND table = 'spans'").await;
+    assert_eq!(columns, names.join(","));
+    let query = Select {
+        text: "SELECT hex(trace_id), hex(span_id), hex(parent_span_id), toString(is_call), model, status, toString(finish_reasons), \
+               toString(http_status), toString(tokens_input_uncached), toString(cost), toString(reported_cost), \
+               toString(web_search_requests), toString(ttft_us), attrs['k'], toString(length(attrs['long'])), toString(batch_id), \
+               toString(toUnixTimestamp64Micro(end_time)), toString(duration_us), user_id, price_rule, usage_source \
+               FROM spans WHERE tenant = {tenant:String} AND trace_id = unhex({trace:String})",
+        parameters: &[
+            ("tenant".into(), Value::Text("default".into())),
+            ("trace".into(), Value::Text(format!("{:032x}", 1))),
+        ],
+        settings: &[("max_execution_time", 10)],
+        timeout: Duration::from_secs(10),
+        bytes_max: 1 << 20,
+    };
+    let answer = select(storage.client(), &query).await.unwrap();
+    let row = &batch.spans[0];
+    let call = &row.record.call;
+    let cost = row.price.amount().unwrap();
+    let ledgerline_pricing::Priced::Cost(priced) = &row.price else { panic!("not priced") };
+    let usage = call.usage.unwrap();
+    let expected = [
+        format!("{:032X}", 1),
+        format!("{:016X}", 1),
+        "00F067AA0BA902B7".into(),
+        "1".into(),
+        "gpt-4.1".into(),
+        "ok".into(),
+        "['stop','length']".into(),
+        "200".into(),
+        usage.tokens.get(ledgerline_proto::TokenClass::InputUncached).to_string(),
+        cost.to_string().trim_end_matches('0').to_owned(),
+        "0.000000001".into(),
+        "3".into(),
+        "0".into(),
+        "v\t'é".into(),
+        long.len().to_string(),
+        "01020304-0506-0708-090a-0b0c0d0e0f10".into(),
+        (call.end_unix_ns / 1_000).to_string(),
+        ((call.end_unix_ns - call.start_unix_ns) / 1_000).to_string(),
+        "user-0".into(),
+        priced.rule.as_str().to_owned(),
+        "provider".into(),
+    ];
+    assert_eq!(answer, [expected]);
+    let nulls = ask(&storage, "SELECT isNull(http_status), isNull(ttft_us), isNull(reported_cost), length(attrs['long']) FROM spans WHERE user_id = 'user-1'").await;
+    assert_eq!(nulls, "1\t1\t1\t0");
+}
+
+/// Scenario: the store refuses two rows of a request for what they are.
+/// Guarantees: the rest is stored, the two are in the quarantine with the store's reason, and a repeat changes nothing.
+#[tokio::test]
+async fn poison_goes_to_the_quarantine_and_the_rest_is_stored() {
+    let storage = storage("poison").await;
+    ask(
+        &storage,
+        "ALTER TABLE spans ADD CONSTRAINT no_poison CHECK response_id != 'r-3' AND response_id != 'r-70'",
+    )
+    .await;
+    let batch = rows(9, 0..100);
+    for _ in 0..2 {
+        assert_eq!(write(&storage, &batch).await, Written { stored: 98, poisoned: 2 });
+        let spans = ask(&storage, &sums_of("spans")).await;
+        assert!(spans.starts_with("98\t"), "{spans}");
+        assert_eq!(ask(&storage, &sums_of("calls_day")).await, spans);
+        let quarantine = ask(&storage, "SELECT count(), any(reason), countIf(detail LIKE '%no_poison%'), countIf(payload LIKE '%checkout%') FROM quarantine").await;
+        assert_eq!(quarantine, "2\tpoison\t2\t2");
+    }
+}
+
+fn client(database: &str) -> Client {
+    let target = Target { url: url(), database: database.to_owned(), user: None, password: None };
+    Client::new(target).unwrap()
+}
+
+/// Guarantees: migrations apply once, and a database that is not ours stops the collector with the reason.
+#[tokio::test]
+async fn migrations_apply_once_and_refuse_what_they_do_not_know() {
+    let client = client("migrations");
+    let names: Vec<&str> = MIGRATIONS.iter().map(|migration| migration.name).collect();
+    assert_eq!(migrate(&client, MIGRATIONS).await.unwrap(), names);
+    assert!(migrate(&client, MIGRATIONS).await.unwrap().is_empty());
+    let (sql, name) = (MIGRATIONS[0].sql, MIGRATIONS[0].name);
+    let changed = format!("{sql}\nSELECT 1;").leak();
+    let error = migrate(&client, &[Migration { version: 1, name, sql: changed }]).await.unwrap_err();
+    // The later ones are unknown to that list, which is found first.
+    assert!(matches!(error, MigrateError::FromTheFuture { version: 2, .. }), "{error}");
+    let mut list: Vec<Migration> = MIGRATIONS
+        .iter()
+        .map(|known| Migration { version: known.version, name: known.name, sql: known.sql })
+        .collect();
+    list[0].sql = changed;
+    let error = migrate(&client, &list).await.unwrap_err();
+    assert!(matches!(&error, MigrateError::Changed { name, .. } if name == "0001_spans"), "{error}");
+    let off = "ALTER TABLE calls_hour MODIFY SETTING non_replicated_deduplication_window = 0";
+    client.execute(&Statement::new(off)).await.unwrap();
+    let error = migrate(&client, MIGRATIONS).await.unwrap_err();
+    assert!(
+        matches!(&error, MigrateError::NoDeduplicationWindow { table } if table == "calls_hour"),
+        "{error}"
+    );
+    client.execute(&Statement::new("DROP TABLE calls_hour")).await.unwrap();
+    assert!(matches!(
+        migrate(&client, MIGRATIONS).await,
+        Err(MigrateError::TableMissing { table: "calls_hour" })
+    ));
+}
+
+/// The committed schema is what the migrations make. `LEDGERLINE_UPDATE=1` writes it anew.
+#[tokio::test]
+async fn the_committed_schema_is_what_the_migrations_make() {
+    let storage = storage("ledgerline").await;
+    let tables =
+        ask(&storage, "SELECT name FROM system.tables WHERE database = 'ledgerline' ORDER BY name").await;
+    let mut schema =
+        String::from("-- Made by the test the_committed_schema_is_what_the_migrations_make; do not edit.\n");
+    for table in tables.lines() {
+        let create = ask(&storage, &format!("SHOW CREATE TABLE {table} FORMAT TSVRaw")).await;
+        schema.push_str(&format!("\n{create};\n"));
+    }
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/schema.sql");
+    if std::env::var_os("LEDGERLINE_UPDATE").is_some() {
+        std::fs::write(path, &schema).unwrap();
+    }
+    let committed = std::fs::read_to_string(path).unwrap_or_default();
+    assert_eq!(committed, schema, "run the test with LEDGERLINE_UPDATE=1 and commit schema.sql");
+}
+
+/// Guarantees: a parameter is a value whatever it holds, and a query that exceeds its bounds is an error and not a part.
+#[tokio::test]
+async fn values_are_bound_and_bounds_hold() {
+    let storage = storage("bounds").await;
+    let text = "a'; DROP TABLE spans --\t\\ \n é";
+    let mut query = Select {
+        text: "SELECT {value:String}, toString({number:Int64})",
+        parameters: &[("value".into(), Value::Text(text.into())), ("number".into(), Value::Integer(-5))],
+        settings: &[],
+        timeout: Duration::from_secs(10),
+        bytes_max: 1 << 20,
+    };
+    assert_eq!(select(storage.client(), &query).await.unwrap(), [[text, "-5"]]);
+    query.bytes_max = 10;
+    assert!(matches!(select(storage.client(), &query).await, Err(StoreError::TooLarge(10))));
+    let write = Select {
+        text: "INSERT INTO quarantine (tenant) SELECT 'x'",
+        parameters: &[],
+        bytes_max: 1 << 20,
+        ..query
+    };
+    let refused = select(storage.client(), &write).await.unwrap_err();
+    assert!(refused.code().is_some(), "{refused}");
+    assert_eq!(ask(&storage, "SELECT count() FROM quarantine").await, "0");
+    let slow = Select {
+        text: "SELECT toString(sum(sleepEachRow(0.1))) FROM numbers(100)",
+        parameters: &[],
+        settings: &[("max_execution_time", 1)],
+        timeout: Duration::from_secs(5),
+        bytes_max: 1 << 20,
+    };
+    let begun = Instant::now();
+    select(storage.client(), &slow).await.unwrap_err();
+    assert!(begun.elapsed() < Duration::from_secs(6));
+}
