@@ -256,7 +256,9 @@ impl Process {
     ) -> Result<Self, EngineError> {
         let address_file = config.data_dir.join("engine.address");
         let spawn_error = |source| EngineError::Spawn { binary: binary.to_owned(), source };
-        tokio::fs::create_dir_all(&config.data_dir).await.map_err(spawn_error)?;
+        // For its owner alone, as the engine itself would make it.
+        let mut directory = tokio::fs::DirBuilder::new();
+        directory.recursive(true).mode(0o700).create(&config.data_dir).await.map_err(spawn_error)?;
         match tokio::fs::remove_file(&address_file).await {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(spawn_error(error)),
             _ => {}
