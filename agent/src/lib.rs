@@ -1,1 +1,16 @@
-//! Placeholder.
+//! The sidecar: relays LLM calls byte for byte and reports what they cost.
+//!
+//! [`relay`] forwards and copies, [`worker`] reads the copies into calls, [`export`] brings the calls to the collector;
+//! [`app`] puts them together. The relay never waits for the other two, which share a thread of their own
+//! ([`observer`]).
+
+pub mod app;
+pub mod config;
+pub mod connect;
+pub mod export;
+pub mod limits;
+pub mod metrics;
+pub mod observation;
+pub mod observer;
+pub mod relay;
+pub mod worker;

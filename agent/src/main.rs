@@ -1,2 +1,74 @@
-//! Placeholder.
-fn main() {}
+//! `ledgerline-agent`: reads the configuration and runs the agent until SIGTERM or SIGINT.
+
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::{Parser, Subcommand};
+use ledgerline_agent::app::{App, Parts};
+use ledgerline_agent::config::Config;
+
+/// Threads for name lookups, which block. They end when idle.
+const LOOKUP_THREADS_MAX: usize = 16;
+
+/// Relays LLM calls to their providers byte for byte and reports what they cost.
+///
+/// Point a client's base URL at it, for instance OPENAI_BASE_URL=http://127.0.0.1:4100/openai/v1. The first SIGTERM or
+/// SIGINT lets running calls finish, a second one ends at once.
+#[derive(Parser)]
+#[command(name = "ledgerline-agent", version)]
+struct Arguments {
+    /// Configuration file (YAML); ledgerline-agent.example.yaml explains every key.
+    #[arg(short, long, global = true, value_name = "FILE", default_value = "/etc/ledgerline/agent.yaml")]
+    config: PathBuf,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Check the configuration and the files it names, report everything that is wrong, and exit.
+    CheckConfig,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let result = match arguments.command {
+        None => run(&arguments),
+        Some(Command::CheckConfig) => check(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            // There is nowhere left to report that standard error is closed.
+            let _unwritten = writeln!(std::io::stderr(), "ledgerline-agent: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn check(arguments: &Arguments) -> anyhow::Result<()> {
+    let config: Config = ledgerline_process::config::load(&arguments.config)?;
+    App::check(&config)?;
+    writeln!(std::io::stdout(), "{}: good", arguments.config.display())?;
+    Ok(())
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<()> {
+    let config: Config = ledgerline_process::config::load(&arguments.config)?;
+    ledgerline_process::logging::init(&config.log)?;
+    let app = App::build(&config, Parts::default())?;
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .worker_threads(config.relay.threads)
+        .max_blocking_threads(LOOKUP_THREADS_MAX)
+        .thread_name("ledgerline-relay")
+        .enable_all()
+        .build()
+        .context("cannot start the relay's threads")?;
+    runtime.block_on(async {
+        let shutdown = ledgerline_process::shutdown::on_signal().context("cannot listen for signals")?;
+        app.run(shutdown).await?;
+        Ok(())
+    })
+}

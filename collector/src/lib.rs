@@ -3,10 +3,12 @@
 //! [`app`] puts the parts together. Dependencies point down: `app` -> {`ingest`, `query`, `alerting`} -> `storage` -> `ledgerline_proto`;
 //! only [`storage`] knows ClickHouse.
 
+pub mod alerting;
 pub mod app;
 pub mod config;
 pub mod ingest;
 pub mod limits;
 pub mod metrics;
+pub mod query;
 pub mod serve;
 pub mod storage;

@@ -1,11 +1,26 @@
 //! The collector against programs that nobody here wrote. One binary, so that the crate links once; a module for each
 //! program. A program that is missing fails its tests with the way to install it: a skipped test proves nothing.
 
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "clippy takes the functions that tests share for production code"
+)]
+
+#[path = "integration/alertmanager.rs"]
+mod alertmanager;
 #[path = "integration/engine.rs"]
 mod engine;
 #[path = "integration/ingest.rs"]
 mod ingest;
+#[path = "integration/promtool.rs"]
+mod promtool;
+#[path = "integration/receivers.rs"]
+mod receivers;
 #[path = "integration/spans.rs"]
 mod spans;
 #[path = "integration/storage.rs"]
 mod storage;
+#[path = "integration/world.rs"]
+mod world;

@@ -1,1 +1,30 @@
-//! Placeholder.
+//! `ledgerline-engine`: ClickHouse inside one process, behind ClickHouse's own HTTP interface.
+//!
+//! libchdb is ClickHouse as a library. This crate puts the interface of ClickHouse's server in front of it, so that the collector, the
+//! official clients and Grafana's plugin have one way to talk to a store, embedded or not. It is a process of its own: a crash of the
+//! database must not take the collector with it, and 566 MB of library must not be loaded by those who run a real server.
+//!
+//! The path of a request: `http` (accept, parse) -> `pool` (a thread) -> `execute` (find the statement) -> `connection` (fresh, with
+//! its settings) -> `ffi` (libchdb) -> `http::response`. `cancel` ends what nobody waits for.
+//!
+//! Where it differs from ClickHouse's server, because libchdb does: `written_rows` in the summary counts the rows of materialised
+//! views too (as ClickHouse does) and a deduplicated retry reports the rows it sent, not 0; `system.processes.query_id` is
+//! libchdb's own, the client's id is in `Settings['log_comment']`; `query_log` and its like do not exist; roles, users, quotas and
+//! external tables do not exist; `client_protocol_version` has no effect.
+//!
+//! Must never: listen beyond loopback, lose a byte of a body, or answer 200 to a statement that failed.
+
+pub mod app;
+pub mod cancel;
+pub mod compression;
+pub mod connection;
+pub mod datadir;
+pub mod errors;
+pub mod execute;
+pub mod ffi;
+pub mod http;
+pub mod library;
+pub mod limits;
+pub mod pool;
+pub mod sessions;
+pub mod statement;

@@ -1,2 +1,124 @@
-//! Placeholder.
-fn main() {}
+//! The binary: command line, signals, and the exit code. The program is `ledgerline_engine::app`.
+
+use std::io::Read;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use ledgerline_engine::app::{self, Config, Engine};
+use ledgerline_engine::{library, limits};
+use ledgerline_process::logging::{self, LogConfig, LogFormat};
+use ledgerline_process::shutdown;
+use tokio_util::sync::CancellationToken;
+
+/// ClickHouse in one process, behind ClickHouse's HTTP interface, for this machine only.
+#[derive(Debug, Parser)]
+#[command(version)]
+struct Arguments {
+    /// Where the data is; one engine per directory
+    #[arg(long)]
+    data_dir: PathBuf,
+    /// libchdb.so; else LEDGERLINE_LIBCHDB, else the cache that engine/fetch.sh fills
+    #[arg(long)]
+    library: Option<PathBuf>,
+    /// Address on loopback; port 0 takes a free one
+    #[arg(long, default_value = "127.0.0.1:8123")]
+    listen: SocketAddr,
+    /// Write the bound address into this file once requests are served
+    #[arg(long)]
+    address_file: Option<PathBuf>,
+    /// Statements that run at once
+    #[arg(long, default_value_t = limits::CONNECTIONS)]
+    max_connections: usize,
+    /// Threads of one query; as many as cores when absent
+    #[arg(long)]
+    max_threads: Option<u16>,
+    /// Bytes of memory of all queries together; 90 % of the machine when absent
+    #[arg(long)]
+    max_memory: Option<u64>,
+    /// Stop when standard input ends, that is, when the process that holds its other end dies
+    #[arg(long)]
+    exit_with_parent: bool,
+    /// error, warn, info, debug, trace, or a list of target=level
+    #[arg(long, default_value = "info")]
+    log_level: String,
+    /// Log as one JSON object per line
+    #[arg(long)]
+    log_json: bool,
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let format = if arguments.log_json { LogFormat::Json } else { LogFormat::Text };
+    if let Err(error) = logging::init(&LogConfig { format, level: arguments.log_level.clone() }) {
+        report(&error.into());
+        return ExitCode::FAILURE;
+    }
+    match run(&arguments) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => {
+            tracing::error!("a statement would not end; the store was not closed in order");
+            ExitCode::FAILURE
+        }
+        Err(error) => {
+            report(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// The one thing that must be readable with logging off.
+#[expect(clippy::print_stderr, reason = "why the process did not start, for the person who started it")]
+fn report(error: &anyhow::Error) {
+    eprintln!("ledgerline-engine: {error:#}");
+}
+
+fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let library = library::locate(arguments.library.as_deref(), |name| std::env::var_os(name))?;
+    let config = Config {
+        data_dir: arguments.data_dir.clone(),
+        library,
+        connections: arguments.max_connections,
+        threads_max: arguments.max_threads,
+        memory_bytes_max: arguments.max_memory,
+    };
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    runtime.block_on(async {
+        let shutdown = shutdown::on_signal()?;
+        if arguments.exit_with_parent {
+            stop_with_parent(shutdown.clone())?;
+        }
+        // The port first: a taken one should be told at once, not after the store is open.
+        let listener = app::listen(arguments.listen).await?;
+        let address = listener.local_addr()?;
+        let engine = tokio::task::block_in_place(|| Engine::open(&config))?;
+        if let Some(path) = &arguments.address_file {
+            publish(path, address).with_context(|| format!("cannot write {}", path.display()))?;
+        }
+        tracing::info!(%address, "listening");
+        let closed = engine.serve(listener, shutdown).await;
+        tracing::info!("stopped");
+        Ok(closed)
+    })
+}
+
+/// Through a rename: a reader sees the whole address or no file.
+fn publish(path: &std::path::Path, address: SocketAddr) -> std::io::Result<()> {
+    let unfinished = path.with_extension("tmp");
+    std::fs::write(&unfinished, format!("{address}\n"))?;
+    std::fs::rename(&unfinished, path)
+}
+
+/// A thread, not a task: a blocked read of standard input would keep the runtime from ending.
+fn stop_with_parent(shutdown: CancellationToken) -> std::io::Result<()> {
+    std::thread::Builder::new().name("engine-parent".to_owned()).spawn(move || {
+        let mut stdin = std::io::stdin().lock();
+        let mut ignored = [0; 64];
+        while matches!(stdin.read(&mut ignored), Ok(length) if length > 0) {}
+        tracing::info!("standard input ended");
+        shutdown.cancel();
+    })?;
+    Ok(())
+}

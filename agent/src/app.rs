@@ -1,0 +1,193 @@
+//! The agent as a value: built from a configuration, run until it is told to stop.
+//!
+//! `main` and the tests start the same thing. Ports are opened last, after everything else proved valid.
+
+use std::io;
+use std::net::SocketAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use ledgerline_process::{Clock, SystemClock};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+
+use crate::config::Config;
+use crate::connect::{TrustError, client_tls};
+use crate::export::{Sender, SenderError, Spool};
+use crate::metrics::Metrics;
+use crate::observer::{Observer, ObserverParts};
+use crate::relay::server::{Server, ServerError, acceptor, listen};
+use crate::relay::tap::{Observations, TapLimits, tap};
+use crate::relay::{Relay, RelayError};
+use crate::worker::{DialectTable, WorkerCounters};
+
+/// What a test may want to replace.
+pub struct Parts {
+    /// Wall time.
+    pub clock: Arc<dyn Clock>,
+    /// The dialects that can be read.
+    pub dialects: Arc<DialectTable>,
+    /// Bounds between relay and worker.
+    pub tap_limits: TapLimits,
+}
+
+impl Default for Parts {
+    fn default() -> Self {
+        Self {
+            clock: Arc::new(SystemClock),
+            dialects: Arc::new(DialectTable::default()),
+            tap_limits: TapLimits::default(),
+        }
+    }
+}
+
+/// Why there is no agent.
+#[derive(Debug, thiserror::Error)]
+pub enum AppError {
+    /// The relay cannot be made.
+    #[error(transparent)]
+    Relay(#[from] RelayError),
+    /// A port or a certificate cannot be used.
+    #[error(transparent)]
+    Server(#[from] ServerError),
+    /// The collector's address cannot be used.
+    #[error(transparent)]
+    Sender(#[from] SenderError),
+    /// Certificate authorities cannot be loaded.
+    #[error(transparent)]
+    Trust(#[from] TrustError),
+    /// The operating system gives no thread or socket.
+    #[error("cannot start: {0}")]
+    Start(#[from] io::Error),
+}
+
+/// Where the agent can be reached; ports that were configured as 0 are known here.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Addresses {
+    /// For services.
+    pub relay: SocketAddr,
+    /// For operators.
+    pub admin: SocketAddr,
+}
+
+/// Everything but the ports.
+struct Prepared {
+    relay: Arc<Relay>,
+    tls: Option<TlsAcceptor>,
+    observations: Observations,
+    dialects: Arc<DialectTable>,
+    counters: Arc<WorkerCounters>,
+    spool: Arc<Spool>,
+    sender: Sender,
+    metrics: Arc<Metrics>,
+}
+
+/// The agent, ready to run.
+pub struct App {
+    prepared: Prepared,
+    relay_listener: std::net::TcpListener,
+    admin_listener: std::net::TcpListener,
+    addresses: Addresses,
+    drain_timeout: Duration,
+    flush_timeout: Duration,
+}
+
+impl Prepared {
+    fn new(config: &Config, parts: Parts) -> Result<Self, AppError> {
+        let metrics = Arc::new(Metrics::default());
+        let epoch = parts.clock.now_unix_ns();
+        let (tap, observations) = tap(parts.tap_limits, parts.clock, metrics.clone());
+        let tls = client_tls(config.relay.roots, config.relay.ca_file.as_deref())?;
+        let spool = Arc::new(Spool::new(config.export.spool_bytes_max, metrics.clone()));
+        let sender = Sender::new(&config.export, tls.clone(), epoch, spool.clone(), metrics.clone())?;
+        Ok(Self {
+            relay: Arc::new(Relay::new(config, &tls, tap, metrics.clone())?),
+            tls: config.tls.as_ref().map(acceptor).transpose()?,
+            observations,
+            dialects: parts.dialects,
+            counters: Arc::new(WorkerCounters::default()),
+            spool,
+            sender,
+            metrics,
+        })
+    }
+}
+
+impl App {
+    /// Checks what only shows when things are made: certificates, keys, authorities. Opens no port.
+    ///
+    /// # Errors
+    /// The first thing that cannot be made.
+    pub fn check(config: &Config) -> Result<(), AppError> {
+        Prepared::new(config, Parts::default()).map(drop)
+    }
+
+    /// Makes everything, and opens the ports last.
+    ///
+    /// # Errors
+    /// See [`AppError`]; its text is what the user reads.
+    pub fn build(config: &Config, parts: Parts) -> Result<Self, AppError> {
+        let prepared = Prepared::new(config, parts)?;
+        let relay_listener = listen(config.listen)?;
+        let admin_listener = listen(config.admin.listen)?;
+        let addresses =
+            Addresses { relay: relay_listener.local_addr()?, admin: admin_listener.local_addr()? };
+        Ok(Self {
+            prepared,
+            relay_listener,
+            admin_listener,
+            addresses,
+            drain_timeout: config.relay.drain_timeout(),
+            flush_timeout: Duration::from_secs(config.export.flush_timeout_seconds),
+        })
+    }
+
+    /// Where it can be reached.
+    #[must_use]
+    pub const fn addresses(&self) -> Addresses {
+        self.addresses
+    }
+
+    /// Its metrics.
+    #[must_use]
+    pub fn metrics(&self) -> Arc<Metrics> {
+        self.prepared.metrics.clone()
+    }
+
+    /// Forwards on the current runtime and observes on a thread of its own, until `shutdown` and the drain that follows
+    /// it. Returns when no call runs any more and the spool is flushed, or its time is over.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread or refuses the sockets.
+    pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
+        let Self { prepared, relay_listener, admin_listener, addresses, drain_timeout, flush_timeout } = self;
+        let relay_listener = tokio::net::TcpListener::from_std(relay_listener)?;
+        let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
+        let registry = Arc::new(prepared.metrics.registry(&prepared.counters));
+        let draining = shutdown.clone();
+        // Ready means: forwards calls. A dead collector or a full spool is no reason to send calls elsewhere.
+        let readiness: ledgerline_process::admin::Readiness = Arc::new(move || {
+            if draining.is_cancelled() { Err("shutting down".to_owned()) } else { Ok(()) }
+        });
+        let admin = tokio::spawn(
+            axum::serve(admin_listener, ledgerline_process::admin::router(readiness, registry)).into_future(),
+        );
+        let observer = Observer::start(ObserverParts {
+            observations: prepared.observations,
+            dialects: prepared.dialects,
+            counters: prepared.counters,
+            spool: prepared.spool,
+            sender: prepared.sender,
+            flush_timeout,
+            metrics: prepared.metrics,
+        })?;
+        tracing::info!(relay = %addresses.relay, admin = %addresses.admin, "forwarding calls");
+        Server::new(prepared.relay, prepared.tls).run(relay_listener, shutdown, drain_timeout).await;
+        observer.stop().await;
+        admin.abort();
+        // Aborted on purpose.
+        let _aborted = admin.await;
+        tracing::info!("stopped");
+        Ok(())
+    }
+}

@@ -1,0 +1,485 @@
+//! The agent's configuration: one YAML file, read whole and checked whole before a port opens.
+//!
+//! Each field's comment is its manual entry; `ledgerline-agent.example.yaml` shows all of them with their defaults.
+
+use std::collections::HashSet;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use http::Uri;
+use http::header::HeaderName;
+use ledgerline_process::config::{Problems, Validate};
+use ledgerline_process::logging::LogConfig;
+use serde::Deserialize;
+
+/// The whole file.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct Config {
+    /// Where services send their calls, HTTP/1.1 and HTTP/2 on the same port. Default `127.0.0.1:4100`.
+    pub listen: SocketAddr,
+    /// Allows `listen` and `admin.listen` on addresses that other machines can reach. The relay has no
+    /// authentication of its own: whoever reaches it can use it. Default `false`.
+    pub allow_remote: bool,
+    /// Serve TLS on `listen`. Default: plain text, which is right for loopback.
+    pub tls: Option<TlsConfig>,
+    /// Health, readiness and the agent's own metrics.
+    pub admin: AdminConfig,
+    /// Where calls go. At least one.
+    pub upstreams: Vec<UpstreamConfig>,
+    /// Who calls, where the request does not say so in a header.
+    pub identity: IdentityConfig,
+    /// Names of the headers in which a request says who calls. They are read and not forwarded.
+    pub identity_headers: IdentityHeaders,
+    /// How calls are forwarded.
+    pub relay: RelayConfig,
+    /// How finished calls reach the collector.
+    pub export: ExportConfig,
+    /// The agent's own log.
+    pub log: LogConfig,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 4100)),
+            allow_remote: false,
+            tls: None,
+            admin: AdminConfig::default(),
+            upstreams: Vec::new(),
+            identity: IdentityConfig::default(),
+            identity_headers: IdentityHeaders::default(),
+            relay: RelayConfig::default(),
+            export: ExportConfig::default(),
+            log: LogConfig::default(),
+        }
+    }
+}
+
+/// `tls`: the certificate shown to services.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+pub struct TlsConfig {
+    /// PEM file with the certificate and its chain.
+    pub cert_file: PathBuf,
+    /// PEM file with the private key.
+    pub key_file: PathBuf,
+}
+
+/// `admin`: the port for operators.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct AdminConfig {
+    /// Address of `/health`, `/ready` and `/metrics`. Default `127.0.0.1:4101`.
+    pub listen: SocketAddr,
+}
+
+impl Default for AdminConfig {
+    fn default() -> Self {
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 4101)) }
+    }
+}
+
+/// One entry of `upstreams`.
+#[derive(Clone, Debug, Deserialize)]
+pub struct UpstreamConfig {
+    /// Its name in metrics, logs and error texts.
+    pub name: String,
+    /// Requests whose path starts with this go here; the longest prefix wins and is cut off. `/` takes all the rest.
+    pub prefix: String,
+    /// Scheme, host and, if needed, port and base path: `https://api.openai.com`.
+    pub url: String,
+    /// How calls to it are read: `openai`, `anthropic`, or `none` to forward without observing.
+    #[serde(default)]
+    pub dialect: Dialect,
+    /// `auto` (ask the server by ALPN; plain text is HTTP/1.1), `http1`, or `http2` (also in plain text).
+    #[serde(default)]
+    pub http_version: HttpVersion,
+}
+
+/// The wire format of a provider.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Dialect {
+    /// `OpenAI` and the many that speak like it.
+    Openai,
+    /// Anthropic Messages.
+    Anthropic,
+    /// Forward, observe nothing.
+    #[default]
+    None,
+}
+
+impl Dialect {
+    /// Its name, `None` when nothing is observed.
+    #[must_use]
+    pub const fn name(self) -> Option<&'static str> {
+        match self {
+            Self::Openai => Some("openai"),
+            Self::Anthropic => Some("anthropic"),
+            Self::None => None,
+        }
+    }
+}
+
+/// The HTTP version spoken with an upstream.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum HttpVersion {
+    /// What TLS negotiates; HTTP/1.1 in plain text.
+    #[default]
+    Auto,
+    /// HTTP/1.1 only.
+    Http1,
+    /// HTTP/2 only, in plain text by prior knowledge.
+    Http2,
+}
+
+/// `identity`: what is recorded when a request does not say it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct IdentityConfig {
+    /// The calling service. Default: not stated.
+    pub service: String,
+    /// Its deployment environment, for instance `production`. Default: not stated.
+    pub environment: String,
+    /// The team that pays. Default: not stated.
+    pub team: String,
+    /// The product feature. Default: not stated.
+    pub feature: String,
+}
+
+/// `identity_headers`: which request headers say who calls.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct IdentityHeaders {
+    /// Default `x-ledgerline-service`.
+    pub service: String,
+    /// Default `x-ledgerline-environment`.
+    pub environment: String,
+    /// Default `x-ledgerline-team`.
+    pub team: String,
+    /// Default `x-ledgerline-feature`.
+    pub feature: String,
+    /// Default `x-ledgerline-user`.
+    pub user: String,
+    /// Default `x-ledgerline-session`.
+    pub session: String,
+}
+
+impl Default for IdentityHeaders {
+    fn default() -> Self {
+        let name = |part: &str| format!("x-ledgerline-{part}");
+        Self {
+            service: name("service"),
+            environment: name("environment"),
+            team: name("team"),
+            feature: name("feature"),
+            user: name("user"),
+            session: name("session"),
+        }
+    }
+}
+
+impl IdentityHeaders {
+    /// Key in the file and header name, in the order of the fields.
+    #[must_use]
+    pub fn list(&self) -> [(&'static str, &str); 6] {
+        [
+            ("service", &self.service),
+            ("environment", &self.environment),
+            ("team", &self.team),
+            ("feature", &self.feature),
+            ("user", &self.user),
+            ("session", &self.session),
+        ]
+    }
+}
+
+/// `relay`: how calls are forwarded.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct RelayConfig {
+    /// Threads that forward. Default 2.
+    pub threads: usize,
+    /// Longest time to connect to an upstream: name lookup, TCP and TLS. After that the client gets a 502. Default
+    /// 5000.
+    pub connect_timeout_ms: u64,
+    /// When told to stop: how long running calls may take to finish. Kubernetes'
+    /// `terminationGracePeriodSeconds` must be longer. Default 600.
+    pub drain_timeout_seconds: u64,
+    /// Where an `OpenAI` chat stream would carry no usage because the client did not ask for it: ask for it, and hide
+    /// the extra chunk from the client. Default `true`.
+    pub usage_injection: bool,
+    /// Whose certificates upstreams and collector may show: `native` (the machine's) or `webpki` (Mozilla's list, built
+    /// in). Without certificates on the machine, `native` is `webpki`. Default `native`.
+    pub roots: Roots,
+    /// PEM file with certificate authorities to trust instead of `roots`.
+    pub ca_file: Option<PathBuf>,
+}
+
+impl Default for RelayConfig {
+    fn default() -> Self {
+        Self {
+            threads: 2,
+            connect_timeout_ms: 5_000,
+            drain_timeout_seconds: 600,
+            usage_injection: true,
+            roots: Roots::Native,
+            ca_file: None,
+        }
+    }
+}
+
+impl RelayConfig {
+    /// `connect_timeout_ms` as a duration.
+    #[must_use]
+    pub const fn connect_timeout(&self) -> Duration {
+        Duration::from_millis(self.connect_timeout_ms)
+    }
+
+    /// `drain_timeout_seconds` as a duration.
+    #[must_use]
+    pub const fn drain_timeout(&self) -> Duration {
+        Duration::from_secs(self.drain_timeout_seconds)
+    }
+}
+
+/// Certificate authorities.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Roots {
+    /// The machine's.
+    #[default]
+    Native,
+    /// Mozilla's, built in.
+    Webpki,
+}
+
+/// `export`: how finished calls reach the collector.
+#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ExportConfig {
+    /// The collector's OTLP/gRPC address. Default `http://127.0.0.1:4317`.
+    pub collector: String,
+    /// `none` or `zstd`. Default `none`: agent and collector are usually close.
+    pub compression: Compression,
+    /// Memory for calls the collector has not acknowledged. When it is full, new calls are counted as dropped and not
+    /// recorded; the calls themselves go on. About 100 bytes a call in an outage. Default 8388608.
+    pub spool_bytes_max: usize,
+    /// When told to stop: how long to wait for the collector after the last call ended. Default 10.
+    pub flush_timeout_seconds: u64,
+}
+
+impl Default for ExportConfig {
+    fn default() -> Self {
+        Self {
+            collector: "http://127.0.0.1:4317".to_owned(),
+            compression: Compression::None,
+            spool_bytes_max: 8 << 20,
+            flush_timeout_seconds: 10,
+        }
+    }
+}
+
+/// Compression of export requests.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Compression {
+    /// As they are.
+    #[default]
+    None,
+    /// Zstandard.
+    Zstd,
+}
+
+/// An address to connect to, taken apart.
+///
+/// # Errors
+/// A text for the user that says what is wrong with it.
+pub fn parse_base_url(text: &str) -> Result<Uri, String> {
+    let uri: Uri = text.parse().map_err(|error| format!("`{text}` is not a URL: {error}"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(format!("`{text}` must start with http:// or https://"));
+    }
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if authority.is_empty() || authority.contains('@') {
+        return Err(format!("`{text}` must name a host, without user and password"));
+    }
+    if uri.query().is_some() || text.contains('#') {
+        return Err(format!("`{text}` must have neither a query nor a fragment"));
+    }
+    Ok(uri)
+}
+
+impl Validate for Config {
+    fn validate(&self, problems: &mut Problems) {
+        self.validate_addresses(problems);
+        self.validate_upstreams(problems);
+        self.validate_identity_headers(problems);
+        if !(1..=64).contains(&self.relay.threads) {
+            problems.push("relay.threads", "must be from 1 to 64");
+        }
+        if self.relay.connect_timeout_ms == 0 {
+            problems.push("relay.connect_timeout_ms", "must be at least 1; 5000 is usual");
+        }
+        if let Err(message) = parse_base_url(&self.export.collector) {
+            problems.push("export.collector", message);
+        }
+        if self.export.spool_bytes_max < (1 << 20) {
+            problems.push("export.spool_bytes_max", "must be at least 1048576 (1 MiB)");
+        }
+        if let Err(error) = self.log.check() {
+            problems.push("log.level", error.to_string());
+        }
+        for (path, file) in self.files() {
+            if let Err(error) = std::fs::File::open(file) {
+                problems.push(path, format!("cannot open {}: {error}", file.display()));
+            }
+        }
+    }
+}
+
+impl Config {
+    fn files(&self) -> Vec<(&'static str, &PathBuf)> {
+        let mut files = Vec::new();
+        if let Some(tls) = &self.tls {
+            files.push(("tls.cert_file", &tls.cert_file));
+            files.push(("tls.key_file", &tls.key_file));
+        }
+        files.extend(self.relay.ca_file.as_ref().map(|file| ("relay.ca_file", file)));
+        files
+    }
+
+    fn validate_addresses(&self, problems: &mut Problems) {
+        for (path, address) in [("listen", self.listen), ("admin.listen", self.admin.listen)] {
+            if !address.ip().is_loopback() && !self.allow_remote {
+                problems.push(
+                    path,
+                    format!(
+                        "{address} can be reached from other machines and the agent has no authentication; \
+                         use 127.0.0.1, or set `allow_remote: true` if the network keeps strangers out"
+                    ),
+                );
+            }
+        }
+        if self.listen == self.admin.listen && self.listen.port() != 0 {
+            problems.push("admin.listen", "must differ from `listen`");
+        }
+    }
+
+    fn validate_upstreams(&self, problems: &mut Problems) {
+        if self.upstreams.is_empty() {
+            problems.push(
+                "upstreams",
+                "is empty, so there is nowhere to forward to; add for instance \
+                 {name: openai, prefix: /openai, url: https://api.openai.com, dialect: openai}",
+            );
+        }
+        for (index, upstream) in self.upstreams.iter().enumerate() {
+            let at = |field: &str| format!("upstreams[{index}].{field}");
+            let name_is_plain = !upstream.name.is_empty()
+                && upstream.name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"-_.".contains(&byte));
+            if !name_is_plain {
+                problems.push(at("name"), "must be made of letters, digits, `-`, `_` and `.`");
+            }
+            if !upstream.prefix.starts_with('/') || upstream.prefix.contains(['?', '#', ' ']) {
+                problems.push(at("prefix"), format!("`{}` must be a path such as /openai", upstream.prefix));
+            }
+            if let Err(message) = parse_base_url(&upstream.url) {
+                problems.push(at("url"), message);
+            }
+            let same_path = |other: &UpstreamConfig| {
+                other.prefix.trim_end_matches('/') == upstream.prefix.trim_end_matches('/')
+            };
+            let before = &self.upstreams[..index];
+            if before.iter().any(same_path) {
+                problems.push(at("prefix"), format!("`{}` is taken by another upstream", upstream.prefix));
+            }
+            if before.iter().any(|other| other.name == upstream.name) {
+                problems.push(at("name"), format!("`{}` is taken by another upstream", upstream.name));
+            }
+        }
+    }
+
+    fn validate_identity_headers(&self, problems: &mut Problems) {
+        let mut seen = HashSet::new();
+        for (key, header) in self.identity_headers.list() {
+            let path = format!("identity_headers.{key}");
+            let Ok(name) = HeaderName::try_from(header) else {
+                problems.push(path, format!("`{header}` is not a header name"));
+                continue;
+            };
+            if crate::relay::headers::is_needed_upstream(&name) {
+                problems.push(path, format!("`{name}` is needed by the upstream and must not be taken away"));
+            } else if !seen.insert(name) {
+                problems.push(path, format!("`{header}` is used twice"));
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerline_process::config::parse;
+
+    use super::*;
+
+    #[test]
+    fn the_example_file_is_valid_and_shows_the_defaults() {
+        let text = include_str!("../ledgerline-agent.example.yaml");
+        let example: Config = parse("ledgerline-agent.example.yaml", text).unwrap();
+        let defaults = Config::default();
+        assert_eq!(example.upstreams.len(), 2);
+        assert_eq!(example.listen, defaults.listen);
+        assert_eq!(example.admin, defaults.admin);
+        assert_eq!(example.identity_headers, defaults.identity_headers);
+        assert_eq!(example.relay, defaults.relay);
+        assert_eq!(example.export, defaults.export);
+        assert_eq!(example.log, defaults.log);
+    }
+
+    #[test]
+    fn all_problems_are_told_at_once() {
+        let text = "
+listen: 0.0.0.0:4100
+usage_injection: true
+upstreams:
+  - {name: a b, prefix: openai, url: ftp://x}
+  - {name: one, prefix: /x, url: https://user:secret@host, dialect: openai}
+  - {name: one, prefix: /x/, url: https://host?key=1}
+identity_headers: {team: authorization, user: x-ledgerline-session}
+relay: {threads: 0, connect_timeout_ms: 0, ca_file: /does/not/exist.pem}
+export: {collector: collector, spool_bytes_max: 5}
+log: {level: shout=loud}
+";
+        let error = parse::<Config>("agent.yaml", text).unwrap_err().to_string();
+        for part in [
+            "- usage_injection: is not a key",
+            "- listen: 0.0.0.0:4100 can be reached",
+            "- upstreams[0].name: must be made of",
+            "- upstreams[0].prefix: `openai` must be a path",
+            "- upstreams[0].url: `ftp://x` must start with",
+            "- upstreams[1].url: `https://user:secret@host` must name a host",
+            "- upstreams[2].prefix: `/x/` is taken",
+            "- upstreams[2].name: `one` is taken",
+            "- upstreams[2].url: ",
+            "- identity_headers.team: `authorization` is needed",
+            "- identity_headers.session: `x-ledgerline-session` is used twice",
+            "- relay.threads: ",
+            "- relay.connect_timeout_ms: ",
+            "- relay.ca_file: cannot open /does/not/exist.pem",
+            "- export.collector: ",
+            "- export.spool_bytes_max: ",
+            "- log.level: ",
+        ] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+    }
+
+    #[test]
+    fn an_empty_file_says_what_is_missing() {
+        let error = parse::<Config>("agent.yaml", "").unwrap_err().to_string();
+        assert!(error.contains("upstreams: is empty") && error.contains("api.openai.com"), "{error}");
+    }
+}

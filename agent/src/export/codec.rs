@@ -1,0 +1,52 @@
+//! gRPC messages that are already encoded.
+//!
+//! The spool holds the protobuf bytes of a request, which are smaller than its structs and are the same at each
+//! attempt. So the client sends bytes as they are, and decodes only the answer.
+
+use bytes::{Buf, BufMut, Bytes};
+use ledgerline_proto::otlp::ExportTraceServiceResponse;
+use prost::Message;
+use tonic::Status;
+use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+
+/// Sends bytes, receives an export response.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct EncodedExport;
+
+impl Codec for EncodedExport {
+    type Encode = Bytes;
+    type Decode = ExportTraceServiceResponse;
+    type Encoder = Self;
+    type Decoder = Self;
+
+    fn encoder(&mut self) -> Self {
+        *self
+    }
+
+    fn decoder(&mut self) -> Self {
+        *self
+    }
+}
+
+impl Encoder for EncodedExport {
+    type Item = Bytes;
+    type Error = Status;
+
+    fn encode(&mut self, item: Bytes, buffer: &mut EncodeBuf<'_>) -> Result<(), Status> {
+        buffer.reserve(item.len());
+        buffer.put(item);
+        Ok(())
+    }
+}
+
+impl Decoder for EncodedExport {
+    type Item = ExportTraceServiceResponse;
+    type Error = Status;
+
+    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
+        let bytes = buffer.copy_to_bytes(buffer.remaining());
+        let answer = ExportTraceServiceResponse::decode(bytes)
+            .map_err(|error| Status::internal(format!("the answer is not an export response: {error}")))?;
+        Ok(Some(answer))
+    }
+}

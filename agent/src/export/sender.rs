@@ -1,0 +1,281 @@
+//! Sends sealed requests to the collector until each is answered.
+//!
+//! A request without an answer is sent again: the same bytes, producer, epoch and sequence, so that the collector can
+//! tell a repeat from a new one. There is no giving up; the spool's bound is the bound of patience. A request that the
+//! collector calls invalid would be invalid forever, so it is counted as rejected and let go.
+
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use ledgerline_proto::otlp::ExportTraceServiceResponse;
+use ledgerline_proto::producer::{EPOCH_KEY, PRODUCER_ID_KEY, SEQUENCE_KEY};
+use rustls::ClientConfig;
+use tokio::task::{JoinError, JoinSet};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tonic::client::Grpc;
+use tonic::codec::CompressionEncoding;
+use tonic::metadata::{Ascii, MetadataValue};
+use tonic::transport::{Channel, Endpoint};
+use tonic::{Code, Request, Status};
+
+use super::codec::EncodedExport;
+use super::spool::{SealedRequest, Spool};
+use crate::config::{Compression, ExportConfig};
+use crate::connect::{Connector, Offer, connector};
+use crate::limits::{
+    EXPORT_ANSWER_BYTES_MAX, EXPORT_BACKOFF_MAX, EXPORT_BACKOFF_MIN, EXPORT_IN_FLIGHT_MAX, EXPORT_TIMEOUT,
+    POSTPONED_WARNING_EVERY,
+};
+use crate::metrics::{DropReason, ExportResult, Metrics};
+
+const EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
+
+/// Why nothing can be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum SenderError {
+    /// The address cannot be used.
+    #[error("export.collector: {0}")]
+    Endpoint(#[from] tonic::transport::Error),
+    /// The producer id cannot be sent, which a UUID always can.
+    #[error("the producer id is not plain text")]
+    Producer(#[from] tonic::metadata::errors::InvalidMetadataValue),
+}
+
+/// Sends what the spool hands out.
+#[derive(Clone)]
+pub struct Sender {
+    endpoint: Endpoint,
+    connector: Connector,
+    compression: Compression,
+    shared: Shared,
+}
+
+/// What the delivery of one request needs.
+#[derive(Clone)]
+struct Shared {
+    spool: Arc<Spool>,
+    metrics: Arc<Metrics>,
+    producer_id: MetadataValue<Ascii>,
+    epoch: u64,
+    warned_at: Arc<Mutex<Option<Instant>>>,
+}
+
+impl Sender {
+    /// A sender to the configured collector. Connects when there is something to send.
+    ///
+    /// # Errors
+    /// When the address cannot be used.
+    pub fn new(
+        config: &ExportConfig,
+        tls: ClientConfig,
+        epoch: u64,
+        spool: Arc<Spool>,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, SenderError> {
+        let endpoint = Endpoint::from_shared(config.collector.clone())?
+            .timeout(EXPORT_TIMEOUT)
+            .http2_keep_alive_interval(EXPORT_TIMEOUT);
+        let producer_id = uuid::Uuid::new_v4().to_string().parse()?;
+        Ok(Self {
+            endpoint,
+            connector: connector(tls, Offer::Http2, EXPORT_BACKOFF_MAX),
+            compression: config.compression,
+            shared: Shared { spool, metrics, producer_id, epoch, warned_at: Arc::default() },
+        })
+    }
+
+    fn client(&self) -> Grpc<Channel> {
+        let channel = self.endpoint.connect_with_connector_lazy(self.connector.clone());
+        let client = Grpc::new(channel).max_decoding_message_size(EXPORT_ANSWER_BYTES_MAX);
+        match self.compression {
+            Compression::None => client,
+            Compression::Zstd => client.send_compressed(CompressionEncoding::Zstd),
+        }
+    }
+
+    /// Sends until the spool is closed and empty, or until `give_up`, after which the rest is counted as dropped.
+    pub async fn run(self, give_up: CancellationToken) {
+        let client = self.client();
+        let Self { shared, .. } = self;
+        let mut running = JoinSet::new();
+        loop {
+            tokio::select! {
+                // Finished ones make room first.
+                biased;
+                Some(joined) = running.join_next() => shared.check(joined),
+                () = give_up.cancelled() => break,
+                request = shared.spool.next(), if running.len() < EXPORT_IN_FLIGHT_MAX => match request {
+                    Some(request) => {
+                        let (shared, client, give_up) = (shared.clone(), client.clone(), give_up.clone());
+                        running.spawn(async move { shared.deliver(client, request, give_up).await });
+                    }
+                    None => break,
+                },
+            }
+        }
+        while let Some(joined) = running.join_next().await {
+            shared.check(joined);
+        }
+        shared.drop_the_rest().await;
+    }
+}
+
+impl Shared {
+    fn check(&self, joined: Result<(), JoinError>) {
+        if joined.is_err() {
+            self.metrics.restarts.inc();
+            tracing::error!("sending a request panicked; its calls are not recorded");
+        }
+    }
+
+    /// After giving up: what was never handed out.
+    async fn drop_the_rest(&self) {
+        self.spool.close();
+        let mut dropped = 0;
+        while let Some(request) = self.spool.next().await {
+            dropped += request.calls;
+            self.let_go(&request, DropReason::shutdown);
+        }
+        if dropped > 0 {
+            tracing::warn!(dropped, "the collector did not answer in time; finished calls are lost");
+        }
+    }
+
+    async fn deliver(&self, client: Grpc<Channel>, request: SealedRequest, give_up: CancellationToken) {
+        let mut pause = EXPORT_BACKOFF_MIN;
+        loop {
+            let Some(bytes) = request.message() else {
+                return self.rejected(&request, &Status::internal("it cannot be read from memory"));
+            };
+            let answer = tokio::select! {
+                answer = self.attempt(client.clone(), request.sequence, bytes) => answer,
+                () = give_up.cancelled() => return self.abandon(&request),
+            };
+            match answer {
+                Ok(answer) => return self.acknowledged(&request, answer),
+                Err(status) if is_permanent(status.code()) => return self.rejected(&request, &status),
+                Err(status) => self.postponed(&status),
+            }
+            tokio::select! {
+                () = tokio::time::sleep(with_jitter(pause)) => {}
+                () = give_up.cancelled() => return self.abandon(&request),
+            }
+            pause = (pause * 2).min(EXPORT_BACKOFF_MAX);
+        }
+    }
+
+    async fn attempt(
+        &self,
+        mut client: Grpc<Channel>,
+        sequence: u64,
+        bytes: Bytes,
+    ) -> Result<ExportTraceServiceResponse, Status> {
+        let mut message = Request::new(bytes);
+        let metadata = message.metadata_mut();
+        metadata.insert(PRODUCER_ID_KEY, self.producer_id.clone());
+        metadata.insert(EPOCH_KEY, self.epoch.into());
+        metadata.insert(SEQUENCE_KEY, sequence.into());
+        client
+            .ready()
+            .await
+            .map_err(|error| Status::unavailable(format!("no connection to the collector: {error}")))?;
+        let path = PathAndQuery::from_static(EXPORT_PATH);
+        let answer = client.unary(message, path, EncodedExport).await?;
+        Ok(answer.into_inner())
+    }
+
+    fn postponed(&self, status: &Status) {
+        self.metrics.count_export(ExportResult::retried);
+        let mut warned_at = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
+        if warned_at.is_none_or(|at| at.elapsed() >= POSTPONED_WARNING_EVERY) {
+            *warned_at = Some(Instant::now());
+            tracing::warn!(
+                code = ?status.code(),
+                reason = status.message(),
+                calls_waiting = self.metrics.calls_waiting.get(),
+                "the collector does not take requests; finished calls wait in memory and are sent again"
+            );
+        }
+    }
+
+    fn acknowledged(&self, request: &SealedRequest, answer: ExportTraceServiceResponse) {
+        self.metrics.count_export(ExportResult::acknowledged);
+        self.spool.release(request);
+        let calls = request.calls as u64;
+        let partial = answer.partial_success.unwrap_or_default();
+        let rejected = u64::try_from(partial.rejected_spans).unwrap_or(0).min(calls);
+        self.metrics.calls_exported.inc_by(calls - rejected);
+        if rejected > 0 {
+            self.metrics.spans_rejected.inc_by(rejected);
+            self.metrics.count_dropped(DropReason::rejected, rejected);
+            tracing::error!(
+                sequence = request.sequence,
+                rejected,
+                reason = partial.error_message,
+                "the collector rejected spans"
+            );
+        }
+    }
+
+    fn rejected(&self, request: &SealedRequest, status: &Status) {
+        self.metrics.count_export(ExportResult::rejected);
+        self.metrics.spans_rejected.inc_by(request.calls as u64);
+        self.let_go(request, DropReason::rejected);
+        tracing::error!(
+            sequence = request.sequence,
+            calls = request.calls,
+            code = ?status.code(),
+            reason = status.message(),
+            "a request was rejected for good; its calls are lost"
+        );
+    }
+
+    fn abandon(&self, request: &SealedRequest) {
+        self.let_go(request, DropReason::shutdown);
+        tracing::warn!(
+            sequence = request.sequence,
+            calls = request.calls,
+            "stopping without the collector's answer; these calls may be lost"
+        );
+    }
+
+    fn let_go(&self, request: &SealedRequest, reason: DropReason) {
+        self.spool.release(request);
+        self.metrics.count_dropped(reason, request.calls as u64);
+    }
+}
+
+/// Answers that no repetition changes. Everything else is a fault that passes: a collector that restarts, a wrong
+/// token that is being put right, a proxy in between.
+const fn is_permanent(code: Code) -> bool {
+    matches!(code, Code::InvalidArgument)
+}
+
+/// Between half and the whole pause, so that agents that lost the collector together do not return together.
+fn with_jitter(pause: Duration) -> Duration {
+    pause.mul_f64(rand::random_range(0.5..1.0))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_an_invalid_request_is_given_up() {
+        assert!(is_permanent(Code::InvalidArgument));
+        for code in [Code::Unavailable, Code::Unauthenticated, Code::Unimplemented, Code::Internal, Code::Unknown] {
+            assert!(!is_permanent(code), "{code}");
+        }
+    }
+
+    #[test]
+    fn jitter_shortens_a_pause_by_at_most_half() {
+        for _ in 0..1_000 {
+            let pause = with_jitter(EXPORT_BACKOFF_MIN);
+            assert!(pause >= EXPORT_BACKOFF_MIN / 2 && pause <= EXPORT_BACKOFF_MIN, "{pause:?}");
+        }
+    }
+}

@@ -1,0 +1,241 @@
+//! Calls that the collector has not acknowledged, in memory and bounded in bytes.
+//!
+//! Calls gather in an open request, which is sealed when it is full or has waited long enough: encoded once, numbered,
+//! and from then on never changed or thrown away, because an earlier attempt may have reached the collector. So when the
+//! spool is full it is the newest call that is refused: it is certainly not stored anywhere, and a counted loss of a
+//! known kind is better for the books than a request that may or may not exist.
+//!
+//! Requests that have to wait are kept compressed, about seven times smaller, so that the same memory carries an outage
+//! seven times longer. A request that is sent at once is never compressed here.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use bytes::Bytes;
+use ledgerline_proto::Call;
+use ledgerline_proto::otlp::export_request;
+use prost::Message;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use crate::limits::{
+    DROP_WARNING_EVERY, EXPORT_CALLS_MAX, EXPORT_LINGER, EXPORT_REQUEST_BYTES, SPOOL_COMPRESSION_LEVEL,
+};
+use crate::metrics::{DropReason, Metrics};
+
+/// A request that never changes again.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SealedRequest {
+    /// Its number, from 1 and without holes.
+    pub sequence: u64,
+    /// How many calls it holds.
+    pub calls: usize,
+    content: Content,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Content {
+    Plain(Bytes),
+    Compressed { bytes: Bytes, plain_length: usize },
+}
+
+impl SealedRequest {
+    /// The encoded `ExportTraceServiceRequest`, the same bytes at each attempt. `None` if memory was corrupted.
+    #[must_use]
+    pub fn message(&self) -> Option<Bytes> {
+        match &self.content {
+            Content::Plain(bytes) => Some(bytes.clone()),
+            Content::Compressed { bytes, plain_length } => {
+                zstd::bulk::decompress(bytes, *plain_length).ok().map(Bytes::from)
+            }
+        }
+    }
+
+    /// The memory it takes.
+    #[must_use]
+    pub const fn held_bytes(&self) -> usize {
+        match &self.content {
+            Content::Plain(bytes) | Content::Compressed { bytes, .. } => bytes.len(),
+        }
+    }
+}
+
+/// The spool. All methods take a moment and none waits, but [`Spool::next`].
+pub struct Spool {
+    state: Mutex<State>,
+    /// A call came, or the spool was closed.
+    changed: Notify,
+    bytes_max: usize,
+    metrics: Arc<Metrics>,
+}
+
+#[derive(Default)]
+struct State {
+    open: Vec<Call>,
+    open_bytes: usize,
+    /// When the first call of `open` came.
+    open_since: Option<Instant>,
+    sealed: VecDeque<SealedRequest>,
+    /// Bytes of `open`, `sealed` and what the sender holds.
+    bytes: usize,
+    last_sequence: u64,
+    closed: bool,
+    warned_at: Option<Instant>,
+    /// Refused since the last warning.
+    refused: u64,
+}
+
+impl Spool {
+    /// An empty spool.
+    #[must_use]
+    pub fn new(bytes_max: usize, metrics: Arc<Metrics>) -> Self {
+        Self { state: Mutex::default(), changed: Notify::new(), bytes_max, metrics }
+    }
+
+    /// Takes a finished call, or counts it as dropped when there is no room.
+    pub fn push(&self, call: Call) {
+        let size = call_bytes(&call);
+        let mut state = self.state();
+        if state.bytes + size > self.bytes_max {
+            self.refuse(&mut state);
+            return;
+        }
+        state.bytes += size;
+        state.open_bytes += size;
+        state.open.push(call);
+        state.open_since.get_or_insert_with(Instant::now);
+        let first_or_full = state.open.len() == 1 || state.open_is_full();
+        if state.open_is_full() {
+            state.seal();
+        }
+        self.show(&state);
+        self.metrics.calls_waiting.inc();
+        drop(state);
+        if first_or_full {
+            self.changed.notify_one();
+        }
+    }
+
+    fn refuse(&self, state: &mut State) {
+        self.metrics.count_dropped(DropReason::spool_full, 1);
+        state.refused += 1;
+        if state.warned_at.is_none_or(|at| at.elapsed() >= DROP_WARNING_EVERY) {
+            tracing::warn!(
+                dropped = state.refused,
+                spool_bytes_max = self.bytes_max,
+                "the collector does not keep up and the spool is full; finished calls are not recorded"
+            );
+            state.warned_at = Some(Instant::now());
+            state.refused = 0;
+        }
+    }
+
+    /// The next request to send. Waits until one is sealed; `None` after [`Spool::close`] when all were handed out.
+    /// Cancel-safe: a request is handed out only when this returns. For one caller.
+    pub async fn next(&self) -> Option<SealedRequest> {
+        loop {
+            let linger_until = {
+                let mut state = self.state();
+                let due = state.open_since.is_some_and(|since| since.elapsed() >= EXPORT_LINGER);
+                if state.sealed.is_empty() && (due || state.closed) {
+                    state.seal();
+                    self.show(&state);
+                }
+                if let Some(request) = state.sealed.pop_front() {
+                    return Some(request);
+                }
+                if state.closed {
+                    return None;
+                }
+                state.open_since.map(|since| since + EXPORT_LINGER)
+            };
+            match linger_until {
+                None => self.changed.notified().await,
+                Some(until) => tokio::select! {
+                    () = tokio::time::sleep_until(until) => {}
+                    () = self.changed.notified() => {}
+                },
+            }
+        }
+    }
+
+    /// A request is done with, whatever its fate: its memory is free.
+    pub fn release(&self, request: &SealedRequest) {
+        let mut state = self.state();
+        state.bytes = state.bytes.saturating_sub(request.held_bytes());
+        self.show(&state);
+        self.metrics.calls_waiting.dec_by(i64::try_from(request.calls).unwrap_or(i64::MAX));
+    }
+
+    /// No more calls will come; what is open is sealed at once.
+    pub fn close(&self) {
+        self.state().closed = true;
+        self.changed.notify_one();
+    }
+
+    fn show(&self, state: &State) {
+        self.metrics.spool_bytes.set(i64::try_from(state.bytes).unwrap_or(i64::MAX));
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        // A panic while it was held would have left counts, not calls, in disorder.
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    fn open_is_full(&self) -> bool {
+        self.open.len() >= EXPORT_CALLS_MAX || self.open_bytes >= EXPORT_REQUEST_BYTES
+    }
+
+    fn seal(&mut self) {
+        self.open_since = None;
+        if self.open.is_empty() {
+            return;
+        }
+        let calls = self.open.len();
+        let plain = export_request(&self.open).encode_to_vec();
+        let content = if self.sealed.is_empty() { Content::Plain(plain.into()) } else { compress(plain) };
+        self.last_sequence += 1;
+        let request = SealedRequest { sequence: self.last_sequence, calls, content };
+        self.bytes = self.bytes.saturating_sub(self.open_bytes) + request.held_bytes();
+        self.open.clear();
+        self.open_bytes = 0;
+        self.sealed.push_back(request);
+    }
+}
+
+fn compress(plain: Vec<u8>) -> Content {
+    match zstd::bulk::compress(&plain, SPOOL_COMPRESSION_LEVEL) {
+        Ok(bytes) => Content::Compressed { bytes: bytes.into(), plain_length: plain.len() },
+        // Only for want of memory; the request is good as it is.
+        Err(_) => Content::Plain(plain.into()),
+    }
+}
+
+/// About how many bytes a call takes in a request, never much less: 24 attributes with their names are below 1,100
+/// bytes; the texts of the caller and the provider come on top.
+fn call_bytes(call: &Call) -> usize {
+    const FIXED: usize = 1_100;
+    let identity = &call.identity;
+    let texts = [
+        &identity.service,
+        &identity.environment,
+        &identity.team,
+        &identity.feature,
+        &identity.user,
+        &identity.session,
+        &call.provider,
+        &call.request_model,
+        &call.response_model,
+        &call.response_id,
+    ];
+    FIXED
+        + texts.into_iter().map(String::len).sum::<usize>()
+        + call.request_model.len()
+        + call.error_type.as_ref().map_or(0, String::len)
+        + call.finish_reasons.iter().map(|reason| reason.len() + 4).sum::<usize>()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,136 @@
+//! Every bound of the agent, with its arithmetic.
+//!
+//! The sidecar shares a pod with somebody's service, so its memory is a promise: below 40 MiB at 200 calls per second
+//! with 100 open streams and no collector. Roughly: 8 MiB program and TLS roots, 100 connections on each side at
+//! about 20 KiB, [`OBSERVED_BYTES_MAX`] in the worst case, and the spool.
+
+use std::time::Duration;
+
+/// Connections of clients at one time. Each costs two file descriptors and about 40 KiB while a call runs; more wait
+/// in the kernel's backlog.
+pub const CONNECTIONS_MAX: usize = 8_192;
+
+/// The kernel's queue of connections not yet accepted: it carries the moments when [`CONNECTIONS_MAX`] is reached.
+pub const LISTEN_BACKLOG: i32 = 1_024;
+
+/// Size of a request head, and HTTP/1 read buffer: 64 KiB, four times what nginx takes by default.
+pub const HEAD_BYTES_MAX: usize = 64 << 10;
+
+/// Concurrent streams of one HTTP/2 client connection. One service may hold all its calls on one connection, so this
+/// is far above the usual 100: a refused stream would be a harmed call.
+pub const HTTP2_STREAMS_MAX: u32 = 4_096;
+
+/// HTTP/2 window of one stream, 256 KiB: what is buffered for a peer that reads slowly. At 100 ms round trip it still
+/// carries 2.5 MB/s, hundreds of times the rate of tokens.
+pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
+
+/// HTTP/2 window of one connection, 64 MiB, which is 256 stream windows: one slow reader must not stall its
+/// neighbours on the same connection. It is a limit of accounting; memory is only what slow readers leave unread.
+pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
+
+/// Longest wait for a request head, which in HTTP/1 includes the idle time between two calls. Longer than any client
+/// keeps an idle connection (Go 90 s, `OkHttp` 300 s), so that the client, not we, closes first and no call is lost to
+/// the race between our close and its next request.
+pub const HEAD_TIMEOUT: Duration = Duration::from_secs(600);
+
+/// TCP keep-alive on both sides: finds peers that vanished without a word.
+pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
+
+/// Idle upstream connections kept for reuse, per connection group.
+pub const UPSTREAM_IDLE_MAX: usize = 128;
+
+/// How long an idle upstream connection is kept. Shorter than what providers' edges allow (60 s and more), so that a
+/// request is rarely written to a connection that is being closed.
+pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(55);
+
+/// Calls on one HTTP/2 connection to an upstream before another one is opened. Servers commonly allow 100 streams;
+/// the 101st would wait for another call to end, which a direct client with HTTP/1.1 would never do.
+pub const UPSTREAM_STREAMS_PER_LANE: usize = 90;
+
+/// HTTP/2 connections to one upstream: 32 lanes x 90 streams are 2,880 calls before any of them shares beyond that.
+pub const UPSTREAM_LANES: usize = 32;
+
+/// Accepted connections may not have sent their first byte when we are told to stop. They get this long to be
+/// accepted and to speak before idle connections are closed.
+pub const SETTLE_BEFORE_DRAIN: Duration = Duration::from_millis(100);
+
+/// Pause after the operating system refuses to accept (no file descriptors), which passes when calls end.
+pub const ACCEPT_RETRY: Duration = Duration::from_millis(20);
+
+/// TLS handshake of a client.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// Largest request that is collected to ask for usage in its stream. Larger ones pass untouched and their streams are
+/// accounted without the provider's usage.
+pub const AMEND_BODY_BYTES_MAX: u64 = 4 << 20;
+
+/// Sum of the requests collected at one time, 16 MiB: beyond it requests pass untouched instead of waiting.
+pub const AMEND_BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
+
+/// How much of a 400 answer is read to learn whether our change caused it. Providers' error texts are below 2 KiB.
+pub const REFUSAL_BYTES_MAX: usize = 64 << 10;
+
+/// Events between relay and worker. Two slots of every running call are reserved for its end and for a gap, so half
+/// of this is also the number of calls observed at once. An event is below 100 bytes: 1.6 MiB when full.
+pub const OBSERVATIONS_MAX: usize = 16_384;
+
+/// Bytes of bodies between relay and worker, 8 MiB: 100 streams at 10 KiB/s fill it in 8 s of a stopped worker.
+pub const OBSERVED_BYTES_MAX: usize = 8 << 20;
+
+/// Chunks up to this size are copied for the worker, larger ones shared. A shared chunk pins the read buffer it is a
+/// slice of (8 KiB and more), so that sharing a 200-byte chunk would hold 40 times what the limit counts, and would
+/// force the relay to allocate a new buffer for the next read.
+pub const OBSERVED_COPY_BYTES_MAX: usize = 2 << 10;
+
+/// Longest value of an identity header; more is cut at a character boundary.
+pub const IDENTITY_VALUE_BYTES_MAX: usize = 256;
+
+/// Calls in one export request: about 512 x 1 KiB, far below the 4 MiB a gRPC server takes by default.
+pub const EXPORT_CALLS_MAX: usize = 512;
+
+/// A request is sealed when its calls reach about this size, whatever their number.
+pub const EXPORT_REQUEST_BYTES: usize = 1 << 20;
+
+/// Compression of requests that wait: Zstandard's fastest regular level, 2 ms for a full request, once.
+pub const SPOOL_COMPRESSION_LEVEL: i32 = 1;
+
+/// A call waits at most this long for others to share its request: a fifteenth of the promised 3 s to be queryable.
+pub const EXPORT_LINGER: Duration = Duration::from_millis(200);
+
+/// Export requests on the way at one time: enough to fill a round trip of 100 ms, little enough to hold in memory.
+pub const EXPORT_IN_FLIGHT_MAX: usize = 4;
+
+/// Longest wait for the collector's answer, which comes after its insert. A request without an answer is sent again
+/// with the same identity, so that a late success is not counted twice.
+pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
+
+/// First pause before a request is sent again; it doubles up to [`EXPORT_BACKOFF_MAX`], with jitter.
+pub const EXPORT_BACKOFF_MIN: Duration = Duration::from_millis(100);
+
+/// Longest pause before a request is sent again: the collector is found within 5 s of its return.
+pub const EXPORT_BACKOFF_MAX: Duration = Duration::from_secs(5);
+
+/// Largest answer accepted from the collector. The real one has a few bytes; an exporter must not be fed to death.
+pub const EXPORT_ANSWER_BYTES_MAX: usize = 64 << 10;
+
+/// At most one warning per this time about calls that were dropped; the counter has all of them.
+pub const DROP_WARNING_EVERY: Duration = Duration::from_secs(60);
+
+/// At most one warning per this time about a collector that does not answer.
+pub const POSTPONED_WARNING_EVERY: Duration = Duration::from_secs(60);
+
+/// How long the observer may take after the last call ended to read what is queued, before the export is flushed.
+pub const OBSERVER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bounds_that_depend_on_each_other_agree() {
+        assert!(AMEND_BODY_BYTES_MAX as usize <= AMEND_BYTES_IN_FLIGHT_MAX);
+        assert!(HTTP2_CONNECTION_WINDOW_BYTES >= 100 * HTTP2_STREAM_WINDOW_BYTES);
+        assert!(EXPORT_BACKOFF_MIN < EXPORT_BACKOFF_MAX && EXPORT_LINGER < EXPORT_BACKOFF_MAX);
+        assert!(OBSERVED_COPY_BYTES_MAX < OBSERVED_BYTES_MAX);
+    }
+}

@@ -1,0 +1,132 @@
+//! The thread beside the relay: the worker that reads calls and the export that ships them.
+//!
+//! It has a runtime of its own with one thread, so that parsing never takes a turn from forwarding. Nothing that happens
+//! here reaches the relay: a panic is caught, counted, and the work goes on.
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use tokio::sync::oneshot;
+use tokio_util::sync::CancellationToken;
+
+use crate::export::{Sender, Spool};
+use crate::limits::{EXPORT_BACKOFF_MIN, OBSERVER_STOP_TIMEOUT};
+use crate::metrics::Metrics;
+use crate::relay::tap::Observations;
+use crate::worker::{DialectTable, Worker, WorkerCounters, WorkerLimits};
+
+/// What the thread works with.
+pub struct ObserverParts {
+    /// From the relay.
+    pub observations: Observations,
+    /// The dialects that can be read.
+    pub dialects: Arc<DialectTable>,
+    /// What the worker counts.
+    pub counters: Arc<WorkerCounters>,
+    /// Where finished calls go.
+    pub spool: Arc<Spool>,
+    /// Who sends them.
+    pub sender: Sender,
+    /// How long the collector may take at the end.
+    pub flush_timeout: Duration,
+    /// Restarts are counted here.
+    pub metrics: Arc<Metrics>,
+}
+
+/// The running thread.
+pub struct Observer {
+    thread: std::thread::JoinHandle<()>,
+    done: oneshot::Receiver<()>,
+    /// The relay has stopped: read what is there, flush, end.
+    stop: CancellationToken,
+    deadline: Duration,
+}
+
+impl Observer {
+    /// Starts the thread.
+    ///
+    /// # Errors
+    /// When the operating system gives no thread or no runtime.
+    pub fn start(parts: ObserverParts) -> std::io::Result<Self> {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .thread_name("ledgerline-lookup")
+            .build()?;
+        let stop = CancellationToken::new();
+        let deadline = OBSERVER_STOP_TIMEOUT + parts.flush_timeout + Duration::from_secs(1);
+        let (finished, done) = oneshot::channel();
+        let stopping = stop.clone();
+        let thread = std::thread::Builder::new().name("ledgerline-observer".to_owned()).spawn(move || {
+            runtime.block_on(parts.run(stopping));
+            // Nobody waits any more when this fails.
+            let _ignored = finished.send(());
+        })?;
+        Ok(Self { thread, done, stop, deadline })
+    }
+
+    /// Reads what the relay left, flushes the spool, and ends the thread; within a deadline.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        match tokio::time::timeout(self.deadline, self.done).await {
+            // The thread has nothing left to do, so joining takes no time.
+            Ok(_) if self.thread.join().is_ok() => {}
+            Ok(_) => tracing::error!("the observer thread panicked; calls may not be recorded"),
+            Err(_) => tracing::error!("the observer did not end in time; calls may not be recorded"),
+        }
+    }
+}
+
+impl ObserverParts {
+    async fn run(mut self, stop: CancellationToken) {
+        let give_up = CancellationToken::new();
+        let export = tokio::spawn(supervise_export(self.sender.clone(), give_up.clone(), self.metrics.clone()));
+        let last_call = async {
+            stop.cancelled().await;
+            tokio::time::sleep(OBSERVER_STOP_TIMEOUT).await;
+        };
+        tokio::select! {
+            () = self.read() => {}
+            () = last_call => tracing::warn!("not everything that was observed could be read before the end"),
+        }
+        self.spool.close();
+        tokio::pin!(export);
+        if tokio::time::timeout(self.flush_timeout, &mut export).await.is_err() {
+            give_up.cancel();
+            // A supervised task does not fail.
+            let _joined = export.await;
+        }
+    }
+
+    /// Reads until the relay is gone. A fault that the worker does not contain costs the calls under way, not those to
+    /// come.
+    async fn read(&mut self) {
+        loop {
+            let spool = self.spool.clone();
+            let limits = WorkerLimits::default();
+            let mut worker =
+                Worker::new(self.dialects.clone(), limits, self.counters.clone(), move |call| spool.push(call));
+            let observations = &mut self.observations;
+            let reading = async {
+                while let Some(tagged) = observations.next().await {
+                    worker.observe(tagged);
+                }
+                worker.finish();
+            };
+            if AssertUnwindSafe(reading).catch_unwind().await.is_ok() {
+                return;
+            }
+            self.metrics.restarts.inc();
+            tracing::error!("the worker was restarted; the calls under way are not recorded");
+        }
+    }
+}
+
+async fn supervise_export(sender: Sender, give_up: CancellationToken, metrics: Arc<Metrics>) {
+    while tokio::spawn(sender.clone().run(give_up.clone())).await.is_err() {
+        metrics.restarts.inc();
+        tracing::error!("the export was restarted");
+        tokio::time::sleep(EXPORT_BACKOFF_MIN).await;
+    }
+}

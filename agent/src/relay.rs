@@ -1,0 +1,86 @@
+//! The relay: takes requests, forwards them to an upstream, hands the answer back.
+//!
+//! The promise of this module is that the call never suffers. It parses no body to forward it, holds no body longer
+//! than it takes to pass it on, sends every request once, and sets no timeout that is shorter than the client's. What
+//! the tap copies is best effort; what is forwarded is not.
+
+pub mod amend;
+pub mod body;
+pub mod forward;
+pub mod headers;
+pub mod hide;
+pub mod identity;
+pub mod reply;
+pub mod route;
+pub mod server;
+pub mod tap;
+pub mod trace;
+pub mod upstream;
+pub mod usage;
+
+use std::sync::Arc;
+
+use http::header::InvalidHeaderName;
+use rustls::ClientConfig;
+
+use crate::config::Config;
+use crate::metrics::Metrics;
+use identity::IdentityReader;
+use route::{Route, RouteError, Routes};
+use tap::Tap;
+use upstream::Upstream;
+use usage::Collecting;
+
+/// Why there is no relay.
+#[derive(Debug, thiserror::Error)]
+pub enum RelayError {
+    /// An upstream cannot be used.
+    #[error(transparent)]
+    Route(#[from] RouteError),
+    /// A header name cannot be used.
+    #[error("identity_headers: {0}")]
+    Header(#[from] InvalidHeaderName),
+}
+
+/// Everything one request needs.
+pub struct Relay {
+    routes: Routes<Upstream>,
+    identity: IdentityReader,
+    tap: Tap,
+    /// `None`: usage is not asked for.
+    collecting: Option<Collecting>,
+    metrics: Arc<Metrics>,
+}
+
+impl Relay {
+    /// A relay for this configuration. Opens no connection.
+    ///
+    /// # Errors
+    /// When the configuration cannot be used; see [`RelayError`].
+    pub fn new(
+        config: &Config,
+        tls: &ClientConfig,
+        tap: Tap,
+        metrics: Arc<Metrics>,
+    ) -> Result<Self, RelayError> {
+        let mut routes = Vec::with_capacity(config.upstreams.len());
+        for upstream in &config.upstreams {
+            let route = Route::new(upstream)?;
+            let timeout = config.relay.connect_timeout();
+            let connections = Upstream::new(tls, upstream.http_version, route.is_https(), timeout);
+            routes.push((route, connections));
+        }
+        Ok(Self {
+            routes: Routes::new(routes),
+            identity: IdentityReader::new(&config.identity_headers, &config.identity)?,
+            tap,
+            collecting: config.relay.usage_injection.then(Collecting::new),
+            metrics,
+        })
+    }
+
+    /// From now on a call that is broken off was broken off by us.
+    pub fn kill(&self) {
+        self.tap.kill();
+    }
+}

@@ -1,0 +1,255 @@
+//! Bodies on their way: forwarded frame by frame, copied to the tap in passing.
+//!
+//! A frame is handed on as it came, before the next one is asked for, so the peer's own flow control is the only
+//! brake. A body that breaks is broken on the other side as well, never ended cleanly: truncation must be seen.
+
+use std::collections::VecDeque;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http::HeaderMap;
+use http_body::{Body, Frame, SizeHint};
+use hyper::body::Incoming;
+use ledgerline_proto::EndOfStream;
+
+use super::forward::Running;
+use super::hide::UsageFilter;
+use super::tap::{CallTap, ObservedCall};
+use super::upstream::LanePlace;
+
+/// The body of a request to an upstream.
+pub enum RequestBody {
+    /// Passing through.
+    Streamed {
+        /// From the client.
+        client: Incoming,
+        /// Where the copy goes.
+        tap: Option<Arc<CallTap>>,
+    },
+    /// Collected before, sent in one piece.
+    Whole {
+        /// What is left to send.
+        bytes: Option<Bytes>,
+        /// What follows it.
+        trailers: Option<HeaderMap>,
+    },
+}
+
+impl Body for RequestBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        match self.get_mut() {
+            Self::Streamed { client, tap } => {
+                let frame = ready!(Pin::new(client).poll_frame(context));
+                if let (Some(Ok(frame)), Some(tap)) = (&frame, tap)
+                    && let Some(bytes) = frame.data_ref()
+                {
+                    tap.request_body(bytes);
+                }
+                Poll::Ready(frame)
+            }
+            Self::Whole { bytes, trailers } => {
+                let data = bytes.take().map(Frame::data);
+                Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        match self {
+            Self::Streamed { client, .. } => client.is_end_stream(),
+            Self::Whole { bytes, trailers } => bytes.is_none() && trailers.is_none(),
+        }
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self {
+            Self::Streamed { client, .. } => client.size_hint(),
+            Self::Whole { bytes, .. } => SizeHint::with_exact(bytes.as_ref().map_or(0, |b| b.len() as u64)),
+        }
+    }
+}
+
+/// What was read of an answer before it is handed on.
+#[derive(Debug, Default)]
+pub struct Start {
+    /// Its first frames.
+    pub frames: VecDeque<Bytes>,
+    /// Trailers or a break, if that is what came after them.
+    pub last: Option<Result<HeaderMap, hyper::Error>>,
+}
+
+/// The body of an answer to the client.
+pub struct ResponseBody {
+    /// Frames that are ready: read before by us, or released by `hide`.
+    ready: VecDeque<Bytes>,
+    /// What the upstream still sends; `None` for an answer of our own and after the end.
+    upstream: Option<Incoming>,
+    /// What comes after `ready` when `upstream` is `None`.
+    last: Option<Result<HeaderMap, hyper::Error>>,
+    /// The server has had a turn to write what came before a break.
+    paused_before_break: bool,
+    hide: Option<UsageFilter>,
+    call: Option<ObservedCall>,
+    /// Held until the body is dropped.
+    _held: Option<(LanePlace, Running)>,
+}
+
+impl ResponseBody {
+    /// An answer of our own.
+    #[must_use]
+    pub fn whole(bytes: Bytes) -> Self {
+        Self {
+            ready: VecDeque::from([bytes]),
+            upstream: None,
+            last: None,
+            paused_before_break: false,
+            hide: None,
+            call: None,
+            _held: None,
+        }
+    }
+
+    /// An upstream's answer. `start` was read from it before.
+    #[must_use]
+    pub fn forward(
+        start: Start,
+        upstream: Incoming,
+        hide: Option<UsageFilter>,
+        call: Option<ObservedCall>,
+        held: (LanePlace, Running),
+    ) -> Self {
+        let mut body = Self {
+            ready: VecDeque::new(),
+            upstream: Some(upstream),
+            last: None,
+            paused_before_break: false,
+            hide,
+            call,
+            _held: Some(held),
+        };
+        for bytes in start.frames {
+            if let Some(frame) = body.take_in(Some(Ok(Frame::data(bytes)))) {
+                body.ready.extend(frame.into_data());
+            }
+        }
+        if let Some(last) = start.last {
+            let _released = body.take_in(Some(last.map(Frame::trailers)));
+        }
+        body
+    }
+
+    fn end_call(&mut self, end: EndOfStream, class: Option<&'static str>) {
+        if let Some(call) = self.call.take() {
+            call.end(end, class);
+        }
+    }
+
+    /// The upstream has said its last word: release what `hide` holds back.
+    fn finish(&mut self, last: Option<Result<HeaderMap, hyper::Error>>) {
+        self.upstream = None;
+        self.last = last;
+        if let Some(mut hide) = self.hide.take() {
+            self.ready.extend(hide.finish());
+        }
+    }
+
+    /// Takes in one event of the upstream. A frame that needs no change is returned at once.
+    fn take_in(&mut self, event: Option<Result<Frame<Bytes>, hyper::Error>>) -> Option<Frame<Bytes>> {
+        match event {
+            Some(Ok(frame)) => {
+                let Some(bytes) = frame.data_ref() else {
+                    self.end_call(EndOfStream::Complete, None);
+                    self.finish(frame.into_trailers().ok().map(Ok));
+                    return None;
+                };
+                if let Some(call) = &self.call {
+                    call.tap().response_body(bytes);
+                }
+                match &mut self.hide {
+                    None => return Some(frame),
+                    Some(hide) => self.ready.extend(hide.push(bytes.clone())),
+                }
+            }
+            Some(Err(error)) => {
+                self.end_call(EndOfStream::ProviderError, Some("upstream_reset"));
+                self.finish(Some(Err(error)));
+            }
+            None => {
+                self.end_call(EndOfStream::Complete, None);
+                self.finish(None);
+            }
+        }
+        None
+    }
+}
+
+impl Body for ResponseBody {
+    type Data = Bytes;
+    type Error = hyper::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+        let this = self.get_mut();
+        loop {
+            if let Some(bytes) = this.ready.pop_front() {
+                return Poll::Ready(Some(Ok(Frame::data(bytes))));
+            }
+            let Some(upstream) = &mut this.upstream else {
+                // The server throws away what it has not written when a body breaks, so it gets a turn before.
+                if matches!(this.last, Some(Err(_))) && !this.paused_before_break {
+                    this.paused_before_break = true;
+                    context.waker().wake_by_ref();
+                    return Poll::Pending;
+                }
+                return Poll::Ready(this.last.take().map(|last| last.map(Frame::trailers)));
+            };
+            let event = ready!(Pin::new(upstream).poll_frame(context));
+            if let Some(frame) = this.take_in(event) {
+                return Poll::Ready(Some(Ok(frame)));
+            }
+        }
+    }
+
+    fn is_end_stream(&self) -> bool {
+        let upstream_ended =
+            self.upstream.as_ref().is_none_or(|upstream| self.hide.is_none() && upstream.is_end_stream());
+        self.ready.is_empty() && self.last.is_none() && upstream_ended
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let waiting = self.ready.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
+        match &self.upstream {
+            _ if self.hide.is_some() => SizeHint::default(),
+            None if matches!(self.last, Some(Err(_))) => SizeHint::default(),
+            None => SizeHint::with_exact(waiting),
+            Some(upstream) => {
+                let rest = upstream.size_hint();
+                let mut hint = SizeHint::new();
+                if let Some(upper) = rest.upper() {
+                    hint.set_upper(waiting + upper);
+                }
+                hint.set_lower(waiting + rest.lower());
+                hint
+            }
+        }
+    }
+}
+
+impl Drop for ResponseBody {
+    fn drop(&mut self) {
+        // A body of known length is dropped after its last byte without being asked for its end.
+        if self.upstream.as_ref().is_some_and(Body::is_end_stream) {
+            self.end_call(EndOfStream::Complete, None);
+        }
+    }
+}

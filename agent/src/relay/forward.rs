@@ -1,0 +1,285 @@
+//! One request from its head to the head of its answer.
+//!
+//! The steps read in order in [`Relay::handle`]. Nothing here looks into a body, with one exception: an `OpenAI` chat
+//! request may be collected to ask for usage in its stream (`ask_for_usage`).
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, UPGRADE};
+use http::request::Parts;
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use hyper::body::Incoming;
+use ledgerline_proto::EndOfStream;
+use prometheus_client::metrics::gauge::Gauge;
+
+use super::Relay;
+use super::body::{RequestBody, ResponseBody, Start};
+use super::headers;
+use super::hide::UsageFilter;
+use super::reply::Refusal;
+use super::route::Route;
+use super::tap::ObservedCall;
+use super::trace;
+use super::upstream::{LanePlace, Upstream, UpstreamError};
+use super::usage::{self, Asked};
+use crate::config::Dialect;
+use crate::metrics::Outcome;
+use crate::observation::{CallStart, ResponseHead};
+
+/// Counts one running request or connection while it lives, also when its task panics.
+#[derive(Debug)]
+pub struct Running(Gauge);
+
+impl Running {
+    pub(super) fn new(gauge: &Gauge) -> Self {
+        gauge.inc();
+        Self(gauge.clone())
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.0.dec();
+    }
+}
+
+/// A request whose way is known.
+struct Passage<'a> {
+    relay: &'a Relay,
+    route: &'a Route,
+    upstream: &'a Upstream,
+    running: Running,
+    call: Option<ObservedCall>,
+    outcome: CountedOutcome<'a>,
+}
+
+/// Counts how the request went, `client_gone` if it is dropped before that is known.
+struct CountedOutcome<'a> {
+    relay: &'a Relay,
+    upstream: &'a str,
+    outcome: Outcome,
+}
+
+impl Drop for CountedOutcome<'_> {
+    fn drop(&mut self) {
+        self.relay.metrics.count_request(self.upstream, self.outcome);
+    }
+}
+
+impl Relay {
+    /// Forwards one request. Dropping the future, as the server does when the client goes away, cancels it upstream.
+    pub async fn handle(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+        let running = Running::new(&self.metrics.requests_running);
+        let (mut parts, body) = request.into_parts();
+        if let Some(refusal) = refuse_what_is_not_carried(&parts) {
+            return self.refuse(refusal, Dialect::None);
+        }
+        let Some((route, upstream, path)) = self.routes.find(parts.uri.path()) else {
+            let message = format!(
+                "ledgerline-agent has no upstream for the path {}; configured prefixes: {}",
+                parts.uri.path(),
+                self.routes.prefixes()
+            );
+            let refusal =
+                Refusal { status: StatusCode::NOT_FOUND, class: "unknown_path", message: &message };
+            return self.refuse(refusal, Dialect::None);
+        };
+        let Ok(target) = route.target(path, parts.uri.query()) else {
+            let message = "the path is too long to be forwarded";
+            let refusal = Refusal { status: StatusCode::URI_TOO_LONG, class: "path_too_long", message };
+            return self.refuse(refusal, route.dialect);
+        };
+        let call = self.observe(route, path, &parts.method, &mut parts.headers);
+        headers::prepare_request(&mut parts.headers);
+        let permit = self
+            .collecting
+            .as_ref()
+            .and_then(|collecting| usage::plan(collecting, route, path, &parts, &body));
+        let outcome = CountedOutcome { relay: self, upstream: &route.name, outcome: Outcome::client_gone };
+        let passage = Passage { relay: self, route, upstream, running, call, outcome };
+        let head = Head { method: parts.method, target, headers: parts.headers };
+        match permit {
+            None => passage.stream(head, body).await,
+            Some(permit) => passage.ask_for_usage(head, body, permit).await,
+        }
+    }
+
+    fn refuse(&self, refusal: Refusal<'_>, dialect: Dialect) -> Response<ResponseBody> {
+        self.metrics.count_request("", Outcome::refused);
+        refusal.into_response(dialect)
+    }
+
+    /// Takes the headers that are for us, and starts to observe what can be a call: every POST to an upstream with a
+    /// dialect.
+    fn observe(
+        &self,
+        route: &Route,
+        path: &str,
+        method: &Method,
+        headers: &mut HeaderMap,
+    ) -> Option<ObservedCall> {
+        let identity = self.identity.take(headers);
+        let trace = trace::continue_trace(headers);
+        let dialect = route.dialect_name.clone().filter(|_| *method == Method::POST)?;
+        self.tap.start(CallStart {
+            at_unix_ns: self.tap.now_unix_ns(),
+            dialect,
+            path: path.into(),
+            trace_id: trace.trace_id,
+            span_id: trace.span_id,
+            parent_span_id: trace.parent_span_id,
+            identity,
+        })
+    }
+}
+
+/// Tunnels are not carried: their bytes are not HTTP. Other offers to upgrade (`h2c`, as Java's client makes them) are
+/// ignored, as RFC 9110 allows, and the request goes on as it is.
+fn refuse_what_is_not_carried(parts: &Parts) -> Option<Refusal<'static>> {
+    let status = StatusCode::NOT_IMPLEMENTED;
+    let websocket = parts
+        .headers
+        .get_all(UPGRADE)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .any(|value| value.to_ascii_lowercase().contains("websocket"));
+    if websocket {
+        let message = "ledgerline-agent does not carry websockets yet; connect to the provider directly";
+        return Some(Refusal { status, class: "websocket", message });
+    }
+    if parts.method == Method::CONNECT {
+        let message = "ledgerline-agent is not a CONNECT proxy; set the client's base URL to it instead";
+        return Some(Refusal { status, class: "connect_method", message });
+    }
+    None
+}
+
+/// The head of a request to the upstream.
+#[derive(Clone)]
+pub(super) struct Head {
+    pub(super) method: Method,
+    pub(super) target: Uri,
+    pub(super) headers: HeaderMap,
+}
+
+impl Head {
+    fn with(self, body: RequestBody) -> Request<RequestBody> {
+        let mut request = Request::new(body);
+        *request.method_mut() = self.method;
+        *request.uri_mut() = self.target;
+        *request.headers_mut() = self.headers;
+        request
+    }
+}
+
+type Answer = (Response<Incoming>, LanePlace);
+
+impl Passage<'_> {
+    async fn stream(self, head: Head, body: Incoming) -> Response<ResponseBody> {
+        let tap = self.call.as_ref().map(|call| call.tap().clone());
+        let request = head.with(RequestBody::Streamed { client: body, tap });
+        match self.upstream.send(request).await {
+            Ok(answer) => self.deliver(answer, Start::default(), None),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// Collects the request, asks for usage in its stream if the client left that open, and hides the answer's extra
+    /// chunk. An upstream that does not know the field refuses it with 400; then the request goes again as it came.
+    async fn ask_for_usage(
+        self,
+        mut head: Head,
+        body: Incoming,
+        _permit: usage::Permit,
+    ) -> Response<ResponseBody> {
+        let Ok((original, trailers)) = usage::collect(body).await else {
+            return self.client_broke_off();
+        };
+        if let Some(call) = &self.call {
+            call.tap().request_body(&original);
+        }
+        let whole = |bytes: Bytes| RequestBody::Whole { bytes: Some(bytes), trailers: trailers.clone() };
+        let Some(changed) = usage::amended(&original) else {
+            return match self.upstream.send(head.with(whole(original))).await {
+                Ok(answer) => self.deliver(answer, Start::default(), None),
+                Err(error) => self.fail(&error),
+            };
+        };
+        self.relay.metrics.usage_requested.inc();
+        let as_it_came = head.clone();
+        usage::prepare_changed(&mut head.headers, changed.len());
+        let (answer, start) = match self.upstream.send(head.with(whole(changed))).await {
+            Ok((response, place)) => match usage::examine(response).await {
+                Asked::Accepted(response) => ((response, place), Start::default()),
+                Asked::Failed(response, start) => ((response, place), start),
+                Asked::Refused => {
+                    drop(place);
+                    self.relay.metrics.usage_refused.inc();
+                    let request = as_it_came.with(whole(original));
+                    return match self.upstream.send(request).await {
+                        Ok(answer) => self.deliver(answer, Start::default(), None),
+                        Err(error) => self.fail(&error),
+                    };
+                }
+            },
+            Err(error) => return self.fail(&error),
+        };
+        let headers = answer.0.headers();
+        let hide = (headers::is_media_type(headers.get(CONTENT_TYPE), "text/event-stream")
+            && !headers.contains_key(CONTENT_ENCODING))
+        .then(UsageFilter::new);
+        self.deliver(answer, start, hide)
+    }
+
+    fn deliver(
+        mut self,
+        (response, place): Answer,
+        start: Start,
+        hide: Option<UsageFilter>,
+    ) -> Response<ResponseBody> {
+        self.outcome.outcome = Outcome::answered;
+        let (mut parts, body) = response.into_parts();
+        if let Some(call) = &self.call {
+            let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(Arc::from);
+            call.tap().response_head(ResponseHead {
+                status: parts.status.as_u16(),
+                content_type: text(CONTENT_TYPE),
+                content_encoding: text(CONTENT_ENCODING),
+            });
+        }
+        parts.version = Version::HTTP_11;
+        headers::strip_hop_by_hop(&mut parts.headers);
+        if hide.is_some() {
+            parts.headers.remove(CONTENT_LENGTH);
+        }
+        let body = ResponseBody::forward(start, body, hide, self.call.take(), (place, self.running));
+        Response::from_parts(parts, body)
+    }
+
+    fn fail(mut self, error: &UpstreamError) -> Response<ResponseBody> {
+        self.outcome.outcome = match error {
+            UpstreamError::RequestBody => return self.client_broke_off(),
+            UpstreamError::Reset(_) => Outcome::upstream_failed,
+            UpstreamError::Connect(_) | UpstreamError::ConnectTimeout(_) => Outcome::connect_failed,
+        };
+        if let Some(call) = &self.call {
+            call.end(EndOfStream::ProviderError, Some(error.class()));
+        }
+        let message = format!("ledgerline-agent got no answer from the upstream {}: {error}", self.route);
+        tracing::debug!(upstream = %self.route.name, class = error.class(), "no answer from an upstream");
+        let refusal =
+            Refusal { status: StatusCode::BAD_GATEWAY, class: error.class(), message: &message };
+        refusal.into_response(self.route.dialect)
+    }
+
+    /// The client broke off within its request. The answer has nobody to read it.
+    fn client_broke_off(self) -> Response<ResponseBody> {
+        if let Some(call) = &self.call {
+            call.end(EndOfStream::ClientGone, None);
+        }
+        let message = "the request ended before its body was complete";
+        let refusal = Refusal { status: StatusCode::BAD_REQUEST, class: "incomplete_request", message };
+        refusal.into_response(self.route.dialect)
+    }
+}

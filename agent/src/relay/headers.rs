@@ -1,0 +1,142 @@
+//! Which headers cross the relay. Pure.
+//!
+//! RFC 9110 section 7.6.1: a proxy takes away what is meant for one connection, and passes the rest as it is.
+
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+
+/// Headers of one connection, besides those that `Connection` lists.
+const HOP_BY_HOP: [HeaderName; 8] = [
+    header::CONNECTION,
+    HeaderName::from_static("keep-alive"),
+    header::PROXY_AUTHENTICATE,
+    header::PROXY_AUTHORIZATION,
+    HeaderName::from_static("proxy-connection"),
+    header::TE,
+    header::TRANSFER_ENCODING,
+    header::UPGRADE,
+];
+
+/// Takes the headers of one connection away, and those that `Connection` names.
+pub fn strip_hop_by_hop(headers: &mut HeaderMap) {
+    // Nearly no message has `Connection: some-header`; those that have pay for the copy.
+    let listed: Vec<HeaderName> = headers
+        .get_all(header::CONNECTION)
+        .iter()
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|value| value.split(','))
+        .filter_map(|name| HeaderName::try_from(name.trim()).ok())
+        .filter(|name| !is_needed_upstream(name))
+        .collect();
+    for name in listed.iter().chain(&HOP_BY_HOP) {
+        headers.remove(name);
+    }
+}
+
+/// Prepares a request's headers for the upstream.
+pub fn prepare_request(headers: &mut HeaderMap) {
+    let trailers = headers
+        .get(header::TE)
+        .and_then(|value| value.to_str().ok())
+        .is_some_and(|value| value.split(',').any(|coding| coding.trim().eq_ignore_ascii_case("trailers")));
+    strip_hop_by_hop(headers);
+    if trailers {
+        // We carry trailers ourselves, so the offer holds on the next connection too.
+        headers.insert(header::TE, HeaderValue::from_static("trailers"));
+    }
+    // The client library sets the upstream's name, as `Host` or as `:authority`.
+    headers.remove(header::HOST);
+    // Answered by us: the body is forwarded as soon as it comes.
+    headers.remove(header::EXPECT);
+    join_cookies(headers);
+}
+
+/// HTTP/2 may split `Cookie`; HTTP/1.1 must not (RFC 9113 section 8.2.3).
+fn join_cookies(headers: &mut HeaderMap) {
+    let cookies: Vec<&[u8]> =
+        headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
+    if cookies.len() > 1
+        && let Ok(joined) = HeaderValue::from_bytes(&cookies.join(&b"; "[..]))
+    {
+        headers.insert(header::COOKIE, joined);
+    }
+}
+
+/// Headers that decide what the upstream understands. A client must not lose them by naming them in `Connection`, and
+/// nobody may use them to say who calls.
+#[must_use]
+pub fn is_needed_upstream(name: &HeaderName) -> bool {
+    [
+        header::AUTHORIZATION,
+        header::HOST,
+        header::CONTENT_TYPE,
+        header::CONTENT_LENGTH,
+        header::CONTENT_ENCODING,
+        header::ACCEPT,
+        HeaderName::from_static("x-api-key"),
+        HeaderName::from_static("traceparent"),
+        HeaderName::from_static("tracestate"),
+    ]
+    .contains(name)
+}
+
+/// Whether the value of a header is this media type, whatever its parameters.
+#[must_use]
+pub fn is_media_type(value: Option<&HeaderValue>, media_type: &str) -> bool {
+    value
+        .and_then(|value| value.to_str().ok())
+        .and_then(|value| value.split(';').next())
+        .is_some_and(|value| value.trim().eq_ignore_ascii_case(media_type))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(list: &[(&'static str, &'static str)]) -> HeaderMap {
+        list.iter()
+            .map(|(name, value)| (HeaderName::from_static(name), HeaderValue::from_static(value)))
+            .collect()
+    }
+
+    #[test]
+    fn what_belongs_to_the_connection_stays_and_the_rest_passes() {
+        let mut map = headers(&[
+            ("connection", "close, X-Private , authorization"),
+            ("x-private", "1"),
+            ("keep-alive", "timeout=5"),
+            ("transfer-encoding", "chunked"),
+            ("te", "gzip, Trailers"),
+            ("upgrade", "h2c"),
+            ("host", "localhost"),
+            ("expect", "100-continue"),
+            ("authorization", "Bearer x"),
+            ("x-stainless-lang", "python"),
+            ("trailer", "x-checksum"),
+        ]);
+        prepare_request(&mut map);
+        let expected = headers(&[
+            ("authorization", "Bearer x"),
+            ("x-stainless-lang", "python"),
+            ("trailer", "x-checksum"),
+            ("te", "trailers"),
+        ]);
+        assert_eq!(map, expected);
+    }
+
+    #[test]
+    fn split_cookies_are_one_for_http_1() {
+        let mut map = HeaderMap::new();
+        map.append(header::COOKIE, HeaderValue::from_static("a=1"));
+        map.append(header::COOKIE, HeaderValue::from_static("b=2"));
+        prepare_request(&mut map);
+        assert_eq!(map.get_all(header::COOKIE).iter().collect::<Vec<_>>(), ["a=1; b=2"]);
+    }
+
+    #[test]
+    fn media_types_are_compared_without_parameters() {
+        let value = HeaderValue::from_static("Application/JSON; charset=utf-8");
+        assert!(is_media_type(Some(&value), "application/json"));
+        assert!(!is_media_type(Some(&value), "text/event-stream"));
+        assert!(!is_media_type(None, "application/json"));
+    }
+}

@@ -1,0 +1,172 @@
+//! Which upstream a path goes to. Hosts come from the configuration only: a client cannot name one.
+
+use std::fmt;
+use std::sync::Arc;
+
+use http::Uri;
+use http::uri::{Authority, PathAndQuery, Scheme};
+
+use crate::config::{Dialect, UpstreamConfig, parse_base_url};
+
+/// Why there is no route table.
+#[derive(Debug, thiserror::Error)]
+#[error("upstream `{name}`: {reason}")]
+pub struct RouteError {
+    name: String,
+    reason: String,
+}
+
+/// The upstream's address and how it is entered.
+#[derive(Clone, Debug)]
+pub struct Route {
+    /// The upstream's name.
+    pub name: Arc<str>,
+    /// How its calls are read.
+    pub dialect: Dialect,
+    /// [`Dialect::name`], shared with every call.
+    pub dialect_name: Option<Arc<str>>,
+    /// Without a slash at its end; empty takes every path.
+    prefix: String,
+    scheme: Scheme,
+    authority: Authority,
+    /// Without a slash at its end; empty for most.
+    base_path: String,
+}
+
+impl Route {
+    /// A route from its configuration.
+    ///
+    /// # Errors
+    /// When the URL cannot be used, which validation of the configuration has excluded.
+    pub fn new(config: &UpstreamConfig) -> Result<Self, RouteError> {
+        let error = |reason: String| RouteError { name: config.name.clone(), reason };
+        let parts = parse_base_url(&config.url).map_err(error)?.into_parts();
+        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
+            return Err(error("the URL has no scheme or host".to_owned()));
+        };
+        let base_path = parts.path_and_query.as_ref().map_or("", PathAndQuery::path);
+        Ok(Self {
+            name: config.name.as_str().into(),
+            dialect: config.dialect,
+            dialect_name: config.dialect.name().map(Arc::from),
+            prefix: config.prefix.trim_end_matches('/').to_owned(),
+            scheme,
+            authority,
+            base_path: base_path.trim_end_matches('/').to_owned(),
+        })
+    }
+
+    /// Whether the upstream is reached by TLS.
+    #[must_use]
+    pub fn is_https(&self) -> bool {
+        self.scheme == Scheme::HTTPS
+    }
+
+    /// What follows the prefix, `None` when the path is not below it. The prefix ends at a slash or with the path.
+    fn below<'a>(&self, path: &'a str) -> Option<&'a str> {
+        let rest = path.strip_prefix(self.prefix.as_str())?;
+        match rest.as_bytes().first() {
+            None => Some("/"),
+            Some(b'/') => Some(rest),
+            Some(_) => None,
+        }
+    }
+
+    /// The address of `path` (below the prefix) at the upstream, with the query as it came.
+    ///
+    /// # Errors
+    /// When the joined address is longer than a URI may be.
+    pub fn target(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
+        let mut text = String::with_capacity(self.base_path.len() + path.len() + query.map_or(0, str::len) + 1);
+        text.push_str(&self.base_path);
+        text.push_str(path);
+        if let Some(query) = query {
+            text.push('?');
+            text.push_str(query);
+        }
+        Uri::builder()
+            .scheme(self.scheme.clone())
+            .authority(self.authority.clone())
+            .path_and_query(text)
+            .build()
+    }
+}
+
+impl fmt::Display for Route {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "'{}' ({}://{})", self.name, self.scheme, self.authority)
+    }
+}
+
+/// Finds the longest prefix.
+#[derive(Clone, Debug)]
+pub struct Routes<T>(Vec<(Route, T)>);
+
+impl<T> Routes<T> {
+    /// A table of routes, each with what belongs to it.
+    #[must_use]
+    pub fn new(mut routes: Vec<(Route, T)>) -> Self {
+        routes.sort_by_key(|(route, _)| std::cmp::Reverse(route.prefix.len()));
+        Self(routes)
+    }
+
+    /// The upstream of this path and the path below its prefix.
+    #[must_use]
+    pub fn find<'a>(&self, path: &'a str) -> Option<(&Route, &T, &'a str)> {
+        self.0.iter().find_map(|(route, value)| Some((route, value, route.below(path)?)))
+    }
+
+    /// The prefixes that exist, for the text of a 404.
+    #[must_use]
+    pub fn prefixes(&self) -> String {
+        let shown = |route: &Route| if route.prefix.is_empty() { "/".to_owned() } else { route.prefix.clone() };
+        self.0.iter().map(|(route, _)| shown(route)).collect::<Vec<_>>().join(", ")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn routes(list: &[(&str, &str)]) -> Routes<()> {
+        let route = |(prefix, url): &(&str, &str)| {
+            let config = UpstreamConfig {
+                name: "up".into(),
+                prefix: (*prefix).into(),
+                url: (*url).into(),
+                dialect: Dialect::Openai,
+                http_version: crate::config::HttpVersion::Auto,
+            };
+            (Route::new(&config).unwrap(), ())
+        };
+        Routes::new(list.iter().map(route).collect())
+    }
+
+    #[test]
+    fn the_longest_prefix_wins_and_is_cut_off() {
+        let routes = routes(&[
+            ("/openai", "https://api.openai.com"),
+            ("/openai/eu/", "https://eu.example:8443/base/"),
+            ("/", "http://rest"),
+        ]);
+        let check = |path: &str, query: Option<&str>, expected: &str| {
+            let (route, (), below) = routes.find(path).unwrap();
+            assert_eq!(route.target(below, query).unwrap().to_string(), expected, "{path}");
+        };
+        check("/openai/v1/chat/completions", None, "https://api.openai.com/v1/chat/completions");
+        check("/openai", Some("a=b&c=%20"), "https://api.openai.com/?a=b&c=%20");
+        check("/openai/eu/v1//x", Some(""), "https://eu.example:8443/base/v1//x?");
+        check("/openaix/v1", None, "http://rest/openaix/v1");
+        check("/openai/../etc/%2e%2e", None, "https://api.openai.com/../etc/%2e%2e");
+        check("/", None, "http://rest/");
+    }
+
+    #[test]
+    fn an_unknown_path_has_no_upstream() {
+        let routes = routes(&[("/openai", "https://a"), ("/anthropic", "https://b")]);
+        for path in ["/", "/openaix", "*", "/v1/chat/completions", "//openai"] {
+            assert!(routes.find(path).is_none(), "{path}");
+        }
+        assert_eq!(routes.prefixes(), "/anthropic, /openai");
+    }
+}

@@ -1,0 +1,249 @@
+//! The server side of the relay: accepts connections, speaks HTTP/1.1 and HTTP/2 on them, and ends in order.
+//!
+//! The end has three steps. Connections that are already in the kernel's queue, or have not spoken yet, get a moment
+//! to do so. Then idle connections are closed and running calls may finish, for as long as `drain_timeout` says. What
+//! still runs then is broken off.
+
+use std::convert::Infallible;
+use std::io;
+use std::net::SocketAddr;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::Request;
+use hyper::body::Incoming;
+use hyper::rt::{Read, Write};
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto;
+use rustls::ServerConfig;
+use rustls_pki_types::pem::PemObject;
+use rustls_pki_types::{CertificateDer, PrivateKeyDer};
+use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_rustls::TlsAcceptor;
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::Relay;
+use super::forward::Running;
+use crate::config::TlsConfig;
+use crate::limits::{
+    ACCEPT_RETRY, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_CONNECTION_WINDOW_BYTES,
+    HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX, LISTEN_BACKLOG, SETTLE_BEFORE_DRAIN, TCP_KEEPALIVE,
+    TLS_HANDSHAKE_TIMEOUT,
+};
+
+/// Why the relay cannot be reached.
+#[derive(Debug, thiserror::Error)]
+pub enum ServerError {
+    /// The address is taken or not ours.
+    #[error("cannot listen on {address}: {source}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// The operating system's reason.
+        source: io::Error,
+    },
+    /// Certificate or key cannot be used.
+    #[error("tls: {0}")]
+    Tls(String),
+}
+
+/// Opens a listening socket.
+///
+/// # Errors
+/// When the operating system refuses.
+pub fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServerError> {
+    let open = || -> io::Result<std::net::TcpListener> {
+        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
+        socket.set_reuse_address(true)?;
+        socket.set_nonblocking(true)?;
+        socket.bind(&address.into())?;
+        socket.listen(LISTEN_BACKLOG)?;
+        Ok(socket.into())
+    };
+    open().map_err(|source| ServerError::Listen { address, source })
+}
+
+/// Reads the certificate and key of the listener.
+///
+/// # Errors
+/// A text for the user.
+pub fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, ServerError> {
+    let unreadable = |path: &Path, error: rustls_pki_types::pem::Error| {
+        ServerError::Tls(format!("cannot read {}: {error}", path.display()))
+    };
+    let chain = CertificateDer::pem_file_iter(&config.cert_file)
+        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
+        .map_err(|error| unreadable(&config.cert_file, error))?;
+    let key = PrivateKeyDer::from_pem_file(&config.key_file)
+        .map_err(|error| unreadable(&config.key_file, error))?;
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let mut server = ServerConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(|error| ServerError::Tls(error.to_string()))?
+        .with_no_client_auth()
+        .with_single_cert(chain, key)
+        .map_err(|error| ServerError::Tls(format!("certificate and key do not work: {error}")))?;
+    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Ok(TlsAcceptor::from(Arc::new(server)))
+}
+
+/// The running server.
+pub struct Server {
+    relay: Arc<Relay>,
+    tls: Option<TlsAcceptor>,
+    http: auto::Builder<TokioExecutor>,
+    connections: Arc<Semaphore>,
+    tracker: TaskTracker,
+    /// Close when idle.
+    drain: CancellationToken,
+    /// Close now.
+    kill: CancellationToken,
+}
+
+impl Server {
+    /// A server for this relay.
+    #[must_use]
+    pub fn new(relay: Arc<Relay>, tls: Option<TlsAcceptor>) -> Self {
+        Self {
+            relay,
+            tls,
+            http: http(),
+            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            tracker: TaskTracker::new(),
+            drain: CancellationToken::new(),
+            kill: CancellationToken::new(),
+        }
+    }
+
+    /// Serves until `shutdown`, then ends in order. Returns when no call runs any more.
+    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken, drain_timeout: Duration) {
+        tokio::select! {
+            () = self.accept(&listener) => {}
+            () = shutdown.cancelled() => {}
+        }
+        // Elapsing is the purpose: whoever is in the kernel's queue is still let in.
+        let _elapsed = tokio::time::timeout(SETTLE_BEFORE_DRAIN, self.accept(&listener)).await;
+        drop(listener);
+        self.tracker.close();
+        self.drain.cancel();
+        if tokio::time::timeout(drain_timeout, self.tracker.wait()).await.is_err() {
+            let running = self.tracker.len();
+            tracing::warn!(connections = running, "the drain timeout passed; breaking off the calls that still run");
+            self.relay.kill();
+            self.kill.cancel();
+            self.tracker.wait().await;
+        }
+    }
+
+    async fn accept(&self, listener: &TcpListener) {
+        loop {
+            let Ok(permit) = self.connections.clone().acquire_owned().await else { return };
+            match listener.accept().await {
+                Ok((stream, _)) => self.spawn(stream, permit),
+                Err(error) => {
+                    self.relay.metrics.accept_errors.inc();
+                    // A connection that was reset in the queue is one client's business; the rest is ours.
+                    if error.kind() != io::ErrorKind::ConnectionAborted {
+                        tracing::warn!(%error, "cannot accept connections; trying again");
+                        tokio::time::sleep(ACCEPT_RETRY).await;
+                    }
+                }
+            }
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+        let connection = Connection {
+            relay: self.relay.clone(),
+            http: self.http.clone(),
+            drain: self.drain.clone(),
+            kill: self.kill.clone(),
+        };
+        let tls = self.tls.clone();
+        self.tracker.spawn(async move {
+            let _running = Running::new(&connection.relay.metrics.connections);
+            let _permit = permit;
+            prepare_socket(&stream);
+            match tls {
+                None => connection.serve(TokioIo::new(stream)).await,
+                Some(tls) => match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
+                    Ok(Ok(stream)) => connection.serve(TokioIo::new(stream)).await,
+                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
+                    Err(_) => tracing::debug!("a TLS handshake took too long"),
+                },
+            }
+        });
+    }
+}
+
+fn prepare_socket(stream: &TcpStream) {
+    // Both only make things better; a socket that refuses them still works.
+    let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
+    if let Err(error) = stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive)) {
+        tracing::debug!(%error, "a socket option was refused");
+    }
+}
+
+fn http() -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .max_buf_size(HEAD_BYTES_MAX)
+        // The provider's `Date` passes; where there is none, none is added.
+        .auto_date_header(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+    builder
+}
+
+struct Connection {
+    relay: Arc<Relay>,
+    http: auto::Builder<TokioExecutor>,
+    drain: CancellationToken,
+    kill: CancellationToken,
+}
+
+impl Connection {
+    async fn serve<I>(self, io: I)
+    where
+        I: Read + Write + Unpin + Send + 'static,
+    {
+        let relay = self.relay.clone();
+        let service = service_fn(move |request: Request<Incoming>| {
+            let relay = relay.clone();
+            async move { Ok::<_, Infallible>(relay.handle(request).await) }
+        });
+        let connection = self.http.serve_connection(io, service);
+        tokio::pin!(connection);
+        let mut draining = false;
+        loop {
+            tokio::select! {
+                result = connection.as_mut() => {
+                    // Clients that go away and malformed requests end here; both are the client's business.
+                    if let Err(error) = result {
+                        tracing::debug!(%error, "a connection ended early");
+                    }
+                    return;
+                }
+                () = self.drain.cancelled(), if !draining => {
+                    draining = true;
+                    connection.as_mut().graceful_shutdown();
+                }
+                () = self.kill.cancelled() => return,
+            }
+        }
+    }
+}

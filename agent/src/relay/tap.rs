@@ -1,0 +1,248 @@
+//! Copies what passes to the worker, and never waits for it.
+//!
+//! One bounded queue for all calls. When a call starts, two places in it are reserved: one for its end, so that every
+//! call that was started also ends for the worker, and one to say that bytes were left out, in the place where they
+//! were. Bytes on the way are counted against a limit. A call that gets no places is forwarded all the same and
+//! counted as unobserved.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+
+use bytes::Bytes;
+use ledgerline_process::Clock;
+use ledgerline_proto::EndOfStream;
+use tokio::sync::mpsc::{self, OwnedPermit};
+
+use crate::limits::{OBSERVATIONS_MAX, OBSERVED_BYTES_MAX, OBSERVED_COPY_BYTES_MAX};
+use crate::metrics::Metrics;
+use crate::observation::{CallNumber, CallStart, Observation, ResponseHead, Tagged};
+
+/// Bounds of the queue; [`TapLimits::default`] are the product's.
+#[derive(Clone, Copy, Debug)]
+pub struct TapLimits {
+    /// See [`OBSERVATIONS_MAX`].
+    pub observations_max: usize,
+    /// See [`OBSERVED_BYTES_MAX`].
+    pub bytes_max: usize,
+}
+
+impl Default for TapLimits {
+    fn default() -> Self {
+        Self { observations_max: OBSERVATIONS_MAX, bytes_max: OBSERVED_BYTES_MAX }
+    }
+}
+
+/// The relay's end: starts the observation of calls.
+pub struct Tap {
+    sender: mpsc::Sender<Tagged>,
+    shared: Arc<Shared>,
+    next_call: AtomicU64,
+}
+
+struct Shared {
+    clock: Arc<dyn Clock>,
+    metrics: Arc<Metrics>,
+    bytes_max: i64,
+    /// The agent stops and breaks the calls that still run.
+    killed: AtomicBool,
+}
+
+impl Shared {
+    /// Counts bytes as on the way; whether they fit is the answer, and they are to be released in any case.
+    fn charge(&self, bytes: &Bytes) -> bool {
+        let length = length(bytes);
+        self.metrics.observed_bytes.inc_by(length) + length <= self.bytes_max
+    }
+
+    fn release(&self, bytes: &Bytes) {
+        self.metrics.observed_bytes.dec_by(length(bytes));
+    }
+}
+
+fn length(bytes: &Bytes) -> i64 {
+    i64::try_from(bytes.len()).unwrap_or(i64::MAX)
+}
+
+/// The worker's end.
+pub struct Observations {
+    receiver: mpsc::Receiver<Tagged>,
+    shared: Arc<Shared>,
+}
+
+/// The two ends of a new queue.
+#[must_use]
+pub fn tap(limits: TapLimits, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> (Tap, Observations) {
+    let (sender, receiver) = mpsc::channel(limits.observations_max);
+    let shared = Arc::new(Shared {
+        clock,
+        metrics,
+        bytes_max: i64::try_from(limits.bytes_max).unwrap_or(i64::MAX),
+        killed: AtomicBool::new(false),
+    });
+    (Tap { sender, shared: shared.clone(), next_call: AtomicU64::new(1) }, Observations { receiver, shared })
+}
+
+impl Tap {
+    /// Wall time, as every observation has it.
+    #[must_use]
+    pub fn now_unix_ns(&self) -> u64 {
+        self.shared.clock.now_unix_ns()
+    }
+
+    /// From now on a call that is broken off was broken off by us.
+    pub fn kill(&self) {
+        self.shared.killed.store(true, Ordering::Relaxed);
+    }
+
+    /// Starts to observe a call. `None`: the worker is too far behind, the call is counted as unobserved.
+    pub fn start(&self, start: CallStart) -> Option<ObservedCall> {
+        self.shared.metrics.calls_observed.inc();
+        let started = self.try_start(start);
+        if started.is_none() {
+            self.shared.metrics.calls_unobserved.inc();
+        }
+        started
+    }
+
+    fn try_start(&self, start: CallStart) -> Option<ObservedCall> {
+        let end = self.sender.clone().try_reserve_owned().ok()?;
+        let gap = self.sender.clone().try_reserve_owned().ok()?;
+        let call = CallNumber(self.next_call.fetch_add(1, Ordering::Relaxed));
+        let tagged = Tagged { call, observation: Observation::Start(Box::new(start)) };
+        self.sender.try_send(tagged).ok()?;
+        Some(ObservedCall(Arc::new(CallTap {
+            call,
+            sender: self.sender.clone(),
+            shared: self.shared.clone(),
+            slots: std::sync::Mutex::new(Slots { end: Some(end), gap: Some(gap) }),
+        })))
+    }
+}
+
+/// Copies the bytes of one call.
+pub struct CallTap {
+    call: CallNumber,
+    sender: mpsc::Sender<Tagged>,
+    shared: Arc<Shared>,
+    slots: std::sync::Mutex<Slots>,
+}
+
+struct Slots {
+    end: Option<OwnedPermit<Tagged>>,
+    gap: Option<OwnedPermit<Tagged>>,
+}
+
+impl CallTap {
+    /// Bytes of the request, as the client sent them.
+    pub fn request_body(&self, bytes: &Bytes) {
+        self.copy(bytes, Observation::RequestBody);
+    }
+
+    /// The head of the answer.
+    pub fn response_head(&self, head: ResponseHead) {
+        let at = self.shared.clock.now_unix_ns();
+        self.offer(Observation::ResponseHead(head, at));
+    }
+
+    /// Bytes of the answer, as the provider sent them.
+    pub fn response_body(&self, bytes: &Bytes) {
+        let at = self.shared.clock.now_unix_ns();
+        self.copy(bytes, |bytes| Observation::ResponseBody(bytes, at));
+    }
+
+    fn copy(&self, bytes: &Bytes, observation: impl FnOnce(Bytes) -> Observation) {
+        if bytes.is_empty() {
+            return;
+        }
+        let fits = self.shared.charge(bytes);
+        let handle = if bytes.len() <= OBSERVED_COPY_BYTES_MAX {
+            Bytes::copy_from_slice(bytes)
+        } else {
+            bytes.clone()
+        };
+        if !fits {
+            self.gap();
+        }
+        if !(fits && self.offer(observation(handle))) {
+            self.shared.release(bytes);
+        }
+    }
+
+    /// Hands an event over, or marks the gap where it would have been.
+    fn offer(&self, observation: Observation) -> bool {
+        let sent = self.sender.try_send(Tagged { call: self.call, observation }).is_ok();
+        if !sent {
+            self.gap();
+        }
+        sent
+    }
+
+    fn gap(&self) {
+        let slot = self.slots().gap.take();
+        if let Some(slot) = slot {
+            self.shared.metrics.calls_with_gaps.inc();
+            slot.send(Tagged { call: self.call, observation: Observation::Gap });
+        }
+    }
+
+    fn end(&self, end: EndOfStream, class: Option<&'static str>) {
+        let slot = self.slots().end.take();
+        if let Some(slot) = slot {
+            let at = self.shared.clock.now_unix_ns();
+            slot.send(Tagged { call: self.call, observation: Observation::End(end, at, class) });
+        }
+    }
+
+    fn slots(&self) -> std::sync::MutexGuard<'_, Slots> {
+        // Nothing can panic while it is held.
+        self.slots.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The owner of an observation: it ends the call, at the latest when it is dropped.
+pub struct ObservedCall(Arc<CallTap>);
+
+impl ObservedCall {
+    /// The tap, for the body of the request, which has its own life.
+    #[must_use]
+    pub fn tap(&self) -> &Arc<CallTap> {
+        &self.0
+    }
+
+    /// The call has ended. What is said first counts.
+    pub fn end(&self, end: EndOfStream, class: Option<&'static str>) {
+        self.0.end(end, class);
+    }
+}
+
+impl Drop for ObservedCall {
+    fn drop(&mut self) {
+        let killed = self.0.shared.killed.load(Ordering::Relaxed);
+        self.0.end(if killed { EndOfStream::RelayKilled } else { EndOfStream::ClientGone }, None);
+    }
+}
+
+impl Observations {
+    /// The next event; `None` when the relay is gone and everything was read.
+    pub async fn next(&mut self) -> Option<Tagged> {
+        let tagged = self.receiver.recv().await?;
+        if let Observation::RequestBody(bytes) | Observation::ResponseBody(bytes, _) = &tagged.observation {
+            self.shared.release(bytes);
+        }
+        Some(tagged)
+    }
+
+    /// Bytes that wait to be read.
+    #[must_use]
+    pub fn waiting_bytes(&self) -> i64 {
+        self.shared.metrics.observed_bytes.get()
+    }
+
+    /// Takes no new events; those that wait, and the ends of running calls, can still be read.
+    pub fn close(&mut self) {
+        self.receiver.close();
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,147 @@
+//! The call's place in the caller's trace (W3C Trace Context). Pure but for the random ids.
+//!
+//! A valid `traceparent` passes on with our span as the parent, so that the caller's trace holds our span and whatever
+//! the upstream may add below it; `tracestate` passes untouched. A request without `traceparent` gets none: our span
+//! then starts a trace of its own, and the upstream sees the request exactly as the client made it. An invalid one
+//! passes untouched and is not used, as the specification asks of those who cannot read it.
+
+use http::header::{HeaderMap, HeaderName, HeaderValue};
+use ledgerline_proto::{SpanId, TraceId};
+
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+
+/// The identities of one call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TraceContext {
+    /// The caller's trace, or a new one.
+    pub trace_id: TraceId,
+    /// The span of this call, new.
+    pub span_id: SpanId,
+    /// The caller's span.
+    pub parent_span_id: Option<SpanId>,
+}
+
+/// Reads the caller's context and puts our span into the header that passes on.
+pub fn continue_trace(headers: &mut HeaderMap) -> TraceContext {
+    let span_id = random_span_id();
+    let caller = single(headers).and_then(|value| {
+        let caller = Caller::parse(value)?;
+        Some((caller.trace_id, caller.parent_id, caller.with_parent(value, span_id)))
+    });
+    match caller {
+        Some((trace_id, parent_id, passed_on)) => {
+            if let Ok(value) = HeaderValue::try_from(passed_on) {
+                headers.insert(TRACEPARENT, value);
+            }
+            TraceContext { trace_id, span_id, parent_span_id: Some(parent_id) }
+        }
+        None => TraceContext { trace_id: random_trace_id(), span_id, parent_span_id: None },
+    }
+}
+
+/// The one value; two of them contradict each other.
+fn single(headers: &HeaderMap) -> Option<&str> {
+    let mut values = headers.get_all(TRACEPARENT).iter();
+    let first = values.next()?.to_str().ok()?;
+    values.next().is_none().then_some(first)
+}
+
+struct Caller {
+    trace_id: TraceId,
+    parent_id: SpanId,
+}
+
+impl Caller {
+    /// `00-{32 hex}-{16 hex}-{2 hex}`, lower case. A later version may append fields after another dash.
+    fn parse(value: &str) -> Option<Self> {
+        let lower_hex =
+            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
+        let dashes = [2, 35, 52].iter().all(|at| value.as_bytes().get(*at) == Some(&b'-'));
+        if !dashes || !value.is_ascii() || value.len() < 55 {
+            return None;
+        }
+        let (version, flags) = (&value[..2], &value[53..55]);
+        let length_fits = match version {
+            "ff" => false,
+            "00" => value.len() == 55,
+            _ => value.len() == 55 || value.as_bytes().get(55) == Some(&b'-'),
+        };
+        let (trace, parent) = (&value[3..35], &value[36..52]);
+        if !length_fits || ![version, trace, parent, flags].into_iter().all(lower_hex) {
+            return None;
+        }
+        Some(Self { trace_id: TraceId::from_hex(trace)?, parent_id: SpanId::from_hex(parent)? })
+    }
+
+    /// The same value with another parent: version, trace, flags and what may follow are kept.
+    fn with_parent(&self, value: &str, span_id: SpanId) -> String {
+        format!("{}{span_id}{}", &value[..36], &value[52..])
+    }
+}
+
+fn random_trace_id() -> TraceId {
+    loop {
+        if let Some(id) = TraceId::from_bytes(rand::random()) {
+            return id;
+        }
+    }
+}
+
+fn random_span_id() -> SpanId {
+    loop {
+        if let Some(id) = SpanId::from_bytes(rand::random()) {
+            return id;
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
+    const PARENT: &str = "00f067aa0ba902b7";
+
+    fn with(value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(TRACEPARENT, HeaderValue::from_str(value).unwrap())])
+    }
+
+    #[test]
+    fn the_callers_trace_goes_on_with_our_span_as_parent() {
+        for (version, rest) in [("00", ""), ("01", "-future")] {
+            let mut headers = with(&format!("{version}-{TRACE}-{PARENT}-01{rest}"));
+            let context = continue_trace(&mut headers);
+            assert_eq!(context.trace_id.to_string(), TRACE);
+            assert_eq!(context.parent_span_id.unwrap().to_string(), PARENT);
+            let passed_on = headers[TRACEPARENT].to_str().unwrap();
+            assert_eq!(passed_on, format!("{version}-{TRACE}-{}-01{rest}", context.span_id));
+        }
+    }
+
+    #[test]
+    fn without_a_valid_header_nothing_is_added_or_changed() {
+        let mut none = HeaderMap::new();
+        let first = continue_trace(&mut none);
+        let second = continue_trace(&mut none);
+        assert!(none.is_empty() && first.parent_span_id.is_none());
+        assert!(first.trace_id != second.trace_id && first.span_id != second.span_id);
+        let zero = "0".repeat(32);
+        for bad in [
+            "",
+            "garbage",
+            &format!("ff-{TRACE}-{PARENT}-01"),
+            &format!("00-{TRACE}-{PARENT}-01-more"),
+            &format!("00-{zero}-{PARENT}-01"),
+            &format!("00-{}-{PARENT}-01", TRACE.to_uppercase()),
+            &format!("00-{TRACE}-{PARENT}-0"),
+        ] {
+            let mut headers = with(bad);
+            assert_eq!(continue_trace(&mut headers).parent_span_id, None, "{bad}");
+            assert_eq!(headers, with(bad));
+        }
+        let mut twice = with(&format!("00-{TRACE}-{PARENT}-01"));
+        twice.append(TRACEPARENT, HeaderValue::from_str(&format!("00-{TRACE}-{PARENT}-00")).unwrap());
+        assert_eq!(continue_trace(&mut twice).parent_span_id, None);
+        assert_eq!(twice.get_all(TRACEPARENT).iter().count(), 2);
+    }
+}

@@ -1,0 +1,163 @@
+//! The client side of the relay: pooled connections to one upstream.
+//!
+//! A request is sent once. The only repetition is the library's own: a request that was not yet written, because its
+//! pooled connection turned out closed, goes to another connection. There is no timeout after the connection stands,
+//! because thinking models are silent for minutes and the client has a timeout of its own.
+
+use std::error::Error;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use http::{Request, Response, Version};
+use hyper::body::Incoming;
+use hyper_util::client::legacy::Client;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use rustls::ClientConfig;
+
+use super::body::RequestBody;
+use crate::config::HttpVersion;
+use crate::connect::{ConnectTimeout, Connector, Offer, connector};
+use crate::limits::{
+    HEAD_BYTES_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES, UPSTREAM_IDLE_MAX,
+    UPSTREAM_IDLE_TIMEOUT, UPSTREAM_LANES, UPSTREAM_STREAMS_PER_LANE,
+};
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+pub enum UpstreamError {
+    /// No connection within the deadline.
+    #[error("could not connect: {0}")]
+    ConnectTimeout(String),
+    /// The connection was refused, the name is unknown, or TLS failed.
+    #[error("could not connect: {0}")]
+    Connect(String),
+    /// The connection broke before the answer came.
+    #[error("the connection broke before the answer came: {0}")]
+    Reset(String),
+    /// The client broke off within its request.
+    #[error("the client broke off within its request")]
+    RequestBody,
+}
+
+impl UpstreamError {
+    /// Our error class, as in spans and in the answer's header.
+    #[must_use]
+    pub const fn class(&self) -> &'static str {
+        match self {
+            Self::ConnectTimeout(_) => "timeout",
+            Self::Connect(_) => "connect",
+            Self::Reset(_) => "upstream_reset",
+            Self::RequestBody => "incomplete_request",
+        }
+    }
+}
+
+/// Connections to one upstream.
+///
+/// The pooling client keeps one HTTP/2 connection per host, and servers allow about 100 streams on it: the next call
+/// would wait until another ends. So there are several such clients, lanes, and a call takes the first one with room.
+#[derive(Clone)]
+pub struct Upstream {
+    lanes: Arc<[Lane]>,
+}
+
+struct Lane {
+    client: Client<Connector, RequestBody>,
+    running: Arc<AtomicUsize>,
+}
+
+/// A call's place in its lane, given back when dropped.
+#[derive(Debug)]
+pub struct LanePlace(Arc<AtomicUsize>);
+
+impl Drop for LanePlace {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+impl Upstream {
+    /// Prepares the connections; opens none.
+    #[must_use]
+    pub fn new(tls: &ClientConfig, version: HttpVersion, is_https: bool, connect_timeout: Duration) -> Self {
+        let (offer, lanes) = match version {
+            HttpVersion::Http1 => (Offer::Http1, 1),
+            HttpVersion::Http2 => (Offer::Http2, UPSTREAM_LANES),
+            HttpVersion::Auto if is_https => (Offer::Both, UPSTREAM_LANES),
+            HttpVersion::Auto => (Offer::Http1, 1),
+        };
+        let connector = connector(tls.clone(), offer, connect_timeout);
+        let lane = || Lane {
+            client: client(connector.clone(), offer == Offer::Http2),
+            running: Arc::new(AtomicUsize::new(0)),
+        };
+        Self { lanes: std::iter::repeat_with(lane).take(lanes).collect() }
+    }
+
+    /// Sends a request and returns the head of the answer; its body follows. Dropping the future, or later the body,
+    /// cancels the request at the upstream.
+    ///
+    /// # Errors
+    /// When there is no answer; see [`UpstreamError`].
+    pub async fn send(
+        &self,
+        mut request: Request<RequestBody>,
+    ) -> Result<(Response<Incoming>, LanePlace), UpstreamError> {
+        // What the connection speaks decides; the library refuses HTTP/2 requests on HTTP/1 connections.
+        *request.version_mut() = Version::HTTP_11;
+        let (client, place) = self.enter();
+        match client.request(request).await {
+            Ok(response) => Ok((response, place)),
+            Err(error) if error.is_connect() => Err(match find::<ConnectTimeout>(&error) {
+                Some(timeout) => UpstreamError::ConnectTimeout(timeout.to_string()),
+                None => UpstreamError::Connect(innermost(&error)),
+            }),
+            Err(error) if find::<hyper::Error>(&error).is_some_and(hyper::Error::is_user) => {
+                Err(UpstreamError::RequestBody)
+            }
+            Err(error) => Err(UpstreamError::Reset(innermost(&error))),
+        }
+    }
+
+    fn enter(&self) -> (&Client<Connector, RequestBody>, LanePlace) {
+        let running = |lane: &Lane| lane.running.load(Ordering::Relaxed);
+        let with_room = self.lanes.iter().find(|lane| running(lane) < UPSTREAM_STREAMS_PER_LANE);
+        let lane = with_room.or_else(|| self.lanes.iter().min_by_key(|lane| running(lane)));
+        let lane = lane.unwrap_or(&self.lanes[0]);
+        lane.running.fetch_add(1, Ordering::Relaxed);
+        (&lane.client, LanePlace(lane.running.clone()))
+    }
+}
+
+fn client(connector: Connector, http2_only: bool) -> Client<Connector, RequestBody> {
+    Client::builder(TokioExecutor::new())
+        .timer(TokioTimer::new())
+        .pool_timer(TokioTimer::new())
+        .pool_idle_timeout(UPSTREAM_IDLE_TIMEOUT)
+        .pool_max_idle_per_host(UPSTREAM_IDLE_MAX)
+        .http1_max_buf_size(2 * HEAD_BYTES_MAX)
+        .http2_only(http2_only)
+        .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+        .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .build(connector)
+}
+
+/// The error of this type in the chain of causes.
+fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
+    chain(error).find_map(|error| error.downcast_ref::<E>())
+}
+
+/// The first cause, which is the one a person understands: `Connection refused (os error 111)`.
+fn innermost(error: &(dyn Error + 'static)) -> String {
+    chain(error).last().map_or_else(String::new, ToString::to_string)
+}
+
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    let mut next = Some(error);
+    std::iter::from_fn(move || {
+        let error = next?;
+        next = error.source();
+        Some(error)
+    })
+}

@@ -1,0 +1,189 @@
+use std::sync::Arc;
+
+use ledgerline_proto::{EndOfStream::*, Identity, SpanId, TraceId};
+
+use super::*;
+
+const START_NS: u64 = 1_000;
+const END_NS: u64 = 9_000;
+
+fn seen(change: impl FnOnce(&mut Seen)) -> Seen {
+    let start = CallStart {
+        at_unix_ns: START_NS,
+        dialect: Arc::from("openai"),
+        path: Arc::from("/v1/chat/completions"),
+        trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+        span_id: SpanId::from_bytes([2; 8]).unwrap(),
+        parent_span_id: None,
+        identity: Identity::default(),
+    };
+    let mut seen = Seen::new(start, Operation::Chat);
+    seen.status = Some(200);
+    seen.streamed = true;
+    seen.request = RequestFacts { model: "gpt-5".into(), stream: true, text_bytes: 400, whole: true };
+    change(&mut seen);
+    seen
+}
+
+fn counted(class: TokenClass, tokens: u64) -> Option<TokenCounts> {
+    Some(TokenCounts::from_pairs(&[(class, tokens)]))
+}
+
+fn end(seen: Seen, relay: EndOfStream) -> Call {
+    assemble(seen, RelayEnd { end: relay, at_unix_ns: END_NS, class: None })
+}
+
+fn tokens(call: &Call) -> Option<(u64, u64, UsageSource)> {
+    let usage = call.usage?;
+    let total = |direction| usage.tokens.total(direction);
+    use ledgerline_proto::usage::Direction::{Input, Output};
+    Some((total(Input), total(Output), usage.source))
+}
+
+#[test]
+fn the_end_is_the_relays_word_corrected_by_the_dialects() {
+    use Progress::{Finished, Open, Terminated};
+    for (progress, relay, expected) in [
+        (Open, Complete, ProviderError),
+        (Finished, Complete, Complete),
+        (Terminated, Complete, Complete),
+        (Open, ClientGone, ClientGone),
+        (Finished, ClientGone, Complete),
+        (Terminated, ClientGone, Complete),
+        (Open, ProviderError, ProviderError),
+        (Finished, ProviderError, ProviderError),
+        (Terminated, ProviderError, Complete),
+        (Open, RelayKilled, RelayKilled),
+        (Finished, RelayKilled, RelayKilled),
+        (Terminated, RelayKilled, Complete),
+    ] {
+        let call = end(seen(|seen| seen.answer.progress = progress), relay);
+        assert_eq!(call.end, expected, "{progress:?} {relay:?}");
+        assert_eq!(call.error_type.is_none(), matches!(expected, Complete | ClientGone), "{call:?}");
+    }
+    let unseen = end(seen(|seen| seen.answer_is_whole = false), Complete);
+    assert_eq!(unseen.end, Complete, "what we did not see we do not judge");
+    let body = end(seen(|seen| seen.streamed = false), Complete);
+    assert_eq!(body.end, Complete);
+}
+
+#[test]
+fn an_error_is_named_by_the_provider_then_by_status_then_by_us() {
+    let check = |change: fn(&mut Seen), relay, class, expected: &str| {
+        let call = assemble(seen(change), RelayEnd { end: relay, at_unix_ns: END_NS, class });
+        assert_eq!(call.error_type.as_deref(), Some(expected));
+        assert!(matches!(call.end, ProviderError | RelayKilled));
+    };
+    let refused = |seen: &mut Seen| {
+        seen.status = Some(429);
+        seen.answer.error = Some(Some("rate_limit_exceeded".into()));
+    };
+    check(refused, Complete, None, "rate_limit_exceeded");
+    check(|seen| seen.status = Some(529), Complete, None, "529");
+    check(|seen| seen.status = Some(500), ClientGone, None, "500");
+    check(|seen| seen.status = None, ProviderError, Some("connect"), "connect");
+    check(|_| {}, ProviderError, Some("upstream_reset"), "upstream_reset");
+    check(|_| {}, Complete, None, "stream_cut");
+    check(|seen| seen.answer.error = Some(None), Complete, None, "provider_error");
+    check(
+        |seen| seen.answer.error = Some(Some("overloaded_error".into())),
+        Complete,
+        None,
+        "overloaded_error",
+    );
+    check(|_| {}, RelayKilled, None, "relay_killed");
+}
+
+#[test]
+fn final_counts_are_the_providers() {
+    let change = |seen: &mut Seen| {
+        seen.answer.input = counted(TokenClass::CacheRead, 30);
+        seen.answer.output = counted(TokenClass::OutputText, 4);
+        seen.answer.usage_is_final = true;
+        seen.answer.progress = Progress::Finished;
+        seen.answer.text_bytes = 4_000;
+    };
+    for relay in [Complete, ClientGone] {
+        assert_eq!(tokens(&end(seen(change), relay)), Some((30, 4, UsageSource::Provider)));
+    }
+    let after_a_gap = seen(|seen| {
+        change(seen);
+        seen.answer_is_whole = false;
+    });
+    assert_eq!(tokens(&end(after_a_gap, Complete)), Some((30, 4, UsageSource::Provider)));
+}
+
+#[test]
+fn an_aborted_stream_is_estimated_from_what_passed() {
+    let aborted = end(seen(|seen| seen.answer.text_bytes = 41), ClientGone);
+    assert_eq!(tokens(&aborted), Some((100, 11, UsageSource::Estimated)));
+    assert_eq!((aborted.end, aborted.error_type), (ClientGone, None));
+    for (stated, delivered_bytes, expected) in [(1, 400, 100), (90, 40, 90)] {
+        let call = end(
+            seen(|seen| {
+                seen.answer.input = counted(TokenClass::CacheRead, 30);
+                seen.answer.output = counted(TokenClass::OutputText, stated);
+                seen.answer.text_bytes = delivered_bytes;
+            }),
+            ClientGone,
+        );
+        assert_eq!(tokens(&call), Some((30, expected, UsageSource::Estimated)));
+    }
+}
+
+#[test]
+fn a_complete_answer_without_counts_is_estimated() {
+    let call = end(
+        seen(|seen| {
+            seen.answer.progress = Progress::Terminated;
+            seen.answer.text_bytes = 40;
+            seen.answer.reasoning_bytes = 80;
+        }),
+        Complete,
+    );
+    assert_eq!(tokens(&call), Some((100, 30, UsageSource::Estimated)));
+    assert_eq!(call.usage.unwrap().tokens.get(TokenClass::OutputReasoning), 20);
+}
+
+#[test]
+fn usage_is_missing_rather_than_guessed() {
+    let missing = |what: &str, relay, change: fn(&mut Seen)| {
+        assert_eq!(end(seen(change), relay).usage, None, "{what}");
+    };
+    missing("an error answer", Complete, |seen| {
+        seen.status = Some(429);
+        seen.answer.text_bytes = 40;
+    });
+    missing("a redirect", Complete, |seen| seen.status = Some(307));
+    missing("an error in a good status", Complete, |seen| seen.answer.error = Some(None));
+    missing("a gap", ClientGone, |seen| seen.answer_is_whole = false);
+    missing("a request not read to its end", ClientGone, |seen| seen.request.whole = false);
+    missing("a request without text", ClientGone, |seen| seen.request.text_bytes = 0);
+    missing("no answer from the provider", ProviderError, |seen| seen.status = None);
+    missing("half of the counts after a gap", Complete, |seen| {
+        seen.answer_is_whole = false;
+        seen.answer.output = counted(TokenClass::OutputText, 4);
+        seen.answer.usage_is_final = true;
+    });
+    let given_up = end(seen(|seen| seen.status = None), ClientGone);
+    assert_eq!(tokens(&given_up), Some((100, 0, UsageSource::Estimated)), "the provider was at work");
+}
+
+#[test]
+fn times_never_run_backwards() {
+    let call = end(seen(|seen| seen.first_token_unix_ns = Some(START_NS + 500)), Complete);
+    assert_eq!((call.time_to_first_token_ns, call.end_unix_ns), (Some(500), END_NS));
+    let back = assemble(
+        seen(|seen| seen.first_token_unix_ns = Some(START_NS - 1)),
+        RelayEnd { end: Complete, at_unix_ns: START_NS - 2, class: None },
+    );
+    assert_eq!((back.time_to_first_token_ns, back.end_unix_ns), (Some(0), START_NS));
+    let body = end(
+        seen(|seen| {
+            seen.streamed = false;
+            seen.first_token_unix_ns = Some(START_NS + 500);
+        }),
+        Complete,
+    );
+    assert_eq!(body.time_to_first_token_ns, None);
+}

@@ -1,0 +1,268 @@
+//! Undoes the content-encoding of an answer, piece by piece while it streams. Pure.
+//!
+//! The client gets the provider's bytes as they are; only this copy is decoded. An answer that cannot be decoded costs
+//! us the observation, never the call, so every failure here is a value that the worker counts. What was decoded before
+//! the failure stands. Must never let a small input grow without bound: the output is limited in size and in
+//! proportion to the input, and the input is fed in slices so that a bomb is noticed while it is small.
+
+use std::io::{self, Write};
+
+use super::limits::DecodeLimits;
+
+/// Why an answer cannot be read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum DecodeError {
+    /// An encoding other than gzip, deflate, br, zstd and identity, or more than [`STAGES_MAX`] of them.
+    #[error("content-encoding is not one we decode")]
+    UnknownEncoding,
+    /// The bytes are not what `content-encoding` says.
+    #[error("body does not match its content-encoding")]
+    Corrupt,
+    /// The decoded answer is larger than the limit.
+    #[error("decoded body is too large to observe")]
+    TooLarge,
+    /// The decoded answer is out of proportion to its encoded form.
+    #[error("body expands out of proportion")]
+    Expansion,
+}
+
+/// Encodings stacked on one answer that are followed.
+pub const STAGES_MAX: usize = 3;
+
+/// Encoded bytes given to a decoder at once: small, so that a bomb is noticed after little output.
+const SLICE_BYTES: usize = 4 << 10;
+
+/// The largest output buffer that is kept for the next piece; a stream under way should cost little while it waits.
+const SINK_KEPT_BYTES: usize = 8 << 10;
+
+/// zstd's window limit as a power of two: 8 MiB, which RFC 9659 sets for content-encoding. The library's own limit
+/// would let a stranger make us allocate 128 MiB.
+const ZSTD_WINDOW_LOG_MAX: u32 = 23;
+
+/// Decodes one answer.
+pub struct Decoder {
+    /// In the order of decoding: the encoding that was applied last comes first.
+    stages: Vec<Stage>,
+    limits: DecodeLimits,
+    /// Decoded bytes of an answer without encoding.
+    identity_bytes: u64,
+    failure: Option<DecodeError>,
+}
+
+impl std::fmt::Debug for Decoder {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Decoder")
+            .field("stages", &self.stages.len())
+            .field("failure", &self.failure)
+            .finish_non_exhaustive()
+    }
+}
+
+impl Decoder {
+    /// A decoder for a `content-encoding` header; `None` and `identity` pass bytes on.
+    ///
+    /// # Errors
+    /// [`DecodeError::UnknownEncoding`].
+    pub fn new(content_encoding: Option<&str>, limits: DecodeLimits) -> Result<Self, DecodeError> {
+        let mut stages = Vec::new();
+        for name in content_encoding.unwrap_or_default().rsplit(',').map(str::trim) {
+            if name.is_empty() || name.eq_ignore_ascii_case("identity") {
+                continue;
+            }
+            if stages.len() == STAGES_MAX {
+                return Err(DecodeError::UnknownEncoding);
+            }
+            stages.push(Stage::new(name, limits)?);
+        }
+        Ok(Self { stages, limits, identity_bytes: 0, failure: None })
+    }
+
+    /// Whether bytes pass as they are: then a loss in the middle does not spoil what follows.
+    #[must_use]
+    pub fn is_identity(&self) -> bool {
+        self.stages.is_empty()
+    }
+
+    /// Decodes the next bytes of the answer and gives out all that they complete.
+    ///
+    /// # Errors
+    /// The first failure, and the same again ever after. Output given out before it is good.
+    pub fn decode(&mut self, input: &[u8], mut output: impl FnMut(&[u8])) -> Result<(), DecodeError> {
+        if let Some(failure) = self.failure {
+            return Err(failure);
+        }
+        let result = if self.stages.is_empty() {
+            self.identity(input, &mut output)
+        } else {
+            run_stages(&mut self.stages, input, &mut output)
+        };
+        self.failure = result.err();
+        result
+    }
+
+    fn identity(&mut self, input: &[u8], output: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
+        let left = self.limits.output_bytes_max.saturating_sub(self.identity_bytes);
+        let taken = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
+        self.identity_bytes += taken as u64;
+        if taken > 0 {
+            output(&input[..taken]);
+        }
+        if taken < input.len() { Err(DecodeError::TooLarge) } else { Ok(()) }
+    }
+}
+
+fn run_stages(stages: &mut [Stage], input: &[u8], output: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
+    let Some((stage, later)) = stages.split_first_mut() else {
+        output(input);
+        return Ok(());
+    };
+    for slice in input.chunks(SLICE_BYTES) {
+        let result = stage.feed(slice);
+        let mut decoded = std::mem::take(&mut stage.sink().decoded);
+        let passed = if decoded.is_empty() { Ok(()) } else { run_stages(later, &decoded, output) };
+        if decoded.capacity() <= SINK_KEPT_BYTES {
+            decoded.clear();
+            stage.sink().decoded = decoded;
+        }
+        passed.and(result)?;
+    }
+    Ok(())
+}
+
+/// One content-coding. The decoders write into a [`Sink`], which refuses what is too much.
+enum Stage {
+    Gzip(flate2::write::MultiGzDecoder<Sink>),
+    Zlib(flate2::write::ZlibDecoder<Sink>),
+    Deflate(flate2::write::DeflateDecoder<Sink>),
+    /// `deflate` before its first two bytes are here. The name means zlib (RFC 9110), but some servers send the raw
+    /// format, and only the first bytes tell.
+    DeflateUndecided(Vec<u8>, Sink),
+    Brotli(Box<brotli::DecompressorWriter<Sink>>),
+    Zstd(zstd::stream::write::Decoder<'static, Sink>),
+}
+
+/// Room for brotli's output before it goes to the sink.
+const BROTLI_BUFFER_BYTES: usize = 4 << 10;
+
+impl Stage {
+    fn new(name: &str, limits: DecodeLimits) -> Result<Self, DecodeError> {
+        let sink = Sink { limits, ..Sink::default() };
+        match name.to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => Ok(Self::Gzip(flate2::write::MultiGzDecoder::new(sink))),
+            "deflate" => Ok(Self::DeflateUndecided(Vec::new(), sink)),
+            "br" => {
+                let decoder = brotli::DecompressorWriter::new(sink, BROTLI_BUFFER_BYTES);
+                Ok(Self::Brotli(Box::new(decoder)))
+            }
+            "zstd" => {
+                let mut decoder =
+                    zstd::stream::raw::Decoder::new().map_err(|_| DecodeError::UnknownEncoding)?;
+                decoder
+                    .set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
+                    .map_err(|_| DecodeError::UnknownEncoding)?;
+                Ok(Self::Zstd(zstd::stream::write::Decoder::with_decoder(sink, decoder)))
+            }
+            _ => Err(DecodeError::UnknownEncoding),
+        }
+    }
+
+    fn sink(&mut self) -> &mut Sink {
+        match self {
+            Self::Gzip(decoder) => decoder.get_mut(),
+            Self::Zlib(decoder) => decoder.get_mut(),
+            Self::Deflate(decoder) => decoder.get_mut(),
+            Self::DeflateUndecided(_, sink) => sink,
+            Self::Brotli(decoder) => decoder.get_mut(),
+            Self::Zstd(decoder) => decoder.get_mut(),
+        }
+    }
+
+    fn feed(&mut self, slice: &[u8]) -> Result<(), DecodeError> {
+        self.sink().encoded_bytes += slice.len() as u64;
+        if let Self::DeflateUndecided(first, sink) = self {
+            first.extend_from_slice(slice);
+            if first.len() < 2 {
+                return Ok(());
+            }
+            let (first, sink) = (std::mem::take(first), std::mem::take(sink));
+            *self = if is_zlib(&first) {
+                Self::Zlib(flate2::write::ZlibDecoder::new(sink))
+            } else {
+                Self::Deflate(flate2::write::DeflateDecoder::new(sink))
+            };
+            return self.run(&first);
+        }
+        self.run(slice)
+    }
+
+    fn run(&mut self, slice: &[u8]) -> Result<(), DecodeError> {
+        let done = match self {
+            Self::Gzip(decoder) => write_through(decoder, slice),
+            Self::Zlib(decoder) => write_through(decoder, slice),
+            Self::Deflate(decoder) => write_through(decoder, slice),
+            Self::DeflateUndecided(..) => Ok(()),
+            Self::Brotli(decoder) => write_through(decoder, slice),
+            Self::Zstd(decoder) => write_through(decoder, slice),
+        };
+        done.map_err(|_| self.sink().refusal.unwrap_or(DecodeError::Corrupt))
+    }
+}
+
+/// RFC 1950: the method is 8 and the header is a multiple of 31.
+fn is_zlib(first: &[u8]) -> bool {
+    first[0] & 0x0f == 8 && u16::from_be_bytes([first[0], first[1]]).is_multiple_of(31)
+}
+
+/// Writes all of it and makes the decoder give out what it can. A decoder that takes nothing has seen the end of its
+/// format; bytes behind that end are ignored, as clients do.
+fn write_through(decoder: &mut impl Write, mut slice: &[u8]) -> io::Result<()> {
+    while !slice.is_empty() {
+        match decoder.write(slice) {
+            Ok(0) => break,
+            Ok(taken) => slice = &slice[taken..],
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    decoder.flush()
+}
+
+/// Where a decoder writes; it refuses what exceeds the limits.
+#[derive(Default)]
+struct Sink {
+    limits: DecodeLimits,
+    decoded: Vec<u8>,
+    encoded_bytes: u64,
+    decoded_bytes: u64,
+    refusal: Option<DecodeError>,
+}
+
+impl Write for Sink {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let total = self.decoded_bytes + bytes.len() as u64;
+        let proportionate = self
+            .encoded_bytes
+            .saturating_mul(self.limits.expansion_max)
+            .max(self.limits.expansion_free_bytes);
+        self.refusal = if total > self.limits.output_bytes_max {
+            Some(DecodeError::TooLarge)
+        } else if total > proportionate {
+            Some(DecodeError::Expansion)
+        } else {
+            None
+        };
+        if self.refusal.is_some() {
+            return Err(io::Error::from(io::ErrorKind::FileTooLarge));
+        }
+        self.decoded_bytes = total;
+        self.decoded.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,46 @@
+//! Every bound of the worker. A call that needs more is still recorded, with less detail.
+
+/// Bounds of decoding one answer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct DecodeLimits {
+    /// Decoded bytes of one answer.
+    pub output_bytes_max: u64,
+    /// Decoded bytes per encoded byte; counts from `expansion_free_bytes` on.
+    pub expansion_max: u64,
+    /// Decoded bytes that are allowed whatever their proportion: small answers full of repetition are normal.
+    pub expansion_free_bytes: u64,
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self { output_bytes_max: 32 << 20, expansion_max: 200, expansion_free_bytes: 1 << 20 }
+    }
+}
+
+/// Bounds of the worker.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WorkerLimits {
+    /// Calls under way at once; beyond it the oldest is given up and counted.
+    pub open_calls_max: usize,
+    /// Bytes of bodies kept for all calls under way: request bodies until the answer begins, answers that are not
+    /// streams until they end. Beyond it the call that asks for more loses its details.
+    pub held_bytes_max: usize,
+    /// Bytes of one request body that are read.
+    pub request_bytes_max: usize,
+    /// Bytes of one event of a stream.
+    pub event_bytes_max: usize,
+    /// Bounds of decoding.
+    pub decode: DecodeLimits,
+}
+
+impl Default for WorkerLimits {
+    fn default() -> Self {
+        Self {
+            open_calls_max: 4_096,
+            held_bytes_max: 12 << 20,
+            request_bytes_max: 4 << 20,
+            event_bytes_max: 1 << 20,
+            decode: DecodeLimits::default(),
+        }
+    }
+}

@@ -1,0 +1,242 @@
+//! Splits a byte stream into server-sent events. Pure.
+//!
+//! Follows the HTML standard's "event stream" grammar (LF, CR and CRLF, byte order mark, comments, several `data:`
+//! lines), with two deviations that accounting needs: an event that the stream ended without a blank line is still
+//! given out by [`Splitter::finish`], and an event above the limit is skipped and counted, never kept. It splits
+//! bytes, not text, so a character cut in two by the network is whole again in the event. Must never hold more than
+//! one event.
+
+use memchr::memchr2;
+
+/// One event. `data` is borrowed from the pushed bytes wherever the event has one `data:` line that arrived whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Event<'a> {
+    /// The `event:` field, empty when the event has none.
+    pub name: &'a [u8],
+    /// The `data:` lines, joined by LF.
+    pub data: &'a [u8],
+}
+
+/// The state between two pushes.
+#[derive(Debug)]
+pub struct Splitter {
+    event_bytes_max: usize,
+    /// The beginning of a line whose end has not come yet.
+    line: Vec<u8>,
+    name: Vec<u8>,
+    data: Vec<u8>,
+    /// Whether the event has a `data:` line, which may be empty.
+    has_data: bool,
+    /// Bytes of the event's finished lines, comments excepted.
+    event_bytes: usize,
+    /// The rest of the event is dropped.
+    skipping: bool,
+    /// Whether the line that is being skipped has bytes: a line without any is the event's end.
+    skipped_line_has_bytes: bool,
+    /// The last byte was a CR, so that an LF now is the same line's end.
+    after_cr: bool,
+    /// No line has ended yet: the first may begin with a byte order mark.
+    at_start: bool,
+    events_skipped: u64,
+}
+
+const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
+
+/// The single `data:` line of an event that lies whole within the bytes being pushed.
+type Borrowed<'a> = Option<&'a [u8]>;
+
+impl Splitter {
+    /// A splitter that skips events of more than `event_bytes_max` bytes (line ends not counted).
+    #[must_use]
+    pub fn new(event_bytes_max: usize) -> Self {
+        Self {
+            event_bytes_max,
+            line: Vec::new(),
+            name: Vec::new(),
+            data: Vec::new(),
+            has_data: false,
+            event_bytes: 0,
+            skipping: false,
+            skipped_line_has_bytes: false,
+            after_cr: false,
+            at_start: true,
+            events_skipped: 0,
+        }
+    }
+
+    /// Events left out so far because they were too long.
+    #[must_use]
+    pub const fn events_skipped(&self) -> u64 {
+        self.events_skipped
+    }
+
+    /// Bytes kept for an event that is not complete.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        self.line.len() + self.data.len() + self.name.len()
+    }
+
+    /// Takes the next bytes and gives out the events they complete.
+    pub fn push(&mut self, bytes: &[u8], mut on_event: impl FnMut(Event<'_>)) {
+        let mut rest = bytes;
+        let mut borrowed: Borrowed<'_> = None;
+        while !rest.is_empty() {
+            if std::mem::take(&mut self.after_cr) && rest[0] == b'\n' {
+                rest = &rest[1..];
+                continue;
+            }
+            let Some(end) = memchr2(b'\n', b'\r', rest) else {
+                self.keep_partial_line(rest);
+                break;
+            };
+            let line = &rest[..end];
+            self.after_cr = rest[end] == b'\r';
+            rest = &rest[end + 1..];
+            if self.line.is_empty() {
+                self.take_line(line, &mut borrowed, &mut on_event);
+            } else {
+                self.keep_partial_line(line);
+                let whole = std::mem::take(&mut self.line);
+                self.take_joined_line(&whole, &mut borrowed, &mut on_event);
+                self.line = whole;
+                self.line.clear();
+            }
+        }
+        if let Some(line) = borrowed
+            && !self.skipping
+        {
+            self.data.extend_from_slice(line);
+        }
+    }
+
+    /// The stream is over: gives out an event that lacks its blank line. Such an event may be cut short.
+    pub fn finish(&mut self, mut on_event: impl FnMut(Event<'_>)) {
+        let mut borrowed = None;
+        let last = std::mem::take(&mut self.line);
+        if !last.is_empty() {
+            self.take_joined_line(&last, &mut borrowed, &mut on_event);
+        }
+        self.end_event(&mut borrowed, &mut on_event);
+    }
+
+    /// Bytes were lost here: drops the event under way and whatever comes before the next event's beginning.
+    pub fn resynchronise(&mut self) {
+        self.clear_event();
+        self.line.clear();
+        self.skipping = true;
+        self.skipped_line_has_bytes = true;
+        self.after_cr = false;
+    }
+
+    fn keep_partial_line(&mut self, bytes: &[u8]) {
+        if !self.skipping && self.event_bytes + self.line.len() + bytes.len() > self.event_bytes_max {
+            self.skip_event();
+        }
+        if self.skipping {
+            self.skipped_line_has_bytes |= !bytes.is_empty();
+        } else {
+            self.line.extend_from_slice(bytes);
+        }
+    }
+
+    fn skip_event(&mut self) {
+        self.events_skipped += 1;
+        self.skipped_line_has_bytes = !self.line.is_empty();
+        self.clear_event();
+        self.line = Vec::new();
+        self.skipping = true;
+    }
+
+    /// A line that began in an earlier push: it cannot be borrowed.
+    fn take_joined_line<'a>(
+        &mut self,
+        line: &[u8],
+        borrowed: &mut Borrowed<'a>,
+        on_event: &mut impl FnMut(Event<'_>),
+    ) {
+        let mut own = None;
+        if let Some(earlier) = borrowed.take() {
+            self.data.extend_from_slice(earlier);
+        }
+        self.take_line(line, &mut own, on_event);
+        if let Some(line) = own {
+            self.data.extend_from_slice(line);
+        }
+    }
+
+    fn take_line<'a>(
+        &mut self,
+        line: &'a [u8],
+        borrowed: &mut Borrowed<'a>,
+        on_event: &mut impl FnMut(Event<'_>),
+    ) {
+        if self.skipping {
+            let blank = line.is_empty() && !self.skipped_line_has_bytes;
+            self.skipped_line_has_bytes = false;
+            self.skipping = !blank;
+            return;
+        }
+        if line.len() + self.event_bytes > self.event_bytes_max {
+            *borrowed = None;
+            self.skip_event();
+            self.skipped_line_has_bytes = false;
+            return;
+        }
+        let line = match line.strip_prefix(BYTE_ORDER_MARK) {
+            Some(rest) if self.at_start => rest,
+            _ => line,
+        };
+        self.at_start = false;
+        if line.is_empty() {
+            return self.end_event(borrowed, on_event);
+        }
+        if line[0] == b':' {
+            return;
+        }
+        self.event_bytes += line.len();
+        let (field, value) = match memchr::memchr(b':', line) {
+            Some(colon) => (&line[..colon], &line[colon + 1..]),
+            None => (line, &line[line.len()..]),
+        };
+        let value = value.strip_prefix(b" ").unwrap_or(value);
+        match field {
+            b"data" => self.take_data(value, borrowed),
+            b"event" => {
+                self.name.clear();
+                self.name.extend_from_slice(value);
+            }
+            _ => {}
+        }
+    }
+
+    fn take_data<'a>(&mut self, value: &'a [u8], borrowed: &mut Borrowed<'a>) {
+        if self.has_data {
+            if let Some(first) = borrowed.take() {
+                self.data.extend_from_slice(first);
+            }
+            self.data.push(b'\n');
+            self.data.extend_from_slice(value);
+        } else {
+            self.has_data = true;
+            *borrowed = Some(value);
+        }
+    }
+
+    fn end_event(&mut self, borrowed: &mut Borrowed<'_>, on_event: &mut impl FnMut(Event<'_>)) {
+        if self.has_data {
+            let data = borrowed.take().unwrap_or(&self.data);
+            on_event(Event { name: &self.name, data });
+        }
+        self.clear_event();
+    }
+
+    fn clear_event(&mut self) {
+        self.name.clear();
+        self.data.clear();
+        self.has_data = false;
+        self.event_bytes = 0;
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,601 @@
+use std::io::Write;
+use std::sync::Mutex;
+
+use bytes::Bytes;
+use ledgerline_proto::usage::Direction::{Input, Output};
+use ledgerline_proto::{EndOfStream::*, Identity, SpanId, TraceId, UsageSource};
+use proptest::prelude::*;
+
+use super::dialect::{Answer, Dialect, Unreadable};
+use super::sse::Event;
+use super::*;
+use crate::observation::ResponseHead;
+
+type Calls = Arc<Mutex<Vec<Call>>>;
+
+/// A worker, its records and its counters.
+struct Bench {
+    worker: Worker<Box<dyn FnMut(Call) + Send>>,
+    calls: Calls,
+    counters: Arc<WorkerCounters>,
+}
+
+impl Bench {
+    fn with(limits: WorkerLimits, change: impl FnOnce(&mut DialectTable)) -> Self {
+        let calls = Calls::default();
+        let counters = Arc::new(WorkerCounters::default());
+        let mut dialects = DialectTable::default();
+        change(&mut dialects);
+        let kept = calls.clone();
+        let sink: Box<dyn FnMut(Call) + Send> = Box::new(move |call| kept.lock().unwrap().push(call));
+        let worker = Worker::new(Arc::new(dialects), limits, counters.clone(), sink);
+        Self { worker, calls, counters }
+    }
+
+    fn new() -> Self {
+        Self::with(WorkerLimits::default(), |_| {})
+    }
+
+    fn tell(&mut self, call: u64, observation: Observation) {
+        self.worker.observe(Tagged { call: CallNumber(call), observation });
+    }
+
+    fn start(&mut self, call: u64, dialect: &str, request: &str) {
+        let path = if dialect == "anthropic" { "/v1/messages" } else { "/v1/chat/completions" };
+        self.tell(call, start(dialect, path));
+        for piece in request.as_bytes().chunks(11) {
+            self.tell(call, Observation::RequestBody(Bytes::copy_from_slice(piece)));
+        }
+    }
+
+    fn head(&mut self, call: u64, status: u16, content_type: &str, encoding: Option<&str>) {
+        let head = ResponseHead {
+            status,
+            content_type: Some(Arc::from(content_type)),
+            content_encoding: encoding.map(Arc::from),
+        };
+        self.tell(call, Observation::ResponseHead(head, 2_000));
+    }
+
+    fn body(&mut self, call: u64, bytes: &[u8], at: u64) {
+        self.tell(call, Observation::ResponseBody(Bytes::copy_from_slice(bytes), at));
+    }
+
+    fn end(&mut self, call: u64, end: EndOfStream) -> Call {
+        self.tell(call, Observation::End(end, 9_000, None));
+        assert_eq!(
+            self.counters.held_bytes.load(Ordering::Relaxed),
+            0,
+            "nothing is held when no call is open"
+        );
+        self.calls.lock().unwrap().pop().unwrap()
+    }
+
+    fn failures(&self) -> Vec<(&'static str, u64)> {
+        Failure::ALL
+            .into_iter()
+            .map(|failure| (failure.name(), self.counters.failure(failure).load(Ordering::Relaxed)))
+            .filter(|(_, count)| *count > 0)
+            .collect()
+    }
+}
+
+fn start(dialect: &str, path: &str) -> Observation {
+    Observation::Start(Box::new(CallStart {
+        at_unix_ns: 1_000,
+        dialect: Arc::from(dialect),
+        path: Arc::from(path),
+        trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+        span_id: SpanId::from_bytes([2; 8]).unwrap(),
+        parent_span_id: SpanId::from_bytes([3; 8]),
+        identity: Identity { team: "search".into(), ..Identity::default() },
+    }))
+}
+
+fn usage(call: &Call) -> Option<(u64, u64, UsageSource)> {
+    call.usage.map(|usage| (usage.tokens.total(Input), usage.tokens.total(Output), usage.source))
+}
+
+const EVENTS: &str = "text/event-stream; charset=utf-8";
+const JSON: &str = "application/json";
+/// 16 bytes of text: 4 tokens by estimate.
+const REQUEST: &str =
+    r#"{"model":"gpt-5","stream":true,"messages":[{"role":"user","content":"Count to sixteen"}]}"#;
+const OPENAI_STREAM: &str = concat!(
+    "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[{\"index\":0,\"delta\":{\"role\":\"assistant\",\"content\":\"\"},\"finish_reason\":null}],\"usage\":null}\n\n",
+    "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[{\"index\":0,\"delta\":{\"content\":\"eins zwei \u{65e5}\u{672c}\"},\"finish_reason\":null}],\"usage\":null}\n\n",
+    "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[{\"index\":0,\"delta\":{},\"finish_reason\":\"stop\"}],\"usage\":null}\n\n",
+    "data: {\"id\":\"c-1\",\"model\":\"gpt-5-2025\",\"choices\":[],\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":2,\"total_tokens\":10}}\n\n",
+    "data: [DONE]\n\n",
+);
+const ANTHROPIC_STREAM: &str = concat!(
+    "event: message_start\r\ndata: {\"type\":\"message_start\",\"message\":{\"id\":\"msg_1\",\"type\":\"message\",\"model\":\"claude-opus-5\",\"content\":[],\"stop_reason\":null,\"usage\":{\"input_tokens\":25,\"cache_read_input_tokens\":1000,\"output_tokens\":1}}}\r\n\r\n",
+    "event: content_block_start\r\ndata: {\"type\":\"content_block_start\",\"index\":0,\"content_block\":{\"type\":\"text\",\"text\":\"\"}}\r\n\r\n",
+    "event: ping\r\ndata: {\"type\": \"ping\"}\r\n\r\n",
+    "event: content_block_delta\r\ndata: {\"type\":\"content_block_delta\",\"index\":0,\"delta\":{\"type\":\"text_delta\",\"text\":\"Hello there, you\"}}\r\n\r\n",
+    "event: content_block_stop\r\ndata: {\"type\":\"content_block_stop\",\"index\":0}\r\n\r\n",
+    "event: message_delta\r\ndata: {\"type\":\"message_delta\",\"delta\":{\"stop_reason\":\"end_turn\",\"stop_sequence\":null},\"usage\":{\"output_tokens\":15}}\r\n\r\n",
+    "event: message_stop\r\ndata: {\"type\":\"message_stop\"}\r\n\r\n",
+);
+
+fn gzip(plain: &[u8]) -> Vec<u8> {
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(plain).unwrap();
+    encoder.finish().unwrap()
+}
+
+#[test]
+fn an_openai_stream_becomes_a_call() {
+    let mut bench = Bench::new();
+    bench.start(1, "openai", REQUEST);
+    bench.head(1, 200, EVENTS, None);
+    for (at, event) in OPENAI_STREAM.split_inclusive("\n\n").enumerate() {
+        bench.body(1, event.as_bytes(), 3_000 + at as u64);
+    }
+    let call = bench.end(1, Complete);
+    assert_eq!(usage(&call), Some((8, 2, UsageSource::Provider)));
+    assert_eq!((call.end, call.error_type.clone(), call.http_status), (Complete, None, Some(200)));
+    assert_eq!((call.request_model.as_str(), call.response_model.as_str()), ("gpt-5", "gpt-5-2025"));
+    assert_eq!((call.response_id.as_str(), call.provider.as_str()), ("c-1", "openai"));
+    assert_eq!((call.finish_reasons.clone(), call.stream), (vec!["stop".to_owned()], true));
+    assert_eq!(call.time_to_first_token_ns, Some(2_001), "the second event carries the first token");
+    assert_eq!((call.start_unix_ns, call.end_unix_ns), (1_000, 9_000));
+    assert_eq!((call.identity.team.as_str(), call.parent_span_id), ("search", SpanId::from_bytes([3; 8])));
+    assert_eq!(bench.failures(), []);
+}
+
+#[test]
+fn an_anthropic_stream_in_gzip_becomes_a_call() {
+    let mut bench = Bench::new();
+    bench.start(1, "anthropic", REQUEST);
+    bench.head(1, 200, EVENTS, Some("gzip"));
+    for piece in gzip(ANTHROPIC_STREAM.as_bytes()).chunks(17) {
+        bench.body(1, piece, 3_000);
+    }
+    let call = bench.end(1, Complete);
+    assert_eq!(usage(&call), Some((1_025, 15, UsageSource::Provider)));
+    assert_eq!((call.model(), call.end, call.provider.as_str()), ("claude-opus-5", Complete, "anthropic"));
+    assert_eq!(call.time_to_first_token_ns, Some(2_000));
+    assert_eq!(bench.failures(), []);
+}
+
+#[test]
+fn an_answer_in_one_piece_becomes_a_call() {
+    let mut bench = Bench::new();
+    bench.start(1, "openai", r#"{"model":"gpt-5","messages":[]}"#);
+    bench.head(1, 200, JSON, None);
+    let body = r#"{"id":"c","model":"gpt-5","choices":[{"index":0,"message":{"content":"x"},"finish_reason":"stop"}],"usage":{"prompt_tokens":3,"completion_tokens":1}}"#;
+    for piece in body.as_bytes().chunks(5) {
+        bench.body(1, piece, 3_000);
+    }
+    assert!(bench.counters.held_bytes.load(Ordering::Relaxed) >= body.len() as u64);
+    let call = bench.end(1, Complete);
+    assert_eq!((usage(&call), call.stream), (Some((3, 1, UsageSource::Provider)), false));
+    assert_eq!(call.time_to_first_token_ns, None);
+}
+
+#[test]
+fn a_long_answer_is_counted_without_being_kept() {
+    let content = "word ".repeat(200_000);
+    let body = format!(
+        r#"{{"id":"c","model":"gpt-5","choices":[{{"index":0,"message":{{"content":"{content}"}},"finish_reason":"stop"}}]}}"#
+    );
+    let mut bench = Bench::new();
+    bench.start(1, "openai", REQUEST);
+    bench.head(1, 200, JSON, None);
+    for piece in body.as_bytes().chunks(16 << 10) {
+        bench.body(1, piece, 3_000);
+        assert!(bench.counters.held_bytes.load(Ordering::Relaxed) < 8 << 10);
+    }
+    let call = bench.end(1, Complete);
+    assert_eq!(usage(&call), Some((4, 250_000, UsageSource::Estimated)), "no usage was stated");
+
+    bench.start(2, "openai", REQUEST);
+    bench.head(2, 200, JSON, None);
+    bench.body(2, &body.as_bytes()[..400], 3_000);
+    let call = bench.end(2, ClientGone);
+    assert_eq!(usage(&call), Some((4, 100, UsageSource::Estimated)), "frame and all");
+}
+
+#[test]
+fn a_lost_head_is_not_taken_for_a_cut_stream() {
+    let mut bench = Bench::new();
+    bench.start(1, "openai", REQUEST);
+    bench.tell(1, Observation::Gap);
+    let call = bench.end(1, Complete);
+    assert_eq!((call.end, call.error_type, call.usage, call.http_status), (Complete, None, None, None));
+}
+
+#[test]
+fn a_client_that_leaves_pays_for_what_was_delivered() {
+    let first_two: String = OPENAI_STREAM.split_inclusive("\n\n").take(2).collect();
+    let mut bench = Bench::new();
+    bench.start(1, "openai", REQUEST);
+    bench.head(1, 200, EVENTS, None);
+    bench.body(1, first_two.as_bytes(), 3_000);
+    bench.body(1, b"data: {\"id\":\"c-1\",\"choi", 3_000);
+    let call = bench.end(1, ClientGone);
+    // 16 bytes of question, 16 bytes of answer.
+    assert_eq!(usage(&call), Some((4, 4, UsageSource::Estimated)));
+    assert_eq!((call.end, call.error_type), (ClientGone, None));
+    assert_eq!(bench.failures(), [], "an event cut in two is no fault");
+    assert_eq!(bench.counters.usage_estimated.load(Ordering::Relaxed), 1);
+
+    let first_four: String = ANTHROPIC_STREAM.split_inclusive("\r\n\r\n").take(4).collect();
+    bench.start(2, "anthropic", REQUEST);
+    bench.head(2, 200, EVENTS, None);
+    bench.body(2, first_four.as_bytes(), 3_000);
+    let call = bench.end(2, ClientGone);
+    assert_eq!(usage(&call), Some((1_025, 4, UsageSource::Estimated)));
+    assert_eq!(call.usage.unwrap().tokens.get(ledgerline_proto::TokenClass::CacheRead), 1_000);
+}
+
+#[test]
+fn a_client_that_leaves_after_the_last_word_has_a_complete_call() {
+    for (dialect, stream, expected) in
+        [("openai", OPENAI_STREAM, (8, 2)), ("anthropic", ANTHROPIC_STREAM, (1_025, 15))]
+    {
+        let mut bench = Bench::new();
+        bench.start(1, dialect, REQUEST);
+        bench.head(1, 200, EVENTS, None);
+        bench.body(1, stream.as_bytes(), 3_000);
+        let call = bench.end(1, ClientGone);
+        assert_eq!(call.end, Complete);
+        assert_eq!(usage(&call), Some((expected.0, expected.1, UsageSource::Provider)));
+    }
+}
+
+#[test]
+fn a_stream_cut_at_any_byte_is_never_counted_as_nothing() {
+    for (dialect, stream) in [("openai", OPENAI_STREAM), ("anthropic", ANTHROPIC_STREAM)] {
+        for cut in 0..stream.len() {
+            let mut bench = Bench::new();
+            bench.start(1, dialect, REQUEST);
+            bench.head(1, 200, EVENTS, None);
+            bench.body(1, &stream.as_bytes()[..cut], 3_000);
+            let call = bench.end(1, ProviderError);
+            let (input, _, source) = usage(&call).unwrap();
+            assert!(input > 0, "{dialect} cut at {cut}");
+            let is_complete = call.end == Complete;
+            assert_eq!(call.error_type.is_none(), is_complete, "{dialect} cut at {cut}");
+            assert!(!is_complete || source == UsageSource::Provider, "{dialect} cut at {cut}");
+        }
+    }
+}
+
+#[test]
+fn a_stream_that_ends_without_a_last_word_is_the_providers_error() {
+    let mut bench = Bench::new();
+    bench.start(1, "openai", REQUEST);
+    bench.head(1, 200, EVENTS, None);
+    bench.body(1, OPENAI_STREAM.split_inclusive("\n\n").next().unwrap().as_bytes(), 3_000);
+    let call = bench.end(1, Complete);
+    assert_eq!((call.end, call.error_type.as_deref()), (ProviderError, Some("stream_cut")));
+}
+
+#[test]
+fn an_error_within_a_stream_is_the_providers_error() {
+    let mut bench = Bench::new();
+    bench.start(1, "anthropic", REQUEST);
+    bench.head(1, 200, EVENTS, None);
+    let head: String = ANTHROPIC_STREAM.split_inclusive("\r\n\r\n").take(4).collect();
+    let error = "event: error\ndata: {\"type\":\"error\",\"error\":{\"type\":\"overloaded_error\",\"message\":\"m\"}}\n\n";
+    bench.body(1, format!("{head}{error}").as_bytes(), 3_000);
+    let call = bench.end(1, Complete);
+    assert_eq!((call.end, call.error_type.as_deref()), (ProviderError, Some("overloaded_error")));
+    assert_eq!(usage(&call), Some((1_025, 4, UsageSource::Estimated)));
+}
+
+#[test]
+fn an_error_answer_has_a_class_and_no_usage() {
+    let mut bench = Bench::new();
+    for (body, content_type, class) in [
+        (
+            r#"{"error":{"message":"slow down","type":"requests","code":"rate_limit_exceeded"}}"#,
+            JSON,
+            "rate_limit_exceeded",
+        ),
+        ("<html>429</html>", "text/html", "429"),
+        ("", JSON, "429"),
+    ] {
+        bench.start(1, "openai", REQUEST);
+        bench.head(1, 429, content_type, None);
+        bench.body(1, body.as_bytes(), 3_000);
+        let call = bench.end(1, Complete);
+        assert_eq!((call.end, call.error_type.as_deref(), call.usage), (ProviderError, Some(class), None));
+        assert_eq!((call.http_status, call.request_model.as_str()), (Some(429), "gpt-5"));
+    }
+    assert_eq!(bench.failures(), [], "an error page is not a fault of ours");
+    assert_eq!(bench.counters.usage_missing.load(Ordering::Relaxed), 0);
+
+    bench.start(1, "openai", REQUEST);
+    bench.tell(1, Observation::End(ProviderError, 9_000, Some("connect")));
+    let call = bench.calls.lock().unwrap().pop().unwrap();
+    assert_eq!((call.error_type.as_deref(), call.http_status, call.usage), (Some("connect"), None, None));
+    assert!(call.stream, "as it was asked for");
+}
+
+#[test]
+fn an_answer_that_cannot_be_decoded_is_missing_and_counted() {
+    for (encoding, body, failure) in [
+        (Some("aes128gcm"), OPENAI_STREAM.as_bytes().to_vec(), "unknown_encoding"),
+        (Some("gzip"), OPENAI_STREAM.as_bytes().to_vec(), "corrupt_encoding"),
+        (Some("gzip"), gzip(&vec![b'a'; 64 << 20]), "expansion"),
+    ] {
+        let mut bench = Bench::new();
+        bench.start(1, "openai", REQUEST);
+        bench.head(1, 200, EVENTS, encoding);
+        bench.body(1, &body, 3_000);
+        let call = bench.end(1, Complete);
+        assert_eq!((call.usage, call.end, call.error_type.as_deref()), (None, Complete, None), "{failure}");
+        assert!(bench.failures().contains(&(failure, 1)), "{:?}", bench.failures());
+        assert_eq!(bench.counters.usage_missing.load(Ordering::Relaxed), 1);
+    }
+}
+
+#[test]
+fn malformed_answers_are_missing_and_counted() {
+    let long = format!("data: {}\n\n", "x".repeat(2 << 20));
+    for (content_type, body, failure) in [
+        (JSON, "{\"usage\":", "malformed_body"),
+        (JSON, "", "malformed_body"),
+        (JSON, "not JSON", "malformed_body"),
+        (EVENTS, "data: {\"choices\"\n\n", "malformed_event"),
+        (EVENTS, "data: \u{1f}\n\n", "malformed_event"),
+        (EVENTS, long.as_str(), "event_too_large"),
+    ] {
+        let mut bench = Bench::new();
+        bench.start(1, "openai", REQUEST);
+        bench.head(1, 200, content_type, None);
+        bench.body(1, body.as_bytes(), 3_000);
+        let call = bench.end(1, Complete);
+        assert_eq!((call.usage, call.end), (None, Complete), "{body:.40}");
+        assert_eq!(bench.failures(), [(failure, 1)], "{body:.40}");
+    }
+}
+
+#[test]
+fn after_a_gap_only_the_last_word_counts() {
+    let events: Vec<&str> = OPENAI_STREAM.split_inclusive("\n\n").collect();
+    let mut bench = Bench::new();
+    for (last_events, expected) in
+        [(&events[2..], Some((8, 2, UsageSource::Provider))), (&events[2..3], None)]
+    {
+        bench.start(1, "openai", REQUEST);
+        bench.head(1, 200, EVENTS, None);
+        bench.body(1, events[0].as_bytes(), 3_000);
+        bench.tell(1, Observation::Gap);
+        bench.body(1, format!("rest of an event\n\n{}", last_events.concat()).as_bytes(), 3_000);
+        let call = bench.end(1, Complete);
+        assert_eq!((usage(&call), call.end), (expected, Complete));
+    }
+    bench.start(1, "openai", REQUEST);
+    bench.head(1, 200, EVENTS, Some("gzip"));
+    bench.tell(1, Observation::Gap);
+    bench.body(1, &gzip(OPENAI_STREAM.as_bytes()), 3_000);
+    assert_eq!(bench.end(1, Complete).usage, None, "an encoded stream cannot be taken up again");
+    bench.start(1, "openai", REQUEST);
+    bench.tell(1, Observation::Gap);
+    bench.body(1, OPENAI_STREAM.as_bytes(), 3_000);
+    assert_eq!(bench.end(1, Complete).usage, None, "the head was lost");
+    assert_eq!(bench.counters.gaps.load(Ordering::Relaxed), 4);
+    assert_eq!(bench.failures(), []);
+}
+
+#[test]
+fn a_request_that_is_too_long_or_lost_costs_only_its_estimate() {
+    let limits = WorkerLimits { request_bytes_max: 60, ..WorkerLimits::default() };
+    for gap in [false, true] {
+        let mut bench = Bench::with(if gap { WorkerLimits::default() } else { limits }, |_| {});
+        bench.start(1, "openai", REQUEST);
+        if gap {
+            bench.tell(1, Observation::Gap);
+        }
+        bench.head(1, 200, EVENTS, None);
+        bench.body(1, OPENAI_STREAM.as_bytes(), 3_000);
+        let call = bench.end(1, Complete);
+        assert_eq!(usage(&call), Some((8, 2, UsageSource::Provider)));
+        assert_eq!(call.request_model, "gpt-5", "it came before the limit");
+        bench.start(2, "openai", REQUEST);
+        if gap {
+            bench.tell(2, Observation::Gap);
+        }
+        bench.head(2, 200, EVENTS, None);
+        assert_eq!(bench.end(2, ClientGone).usage, None);
+    }
+}
+
+#[test]
+fn requests_that_are_no_calls_leave_no_record() {
+    let mut bench = Bench::new();
+    bench.tell(1, start("openai", "/v1/models"));
+    bench.head(1, 200, JSON, None);
+    bench.tell(1, Observation::End(Complete, 9_000, None));
+    assert_eq!(bench.calls.lock().unwrap().len(), 0);
+    assert_eq!(bench.counters.requests_ignored.load(Ordering::Relaxed), 1);
+    assert_eq!(bench.counters.calls_unobserved.load(Ordering::Relaxed), 0);
+    bench.body(2, b"no beginning", 3_000);
+    bench.tell(2, Observation::End(Complete, 9_000, None));
+    assert_eq!(bench.counters.calls_unobserved.load(Ordering::Relaxed), 1);
+}
+
+/// Panics at a chosen step.
+struct Panics(&'static str);
+
+impl Dialect for Panics {
+    fn operation(&self) -> Operation {
+        assert_ne!(self.0, "operation");
+        Operation::Chat
+    }
+    fn read_event(&mut self, _: Event<'_>, answer: &mut Answer) -> Result<(), Unreadable> {
+        answer.model = "half written".into();
+        assert_ne!(self.0, "event");
+        Ok(())
+    }
+    fn read_body(&mut self, _: &[u8], answer: &mut Answer) -> Result<(), Unreadable> {
+        answer.model = "half written".into();
+        assert_ne!(self.0, "body");
+        Ok(())
+    }
+}
+
+#[test]
+fn a_panic_costs_one_call_its_details() {
+    for (step, content_type) in [("operation", EVENTS), ("make", EVENTS), ("event", EVENTS), ("body", JSON)] {
+        let mut bench = Bench::with(WorkerLimits::default(), |table| {
+            table.register("panics", move |_| {
+                assert_ne!(step, "make");
+                Some(Box::new(Panics(step)))
+            });
+        });
+        bench.start(1, "openai", REQUEST);
+        bench.start(2, "panics", REQUEST);
+        bench.head(2, 200, content_type, None);
+        bench.body(2, b"data: {}\n\n", 3_000);
+        bench.body(2, b"data: {}\n\n", 3_000);
+        bench.tell(2, Observation::End(Complete, 9_000, None));
+        let call = bench.calls.lock().unwrap().pop().unwrap();
+        assert_eq!((call.usage, call.end, call.http_status), (None, Complete, Some(200)), "{step}");
+        assert_eq!((call.response_model.as_str(), call.identity.team.as_str()), ("", "search"));
+        assert_eq!(bench.counters.panics.load(Ordering::Relaxed), 1, "{step}");
+        bench.head(1, 200, EVENTS, None);
+        bench.body(1, OPENAI_STREAM.as_bytes(), 3_000);
+        assert_eq!(usage(&bench.end(1, Complete)), Some((8, 2, UsageSource::Provider)), "{step}");
+    }
+}
+
+#[test]
+fn a_sink_that_panics_does_not_stop_the_worker() {
+    let counters = Arc::new(WorkerCounters::default());
+    let sink = |_: Call| panic!("sink");
+    let mut worker = Worker::new(Arc::default(), WorkerLimits::default(), counters.clone(), sink);
+    for call in 1..=2 {
+        worker.observe(Tagged { call: CallNumber(call), observation: start("openai", "/chat/completions") });
+        let observation = Observation::End(ClientGone, 9_000, None);
+        worker.observe(Tagged { call: CallNumber(call), observation });
+    }
+    assert_eq!(counters.panics.load(Ordering::Relaxed), 2);
+}
+
+#[test]
+fn too_many_open_calls_push_out_the_oldest() {
+    let limits = WorkerLimits { open_calls_max: 3, ..WorkerLimits::default() };
+    let mut bench = Bench::with(limits, |_| {});
+    for call in 1..=5 {
+        bench.start(call, "openai", REQUEST);
+    }
+    assert_eq!(bench.counters.calls_evicted.load(Ordering::Relaxed), 2);
+    assert_eq!(bench.counters.open_calls.load(Ordering::Relaxed), 3);
+    assert_eq!(bench.counters.held_bytes.load(Ordering::Relaxed), 3 * REQUEST.len() as u64);
+    for call in 1..=5 {
+        bench.tell(call, Observation::End(ClientGone, 9_000, None));
+    }
+    assert_eq!(bench.calls.lock().unwrap().len(), 3);
+    assert_eq!(bench.counters.calls_unobserved.load(Ordering::Relaxed), 2);
+    assert_eq!(bench.counters.held_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn what_all_calls_hold_together_is_bounded() {
+    let limits = WorkerLimits { held_bytes_max: 64 << 10, ..WorkerLimits::default() };
+    let mut bench = Bench::with(limits, |_| {});
+    let piece = vec![b'['; 1 << 10];
+    for call in 1..=100 {
+        bench.start(call, "openai", REQUEST);
+        bench.head(call, 200, JSON, None);
+        for _ in 0..10 {
+            bench.body(call, &piece, 3_000);
+            assert!(bench.counters.held_bytes.load(Ordering::Relaxed) <= 64 << 10);
+        }
+    }
+    for call in 1..=100 {
+        bench.tell(call, Observation::End(Complete, 9_000, None));
+    }
+    assert_eq!(bench.calls.lock().unwrap().len(), 100);
+    assert!(bench.counters.failure(Failure::HeldBytes).load(Ordering::Relaxed) > 90);
+}
+
+#[test]
+fn the_request_is_let_go_when_the_answer_begins() {
+    let mut bench = Bench::new();
+    bench.start(1, "openai", REQUEST);
+    assert_eq!(bench.counters.held_bytes.load(Ordering::Relaxed), REQUEST.len() as u64);
+    bench.head(1, 200, EVENTS, None);
+    assert_eq!(bench.counters.held_bytes.load(Ordering::Relaxed), 0);
+}
+
+#[test]
+fn calls_still_open_when_the_relay_is_gone_are_recorded() {
+    let Bench { worker, calls, counters } = Bench::new();
+    let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+    runtime.block_on(async {
+        let (sender, receiver) = mpsc::channel(8);
+        let worker = worker.run(receiver);
+        let relay = async move {
+            for call in 1..=20 {
+                let call = CallNumber(call);
+                let observation = start("openai", "/v1/chat/completions");
+                sender.send(Tagged { call, observation }).await.unwrap();
+                let body = Observation::RequestBody(Bytes::from_static(REQUEST.as_bytes()));
+                sender.send(Tagged { call, observation: body }).await.unwrap();
+                if call.0.is_multiple_of(2) {
+                    let end = Observation::End(ClientGone, 8_000, None);
+                    sender.send(Tagged { call, observation: end }).await.unwrap();
+                }
+            }
+        };
+        tokio::join!(worker, relay);
+    });
+    let calls = calls.lock().unwrap();
+    assert_eq!(calls.len(), 20);
+    let killed: Vec<&Call> = calls.iter().filter(|call| call.end == RelayKilled).collect();
+    assert_eq!(killed.len(), 10);
+    assert!(killed.iter().all(|call| call.end_unix_ns == 8_000));
+    assert!(killed.iter().all(|call| usage(call) == Some((4, 0, UsageSource::Estimated))));
+    assert_eq!(counters.recorded(RelayKilled).load(Ordering::Relaxed), 10);
+    assert_eq!(counters.events_observed.load(Ordering::Relaxed), 50);
+}
+
+fn any_observation() -> impl Strategy<Value = Observation> {
+    let bytes = prop_oneof![
+        (0..OPENAI_STREAM.len()).prop_map(|at| OPENAI_STREAM.as_bytes()[at..].to_vec()),
+        (0..ANTHROPIC_STREAM.len()).prop_map(|at| ANTHROPIC_STREAM.as_bytes()[..at].to_vec()),
+        prop::collection::vec(any::<u8>(), 0..60),
+    ];
+    let encoding = prop_oneof![Just(None), Just(Some("gzip")), Just(Some("br")), Just(Some("zstd, deflate"))];
+    prop_oneof![
+        (any::<bool>(), any::<bool>()).prop_map(|(openai, is_call)| start(
+            if openai { "openai" } else { "anthropic" },
+            if is_call { "/chat/completions/messages" } else { "/v1/chat/completions" }
+        )),
+        bytes.clone().prop_map(|bytes| Observation::RequestBody(bytes.into())),
+        (prop_oneof![Just(200), Just(429)], any::<bool>(), encoding).prop_map(
+            |(status, events, encoding)| {
+                let content_type = Some(Arc::from(if events { EVENTS } else { JSON }));
+                let content_encoding = encoding.map(Arc::from);
+                Observation::ResponseHead(ResponseHead { status, content_type, content_encoding }, 5)
+            }
+        ),
+        bytes.prop_map(|bytes| Observation::ResponseBody(bytes.into(), 7)),
+        Just(Observation::Gap),
+        (0..4_usize).prop_map(|end| Observation::End(EndOfStream::ALL[end], 9, None)),
+    ]
+}
+
+proptest! {
+    #[test]
+    fn any_order_of_events_is_survived_and_accounted(
+        events in prop::collection::vec((1..5_u64, any_observation()), 0..60),
+        held_bytes_max in prop_oneof![Just(100_usize), Just(1 << 20)],
+    ) {
+        let limits = WorkerLimits { open_calls_max: 3, held_bytes_max, ..WorkerLimits::default() };
+        let mut bench = Bench::with(limits, |_| {});
+        for (call, observation) in events {
+            bench.tell(call, observation);
+            prop_assert!(bench.worker.open.len() <= 3);
+        }
+        bench.worker.finish();
+        prop_assert_eq!(bench.worker.held_bytes, 0);
+        prop_assert_eq!(bench.counters.panics.load(Ordering::Relaxed), 0);
+    }
+}

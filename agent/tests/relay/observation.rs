@@ -1,0 +1,134 @@
+//! What reaches the collector, and how often.
+
+use ledgerline_agent::app::Parts;
+use ledgerline_proto::otlp::{ExportTracePartialSuccess, ExportTraceServiceResponse};
+
+use crate::support::*;
+
+/// Scenario: the collector refuses twice for now, then stores.
+/// Guarantees: each attempt carries the same spans under the same identity, and the call is counted as exported once.
+#[tokio::test]
+async fn a_request_is_repeated_unchanged_until_it_is_acknowledged() {
+    let (upstream, _) = Upstream::fixed(completion()).await;
+    let collector = Collector::scripted("127.0.0.1:0".parse().unwrap(), |attempt| match attempt {
+        1 | 2 => Err(tonic::Status::unavailable("restarting")),
+        _ => Ok(ExportTraceServiceResponse::default()),
+    })
+    .await;
+    let yaml = openai(upstream.address, "", collector.address).replace("export: {", "export: {compression: zstd, ");
+    let agent = Agent::configured(&yaml, Parts::default()).await;
+    agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
+    eventually("exported", || agent.metrics.calls_exported.get() == 1).await;
+    let received = collector.received.lock().unwrap().clone();
+    assert_eq!(received.len(), 3);
+    assert!(received.iter().all(|attempt| *attempt == received[0]), "{received:#?}");
+    assert_eq!(received[0].sequence, 1);
+    assert_eq!(received[0].producer.len(), 36);
+    assert_eq!(agent.metric("ledgerline_agent_calls_waiting").await, 0);
+    agent.stop().await;
+}
+
+/// Scenario: nobody listens where the collector should be; it comes later.
+/// Guarantees: calls pass and readiness holds meanwhile, and all calls arrive afterwards, each once.
+#[tokio::test]
+async fn calls_survive_a_dead_collector_and_arrive_when_it_is_back() {
+    let (upstream, _) = Upstream::fixed(completion()).await;
+    let address = dead_address().await;
+    let agent = Agent::before(upstream.address, address).await;
+    for _ in 0..20 {
+        assert_eq!(agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await.body, COMPLETION.as_bytes());
+    }
+    eventually("an attempt failed", || {
+        let labels = ledgerline_agent::metrics::ExportLabels {
+            result: ledgerline_agent::metrics::ExportResult::retried,
+        };
+        agent.metrics.export_requests.get_or_create(&labels).get() > 0
+    })
+    .await;
+    let mut admin = Connection::open(agent.addresses.admin).await;
+    admin.send("GET /ready HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    assert!(admin.read_head().await.unwrap().starts_with("HTTP/1.1 200 "));
+
+    let collector = Collector::scripted(address, |_| Ok(ExportTraceServiceResponse::default())).await;
+    let spans = collector.spans(20).await;
+    let ids: std::collections::HashSet<_> = spans.iter().map(|span| span.span_id.clone()).collect();
+    assert_eq!((spans.len(), ids.len()), (20, 20));
+    agent.stop().await;
+}
+
+/// Scenario: told to stop right after a call, with the collector there, and with none.
+/// Guarantees: the last call is flushed; without a collector it is counted as dropped and the agent ends in time.
+#[tokio::test]
+async fn stopping_flushes_or_counts_what_is_left() {
+    let (upstream, _) = Upstream::fixed(completion()).await;
+    let collector = Collector::start().await;
+    let agent = Agent::before(upstream.address, collector.address).await;
+    agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
+    agent.stop().await;
+    assert_eq!(collector.spans(1).await.len(), 1);
+
+    let yaml = openai(upstream.address, "", dead_address().await)
+        .replace("flush_timeout_seconds: 5", "flush_timeout_seconds: 0");
+    let agent = Agent::configured(&yaml, Parts::default()).await;
+    agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
+    let metrics = agent.metrics.clone();
+    agent.stop().await;
+    let labels =
+        ledgerline_agent::metrics::DropLabels { reason: ledgerline_agent::metrics::DropReason::shutdown };
+    assert_eq!(metrics.calls_dropped.get_or_create(&labels).get(), 1);
+    assert_eq!(metrics.calls_waiting.get(), 0);
+}
+
+/// Guarantees: what the collector refuses for good is counted and let go; the next request goes on.
+#[tokio::test]
+async fn a_permanent_refusal_is_counted_and_not_repeated() {
+    let (upstream, _) = Upstream::fixed(completion()).await;
+    let collector = Collector::scripted("127.0.0.1:0".parse().unwrap(), |attempt| match attempt {
+        1 => Err(tonic::Status::invalid_argument("a span without an id")),
+        _ => Ok(ExportTraceServiceResponse {
+            partial_success: Some(ExportTracePartialSuccess {
+                rejected_spans: 1,
+                error_message: "a span from 1970".into(),
+            }),
+        }),
+    })
+    .await;
+    let agent = Agent::before(upstream.address, collector.address).await;
+    let rejected = || agent.metrics.spans_rejected.get();
+    agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
+    eventually("the first is rejected", || rejected() == 1).await;
+    agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
+    eventually("the second is rejected in part", || rejected() == 2).await;
+    let sequences: Vec<u64> =
+        collector.received.lock().unwrap().iter().map(|received| received.sequence).collect();
+    assert_eq!(sequences, [1, 2]);
+    assert_eq!(agent.metrics.calls_exported.get(), 0);
+    assert_eq!(agent.metric("ledgerline_agent_calls_dropped_total").await, 2);
+    agent.stop().await;
+}
+
+/// Guarantees: only POSTs to an upstream with a dialect are observed, and the books add up.
+#[tokio::test]
+async fn the_books_of_observation_add_up() {
+    let (upstream, _) = Upstream::fixed(completion()).await;
+    let collector = Collector::start().await;
+    let yaml = openai(upstream.address, "", collector.address).replace(
+        "upstreams: [",
+        &format!("upstreams: [{{name: plain, prefix: /plain, url: \"http://{}\"}}, ", upstream.address),
+    );
+    let agent = Agent::configured(&yaml, Parts::default()).await;
+    agent.call("GET /openai/v1/chat/completions HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    agent.call(post("/plain/v1/chat/completions", "", r#"{"model":"m"}"#)).await;
+    agent.call(post("/openai/v1/moderations", "", r#"{"input":"x"}"#)).await;
+    agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
+    eventually("exported", || agent.metrics.calls_exported.get() == 1).await;
+    let name = |part: &str| format!("ledgerline_agent_{part}_total");
+    assert_eq!(agent.metric(&name("relay_requests")).await, 4);
+    assert_eq!(agent.metric(&name("calls_observed")).await, 2);
+    assert_eq!(agent.metric(&name("calls_ignored")).await, 1);
+    assert_eq!(agent.metric(&name("calls_recorded")).await, 1);
+    assert_eq!(agent.metric(&name("calls_unobserved")).await, 0);
+    assert_eq!(agent.metric("ledgerline_agent_relay_requests_running").await, 0);
+    assert_eq!(agent.metric("ledgerline_agent_observed_bytes").await, 0);
+    agent.stop().await;
+}

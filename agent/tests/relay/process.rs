@@ -1,0 +1,100 @@
+//! The binary: its arguments, its complaints, and a log that cannot be written.
+
+use std::net::SocketAddr;
+use std::process::{Command, Output, Stdio};
+use std::time::Duration;
+
+use crate::support::*;
+
+fn agent(arguments: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_ledgerline-agent"));
+    command.args(arguments);
+    command
+}
+
+fn check(yaml: &str) -> (bool, String) {
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.yaml");
+    std::fs::write(&path, yaml).unwrap();
+    let output: Output = agent(&["check-config", "--config", path.to_str().unwrap()]).output().unwrap();
+    let text = [output.stdout, output.stderr].concat();
+    (output.status.success(), String::from_utf8(text).unwrap())
+}
+
+#[test]
+fn version_and_help_say_what_it_is() {
+    let version = String::from_utf8(agent(&["--version"]).output().unwrap().stdout).unwrap();
+    assert_eq!(version, format!("ledgerline-agent {}\n", env!("CARGO_PKG_VERSION")));
+    let help = String::from_utf8(agent(&["--help"]).output().unwrap().stdout).unwrap();
+    for word in ["check-config", "--config", "OPENAI_BASE_URL", "SIGTERM"] {
+        assert!(help.contains(word), "{word} in {help}");
+    }
+}
+
+/// Guarantees: one run of `check-config` tells everything that is wrong, also in files that the configuration names.
+#[test]
+fn check_config_tells_all() {
+    let (good, text) = check(include_str!("../../ledgerline-agent.example.yaml"));
+    assert!(good && text.ends_with("agent.yaml: good\n"), "{text}");
+    let (good, text) = check("listen: 0.0.0.0:1\nunknown: 1\nupstreams: [{name: a, prefix: b, url: c}]\n");
+    assert!(!good);
+    for part in ["4 problem(s)", "- unknown:", "- listen:", "- upstreams[0].prefix:", "- upstreams[0].url:"] {
+        assert!(text.contains(part), "{part} in {text}");
+    }
+    let not_a_key = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
+    let (good, text) = check(&format!(
+        "upstreams: [{{name: a, prefix: /, url: \"http://b\"}}]\ntls: {{cert_file: {not_a_key}, key_file: {not_a_key}}}\n"
+    ));
+    assert!(!good && text.contains("tls: "), "{text}");
+}
+
+struct Running(std::process::Child);
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        let _gone = self.0.kill();
+        let _reaped = self.0.wait();
+    }
+}
+
+/// Scenario: standard error is a full disk, the level is the noisiest, the collector is dead.
+/// Guarantees: calls pass, and SIGTERM ends the process with success.
+#[tokio::test]
+async fn a_log_that_cannot_be_written_harms_no_call() {
+    let (upstream, _) = Upstream::fixed(completion()).await;
+    let ports: Vec<SocketAddr> = vec![dead_address().await, dead_address().await];
+    let yaml = openai(upstream.address, "", dead_address().await)
+        .replace("listen: 127.0.0.1:0", &format!("listen: {}", ports[0]))
+        .replace("\"127.0.0.1:0\"", &format!("\"{}\"", ports[1]))
+        .replace("flush_timeout_seconds: 5", "flush_timeout_seconds: 0")
+        + "log: {level: trace}\n";
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.yaml");
+    std::fs::write(&path, yaml).unwrap();
+    let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+    let mut command = agent(&["--config", path.to_str().unwrap()]);
+    let mut child = Running(command.stderr(Stdio::from(full)).stdout(Stdio::null()).spawn().unwrap());
+    let mut connection = loop {
+        match tokio::net::TcpStream::connect(ports[0]).await {
+            Ok(stream) => break Connection::from(stream),
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+        assert!(child.0.try_wait().unwrap().is_none(), "the agent ended");
+    };
+    for _ in 0..3 {
+        connection.send(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
+        let head = connection.read_head().await.unwrap();
+        assert_eq!(connection.read_body(&head).await, (COMPLETION.as_bytes().to_vec(), true));
+    }
+    drop(connection);
+    Command::new("kill").args(["-TERM", &child.0.id().to_string()]).status().unwrap();
+    let mut status = None;
+    for _ in 0..1_000 {
+        status = child.0.try_wait().unwrap();
+        if status.is_some() {
+            break;
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    assert!(status.is_some_and(|status| status.success()), "{status:?}");
+}

@@ -1,0 +1,150 @@
+//! Alerting: evaluates Prometheus alerting rules over the record and tells receivers what fires and what resolves.
+//!
+//! The core is pure: `rules` and `template` read rule files, `eval` and `state` move alerts, `grid` says when; time and samples
+//! are arguments. The shell is thin: `schedule` runs a task per group, `notify` a task per receiver, `api` shows the rules as
+//! Prometheus does. Alerting must never wait for a receiver, resolve an alert because something failed, or know where
+//! samples come from.
+//!
+//! State lives in memory: after a restart `for` starts over, and a webhook is told again of what still fires. Alertmanagers
+//! are not affected beyond that, because they are told states and resolve by `endsAt` what they no longer hear of.
+
+pub mod api;
+pub mod config;
+pub mod eval;
+mod files;
+pub mod grid;
+pub mod limits;
+pub mod metrics;
+mod notify;
+pub mod rules;
+pub mod sample;
+pub mod schedule;
+pub mod snapshot;
+pub mod state;
+pub mod template;
+pub mod time;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use ledgerline_process::clock::Clock;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+pub use config::AlertingConfig;
+pub use metrics::AlertingMetrics;
+pub use rules::{AcceptExpr, RuleProblem, RuleSet};
+pub use sample::{Labels, Sample};
+pub use schedule::{InstantQuery, QueryError};
+pub use snapshot::RulesView;
+pub use time::UnixMs;
+
+use limits::CONCURRENT_QUERIES_MAX;
+use notify::http::Client;
+use notify::link::generator_url;
+use notify::{Delivery, Notifier};
+use schedule::{GroupTask, Shared};
+use snapshot::{GroupSnapshot, RuleSnapshot};
+
+/// Why alerting cannot start.
+#[derive(Debug, thiserror::Error)]
+pub enum AlertingError {
+    /// No HTTP client for the receivers.
+    #[error("cannot prepare delivery to receivers: {0}")]
+    Client(String),
+    /// A receiver's address or secret cannot be used.
+    #[error("{0}")]
+    Receiver(String),
+}
+
+/// Loads rule files and directories; every problem of every file, or the rules. Opens nothing but the files.
+pub fn check_rules(paths: &[PathBuf]) -> Result<RuleSet, Vec<RuleProblem>> {
+    check_rules_with(paths, &|_| Ok(()))
+}
+
+/// As [`check_rules`], and refuses expressions that the query source says it cannot evaluate.
+pub fn check_rules_with(paths: &[PathBuf], accept: AcceptExpr<'_>) -> Result<RuleSet, Vec<RuleProblem>> {
+    files::load(paths, accept)
+}
+
+/// All groups and receivers, ready to run.
+pub struct Alerting {
+    groups: Vec<GroupTask>,
+    deliveries: Vec<Delivery>,
+    view: RulesView,
+}
+
+impl Alerting {
+    /// Reads the receivers' secrets; starts nothing.
+    pub fn new(
+        config: &AlertingConfig,
+        rules: RuleSet,
+        query: Arc<dyn InstantQuery>,
+        clock: Arc<dyn Clock>,
+        metrics: AlertingMetrics,
+    ) -> Result<Self, AlertingError> {
+        let client = Client::new().map_err(AlertingError::Client)?;
+        let (notifier, deliveries) =
+            Notifier::new(&config.receivers, config.resend_delay(), &client, &clock, &metrics)
+                .map_err(AlertingError::Receiver)?;
+        let snapshots: Vec<GroupSnapshot> = rules
+            .groups
+            .into_iter()
+            .map(|group| GroupSnapshot {
+                interval: group.interval.unwrap_or(config.evaluation_interval()),
+                last_evaluation: None,
+                evaluation_time: std::time::Duration::ZERO,
+                rules: vec![RuleSnapshot::default(); group.rules.len()],
+                group: Arc::new(group),
+            })
+            .collect();
+        let view = RulesView::new(snapshots.iter().cloned());
+        let shared = Shared {
+            query,
+            clock,
+            metrics,
+            notifier,
+            view: view.clone(),
+            permits: Arc::new(Semaphore::new(CONCURRENT_QUERIES_MAX)),
+            query_timeout: config.query_timeout(),
+            resend_delay: config.resend_delay(),
+        };
+        let groups = snapshots
+            .iter()
+            .enumerate()
+            .map(|(index, snapshot)| {
+                let links =
+                    snapshot.group.rules.iter().map(|rule| generator_url(config, &rule.expr)).collect();
+                GroupTask::new(shared.clone(), index, snapshot, config.query_offset(), links)
+            })
+            .collect();
+        Ok(Self { groups, deliveries, view })
+    }
+
+    /// For [`api::router`]; stays current while [`Alerting::run`] runs.
+    pub fn view(&self) -> RulesView {
+        self.view.clone()
+    }
+
+    /// Evaluates and delivers until `shutdown`. Groups stop first, so that what their last evaluations brought is in the outboxes
+    /// when those are emptied; the whole takes at most [`limits::DRAIN_DEADLINE`] after `shutdown`.
+    pub async fn run(self, shutdown: CancellationToken) {
+        let groups_ended = CancellationToken::new();
+        let delivering = tokio::spawn(notify::run(self.deliveries, groups_ended.clone()));
+        let mut tasks = JoinSet::new();
+        for group in self.groups {
+            tasks.spawn(group.run(shutdown.clone()));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a rule group's task ended abnormally; its rules are not evaluated until a restart");
+            }
+        }
+        shutdown.cancelled().await;
+        groups_ended.cancel();
+        if let Err(error) = delivering.await {
+            tracing::error!(%error, "the delivery task ended abnormally");
+        }
+    }
+}

@@ -1,0 +1,178 @@
+//! Pure. One evaluation of one rule: `(rule, state, time, samples) -> (state, transitions)`.
+//!
+//! The semantics are Prometheus' (rules/alerting.go), with one deliberate difference: when an evaluation fails, for whatever
+//! reason, the state stays as it was. Prometheus forgets all alerts of a rule that exceeds its group's limit, which resolves
+//! them by silence; here a failure never resolves anything.
+
+#[cfg(test)]
+mod tests;
+
+use std::collections::BTreeMap;
+
+use crate::alerting::limits::SERIES_PER_RULE_MAX;
+use crate::alerting::rules::AlertRule;
+use crate::alerting::sample::{ALERT_NAME, Labels, METRIC_NAME, Sample};
+use crate::alerting::state::{Alert, Phase, RuleState, Transition, TransitionKind, is_forgotten};
+use crate::alerting::template::Template;
+use crate::alerting::time::UnixMs;
+
+/// Why an evaluation was refused. The state before it still holds.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum EvalError {
+    /// Time did not move forward.
+    #[error("evaluation at {} is not after the last one at {}", .at.rfc3339(), .last.rfc3339())]
+    NotAfterLast {
+        /// Time of this evaluation.
+        at: UnixMs,
+        /// Time of the last successful one.
+        last: UnixMs,
+    },
+    /// Two series became the same alert.
+    #[error(
+        "two series have the same labels {labels:?} once the rule's labels are applied; keep a label that tells them apart, or aggregate"
+    )]
+    DuplicateLabels {
+        /// The label set both ended up with.
+        labels: Labels,
+    },
+    /// The query returned more series than one rule may.
+    #[error(
+        "the expression returned {got} series, more than {SERIES_PER_RULE_MAX}; aggregate it or raise its threshold"
+    )]
+    TooManySeries {
+        /// Series returned.
+        got: usize,
+    },
+    /// More active alerts than the group's `limit`.
+    #[error("{got} alerts are active, more than the group's limit of {limit}")]
+    LimitExceeded {
+        /// Alerts that would be active.
+        got: usize,
+        /// The group's limit.
+        limit: usize,
+    },
+}
+
+/// Evaluates `rule` at `at` given what its expression returned, and says what changed, in label order.
+pub fn step(
+    rule: &AlertRule,
+    limit: Option<usize>,
+    state: &RuleState,
+    at: UnixMs,
+    samples: &[Sample],
+) -> Result<(RuleState, Vec<Transition>), EvalError> {
+    if let Some(last) = state.last_eval.filter(|last| at <= *last) {
+        return Err(EvalError::NotAfterLast { at, last });
+    }
+    if samples.len() > SERIES_PER_RULE_MAX {
+        return Err(EvalError::TooManySeries { got: samples.len() });
+    }
+    let mut holding = label(rule, samples)?;
+    let mut next = RuleState { last_eval: Some(at), alerts: BTreeMap::new() };
+    let mut transitions = Vec::new();
+    for (labels, before) in &state.alerts {
+        let held = holding.remove(labels);
+        let (after, kind) = match held {
+            Some(held) => advance_holding(rule, Some(before), held, at),
+            None => advance_absent(rule, before, at),
+        };
+        if let Some(kind) = kind {
+            transitions.push(Transition { kind, alert: after.clone(), at });
+        }
+        let gone = match after.phase {
+            Phase::Resolved { at: resolved, .. } => is_forgotten(resolved, at),
+            Phase::Pending => kind == Some(TransitionKind::Cancelled),
+            Phase::Firing { .. } => false,
+        };
+        if !gone {
+            next.alerts.insert(labels.clone(), after);
+        }
+    }
+    for (labels, held) in holding {
+        let (after, kind) = advance_holding(rule, None, held, at);
+        transitions.extend(kind.map(|kind| Transition { kind, alert: after.clone(), at }));
+        next.alerts.insert(labels, after);
+    }
+    let got = next.alerts.values().filter(|alert| alert.is_active()).count();
+    if let Some(limit) = limit.filter(|limit| got > *limit) {
+        return Err(EvalError::LimitExceeded { got, limit });
+    }
+    transitions.sort_by(|left, right| left.alert.labels.cmp(&right.alert.labels));
+    Ok((next, transitions))
+}
+
+/// The alerts the samples stand for, as if each were new at this evaluation.
+struct Held {
+    labels: Labels,
+    annotations: Labels,
+    value: f64,
+}
+
+fn label(rule: &AlertRule, samples: &[Sample]) -> Result<BTreeMap<Labels, Held>, EvalError> {
+    let mut holding = BTreeMap::new();
+    for sample in samples {
+        let mut labels = sample.labels.clone();
+        labels.remove(METRIC_NAME);
+        for (name, text) in render(&rule.labels, sample) {
+            labels.insert(name, text);
+        }
+        labels.insert(ALERT_NAME.to_owned(), rule.name.clone());
+        // In Prometheus' data model a label with an empty value is an absent label.
+        labels.retain(|_, text| !text.is_empty());
+        let held = Held {
+            labels: labels.clone(),
+            annotations: render(&rule.annotations, sample),
+            value: sample.value,
+        };
+        if holding.insert(labels.clone(), held).is_some() {
+            return Err(EvalError::DuplicateLabels { labels });
+        }
+    }
+    Ok(holding)
+}
+
+fn render(templates: &BTreeMap<String, Template>, sample: &Sample) -> Labels {
+    templates.iter().map(|(name, text)| (name.clone(), text.render(&sample.labels, sample.value))).collect()
+}
+
+/// The expression holds for this alert.
+fn advance_holding(
+    rule: &AlertRule,
+    before: Option<&Alert>,
+    held: Held,
+    at: UnixMs,
+) -> (Alert, Option<TransitionKind>) {
+    // A resolved alert that comes back starts over, `for` included.
+    let continued = before.filter(|alert| alert.is_active());
+    let active_since = continued.map_or(at, |alert| alert.active_since);
+    let served = at.since(active_since) >= rule.hold;
+    let (phase, kind) = match continued.map(|alert| alert.phase) {
+        Some(Phase::Firing { since, .. }) => (Phase::Firing { since, kept_since: None }, None),
+        _ if served => (Phase::Firing { since: at, kept_since: None }, Some(TransitionKind::Firing)),
+        Some(_) => (Phase::Pending, None),
+        None => (Phase::Pending, Some(TransitionKind::Pending)),
+    };
+    let last_sent = continued.and_then(|alert| alert.last_sent);
+    let Held { labels, annotations, value } = held;
+    (Alert { labels, annotations, value, active_since, phase, last_sent }, kind)
+}
+
+/// The expression does not hold for this alert.
+fn advance_absent(rule: &AlertRule, before: &Alert, at: UnixMs) -> (Alert, Option<TransitionKind>) {
+    let mut after = before.clone();
+    let kind = match before.phase {
+        Phase::Pending => Some(TransitionKind::Cancelled),
+        Phase::Resolved { .. } => None,
+        Phase::Firing { since, kept_since } => {
+            let kept = kept_since.unwrap_or(at);
+            if at.since(kept) < rule.keep_firing_for {
+                after.phase = Phase::Firing { since, kept_since: Some(kept) };
+                None
+            } else {
+                after.phase = Phase::Resolved { fired: since, at };
+                Some(TransitionKind::Resolved)
+            }
+        }
+    };
+    (after, kind)
+}

@@ -1,0 +1,259 @@
+//! Evaluates one group on its grid: asks for the time, runs the queries, moves the states, hands alerts to the notifier and
+//! publishes the result. Each group is a task of its own, so a slow or failing group holds up no other.
+
+#[cfg(test)]
+mod tests;
+
+use std::panic::AssertUnwindSafe;
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt;
+use futures_util::future::BoxFuture;
+use ledgerline_process::clock::Clock;
+use tokio::sync::Semaphore;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::alerting::eval;
+use crate::alerting::grid::{self, Tick};
+use crate::alerting::metrics::{AlertLabels, AlertingMetrics, GroupLabels};
+use crate::alerting::notify::{Notifier, Source};
+use crate::alerting::rules::{AlertRule, Group};
+use crate::alerting::sample::Sample;
+use crate::alerting::snapshot::{GroupSnapshot, Health, RuleSnapshot, RulesView};
+use crate::alerting::state::{Phase, RuleState, Transition, TransitionKind};
+use crate::alerting::time::UnixMs;
+
+/// The clock is read again after this long at the latest, so that a wall clock that jumps is noticed.
+const LOOK_AGAIN: Duration = Duration::from_secs(1);
+
+/// Until when a firing alert may be believed, in units of max(interval, resend delay). As in Prometheus.
+const VALID_FOR_DELAYS: u32 = 4;
+
+/// Why there are no samples.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct QueryError(pub String);
+
+/// Answers PromQL at one instant; a scalar is one sample without labels. Dropping the future must cancel the query.
+pub trait InstantQuery: Send + Sync {
+    /// Evaluates `expr` at `at`.
+    fn query<'a>(&'a self, expr: &'a str, at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, QueryError>>;
+}
+
+/// What all groups share.
+#[derive(Clone)]
+pub(super) struct Shared {
+    pub(super) query: Arc<dyn InstantQuery>,
+    pub(super) clock: Arc<dyn Clock>,
+    pub(super) metrics: AlertingMetrics,
+    pub(super) notifier: Notifier,
+    pub(super) view: RulesView,
+    /// Bounds the queries of all groups together.
+    pub(super) permits: Arc<Semaphore>,
+    pub(super) query_timeout: Duration,
+    pub(super) resend_delay: Duration,
+}
+
+/// One group and its states.
+pub(super) struct GroupTask {
+    shared: Shared,
+    index: usize,
+    group: Arc<Group>,
+    interval: Duration,
+    query_offset: Duration,
+    /// One link for each rule.
+    generator_urls: Vec<String>,
+    labels: GroupLabels,
+    rules: Vec<RuleSnapshot>,
+}
+
+impl GroupTask {
+    pub(super) fn new(
+        shared: Shared,
+        index: usize,
+        snapshot: &GroupSnapshot,
+        query_offset: Duration,
+        generator_urls: Vec<String>,
+    ) -> Self {
+        let group = snapshot.group.clone();
+        let labels = GroupLabels { rule_group: format!("{};{}", group.file, group.name) };
+        // Counters that exist from the start at 0 make increase() over them right.
+        shared.metrics.evaluations.get_or_create(&labels).inc_by(0);
+        shared.metrics.evaluation_failures.get_or_create(&labels).inc_by(0);
+        shared.metrics.iterations_missed.get_or_create(&labels).inc_by(0);
+        Self {
+            interval: snapshot.interval,
+            query_offset: group.query_offset.unwrap_or(query_offset),
+            rules: snapshot.rules.clone(),
+            shared,
+            index,
+            group,
+            generator_urls,
+            labels,
+        }
+    }
+
+    /// Runs until `shutdown`. Cancelled queries change no state.
+    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+        let mut last = grid::floor(self.now(), self.interval);
+        loop {
+            match grid::tick(last, self.now(), self.interval) {
+                Tick::Wait(wait) => {
+                    if tokio::time::timeout(wait.min(LOOK_AGAIN), shutdown.cancelled()).await.is_ok() {
+                        return;
+                    }
+                }
+                Tick::Due { at, missed } => {
+                    if missed > 0 {
+                        self.shared.metrics.iterations_missed.get_or_create(&self.labels).inc_by(missed);
+                        tracing::warn!(group = self.group.name, missed, "rule group skipped evaluations");
+                    }
+                    last = at;
+                    tokio::select! {
+                        biased;
+                        () = shutdown.cancelled() => return,
+                        () = self.evaluate(at) => {}
+                    }
+                }
+                Tick::SetBack { to } => {
+                    tracing::warn!(
+                        group = self.group.name,
+                        "the clock was set back; rule states are realigned"
+                    );
+                    last = to;
+                    for rule in &mut self.rules {
+                        rule.state = Arc::new(RuleState::clone(&rule.state).realigned(to));
+                    }
+                }
+            }
+        }
+    }
+
+    fn now(&self) -> UnixMs {
+        UnixMs::from_unix_ns(self.shared.clock.now_unix_ns())
+    }
+
+    /// Evaluates every rule in order. A rule that fails keeps its state and does not keep the next from its turn.
+    async fn evaluate(&mut self, at: UnixMs) {
+        let started = Instant::now();
+        for position in 0..self.rules.len() {
+            self.evaluate_rule(position, at).await;
+        }
+        let evaluation_time = started.elapsed();
+        self.shared
+            .metrics
+            .last_duration_seconds
+            .get_or_create(&self.labels)
+            .set(evaluation_time.as_secs_f64());
+        self.count_alerts();
+        let snapshot = GroupSnapshot {
+            group: self.group.clone(),
+            interval: self.interval,
+            last_evaluation: Some(at),
+            evaluation_time,
+            rules: self.rules.clone(),
+        };
+        self.shared.view.publish(self.index, snapshot);
+    }
+
+    async fn evaluate_rule(&mut self, position: usize, at: UnixMs) {
+        let group = self.group.clone();
+        let (Some(rule), Some(before)) = (group.rules.get(position), self.rules.get(position)) else {
+            return;
+        };
+        let started = Instant::now();
+        let samples = self.query(rule, at).await;
+        let stepped = samples.and_then(|samples| {
+            eval::step(rule, group.limit, &before.state, at, &samples).map_err(|error| error.to_string())
+        });
+        self.shared.metrics.evaluations.get_or_create(&self.labels).inc();
+        let (mut state, transitions, health) = match stepped {
+            Ok((state, transitions)) => (state, transitions, Health::Ok),
+            Err(reason) => {
+                self.shared.metrics.evaluation_failures.get_or_create(&self.labels).inc();
+                tracing::warn!(
+                    group = group.name,
+                    rule = rule.name,
+                    reason,
+                    "rule evaluation failed; its alerts stay as they are"
+                );
+                (RuleState::clone(&before.state), Vec::new(), Health::Failed(reason))
+            }
+        };
+        self.announce(rule, position, &mut state, &transitions, at);
+        let evaluation_time = started.elapsed();
+        if let Some(slot) = self.rules.get_mut(position) {
+            *slot =
+                RuleSnapshot { state: Arc::new(state), health, last_evaluation: Some(at), evaluation_time };
+        }
+    }
+
+    /// Also after a failed evaluation: alerts that fired before it must not resolve at an Alertmanager by silence.
+    fn announce(
+        &self,
+        rule: &AlertRule,
+        position: usize,
+        state: &mut RuleState,
+        transitions: &[Transition],
+        at: UnixMs,
+    ) {
+        for transition in transitions {
+            log(&self.group.name, rule, transition);
+        }
+        let resend = self.shared.resend_delay;
+        let due = state.take_due(at, resend);
+        let source = Source {
+            group: &self.group.name,
+            rule: &rule.name,
+            expr: &rule.expr,
+            generator_url: self.generator_urls.get(position).map_or("", String::as_str),
+        };
+        let valid_for = self.interval.max(resend) * VALID_FOR_DELAYS;
+        self.shared.notifier.offer(&source, transitions, &due, at, valid_for);
+    }
+
+    /// One query with its deadline; waiting for a permit counts. A panic in the query source is an error of this evaluation.
+    async fn query(&self, rule: &AlertRule, at: UnixMs) -> Result<Vec<Sample>, String> {
+        let limit = self.shared.query_timeout;
+        let answering = async {
+            let _permit = self.shared.permits.acquire().await.map_err(|error| error.to_string())?;
+            let query = self.shared.query.query(&rule.expr, at.minus(self.query_offset));
+            match AssertUnwindSafe(query).catch_unwind().await {
+                Ok(answer) => answer.map_err(|error| error.to_string()),
+                Err(_) => Err("the query source panicked".to_owned()),
+            }
+        };
+        match tokio::time::timeout(limit, answering).await {
+            Ok(answer) => answer,
+            Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
+        }
+    }
+
+    fn count_alerts(&self) {
+        let (mut pending, mut firing) = (0i64, 0i64);
+        for alert in self.rules.iter().flat_map(|rule| rule.state.alerts.values()) {
+            match alert.phase {
+                Phase::Pending => pending += 1,
+                Phase::Firing { .. } => firing += 1,
+                Phase::Resolved { .. } => {}
+            }
+        }
+        for (state, count) in [("pending", pending), ("firing", firing)] {
+            let labels = AlertLabels { rule_group: self.labels.rule_group.clone(), state: state.to_owned() };
+            self.shared.metrics.alerts.get_or_create(&labels).set(count);
+        }
+    }
+}
+
+fn log(group: &str, rule: &AlertRule, transition: &Transition) {
+    let state = match transition.kind {
+        TransitionKind::Pending => "pending",
+        TransitionKind::Firing => "firing",
+        TransitionKind::Resolved => "resolved",
+        TransitionKind::Cancelled => "inactive",
+    };
+    let value = transition.alert.value;
+    tracing::info!(group, rule = rule.name, state, value, "alert changed state");
+}

@@ -1,0 +1,73 @@
+//! What the API shows of the rules: published whole after every evaluation of a group, read without a lock.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::alerting::rules::Group;
+use crate::alerting::state::RuleState;
+use crate::alerting::time::UnixMs;
+
+/// One group at one moment.
+#[derive(Clone, Debug)]
+pub struct GroupSnapshot {
+    /// The group as loaded.
+    pub group: Arc<Group>,
+    /// Its interval, defaults applied.
+    pub interval: Duration,
+    /// Grid point of the last evaluation.
+    pub last_evaluation: Option<UnixMs>,
+    /// How long that took.
+    pub evaluation_time: Duration,
+    /// One for each rule of the group, in order.
+    pub rules: Vec<RuleSnapshot>,
+}
+
+/// One rule at one moment.
+#[derive(Clone, Debug, Default)]
+pub struct RuleSnapshot {
+    /// Its alerts.
+    pub state: Arc<RuleState>,
+    /// How its last evaluation went.
+    pub health: Health,
+    /// Grid point of the last evaluation, failed ones included.
+    pub last_evaluation: Option<UnixMs>,
+    /// How long that took.
+    pub evaluation_time: Duration,
+}
+
+/// How a rule's last evaluation went.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Health {
+    /// Not evaluated yet.
+    #[default]
+    Unknown,
+    /// It worked.
+    Ok,
+    /// It failed, with the reason.
+    Failed(String),
+}
+
+/// A view of all groups that stays current. Cheap to clone.
+#[derive(Clone, Debug)]
+pub struct RulesView {
+    groups: Arc<[ArcSwap<GroupSnapshot>]>,
+}
+
+impl RulesView {
+    pub(super) fn new(groups: impl IntoIterator<Item = GroupSnapshot>) -> Self {
+        Self { groups: groups.into_iter().map(ArcSwap::from_pointee).collect() }
+    }
+
+    /// All groups, each as of its last evaluation.
+    pub fn groups(&self) -> Vec<Arc<GroupSnapshot>> {
+        self.groups.iter().map(ArcSwap::load_full).collect()
+    }
+
+    pub(super) fn publish(&self, index: usize, snapshot: GroupSnapshot) {
+        if let Some(slot) = self.groups.get(index) {
+            slot.store(Arc::new(snapshot));
+        }
+    }
+}

@@ -1,0 +1,142 @@
+//! Pure. The state of one rule's alerts between two evaluations, and what of it an Alertmanager has to hear.
+//! `eval.rs` moves it; nothing here reads a clock or sends anything.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use crate::alerting::limits::RESOLVED_RETENTION;
+use crate::alerting::sample::Labels;
+use crate::alerting::time::UnixMs;
+
+/// Where an alert stands. An alert that is not in [`RuleState`] is inactive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Phase {
+    /// The expression holds, but not yet for as long as `for` asks.
+    Pending,
+    /// Firing.
+    Firing {
+        /// When it began to fire.
+        since: UnixMs,
+        /// When the expression stopped holding, while `keep_firing_for` still runs.
+        kept_since: Option<UnixMs>,
+    },
+    /// It fired and ended; kept for [`RESOLVED_RETENTION`] so that receivers hear of it more than once.
+    Resolved {
+        /// When it had begun to fire.
+        fired: UnixMs,
+        /// When it ended.
+        at: UnixMs,
+    },
+}
+
+/// One alert: an instance of a rule for one label set.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Alert {
+    /// With the rule's labels and `alertname`.
+    pub labels: Labels,
+    /// Rendered at the last evaluation at which the expression held.
+    pub annotations: Labels,
+    /// Value at that evaluation.
+    pub value: f64,
+    /// When the expression began to hold.
+    pub active_since: UnixMs,
+    /// Where it stands.
+    pub phase: Phase,
+    /// When it was last handed to the Alertmanagers in its present run.
+    pub last_sent: Option<UnixMs>,
+}
+
+impl Alert {
+    /// Pending or firing.
+    pub fn is_active(&self) -> bool {
+        matches!(self.phase, Phase::Pending | Phase::Firing { .. })
+    }
+}
+
+/// A change worth telling. At most one per alert and evaluation.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transition {
+    /// What happened.
+    pub kind: TransitionKind,
+    /// The alert after it.
+    pub alert: Alert,
+    /// The evaluation time. Evaluation times of a rule strictly increase, so with rule and labels this numbers the transition,
+    /// and unlike a counter it stays unique when the process restarts and equal between replicas on the same grid.
+    pub at: UnixMs,
+}
+
+/// What happened to an alert.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TransitionKind {
+    /// The expression began to hold; `for` runs.
+    Pending,
+    /// The alert began to fire.
+    Firing,
+    /// The alert stopped firing.
+    Resolved,
+    /// The expression stopped holding before the alert fired.
+    Cancelled,
+}
+
+/// All alerts of one rule.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct RuleState {
+    /// Time of the last successful evaluation; the next must be later.
+    pub last_eval: Option<UnixMs>,
+    /// By label set.
+    pub alerts: BTreeMap<Labels, Alert>,
+}
+
+impl RuleState {
+    /// Alerts to hand to the Alertmanagers now, marked as handed over: at once after beginning to fire and after resolving, then
+    /// again every `resend`. (Source: Prometheus, Alert Generator Compliance 1.0.)
+    pub fn take_due(&mut self, at: UnixMs, resend: Duration) -> Vec<Alert> {
+        let mut due = Vec::new();
+        for alert in self.alerts.values_mut() {
+            if is_due(alert, at, resend) {
+                alert.last_sent = Some(at);
+                due.push(alert.clone());
+            }
+        }
+        due
+    }
+
+    /// After the wall clock was set back to `now`: no time in the state may lie in the future, else a rule would wait for the
+    /// clock to catch up with its own past. Durations already served are shortened, never lengthened.
+    #[must_use]
+    pub fn realigned(mut self, now: UnixMs) -> Self {
+        self.last_eval = None;
+        for alert in self.alerts.values_mut() {
+            alert.active_since = alert.active_since.min(now);
+            alert.last_sent = None;
+            match &mut alert.phase {
+                Phase::Pending => {}
+                Phase::Firing { since, kept_since } => {
+                    *since = (*since).min(now);
+                    *kept_since = kept_since.map(|kept| kept.min(now));
+                }
+                Phase::Resolved { fired, at } => {
+                    *fired = (*fired).min(now);
+                    *at = (*at).min(now);
+                }
+            }
+        }
+        self
+    }
+}
+
+fn is_due(alert: &Alert, at: UnixMs, resend: Duration) -> bool {
+    let Some(last) = alert.last_sent else {
+        return alert.phase != Phase::Pending;
+    };
+    match alert.phase {
+        Phase::Pending => false,
+        Phase::Resolved { at: resolved, .. } if resolved > last => true,
+        Phase::Firing { .. } | Phase::Resolved { .. } => at.since(last) >= resend,
+    }
+}
+
+/// Whether a resolved alert has been kept long enough.
+pub(super) fn is_forgotten(resolved: UnixMs, at: UnixMs) -> bool {
+    at.since(resolved) > RESOLVED_RETENTION
+}

@@ -1,0 +1,125 @@
+//! Templates: what they print, and where they are refused. promtool judges the printing in tests/integration.
+
+use super::*;
+use proptest::prelude::*;
+
+fn labels() -> Labels {
+    [("team", "search"), ("model", "gpt-4o mini"), ("count", "1536"), ("quoted", "a\"b")]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+#[track_caller]
+fn check(source: &str, value: f64, want: &str) {
+    let template = Template::parse(source).unwrap_or_else(|error| panic!("{source}: {error}"));
+    assert_eq!(template.render(&labels(), value), want, "{source}");
+}
+
+#[track_caller]
+fn refused(source: &str, position: usize, part: &str) {
+    let error = Template::parse(source).expect_err(source);
+    assert_eq!(error.position, position, "{source}: {error}");
+    assert!(error.message.contains(part), "{source}: {error}");
+}
+
+#[test]
+fn values_and_labels_are_inserted() {
+    check("plain } text {", 1.0, "plain } text {");
+    check("{{ $value }} {{.Value}} {{ $labels.team }}/{{.Labels.team}}", 1.25, "1.25 1.25 search/search");
+    check("[{{ $labels.missing }}{{ $externalLabels.cluster }}]", 1.0, "[]");
+    check("{{ $labels }}", 1.0, "map[count:1536 model:gpt-4o mini quoted:a\"b team:search]");
+    check("a {{- $value -}} b {{ \"}}\" }}{{ `x|y` }}", 3.0, "a3b }}x|y");
+}
+
+#[test]
+fn printf_formats_as_go_does() {
+    check("{{ printf \"%.2f\" $value }} USD", 12.3456, "12.35 USD");
+    check("{{ $value | printf \"%.0f%%\" }}", 12.3456, "12%");
+    check(
+        "{{ printf \"%s=%8.1f|%-6s|%q|%v\" $labels.team $value \"ab\" $labels.quoted $value }}",
+        2.5,
+        "search=     2.5|ab    |\"a\\\"b\"|2.5",
+    );
+    check(
+        "{{ printf \"%+g %e %08.3f\" $value $value $value }}",
+        1_234_567.0,
+        "+1.234567e+06 1.234567e+06 1234567.000",
+    );
+    check("{{ printf \"%05.1f|%5.1f\" $value $value }}", f64::NEG_INFINITY, " -Inf| -Inf");
+    check("{{ printf \"%s\" ($value | humanize) }}", 1500.0, "1.5k");
+}
+
+#[test]
+fn humanize_functions_scale_as_prometheus_does() {
+    for (function, value, want) in [
+        ("humanize", 0.0, "0"),
+        ("humanize", 1_234_567.0, "1.235M"),
+        ("humanize", -0.00123, "-1.23m"),
+        ("humanize", f64::NAN, "NaN"),
+        ("humanize1024", 1_048_576.0, "1Mi"),
+        ("humanize1024", 0.5, "0.5"),
+        ("humanizeDuration", 0.0, "0s"),
+        ("humanizeDuration", 0.0021, "2.1ms"),
+        ("humanizeDuration", 59.94, "59.94s"),
+        ("humanizeDuration", 3661.0, "1h 1m 1s"),
+        ("humanizeDuration", -90_061.0, "-1d 1h 1m 1s"),
+        ("humanizePercentage", 0.12345, "12.35%"),
+        ("humanizePercentage", 1.0, "100%"),
+    ] {
+        check(&format!("{{{{ $value | {function} }}}}"), value, want);
+        check(&format!("{{{{ {function} $value }}}}"), value, want);
+    }
+    check("{{ $labels.count | humanize1024 }}", 0.0, "1.5ki");
+    check("{{ humanize $labels.team }}", 0.0, "<error expanding template: \"search\" is not a number>");
+}
+
+#[test]
+fn case_functions_change_case_only() {
+    check(
+        "{{ $labels.model | title }} {{ toUpper $labels.team }} {{ \"ABc\" | toLower }}",
+        0.0,
+        "Gpt-4o Mini SEARCH abc",
+    );
+    check("{{ \"a-b cDE f_g\" | title }}", 0.0, "A-B CDE F_g");
+}
+
+#[test]
+fn everything_else_is_refused_with_its_position() {
+    refused("{{ if gt $value 1.0 }}x{{ end }}", 4, "\"if\" is not supported");
+    refused("x {{ query \"up\" }}", 6, "\"query\" is not supported");
+    refused("{{ $x := 1 }}", 4, "\"$x\" is not supported");
+    refused("{{ $value", 10, "not closed");
+    refused("{{ }}", 4, "a value is missing");
+    refused("{{ $value | }}", 13, "a value is missing");
+    refused("{{ $value $value }}", 4, "only a function");
+    refused("{{ \"a }}", 4, "string is not closed");
+    refused("{{ $labels.a-b }}", 13, "'-' is not supported");
+    refused("{{ $value | title }}", 13, "needs text");
+    refused("{{ $labels | humanize }}", 14, "name one label");
+    refused("{{ printf \"%d\" $value }}", 4, "%.0f");
+    refused("{{ printf \"%s\" $value }}", 4, "needs text");
+    refused("{{ printf \"%.2f\" $labels.team }}", 4, "needs a number");
+    refused("{{ printf \"%.2f\" }}", 4, "1 verbs and 0 values");
+    refused("{{ printf \"%999f\" $value }}", 4, "above 200");
+    refused("{{ printf $value }}", 4, "format in quotes");
+    refused("{{ humanize humanize $value }}", 13, "parentheses");
+    refused("{{ ($value }}", 4, "parenthesis is not closed");
+    refused("{{ $value) }}", 4, "closing parenthesis");
+    refused("{{/* note */}}", 3, "'/' is not supported");
+    refused(&format!("{{{{ {}$value }}}}", "(".repeat(20)), 21, "nest deeper");
+}
+
+proptest! {
+    #[test]
+    fn parsing_and_rendering_never_panic(source in "(\\{\\{|\\}\\}|\\$value|\\$labels\\.team| |\\||printf|\"%.2f\"|humanize|\\(|\\)|[a-z%\"`\u{e9}-]){0,20}", value in any::<f64>()) {
+        if let Ok(template) = Template::parse(&source) {
+            template.render(&labels(), value);
+        }
+    }
+
+    #[test]
+    fn text_without_actions_is_unchanged(source in "[^{]{0,40}") {
+        prop_assert_eq!(Template::parse(&source).unwrap().render(&labels(), 1.0), source);
+    }
+}

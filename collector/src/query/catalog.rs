@@ -1,0 +1,141 @@
+//! The metrics we answer for, in one table. Each is derived from stored spans as increments; nothing is scraped.
+//!
+//! The labels of every metric are the dimensions of a call; the tenant is never a label.
+
+use ledgerline_proto::dimension::Dimension;
+use ledgerline_proto::usage::TokenClass;
+
+/// The label of [`Measure::Tokens`] that names the class.
+pub const TOKEN_CLASS: &str = "token_class";
+
+/// What a metric adds up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Measure {
+    /// Finished calls.
+    Calls,
+    /// Finished calls with status error.
+    Errors,
+    /// Cost of priced calls, USD.
+    Cost,
+    /// Calls whose cost is unknown.
+    UnpricedCalls,
+    /// Tokens of one class.
+    Tokens(TokenClass),
+    /// Durations, seconds.
+    DurationSum,
+    /// Calls in that sum.
+    DurationCount,
+    /// Times to first token, seconds.
+    FirstTokenSum,
+    /// Calls in that sum.
+    FirstTokenCount,
+}
+
+/// One metric.
+#[derive(Debug, Clone, Copy)]
+pub struct Metric {
+    /// The name, `__name__`.
+    pub name: &'static str,
+    /// One sentence for people.
+    pub help: &'static str,
+    /// The unit's name in OpenMetrics, empty for counts.
+    pub unit: &'static str,
+    /// What it adds up; several for a metric with one series per token class.
+    pub measures: &'static [Measure],
+}
+
+impl Metric {
+    /// Its labels beside the name, in the order of the columns.
+    pub fn labels(&self) -> impl Iterator<Item = &'static str> {
+        let class = matches!(self.measures, [Measure::Tokens(_), ..]).then_some(TOKEN_CLASS);
+        Dimension::ALL.into_iter().map(Dimension::name).chain(class)
+    }
+}
+
+/// Prometheus's type of every metric in the table.
+pub const METRIC_TYPE: &str = "counter";
+
+const TOKENS: [Measure; TokenClass::ALL.len()] = {
+    let mut measures = [Measure::Calls; TokenClass::ALL.len()];
+    let mut at = 0;
+    while at < measures.len() {
+        measures[at] = Measure::Tokens(TokenClass::ALL[at]);
+        at += 1;
+    }
+    measures
+};
+
+/// Every metric, in order of name.
+pub const METRICS: [Metric; 9] = [
+    Metric {
+        name: "llm_call_duration_seconds_count",
+        help: "Calls counted in llm_call_duration_seconds_sum.",
+        unit: "",
+        measures: &[Measure::DurationCount],
+    },
+    Metric {
+        name: "llm_call_duration_seconds_sum",
+        help: "Time from the first byte of the request to the last byte of the answer, summed over calls.",
+        unit: "seconds",
+        measures: &[Measure::DurationSum],
+    },
+    Metric { name: "llm_calls_total", help: "Calls that ended.", unit: "", measures: &[Measure::Calls] },
+    Metric {
+        name: "llm_cost_usd_total",
+        help: "Cost of the priced calls in US dollars, exact to the nano-dollar.",
+        unit: "usd",
+        measures: &[Measure::Cost],
+    },
+    Metric {
+        name: "llm_errors_total",
+        help: "Calls that ended with status error.",
+        unit: "",
+        measures: &[Measure::Errors],
+    },
+    Metric {
+        name: "llm_time_to_first_token_seconds_count",
+        help: "Calls counted in llm_time_to_first_token_seconds_sum: streams that gave a token.",
+        unit: "",
+        measures: &[Measure::FirstTokenCount],
+    },
+    Metric {
+        name: "llm_time_to_first_token_seconds_sum",
+        help: "Time from the first byte of the request to the first token, summed over streams.",
+        unit: "seconds",
+        measures: &[Measure::FirstTokenSum],
+    },
+    Metric {
+        name: "llm_tokens_total",
+        help: "Tokens by class; the classes are disjoint, so their sum is the total.",
+        unit: "tokens",
+        measures: &TOKENS,
+    },
+    Metric {
+        name: "llm_unpriced_calls_total",
+        help: "Calls whose cost is unknown and therefore not in llm_cost_usd_total.",
+        unit: "",
+        measures: &[Measure::UnpricedCalls],
+    },
+];
+
+/// The metric of that name.
+pub fn metric(name: &str) -> Option<&'static Metric> {
+    METRICS.iter().find(|metric| metric.name == name)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn names_are_sorted_and_counters_end_as_counters_do() {
+        assert!(METRICS.is_sorted_by_key(|metric| metric.name));
+        for metric in METRICS {
+            let ends = ["_total", "_sum", "_count"].iter().any(|end| metric.name.ends_with(end));
+            assert!(ends, "{}", metric.name);
+            assert!(!metric.labels().any(|label| label == "tenant"), "{}", metric.name);
+        }
+        assert!(metric("llm_tokens_total").unwrap().labels().any(|label| label == TOKEN_CLASS));
+        assert!(metric("llm_cost_usd_total").unwrap().labels().all(|label| label != TOKEN_CLASS));
+    }
+}

@@ -1,0 +1,218 @@
+//! The Prometheus HTTP API, as Grafana, promtool and vmalert call it. Every read takes GET and POST and merges the parameters of URL
+//! and form. Errors carry Prometheus's shapes and status codes, because Grafana reads the body of 400, 422 and 503 only.
+
+mod json;
+mod params;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::{Path, Request, State};
+use axum::response::Response;
+use axum::routing::{MethodRouter, get};
+use ledgerline_process::clock::Clock;
+
+use super::catalog::{METRIC_TYPE, METRICS};
+use super::promql::{QueryParams, parse_selector};
+use super::querier::{Querier, RunError};
+use super::source::{Scope, SeriesFilter, SourceError, Tenant};
+use json::{ApiError, Notices};
+use params::Params;
+
+/// The Prometheus version whose API this is; clients choose features by it. No `features` key follows it: that key would make Grafana
+/// take us for a Mimir with a writable ruler.
+const API_VERSION: &str = "2.50.1";
+
+/// What the API needs.
+#[derive(Clone)]
+pub struct ApiState {
+    /// Runs the queries.
+    pub querier: Arc<Querier>,
+    /// The time of a query that names none.
+    pub clock: Arc<dyn Clock>,
+    /// Whose data is read when no middleware has put a [`Tenant`] into the request's extensions.
+    pub default_tenant: Tenant,
+}
+
+/// The routes below `/prometheus`.
+pub fn router(state: ApiState) -> Router {
+    Router::new()
+        .route("/api/v1/query", both(query))
+        .route("/api/v1/query_range", both(query_range))
+        .route("/api/v1/query_exemplars", both(query_exemplars))
+        .route("/api/v1/labels", both(labels))
+        .route("/api/v1/series", both(series))
+        .route("/api/v1/metadata", both(metadata))
+        .route("/api/v1/status/buildinfo", both(build_info))
+        .route("/api/v1/label/{name}/values", get(label_values).post(label_values))
+        .with_state(state)
+}
+
+/// A handler of merged parameters, for both methods.
+fn both<F, T>(handler: F) -> MethodRouter<ApiState>
+where
+    F: Fn(ApiState, Call) -> T + Clone + Send + Sync + 'static,
+    T: Future<Output = Result<String, ApiError>> + Send + 'static,
+{
+    let route = move |State(state): State<ApiState>, request: Request<Body>| {
+        let handler = handler.clone();
+        async move {
+            match Call::read(&state, request).await {
+                Ok(call) => json::respond(handler(state, call).await),
+                Err(error) => json::respond(Err(error)),
+            }
+        }
+    };
+    get(route.clone()).post(route)
+}
+
+/// A request with its parameters read.
+struct Call {
+    params: Params,
+    scope: Scope,
+    now_ms: i64,
+}
+
+impl Call {
+    async fn read(state: &ApiState, request: Request<Body>) -> Result<Self, ApiError> {
+        let tenant = request.extensions().get::<Tenant>().unwrap_or(&state.default_tenant).clone();
+        let params = Params::read(request).await?;
+        let timeout = Duration::from_millis(params.timeout_ms()?);
+        let now_ms = i64::try_from(state.clock.now_unix_ns() / 1_000_000).unwrap_or(i64::MAX);
+        Ok(Self { params, scope: Scope { tenant, timeout }, now_ms })
+    }
+
+    /// What `match[]`, `start` and `end` select.
+    fn filter(&self) -> Result<SeriesFilter, ApiError> {
+        let mut filter = SeriesFilter {
+            any_of: Vec::new(),
+            start_ms: self.params.optional_time("start")?,
+            end_ms: self.params.optional_time("end")?,
+        };
+        if let (Some(start), Some(end)) = (filter.start_ms, filter.end_ms)
+            && end < start
+        {
+            return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
+        }
+        for selector in self.params.all("match[]") {
+            let matchers = parse_selector(selector)
+                .map_err(|error| ApiError::bad_data(format!("invalid parameter \"match[]\": {error}")))?;
+            filter.any_of.push(matchers);
+        }
+        Ok(filter)
+    }
+
+    /// Waits for an answer of the source no longer than the request allows.
+    async fn bounded<T>(&self, answer: impl Future<Output = Result<T, SourceError>>) -> Result<T, ApiError> {
+        match tokio::time::timeout(self.scope.timeout, answer).await {
+            Ok(answer) => Ok(answer.map_err(RunError::from)?),
+            Err(_) => Err(RunError::from(SourceError::TimedOut).into()),
+        }
+    }
+
+    /// Cuts a list to the `limit` parameter and says so.
+    fn limited<T>(&self, list: &mut Vec<T>) -> Result<Notices, ApiError> {
+        let mut notices = Notices::default();
+        if let Some(limit) = self.params.limit()?
+            && list.len() > limit
+        {
+            list.truncate(limit);
+            notices.warnings.push("results truncated due to limit".to_owned());
+        }
+        Ok(notices)
+    }
+}
+
+async fn query(state: ApiState, call: Call) -> Result<String, ApiError> {
+    let time_ms = call.params.optional_time("time")?.unwrap_or(call.now_ms);
+    let params = QueryParams::Instant { time_ms };
+    let result = state.querier.run(&call.scope, call.params.query()?, params).await?;
+    Ok(json::query_result(&result))
+}
+
+async fn query_range(state: ApiState, call: Call) -> Result<String, ApiError> {
+    let (start_ms, end_ms) = (call.params.time("start")?, call.params.time("end")?);
+    if end_ms < start_ms {
+        return Err(ApiError::bad_data(
+            "invalid parameter \"end\": end timestamp must not be before start time",
+        ));
+    }
+    let step_ms = call.params.step_ms()?;
+    let params = QueryParams::Range { start_ms, end_ms, step_ms };
+    let result = state.querier.run(&call.scope, call.params.query()?, params).await?;
+    Ok(json::query_result(&result))
+}
+
+/// None are kept yet. Grafana asks once per datasource, with times in milliseconds, and gives up on exemplars on any error.
+async fn query_exemplars(_: ApiState, _: Call) -> Result<String, ApiError> {
+    Ok(json::data("[]", &Notices::default()))
+}
+
+async fn labels(state: ApiState, call: Call) -> Result<String, ApiError> {
+    let filter = call.filter()?;
+    let mut names = call.bounded(state.querier.source().label_names(&call.scope, &filter)).await?;
+    let notices = call.limited(&mut names)?;
+    Ok(json::data(&json::strings(&names), &notices))
+}
+
+async fn label_values(
+    State(state): State<ApiState>,
+    Path(name): Path<String>,
+    request: Request<Body>,
+) -> Response {
+    let answer = async {
+        let call = Call::read(&state, request).await?;
+        let label = params::label_name(&name)?;
+        let filter = call.filter()?;
+        let mut values =
+            call.bounded(state.querier.source().label_values(&call.scope, &label, &filter)).await?;
+        let notices = call.limited(&mut values)?;
+        Ok(json::data(&json::strings(&values), &notices))
+    };
+    json::respond(answer.await)
+}
+
+async fn series(state: ApiState, call: Call) -> Result<String, ApiError> {
+    let filter = call.filter()?;
+    if filter.any_of.is_empty() {
+        return Err(ApiError::bad_data("no match[] parameter provided"));
+    }
+    let mut series = call.bounded(state.querier.source().series(&call.scope, &filter)).await?;
+    let notices = call.limited(&mut series)?;
+    Ok(json::data(&json::label_sets(&series), &notices))
+}
+
+/// The catalogue; `metric` picks one.
+async fn metadata(_: ApiState, call: Call) -> Result<String, ApiError> {
+    let wanted = call.params.first("metric").filter(|name| !name.is_empty());
+    let limit = call.params.limit()?.unwrap_or(usize::MAX);
+    let chosen = METRICS.iter().filter(|metric| wanted.is_none_or(|name| name == metric.name)).take(limit);
+    let entries: Vec<String> = chosen
+        .map(|metric| {
+            let quoted = [metric.name, METRIC_TYPE, metric.help, metric.unit].map(json::string);
+            let [name, kind, help, unit] = quoted;
+            format!("{name}:[{{\"type\":{kind},\"help\":{help},\"unit\":{unit}}}]")
+        })
+        .collect();
+    Ok(json::data(&format!("{{{}}}", entries.join(",")), &Notices::default()))
+}
+
+async fn build_info(_: ApiState, _: Call) -> Result<String, ApiError> {
+    let fields = [
+        ("version", API_VERSION),
+        ("revision", env!("CARGO_PKG_VERSION")),
+        ("branch", "ledgerline"),
+        ("buildUser", ""),
+        ("buildDate", ""),
+        ("goVersion", ""),
+    ];
+    let fields: Vec<String> = fields
+        .iter()
+        .map(|(name, value)| format!("{}:{}", json::string(name), json::string(value)))
+        .collect();
+    Ok(json::data(&format!("{{{}}}", fields.join(",")), &Notices::default()))
+}

@@ -1,0 +1,44 @@
+//! Pure: PromQL from text to answer, with neither a clock, a store nor a runtime.
+//!
+//! A query runs in two phases so that storage can stay asynchronous and the evaluator need not be: [`plan`] reads the text into
+//! our own tree (unsupported constructs are refused here, before anything is fetched) and lists what each selector needs;
+//! the caller fetches; [`evaluate`] computes the answer over whole columns (one per series, one cell per step).
+//!
+//! The promise to finance lives here: values that are exact stay exact. See [`Number`].
+
+mod aggregate;
+mod binary;
+mod budget;
+mod dates;
+mod error;
+mod eval;
+mod format;
+mod functions;
+mod guard;
+mod histogram;
+mod labels;
+mod lower;
+mod matcher;
+mod number;
+mod plan;
+mod range;
+mod result;
+mod series;
+mod special;
+mod statistics;
+#[cfg(test)]
+mod tests;
+mod window;
+
+pub use budget::Limits;
+pub use error::{ErrorKind, QueryError};
+pub use eval::evaluate;
+pub use format::{format_float, format_number};
+pub use functions::supported_functions;
+pub use labels::{Labels, METRIC_NAME};
+pub use lower::{parse_selector, plan};
+pub use matcher::{MatchKind, Matcher};
+pub use number::Number;
+pub use plan::{Edges, Grouping, Plan, QueryParams, SelectorRequest};
+pub use result::{QueryResult, QueryValue, RangeSeries, VectorSample};
+pub use series::{Fetched, Point, STALE_NAN_BITS, Samples, Series};

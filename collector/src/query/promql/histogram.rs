@@ -1,0 +1,226 @@
+//! Pure: quantiles and fractions of classic histograms (series with an upper bound in the label `le`).
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::aggregate::warn_quantile;
+use super::error::QueryError;
+use super::eval::{Cells, Columns, Evaluator, Value};
+use super::labels::{Labels, METRIC_NAME};
+use super::number::Number;
+use super::plan::{Call, Grid};
+
+/// Counts that differ by less than this share are equal: they come from float arithmetic on equal counts.
+const SMALL_DELTA: f64 = 1e-12;
+
+/// Everything observed at or below a bound.
+#[derive(Debug, Clone, Copy)]
+struct Bucket {
+    bound: f64,
+    count: f64,
+}
+
+/// The series of one histogram: the places of its buckets in the input, with their bounds.
+struct Histogram {
+    labels: Labels,
+    name: String,
+    members: Vec<(f64, usize)>,
+}
+
+pub fn quantile(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Value, QueryError> {
+    let [q, buckets] = call.arguments.as_slice() else { return Err(arity(call)) };
+    let q: Vec<f64> = evaluator.scalar(q, grid)?.into_iter().map(Number::to_f64).collect();
+    let input = evaluator.vector(buckets, grid)?;
+    if !input.list.is_empty() {
+        warn_quantile(evaluator, &q);
+    }
+    per_histogram(evaluator, grid, &input, |step, name, buckets| {
+        let (value, fix) = bucket_quantile(q[step], buckets);
+        if fix == Fix::ForcedMonotonic {
+            evaluator.inform(format!(
+                "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name \"{name}\""
+            ));
+        }
+        value
+    })
+}
+
+pub fn fraction(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Value, QueryError> {
+    let [lower, upper, buckets] = call.arguments.as_slice() else { return Err(arity(call)) };
+    let lower = evaluator.scalar(lower, grid)?;
+    let upper = evaluator.scalar(upper, grid)?;
+    let input = evaluator.vector(buckets, grid)?;
+    per_histogram(evaluator, grid, &input, |step, _, buckets| {
+        bucket_fraction(lower[step].to_f64(), upper[step].to_f64(), buckets)
+    })
+}
+
+fn arity(call: &Call) -> QueryError {
+    QueryError::Parameter { message: format!("wrong number of arguments for {}", call.function.name) }
+}
+
+/// Groups series that differ only in `le` and computes one value per group and step.
+fn per_histogram(
+    evaluator: &Evaluator<'_>,
+    grid: Grid,
+    input: &Columns,
+    compute: impl Fn(usize, &str, &mut Vec<Bucket>) -> f64,
+) -> Result<Value, QueryError> {
+    let ignored: [Arc<str>; 1] = [Arc::from("le")];
+    let mut places: HashMap<(Labels, String), usize> = HashMap::new();
+    let mut groups: Vec<Histogram> = Vec::new();
+    for (at, column) in input.list.iter().enumerate() {
+        let name = column.labels.get(METRIC_NAME).to_owned();
+        let Some(bound) = parse_bound(column.labels.get("le")) else {
+            evaluator.warn(format!(
+                "bucket label \"le\" is missing or has a malformed value of {:?} for metric name \"{name}\"",
+                column.labels.get("le")
+            ));
+            continue;
+        };
+        let key = (column.labels.without(&ignored), name);
+        let place = *places.entry(key.clone()).or_insert(groups.len());
+        if place == groups.len() {
+            groups.push(Histogram { labels: key.0, name: key.1, members: Vec::new() });
+        }
+        groups[place].members.push((bound, at));
+    }
+    let mut out = evaluator.no_columns()?;
+    let mut buckets = Vec::new();
+    for Histogram { labels, name, members } in groups {
+        evaluator.budget.check_deadline()?;
+        let mut cells: Cells = Vec::with_capacity(grid.len());
+        for step in 0..grid.len() {
+            buckets.clear();
+            buckets.extend(members.iter().filter_map(|(bound, at)| {
+                let count = input.list[*at].cells[step]?.to_f64();
+                Some(Bucket { bound: *bound, count })
+            }));
+            let value = (!buckets.is_empty()).then(|| Number::Float(compute(step, &name, &mut buckets)));
+            cells.push(value);
+        }
+        evaluator.push(&mut out, labels, cells)?;
+    }
+    evaluator.merged(out).map(Value::Vector)
+}
+
+fn parse_bound(text: &str) -> Option<f64> {
+    match text.trim_start_matches('+').to_ascii_lowercase().as_str() {
+        "inf" | "infinity" => Some(f64::INFINITY),
+        "" | "nan" => None,
+        _ => text.parse().ok(),
+    }
+}
+
+/// Sorts by bound and adds up buckets with equal bounds; false if the last is not `+Inf`, without which nothing can be said.
+fn prepare(buckets: &mut Vec<Bucket>) -> bool {
+    buckets.sort_by(|a, b| a.bound.total_cmp(&b.bound));
+    buckets.dedup_by(|next, kept| {
+        let same = next.bound.total_cmp(&kept.bound).is_eq();
+        if same {
+            kept.count += next.count;
+        }
+        same
+    });
+    buckets.last().is_some_and(|last| last.bound == f64::INFINITY)
+}
+
+/// Whether counts that fall with rising bounds had to be lifted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Fix {
+    None,
+    ForcedMonotonic,
+}
+
+fn make_monotonic(buckets: &mut [Bucket]) -> Fix {
+    let mut fix = Fix::None;
+    let mut highest = buckets.first().map_or(0.0, |bucket| bucket.count);
+    for bucket in buckets.iter_mut().skip(1) {
+        let scale = highest.abs() + bucket.count.abs();
+        if bucket.count.to_bits() == highest.to_bits() {
+            continue;
+        }
+        if (bucket.count - highest).abs() / scale.min(f64::MAX) < SMALL_DELTA {
+            bucket.count = highest;
+        } else if bucket.count < highest {
+            bucket.count = highest;
+            fix = Fix::ForcedMonotonic;
+        } else {
+            highest = bucket.count;
+        }
+    }
+    fix
+}
+
+/// The quantile by linear interpolation within the bucket that holds it.
+fn bucket_quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Fix) {
+    if q.is_nan() {
+        return (f64::NAN, Fix::None);
+    }
+    if !(0.0..=1.0).contains(&q) {
+        return (if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY }, Fix::None);
+    }
+    if !prepare(buckets) {
+        return (f64::NAN, Fix::None);
+    }
+    let fix = make_monotonic(buckets);
+    let Some(last) = buckets.len().checked_sub(1).filter(|last| *last > 0) else { return (f64::NAN, fix) };
+    let observations = buckets[last].count;
+    if observations == 0.0 || observations.is_nan() {
+        return (f64::NAN, fix);
+    }
+    let rank = q * observations;
+    let at = buckets[..last].partition_point(|bucket| bucket.count < rank);
+    if at == last {
+        return (buckets[last - 1].bound, fix);
+    }
+    let end = buckets[at].bound;
+    if at == 0 && end <= 0.0 {
+        return (end, fix);
+    }
+    let (start, below) = if at == 0 { (0.0, 0.0) } else { (buckets[at - 1].bound, buckets[at - 1].count) };
+    (start + (end - start) * ((rank - below) / (buckets[at].count - below)), fix)
+}
+
+/// The share of observations between two values, by linear interpolation within buckets.
+fn bucket_fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
+    if !prepare(buckets) || lower.is_nan() || upper.is_nan() {
+        return f64::NAN;
+    }
+    make_monotonic(buckets);
+    let count = buckets.last().map_or(0.0, |bucket| bucket.count);
+    if count == 0.0 || count.is_nan() {
+        return f64::NAN;
+    }
+    if lower >= upper {
+        return 0.0;
+    }
+    (rank_of(upper, buckets) - rank_of(lower, buckets)) / count
+}
+
+/// How many observations lie below a value.
+fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
+    let mut below = 0.0;
+    let mut start = match buckets.first() {
+        Some(first) if first.bound > 0.0 => 0.0,
+        _ => f64::NEG_INFINITY,
+    };
+    for bucket in buckets {
+        if value <= start {
+            return below;
+        }
+        if value < bucket.bound {
+            let width = bucket.bound - start;
+            // Nothing can be interpolated in a bucket without a finite width: what it holds counts on its infinite side.
+            let share = match (start.is_finite(), bucket.bound.is_finite()) {
+                (true, true) => (value - start) / width,
+                (false, _) => 1.0,
+                (true, false) => 0.0,
+            };
+            return below + (bucket.count - below) * share;
+        }
+        below = bucket.count;
+        start = bucket.bound;
+    }
+    below
+}

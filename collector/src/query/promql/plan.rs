@@ -1,0 +1,308 @@
+//! Pure: our own tree of a query, and what each selector in it needs from a source.
+//!
+//! The parser's tree is not evaluated directly: names are resolved to table entries, times to milliseconds and selectors to numbers
+//! once, in `lower.rs`, so that evaluation cannot meet anything unsupported.
+
+use std::sync::Arc;
+
+use super::functions::Function;
+use super::matcher::Matcher;
+use crate::query::limits::LOOKBACK_MS;
+
+/// When a query is evaluated: at `start`, `start + step`, ... up to `end`, in milliseconds since 1970.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum QueryParams {
+    /// At one time.
+    Instant {
+        /// The time.
+        time_ms: i64,
+    },
+    /// At evenly spaced times.
+    Range {
+        /// First time.
+        start_ms: i64,
+        /// Last time at most.
+        end_ms: i64,
+        /// Distance, positive.
+        step_ms: i64,
+    },
+}
+
+/// A query ready to be fetched for and evaluated.
+#[derive(Debug)]
+pub struct Plan {
+    /// What to fetch, one entry per selector; the place in the list is the selector's number.
+    pub requests: Vec<SelectorRequest>,
+    pub(super) root: Node,
+    pub(super) params: QueryParams,
+}
+
+/// What one selector needs.
+#[derive(Debug, Clone)]
+pub struct SelectorRequest {
+    /// The selector's number, under which the answer is filed in `Fetched`.
+    pub selector: usize,
+    /// All matchers, the one on `__name__` among them.
+    pub matchers: Vec<Matcher>,
+    /// When the selector is read.
+    pub edges: Edges,
+    /// Set when the query sums the series by these labels and nothing else: a source of increments may add them up first. A source of
+    /// anything else must ignore it.
+    pub grouping: Option<Grouping>,
+}
+
+impl SelectorRequest {
+    /// The metric's name when the selector fixes it.
+    pub fn metric(&self) -> Option<&str> {
+        use super::matcher::MatchKind;
+        let mut names = self.matchers.iter().filter(|m| m.name == super::labels::METRIC_NAME);
+        names.find(|m| m.kind == MatchKind::Equal).map(|m| m.value.as_str())
+    }
+}
+
+/// The times at which a selector is read. A source may merge samples as long as no edge falls inside a merged interval.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Edges {
+    /// The first time of evaluation, offset applied.
+    pub first_ms: i64,
+    /// Distance between evaluations; 0 when there is one only.
+    pub step_ms: i64,
+    /// Number of evaluations.
+    pub count: i64,
+    /// Length of the window that ends at each evaluation; `None` for an instant selector, whose value for a counter stored as
+    /// increments is the sum of everything up to then.
+    pub window_ms: Option<i64>,
+}
+
+impl Edges {
+    /// The last time of evaluation: nothing later is read.
+    pub fn until_ms(&self) -> i64 {
+        self.first_ms + self.step_ms * (self.count - 1)
+    }
+
+    /// Stored samples at or before this time are never read. Increments read by an instant selector are the exception: all of
+    /// history counts, and what is older than `first_ms` may be folded into one point at `first_ms`.
+    pub fn after_ms(&self) -> i64 {
+        self.first_ms - self.window_ms.unwrap_or(LOOKBACK_MS)
+    }
+
+    /// The longest interval on whose multiples (counted from 1970) every edge falls.
+    pub fn resolution_ms(&self) -> i64 {
+        let step = if self.count > 1 { self.step_ms } else { 0 };
+        let all = gcd(gcd(self.first_ms, step), self.window_ms.unwrap_or(0));
+        if all == 0 { 1 } else { all }
+    }
+}
+
+fn gcd(a: i64, b: i64) -> i64 {
+    if b == 0 { a.abs() } else { gcd(b, a % b) }
+}
+
+/// Which labels a sum keeps.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Grouping {
+    /// Only these.
+    By(Vec<Arc<str>>),
+    /// All but these (and the metric's name).
+    Without(Vec<Arc<str>>),
+}
+
+/// Evenly spaced times of evaluation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Grid {
+    pub start_ms: i64,
+    pub step_ms: i64,
+    pub count: i64,
+}
+
+impl Grid {
+    pub fn times(self) -> impl Iterator<Item = i64> {
+        (0..self.count).map(move |at| self.start_ms + at * self.step_ms)
+    }
+
+    pub fn len(self) -> usize {
+        usize::try_from(self.count).unwrap_or(0)
+    }
+
+    pub fn end_ms(self) -> i64 {
+        self.start_ms + self.step_ms * (self.count - 1)
+    }
+}
+
+impl From<QueryParams> for Grid {
+    fn from(params: QueryParams) -> Self {
+        match params {
+            QueryParams::Instant { time_ms } => Self { start_ms: time_ms, step_ms: 0, count: 1 },
+            QueryParams::Range { start_ms, end_ms, step_ms } => {
+                Self { start_ms, step_ms, count: (end_ms - start_ms) / step_ms.max(1) + 1 }
+            }
+        }
+    }
+}
+
+/// `offset` and `@` of a selector or subquery.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct TimeShift {
+    pub offset_ms: i64,
+    pub at_ms: Option<i64>,
+}
+
+impl TimeShift {
+    /// The time actually read for an evaluation at `time_ms`.
+    pub fn apply(self, time_ms: i64) -> i64 {
+        self.at_ms.unwrap_or(time_ms) - self.offset_ms
+    }
+
+    /// The grid actually read.
+    pub fn apply_grid(self, grid: Grid) -> Grid {
+        match self.at_ms {
+            Some(_) => Grid { start_ms: self.apply(0), step_ms: 0, count: 1 },
+            None => Grid { start_ms: self.apply(grid.start_ms), ..grid },
+        }
+    }
+}
+
+/// A node of the tree.
+#[derive(Debug)]
+pub(super) enum Node {
+    Number(f64),
+    Text(String),
+    Selector(Selector),
+    Range(Box<RangeNode>),
+    Negate(Box<Node>),
+    Binary(Box<Binary>),
+    Aggregate(Box<Aggregate>),
+    Call(Box<Call>),
+}
+
+#[derive(Debug)]
+pub(super) struct Selector {
+    pub id: usize,
+    pub shift: TimeShift,
+}
+
+/// A range vector: windows over a selector or over another expression.
+#[derive(Debug)]
+pub(super) struct RangeNode {
+    pub window_ms: i64,
+    pub shift: TimeShift,
+    pub over: RangeOver,
+}
+
+#[derive(Debug)]
+pub(super) enum RangeOver {
+    Selector { id: usize },
+    Subquery { node: Node, step_ms: i64 },
+}
+
+impl RangeNode {
+    /// The grid on which a subquery's inner expression is evaluated for an outer grid: the multiples of its step in
+    /// `(first - window, last]`.
+    pub fn inner_grid(&self, outer: Grid, step_ms: i64) -> Grid {
+        let outer = self.shift.apply_grid(outer);
+        let step = step_ms.max(1);
+        let start = ((outer.start_ms - self.window_ms).div_euclid(step) + 1) * step;
+        let count = if outer.end_ms() < start { 0 } else { (outer.end_ms() - start) / step + 1 };
+        Grid { start_ms: start, step_ms: step, count }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Operator {
+    Add,
+    Subtract,
+    Multiply,
+    Divide,
+    Modulo,
+    Power,
+    Atan2,
+    Equal,
+    NotEqual,
+    Less,
+    LessOrEqual,
+    Greater,
+    GreaterOrEqual,
+    And,
+    Or,
+    Unless,
+}
+
+impl Operator {
+    pub fn is_comparison(self) -> bool {
+        use Operator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
+        matches!(self, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual)
+    }
+
+    pub fn is_set(self) -> bool {
+        matches!(self, Self::And | Self::Or | Self::Unless)
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Comparison {
+    /// Keep what satisfies it.
+    Filter,
+    /// 1 or 0 for each.
+    Bool,
+}
+
+#[derive(Debug)]
+pub(super) struct Binary {
+    pub operator: Operator,
+    pub comparison: Comparison,
+    pub matching: Matching,
+    pub left: Node,
+    pub right: Node,
+}
+
+/// How the elements of two vectors find each other.
+#[derive(Debug)]
+pub(super) struct Matching {
+    pub labels: MatchLabels,
+    pub cardinality: Cardinality,
+}
+
+#[derive(Debug)]
+pub(super) enum MatchLabels {
+    On(Vec<Arc<str>>),
+    Ignoring(Vec<Arc<str>>),
+}
+
+#[derive(Debug, PartialEq, Eq)]
+pub(super) enum Cardinality {
+    OneToOne,
+    /// `group_left`: the left side is the many; the labels come from the right.
+    ManyToOne(Vec<Arc<str>>),
+    /// `group_right`.
+    OneToMany(Vec<Arc<str>>),
+}
+
+#[derive(Debug)]
+pub(super) struct Aggregate {
+    pub operation: Aggregation,
+    pub grouping: Grouping,
+    pub parameter: Option<Node>,
+    pub over: Node,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Aggregation {
+    Sum,
+    Average,
+    Minimum,
+    Maximum,
+    Count,
+    Group,
+    Deviation,
+    Variance,
+    Top,
+    Bottom,
+    Quantile,
+    CountValues,
+}
+
+#[derive(Debug)]
+pub(super) struct Call {
+    pub function: &'static Function,
+    pub arguments: Vec<Node>,
+}

@@ -1,0 +1,176 @@
+//! Pure: the functions over one window that the table in `functions.rs` names. Definitions are those of the PromQL documentation.
+
+use super::eval::seconds;
+use super::number::{Number, Sum};
+use super::series::Point;
+use super::statistics::{Mean, Variance, maximum, minimum, quantile};
+use super::window::{Counter, Per, Window, count_f64, extrapolated};
+
+fn floats<'a>(window: &'a Window<'_>) -> impl Iterator<Item = f64> + 'a {
+    window.points.iter().map(|point| point.value.to_f64())
+}
+
+pub fn sum(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    let mut sum = Sum::default();
+    window.points.iter().for_each(|point| sum.add(point.value));
+    Some(sum.total())
+}
+
+pub fn average(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    let mut mean = Mean::default();
+    window.points.iter().for_each(|point| mean.add(point.value));
+    Some(mean.value())
+}
+
+pub fn least(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    window.points.iter().map(|point| point.value).reduce(minimum)
+}
+
+pub fn greatest(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    window.points.iter().map(|point| point.value).reduce(maximum)
+}
+
+pub fn count(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    Some(Number::whole(u64::try_from(window.points.len()).unwrap_or(u64::MAX)))
+}
+
+pub fn present(_: &Window<'_>, _: &[f64]) -> Option<Number> {
+    Some(Number::whole(1))
+}
+
+pub fn first(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    window.points.first().map(|point| point.value)
+}
+
+pub fn last(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    window.points.last().map(|point| point.value)
+}
+
+pub fn variance(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    let mut variance = Variance::default();
+    floats(window).for_each(|value| variance.add(value));
+    Some(Number::Float(variance.value()))
+}
+
+pub fn deviation(window: &Window<'_>, arguments: &[f64]) -> Option<Number> {
+    variance(window, arguments).map(|value| Number::Float(value.to_f64().sqrt()))
+}
+
+pub fn quantile_of(window: &Window<'_>, arguments: &[f64]) -> Option<Number> {
+    let mut values: Vec<f64> = floats(window).collect();
+    Some(Number::Float(quantile(*arguments.first()?, &mut values)))
+}
+
+/// Median absolute deviation.
+pub fn median_deviation(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    let mut values: Vec<f64> = floats(window).collect();
+    if values.iter().any(|value| value.is_nan()) {
+        return Some(Number::Float(f64::NAN));
+    }
+    let median = quantile(0.5, &mut values);
+    values.iter_mut().for_each(|value| *value = (*value - median).abs());
+    Some(Number::Float(quantile(0.5, &mut values)))
+}
+
+pub fn changes(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    let differ = |pair: &&[Point]| {
+        let (a, b) = (pair[0].value, pair[1].value);
+        a.compare(b) != Some(std::cmp::Ordering::Equal) && !(a.is_nan() && b.is_nan())
+    };
+    Some(Number::Float(count_f64(window.points.windows(2).filter(differ).count())))
+}
+
+pub fn resets(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    let fell = |pair: &&[Point]| pair[1].value.compare(pair[0].value) == Some(std::cmp::Ordering::Less);
+    Some(Number::Float(count_f64(window.points.windows(2).filter(fell).count())))
+}
+
+pub fn delta(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    extrapolated(window, Counter::Gauge, Per::Window)
+}
+
+/// Difference of the last two samples.
+pub fn last_delta(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    let (before, after, _) = last_two(window)?;
+    Some(Number::Float(after - before))
+}
+
+/// Per-second increase between the last two samples of a counter.
+pub fn last_rate(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    let (before, after, elapsed) = last_two(window)?;
+    let increase = if after < before { after } else { after - before };
+    Some(Number::Float(increase / elapsed))
+}
+
+fn last_two(window: &Window<'_>) -> Option<(f64, f64, f64)> {
+    let [.., before, after] = window.points else { return None };
+    let elapsed = seconds(after.time_ms - before.time_ms);
+    (elapsed > 0.0).then(|| (before.value.to_f64(), after.value.to_f64(), elapsed))
+}
+
+/// Slope per second by least squares.
+pub fn slope(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    let origin_ms = window.points.first()?.time_ms;
+    regression(window.points, origin_ms).map(|line| Number::Float(line.0))
+}
+
+/// The least-squares line's value some seconds after the time of evaluation.
+pub fn predict(window: &Window<'_>, arguments: &[f64]) -> Option<Number> {
+    let (slope, intercept) = regression(window.points, window.evaluated_ms)?;
+    Some(Number::Float(slope * *arguments.first()? + intercept))
+}
+
+/// Slope and value at `origin_ms`; two samples at least.
+fn regression(points: &[Point], origin_ms: i64) -> Option<(f64, f64)> {
+    if points.len() < 2 {
+        return None;
+    }
+    let first = points[0].value.to_f64();
+    if points.iter().all(|point| point.value.to_f64().to_bits() == first.to_bits()) {
+        return Some(if first.is_finite() { (0.0, first) } else { (f64::NAN, f64::NAN) });
+    }
+    let mut sums = [Sum::default(); 4];
+    for point in points {
+        let x = seconds(point.time_ms - origin_ms);
+        let y = point.value.to_f64();
+        for (sum, value) in sums.iter_mut().zip([x, y, x * y, x * x]) {
+            sum.add(Number::Float(value));
+        }
+    }
+    let n = count_f64(points.len());
+    let [sum_x, sum_y, sum_xy, sum_xx] = sums.map(|sum| sum.total().to_f64());
+    let slope = (sum_xy - sum_x * sum_y / n) / (sum_xx - sum_x * sum_x / n);
+    Some((slope, sum_y / n - slope * sum_x / n))
+}
+
+pub fn time_of_first(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    window.points.first().map(time_of)
+}
+
+pub fn time_of_last(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    window.points.last().map(time_of)
+}
+
+pub fn time_of_least(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    time_of_extreme(window, std::cmp::Ordering::Less)
+}
+
+pub fn time_of_greatest(window: &Window<'_>, _: &[f64]) -> Option<Number> {
+    time_of_extreme(window, std::cmp::Ordering::Greater)
+}
+
+/// The latest of the samples with the extreme value.
+fn time_of_extreme(window: &Window<'_>, wanted: std::cmp::Ordering) -> Option<Number> {
+    let mut best = window.points.first()?;
+    for point in window.points {
+        let order = point.value.compare(best.value);
+        if best.value.is_nan() || order == Some(wanted) || order == Some(std::cmp::Ordering::Equal) {
+            best = point;
+        }
+    }
+    Some(time_of(best))
+}
+
+fn time_of(point: &Point) -> Number {
+    Number::Float(seconds(point.time_ms))
+}

@@ -1,0 +1,78 @@
+//! Pure: the data a query is evaluated over, as a source hands it in.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use super::labels::Labels;
+use super::number::Number;
+
+/// The bit pattern of the float that marks a series as gone, as in Prometheus.
+pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
+
+/// One sample of a stored series.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Point {
+    /// Milliseconds since 1970.
+    pub time_ms: i64,
+    /// The value; the marker [`STALE_NAN_BITS`] means that the series ended here.
+    pub value: Number,
+}
+
+impl Point {
+    /// Whether this is the staleness marker.
+    pub fn is_stale(&self) -> bool {
+        matches!(self.value, Number::Float(value) if value.to_bits() == STALE_NAN_BITS)
+    }
+}
+
+/// What a series' samples mean, and the samples, ascending in time with no time twice.
+#[derive(Debug, Clone)]
+pub enum Samples {
+    /// Increments in nano units: the time in milliseconds at which the interval they cover ends, and the increment. `increase`
+    /// over a window is their exact sum; an instant value is the sum of everything up to then.
+    Delta(Vec<(i64, i128)>),
+    /// A counter as Prometheus stores it: totals that fall only on a restart.
+    Cumulative(Vec<Point>),
+    /// A value that goes up and down.
+    Gauge(Vec<Point>),
+}
+
+impl Samples {
+    /// How many points are held.
+    pub fn len(&self) -> usize {
+        match self {
+            Self::Delta(points) => points.len(),
+            Self::Cumulative(points) | Self::Gauge(points) => points.len(),
+        }
+    }
+
+    /// Whether no point is held.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// One series and its samples.
+#[derive(Debug, Clone)]
+pub struct Series {
+    /// The labels, `__name__` among them.
+    pub labels: Labels,
+    /// The samples.
+    pub samples: Samples,
+}
+
+/// What the source returned for each selector of a plan, by selector number.
+#[derive(Debug, Clone, Default)]
+pub struct Fetched(HashMap<usize, Arc<Vec<Series>>>);
+
+impl Fetched {
+    /// Files the answer to one request.
+    pub fn insert(&mut self, selector: usize, series: Arc<Vec<Series>>) {
+        self.0.insert(selector, series);
+    }
+
+    /// The answer to one request.
+    pub fn get(&self, selector: usize) -> Option<&Arc<Vec<Series>>> {
+        self.0.get(&selector)
+    }
+}

@@ -1,0 +1,102 @@
+//! Pure: folds over values, shared by aggregations over series and functions over time.
+
+use super::number::{Number, Sum};
+use super::window::count_f64;
+
+/// A mean that survives sums beyond the range of a float, as Prometheus's does.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Mean {
+    sum: Sum,
+    incremental: f64,
+    count: usize,
+}
+
+impl Mean {
+    /// Adds one value.
+    pub fn add(&mut self, value: Number) {
+        self.sum.add(value);
+        self.count += 1;
+        let n = count_f64(self.count);
+        let value = value.to_f64();
+        // Dividing first keeps the difference of two huge values in range.
+        if value.is_finite() && self.incremental.is_finite() {
+            self.incremental += value / n - self.incremental / n;
+        } else {
+            self.incremental += value;
+        }
+    }
+
+    /// The mean of what was added; NaN for nothing.
+    pub fn value(self) -> Number {
+        let sum = self.sum.total().to_f64();
+        let usable = if sum.is_infinite() && self.incremental.is_finite() {
+            self.incremental
+        } else {
+            sum / count_f64(self.count)
+        };
+        Number::Float(usable)
+    }
+}
+
+/// Population variance by Welford's method.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct Variance {
+    count: usize,
+    mean: f64,
+    squares: f64,
+}
+
+impl Variance {
+    /// Adds one value.
+    pub fn add(&mut self, value: f64) {
+        self.count += 1;
+        let delta = value - self.mean;
+        self.mean += delta / count_f64(self.count);
+        self.squares += delta * (value - self.mean);
+    }
+
+    /// The variance of what was added; NaN for nothing.
+    pub fn value(self) -> f64 {
+        self.squares / count_f64(self.count)
+    }
+}
+
+/// The smaller of two; a number beats NaN.
+pub fn minimum(current: Number, value: Number) -> Number {
+    let replace = current.is_nan() || value.compare(current) == Some(std::cmp::Ordering::Less);
+    if replace { value } else { current }
+}
+
+/// The larger of two; a number beats NaN.
+pub fn maximum(current: Number, value: Number) -> Number {
+    let replace = current.is_nan() || value.compare(current) == Some(std::cmp::Ordering::Greater);
+    if replace { value } else { current }
+}
+
+/// The quantile of some values by linear interpolation; NaN sorts below every number.
+pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
+    if values.is_empty() || q.is_nan() {
+        return f64::NAN;
+    }
+    if q < 0.0 {
+        return f64::NEG_INFINITY;
+    }
+    if q > 1.0 {
+        return f64::INFINITY;
+    }
+    values.sort_by(|a, b| b.is_nan().cmp(&a.is_nan()).then(a.total_cmp(b)));
+    let rank = q * count_f64(values.len() - 1);
+    let weight = rank - rank.floor();
+    let lower = floor_index(rank);
+    let upper = (lower + 1).min(values.len() - 1);
+    values[lower] * (1.0 - weight) + values[upper] * weight
+}
+
+#[allow(
+    clippy::cast_possible_truncation,
+    clippy::cast_sign_loss,
+    reason = "a rank lies between 0 and the number of values"
+)]
+fn floor_index(rank: f64) -> usize {
+    rank.floor() as usize
+}

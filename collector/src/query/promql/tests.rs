@@ -1,0 +1,264 @@
+//! Tests of the evaluator that need no scripts: exactness as a property, bounds, regular expressions, notation, speed.
+
+use std::cell::Cell;
+use std::sync::Arc;
+
+use proptest::prelude::*;
+
+use super::guard::check_text;
+use super::matcher::anchored_regex;
+use super::number::decimal;
+use super::*;
+
+const TIME_MS: i64 = 1_700_000_000_000;
+
+fn counter(labels: &[(&str, &str)], points: Vec<(i64, i128)>) -> Series {
+    Series { labels: Labels::from_pairs(labels.iter().copied()), samples: Samples::Delta(points) }
+}
+
+fn run(query: &str, params: QueryParams, series: &[Series]) -> Result<QueryResult, QueryError> {
+    let plan = plan(query, params)?;
+    let mut fetched = Fetched::default();
+    for request in &plan.requests {
+        let found = series.iter().filter(|series| Matcher::all_match(&request.matchers, &series.labels));
+        fetched.insert(request.selector, Arc::new(found.cloned().collect()));
+    }
+    evaluate(&plan, &fetched, Limits::default(), &|| false)
+}
+
+fn one(query: &str, series: &[Series]) -> Option<Number> {
+    match run(query, QueryParams::Instant { time_ms: TIME_MS }, series).unwrap().value {
+        QueryValue::Vector(samples) => samples.first().map(|sample| sample.point.value),
+        other => panic!("{other:?}"),
+    }
+}
+
+fn is_exactly(value: Option<Number>, nanos: i128) {
+    assert!(
+        matches!(value, Some(Number::Exact(got)) if got == nanos),
+        "{value:?} is not exactly {nanos} nanos"
+    );
+}
+
+proptest! {
+    /// For any spends and any window, the sum over all series of the increase is the integer sum of what lies in it, and windows
+    /// laid end to end add up to the whole.
+    #[test]
+    fn increase_is_the_integer_sum(
+        spends in prop::collection::vec((0..20_usize, -86_400_000..=0_i64, 0..2_000_000_000_000_i128), 1..200),
+        window_ms in prop::sample::select(vec![1_i64, 999, 60_000, 3_600_000, 86_400_000]),
+    ) {
+        let mut series: Vec<Vec<(i64, i128)>> = vec![Vec::new(); 20];
+        for (at, age, nanos) in &spends {
+            series[*at].push((TIME_MS + age, *nanos));
+        }
+        let series: Vec<Series> = series.into_iter().enumerate().map(|(at, mut points)| {
+            points.sort_unstable();
+            counter(&[("__name__", "llm_cost_usd_total"), ("team", &at.to_string())], points)
+        }).collect();
+        let inside: Vec<i128> = spends.iter().filter(|(_, age, _)| *age > -window_ms).map(|(_, _, nanos)| *nanos).collect();
+        let query = format!("sum(increase(llm_cost_usd_total[{window_ms}ms]))");
+        match one(&query, &series) {
+            None => prop_assert!(inside.is_empty()),
+            Some(Number::Exact(nanos)) => prop_assert_eq!(nanos, inside.iter().sum::<i128>()),
+            Some(float) => prop_assert!(false, "{float:?} is not exact"),
+        }
+        let hours = QueryParams::Range { start_ms: TIME_MS - 86_400_000, end_ms: TIME_MS, step_ms: 3_600_000 };
+        let result = run("sum(increase(llm_cost_usd_total[1h]))", hours, &series).unwrap();
+        let QueryValue::Matrix(rows) = result.value else { panic!("{result:?}") };
+        let total = rows.iter().flat_map(|row| &row.points).fold(Number::Exact(0), |sum, point| sum.plus(point.value));
+        is_exactly(Some(total), spends.iter().map(|(_, _, nanos)| nanos).sum());
+    }
+
+    /// What is printed reads back as the same integer.
+    #[test]
+    fn decimals_read_back(nanos in any::<i64>()) {
+        let text = decimal(i128::from(nanos));
+        let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
+        let digits = format!("{whole}{fraction:0<9}");
+        prop_assert_eq!(digits.parse::<i128>().unwrap(), i128::from(nanos));
+        prop_assert!(!text.contains('.') || !text.ends_with('0'));
+    }
+}
+
+#[test]
+fn exactness_survives_what_it_should_and_nothing_else() {
+    let series = [
+        counter(&[("__name__", "a_total"), ("t", "x")], vec![(TIME_MS, 9_007_199_254_740_993_000_000_001)]),
+        counter(&[("__name__", "a_total"), ("t", "y")], vec![(TIME_MS, 1)]),
+    ];
+    let big = 9_007_199_254_740_993_000_000_001;
+    is_exactly(one("sum(increase(a_total[1h]))", &series), big + 1);
+    is_exactly(
+        one("increase(a_total{t=\"x\"}[1h]) - ignoring(t) increase(a_total{t=\"y\"}[1h])", &series),
+        big - 1,
+    );
+    is_exactly(one("-max(increase(a_total[1h]))", &series), -big);
+    is_exactly(one("count(increase(a_total[1h]))", &series), 2_000_000_000);
+    is_exactly(one("sum(a_total)", &series), big + 1);
+    is_exactly(one("increase(a_total{t=\"x\"}[1h]) > 5", &series), big);
+    for query in
+        ["sum(increase(a_total[1h])) * 1", "avg(increase(a_total[1h]))", "rate(a_total{t=\"x\"}[1h])"]
+    {
+        assert!(matches!(one(query, &series), Some(Number::Float(_))), "{query}");
+    }
+}
+
+#[test]
+fn a_sum_names_what_may_be_added_first() {
+    let grouping = |query: &str| {
+        let plan = plan(query, QueryParams::Instant { time_ms: TIME_MS }).unwrap();
+        plan.requests[0].grouping.clone()
+    };
+    let by_team = Some(Grouping::By(vec!["team".into()]));
+    assert_eq!(grouping("sum by (team) (rate(x_total[5m]))"), by_team);
+    assert_eq!(grouping("sum by (team) ((increase((x_total[5m]))))"), by_team);
+    assert_eq!(grouping("sum by (team) (x_total)"), by_team);
+    assert_eq!(grouping("sum(increase(x_total[5m]))"), Some(Grouping::By(Vec::new())));
+    assert_eq!(grouping("sum without (a) (rate(x_total[5m]))"), Some(Grouping::Without(vec!["a".into()])));
+    for query in [
+        "max by (team) (rate(x_total[5m]))",
+        "sum by (team) (rate(x_total[5m]) > 1)",
+        "sum by (team) (irate(x_total[5m]))",
+        "sum by (team) (-rate(x_total[5m]))",
+        "sum by (team) (max(rate(x_total[5m])))",
+        "sum by (team) (sum_over_time(rate(x_total[5m])[1h:]))",
+        "rate(x_total[5m])",
+    ] {
+        assert_eq!(grouping(query), None, "{query}");
+    }
+}
+
+#[test]
+fn edges_say_when_a_selector_is_read() {
+    let params = QueryParams::Range { start_ms: 7_200_000, end_ms: 10_900_000, step_ms: 1_800_000 };
+    let edges = |query: &str| plan(query, params).unwrap().requests[0].edges;
+    let check = |query: &str, first_ms, step_ms, count, window_ms, resolution_ms| {
+        let edges = edges(query);
+        assert_eq!(edges, Edges { first_ms, step_ms, count, window_ms }, "{query}");
+        assert_eq!(edges.resolution_ms(), resolution_ms, "{query}");
+    };
+    check("rate(x[1h])", 7_200_000, 1_800_000, 3, Some(3_600_000), 1_800_000);
+    check("rate(x[5m] offset 1m)", 7_140_000, 1_800_000, 3, Some(300_000), 60_000);
+    check("rate(x[1h] @ 3600)", 3_600_000, 0, 1, Some(3_600_000), 3_600_000);
+    check("rate(x[1h] @ end())", 10_800_000, 0, 1, Some(3_600_000), 3_600_000);
+    check("x", 7_200_000, 1_800_000, 3, None, 1_800_000);
+    check("sum_over_time(rate(x[1m])[10m:5m])", 6_900_000, 300_000, 14, Some(60_000), 60_000);
+}
+
+#[test]
+fn regular_expressions_mean_what_they_mean_in_re2() {
+    let check = |pattern: &str, text: &str, wanted: bool| {
+        assert_eq!(anchored_regex(pattern).unwrap().is_match(text), wanted, "{pattern:?} on {text:?}");
+    };
+    check("a", "a", true);
+    check("a", "ba", false);
+    check("a|b", "ab", false);
+    check("a.c", "a\nc", true);
+    check("(?i)ABC", "abc", true);
+    check("\\d+", "12", true);
+    check("\\d", "\u{0663}", false);
+    check("[\\d.]+", "1.2", true);
+    check("[^\\w]", "\u{e9}", true);
+    check("a{b}", "a{b}", true);
+    check("a{2}", "aa", true);
+    check("[[:alpha:]]+x", "abx", true);
+    check("[a[]+", "[a", true);
+    check("[[:alpha:]b:]+x", "a:x", true);
+    check("[^[:digit:]]", "[", true);
+    check("[&&]", "&", true);
+    check("[]a]+", "]a", true);
+    check("[^]]", "x", true);
+    check("\\x{41}", "A", true);
+    check("\\p{Greek}", "\u{3b1}", true);
+    check("", "", true);
+    check("", "a", false);
+    assert!(anchored_regex(&"a".repeat(1025)).is_err());
+    assert!(anchored_regex("(").is_err());
+}
+
+#[test]
+fn text_is_measured_before_it_is_parsed() {
+    assert!(check_text("sum by (a) (rate(x{b=~\"(((((((\"}[5m])) > 1 # ((((").is_ok());
+    let too_large = |text: &str| matches!(check_text(text), Err(QueryError::TooLarge { .. }));
+    assert!(too_large(&"(".repeat(65)));
+    assert!(too_large(&format!("1{}", " + 1".repeat(501))));
+    assert!(too_large(&format!("a{}", " and a".repeat(501))));
+    assert!(too_large(&format!("{}1", "-".repeat(501))));
+    assert!(too_large(&format!("x{{a=~ \"{}\"}}", "b".repeat(1025))));
+    assert!(too_large(&" ".repeat(20_000)));
+    // The longest chain and the deepest nest that are allowed do not exhaust a small stack.
+    let work = || {
+        let nest = format!("{}1{}", "(".repeat(64), ")".repeat(64));
+        for query in [format!("1{}", "+1".repeat(500)), format!("{}1", "-".repeat(500)), nest] {
+            run(&query, QueryParams::Instant { time_ms: 0 }, &[]).unwrap();
+        }
+    };
+    std::thread::Builder::new().stack_size(2 << 20).spawn(work).unwrap().join().unwrap();
+}
+
+#[test]
+fn an_evaluation_stops_at_its_deadline_and_within_its_memory() {
+    let params = QueryParams::Range { start_ms: 0, end_ms: 1_000_000, step_ms: 1000 };
+    let plan = plan("sum(vector(1)) + vector(2)", params).unwrap();
+    let asked = Cell::new(0);
+    let expired = || {
+        asked.set(asked.get() + 1);
+        asked.get() > 3
+    };
+    let result = evaluate(&plan, &Fetched::default(), Limits::default(), &expired);
+    assert_eq!(result.unwrap_err(), QueryError::Deadline);
+    let tight = Limits { series_max: 10, samples_max: 1500 };
+    let result = evaluate(&plan, &Fetched::default(), tight, &|| false);
+    assert_eq!(result.unwrap_err(), QueryError::TooManySamples { limit: 1500 });
+}
+
+#[test]
+fn floats_are_printed_as_prometheus_prints_them() {
+    let check = |value: f64, wanted: &str| assert_eq!(format_float(value), wanted);
+    check(1.0, "1");
+    check(-0.0, "-0");
+    check(0.1 + 0.2, "0.30000000000000004");
+    check(1e20, "100000000000000000000");
+    check(1e21, "1e+21");
+    check(1.5e-7, "1.5e-07");
+    check(0.000_001, "0.000001");
+    check(f64::NAN, "NaN");
+    check(f64::INFINITY, "+Inf");
+    check(f64::NEG_INFINITY, "-Inf");
+    check(f64::MAX, "1.7976931348623157e+308");
+}
+
+#[test]
+fn an_unsupported_function_is_refused_by_name_before_anything_is_fetched() {
+    let error = plan("sort_by_label(x, \"a\")", QueryParams::Instant { time_ms: 0 }).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::BadData);
+    let text = error.to_string();
+    assert!(text.contains("\"sort_by_label\"") && text.contains("rate"), "{text}");
+    let error = plan("limitk(1, x)", QueryParams::Instant { time_ms: 0 }).unwrap_err();
+    assert!(error.to_string().contains("limitk"), "{error}");
+}
+
+/// Prints how long the largest usual panel takes: 1,000 series at 1,500 steps. The bound is loose enough for a debug build.
+#[test]
+fn a_large_panel_is_evaluated_quickly() {
+    let step_ms = 60_000;
+    let series: Vec<Series> = (0..1000)
+        .map(|at: i64| {
+            let points = (0..1560).map(|step| (TIME_MS + (step - 60) * step_ms, i128::from(at + step)));
+            let (team, model) = ((at % 20).to_string(), at.to_string());
+            counter(&[("__name__", "a_total"), ("team", &team), ("model", &model)], points.collect())
+        })
+        .collect();
+    let params = QueryParams::Range { start_ms: TIME_MS, end_ms: TIME_MS + 1499 * step_ms, step_ms };
+    let plan = plan("sum by (team) (increase(a_total[1h]))", params).unwrap();
+    let mut fetched = Fetched::default();
+    fetched.insert(0, Arc::new(series));
+    let started = tokio::time::Instant::now();
+    let result = evaluate(&plan, &fetched, Limits::default(), &|| false).unwrap();
+    let took = started.elapsed();
+    eprintln!("1,000 series x 1,500 steps: {took:?}");
+    let QueryValue::Matrix(rows) = result.value else { panic!("a matrix") };
+    assert_eq!((rows.len(), rows[0].points.len()), (20, 1500));
+    assert!(took.as_secs() < 5, "{took:?}");
+}

@@ -1,0 +1,90 @@
+//! The store as a source: each request becomes one parameterised statement whose rows become series of increments.
+//!
+//! Values are always bound parameters; identifiers come from the tables below and from the dimensions, never from a query. What
+//! executes the statement is the storage module's business, behind [`SqlRunner`].
+
+mod source;
+mod statement;
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::future::BoxFuture;
+
+use super::source::SourceError;
+
+pub use source::SqlSource;
+
+/// A value bound to a name, as ClickHouse's HTTP interface takes it (`{name:Type}` in the text, `param_name` beside it).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum SqlValue {
+    /// `String`
+    Text(String),
+    /// `Int64`
+    Integer(i64),
+}
+
+/// A statement and all that belongs to its execution.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SqlStatement {
+    /// The text, one SELECT. Every column is a String.
+    pub text: String,
+    /// Names and values of its parameters.
+    pub parameters: Vec<(String, SqlValue)>,
+    /// Settings that bound it; ClickHouse's names.
+    pub settings: Vec<(&'static str, u64)>,
+    /// The reader gives up after this long.
+    pub timeout: Duration,
+}
+
+/// One row: each column as text, as `FORMAT JSONCompactEachRow` gives it for columns of type String.
+pub type SqlRow = Vec<String>;
+
+/// Executes statements. Must be read-only, must bind the parameters and apply the settings, and must cancel the statement in the
+/// store when the future is dropped.
+pub trait SqlRunner: Send + Sync {
+    /// All rows of a statement.
+    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>>;
+}
+
+impl<R: SqlRunner + ?Sized> SqlRunner for Arc<R> {
+    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>> {
+        (**self).rows(statement)
+    }
+}
+
+/// The tables that can answer, from the coarsest. A rollup's `bucket` is the start of an interval open at its start and closed at
+/// its end, as a PromQL window is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Tier {
+    Day,
+    Hour,
+    Minute,
+    /// The record itself, by `end_time` in microseconds.
+    Spans,
+}
+
+impl Tier {
+    const ALL: [Self; 4] = [Self::Day, Self::Hour, Self::Minute, Self::Spans];
+
+    const fn table(self) -> &'static str {
+        match self {
+            Self::Day => "calls_day",
+            Self::Hour => "calls_hour",
+            Self::Minute => "calls_minute",
+            Self::Spans => "spans",
+        }
+    }
+
+    /// Length of a bucket in microseconds; a span is its own.
+    const fn bucket_us(self) -> i64 {
+        match self {
+            Self::Day => 86_400_000_000,
+            Self::Hour => 3_600_000_000,
+            Self::Minute => 60_000_000,
+            Self::Spans => 1,
+        }
+    }
+}

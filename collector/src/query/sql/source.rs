@@ -1,0 +1,288 @@
+//! The store behind [`SeriesSource`]: which metrics and labels a request means, and how rows become series.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use ledgerline_proto::dimension::Dimension;
+
+use super::statement::{Selection, statement};
+use super::{SqlRow, SqlRunner};
+use crate::query::catalog::{METRICS, Measure, Metric, TOKEN_CLASS};
+use crate::query::limits::{ROWS_MAX, SERIES_MAX};
+use crate::query::promql::{Edges, Grouping, Labels, METRIC_NAME, Matcher, Samples, SelectorRequest, Series};
+use crate::query::source::{Scope, SeriesFilter, SeriesSource, SourceError};
+
+/// The end of time for a metadata request that names none: 2100-01-01, a whole day.
+const METADATA_END_MS: i64 = 4_102_444_800_000;
+
+/// Series of increments derived from stored spans.
+#[derive(Debug)]
+pub struct SqlSource<R> {
+    runner: R,
+}
+
+/// A metric's measure that the matchers accept, and the labels that are not columns.
+#[derive(Debug, Clone)]
+struct Wanted {
+    measure: Measure,
+    labels: Labels,
+}
+
+impl<R: SqlRunner> SqlSource<R> {
+    /// A source over a store.
+    pub const fn new(runner: R) -> Self {
+        Self { runner }
+    }
+
+    async fn fetch(&self, scope: &Scope, request: &SelectorRequest) -> Result<Vec<Series>, SourceError> {
+        let wanted = wanted(&request.matchers);
+        let Some(matchers) = column_matchers(&request.matchers) else { return Ok(Vec::new()) };
+        if wanted.is_empty() {
+            return Ok(Vec::new());
+        }
+        let dimensions = kept_dimensions(request.grouping.as_ref());
+        let measures: Vec<Measure> = wanted.iter().map(|wanted| wanted.measure).collect();
+        let selection = Selection {
+            scope,
+            edges: request.edges,
+            dimensions: &dimensions,
+            matchers: &matchers,
+            measures: &measures,
+        };
+        let rows = self.runner.rows(statement(&selection)).await?;
+        if rows.len() > SERIES_MAX {
+            return Err(SourceError::TooManySeries { limit: SERIES_MAX });
+        }
+        series(rows, &dimensions, &wanted)
+    }
+
+    /// The labels of all series a filter accepts, with only the given dimensions.
+    async fn labels(
+        &self,
+        scope: &Scope,
+        filter: &SeriesFilter,
+        grouping: Option<Grouping>,
+    ) -> Result<BTreeSet<Labels>, SourceError> {
+        let everything = [Vec::new()];
+        let sets = if filter.any_of.is_empty() { &everything[..] } else { &filter.any_of };
+        let mut found = BTreeSet::new();
+        for matchers in sets {
+            let request = SelectorRequest {
+                selector: 0,
+                matchers: matchers.clone(),
+                edges: metadata_edges(filter.start_ms, filter.end_ms),
+                grouping: grouping.clone(),
+            };
+            found.extend(self.fetch(scope, &request).await?.into_iter().map(|series| series.labels));
+        }
+        Ok(found)
+    }
+}
+
+/// One window over the whole range of a metadata request, widened to buckets so that the spans need not be read.
+fn metadata_edges(start_ms: Option<i64>, end_ms: Option<i64>) -> Edges {
+    const HOUR: i64 = 3_600_000;
+    const DAY: i64 = 24 * HOUR;
+    let end = end_ms.unwrap_or(METADATA_END_MS).clamp(0, METADATA_END_MS);
+    let start = start_ms.unwrap_or(0).clamp(0, end);
+    let unit = match end - start {
+        range if range >= 2 * DAY => DAY,
+        range if range >= 2 * HOUR => HOUR,
+        _ => 60_000,
+    };
+    let first_ms = (end.div_euclid(unit) + 1) * unit;
+    let window_ms = first_ms - start.div_euclid(unit) * unit;
+    Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(window_ms) }
+}
+
+/// The measures whose name and token class the matchers accept.
+fn wanted(matchers: &[Matcher]) -> Vec<Wanted> {
+    let accepts = |label: &str, value: &str| {
+        matchers.iter().filter(|matcher| matcher.name == label).all(|matcher| matcher.matches(value))
+    };
+    let mut wanted = Vec::new();
+    for Metric { name, measures, .. } in METRICS.iter().filter(|metric| accepts(METRIC_NAME, metric.name)) {
+        for measure in *measures {
+            let class = if let Measure::Tokens(class) = measure { class.name() } else { "" };
+            if accepts(TOKEN_CLASS, class) {
+                let labels = Labels::from_pairs([(METRIC_NAME, *name), (TOKEN_CLASS, class)]);
+                wanted.push(Wanted { measure: *measure, labels });
+            }
+        }
+    }
+    wanted
+}
+
+/// The matchers on columns; `None` when a label that does not exist is required to have a value.
+fn column_matchers(matchers: &[Matcher]) -> Option<Vec<(Dimension, &Matcher)>> {
+    let mut columns = Vec::new();
+    for matcher in matchers {
+        match Dimension::from_name(&matcher.name) {
+            Some(dimension) => columns.push((dimension, matcher)),
+            None if matcher.name == METRIC_NAME || matcher.name == TOKEN_CLASS => {}
+            None if matcher.matches("") => {}
+            None => return None,
+        }
+    }
+    Some(columns)
+}
+
+fn kept_dimensions(grouping: Option<&Grouping>) -> Vec<Dimension> {
+    let keeps = |dimension: &Dimension| {
+        let listed = |names: &[Arc<str>]| names.iter().any(|name| &**name == dimension.name());
+        match grouping {
+            None => true,
+            Some(Grouping::By(names)) => listed(names),
+            Some(Grouping::Without(names)) => !listed(names),
+        }
+    };
+    Dimension::ALL.into_iter().filter(keeps).collect()
+}
+
+/// Rows to series. Two points of one series at one edge come from two tiers and are added.
+fn series(
+    rows: Vec<SqlRow>,
+    dimensions: &[Dimension],
+    wanted: &[Wanted],
+) -> Result<Vec<Series>, SourceError> {
+    let malformed = |reason: String| SourceError::Malformed { reason };
+    let mut out = Vec::new();
+    let mut read = 0;
+    for row in rows {
+        let Some((points, values)) = row.split_last().filter(|(_, values)| values.len() == dimensions.len())
+        else {
+            let expected = dimensions.len() + 1;
+            return Err(malformed(format!("{} columns where {expected} were asked for", row.len())));
+        };
+        let mut increments: Vec<BTreeMap<i64, i128>> = vec![BTreeMap::new(); wanted.len()];
+        for point in points.split(',').filter(|point| !point.is_empty()) {
+            read += 1;
+            add_point(point, wanted, &mut increments)?;
+        }
+        if read > ROWS_MAX {
+            return Err(SourceError::TooManyRows { limit: ROWS_MAX });
+        }
+        let names = dimensions.iter().map(|dimension| dimension.name());
+        let shared = Labels::from_pairs(names.zip(values.iter().map(String::as_str)));
+        for (points, wanted) in increments.into_iter().zip(wanted).filter(|(points, _)| !points.is_empty()) {
+            let mut labels = shared.clone();
+            wanted.labels.iter().for_each(|(name, value)| labels.set(name, value));
+            out.push(Series { labels, samples: Samples::Delta(points.into_iter().collect()) });
+        }
+        if out.len() > SERIES_MAX {
+            return Err(SourceError::TooManySeries { limit: SERIES_MAX });
+        }
+    }
+    out.sort_by(|a, b| a.labels.cmp(&b.labels));
+    Ok(out)
+}
+
+/// Adds `edge:value:...` to the increments of each measure.
+fn add_point(
+    point: &str,
+    wanted: &[Wanted],
+    increments: &mut [BTreeMap<i64, i128>],
+) -> Result<(), SourceError> {
+    let malformed = |what: &str| SourceError::Malformed { reason: format!("{what} in the point {point:?}") };
+    let mut fields = point.split(':');
+    let edge: i64 = fields.next().and_then(|edge| edge.parse().ok()).ok_or_else(|| malformed("no time"))?;
+    for (wanted, increments) in wanted.iter().zip(increments) {
+        let value = fields.next().ok_or_else(|| malformed("too few values"))?;
+        if value.is_empty() {
+            continue;
+        }
+        let nanos = nanos(value, scale(wanted.measure)).ok_or_else(|| malformed("no decimal"))?;
+        let sum = increments.entry(edge).or_insert(0);
+        *sum = sum.checked_add(nanos).ok_or_else(|| malformed("a sum beyond 128 bits"))?;
+    }
+    if fields.next().is_some() { Err(malformed("too many values")) } else { Ok(()) }
+}
+
+/// Nano units in one stored unit.
+fn scale(measure: Measure) -> i128 {
+    match measure {
+        // Microseconds stored, seconds shown.
+        Measure::DurationSum | Measure::FirstTokenSum => 1000,
+        _ => 1_000_000_000,
+    }
+}
+
+/// A decimal text times a scale, exactly; `None` if it is no decimal or has digits below the scale.
+pub(super) fn nanos(text: &str, scale: i128) -> Option<i128> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(digits) => (true, digits),
+        None => (false, text),
+    };
+    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
+    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+        return None;
+    }
+    let mut total = whole.parse::<i128>().ok()?.checked_mul(scale)?;
+    let mut unit = scale;
+    for digit in fraction.bytes() {
+        let digit = i128::from(digit - b'0');
+        if unit % 10 != 0 {
+            if digit == 0 {
+                continue;
+            }
+            return None;
+        }
+        unit /= 10;
+        total = total.checked_add(digit * unit)?;
+    }
+    Some(if negative { -total } else { total })
+}
+
+impl<R: SqlRunner> SeriesSource for SqlSource<R> {
+    fn select<'a>(
+        &'a self,
+        scope: &'a Scope,
+        request: &'a SelectorRequest,
+    ) -> BoxFuture<'a, Result<Vec<Series>, SourceError>> {
+        self.fetch(scope, request).boxed()
+    }
+
+    fn label_names<'a>(
+        &'a self,
+        scope: &'a Scope,
+        filter: &'a SeriesFilter,
+    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
+        async move {
+            let found = self.labels(scope, filter, None).await?;
+            let names: BTreeSet<&str> =
+                found.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
+            Ok(names.into_iter().map(str::to_owned).collect())
+        }
+        .boxed()
+    }
+
+    fn label_values<'a>(
+        &'a self,
+        scope: &'a Scope,
+        label: &'a str,
+        filter: &'a SeriesFilter,
+    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
+        async move {
+            if label != METRIC_NAME && label != TOKEN_CLASS && Dimension::from_name(label).is_none() {
+                return Ok(Vec::new());
+            }
+            // The name and the token class are always kept; of the columns only the one asked for is needed.
+            let found = self.labels(scope, filter, Some(Grouping::By(vec![label.into()]))).await?;
+            let values: BTreeSet<&str> =
+                found.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty()).collect();
+            Ok(values.into_iter().map(str::to_owned).collect())
+        }
+        .boxed()
+    }
+
+    fn series<'a>(
+        &'a self,
+        scope: &'a Scope,
+        filter: &'a SeriesFilter,
+    ) -> BoxFuture<'a, Result<Vec<Labels>, SourceError>> {
+        async move { Ok(self.labels(scope, filter, None).await?.into_iter().collect()) }.boxed()
+    }
+}

@@ -1,0 +1,317 @@
+//! From a selector's request to the text of a statement.
+//!
+//! Edges are the times at which windows begin and end. Every row of a tier whose interval has no edge inside may be used whole; of
+//! intervals that have one, the next finer tier supplies the parts. The parts exclude each other and cover everything, so one
+//! statement reads the coarsest data that is still exact, whatever the edges are: a 30-day window that ends now is days, then
+//! hours, then minutes, then the spans of two minutes.
+
+use std::fmt::Write as _;
+
+use ledgerline_proto::dimension::Dimension;
+
+use super::{SqlStatement, SqlValue, Tier};
+use crate::query::catalog::Measure;
+use crate::query::limits::{ROWS_MAX, SERIES_MAX, STATEMENT_MEMORY_BYTES_MAX};
+use crate::query::promql::{Edges, MatchKind, Matcher};
+use crate::query::source::Scope;
+
+/// The last second a DateTime can hold.
+const DATE_TIME_MAX_S: i64 = u32::MAX as i64;
+/// Later than any edge, in microseconds.
+const NEVER_US: i64 = i64::MAX / 4;
+
+/// What a statement selects.
+pub(super) struct Selection<'a> {
+    pub scope: &'a Scope,
+    pub edges: Edges,
+    /// Labels to group by, in order.
+    pub dimensions: &'a [Dimension],
+    /// Matchers on dimensions.
+    pub matchers: &'a [(Dimension, &'a Matcher)],
+    /// One column each, after the dimensions and the edge.
+    pub measures: &'a [Measure],
+}
+
+/// Builds the statement. Each row is one label set: the dimensions, then all its points in one text, `edge:value:...` with a comma
+/// between points. The edge is the time in milliseconds at which the values count; there is one value per measure, empty where
+/// there is none. One text per series keeps a large answer small.
+pub(super) fn statement(selection: &Selection<'_>) -> SqlStatement {
+    let mut builder = Builder::new(selection);
+    let parts = tiers(selection.edges);
+    let texts: Vec<String> = parts
+        .iter()
+        .enumerate()
+        .map(|(at, tier)| {
+            let coarser = at.checked_sub(1).map(|before| parts[before]);
+            builder.part(*tier, coarser, at + 1 == parts.len())
+        })
+        .collect();
+    let names: Vec<&str> = selection.dimensions.iter().map(|dimension| dimension.name()).collect();
+    let mut text = String::from("SELECT ");
+    for name in &names {
+        // Writing to a String cannot fail.
+        let _ = write!(text, "{name}, ");
+    }
+    let _ = write!(
+        text,
+        "arrayStringConcat(groupArray(point), ',') AS points\nFROM (\n{}\n)",
+        texts.join("\nUNION ALL\n")
+    );
+    if !names.is_empty() {
+        let _ = write!(text, "\nGROUP BY {}", names.join(", "));
+    }
+    let _ = write!(text, "\nLIMIT {}", SERIES_MAX + 1);
+    SqlStatement {
+        text,
+        parameters: builder.parameters,
+        settings: vec![
+            ("max_execution_time", selection.scope.timeout.as_secs().max(1)),
+            ("max_memory_usage", STATEMENT_MEMORY_BYTES_MAX),
+            // Two decimals of the widest kind must still add up exactly or fail.
+            ("decimal_check_overflow", 1),
+        ],
+        timeout: selection.scope.timeout,
+    }
+}
+
+/// The tiers that can contribute, from the coarsest to the first that divides every edge.
+fn tiers(edges: Edges) -> Vec<Tier> {
+    let resolution_us = edges.resolution_ms().saturating_mul(1000);
+    let mut tiers = Vec::new();
+    for tier in Tier::ALL {
+        let bucket = tier.bucket_us();
+        // A whole bucket must fit between two edges. An instant selector also reads all history before its first edge.
+        let span_ms = match edges.window_ms {
+            None => i64::MAX,
+            Some(window) if edges.count == 1 => window,
+            Some(window) => edges.step_ms.min(window).max(1),
+        };
+        if tier != Tier::Spans && bucket > span_ms.saturating_mul(1000) {
+            continue;
+        }
+        tiers.push(tier);
+        if resolution_us % bucket == 0 {
+            break;
+        }
+    }
+    tiers
+}
+
+struct Builder<'a> {
+    selection: &'a Selection<'a>,
+    parameters: Vec<(String, SqlValue)>,
+    /// The first microsecond after `low` and up to `high` is read; `None` reads from the beginning.
+    low_us: Option<i64>,
+    high_us: i64,
+}
+
+impl<'a> Builder<'a> {
+    fn new(selection: &'a Selection<'a>) -> Self {
+        let edges = selection.edges;
+        let high_us = edges.until_ms() * 1000;
+        let low_us = edges.window_ms.map(|window| (edges.first_ms - window) * 1000);
+        let mut builder = Self { selection, parameters: Vec::new(), low_us, high_us };
+        builder.bind("tenant", SqlValue::Text(selection.scope.tenant.0.to_string()));
+        builder.bind("high", SqlValue::Integer(high_us));
+        if let Some(low) = low_us {
+            builder.bind("low", SqlValue::Integer(low));
+        }
+        builder.bind_edges();
+        for (at, (_, matcher)) in selection.matchers.iter().enumerate() {
+            let value = match matcher.kind {
+                MatchKind::Equal | MatchKind::NotEqual => matcher.value.clone(),
+                // The store searches; PromQL's expressions are anchored and their dot matches a newline.
+                MatchKind::Regex | MatchKind::NotRegex => format!("^(?s:{})$", matcher.value),
+            };
+            builder.bind(&format!("m{at}"), SqlValue::Text(value));
+        }
+        builder
+    }
+
+    fn bind(&mut self, name: &str, value: SqlValue) {
+        self.parameters.push((name.to_owned(), value));
+    }
+
+    fn bind_edges(&mut self) {
+        let edges = self.selection.edges;
+        if edges.count == 1 {
+            self.bind("never", SqlValue::Integer(NEVER_US));
+            return;
+        }
+        let step_us = edges.step_ms * 1000;
+        self.bind("step", SqlValue::Integer(step_us));
+        self.bind("ends", SqlValue::Integer((edges.first_ms * 1000).rem_euclid(step_us)));
+        match edges.window_ms {
+            None => self.bind("first", SqlValue::Integer(edges.first_ms * 1000)),
+            Some(window) if window % edges.step_ms == 0 => {}
+            Some(window) => {
+                let begins = ((edges.first_ms - window) * 1000).rem_euclid(step_us);
+                self.bind("begins", SqlValue::Integer(begins));
+            }
+        }
+    }
+
+    /// The smallest edge at or after a time in microseconds.
+    fn next_edge(&self, time: &str) -> String {
+        let edges = self.selection.edges;
+        if edges.count == 1 {
+            let from_high = format!("if({time} <= {{high:Int64}}, {{high:Int64}}, {{never:Int64}})");
+            return match edges.window_ms {
+                None => from_high,
+                Some(_) => format!("if({time} <= {{low:Int64}}, {{low:Int64}}, {from_high})"),
+            };
+        }
+        let next = |phase: &str| {
+            let phase = format!("{{{phase}:Int64}}");
+            format!(
+                "{phase} + intDiv({time} - {phase} + {{step:Int64}} - 1, {{step:Int64}}) * {{step:Int64}}"
+            )
+        };
+        match edges.window_ms {
+            None => format!("greatest({}, {{first:Int64}})", next("ends")),
+            Some(window) if window % edges.step_ms == 0 => next("ends"),
+            Some(_) => format!("least({}, {})", next("ends"), next("begins")),
+        }
+    }
+
+    fn part(&mut self, tier: Tier, coarser: Option<Tier>, finest: bool) -> String {
+        let bucket = tier.bucket_us();
+        // Start and end of the row's interval, in microseconds; the start is outside, the end inside.
+        let (start, end) = match tier {
+            Tier::Spans => {
+                let end = "toInt64(toUnixTimestamp64Micro(end_time))".to_owned();
+                (format!("{end} - 1"), end)
+            }
+            _ => {
+                let start = "toInt64(toUnixTimestamp(bucket)) * 1000000".to_owned();
+                (start.clone(), format!("{start} + {bucket}"))
+            }
+        };
+        let mut text = String::from("SELECT ");
+        for dimension in self.selection.dimensions {
+            let _ = write!(text, "{}, ", dimension.name());
+        }
+        let _ = write!(text, "intDiv({}, 1000) AS edge, concat(toString(edge)", self.next_edge(&end));
+        for measure in self.selection.measures {
+            let _ = write!(text, ", ':', {}", expression(*measure, tier));
+        }
+        let _ = write!(text, ") AS point\nFROM {}\nWHERE tenant = {{tenant:String}}", tier.table());
+        if tier == Tier::Spans {
+            text.push_str(" AND is_call = 1");
+        }
+        self.bounds(tier, coarser, &mut text);
+        if !finest {
+            let next = self.next_edge(&format!("{start} + 1"));
+            let _ = write!(text, "\n  AND {next} >= {end}");
+        }
+        if let Some(coarser) = coarser {
+            // The start of the coarser interval that holds this row; it must have an edge inside, or its own row is read.
+            let parent = coarser.bucket_us();
+            let parent_start = format!("intDiv({start}, {parent}) * {parent}");
+            let next = self.next_edge(&format!("{parent_start} + 1"));
+            let _ = write!(text, "\n  AND {next} < {parent_start} + {parent}");
+        }
+        for (at, (dimension, matcher)) in self.selection.matchers.iter().enumerate() {
+            let column = dimension.name();
+            let _ = match matcher.kind {
+                MatchKind::Equal => write!(text, "\n  AND {column} = {{m{at}:String}}"),
+                MatchKind::NotEqual => write!(text, "\n  AND {column} != {{m{at}:String}}"),
+                MatchKind::Regex => write!(text, "\n  AND match({column}, {{m{at}:String}})"),
+                MatchKind::NotRegex => write!(text, "\n  AND NOT match({column}, {{m{at}:String}})"),
+            };
+        }
+        text.push_str("\nGROUP BY ");
+        for dimension in self.selection.dimensions {
+            let _ = write!(text, "{}, ", dimension.name());
+        }
+        let _ = write!(text, "edge\nLIMIT {}", ROWS_MAX + 1);
+        text
+    }
+
+    /// Conditions on the stored time alone, so that the primary key can skip.
+    fn bounds(&mut self, tier: Tier, coarser: Option<Tier>, text: &mut String) {
+        let bucket = tier.bucket_us();
+        if tier == Tier::Spans {
+            if self.low_us.is_some() {
+                text.push_str("\n  AND end_time > fromUnixTimestamp64Micro({low:Int64})");
+            }
+            text.push_str("\n  AND end_time <= fromUnixTimestamp64Micro({high:Int64})");
+        } else {
+            if let Some(low) = self.low_us {
+                let from = low.div_euclid(1_000_000) + i64::from(low.rem_euclid(1_000_000) > 0);
+                let name = format!("from_{}", tier.table());
+                self.bind(&name, SqlValue::Integer(from.clamp(0, DATE_TIME_MAX_S)));
+                let _ = write!(text, "\n  AND bucket >= toDateTime({{{name}:Int64}}, 'UTC')");
+            }
+            let to = (self.high_us - bucket).div_euclid(1_000_000);
+            let name = format!("to_{}", tier.table());
+            self.bind(&name, SqlValue::Integer(to.clamp(0, DATE_TIME_MAX_S)));
+            let _ = write!(text, "\n  AND bucket <= toDateTime({{{name}:Int64}}, 'UTC')");
+        }
+        // With one window, the finer tiers fill the two intervals its ends cut; say so in terms of the key.
+        let Some(parent) = coarser.map(Tier::bucket_us).filter(|_| self.selection.edges.count == 1) else {
+            return;
+        };
+        let ends = self.low_us.map(|low| (low.div_euclid(parent) + 1) * parent);
+        let begins = (self.high_us - 1).div_euclid(parent) * parent;
+        let (head, tail) = (format!("head_{}", tier.table()), format!("tail_{}", tier.table()));
+        let condition = |operator: &str, name: &str| match tier {
+            Tier::Spans => format!("end_time {operator} fromUnixTimestamp64Micro({{{name}:Int64}})"),
+            _ => {
+                // A bucket belongs by its end to the head and by its start to the tail.
+                let operator = if operator == "<=" { "<" } else { ">=" };
+                format!("bucket {operator} toDateTime({{{name}:Int64}}, 'UTC')")
+            }
+        };
+        let unit = if tier == Tier::Spans { 1 } else { 1_000_000 };
+        let bound = |us: i64| {
+            let value = us.div_euclid(unit);
+            if tier == Tier::Spans { value } else { value.clamp(0, DATE_TIME_MAX_S) }
+        };
+        self.bind(&tail, SqlValue::Integer(bound(begins)));
+        let tail = condition(">", &tail);
+        match ends {
+            Some(ends) => {
+                self.bind(&head, SqlValue::Integer(bound(ends)));
+                let _ = write!(text, "\n  AND ({} OR {tail})", condition("<=", &head));
+            }
+            None => {
+                let _ = write!(text, "\n  AND {tail}");
+            }
+        }
+    }
+}
+
+/// A measure over the rows of a tier, as text; empty when no row has it.
+fn expression(measure: Measure, tier: Tier) -> String {
+    let present = |count: String, sum: String| format!("if({count} = 0, '', toString({sum}))");
+    if tier == Tier::Spans {
+        return match measure {
+            Measure::Calls | Measure::DurationCount => "toString(count())".to_owned(),
+            Measure::Errors => "toString(countIf(status = 'error'))".to_owned(),
+            Measure::Cost => "ifNull(toString(sum(cost)), '')".to_owned(),
+            Measure::UnpricedCalls => "toString(countIf(cost IS NULL))".to_owned(),
+            Measure::Tokens(class) => {
+                let sum = format!("sum(tokens_{})", class.name());
+                present(sum.clone(), sum)
+            }
+            Measure::DurationSum => "toString(sum(duration_us))".to_owned(),
+            Measure::FirstTokenSum => "ifNull(toString(sum(ttft_us)), '')".to_owned(),
+            Measure::FirstTokenCount => present("count(ttft_us)".to_owned(), "count(ttft_us)".to_owned()),
+        };
+    }
+    match measure {
+        Measure::Calls => "toString(sum(calls))".to_owned(),
+        Measure::Errors => "toString(sum(errors))".to_owned(),
+        Measure::Cost => present("sum(calls) - sum(unpriced_calls)".to_owned(), "sum(cost)".to_owned()),
+        Measure::UnpricedCalls => "toString(sum(unpriced_calls))".to_owned(),
+        Measure::Tokens(class) => {
+            let sum = format!("sum(tokens_{})", class.name());
+            present(sum.clone(), sum)
+        }
+        Measure::DurationSum => "toString(sum(duration_us_sum))".to_owned(),
+        Measure::DurationCount => "toString(sum(duration_count))".to_owned(),
+        Measure::FirstTokenSum => present("sum(ttft_count)".to_owned(), "sum(ttft_us_sum)".to_owned()),
+        Measure::FirstTokenCount => present("sum(ttft_count)".to_owned(), "sum(ttft_count)".to_owned()),
+    }
+}

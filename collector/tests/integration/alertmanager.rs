@@ -1,0 +1,157 @@
+//! Firing and resolved alerts through a real Alertmanager, to a webhook behind it.
+
+use std::process::Stdio;
+use std::time::Duration;
+
+use axum::http::StatusCode;
+use ledgerline_collector::alerting::config::ReceiverKind;
+use ledgerline_collector::alerting::sample::{Labels, fingerprint};
+use serde_json::{Value, json};
+
+use crate::world::{DEADLINE, Listener, Received, Running, program, receiver, until};
+
+const RULES: &str = r#"
+groups:
+- name: budgets
+  rules:
+  - alert: TeamOverBudget
+    expr: spend > 500
+    labels: {severity: page}
+    annotations: {summary: "{{ $labels.team }} spent {{ $value | printf \"%.2f\" }} USD"}
+"#;
+
+/// An Alertmanager of its own, killed with the test.
+struct Alertmanager {
+    url: String,
+    process: tokio::process::Child,
+    _directory: tempfile::TempDir,
+}
+
+/// A port that was free a moment ago. The Alertmanager cannot report a port it chose itself.
+async fn free_port() -> u16 {
+    let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    socket.local_addr().unwrap().port()
+}
+
+impl Alertmanager {
+    async fn start(port: u16, webhook: &str) -> Self {
+        let binary = program(&["prometheus-alertmanager", "alertmanager"], "prometheus-alertmanager");
+        let directory = tempfile::tempdir().unwrap();
+        let config = directory.path().join("alertmanager.yml");
+        let text = json!({
+            "route": {"receiver": "hook", "group_by": ["..."], "group_wait": "0s", "group_interval": "1s", "repeat_interval": "1h"},
+            "receivers": [{"name": "hook", "webhook_configs": [{"url": webhook, "send_resolved": true}]}],
+        });
+        std::fs::write(&config, text.to_string()).unwrap();
+        let log = std::fs::File::create(directory.path().join("log")).unwrap();
+        let process = tokio::process::Command::new(binary)
+            .arg(format!("--config.file={}", config.display()))
+            .arg(format!("--storage.path={}", directory.path().display()))
+            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--cluster.listen-address=")
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
+            .kill_on_drop(true)
+            .spawn()
+            .unwrap();
+        Self { url: format!("http://127.0.0.1:{port}"), process, _directory: directory }
+    }
+
+    /// What `amtool alert query` says, once it can say anything.
+    async fn alerts(&mut self) -> Vec<Value> {
+        let amtool = program(&["amtool"], "prometheus-alertmanager");
+        let asking = async {
+            let mut again = tokio::time::interval(Duration::from_millis(100));
+            loop {
+                again.tick().await;
+                assert!(self.process.try_wait().unwrap().is_none(), "the Alertmanager ended early");
+                let output = tokio::process::Command::new(&amtool)
+                    .args(["alert", "query", "-o", "json", "--alertmanager.url", &self.url])
+                    .output()
+                    .await
+                    .unwrap();
+                let alerts: Vec<Value> = serde_json::from_slice(&output.stdout).unwrap_or_default();
+                if output.status.success() && !alerts.is_empty() {
+                    return alerts;
+                }
+            }
+        };
+        tokio::time::timeout(DEADLINE, asking).await.expect("amtool showed no alert")
+    }
+}
+
+fn is(status: &'static str) -> impl Fn(&Received) -> bool {
+    move |received| received.body["status"] == status
+}
+
+fn labels() -> Labels {
+    [("alertname", "TeamOverBudget"), ("metric", "spend > 500"), ("severity", "page"), ("team", "search")]
+        .into_iter()
+        .map(|(name, value)| (name.to_owned(), value.to_owned()))
+        .collect()
+}
+
+/// Scenario: a rule fires, an Alertmanager hears of it, then the rule stops holding.
+/// Guarantees: the webhook behind the Alertmanager gets firing with our labels, annotations and link, then resolved.
+#[tokio::test]
+async fn firing_and_resolved_pass_through_a_real_alertmanager() {
+    let mut hook = Listener::start(|_, _| StatusCode::OK).await;
+    let mut alertmanager = Alertmanager::start(free_port().await, &hook.url()).await;
+    let running =
+        Running::start(RULES, vec![receiver("am", ReceiverKind::Alertmanager, alertmanager.url.clone())]);
+
+    let firing = hook.wait_for("firing webhook", is("firing")).await.body;
+    let alert = &firing["alerts"][0];
+    assert_eq!(alert["labels"], json!(labels()));
+    assert_eq!(alert["annotations"], json!({"summary": "search spent 612.50 USD"}));
+    assert_eq!(
+        alert["generatorURL"],
+        "http://ledgerline.example/prometheus/graph?g0.expr=spend%20%3E%20500&g0.tab=1"
+    );
+    assert_eq!(
+        alert["fingerprint"],
+        format!("{:016x}", fingerprint(&labels())),
+        "ours differs from Alertmanager's"
+    );
+    let shown = alertmanager.alerts().await;
+    assert_eq!(shown[0]["status"]["state"], "active");
+    let ends_at: jiff::Timestamp = shown[0]["endsAt"].as_str().unwrap().parse().unwrap();
+    let updated_at: jiff::Timestamp = shown[0]["updatedAt"].as_str().unwrap().parse().unwrap();
+    // Resend delay is 1 s here, so an alert is to be believed for 4 s after the evaluation that sent it.
+    let believed = ends_at.duration_since(updated_at).as_secs_f64();
+    assert!((2.0..=4.0).contains(&believed), "{believed}");
+
+    running.turn(false);
+    let resolved = hook.wait_for("resolved webhook", is("resolved")).await.body;
+    assert_eq!(resolved["alerts"][0]["labels"], json!(labels()));
+    assert_eq!(resolved["alerts"][0]["startsAt"], alert["startsAt"]);
+    let ended: jiff::Timestamp = resolved["alerts"][0]["endsAt"].as_str().unwrap().parse().unwrap();
+    let started: jiff::Timestamp = alert["startsAt"].as_str().unwrap().parse().unwrap();
+    assert!(ended > started);
+    running.stop().await;
+}
+
+/// Scenario: the rule fires while its Alertmanager is down; the Alertmanager comes up later.
+/// Guarantees: failed attempts are counted, evaluation goes on meanwhile, and the alert arrives.
+#[tokio::test]
+async fn an_alertmanager_that_was_down_hears_what_fires() {
+    let mut hook = Listener::start(|_, _| StatusCode::OK).await;
+    let port = free_port().await;
+    let url = format!("http://127.0.0.1:{port}");
+    let running = Running::start(RULES, vec![receiver("am", ReceiverKind::Alertmanager, url)]);
+    until("two failed attempts", || running.failures("am") >= 2).await;
+    assert_eq!(running.sent("am"), 0);
+    let asked = || running.switch.asked.load(std::sync::atomic::Ordering::SeqCst);
+    let before = asked();
+    until("evaluations while it is down", || asked() >= before + 3).await;
+
+    let _alertmanager = Alertmanager::start(port, &hook.url()).await;
+    let firing = hook.wait_for("firing webhook", is("firing")).await.body;
+    assert_eq!(firing["alerts"][0]["labels"]["team"], "search");
+    until("the delivery to be counted", || running.sent("am") >= 1).await;
+    for reason in ["overflow", "expired", "rejected"] {
+        assert_eq!(running.dropped("am", reason), 0, "{reason}");
+    }
+    running.stop().await;
+}

@@ -1,0 +1,96 @@
+//! Scenario: Debian's promtool, a client nobody here wrote, queries the API over a socket.
+//! Guarantees: instant, range, series and label queries answer what promtool prints, and its errors are ours.
+//!
+//! Needs the `promtool` binary; says so and passes where there is none.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "the whole file is a test; clippy exempts only functions that carry #[test]"
+)]
+
+use std::sync::Arc;
+
+use axum::Router;
+use ledgerline_collector::query::http::{ApiState, router};
+use ledgerline_collector::query::memory::MemorySource;
+use ledgerline_collector::query::promql::{Labels, Samples, Series};
+use ledgerline_collector::query::querier::Querier;
+use ledgerline_collector::query::source::Tenant;
+use ledgerline_process::clock::ManualClock;
+
+const NOW_S: i64 = 1_700_000_000;
+
+fn api() -> Router {
+    let tenant = Tenant("acme".into());
+    let mut source = MemorySource::default();
+    for (team, nanos) in [("ads", 1_250_000_001), ("search", 40)] {
+        let labels = Labels::from_pairs([("__name__", "llm_cost_usd_total"), ("team", team)]);
+        let points = vec![((NOW_S - 60) * 1000, nanos), (NOW_S * 1000, nanos)];
+        source.push(tenant.clone(), Series { labels, samples: Samples::Delta(points) });
+    }
+    let clock = Arc::new(ManualClock::at(u64::try_from(NOW_S).unwrap() * 1_000_000_000));
+    let querier = Arc::new(Querier::new(Arc::new(source)));
+    Router::new().nest("/prometheus", router(ApiState { querier, clock, default_tenant: tenant }))
+}
+
+/// What promtool prints, and whether it was content.
+async fn promtool(arguments: &[&str]) -> (bool, String) {
+    let output =
+        tokio::process::Command::new("promtool").arg("query").args(arguments).output().await.unwrap();
+    let text = [output.stdout, output.stderr].map(|bytes| String::from_utf8(bytes).unwrap()).concat();
+    (output.status.success(), text)
+}
+
+#[tokio::test]
+async fn promtool_reads_every_kind_of_answer() {
+    if tokio::process::Command::new("promtool").arg("--version").output().await.is_err() {
+        eprintln!("not run: promtool is not installed (package prometheus)");
+        return;
+    }
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let url = format!("http://{}/prometheus", listener.local_addr().unwrap());
+    let server = tokio::spawn(async move { axum::serve(listener, api()).await });
+
+    let check = async |arguments: &[&str], wanted: &str| {
+        let (success, text) = promtool(arguments).await;
+        assert!(success, "{arguments:?}: {text}");
+        assert_eq!(text.trim(), wanted, "{arguments:?}");
+    };
+    let now = NOW_S.to_string();
+    check(
+        &["instant", "--time", &now, &url, "sum by (team) (increase(llm_cost_usd_total[5m]))"],
+        "{team=\"ads\"} => 2.500000002 @[1700000000]\n{team=\"search\"} => 0.00000008 @[1700000000]",
+    )
+    .await;
+    check(&["instant", "--time", "4", &url, "1+1"], "scalar: 2 @[4]").await;
+    let start = (NOW_S - 60).to_string();
+    check(
+        &[
+            "range",
+            "--start",
+            &start,
+            "--end",
+            &now,
+            "--step",
+            "1m",
+            &url,
+            "sum(increase(llm_cost_usd_total[1m]))",
+        ],
+        "{} =>\n1.250000041 @[1699999940]\n1.250000041 @[1700000000]",
+    )
+    .await;
+    check(
+        &["series", "--match", "llm_cost_usd_total", "--start", &start, "--end", &now, &url],
+        "{__name__=\"llm_cost_usd_total\", team=\"ads\"}\n{__name__=\"llm_cost_usd_total\", team=\"search\"}",
+    )
+    .await;
+    check(&["labels", "--start", &start, "--end", &now, &url, "team"], "ads\nsearch").await;
+
+    let (success, text) = promtool(&["instant", &url, "sum("]).await;
+    assert!(!success && text.contains("bad_data"), "{text}");
+    let (success, text) = promtool(&["instant", &url, "irate(llm_cost_usd_total[5m])"]).await;
+    assert!(!success && text.contains("use increase() or rate()"), "{text}");
+    server.abort();
+}

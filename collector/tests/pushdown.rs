@@ -1,0 +1,377 @@
+//! Scenario: random spans in a real store, random queries at random times.
+//! Guarantees: what the store adds up (any mixture of rollups and spans) equals what the evaluator computes from the raw spans, to the
+//! nano-dollar; both equal the sum the store gives by plain SQL.
+//!
+//! Runs where `LEDGERLINE_TEST_CLICKHOUSE_URL` names a ClickHouse and the migrations are in place; says so and passes elsewhere.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "the whole file is a test; clippy exempts only functions that carry #[test]"
+)]
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use http_body_util::{BodyExt as _, Full};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::TokioExecutor;
+use ledgerline_collector::query::memory::MemorySource;
+use ledgerline_collector::query::promql::{
+    Labels, Number, QueryParams, QueryResult, QueryValue, RangeSeries, Samples, Series, VectorSample,
+};
+use ledgerline_collector::query::querier::Querier;
+use ledgerline_collector::query::source::{Scope, SourceError, Tenant};
+use ledgerline_collector::query::sql::{SqlRow, SqlRunner, SqlSource, SqlStatement, SqlValue};
+
+const SPANS: usize = 3000;
+const QUERIES: usize = 250;
+/// 2026-11-24 13:37:42.123456 UTC: on no boundary of anything.
+const NOW_US: i64 = 1_795_527_462_123_456;
+const SEED: u64 = 0x1ed9_e21e;
+
+/// A ClickHouse over HTTP, one database.
+#[derive(Clone)]
+struct Store {
+    url: String,
+    database: String,
+    client: Client<HttpConnector, Full<Bytes>>,
+}
+
+impl Store {
+    async fn run(&self, text: String, parameters: &[(String, String)]) -> Result<String, String> {
+        let mut url = format!("{}/?database={}", self.url, self.database);
+        for (name, value) in parameters {
+            url.push_str(&format!("&{name}={}", percent(value)));
+        }
+        let request = http::Request::post(url).body(Full::new(Bytes::from(text))).unwrap();
+        let response = self.client.request(request).await.map_err(|error| error.to_string())?;
+        let status = response.status();
+        let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
+        let body = String::from_utf8(body.to_vec()).unwrap();
+        if status.is_success() { Ok(body) } else { Err(body) }
+    }
+
+    async fn must(&self, text: &str) -> String {
+        self.run(text.to_owned(), &[]).await.unwrap_or_else(|error| panic!("{error}\n{text}"))
+    }
+}
+
+fn percent(text: &str) -> String {
+    text.bytes()
+        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
+        .collect()
+}
+
+/// Parameters of type String are read like a cell of TabSeparated.
+fn escaped(text: &str) -> String {
+    text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n")
+}
+
+impl SqlRunner for Store {
+    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>> {
+        async move {
+            let mut parameters: Vec<(String, String)> = Vec::new();
+            for (name, value) in &statement.parameters {
+                let value = match value {
+                    SqlValue::Text(text) => escaped(text),
+                    SqlValue::Integer(integer) => integer.to_string(),
+                };
+                parameters.push((format!("param_{name}"), value));
+            }
+            for (name, value) in &statement.settings {
+                parameters.push(((*name).to_owned(), value.to_string()));
+            }
+            let text = format!("{}\nFORMAT JSONCompactEachRow", statement.text);
+            let body = self.run(text, &parameters).await;
+            let body = body
+                .map_err(|reason| SourceError::Refused { reason: format!("{reason}\n{}", statement.text) })?;
+            Ok(body.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
+        }
+        .boxed()
+    }
+}
+
+/// A small generator of random numbers; the seed is in every message.
+struct Random(u64);
+
+impl Random {
+    fn next(&mut self, below: usize) -> usize {
+        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
+        usize::try_from(self.0 >> 11).unwrap() % below
+    }
+
+    fn pick<T: Copy>(&mut self, list: &[T]) -> T {
+        list[self.next(list.len())]
+    }
+}
+
+struct Span {
+    end_us: i64,
+    team: &'static str,
+    model: &'static str,
+    failed: bool,
+    call: bool,
+    cost_nanos: Option<i128>,
+    output: u64,
+    duration_us: u64,
+    first_token_us: Option<u64>,
+}
+
+fn spans(random: &mut Random) -> Vec<Span> {
+    let teams = ["search", "ads", "", "a'b\\c\td"];
+    let models = ["gpt-5", "claude-4.5", "m1"];
+    (0..SPANS)
+        .map(|_| {
+            let scale = random.pick(&[60_000_000_usize, 3_600_000_000, 86_400_000_000, 2_000_000_000_000]);
+            let mut end_us = NOW_US - i64::try_from(random.next(scale)).unwrap();
+            // Some spans end exactly where buckets do.
+            let round = random.pick(&[1, 1, 1_000, 60_000_000, 3_600_000_000, 86_400_000_000]);
+            end_us -= end_us % round;
+            let stream = random.next(3) == 0;
+            Span {
+                end_us,
+                team: random.pick(&teams),
+                model: random.pick(&models),
+                failed: random.next(5) == 0,
+                call: random.next(10) > 0,
+                cost_nanos: (random.next(6) > 0).then(|| i128::try_from(random.next(2_000_000_000)).unwrap()),
+                output: u64::try_from(random.next(3) * random.next(5000)).unwrap(),
+                duration_us: u64::try_from(random.next(9_000_000)).unwrap(),
+                first_token_us: stream.then(|| u64::try_from(random.next(900_000)).unwrap()),
+            }
+        })
+        .collect()
+}
+
+async fn load(store: &Store, spans: &[Span]) {
+    let rows: Vec<String> = spans
+        .iter()
+        .enumerate()
+        .map(|(at, span)| {
+            let cost = span
+                .cost_nanos
+                .map_or("\\N".to_owned(), |n| format!("{}.{:09}", n / 1_000_000_000, n % 1_000_000_000));
+            let first = span.first_token_us.map_or("\\N".to_owned(), |us| us.to_string());
+            let status = if span.failed { "error" } else { "ok" };
+            let end = format!("{}.{:06}", span.end_us / 1_000_000, span.end_us % 1_000_000);
+            [
+                "acme",
+                &end,
+                &end,
+                &format!("{at:016}"),
+                &u8::from(span.call).to_string(),
+                &escaped(span.team),
+                span.model,
+                status,
+                &cost,
+                &span.output.to_string(),
+                &span.duration_us.to_string(),
+                &first,
+            ]
+            .join("\t")
+        })
+        .collect();
+    let columns = "tenant, start_time, end_time, trace_id, is_call, team, model, status, cost, tokens_output_text, duration_us, ttft_us";
+    for block in rows.chunks(500) {
+        store
+            .must(&format!("INSERT INTO spans ({columns}) FORMAT TabSeparated\n{}\n", block.join("\n")))
+            .await;
+    }
+}
+
+/// The same spans as series of increments, one point each, at the first millisecond at or after their end.
+fn memory(spans: &[Span]) -> MemorySource {
+    let mut source = MemorySource::default();
+    let tenant = Tenant("acme".into());
+    for team in ["search", "ads", "", "a'b\\c\td"] {
+        for model in ["gpt-5", "claude-4.5", "m1"] {
+            for failed in [false, true] {
+                let of: Vec<&Span> = spans
+                    .iter()
+                    .filter(|s| s.call && s.team == team && s.model == model && s.failed == failed)
+                    .collect();
+                let mut add = |name: &str, class: &str, value: &dyn Fn(&Span) -> Option<i128>| {
+                    let mut points = std::collections::BTreeMap::new();
+                    for (span, nanos) in of.iter().filter_map(|span| Some((span, value(span)?))) {
+                        *points.entry((span.end_us + 999).div_euclid(1000)).or_insert(0) += nanos;
+                    }
+                    let status = if failed { "error" } else { "ok" };
+                    let labels = Labels::from_pairs([
+                        ("__name__", name),
+                        ("team", team),
+                        ("model", model),
+                        ("status", status),
+                        ("token_class", class),
+                    ]);
+                    if !points.is_empty() {
+                        let samples = Samples::Delta(points.into_iter().collect());
+                        source.push(tenant.clone(), Series { labels, samples });
+                    }
+                };
+                let unit = 1_000_000_000;
+                add("llm_calls_total", "", &|_| Some(unit));
+                add("llm_errors_total", "", &|s| Some(if s.failed { unit } else { 0 }));
+                add("llm_cost_usd_total", "", &|s| s.cost_nanos);
+                add("llm_unpriced_calls_total", "", &|s| Some(if s.cost_nanos.is_none() { unit } else { 0 }));
+                add("llm_tokens_total", "output_text", &|s| {
+                    (s.output > 0).then(|| i128::from(s.output) * unit)
+                });
+                add("llm_call_duration_seconds_sum", "", &|s| Some(i128::from(s.duration_us) * 1000));
+                add("llm_call_duration_seconds_count", "", &|_| Some(unit));
+                add("llm_time_to_first_token_seconds_sum", "", &|s| {
+                    s.first_token_us.map(|us| i128::from(us) * 1000)
+                });
+                add("llm_time_to_first_token_seconds_count", "", &|s| s.first_token_us.map(|_| unit));
+            }
+        }
+    }
+    source
+}
+
+fn random_query(random: &mut Random) -> (String, QueryParams) {
+    let metric = random.pick(&[
+        "llm_calls_total",
+        "llm_errors_total",
+        "llm_cost_usd_total",
+        "llm_cost_usd_total",
+        "llm_unpriced_calls_total",
+        "llm_tokens_total",
+        "llm_call_duration_seconds_sum",
+        "llm_time_to_first_token_seconds_sum",
+        "llm_time_to_first_token_seconds_count",
+    ]);
+    let matchers = random.pick(&[
+        "",
+        "{team=\"ads\"}",
+        "{team!=\"ads\"}",
+        "{team=\"\"}",
+        "{team=~\"a.*\"}",
+        "{model!~\"gpt-\\\\d\"}",
+        "{team=\"a'b\\\\c\\td\"}",
+        "{status=\"error\",model=~\"m1|claude.*\"}",
+        "{nothing=\"\"}",
+        "{tenant=\"acme\"}",
+    ]);
+    let window = random.pick(&["1s", "90s", "5m", "17m", "1h", "90m", "6h", "1d", "25h", "7d", "30d"]);
+    let offset = random.pick(&["", "", " offset 7m", " offset 1d", " offset 333ms"]);
+    let by = random.pick(&["", " by (team)", " by (team, model)", " without (model)"]);
+    let selector = format!("{metric}{matchers}");
+    let expression = match random.next(6) {
+        0 => format!("increase({selector}[{window}]{offset})"),
+        1 => format!("sum{by}({selector}{offset})"),
+        2 => format!("max{by}(increase({selector}[{window}]{offset}))"),
+        3 => format!("sum{by}(rate({selector}[{window}]{offset}))"),
+        _ => format!("sum{by}(increase({selector}[{window}]{offset}))"),
+    };
+    let now_ms = NOW_US / 1000;
+    let back = i64::try_from(random.next(3 * 86_400_000)).unwrap();
+    let align = random.pick(&[1, 1000, 60_000, 3_600_000, 86_400_000]);
+    let end_ms = (now_ms - back).div_euclid(align) * align;
+    if random.next(2) == 0 {
+        return (expression, QueryParams::Instant { time_ms: end_ms });
+    }
+    let step_ms = random.pick(&[15_000, 60_000, 61_000, 300_000, 3_600_000, 5_400_000, 86_400_000]);
+    let steps = i64::try_from(random.next(30)).unwrap();
+    (expression, QueryParams::Range { start_ms: end_ms - steps * step_ms, end_ms, step_ms })
+}
+
+/// Labels and values by time, in one order.
+fn flat(result: QueryResult) -> Vec<(Labels, i64, Number)> {
+    let mut out: Vec<(Labels, i64, Number)> = match result.value {
+        QueryValue::Vector(samples) => samples
+            .into_iter()
+            .map(|VectorSample { labels, point }| (labels, point.time_ms, point.value))
+            .collect(),
+        QueryValue::Matrix(series) => series
+            .into_iter()
+            .flat_map(|RangeSeries { labels, points }| {
+                points.into_iter().map(move |point| (labels.clone(), point.time_ms, point.value))
+            })
+            .collect(),
+        other => panic!("{other:?}"),
+    };
+    out.sort_by(|a, b| (&a.0, a.1).cmp(&(&b.0, b.1)));
+    out
+}
+
+fn same(a: &Number, b: &Number) -> bool {
+    match (a, b) {
+        (Number::Exact(a), Number::Exact(b)) => a == b,
+        (Number::Float(a), Number::Float(b)) => (a - b).abs() <= 1e-12 * a.abs().max(b.abs()),
+        _ => false,
+    }
+}
+
+async fn store() -> Option<Store> {
+    let Ok(url) = std::env::var("LEDGERLINE_TEST_CLICKHOUSE_URL") else {
+        eprintln!("not run: LEDGERLINE_TEST_CLICKHOUSE_URL names no ClickHouse");
+        return None;
+    };
+    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let folder = std::env::var_os("LEDGERLINE_TEST_MIGRATIONS").map_or(beside, PathBuf::from);
+    let mut store = Store {
+        url,
+        database: "default".to_owned(),
+        client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
+    };
+    let database = format!("pushdown_{}", std::process::id());
+    store.must(&format!("CREATE DATABASE {database}")).await;
+    store.database = database;
+    let mut files: Vec<PathBuf> =
+        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    files.sort();
+    for file in files {
+        let text = std::fs::read_to_string(file).unwrap();
+        for statement in text.split(";\n").filter(|statement| statement.contains("CREATE")) {
+            store.must(statement).await;
+        }
+    }
+    Some(store)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
+    let Some(store) = store().await else { return };
+    let mut random = Random(SEED);
+    let spans = spans(&mut random);
+    load(&store, &spans).await;
+    let pushed = Querier::new(Arc::new(SqlSource::new(store.clone())));
+    let plain = Querier::new(Arc::new(memory(&spans)));
+    let scope = Scope { tenant: Tenant("acme".into()), timeout: Duration::from_secs(30) };
+    let mut values = 0;
+    for at in 0..QUERIES {
+        let (query, params) = random_query(&mut random);
+        let context = format!("seed {SEED:#x}, query {at}: {query} {params:?}");
+        let got = flat(
+            pushed.run(&scope, &query, params).await.unwrap_or_else(|error| panic!("{context}: {error}")),
+        );
+        let wanted = flat(plain.run(&scope, &query, params).await.unwrap());
+        let equal = got.len() == wanted.len()
+            && got.iter().zip(&wanted).all(|(a, b)| a.0 == b.0 && a.1 == b.1 && same(&a.2, &b.2));
+        assert!(equal, "{context}\nstore: {got:?}\nevaluator: {wanted:?}");
+        values += got.len();
+    }
+    assert!(values > QUERIES, "only {values} values were compared");
+    eprintln!("{QUERIES} queries, {values} values equal");
+
+    let total = store.must("SELECT toString(sum(cost)) FROM spans WHERE is_call = 1").await;
+    let params = QueryParams::Instant { time_ms: NOW_US / 1000 + 1 };
+    for query in ["sum(increase(llm_cost_usd_total[40d]))", "sum(llm_cost_usd_total)"] {
+        let got = flat(pushed.run(&scope, query, params).await.unwrap());
+        let wanted: i128 = spans.iter().filter(|span| span.call).filter_map(|span| span.cost_nanos).sum();
+        assert!(
+            matches!(got[0].2, Number::Exact(nanos) if nanos == wanted),
+            "{query}: {got:?}, spans {wanted}"
+        );
+        let text = ledgerline_collector::query::promql::format_number(got[0].2);
+        assert_eq!(text, total.trim(), "{query}");
+    }
+    store.must(&format!("DROP DATABASE {}", store.database)).await;
+}

@@ -1,0 +1,204 @@
+//! Bodies in and out of compression: HTTP content encodings, and ClickHouse's own framing (`blocks`).
+//!
+//! Everything streams with bounded memory. Readers pull from the socket's pieces on the engine's thread, writers append to a
+//! buffer that the response takes away; no task of the runtime ever compresses.
+
+pub mod blocks;
+
+use std::io::{self, BufRead, BufReader, Write};
+
+use crate::limits;
+
+/// An HTTP content encoding that both directions support.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ContentEncoding {
+    /// RFC 1952.
+    Gzip,
+    /// RFC 1950 (zlib), as ClickHouse and browsers mean it.
+    Deflate,
+    /// RFC 8878.
+    Zstd,
+    /// The LZ4 frame format.
+    Lz4,
+}
+
+impl ContentEncoding {
+    /// By its HTTP name.
+    pub fn named(name: &str) -> Option<Self> {
+        match name.to_ascii_lowercase().as_str() {
+            "gzip" | "x-gzip" => Some(Self::Gzip),
+            "deflate" => Some(Self::Deflate),
+            "zstd" => Some(Self::Zstd),
+            "lz4" => Some(Self::Lz4),
+            _ => None,
+        }
+    }
+
+    /// Its HTTP name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Gzip => "gzip",
+            Self::Deflate => "deflate",
+            Self::Zstd => "zstd",
+            Self::Lz4 => "lz4",
+        }
+    }
+
+    /// The first of `Accept-Encoding` that we serve, in ClickHouse's order of preference; a quality of 0 excludes.
+    pub fn negotiate(accept: &str) -> Option<Self> {
+        let accepted: Vec<Self> = accept
+            .split(',')
+            .filter_map(|item| {
+                let (name, quality) = item.split_once(';').unwrap_or((item, ""));
+                let refused = quality.trim().trim_start_matches("q=").parse() == Ok(0.0_f32);
+                if refused { None } else { Self::named(name.trim()) }
+            })
+            .collect();
+        [Self::Lz4, Self::Zstd, Self::Gzip, Self::Deflate]
+            .into_iter()
+            .find(|encoding| accepted.contains(encoding))
+    }
+
+    /// Unpacks a body.
+    pub fn reader(self, body: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
+        fn buffered(reader: impl io::Read + Send + 'static) -> Box<dyn BufRead + Send> {
+            Box::new(BufReader::with_capacity(limits::DECODE_BUFFER_BYTES, reader))
+        }
+        Ok(match self {
+            Self::Gzip => buffered(flate2::bufread::MultiGzDecoder::new(body)),
+            Self::Deflate => buffered(flate2::bufread::ZlibDecoder::new(body)),
+            Self::Zstd => buffered(zstd::stream::read::Decoder::with_buffer(body)?),
+            Self::Lz4 => buffered(lz4_flex::frame::FrameDecoder::new(body)),
+        })
+    }
+}
+
+/// Packs an answer piece by piece: ClickHouse's framing first, then the content encoding.
+pub struct Encoder {
+    blocks: bool,
+    outer: Outer,
+}
+
+enum Outer {
+    Plain(Vec<u8>),
+    Gzip(flate2::write::GzEncoder<Vec<u8>>),
+    Deflate(flate2::write::ZlibEncoder<Vec<u8>>),
+    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
+    Lz4(Box<lz4_flex::frame::FrameEncoder<Vec<u8>>>),
+}
+
+impl Encoder {
+    /// `blocks`: ClickHouse's framing (`compress=1`).
+    pub fn new(blocks: bool, encoding: Option<ContentEncoding>, level: Option<u32>) -> io::Result<Self> {
+        let gzip_level = flate2::Compression::new(level.unwrap_or(3).min(9));
+        let outer = match encoding {
+            None => Outer::Plain(Vec::new()),
+            Some(ContentEncoding::Gzip) => Outer::Gzip(flate2::write::GzEncoder::new(Vec::new(), gzip_level)),
+            Some(ContentEncoding::Deflate) => {
+                Outer::Deflate(flate2::write::ZlibEncoder::new(Vec::new(), gzip_level))
+            }
+            Some(ContentEncoding::Zstd) => Outer::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 1)?),
+            Some(ContentEncoding::Lz4) => {
+                Outer::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(Vec::new())))
+            }
+        };
+        Ok(Self { blocks, outer })
+    }
+
+    /// Adds plain bytes.
+    pub fn write(&mut self, plain: &[u8]) -> io::Result<()> {
+        if !self.blocks {
+            return self.write_outer(plain);
+        }
+        let mut packed = Vec::new();
+        for piece in plain.chunks(limits::COMPRESSED_BLOCK_BYTES) {
+            packed.clear();
+            blocks::pack(piece, &mut packed);
+            self.write_outer(&packed)?;
+        }
+        Ok(())
+    }
+
+    fn write_outer(&mut self, bytes: &[u8]) -> io::Result<()> {
+        match &mut self.outer {
+            Outer::Plain(out) => out.write_all(bytes),
+            Outer::Gzip(out) => out.write_all(bytes),
+            Outer::Deflate(out) => out.write_all(bytes),
+            Outer::Zstd(out) => out.write_all(bytes),
+            Outer::Lz4(out) => out.write_all(bytes),
+        }
+    }
+
+    /// Takes what is packed so far.
+    pub fn take(&mut self) -> Vec<u8> {
+        std::mem::take(match &mut self.outer {
+            Outer::Plain(out) => out,
+            Outer::Gzip(out) => out.get_mut(),
+            Outer::Deflate(out) => out.get_mut(),
+            Outer::Zstd(out) => out.get_mut(),
+            Outer::Lz4(out) => out.get_mut(),
+        })
+    }
+
+    /// Ends the encoding and takes the rest.
+    pub fn finish(self) -> io::Result<Vec<u8>> {
+        match self.outer {
+            Outer::Plain(out) => Ok(out),
+            Outer::Gzip(out) => out.finish(),
+            Outer::Deflate(out) => out.finish(),
+            Outer::Zstd(out) => out.finish(),
+            Outer::Lz4(out) => out.finish().map_err(io::Error::other),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Cursor, Read};
+
+    use super::*;
+
+    #[test]
+    fn every_encoding_gives_back_what_it_took() {
+        let plain: Vec<u8> = (0..3_000_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
+        for encoding in
+            [ContentEncoding::Gzip, ContentEncoding::Deflate, ContentEncoding::Zstd, ContentEncoding::Lz4]
+        {
+            for blocks in [false, true] {
+                let mut encoder = Encoder::new(blocks, Some(encoding), None).unwrap();
+                let mut packed = Vec::new();
+                for piece in plain.chunks(700_001) {
+                    encoder.write(piece).unwrap();
+                    packed.extend(encoder.take());
+                }
+                packed.extend(encoder.finish().unwrap());
+                let mut reader = encoding.reader(Box::new(Cursor::new(packed))).unwrap();
+                if blocks {
+                    reader = Box::new(blocks::Unpacker::new(reader));
+                }
+                let mut unpacked = Vec::new();
+                reader.read_to_end(&mut unpacked).unwrap();
+                assert!(unpacked == plain, "{encoding:?} blocks={blocks}");
+            }
+        }
+    }
+
+    #[test]
+    fn negotiation_prefers_what_clickhouse_prefers() {
+        let check = |accept, expected| assert_eq!(ContentEncoding::negotiate(accept), expected, "{accept}");
+        check("gzip, deflate, br, zstd", Some(ContentEncoding::Zstd));
+        check("lz4;q=0, GZIP", Some(ContentEncoding::Gzip));
+        check("br, identity", None);
+        check("", None);
+    }
+
+    #[test]
+    fn a_cut_gzip_body_is_an_error() {
+        let mut encoder = Encoder::new(false, Some(ContentEncoding::Gzip), None).unwrap();
+        encoder.write(&[7; 10_000]).unwrap();
+        let mut packed = encoder.finish().unwrap();
+        packed.truncate(packed.len() - 4);
+        let mut reader = ContentEncoding::Gzip.reader(Box::new(Cursor::new(packed))).unwrap();
+        assert!(reader.read_to_end(&mut Vec::new()).is_err());
+    }
+}

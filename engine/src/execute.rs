@@ -1,0 +1,335 @@
+//! Runs one request on one thread: find the statement, open a connection, run it, write the answer.
+//!
+//! Three ways in: an INSERT with data streams its body into libchdb's insert stream, binary-safe and in any input format; a SELECT
+//! writes into a pipe (`INTO OUTFILE '/dev/fd/N'`) that a second thread reads, which streams any output format with its header,
+//! totals and footer once; everything else is small and goes through memory.
+
+use std::io::{self, BufRead, Cursor, Read};
+use std::os::fd::AsRawFd;
+use std::sync::Arc;
+
+use crate::cancel::{Canceller, Running};
+use crate::compression::blocks::{BlockError, Unpacker};
+use crate::connection::{self, Connector};
+use crate::errors::{Kind, QueryError};
+use crate::ffi::{Connection, Counters};
+use crate::http::body::BodyError;
+use crate::http::multipart;
+use crate::http::request::Request;
+use crate::http::response::{Responder, ServerInfo};
+use crate::limits;
+use crate::sessions::Sessions;
+use crate::statement::{self, InsertHead, Statement};
+
+/// What every request shares.
+pub struct Shared {
+    /// Opens connections.
+    pub connector: Connector,
+    /// Named sessions.
+    pub sessions: Sessions,
+    /// Ends statements.
+    pub canceller: Canceller,
+    /// What the headers say.
+    pub info: Arc<ServerInfo>,
+}
+
+/// Runs a request to its end and answers it.
+pub fn serve(
+    shared: &Shared,
+    mut request: Request,
+    body: Box<dyn BufRead + Send>,
+    mut responder: Responder,
+    running: &Running,
+) {
+    match run(shared, &mut request, body, &mut responder, running) {
+        Ok(counters) => responder.finish(counters),
+        Err(error) => {
+            tracing::debug!(query_id = request.query_id, code = error.code(), "request failed");
+            responder.fail(&error);
+        }
+    }
+}
+
+fn run(
+    shared: &Shared,
+    request: &mut Request,
+    body: Box<dyn BufRead + Send>,
+    responder: &mut Responder,
+    running: &Running,
+) -> Result<Counters, QueryError> {
+    let source = open(request, body)?;
+    let (source, external) = multipart::expand(request, source)?;
+    if let Some(format) = &request.format {
+        responder.set_format(format.clone());
+    }
+    let incoming = Incoming::read(source)?;
+    let Some(session) = &request.session else {
+        let mut connection = shared.connector.connect_for(request, running.tag())?;
+        external.iter().try_for_each(|table| table.create(&mut connection))?;
+        connection::prepare(&mut connection, request, running.tag())?;
+        return incoming.execute(&mut connection, request, responder, running);
+    };
+    let mut lease = shared.sessions.take(session)?;
+    let connection = lease.connection()?;
+    let restore = match connection::snapshot(connection, request, running.tag()) {
+        Ok(restore) => restore,
+        Err(error) => {
+            lease.keep();
+            return Err(error);
+        }
+    };
+    let outcome = external
+        .iter()
+        .try_for_each(|table| table.create(connection))
+        .and_then(|()| connection::prepare_session(connection, request, running.tag()))
+        .and_then(|()| incoming.execute(connection, request, responder, running));
+    // A session that cannot be put back is closed rather than reused.
+    external.iter().try_for_each(|table| table.remove(connection))?;
+    restore.apply(connection)?;
+    lease.keep();
+    outcome
+}
+
+/// A statement, and the data that follows it.
+enum Incoming {
+    Insert { sql: Vec<u8>, format: String, data: Box<dyn BufRead + Send> },
+    Whole { text: Vec<u8> },
+}
+
+impl Incoming {
+    /// Reads as much as it takes to know what the request is; the data of an INSERT stays unread.
+    fn read(mut source: Box<dyn BufRead + Send>) -> Result<Self, QueryError> {
+        let mut text = Vec::new();
+        let mut next_look = 0;
+        let mut may_insert = true;
+        loop {
+            let piece = source.fill_buf().map_err(|error| body_error(&error))?;
+            let length = piece.len();
+            let complete = length == 0;
+            text.extend_from_slice(piece);
+            source.consume(length);
+            may_insert = may_insert && statement::may_insert(&text);
+            if may_insert && (complete || text.len() >= next_look) {
+                match statement::insert_head(&text, complete) {
+                    InsertHead::Data { sql_end, format, data_at } => {
+                        let rest = Cursor::new(text.split_off(data_at));
+                        text.truncate(sql_end);
+                        return Ok(Self::Insert { sql: text, format, data: Box::new(rest.chain(source)) });
+                    }
+                    InsertHead::NoData => may_insert = false,
+                    InsertHead::NeedMore if text.len() > limits::INSERT_HEAD_BYTES_MAX => may_insert = false,
+                    // Looked at again when it has doubled, so that a long head costs no more than twice its length.
+                    InsertHead::NeedMore => next_look = text.len() * 2,
+                }
+            }
+            if complete {
+                return Ok(Self::Whole { text });
+            }
+            if text.len() > limits::STATEMENT_BYTES_MAX {
+                let most = limits::STATEMENT_BYTES_MAX;
+                return Err(QueryError::new(
+                    Kind::QueryTooLarge,
+                    format_args!("The query is larger than {most} bytes"),
+                ));
+            }
+        }
+    }
+
+    fn execute(
+        self,
+        connection: &mut Connection,
+        request: &Request,
+        responder: &mut Responder,
+        running: &Running,
+    ) -> Result<Counters, QueryError> {
+        let text = match self {
+            Self::Insert { sql, format, data } => {
+                return insert(connection, request, &sql, &format, data, running);
+            }
+            Self::Whole { text } => text,
+        };
+        let statement = statement::classify(&text);
+        check_single(connection, request, &text, &statement)?;
+        if running.is_cancelled() {
+            return Err(QueryError::new(Kind::Cancelled, "Query was cancelled"));
+        }
+        match statement {
+            Statement::Empty => Err(QueryError::new(Kind::Syntax, "Syntax error: Empty query")),
+            Statement::IntoOutfile => Err(QueryError::new(Kind::IntoOutfile, "INTO OUTFILE is not allowed")),
+            Statement::FromInfile => {
+                Err(QueryError::new(Kind::FromInfile, "Query has infile and was send directly to server"))
+            }
+            Statement::Select { outfile_at, end, format } => {
+                if let Some(format) = format {
+                    responder.set_format(format);
+                }
+                select(connection, request, responder, &text, outfile_at, end)
+            }
+            Statement::Other { format } => {
+                if let Some(format) = format {
+                    responder.set_format(format);
+                }
+                in_memory(connection, request, responder, &text)
+            }
+        }
+    }
+}
+
+/// The unpacked body.
+fn open(request: &Request, mut body: Box<dyn BufRead + Send>) -> Result<Box<dyn BufRead + Send>, QueryError> {
+    if let Some(encoding) = request.content_encoding {
+        body = encoding.reader(body).map_err(|error| body_error(&error))?;
+    }
+    if request.decompress {
+        body = Box::new(Unpacker::new(body));
+    }
+    Ok(body)
+}
+
+/// The text of the URL, a line end, and the body, as one stream.
+pub fn after_query(query: &[u8], body: Box<dyn BufRead + Send>) -> Box<dyn BufRead + Send> {
+    if query.is_empty() {
+        return body;
+    }
+    Box::new(Cursor::new([query, b"\n"].concat()).chain(body))
+}
+
+/// What a failed read of a body means.
+pub fn body_error(error: &io::Error) -> QueryError {
+    let inner = error.get_ref();
+    if let Some(lost) = inner.and_then(|inner| inner.downcast_ref::<BodyError>()) {
+        return QueryError::new(Kind::BodyLost, lost);
+    }
+    match inner.and_then(|inner| inner.downcast_ref::<BlockError>()) {
+        Some(checksum @ BlockError::Checksum) => QueryError::new(Kind::ChecksumMismatch, checksum),
+        Some(malformed) => QueryError::new(Kind::CannotDecompress, malformed),
+        None => QueryError::new(
+            Kind::CannotDecompress,
+            format_args!("Cannot decompress the request body: {error}"),
+        ),
+    }
+}
+
+/// One statement per request; and over GET in a session, whose connection must stay writable, only one that reads.
+fn check_single(
+    connection: &mut Connection,
+    request: &Request,
+    text: &[u8],
+    statement: &Statement,
+) -> Result<(), QueryError> {
+    let guarded =
+        request.read_only && request.session.is_some() && matches!(statement, Statement::Other { .. });
+    let text = text.trim_ascii_end();
+    if !guarded && !text.strip_suffix(b";").unwrap_or(text).contains(&b';') {
+        return Ok(());
+    }
+    let analysis = connection.analyse(text);
+    if analysis.statements > 1 {
+        return Err(QueryError::new(Kind::Syntax, "Syntax error (Multi-statements are not allowed)"));
+    }
+    if guarded && analysis.statements == 1 && !analysis.read_only {
+        return Err(readonly());
+    }
+    Ok(())
+}
+
+fn readonly() -> QueryError {
+    QueryError::new(
+        Kind::Readonly,
+        "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. \
+         You should use method POST for modifying queries",
+    )
+}
+
+fn insert(
+    connection: &mut Connection,
+    request: &Request,
+    sql: &[u8],
+    format: &str,
+    mut data: Box<dyn BufRead + Send>,
+    running: &Running,
+) -> Result<Counters, QueryError> {
+    if request.read_only {
+        return Err(readonly());
+    }
+    let engine_error = |text: String| QueryError::from_engine(&text);
+    let mut insert = connection.insert(sql, format, &request.parameters).map_err(engine_error)?;
+    loop {
+        if running.is_cancelled() {
+            return Err(QueryError::new(Kind::Cancelled, "Query was cancelled"));
+        }
+        // An error here drops the stream unfinished, which cancels it: half a body is not committed.
+        let piece = data.fill_buf().map_err(|error| body_error(&error))?;
+        let length = piece.len();
+        if length == 0 || !insert.append(piece) {
+            break;
+        }
+        data.consume(length);
+    }
+    insert.finish().map_err(engine_error)
+}
+
+fn in_memory(
+    connection: &mut Connection,
+    request: &Request,
+    responder: &mut Responder,
+    text: &[u8],
+) -> Result<Counters, QueryError> {
+    let result = connection
+        .query(text, responder.format(), &request.parameters)
+        .map_err(|text| QueryError::from_engine(&text))?;
+    responder.write(result.bytes())?;
+    Ok(result.counters())
+}
+
+fn select(
+    connection: &mut Connection,
+    request: &Request,
+    responder: &mut Responder,
+    text: &[u8],
+    outfile_at: usize,
+    end: usize,
+) -> Result<Counters, QueryError> {
+    let (reader, writer) = io::pipe().map_err(|error| QueryError::new(Kind::Internal, error))?;
+    let clause = format!("\nINTO OUTFILE '/dev/fd/{}' APPEND\n", writer.as_raw_fd());
+    let sql = [&text[..outfile_at], clause.as_bytes(), &text[outfile_at..end]].concat();
+    let format = responder.format().to_owned();
+    let (ran, copied) = std::thread::scope(|scope| {
+        let pump = scope.spawn(|| copy(reader, responder));
+        let ran = connection.query(&sql, &format, &request.parameters).map(|result| result.counters());
+        // The last writing end: without it the reader would wait for ever.
+        drop(writer);
+        (ran, pump.join())
+    });
+    let copied =
+        copied.unwrap_or_else(|_| Err(QueryError::new(Kind::Internal, "the response's thread panicked")));
+    match ran {
+        Ok(counters) => copied.map(|_| counters),
+        Err(text_of_error) => {
+            let error = QueryError::from_engine(&text_of_error);
+            match copied {
+                // The query failed because its reader did.
+                Err(cause) => Err(cause),
+                // The text does not parse, with the clause or without: the error must be about what the client wrote.
+                Ok(0) if error.code() == SYNTAX_ERROR => in_memory(connection, request, responder, text),
+                Ok(_) => Err(error),
+            }
+        }
+    }
+}
+
+const SYNTAX_ERROR: u32 = 62;
+
+/// Copies a pipe into the response and returns the bytes copied. Dropping the pipe on an error stops the query.
+fn copy(mut pipe: io::PipeReader, responder: &mut Responder) -> Result<usize, QueryError> {
+    let mut buffer = vec![0; limits::DECODE_BUFFER_BYTES];
+    let mut copied = 0;
+    loop {
+        let length = pipe.read(&mut buffer).map_err(|error| QueryError::new(Kind::Internal, error))?;
+        if length == 0 {
+            return Ok(copied);
+        }
+        copied += length;
+        responder.write(&buffer[..length])?;
+    }
+}

@@ -1,0 +1,382 @@
+//! The C interface of libchdb, declared by hand, and safe types over it.
+//!
+//! The only file of the workspace with `unsafe`. It exists so that everything above can be ordinary Rust: handles that close
+//! themselves, borrows that make "one statement at a time per connection" a compile error to break, and results copied out
+//! before they are freed. It knows nothing of HTTP, settings or SQL, and must not.
+//!
+//! Signatures: `chdb.h` of chDB 26.7. The library is never unloaded: its threads outlive any handle of ours.
+
+#![allow(unsafe_code, reason = "the one place that talks to a C library; each block states why it is sound")]
+
+use std::ffi::{CStr, CString, c_char, c_int, c_void};
+use std::marker::PhantomData;
+use std::path::Path;
+use std::ptr::{self, NonNull};
+
+type RawConnection = *mut c_void;
+type RawResult = *mut c_void;
+type RawInsert = *mut c_void;
+
+/// Declares the table of function pointers and the one function that fills it.
+macro_rules! symbols {
+    ($($name:ident: fn($($arg:ty),*) $(-> $ret:ty)?;)*) => {
+        struct Symbols { $($name: unsafe extern "C" fn($($arg),*) $(-> $ret)?,)* }
+
+        impl Symbols {
+            fn resolve(library: &libloading::Library) -> Result<Self, libloading::Error> {
+                // SAFETY: each symbol is given the type that chdb.h declares for it, and the pointers are only used while
+                // the library is loaded, which is for ever (`Library` is leaked).
+                unsafe { Ok(Self { $($name: *library.get(stringify!($name))?,)* }) }
+            }
+        }
+    };
+}
+
+type Strings = *const *const c_char;
+type Lengths = *const usize;
+
+symbols! {
+    chdb_version: fn() -> *const c_char;
+    chdb_set_signal_handlers_enabled: fn(c_int);
+    chdb_shutdown: fn() -> c_int;
+    chdb_connect: fn(c_int, *mut *mut c_char) -> *mut RawConnection;
+    chdb_close_conn: fn(*mut RawConnection);
+    chdb_query_with_params_n:
+        fn(RawConnection, *const c_char, usize, *const c_char, usize, Strings, Lengths, Strings, Lengths, usize) -> RawResult;
+    chdb_stream_insert_with_params_n:
+        fn(RawConnection, *const c_char, usize, *const c_char, usize, Strings, Lengths, Strings, Lengths, usize) -> RawInsert;
+    chdb_stream_append: fn(RawInsert, *const c_void, usize) -> c_int;
+    chdb_stream_done: fn(RawInsert) -> RawResult;
+    chdb_stream_insert_error: fn(RawInsert) -> *const c_char;
+    chdb_destroy_insert_stream: fn(RawInsert);
+    chdb_destroy_query_result: fn(RawResult);
+    chdb_result_buffer: fn(RawResult) -> *const c_char;
+    chdb_result_length: fn(RawResult) -> usize;
+    chdb_result_rows_read: fn(RawResult) -> u64;
+    chdb_result_bytes_read: fn(RawResult) -> u64;
+    chdb_result_storage_rows_read: fn(RawResult) -> u64;
+    chdb_result_storage_bytes_read: fn(RawResult) -> u64;
+    chdb_result_rows_written: fn(RawResult) -> u64;
+    chdb_result_bytes_written: fn(RawResult) -> u64;
+    chdb_result_error: fn(RawResult) -> *const c_char;
+    chdb_classify_query_n: fn(RawConnection, *const c_char, usize, *const c_char, usize, *mut RawAnalysis) -> c_int;
+}
+
+#[repr(C)]
+struct RawAnalysis {
+    struct_size: u32,
+    statement_count: u32,
+    flags: u32,
+    query_class: u32,
+}
+
+/// Why the library could not be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LibraryError {
+    /// The dynamic loader refused the file.
+    #[error("cannot load {path}")]
+    Load {
+        /// The file we tried.
+        path: String,
+        /// The loader's reason.
+        source: libloading::Error,
+    },
+    /// The file is a library, but not a libchdb of the version we know.
+    #[error("{path} is not a usable libchdb")]
+    Symbol {
+        /// The file we tried.
+        path: String,
+        /// The missing symbol.
+        source: libloading::Error,
+    },
+}
+
+/// The loaded libchdb. One per process, for the life of the process.
+pub struct Library {
+    symbols: Symbols,
+}
+
+impl Library {
+    /// Loads the library and keeps its process-wide signal handlers off, so that SIGTERM and crashes stay the host's.
+    pub fn load(path: &Path) -> Result<&'static Self, LibraryError> {
+        let shown = || path.display().to_string();
+        // SAFETY: loading runs the library's initialisers. The file is the pinned libchdb, whose digest the set-up checked.
+        let library = unsafe { libloading::Library::new(path) }
+            .map_err(|source| LibraryError::Load { path: shown(), source })?;
+        let library: &'static libloading::Library = Box::leak(Box::new(library));
+        let symbols =
+            Symbols::resolve(library).map_err(|source| LibraryError::Symbol { path: shown(), source })?;
+        // SAFETY: takes an int and sets a process-wide flag; called before the first connection, as the header asks.
+        unsafe { (symbols.chdb_set_signal_handlers_enabled)(0) };
+        Ok(Box::leak(Box::new(Self { symbols })))
+    }
+
+    /// The chDB release, which is not the ClickHouse version.
+    pub fn version(&self) -> String {
+        // SAFETY: returns a NUL-terminated string that lives as long as the library.
+        unsafe { text((self.symbols.chdb_version)()) }.unwrap_or_default()
+    }
+
+    /// Opens a connection. The first one boots the engine and reads the server's arguments (`--path`, caches, pools);
+    /// setting arguments (`--max_threads=2`) hold for this connection only. `None`: libchdb refused and does not say why.
+    pub fn connect(&'static self, arguments: &[CString]) -> Option<Connection> {
+        let mut argv: Vec<*mut c_char> =
+            arguments.iter().map(|argument| argument.as_ptr().cast_mut()).collect();
+        let argc = c_int::try_from(argv.len()).ok()?;
+        // SAFETY: argv holds argc NUL-terminated strings that outlive the call; the library copies what it keeps and
+        // writes to none of them.
+        let handle = unsafe { (self.symbols.chdb_connect)(argc, argv.as_mut_ptr()) };
+        NonNull::new(handle).map(|handle| Connection { library: self, handle })
+    }
+
+    /// Ends the engine's threads. Every connection must be closed; false: one was not, and nothing happened.
+    pub fn shutdown(&self) -> bool {
+        // SAFETY: no arguments; with a connection open it does nothing and says so.
+        unsafe { (self.symbols.chdb_shutdown)() == 0 }
+    }
+}
+
+/// What a statement read and wrote.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Counters {
+    /// Rows in the result.
+    pub result_rows: u64,
+    /// Bytes of the result in ClickHouse's memory format.
+    pub result_bytes: u64,
+    /// Rows read from tables.
+    pub read_rows: u64,
+    /// Bytes read from tables.
+    pub read_bytes: u64,
+    /// Rows written, those of materialised views included, as ClickHouse counts them.
+    pub written_rows: u64,
+    /// Bytes written, those of materialised views included.
+    pub written_bytes: u64,
+}
+
+/// What libchdb's parser says of a text, without running it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Analysis {
+    /// Statements in the text; 0 when it does not parse.
+    pub statements: u32,
+    /// True for statements that leave no trace.
+    pub read_only: bool,
+}
+
+/// One connection: a session with its own settings, current database and temporary tables. It runs one statement at a
+/// time, which the `&mut` of each method states; several connections run in parallel.
+pub struct Connection {
+    library: &'static Library,
+    handle: NonNull<RawConnection>,
+}
+
+// SAFETY: a connection has no thread affinity: the header calls the functions thread-safe and asks only that the calls on
+// one connection do not overlap, which `&mut self` ensures.
+unsafe impl Send for Connection {}
+
+impl Connection {
+    fn raw(&self) -> RawConnection {
+        // SAFETY: the handle came from chdb_connect and is closed only in drop.
+        unsafe { *self.handle.as_ptr() }
+    }
+
+    /// Runs a statement and returns its whole result, in memory. A SELECT should write into a pipe instead
+    /// (`INTO OUTFILE`): the library's own `chdb_stream_query` formats every piece as a document of its own, with header
+    /// and footer, which breaks JSON, Parquet and everything `WithNames`.
+    pub fn query(
+        &mut self,
+        sql: &[u8],
+        format: &str,
+        parameters: &[(String, String)],
+    ) -> Result<QueryResult<'_>, String> {
+        let parameters = Parameters::new(parameters);
+        // SAFETY: pointers and lengths describe live buffers for the whole call.
+        let result = unsafe {
+            (self.library.symbols.chdb_query_with_params_n)(
+                self.raw(),
+                sql.as_ptr().cast(),
+                sql.len(),
+                format.as_ptr().cast(),
+                format.len(),
+                parameters.names.as_ptr(),
+                parameters.name_lengths.as_ptr(),
+                parameters.values.as_ptr(),
+                parameters.value_lengths.as_ptr(),
+                parameters.names.len(),
+            )
+        };
+        QueryResult::new(self.library, result)
+    }
+
+    /// Starts an INSERT whose data follows through `append`. `sql` is the statement up to, not including, FORMAT or VALUES.
+    pub fn insert(
+        &mut self,
+        sql: &[u8],
+        format: &str,
+        parameters: &[(String, String)],
+    ) -> Result<Insert<'_>, String> {
+        let parameters = Parameters::new(parameters);
+        // SAFETY: as in `query`; the handle that comes back is never null and is destroyed by Insert's drop.
+        let handle = unsafe {
+            (self.library.symbols.chdb_stream_insert_with_params_n)(
+                self.raw(),
+                sql.as_ptr().cast(),
+                sql.len(),
+                format.as_ptr().cast(),
+                format.len(),
+                parameters.names.as_ptr(),
+                parameters.name_lengths.as_ptr(),
+                parameters.values.as_ptr(),
+                parameters.value_lengths.as_ptr(),
+                parameters.names.len(),
+            )
+        };
+        let insert = Insert { library: self.library, handle, connection: PhantomData };
+        // SAFETY: the handle is live; the string, if any, is copied before anything else happens to it.
+        match unsafe { text((self.library.symbols.chdb_stream_insert_error)(handle)) } {
+            Some(error) => Err(error),
+            None => Ok(insert),
+        }
+    }
+
+    /// Parses a text with this connection's parser and settings. Runs nothing.
+    pub fn analyse(&mut self, sql: &[u8]) -> Analysis {
+        let mut raw = RawAnalysis { struct_size: 16, statement_count: 0, flags: 0, query_class: 4 };
+        // SAFETY: sql is a live buffer, the struct has the size it claims, a null database is allowed.
+        unsafe {
+            (self.library.symbols.chdb_classify_query_n)(
+                self.raw(),
+                sql.as_ptr().cast(),
+                sql.len(),
+                ptr::null(),
+                0,
+                &raw mut raw,
+            );
+        }
+        Analysis { statements: raw.statement_count, read_only: raw.query_class == 0 }
+    }
+}
+
+impl Drop for Connection {
+    fn drop(&mut self) {
+        // SAFETY: closed once, here; streams and inserts borrow the connection, so none is open.
+        unsafe { (self.library.symbols.chdb_close_conn)(self.handle.as_ptr()) };
+    }
+}
+
+/// A finished statement's result. Borrows its connection: the next statement waits until it is gone.
+pub struct QueryResult<'connection> {
+    library: &'static Library,
+    handle: RawResult,
+    connection: PhantomData<&'connection mut Connection>,
+}
+
+impl QueryResult<'_> {
+    fn new(library: &'static Library, handle: RawResult) -> Result<Self, String> {
+        if handle.is_null() {
+            return Err("libchdb returned no result".to_owned());
+        }
+        let result = Self { library, handle, connection: PhantomData };
+        // SAFETY: the handle is live; the string, if any, is copied at once.
+        match unsafe { text((library.symbols.chdb_result_error)(handle)) } {
+            Some(error) => Err(error),
+            None => Ok(result),
+        }
+    }
+
+    /// The bytes, in the format that was asked for.
+    pub fn bytes(&self) -> &[u8] {
+        // SAFETY: the handle is live; buffer and length belong together and stay until the handle is destroyed.
+        unsafe {
+            let length = (self.library.symbols.chdb_result_length)(self.handle);
+            let buffer = (self.library.symbols.chdb_result_buffer)(self.handle);
+            if buffer.is_null() || length == 0 {
+                &[]
+            } else {
+                std::slice::from_raw_parts(buffer.cast(), length)
+            }
+        }
+    }
+
+    /// What the statement read and wrote.
+    pub fn counters(&self) -> Counters {
+        let symbols = &self.library.symbols;
+        // SAFETY: plain getters on a live handle.
+        unsafe {
+            Counters {
+                result_rows: (symbols.chdb_result_rows_read)(self.handle),
+                result_bytes: (symbols.chdb_result_bytes_read)(self.handle),
+                read_rows: (symbols.chdb_result_storage_rows_read)(self.handle),
+                read_bytes: (symbols.chdb_result_storage_bytes_read)(self.handle),
+                written_rows: (symbols.chdb_result_rows_written)(self.handle),
+                written_bytes: (symbols.chdb_result_bytes_written)(self.handle),
+            }
+        }
+    }
+}
+
+impl Drop for QueryResult<'_> {
+    fn drop(&mut self) {
+        // SAFETY: destroyed once, here.
+        unsafe { (self.library.symbols.chdb_destroy_query_result)(self.handle) };
+    }
+}
+
+/// A running INSERT. Dropped before `finish` it is cancelled: blocks already written stay, as in ClickHouse.
+pub struct Insert<'connection> {
+    library: &'static Library,
+    handle: RawInsert,
+    connection: PhantomData<&'connection mut Connection>,
+}
+
+impl Insert<'_> {
+    /// Hands over one piece of data, cut anywhere; blocks while the engine is behind. False: the insert has failed, and
+    /// `finish` has the reason.
+    pub fn append(&mut self, data: &[u8]) -> bool {
+        // SAFETY: the buffer is live for the call, which copies it.
+        unsafe {
+            (self.library.symbols.chdb_stream_append)(self.handle, data.as_ptr().cast(), data.len()) == 0
+        }
+    }
+
+    /// Ends the data, waits for the commit and returns what was written.
+    pub fn finish(self) -> Result<Counters, String> {
+        // SAFETY: the handle is live; drop destroys it afterwards, as the header requires on every path.
+        let result = unsafe { (self.library.symbols.chdb_stream_done)(self.handle) };
+        QueryResult::new(self.library, result).map(|result| result.counters())
+    }
+}
+
+impl Drop for Insert<'_> {
+    fn drop(&mut self) {
+        // SAFETY: destroyed once, here; the library cancels a stream that was not finished.
+        unsafe { (self.library.symbols.chdb_destroy_insert_stream)(self.handle) };
+    }
+}
+
+/// Names and values laid out as the C interface wants them: four parallel arrays.
+struct Parameters<'a> {
+    names: Vec<*const c_char>,
+    name_lengths: Vec<usize>,
+    values: Vec<*const c_char>,
+    value_lengths: Vec<usize>,
+    source: PhantomData<&'a [(String, String)]>,
+}
+
+impl<'a> Parameters<'a> {
+    fn new(parameters: &'a [(String, String)]) -> Self {
+        Self {
+            names: parameters.iter().map(|(name, _)| name.as_ptr().cast()).collect(),
+            name_lengths: parameters.iter().map(|(name, _)| name.len()).collect(),
+            values: parameters.iter().map(|(_, value)| value.as_ptr().cast()).collect(),
+            value_lengths: parameters.iter().map(|(_, value)| value.len()).collect(),
+            source: PhantomData,
+        }
+    }
+}
+
+/// # Safety
+/// `pointer` is null or a NUL-terminated string that lives for the call.
+unsafe fn text(pointer: *const c_char) -> Option<String> {
+    // SAFETY: the caller's promise.
+    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_string_lossy().into_owned())
+}

@@ -1,0 +1,337 @@
+//! What a client asks for: the URL parameters and headers of ClickHouse's HTTP interface, parsed once, at the edge.
+//!
+//! A parameter is either part of the protocol (named here), a query parameter (`param_*`), or a ClickHouse setting. Settings are not
+//! checked here: the engine knows their names and values.
+
+use std::time::Duration;
+
+use http::{HeaderMap, Method, Uri, header};
+
+use crate::compression::ContentEncoding;
+use crate::errors::{Kind, QueryError};
+use crate::limits;
+
+/// One request, without its body.
+#[derive(Debug, Clone, Default)]
+pub struct Request {
+    /// The text from the URL; the body follows it after a line end.
+    pub query: Vec<u8>,
+    /// GET and HEAD may read only.
+    pub read_only: bool,
+    /// `database`, or `X-ClickHouse-Database`.
+    pub database: Option<String>,
+    /// `default_format`, or `X-ClickHouse-Format`.
+    pub format: Option<String>,
+    /// `query_id`, or a new UUID.
+    pub query_id: String,
+    /// `session_id` and what belongs to it.
+    pub session: Option<SessionKey>,
+    /// ClickHouse settings for this request, in the order given.
+    pub settings: Vec<(String, String)>,
+    /// `param_*`, without the prefix. Values are in TabSeparated escaping, as in ClickHouse.
+    pub parameters: Vec<(String, String)>,
+    /// `compress=1`: answer in ClickHouse's compressed framing.
+    pub compress: bool,
+    /// `decompress=1`: the body is in ClickHouse's compressed framing.
+    pub decompress: bool,
+    /// `Content-Encoding` of the body.
+    pub content_encoding: Option<ContentEncoding>,
+    /// Encoding of the answer: `enable_http_compression=1` and an `Accept-Encoding` we can serve.
+    pub accept_encoding: Option<ContentEncoding>,
+    /// `http_zlib_compression_level`.
+    pub compression_level: Option<u32>,
+    /// Bytes of the answer held back before its head is sent.
+    pub hold_bytes: u64,
+    /// The boundary, when the body is a multipart form.
+    pub boundary: Option<String>,
+    /// `wait_end_of_query=1`: hold all of it, and fail rather than stream when it does not fit.
+    pub hold_all: bool,
+}
+
+/// A named session.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SessionKey {
+    /// `session_id`.
+    pub id: String,
+    /// `session_timeout`.
+    pub timeout: Duration,
+    /// `session_check=1`: fail when the session does not exist yet.
+    pub must_exist: bool,
+}
+
+impl Request {
+    /// Parses the head of a request.
+    pub fn parse(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Self, QueryError> {
+        let mut request = Self {
+            read_only: matches!(*method, Method::GET | Method::HEAD),
+            hold_bytes: limits::RESPONSE_BUFFER_BYTES,
+            database: header_text(headers, "x-clickhouse-database")?,
+            format: header_text(headers, "x-clickhouse-format")?,
+            content_encoding: content_encoding(headers)?,
+            boundary: boundary(headers)?,
+            ..Self::default()
+        };
+        let mut compression_enabled = false;
+        let mut session = SessionParameters::default();
+        for (name, value) in parameters(uri.query().unwrap_or_default())? {
+            if name == "query" {
+                request.query = value;
+                continue;
+            }
+            let value = utf8(&name, value)?;
+            if session.take(&name, &value)? {
+                continue;
+            }
+            compression_enabled |= name == "enable_http_compression" && flag(&name, &value)?;
+            request.take(name, value)?;
+        }
+        request.session = session.finish()?;
+        if request.query_id.is_empty() {
+            request.query_id = uuid::Uuid::new_v4().to_string();
+        }
+        if compression_enabled {
+            let accepted = header_text(headers, header::ACCEPT_ENCODING.as_str())?.unwrap_or_default();
+            request.accept_encoding = ContentEncoding::negotiate(&accepted);
+        }
+        if request.session.is_some() && request.settings.iter().any(|(name, _)| name == "readonly") {
+            return Err(bad(
+                "readonly cannot be set for one request of a session: it could not be taken back",
+            ));
+        }
+        Ok(request)
+    }
+
+    /// Adds a field of a multipart form: the same parameters, in the body.
+    pub fn take_field(&mut self, name: String, value: Vec<u8>) -> Result<(), QueryError> {
+        match name.as_str() {
+            "query" => self.query = value,
+            "session_id" | "session_timeout" | "session_check" | "compress" | "decompress" => {
+                return Err(bad(format_args!("{name} belongs into the URL, not into the form")));
+            }
+            _ => {
+                let value = utf8(&name, value)?;
+                self.take(name, value)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(&mut self, name: String, value: String) -> Result<(), QueryError> {
+        match name.as_str() {
+            "database" => self.database = non_empty(value).or_else(|| self.database.take()),
+            "default_format" => self.format = non_empty(value).or_else(|| self.format.take()),
+            "query_id" => self.query_id = value,
+            "compress" => self.compress = flag(&name, &value)?,
+            "decompress" => self.decompress = flag(&name, &value)?,
+            "wait_end_of_query" => {
+                self.hold_all = flag(&name, &value)?;
+                if self.hold_all {
+                    self.hold_bytes = limits::RESPONSE_HELD_BYTES_MAX;
+                }
+            }
+            "buffer_size" => {
+                let bytes: u64 = number(&name, &value)?;
+                self.hold_bytes = self.hold_bytes.max(bytes.min(limits::RESPONSE_HELD_BYTES_MAX));
+            }
+            // Accepted and without effect: there is one user without a password, and the Native format has one revision.
+            "user"
+            | "password"
+            | "quota_key"
+            | "client_protocol_version"
+            | "stacktrace"
+            | "close_session" => {}
+            "role" => return Err(bad("roles are not supported: the embedded engine has one user")),
+            _ => match name.strip_prefix("param_") {
+                Some(parameter) => self.parameters.push((parameter.to_owned(), value)),
+                None => {
+                    if name == "http_zlib_compression_level" {
+                        self.compression_level = Some(number(&name, &value)?);
+                    }
+                    self.settings.push((name, value));
+                }
+            },
+        }
+        Ok(())
+    }
+}
+
+#[derive(Default)]
+struct SessionParameters {
+    id: Option<String>,
+    timeout: Option<Duration>,
+    must_exist: bool,
+}
+
+impl SessionParameters {
+    fn take(&mut self, name: &str, value: &str) -> Result<bool, QueryError> {
+        match name {
+            "session_id" => self.id = non_empty(value.to_owned()),
+            "session_timeout" => self.timeout = Some(Duration::from_secs(number(name, value)?)),
+            "session_check" => self.must_exist = flag(name, value)?,
+            _ => return Ok(false),
+        }
+        Ok(true)
+    }
+
+    fn finish(self) -> Result<Option<SessionKey>, QueryError> {
+        let Some(id) = self.id else { return Ok(None) };
+        let timeout = self.timeout.unwrap_or(limits::SESSION_TIMEOUT);
+        if timeout > limits::SESSION_TIMEOUT_MAX {
+            let most = limits::SESSION_TIMEOUT_MAX.as_secs();
+            return Err(QueryError::new(
+                Kind::InvalidSessionTimeout,
+                format_args!("session_timeout {} is larger than {most}", timeout.as_secs()),
+            ));
+        }
+        Ok(Some(SessionKey { id, timeout, must_exist: self.must_exist }))
+    }
+}
+
+fn bad(message: impl std::fmt::Display) -> QueryError {
+    QueryError::new(Kind::BadArguments, message)
+}
+
+fn utf8(name: &str, value: Vec<u8>) -> Result<String, QueryError> {
+    String::from_utf8(value).map_err(|_| bad(format_args!("parameter {name} is not valid UTF-8")))
+}
+
+fn boundary(headers: &HeaderMap) -> Result<Option<String>, QueryError> {
+    let Some(content_type) = header_text(headers, header::CONTENT_TYPE.as_str())? else { return Ok(None) };
+    if !content_type.to_ascii_lowercase().starts_with("multipart/form-data") {
+        return Ok(None);
+    }
+    let given = content_type.split(';').find_map(|item| item.trim().strip_prefix("boundary="));
+    match given.map(|value| value.trim_matches('"')) {
+        Some(value) if !value.is_empty() => Ok(Some(value.to_owned())),
+        _ => Err(bad("the multipart form has no boundary")),
+    }
+}
+
+fn non_empty(value: String) -> Option<String> {
+    (!value.is_empty()).then_some(value)
+}
+
+fn flag(name: &str, value: &str) -> Result<bool, QueryError> {
+    match value {
+        "1" | "true" => Ok(true),
+        "0" | "false" | "" => Ok(false),
+        _ => Err(bad(format_args!("{name} is 0 or 1, not '{value}'"))),
+    }
+}
+
+fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, QueryError> {
+    value.parse().map_err(|_| bad(format_args!("{name} is a number, not '{value}'")))
+}
+
+fn header_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, QueryError> {
+    headers
+        .get(name)
+        .map(|value| {
+            value.to_str().map(str::to_owned).map_err(|_| bad(format_args!("header {name} is not ASCII")))
+        })
+        .transpose()
+}
+
+fn content_encoding(headers: &HeaderMap) -> Result<Option<ContentEncoding>, QueryError> {
+    match header_text(headers, header::CONTENT_ENCODING.as_str())?.as_deref().map(str::trim) {
+        None | Some("" | "identity") => Ok(None),
+        Some(name) => ContentEncoding::named(name).map(Some).ok_or_else(|| {
+            let known = "gzip, deflate, zstd, lz4";
+            QueryError::new(
+                Kind::UnknownCompression,
+                format_args!("Unknown Content-Encoding '{name}', known are {known}"),
+            )
+        }),
+    }
+}
+
+/// Splits and decodes a query string. Values stay bytes: a statement may hold any.
+fn parameters(query: &str) -> Result<Vec<(String, Vec<u8>)>, QueryError> {
+    query
+        .split('&')
+        .filter(|pair| !pair.is_empty())
+        .map(|pair| {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+            let name =
+                String::from_utf8(decode(name)?).map_err(|_| bad("a parameter's name is not valid UTF-8"))?;
+            Ok((name, decode(value)?))
+        })
+        .collect()
+}
+
+/// Percent-decoding, with `+` for a space.
+fn decode(text: &str) -> Result<Vec<u8>, QueryError> {
+    let mut bytes = text.bytes();
+    let mut decoded = Vec::with_capacity(text.len());
+    while let Some(byte) = bytes.next() {
+        decoded.push(match byte {
+            b'+' => b' ',
+            b'%' => {
+                let pair = [bytes.next(), bytes.next()];
+                let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
+                match (digit(pair[0]), digit(pair[1])) {
+                    (Some(high), Some(low)) => u8::try_from(high * 16 + low).unwrap_or_default(),
+                    _ => return Err(bad("a % in the URL is not followed by two hexadecimal digits")),
+                }
+            }
+            byte => byte,
+        });
+    }
+    Ok(decoded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(method: &Method, url: &str, headers: &[(&'static str, &str)]) -> Result<Request, QueryError> {
+        let headers =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        Request::parse(method, &url.parse().unwrap(), &headers)
+    }
+
+    #[test]
+    fn parameters_go_where_they_belong() {
+        let url =
+            "/?query=SELECT+%27a%2Bb%27%00&param_x=1%092&max_threads=2&database=d&query_id=q&compress=1";
+        let request = parse(&Method::POST, url, &[("x-clickhouse-format", "JSON")]).unwrap();
+        assert_eq!(request.query, b"SELECT 'a+b'\0");
+        assert_eq!(request.parameters, [("x".to_owned(), "1\t2".to_owned())]);
+        assert_eq!(request.settings, [("max_threads".to_owned(), "2".to_owned())]);
+        assert_eq!((request.database.as_deref(), request.format.as_deref()), (Some("d"), Some("JSON")));
+        assert_eq!((request.query_id.as_str(), request.compress, request.read_only), ("q", true, false));
+    }
+
+    #[test]
+    fn url_wins_over_header_and_get_reads_only() {
+        let request =
+            parse(&Method::GET, "/?default_format=CSV", &[("x-clickhouse-format", "JSON")]).unwrap();
+        assert_eq!((request.format.as_deref(), request.read_only), (Some("CSV"), true));
+        assert!(!request.query_id.is_empty());
+    }
+
+    #[test]
+    fn answers_are_encoded_only_when_the_client_enables_it() {
+        let headers = [("accept-encoding", "br, gzip;q=0.5")];
+        assert_eq!(parse(&Method::GET, "/", &headers).unwrap().accept_encoding, None);
+        let enabled = parse(&Method::GET, "/?enable_http_compression=1", &headers).unwrap();
+        assert_eq!(enabled.accept_encoding, Some(ContentEncoding::Gzip));
+    }
+
+    #[test]
+    fn nonsense_is_refused_with_its_name() {
+        for (url, part) in [
+            ("/?compress=maybe", "compress"),
+            ("/?buffer_size=x", "buffer_size"),
+            ("/?a=%4", "hexadecimal"),
+            ("/?role=admin", "role"),
+            ("/?session_id=s&session_timeout=99999", "session_timeout"),
+            ("/?session_id=s&readonly=1", "readonly"),
+        ] {
+            let error = parse(&Method::GET, url, &[]).unwrap_err();
+            assert!(error.to_string().contains(part), "{url}: {error}");
+        }
+        let error = parse(&Method::POST, "/", &[("content-encoding", "br")]).unwrap_err();
+        assert_eq!(error.code(), 89);
+    }
+}

@@ -1,0 +1,95 @@
+//! Where libchdb is: the command line, the environment, or the cache that `engine/fetch.sh` fills.
+//!
+//! The paths here and in `fetch.sh` must agree; `tests/http/fetch.rs` holds them together.
+
+use std::path::{Path, PathBuf};
+
+/// The pinned version of the npm packages. `fetch.sh` has the digests.
+pub const VERSION: &str = "26.7.3-stable.1";
+
+/// No library: the text tells what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum LocateError {
+    /// A path was given and is not there.
+    #[error(
+        "there is no libchdb at {path} ({origin}); run engine/fetch.sh, which fetches it once and prints its path"
+    )]
+    NotThere {
+        /// The path that was given.
+        path: PathBuf,
+        /// Who gave it.
+        origin: &'static str,
+    },
+    /// Neither a home nor a cache directory is known.
+    #[error(
+        "libchdb is not configured and HOME is not set: give --library or LEDGERLINE_LIBCHDB; engine/fetch.sh fetches it"
+    )]
+    NoCache,
+}
+
+/// Finds the library. `environment` looks a variable up.
+pub fn locate(
+    given: Option<&Path>,
+    environment: impl Fn(&str) -> Option<std::ffi::OsString>,
+) -> Result<PathBuf, LocateError> {
+    let from_environment = || environment("LEDGERLINE_LIBCHDB").map(PathBuf::from);
+    let (path, origin) = match given.map(Path::to_owned) {
+        Some(path) => (path, "--library"),
+        None => match from_environment() {
+            Some(path) => (path, "LEDGERLINE_LIBCHDB"),
+            None => (cache(&environment).ok_or(LocateError::NoCache)?, "the cache"),
+        },
+    };
+    if path.is_file() { Ok(path) } else { Err(LocateError::NotThere { path, origin }) }
+}
+
+fn cache(environment: impl Fn(&str) -> Option<std::ffi::OsString>) -> Option<PathBuf> {
+    let directory = |name: &str| environment(name).filter(|value| !value.is_empty()).map(PathBuf::from);
+    let root = directory("LEDGERLINE_CACHE")
+        .or_else(|| directory("XDG_CACHE_HOME").map(|cache| cache.join("ledgerline")))
+        .or_else(|| directory("HOME").map(|home| home.join(".cache/ledgerline")))?;
+    Some(root.join("chdb").join(VERSION).join(platform()).join("libchdb.so"))
+}
+
+/// The part of the npm package's name that depends on the machine.
+pub fn platform() -> &'static str {
+    match (std::env::consts::OS, std::env::consts::ARCH) {
+        ("macos", "aarch64") => "darwin-arm64",
+        ("macos", _) => "darwin-x64",
+        (_, "aarch64") => "linux-arm64-gnu",
+        _ => "linux-x64-gnu",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn environment(pairs: &[(&'static str, &Path)]) -> impl Fn(&str) -> Option<std::ffi::OsString> {
+        let pairs: Vec<_> = pairs.iter().map(|(name, path)| (*name, path.as_os_str().to_owned())).collect();
+        move |name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
+    }
+
+    #[test]
+    fn command_line_then_environment_then_cache() {
+        let directory = tempfile::tempdir().unwrap();
+        let cached = directory.path().join("chdb").join(VERSION).join(platform()).join("libchdb.so");
+        std::fs::create_dir_all(cached.parent().unwrap()).unwrap();
+        let other = directory.path().join("other.so");
+        for path in [&cached, &other] {
+            std::fs::write(path, "").unwrap();
+        }
+        let all = [("LEDGERLINE_CACHE", directory.path()), ("LEDGERLINE_LIBCHDB", other.as_path())];
+        assert_eq!(locate(Some(&cached), environment(&all)).unwrap(), cached);
+        assert_eq!(locate(None, environment(&all)).unwrap(), other);
+        assert_eq!(locate(None, environment(&all[..1])).unwrap(), cached);
+    }
+
+    #[test]
+    fn what_is_missing_names_the_script() {
+        let nowhere = Path::new("/nonexistent/libchdb.so");
+        for error in [locate(Some(nowhere), |_| None).unwrap_err(), locate(None, |_| None).unwrap_err()] {
+            assert!(error.to_string().contains("engine/fetch.sh"), "{error}");
+        }
+    }
+}

@@ -1,0 +1,124 @@
+//! Exact fractions, just enough for one cost. Pure; must never contain a float, nor an operation that can wrap.
+
+use std::cmp::Ordering;
+
+/// A fraction with a positive denominator. Overflow is `None`: the caller says `overflow` and not an amount.
+///
+/// Not reduced after each step: denominators come from multipliers such as 1.1 and 0.5, so a product of five of them
+/// stays small, and a greatest common divisor per token class would cost more than the rest of the price.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Exact {
+    numerator: i128,
+    denominator: i128,
+}
+
+impl Exact {
+    pub(crate) const ZERO: Self = Self { numerator: 0, denominator: 1 };
+    pub(crate) const ONE: Self = Self { numerator: 1, denominator: 1 };
+
+    pub(crate) fn whole(number: impl Into<i128>) -> Self {
+        Self { numerator: number.into(), denominator: 1 }
+    }
+
+    /// Reads a multiplier such as `1.1` or `0.5`: digits and one point, at most six digits behind it.
+    pub(crate) fn from_decimal(text: &str) -> Option<Self> {
+        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
+        let too_long = whole.len() > 6 || fraction.len() > 6;
+        if whole.is_empty() || too_long || !digits(whole) || !digits(fraction) || text.ends_with('.') {
+            return None;
+        }
+        let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+        let numerator: i128 = format!("{whole}{fraction}").parse().ok()?;
+        let divisor = greatest_common_divisor(numerator, scale);
+        Some(Self { numerator: numerator / divisor, denominator: scale / divisor })
+    }
+
+    pub(crate) fn add(self, other: Self) -> Option<Self> {
+        if self.denominator == other.denominator {
+            let numerator = self.numerator.checked_add(other.numerator)?;
+            return Some(Self { numerator, ..self });
+        }
+        let left = self.numerator.checked_mul(other.denominator)?;
+        let right = other.numerator.checked_mul(self.denominator)?;
+        let denominator = self.denominator.checked_mul(other.denominator)?;
+        Some(Self { numerator: left.checked_add(right)?, denominator })
+    }
+
+    pub(crate) fn multiply(self, other: Self) -> Option<Self> {
+        let numerator = self.numerator.checked_mul(other.numerator)?;
+        let denominator = self.denominator.checked_mul(other.denominator)?;
+        Some(Self { numerator, denominator })
+    }
+
+    pub(crate) fn divide_by(self, divisor: u32) -> Option<Self> {
+        let denominator = self.denominator.checked_mul(i128::from(divisor)).filter(|&product| product > 0)?;
+        Some(Self { denominator, ..self })
+    }
+
+    /// The nearest whole number; a half goes away from zero, as on an invoice: half up for what is owed, and a
+    /// correction of the opposite sign cancels it exactly.
+    pub(crate) fn round_half_away_from_zero(self) -> Option<i128> {
+        let quotient = self.numerator / self.denominator;
+        let rest = (self.numerator % self.denominator).checked_abs()?.checked_mul(2)?;
+        let step = if self.numerator < 0 { -1 } else { 1 };
+        match rest.cmp(&self.denominator) {
+            Ordering::Less => Some(quotient),
+            Ordering::Equal | Ordering::Greater => quotient.checked_add(step),
+        }
+    }
+
+    /// Numerator and denominator as text, in lowest terms where it came from a decimal: for the version.
+    pub(crate) fn canonical(self) -> String {
+        format!("{}/{}", self.numerator, self.denominator)
+    }
+}
+
+fn greatest_common_divisor(mut left: i128, mut right: i128) -> i128 {
+    while right != 0 {
+        (left, right) = (right, left % right);
+    }
+    left
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn halves_go_away_from_zero() {
+        for (numerator, denominator, rounded) in [
+            (0, 1, 0),
+            (1, 2, 1),
+            (-1, 2, -1),
+            (3, 2, 2),
+            (5, 2, 3),
+            (-5, 2, -3),
+            (49, 100, 0),
+            (51, 100, 1),
+            (10, 3, 3),
+        ] {
+            let exact = Exact { numerator, denominator };
+            assert_eq!(exact.round_half_away_from_zero(), Some(rounded), "{numerator}/{denominator}");
+        }
+    }
+
+    #[test]
+    fn multipliers_are_read_in_lowest_terms() {
+        for (text, canonical) in
+            [("1.1", "11/10"), ("0.50", "1/2"), ("2", "2/1"), ("1.25", "5/4"), ("0", "0/1")]
+        {
+            assert_eq!(Exact::from_decimal(text).map(Exact::canonical).as_deref(), Some(canonical));
+        }
+        for text in ["", ".5", "1.", "-1", "1e3", "1.1234567", "1,5", "1234567"] {
+            assert!(Exact::from_decimal(text).is_none(), "{text}");
+        }
+    }
+
+    #[test]
+    fn overflow_is_none() {
+        let most = Exact::whole(i128::MAX);
+        assert!(most.add(Exact::ONE).is_none() && most.multiply(Exact::whole(2)).is_none());
+        assert!(most.divide_by(0).is_none());
+    }
+}

@@ -1,0 +1,159 @@
+//! Bills of the two providers as data. Three things have to agree in each: the amount, the arithmetic a person can
+//! follow (worked out here, with none of the engine's code), and what the price book says.
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use jiff::Timestamp;
+use ledgerline_pricing::{PriceBook, PriceQuery, Priced};
+use ledgerline_proto::{Billing, EndOfStream, Operation, TokenClass, TokenCounts, Usage, UsageSource};
+use serde::Deserialize;
+
+#[path = "support/arithmetic.rs"]
+mod arithmetic;
+
+const FILES: [(&str, &str); 3] = [
+    ("anthropic.yaml", include_str!("bills/anthropic.yaml")),
+    ("openai.yaml", include_str!("bills/openai.yaml")),
+    ("unpriced.yaml", include_str!("bills/unpriced.yaml")),
+];
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Bill {
+    name: String,
+    source: String,
+    provider: String,
+    #[serde(default)]
+    requested: String,
+    #[serde(default)]
+    model: String,
+    at: String,
+    #[serde(default = "chat")]
+    operation: String,
+    #[serde(default = "complete")]
+    end: String,
+    http_status: Option<u16>,
+    /// Absent: nobody counted.
+    usage: Option<BTreeMap<String, u64>>,
+    #[serde(default)]
+    billing: Facts,
+    arithmetic: Option<String>,
+    nano_usd: Option<i64>,
+    rule: Option<String>,
+    unpriced: Option<String>,
+}
+
+#[derive(Deserialize, Default)]
+#[serde(deny_unknown_fields)]
+struct Facts {
+    service_tier: Option<String>,
+    speed: Option<String>,
+    inference_geo: Option<String>,
+    web_search_requests: Option<u64>,
+}
+
+fn chat() -> String {
+    "chat".to_owned()
+}
+
+fn complete() -> String {
+    "complete".to_owned()
+}
+
+fn all_bills() -> Vec<Bill> {
+    let read = |(file, text): (&str, &str)| -> Vec<Bill> {
+        yaml_serde::from_str(text).unwrap_or_else(|error| panic!("{file}: {error}"))
+    };
+    FILES.into_iter().flat_map(read).collect()
+}
+
+fn price(book: &PriceBook, bill: &Bill) -> Priced {
+    let class = |name: &str| TokenClass::from_name(name).unwrap_or_else(|| panic!("{}: {name}", bill.name));
+    let usage = bill.usage.as_ref().map(|counts| {
+        let pairs: Vec<_> = counts.iter().map(|(name, &tokens)| (class(name), tokens)).collect();
+        Usage { tokens: TokenCounts::from_pairs(&pairs), source: UsageSource::Provider }
+    });
+    book.price(&PriceQuery {
+        provider: &bill.provider,
+        request_model: &bill.requested,
+        response_model: &bill.model,
+        at_unix_ns: bill.at.parse::<Timestamp>().unwrap().as_nanosecond().try_into().unwrap(),
+        operation: &Operation::from_name(&bill.operation),
+        end: EndOfStream::from_name(&bill.end).unwrap(),
+        http_status: bill.http_status,
+        billing: &Billing {
+            service_tier: bill.billing.service_tier.clone(),
+            speed: bill.billing.speed.clone(),
+            inference_geo: bill.billing.inference_geo.clone(),
+            web_search_requests: bill.billing.web_search_requests,
+            reported_cost: None,
+        },
+        usage: usage.as_ref(),
+    })
+}
+
+#[test]
+fn every_bill_comes_out_to_the_nano_dollar() {
+    let book = PriceBook::embedded();
+    let mut failures = Vec::new();
+    for bill in all_bills() {
+        let (got, expected) = match (&bill.arithmetic, bill.nano_usd, &bill.rule, &bill.unpriced) {
+            (Some(arithmetic), Some(nano_usd), Some(rule), None) => {
+                let worked_out = arithmetic::nano_usd(arithmetic);
+                if worked_out != i128::from(nano_usd) {
+                    failures.push(format!("{}: {arithmetic} is {worked_out}, not {nano_usd}", bill.name));
+                }
+                let got = match price(&book, &bill) {
+                    Priced::Cost(cost) => format!("{} by {}", cost.amount.nanos(), cost.rule),
+                    Priced::Unpriced(reason) => reason.to_string(),
+                };
+                (got, format!("{nano_usd} by {rule}"))
+            }
+            (None, None, None, Some(reason)) => match price(&book, &bill) {
+                Priced::Cost(cost) => (format!("{} by {}", cost.amount.nanos(), cost.rule), reason.clone()),
+                Priced::Unpriced(got) => (got.to_string(), reason.clone()),
+            },
+            _ => panic!("{}: a bill has arithmetic, nano_usd and rule, or it has unpriced", bill.name),
+        };
+        if got != expected {
+            failures.push(format!("{}: got {got}, expected {expected}", bill.name));
+        }
+    }
+    assert!(failures.is_empty(), "{}", failures.join("\n"));
+}
+
+#[test]
+fn there_are_enough_bills_and_each_is_named_once_and_sourced() {
+    let bills = all_bills();
+    let names: BTreeSet<_> = bills.iter().map(|bill| bill.name.as_str()).collect();
+    assert_eq!(names.len(), bills.len(), "a name is used twice");
+    assert!(bills.iter().filter(|bill| bill.nano_usd.is_some()).count() >= 90);
+    assert!(bills.iter().all(|bill| bill.source.starts_with("https://")));
+}
+
+#[test]
+fn every_reason_a_call_can_be_unpriced_has_a_bill() {
+    let bills = all_bills();
+    let seen: BTreeSet<_> = bills
+        .iter()
+        .filter_map(|bill| bill.unpriced.as_deref())
+        .map(|reason| reason.split('(').next().unwrap())
+        .collect();
+    let reasons = [
+        "model_missing",
+        "no_price_at_that_time",
+        "no_price_for_class",
+        "no_price_for_web_search",
+        "not_a_call",
+        "overflow",
+        "tier_combination",
+        "unknown_inference_geo",
+        "unknown_model",
+        "unknown_provider",
+        "unknown_service_tier",
+        "unknown_speed",
+        "usage_missing",
+    ];
+    assert_eq!(seen, BTreeSet::from(reasons));
+}

@@ -1,0 +1,63 @@
+//! A budget rule in a plain Prometheus rule file reaches a real Alertmanager and a webhook, and is taken back.
+
+use std::time::Duration;
+
+use ledgerline_tests::alertmanager::{Alertmanager, Webhook};
+use ledgerline_tests::python::{Case, Client, run_clients};
+use ledgerline_tests::stack::{Stack, StackOptions};
+use serde_json::Value;
+
+const RULES: &str = "groups:
+- name: budgets
+  rules:
+  - alert: TeamBudgetExceeded
+    expr: sum by (team) (increase(llm_cost_usd_total[8s])) > 0.000001
+    for: 1s
+    labels: {severity: page}
+    annotations:
+      summary: 'team {{ $labels.team }} spent {{ $value }} USD'
+";
+
+fn is(status: &str, notification: &Value) -> bool {
+    notification["alerts"].as_array().is_some_and(|alerts| {
+        alerts.iter().any(|alert| {
+            alert["status"] == status
+                && alert["labels"]["alertname"] == "TeamBudgetExceeded"
+                && alert["labels"]["team"] == "search"
+                && alert["labels"]["severity"] == "page"
+        })
+    })
+}
+
+/// Scenario: a team spends more than its rule allows, then nothing for longer than the rule's window.
+/// Guarantees: after `for`, the alert fires in Alertmanager, in Alertmanager's webhook and in our own webhook, with the
+/// labels of the series and the rule and the annotation filled in; then both webhooks hear that it is resolved; the
+/// rules API shows it.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_broken_budget_fires_and_resolves_everywhere() {
+    let directory = tempfile::tempdir().unwrap();
+    let behind_alertmanager = Webhook::start().await.unwrap();
+    let own = Webhook::start().await.unwrap();
+    let alertmanager = Alertmanager::start(directory.path(), &behind_alertmanager.url).await.unwrap();
+    let collector_yaml = format!(
+        "alerting:\n  rule_files: ['{{directory}}/rules.yaml']\n  query_offset_ms: 0\n  evaluation_interval_ms: 1000\n  receivers:\n  \
+         - {{name: am, kind: alertmanager, url: '{}'}}\n  - {{name: hook, kind: webhook, url: '{}'}}\n",
+        alertmanager.url, own.url
+    );
+    let files = vec![("rules.yaml".to_owned(), RULES.to_owned())];
+    let stack = Stack::start(StackOptions { collector_yaml, files, ..StackOptions::default() }).await.unwrap();
+
+    let headers = [("x-ledgerline-team".to_owned(), "search".to_owned())].into();
+    let case = Case { scenario: "plain".into(), headers, ..Case::default() };
+    run_clients(Client::OpenAi, &stack.openai(), 1, &[case], Duration::from_secs(60)).await.unwrap();
+
+    let patience = Duration::from_secs(30);
+    let fired = own.wait_for(patience, |notification| is("firing", notification)).await.unwrap();
+    let summary = fired["alerts"][0]["annotations"]["summary"].as_str().unwrap();
+    assert!(summary.starts_with("team search spent 0.0"), "{summary}");
+    behind_alertmanager.wait_for(patience, |notification| is("firing", notification)).await.unwrap();
+    let rules = ledgerline_tests::http::get(&format!("{}/api/v1/rules", stack.prometheus())).await.unwrap().json().unwrap();
+    assert_eq!(rules["data"]["groups"][0]["rules"][0]["name"], "TeamBudgetExceeded", "{rules}");
+    own.wait_for(patience, |notification| is("resolved", notification)).await.unwrap();
+    behind_alertmanager.wait_for(patience, |notification| is("resolved", notification)).await.unwrap();
+}

@@ -1,0 +1,101 @@
+//! A mistake in a configuration is found before a port opens, with a text that says what to do.
+
+use std::path::Path;
+use std::process::{Command, Output};
+
+use ledgerline_tests::service::binary;
+
+fn check(program: &str, directory: &Path, yaml: &str) -> (bool, String) {
+    let path = directory.join("config.yaml");
+    std::fs::write(&path, yaml).unwrap();
+    run(program, &["check-config", "--config", path.to_str().unwrap()])
+}
+
+fn run(program: &str, arguments: &[&str]) -> (bool, String) {
+    let Output { status, stdout, stderr } = Command::new(binary(program).unwrap()).args(arguments).output().unwrap();
+    (status.success(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
+}
+
+/// Scenario: configurations with several mistakes each: unknown keys, wrong values, ports for everybody, missing files.
+/// Guarantees: `check-config` fails and names every one of them with its path.
+#[test]
+fn every_mistake_is_named_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    for (program, yaml, expected) in [
+        (
+            "ledgerline-agent",
+            "upstream: []\nupstreams: [{name: a, prefix: no-slash, url: 'ftp://x', dialect: openai}]\n",
+            vec!["upstream:", "upstreams[0].prefix", "upstreams[0].url"],
+        ),
+        ("ledgerline-agent", "upstreams: []\n", vec!["upstreams"]),
+        ("ledgerline-agent", "listen: 0.0.0.0:4100\nupstreams: [{name: a, prefix: /a, url: 'http://x'}]\n", vec!["listen"]),
+        (
+            "ledgerline-collector",
+            "storge: {}\nstorage: {url: 'nonsense'}\nlog: {level: loud=very}\n",
+            vec!["storge", "storage.url", "log.level"],
+        ),
+        ("ledgerline-collector", "listen: {api: '0.0.0.0:4319'}\n", vec!["listen.api", "auth"]),
+        ("ledgerline-collector", "pricing: {overrides: [/nowhere/prices.yaml]}\n", vec!["/nowhere/prices.yaml"]),
+        ("ledgerline-collector", "alerting: {rule_files: [/nowhere/rules.yaml]}\n", vec!["/nowhere/rules.yaml"]),
+        ("ledgerline-collector", "listen: [\n", vec!["config.yaml", "line"]),
+    ] {
+        let (accepted, text) = check(program, directory.path(), yaml);
+        assert!(!accepted, "{program} accepted {yaml}");
+        for part in expected {
+            assert!(text.contains(part), "{program} with {yaml} does not name {part}: {text}");
+        }
+        assert!(!text.contains("panicked"), "{text}");
+    }
+}
+
+/// Scenario: rule files that Prometheus refuses, and one with an expression beyond our first slice.
+/// Guarantees: `check-config` names file, group and rule, and what is wrong.
+#[test]
+fn a_broken_rule_file_is_refused_with_its_place() {
+    let directory = tempfile::tempdir().unwrap();
+    for (rules, expected) in [
+        ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: 'sum('\n", vec!["rules.yaml", "A"]),
+        ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    fro: 5m\n", vec!["rules.yaml", "fro"]),
+        ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    for: soon\n", vec!["rules.yaml", "soon"]),
+        ("groups: {", vec!["rules.yaml"]),
+        ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: predict_linear(up[1h], 60)\n", vec!["rules.yaml", "predict_linear"]),
+    ] {
+        std::fs::write(directory.path().join("rules.yaml"), rules).unwrap();
+        let yaml = format!("alerting: {{rule_files: ['{}']}}\n", directory.path().join("rules.yaml").display());
+        let (accepted, text) = check("ledgerline-collector", directory.path(), &yaml);
+        assert!(!accepted, "accepted {rules}");
+        for part in expected {
+            assert!(text.contains(part), "{rules}: {part} is not in {text}");
+        }
+    }
+}
+
+/// Scenario: the shipped examples, the README's configurations, and the help of each program.
+/// Guarantees: they are accepted as they stand; help names every command.
+#[test]
+fn what_we_ship_is_accepted() {
+    let directory = tempfile::tempdir().unwrap();
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    for (program, example) in [
+        ("ledgerline-agent", "agent/ledgerline-agent.example.yaml"),
+        ("ledgerline-collector", "collector/ledgerline-collector.example.yaml"),
+    ] {
+        let (accepted, text) = run(program, &["check-config", "--config", root.join(example).to_str().unwrap()]);
+        assert!(accepted, "{example}: {text}");
+        let (accepted, help) = run(program, &["--help"]);
+        assert!(accepted && help.contains("check-config") && help.contains("--config"), "{help}");
+    }
+    let readme = std::fs::read_to_string(root.join("README.md")).unwrap();
+    let blocks: Vec<(&str, &str)> = readme
+        .split("cat > ")
+        .skip(1)
+        .filter_map(|rest| Some((rest.split_once(' ')?.0, rest.split_once("<<'YAML'\n")?.1.split_once("\nYAML")?.0)))
+        .collect();
+    assert_eq!(blocks.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["collector.yaml", "agent.yaml"]);
+    for (name, yaml) in blocks {
+        let program = format!("ledgerline-{}", name.trim_end_matches(".yaml"));
+        let yaml = yaml.replace("alerts", root.join("alerts").to_str().unwrap());
+        let (accepted, text) = check(&program, directory.path(), &yaml);
+        assert!(accepted, "README's {name}: {text}");
+    }
+}

@@ -1,0 +1,19 @@
+//! The whole product, with the real processes, the real client libraries and the real tools around it.
+//!
+//! Each module asks one question; each test carries its scenario and what it guarantees.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test says what broke where it broke"
+)]
+
+mod alerts;
+mod configuration;
+mod delivery;
+mod hostile;
+mod prometheus;
+mod provider;
+mod record;
+mod secrecy;
+mod transparency;

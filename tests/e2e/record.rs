@@ -1,0 +1,209 @@
+//! What the record says about a call equals what the provider did.
+
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use ledgerline_pricing::PriceBook;
+use ledgerline_proto::{TokenClass, TokenCounts, Usage, UsageSource};
+use ledgerline_tests::conformance::{SuiteCase, check_suite, served};
+use ledgerline_tests::load::the_accounts_agree;
+use ledgerline_tests::provider::{Expectation, ServedCall, ServedEnd};
+use ledgerline_tests::python::{Case, Client, Line, Mode, run_clients};
+use ledgerline_tests::stack::{Stack, StackOptions};
+use tokio::time::Instant;
+
+const DEADLINE: Duration = Duration::from_secs(300);
+
+/// The token classes a span was recorded with, by the oracle's names.
+async fn recorded_tokens(stack: &Stack, response_id: &str) -> BTreeMap<String, u64> {
+    let columns: Vec<String> = TokenClass::ALL.iter().map(|class| format!("tokens_{class}")).collect();
+    let query = format!("SELECT {} FROM spans WHERE response_id = '{response_id}'", columns.join(", "));
+    let text = stack.sql(&query).await.unwrap();
+    assert_eq!(text.lines().count(), 1, "{response_id} is recorded {} times", text.lines().count());
+    TokenClass::ALL
+        .iter()
+        .zip(text.trim_end().split('\t'))
+        .map(|(class, tokens)| (class.to_string(), tokens.parse().unwrap()))
+        .filter(|(_, tokens)| *tokens > 0)
+        .collect()
+}
+
+/// What the price book asks for what the provider truly counted.
+fn bill(stack_time_ns: u64, call: &ServedCall, provider: &str) -> String {
+    let truth = call.usage.as_ref().unwrap();
+    let pairs: Vec<(TokenClass, u64)> =
+        truth.by_class().iter().map(|(name, tokens)| (TokenClass::from_name(name).unwrap(), *tokens)).collect();
+    let usage = Usage { tokens: TokenCounts::from_pairs(&pairs), source: UsageSource::Provider };
+    let billing = ledgerline_proto::Billing {
+        service_tier: call.tier_served.clone(),
+        web_search_requests: Some(truth.web_searches),
+        ..Default::default()
+    };
+    let query = ledgerline_pricing::PriceQuery {
+        provider,
+        request_model: &call.model_requested,
+        response_model: call.model_served.as_deref().unwrap_or_default(),
+        at_unix_ns: stack_time_ns,
+        operation: &ledgerline_proto::Operation::Chat,
+        billing: &billing,
+        usage: Some(&usage),
+    };
+    match PriceBook::embedded().price(&query) {
+        ledgerline_pricing::Priced::Cost(cost) => cost.amount.to_string(),
+        ledgerline_pricing::Priced::Unpriced(reason) => reason.to_string(),
+    }
+}
+
+fn is_well_formed(entry: &SuiteCase, call: &ServedCall) -> bool {
+    matches!(entry.scenario.expect, Expectation::Answer) && call.end == ServedEnd::Complete && call.usage_was_sent
+}
+
+async fn record_equals_the_oracle(client: Client, provider: &str) {
+    let stack = Stack::start(StackOptions::default()).await.unwrap();
+    let base = if client == Client::OpenAi { stack.openai() } else { stack.anthropic() };
+    let played = check_suite(client, &base, &stack.provider, DEADLINE).await.unwrap();
+    stack.wait_for_calls(u64::try_from(played.len()).unwrap(), Duration::from_secs(20)).await.unwrap();
+    let now = 1_000_000_000 * stack.sql("SELECT toUnixTimestamp(now())").await.unwrap().trim().parse::<u64>().unwrap();
+    let mut compared = 0;
+    for (entry, line) in &played {
+        let call = served(&stack.provider, line);
+        if !is_well_formed(entry, &call) {
+            continue;
+        }
+        let truth: BTreeMap<String, u64> = call
+            .usage
+            .as_ref()
+            .unwrap()
+            .by_class()
+            .into_iter()
+            .map(|(class, tokens)| (class.to_owned(), tokens))
+            .collect();
+        assert_eq!(recorded_tokens(&stack, &call.id).await, truth, "{} {:?}", entry.scenario.name, entry.case);
+        let query = format!("SELECT ifNull(toString(cost), unpriced_reason) FROM spans WHERE response_id = '{}'", call.id);
+        let recorded = stack.sql(&query).await.unwrap();
+        assert_eq!(recorded.trim(), bill(now, &call, provider), "{} {:?}", entry.scenario.name, entry.case);
+        compared += 1;
+    }
+    assert!(compared > 60, "only {compared} calls were compared");
+    the_accounts_agree(&stack).await.unwrap();
+}
+
+/// Scenario: every scenario with the real `openai` package; each well-formed answer is looked up in ClickHouse.
+/// Guarantees: tokens by class and cost to the nano-dollar are those of the oracle and the price book; spans, minutes,
+/// hours, days and PromQL hold the same money.
+#[tokio::test(flavor = "multi_thread")]
+async fn openai_calls_are_recorded_as_they_were() {
+    record_equals_the_oracle(Client::OpenAi, "openai").await;
+}
+
+/// Scenario: every scenario with the real `anthropic` package; each well-formed answer is looked up in ClickHouse.
+/// Guarantees: as for OpenAI.
+#[tokio::test(flavor = "multi_thread")]
+async fn anthropic_calls_are_recorded_as_they_were() {
+    record_equals_the_oracle(Client::Anthropic, "anthropic").await;
+}
+
+async fn one_call(stack: &Stack, client: Client, case: Case) -> Line {
+    let base = if client == Client::OpenAi { stack.openai() } else { stack.anthropic() };
+    run_clients(client, &base, 1, &[case], DEADLINE).await.unwrap().remove(0)
+}
+
+/// Scenario: one call with identity headers and a traceparent; then a look into the record and at Prometheus.
+/// Guarantees: it is queryable within 3 seconds of its end; identity, trace, model, times and finish reason are right;
+/// identity headers do not reach the provider and the trace does.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_finished_call_is_queryable_within_three_seconds() {
+    let stack = Stack::start(StackOptions::default()).await.unwrap();
+    let trace = "4bf92f3577b34da6a3ce929d0e0e4736";
+    let headers = [
+        ("x-ledgerline-service", "checkout"),
+        ("x-ledgerline-environment", "staging"),
+        ("x-ledgerline-team", "payments"),
+        ("x-ledgerline-feature", "fraud"),
+        ("x-ledgerline-user", "u-17"),
+        ("x-ledgerline-session", "s-4"),
+        ("traceparent", "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"),
+    ];
+    let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    let case = Case { scenario: "plain".into(), mode: Mode::Sync, stream: true, headers, ..Case::default() };
+    let line = one_call(&stack, Client::OpenAi, case).await;
+    let ended = Instant::now();
+    stack.wait_for_calls(1, Duration::from_secs(3)).await.unwrap();
+    let spend = stack.promql("sum by (team, feature, service, environment) (llm_calls_total)").await.unwrap();
+    assert!(ended.elapsed() < Duration::from_secs(3), "queryable after {:?}", ended.elapsed());
+    let labels = &spend[0]["metric"];
+    assert_eq!(
+        [&labels["team"], &labels["feature"], &labels["service"], &labels["environment"]],
+        ["payments", "fraud", "checkout", "staging"]
+    );
+    let row = stack
+        .sql(
+            "SELECT lower(hex(trace_id)), lower(hex(parent_span_id)), user_id, session_id, response_id, response_model, \
+             toString(finish_reasons), stream, end_of_stream, status, duration_us > 0, ttft_us > 0 AND ttft_us <= duration_us \
+             FROM spans",
+        )
+        .await
+        .unwrap();
+    let call = served(&stack.provider, &line);
+    let model = call.model_served.clone().unwrap();
+    let id = &call.id;
+    let expected =
+        format!("{trace}\t00f067aa0ba902b7\tu-17\ts-4\t{id}\t{model}\t['stop']\t1\tcomplete\tok\t1\t1\n");
+    assert_eq!(row, expected);
+    let traceparent = call.request_headers["traceparent"].to_str().unwrap();
+    assert!(traceparent.starts_with(&format!("00-{trace}-")), "{traceparent}");
+    assert!(!call.request_headers.keys().any(|name| name.as_str().starts_with("x-ledgerline")), "{:?}", call.request_headers);
+}
+
+/// Scenario: clients of both providers leave a slow stream after three events.
+/// Guarantees: the call is recorded as client_gone, not as an error, with tokens that are flagged as an estimate and not
+/// zero, and with a cost.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_aborted_stream_is_accounted_with_what_was_delivered() {
+    let stack = Stack::start(StackOptions::default()).await.unwrap();
+    for client in [Client::OpenAi, Client::Anthropic] {
+        let params = Some("gap_ms=100".to_owned());
+        let case =
+            Case { scenario: "slow".into(), params, stream: true, abort_after: Some(6), ..Case::default() };
+        one_call(&stack, client, case).await;
+    }
+    stack.wait_for_calls(2, Duration::from_secs(5)).await.unwrap();
+    let rows = stack
+        .sql(
+            "SELECT provider, end_of_stream, status, usage_source, tokens_input_uncached > 0, tokens_output_text > 0, \
+             cost > 0 FROM spans ORDER BY provider",
+        )
+        .await
+        .unwrap();
+    let tail = "client_gone\tok\testimated\t1\t1\t1\n";
+    assert_eq!(rows, format!("anthropic\t{tail}openai\t{tail}"));
+}
+
+/// Scenario: answers that refuse, break, or name a model nobody priced.
+/// Guarantees: each is recorded with its error class, and none with a cost of 0 that stands for unknown.
+#[tokio::test(flavor = "multi_thread")]
+async fn failures_are_recorded_by_their_class_and_unknown_prices_as_unpriced() {
+    let stack = Stack::start(StackOptions::default()).await.unwrap();
+    let case = |scenario: &str, stream: bool| Case {
+        scenario: scenario.into(),
+        stream,
+        max_retries: Some(0),
+        ..Case::default()
+    };
+    for case in [case("error_429", false), case("error_500", false), case("midstream_error", true), case("truncated", true)] {
+        one_call(&stack, Client::OpenAi, case).await;
+    }
+    one_call(&stack, Client::OpenAi, case("unknown_model", false)).await;
+    stack.wait_for_calls(5, Duration::from_secs(5)).await.unwrap();
+    let unpriced = stack
+        .sql("SELECT count() FROM spans WHERE cost = 0 AND end_of_stream = 'complete' OR cost IS NULL AND unpriced_reason = ''")
+        .await
+        .unwrap();
+    assert_eq!(unpriced.trim(), "0");
+    let unknown = stack.sql("SELECT cost IS NULL, unpriced_reason FROM spans WHERE status = 'ok'").await.unwrap();
+    assert_eq!(unknown, "1\tunknown_model\n");
+    let failed = stack.sql("SELECT count(), countIf(error_type != '') FROM spans WHERE status = 'error'").await.unwrap();
+    assert_eq!(failed, "4\t4\n");
+    let metric = stack.promql("sum(llm_unpriced_calls_total{error_type=\"\"})").await.unwrap();
+    assert_eq!(metric[0]["value"][1], "1");
+}

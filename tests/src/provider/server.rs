@@ -1,0 +1,300 @@
+//! The listening side: accepts connections, routes requests and turns scenarios into responses. HTTP/1.1 and cleartext
+//! HTTP/2 (prior knowledge) share one port, as hyper's automatic server tells them apart by their first bytes.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE};
+use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use hyper_util::server::conn::auto;
+use tokio::net::TcpListener;
+use tokio::task::JoinSet;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use super::answer::{self, Answer};
+use super::body::{Cut, ScriptBody};
+use super::failure::{self, Failure};
+use super::ledger::{Ledger, ServedCall, ServedEnd, hexadecimal};
+use super::request::{self, Api, Inbound, Misunderstood};
+use super::scenario::{Content, Defect, UsageStyle};
+use super::wire::{self, Event, Role, Script};
+use super::{anthropic, headers, openai, text};
+
+/// Serves until `stop`; then every connection is dropped where it is.
+pub async fn accept(listener: TcpListener, ledger: Arc<Ledger>, stop: CancellationToken) {
+    let mut connections = JoinSet::new();
+    loop {
+        let stream = tokio::select! {
+            () = stop.cancelled() => break,
+            Some(_) = connections.join_next() => continue,
+            accepted = listener.accept() => match accepted {
+                Ok((stream, _)) => stream,
+                // Out of descriptors or a connection that is gone already: the next accept may work.
+                Err(_) => continue,
+            },
+        };
+        if stream.set_nodelay(true).is_err() {
+            continue;
+        }
+        let ledger = Arc::clone(&ledger);
+        connections.spawn(async move {
+            let service = service_fn(move |request| answer(Arc::clone(&ledger), request));
+            // An error here is a peer that went away or a cut we were asked for; the ledger has it.
+            let served = auto::Builder::new(TokioExecutor::new())
+                .serve_connection(TokioIo::new(stream), service)
+                .await;
+            drop(served);
+        });
+    }
+    connections.shutdown().await;
+}
+
+/// A request whose body has arrived.
+struct Received {
+    started: Instant,
+    parts: http::request::Parts,
+    body: Bytes,
+}
+
+async fn answer(ledger: Arc<Ledger>, request: Request<Incoming>) -> Result<Response<ScriptBody>, Cut> {
+    let (parts, body) = request.into_parts();
+    let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
+    let received = Received { started: Instant::now(), parts, body };
+    let path = received.parts.uri.path().to_owned();
+    match (&received.parts.method, path.as_str()) {
+        (&Method::POST, "/v1/chat/completions") => call(&ledger, received, Api::OpenAi).await,
+        (&Method::POST, "/v1/messages") => call(&ledger, received, Api::Anthropic).await,
+        (&Method::POST, "/v1/messages/count_tokens") => {
+            let tokens = received.body.len() / 4;
+            Ok(aside(&ledger, &received, StatusCode::OK, format!(r#"{{"input_tokens":{tokens}}}"#)))
+        }
+        (&Method::GET, "/v1/models") => {
+            let body = models(received.parts.headers.contains_key("anthropic-version"));
+            Ok(aside(&ledger, &received, StatusCode::OK, body))
+        }
+        _ => {
+            let message = format!("Invalid URL ({} {path})", received.parts.method);
+            let body = failure::openai_body("invalid_request_error", None, None, &message, 2);
+            Ok(aside(&ledger, &received, StatusCode::NOT_FOUND, body))
+        }
+    }
+}
+
+async fn call(ledger: &Arc<Ledger>, received: Received, api: Api) -> Result<Response<ScriptBody>, Cut> {
+    let parsed = request::read(api, &received.parts.headers, &received.body);
+    let inbound = match parsed {
+        Ok(inbound) => inbound,
+        Err(problem) => return Ok(misunderstood(ledger, &received, api, &problem)),
+    };
+    let answer = answer::compose(&inbound, ledger.occurrence(inbound.seed));
+    let verdict = verdict(&inbound, &received.parts.headers);
+    let (status, script, headers) = match verdict {
+        Verdict::Silence => {
+            let call = record(&received, Some(&inbound), &answer, StatusCode::SERVICE_UNAVAILABLE);
+            ledger.open(call, received.started, None).end(ServedEnd::CutByScenario);
+            return Err(Cut);
+        }
+        Verdict::Fail(failure) => refuse(&inbound, &answer, failure),
+        Verdict::RejectArgument(message) => {
+            let body = failure::openai_body("invalid_request_error", None, None, message, 2);
+            let mut headers = headers::common(api, &answer, false);
+            headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+            (StatusCode::BAD_REQUEST, wire::untouched(body), headers)
+        }
+        Verdict::Answer => speak(&inbound, &answer),
+    };
+    let mut call = record(&received, Some(&inbound), &answer, status);
+    if status.is_success() {
+        call.usage = Some(answer.usage);
+        call.model_served = Some(answer.model.clone());
+        call.tier_served = Some(answer.tier.clone());
+    }
+    let header_wait = script.header_wait;
+    // The call is in the ledger before the wait: a peer that leaves during it is a fact about the call.
+    let response = respond(ledger, call, received.started, script, headers);
+    if !header_wait.is_zero() {
+        tokio::time::sleep(header_wait).await;
+    }
+    Ok(response)
+}
+
+enum Verdict {
+    Answer,
+    Fail(Failure),
+    RejectArgument(&'static str),
+    Silence,
+}
+
+fn verdict(inbound: &Inbound, headers: &HeaderMap) -> Verdict {
+    let has_key = match inbound.api {
+        Api::OpenAi => headers.contains_key(AUTHORIZATION),
+        Api::Anthropic => headers.contains_key("x-api-key") || headers.contains_key(AUTHORIZATION),
+    };
+    if !has_key {
+        return Verdict::Fail(Failure::Unauthorized);
+    }
+    if inbound.api == Api::OpenAi && inbound.has_stream_options && !inbound.stream {
+        return Verdict::RejectArgument(
+            "The 'stream_options' parameter is only allowed when 'stream' is enabled.",
+        );
+    }
+    match inbound.scenario.content {
+        Content::NoAnswer => Verdict::Silence,
+        Content::Fails(failure) => Verdict::Fail(failure),
+        Content::FailsOnce(failure) if inbound.retry == 0 => Verdict::Fail(failure),
+        Content::RejectsStreamOptions if inbound.has_stream_options => {
+            Verdict::RejectArgument("Unrecognized request argument supplied: stream_options")
+        }
+        _ if inbound.scenario.defect == Defect::ErrorEvent && !inbound.stream => {
+            Verdict::Fail(Failure::Internal)
+        }
+        _ => Verdict::Answer,
+    }
+}
+
+fn refuse(inbound: &Inbound, answer: &Answer, failure: Failure) -> (StatusCode, Script, HeaderMap) {
+    let is_exhausted = failure == Failure::RateLimited;
+    let mut headers = headers::common(inbound.api, answer, is_exhausted);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(failure.content_type()));
+    if is_exhausted {
+        headers::add_retry_after(&mut headers, inbound.api);
+    }
+    let status = StatusCode::from_u16(failure.status()).expect("the table holds valid statuses");
+    (status, wire::untouched(failure.body(inbound.api, &inbound.model, &answer.request_id)), headers)
+}
+
+fn speak(inbound: &Inbound, answer: &Answer) -> (StatusCode, Script, HeaderMap) {
+    let mut headers = headers::common(inbound.api, answer, false);
+    let content_type = if inbound.stream { "text/event-stream; charset=utf-8" } else { "application/json" };
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let has_usage = inbound.scenario.usage != UsageStyle::Omitted;
+    let script = match (inbound.api, inbound.stream) {
+        (Api::OpenAi, true) => {
+            let error = Failure::Internal.event_data(inbound.api, &inbound.model, &answer.request_id);
+            wire::stream(inbound, openai::stream(inbound, answer), Event::new(None, error, Role::Terminator))
+        }
+        (Api::Anthropic, true) => {
+            headers.insert("cache-control", HeaderValue::from_static("no-cache"));
+            let error = Failure::Overloaded.event_data(inbound.api, &inbound.model, &answer.request_id);
+            let error = Event::new(Some("error"), error, Role::Terminator);
+            wire::stream(inbound, anthropic::stream(inbound, answer), error)
+        }
+        (Api::OpenAi, false) => wire::whole(inbound, openai::whole(inbound, answer), has_usage),
+        (Api::Anthropic, false) => wire::whole(inbound, anthropic::whole(inbound, answer), has_usage),
+    };
+    if let Some(encoding) = script.content_encoding {
+        headers.insert(CONTENT_ENCODING, HeaderValue::from_static(encoding));
+    }
+    (StatusCode::OK, script, headers)
+}
+
+fn misunderstood(
+    ledger: &Arc<Ledger>,
+    received: &Received,
+    api: Api,
+    problem: &Misunderstood,
+) -> Response<ScriptBody> {
+    let message = match problem {
+        Misunderstood::Mock(message) => message.clone(),
+        Misunderstood::Body(detail) => format!("We could not parse the JSON body of your request: {detail}"),
+    };
+    let body = match api {
+        Api::OpenAi => failure::openai_body("invalid_request_error", None, None, &message, 2),
+        Api::Anthropic => failure::anthropic_body("invalid_request_error", &message, "req_011CMock"),
+    };
+    aside(ledger, received, StatusCode::BAD_REQUEST, body)
+}
+
+/// Answers something that is not a call to a model, with a JSON body that no scenario touches.
+fn aside(
+    ledger: &Arc<Ledger>,
+    received: &Received,
+    status: StatusCode,
+    body: String,
+) -> Response<ScriptBody> {
+    let path = received.parts.uri.path().to_owned();
+    let seed = text::seed_of(&[path.as_bytes(), &received.body]);
+    let answer = answer::unasked(seed, ledger.occurrence(seed));
+    let mut headers = headers::common(Api::OpenAi, &answer, false);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    let call = record(received, None, &answer, status);
+    respond(ledger, call, received.started, wire::untouched(body), headers)
+}
+
+fn record(received: &Received, inbound: Option<&Inbound>, answer: &Answer, status: StatusCode) -> ServedCall {
+    let uri = &received.parts.uri;
+    ServedCall {
+        id: answer.id.clone(),
+        request_id: answer.request_id.clone(),
+        api: inbound.map(|inbound| inbound.api),
+        method: received.parts.method.clone(),
+        path: uri.path_and_query().map_or_else(|| uri.path().to_owned(), ToString::to_string),
+        version: received.parts.version,
+        scenario: inbound.map_or("none", |inbound| inbound.scenario.name),
+        request_headers: received.parts.headers.clone(),
+        request_sha256: sha256(&received.body),
+        request_body: Some(received.body.clone()),
+        model_requested: inbound.map_or(String::new(), |inbound| inbound.model.clone()),
+        model_served: None,
+        tier_served: None,
+        is_stream: inbound.is_some_and(|inbound| inbound.stream),
+        status,
+        response_headers: HeaderMap::new(),
+        chunks: Vec::new(),
+        response_bytes: 0,
+        response_sha256: None,
+        response_sha256_without_usage_event: None,
+        usage_event: None,
+        usage: None,
+        usage_was_sent: false,
+        end: ServedEnd::Running,
+    }
+}
+
+fn sha256(bytes: &[u8]) -> String {
+    use sha2::{Digest, Sha256};
+    hexadecimal(&Sha256::digest(bytes))
+}
+
+fn respond(
+    ledger: &Arc<Ledger>,
+    mut call: ServedCall,
+    started: Instant,
+    script: Script,
+    headers: HeaderMap,
+) -> Response<ScriptBody> {
+    let status = call.status;
+    call.response_headers = headers.clone();
+    call.usage_event = script.usage_event;
+    let entry = ledger.open(call, started, script.usage_end);
+    let mut response = Response::new(ScriptBody::new(script.steps, script.content_length, entry));
+    *response.status_mut() = status;
+    *response.headers_mut() = headers;
+    response
+}
+
+fn models(is_anthropic: bool) -> String {
+    if is_anthropic {
+        let entry = |id: &str, name: &str, at: &str| {
+            format!(r#"{{"type":"model","id":"{id}","display_name":"{name}","created_at":"{at}"}}"#)
+        };
+        return format!(
+            r#"{{"data":[{},{}],"has_more":false,"first_id":"claude-haiku-4-5-20251001","last_id":"claude-sonnet-4-5-20250929"}}"#,
+            entry("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "2025-10-15T00:00:00Z"),
+            entry("claude-sonnet-4-5-20250929", "Claude Sonnet 4.5", "2025-09-29T00:00:00Z"),
+        );
+    }
+    let entry =
+        |id: &str, at: u64| format!(r#"{{"id":"{id}","object":"model","created":{at},"owned_by":"system"}}"#);
+    let compact = format!(
+        r#"{{"object":"list","data":[{},{}]}}"#,
+        entry("gpt-4.1-mini", 1_744_318_173),
+        entry("gpt-5.5", 1_776_900_000)
+    );
+    format!("{}\n", super::json::indent(&compact, 2))
+}

@@ -1,0 +1,288 @@
+//! The whole product as real processes on free ports: mock provider, agent, collector, embedded engine.
+//!
+//! Every test has its own stack and its own folder, and leaves neither behind. Ports are chosen before the processes
+//! start and kept over restarts, because a killed process must come back where its clients look.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, bail, ensure};
+use bytes::Bytes;
+use http::Method;
+use serde_json::Value;
+use tempfile::TempDir;
+
+use crate::http::{get, percent_encoded, send};
+use crate::provider::{MockOptions, MockProvider};
+use crate::service::{Recipe, Service, binary, child_of, free_port, signal};
+use crate::traffic::Targets;
+
+/// How a stack differs from the default one.
+#[derive(Clone, Debug, Default)]
+pub struct StackOptions {
+    /// The provider.
+    pub provider: MockOptions,
+    /// Further sections of the collector's configuration, as YAML at the top level: `alerting: {...}`. The text
+    /// `{directory}` stands for the stack's folder.
+    pub collector_yaml: String,
+    /// Further sections of the agent's configuration.
+    pub agent_yaml: String,
+    /// Files to write into the stack's folder before anything starts, by name.
+    pub files: Vec<(String, String)>,
+    /// Where the agent logs; a file in the stack's folder when not set.
+    pub agent_log: Option<PathBuf>,
+}
+
+/// A running product.
+#[derive(Debug)]
+pub struct Stack {
+    /// The provider, in this process.
+    pub provider: MockProvider,
+    /// The collector, which owns the engine.
+    pub collector: Service,
+    /// The agent.
+    pub agent: Service,
+    /// The ports.
+    pub ports: Ports,
+    directory: TempDir,
+}
+
+/// Every port of a stack, on loopback.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// The agent's relay.
+    pub agent: u16,
+    /// The agent's admin port.
+    pub agent_admin: u16,
+    /// OTLP over gRPC.
+    pub grpc: u16,
+    /// OTLP over HTTP.
+    pub http: u16,
+    /// The collector's API.
+    pub api: u16,
+}
+
+impl Ports {
+    fn take() -> Self {
+        Self { agent: free_port(), agent_admin: free_port(), grpc: free_port(), http: free_port(), api: free_port() }
+    }
+}
+
+impl Stack {
+    /// Starts everything and waits until every part is ready.
+    ///
+    /// # Errors
+    /// When a binary is missing or a part does not become ready; the error quotes its log.
+    pub async fn start(options: StackOptions) -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("ledgerline-").tempdir()?;
+        let ports = Ports::take();
+        let provider = MockProvider::start(options.provider.clone()).await?;
+        for (name, text) in &options.files {
+            std::fs::write(directory.path().join(name), text)?;
+        }
+        let more = options.collector_yaml.replace("{directory}", &directory.path().display().to_string());
+        let collector = Service::start(collector_recipe(directory.path(), ports, &more)?).await?;
+        let agent = agent_recipe(directory.path(), ports, &provider.url, &options)?;
+        let agent = Service::start(agent).await?;
+        Ok(Self { provider, collector, agent, ports, directory })
+    }
+
+    /// The stack's folder.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        self.directory.path()
+    }
+
+    /// The agent's base URL for OpenAI clients, without `/v1`.
+    #[must_use]
+    pub fn openai(&self) -> String {
+        format!("http://127.0.0.1:{}/openai", self.ports.agent)
+    }
+
+    /// The agent's base URL for Anthropic clients.
+    #[must_use]
+    pub fn anthropic(&self) -> String {
+        format!("http://127.0.0.1:{}/anthropic", self.ports.agent)
+    }
+
+    /// Both, for the traffic generator.
+    ///
+    /// # Errors
+    /// Never for the URLs of a stack.
+    pub fn targets(&self) -> anyhow::Result<Targets> {
+        Ok(Targets { openai: self.openai().parse()?, anthropic: self.anthropic().parse()? })
+    }
+
+    /// The collector's API.
+    #[must_use]
+    pub fn api(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.api)
+    }
+
+    /// The URL of the Prometheus data source.
+    #[must_use]
+    pub fn prometheus(&self) -> String {
+        format!("{}/prometheus", self.api())
+    }
+
+    /// OTLP over HTTP, without `/v1/traces`.
+    #[must_use]
+    pub fn otlp_http(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.http)
+    }
+
+    /// OTLP over gRPC.
+    #[must_use]
+    pub fn otlp_grpc(&self) -> String {
+        format!("http://127.0.0.1:{}", self.ports.grpc)
+    }
+
+    /// Where the embedded engine listens now.
+    ///
+    /// # Errors
+    /// When the collector has not started one.
+    pub fn engine(&self) -> anyhow::Result<String> {
+        engine_url(&self.directory.path().join("data"))
+    }
+
+    /// Runs a query in the engine, past the collector, and returns its answer as tab-separated text.
+    ///
+    /// # Errors
+    /// When the engine refuses it; the error is the engine's own.
+    pub async fn sql(&self, query: &str) -> anyhow::Result<String> {
+        sql(&self.engine()?, query).await
+    }
+
+    /// An instant query through the Prometheus API.
+    ///
+    /// # Errors
+    /// When it is refused; the error quotes the answer.
+    pub async fn promql(&self, query: &str) -> anyhow::Result<Value> {
+        let url = format!("{}/api/v1/query?query={}", self.prometheus(), percent_encoded(query));
+        let answer = get(&url).await?.json()?;
+        ensure!(answer["status"] == "success", "{query}: {answer}");
+        Ok(answer["data"]["result"].clone())
+    }
+
+    /// Waits until the record holds at least this many calls, and returns how many it holds.
+    ///
+    /// # Errors
+    /// When the deadline passes first.
+    pub async fn wait_for_calls(&self, calls: u64, deadline: Duration) -> anyhow::Result<u64> {
+        let end = tokio::time::Instant::now() + deadline;
+        loop {
+            let stored = self.sql("SELECT count() FROM spans WHERE is_call").await.unwrap_or_default();
+            let stored: u64 = stored.trim().parse().unwrap_or(0);
+            if stored >= calls {
+                return Ok(stored);
+            }
+            if tokio::time::Instant::now() > end {
+                bail!("{stored} of {calls} calls recorded after {deadline:?}");
+            }
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+    }
+
+    /// SIGKILL to the engine. The collector starts it again.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn kill_engine(&self) -> anyhow::Result<()> {
+        let collector = self.collector.pid().context("the collector does not run")?;
+        let engine = child_of(collector, "ledgerline-engine").context("the collector has no engine now")?;
+        signal("KILL", &engine.to_string());
+        Ok(())
+    }
+
+    /// A metric of the agent, summed over its labels.
+    ///
+    /// # Errors
+    /// When the agent does not answer.
+    pub async fn agent_metric(&self, name: &str) -> anyhow::Result<f64> {
+        metric(&format!("http://127.0.0.1:{}", self.ports.agent_admin), name).await
+    }
+
+    /// A metric of the collector, summed over its labels.
+    ///
+    /// # Errors
+    /// When the collector does not answer.
+    pub async fn collector_metric(&self, name: &str) -> anyhow::Result<f64> {
+        metric(&self.api(), name).await
+    }
+}
+
+/// Where the engine that keeps its data there listens.
+///
+/// # Errors
+/// When no engine has said so.
+pub fn engine_url(data: &Path) -> anyhow::Result<String> {
+    let file = data.join("engine.address");
+    let address = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    Ok(format!("http://{}", address.trim()))
+}
+
+/// Runs a query in an engine, in the product's database, and returns its answer as tab-separated text.
+///
+/// # Errors
+/// When the engine refuses it; the error is the engine's own.
+pub async fn sql(engine: &str, query: &str) -> anyhow::Result<String> {
+    let url = format!("{engine}/?database=ledgerline&output_format_decimal_trailing_zeros=1");
+    let answer = send(Method::POST, &url, &[], Bytes::from(query.to_owned())).await?;
+    ensure!(answer.status.is_success(), "{query}: {}", answer.text());
+    Ok(answer.text())
+}
+
+async fn metric(admin: &str, name: &str) -> anyhow::Result<f64> {
+    let text = get(&format!("{admin}/metrics")).await?.text();
+    let mut found = None;
+    for line in text.lines().filter(|line| !line.starts_with('#')) {
+        let (series, value) = line.rsplit_once(' ').context("a metric line has a value")?;
+        if series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')) {
+            found = Some(found.unwrap_or(0.0) + value.parse::<f64>()?);
+        }
+    }
+    found.with_context(|| format!("{admin} has no metric {name}"))
+}
+
+/// How to run a collector with an embedded engine.
+///
+/// # Errors
+/// When a binary is missing or the configuration cannot be written.
+pub fn collector_recipe(directory: &Path, ports: Ports, more: &str) -> anyhow::Result<Recipe> {
+    let config = directory.join("collector.yaml");
+    let (grpc, http, api) = (ports.grpc, ports.http, ports.api);
+    let engine = binary("ledgerline-engine")?;
+    let yaml = format!(
+        "listen: {{grpc: '127.0.0.1:{grpc}', http: '127.0.0.1:{http}', api: '127.0.0.1:{api}'}}\n\
+         storage: {{url: embedded, data_dir: '{}', engine: {{binary: '{}'}}}}\n{more}\n",
+        directory.join("data").display(),
+        engine.display(),
+    );
+    std::fs::write(&config, yaml)?;
+    Ok(Recipe {
+        program: binary("ledgerline-collector")?,
+        arguments: vec!["--config".into(), config.display().to_string()],
+        environment: Vec::new(),
+        ready_url: format!("http://127.0.0.1:{api}/ready"),
+        log: directory.join("collector.log"),
+    })
+}
+
+fn agent_recipe(directory: &Path, ports: Ports, provider: &str, options: &StackOptions) -> anyhow::Result<Recipe> {
+    let config = directory.join("agent.yaml");
+    let yaml = format!(
+        "listen: 127.0.0.1:{}\nadmin: {{listen: '127.0.0.1:{}'}}\nupstreams:\n\
+         - {{name: openai, prefix: /openai, url: '{provider}', dialect: openai}}\n\
+         - {{name: anthropic, prefix: /anthropic, url: '{provider}', dialect: anthropic}}\n\
+         export: {{collector: 'http://127.0.0.1:{}'}}\n{}\n",
+        ports.agent, ports.agent_admin, ports.grpc, options.agent_yaml,
+    );
+    std::fs::write(&config, yaml)?;
+    Ok(Recipe {
+        program: binary("ledgerline-agent")?,
+        arguments: vec!["--config".into(), config.display().to_string()],
+        environment: Vec::new(),
+        ready_url: format!("http://127.0.0.1:{}/ready", ports.agent_admin),
+        log: options.agent_log.clone().unwrap_or_else(|| directory.join("agent.log")),
+    })
+}
