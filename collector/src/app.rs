@@ -98,14 +98,19 @@ impl App {
         }
     }
 
-    async fn build_on(config: &Config, parts: Parts, url: watch::Receiver<String>) -> Result<Self, BuildError> {
+    async fn build_on(
+        config: &Config,
+        parts: Parts,
+        url: watch::Receiver<String>,
+    ) -> Result<Self, BuildError> {
         let prices = config.prices()?;
         let authentication = config.authentication()?;
         let storage = Storage::open(config.target(url)?).await?;
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let writer = Writer::new(storage.clone(), Box::new(metrics.clone()));
-        let ingest = Ingest::new(ingest::Parts { writer, prices, authentication, clock: parts.clock, metrics });
+        let ingest =
+            Ingest::new(ingest::Parts { writer, prices, authentication, clock: parts.clock, metrics });
         // Queries and alerting are made from `storage` here; their routes are merged into `api`.
         let api = admin::router(readiness(&storage), Arc::new(registry));
         Ok(Self {
@@ -147,7 +152,9 @@ impl App {
             }
         }
         if tokio::time::timeout(limits::SHUTDOWN_WAIT, ingest.finish()).await.is_err() {
-            tracing::warn!("inserts were cut off: the store did not take them in time; their senders repeat them");
+            tracing::warn!(
+                "inserts were cut off: the store did not take them in time; their senders repeat them"
+            );
         }
         if let Some(engine) = engine {
             engine.stop().await;

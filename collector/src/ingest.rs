@@ -120,13 +120,14 @@ impl<T: Transport + 'static> Ingest<T> {
             return Err(Refusal::Stopping);
         }
         let deadline = request.deadline;
-        let Prepared { batch, mut receipt, waiting, grant } = if request.body.len() > limits::INLINE_DECODE_BYTES_MAX {
-            let ingest = Arc::clone(self);
-            let task = tokio::task::spawn_blocking(move || ingest.prepare(request));
-            task.await.map_err(|error| Refusal::Garbage(format!("decoding failed: {error}")))??
-        } else {
-            self.prepare(request)?
-        };
+        let Prepared { batch, mut receipt, waiting, grant } =
+            if request.body.len() > limits::INLINE_DECODE_BYTES_MAX {
+                let ingest = Arc::clone(self);
+                let task = tokio::task::spawn_blocking(move || ingest.prepare(request));
+                task.await.map_err(|error| Refusal::Garbage(format!("decoding failed: {error}")))??
+            } else {
+                self.prepare(request)?
+            };
         if batch.spans.is_empty() && batch.quarantine.is_empty() {
             return Ok(receipt);
         }
@@ -158,7 +159,12 @@ impl<T: Transport + 'static> Ingest<T> {
         let now_unix_ns = self.clock.now_unix_ns();
         let normalised = normalise::normalise(&decoded, now_unix_ns);
         let receipt = Receipt::of(&normalised);
-        let origin = rows::Origin { tenant, batch_id: id, now_unix_ns, price_version: Arc::clone(&self.price_version) };
+        let origin = rows::Origin {
+            tenant,
+            batch_id: id,
+            now_unix_ns,
+            price_version: Arc::clone(&self.price_version),
+        };
         let batch = rows::batch(&self.prices, &origin, normalised);
         Ok(Prepared { batch, receipt, waiting, grant })
     }

@@ -32,7 +32,9 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command.unwrap_or(Command::Run) {
-        Command::CheckConfig => load(arguments.config.as_deref()).map(|_| say("the configuration is valid\n")),
+        Command::CheckConfig => {
+            load(arguments.config.as_deref()).map(|_| say("the configuration is valid\n"))
+        }
         Command::Run => load(arguments.config.as_deref()).and_then(run),
     };
     match outcome {

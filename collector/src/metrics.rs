@@ -107,7 +107,9 @@ impl Metrics {
         for reason in quarantine::Reason::ALL {
             drop(self.quarantined.get_or_create(&of(reason.name())));
         }
-        for reason in [UnpricedReason::UsageMissing, UnpricedReason::UnknownModel, UnpricedReason::UnknownProvider] {
+        for reason in
+            [UnpricedReason::UsageMissing, UnpricedReason::UnknownModel, UnpricedReason::UnknownProvider]
+        {
             drop(self.unpriced.get_or_create(&of(reason.name())));
         }
         for reason in RETRY_REASONS {
@@ -120,7 +122,11 @@ impl Metrics {
         to.register("requests_refused", "Requests not acknowledged", self.refused.clone());
         to.register("spans_received", "Spans decoded", self.received.clone());
         to.register("spans_stored", "Spans acknowledged and in the table", self.stored.clone());
-        to.register("spans_quarantined", "Spans acknowledged and in the quarantine", self.quarantined.clone());
+        to.register(
+            "spans_quarantined",
+            "Spans acknowledged and in the quarantine",
+            self.quarantined.clone(),
+        );
         to.register(
             "spans_unacknowledged",
             "Spans decoded and not acknowledged; their sender repeats them",

@@ -60,7 +60,8 @@ pub async fn serve(listener: TcpListener, router: Router, shutdown: Cancellation
 fn connection(
     stream: TcpStream,
     router: &Router,
-) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + use<> {
+) -> impl hyper_util::server::graceful::GracefulConnection<Error = Box<dyn std::error::Error + Send + Sync>> + use<>
+{
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%error, "cannot set TCP_NODELAY");
     }

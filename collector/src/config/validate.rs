@@ -85,9 +85,14 @@ fn storage(storage: &StorageConfig, problems: &mut Problems) {
     }
     password(storage, problems);
     if storage.is_embedded() {
-        for (path, set) in [("storage.user", storage.user.is_some()), ("storage.password", storage.password.is_some())] {
+        for (path, set) in
+            [("storage.user", storage.user.is_some()), ("storage.password", storage.password.is_some())]
+        {
             if set {
-                problems.push(path, "the embedded engine has no users; remove it, or name a server in storage.url");
+                problems.push(
+                    path,
+                    "the embedded engine has no users; remove it, or name a server in storage.url",
+                );
             }
         }
         return;
@@ -127,7 +132,10 @@ pub(super) fn prices(pricing: &Pricing, problems: &mut Problems) -> PriceBook {
         match std::fs::read_to_string(path) {
             Ok(text) => files.push((path.display().to_string(), text)),
             Err(error) => {
-                problems.push(format!("pricing.overrides[{index}]"), format!("cannot read {}: {error}", path.display()));
+                problems.push(
+                    format!("pricing.overrides[{index}]"),
+                    format!("cannot read {}: {error}", path.display()),
+                );
             }
         }
     }
@@ -195,7 +203,9 @@ mod tests {
         std::fs::write(file.path(), "0123456789abcdef").unwrap();
         let yaml = |tenant: &str| {
             let path = file.path().display();
-            format!("listen: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{{token: {{file: {path}}}, tenant: '{tenant}'}}]}}")
+            format!(
+                "listen: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{{token: {{file: {path}}}, tenant: '{tenant}'}}]}}"
+            )
         };
         parse::<Config>("c", &yaml("a")).unwrap().authentication().unwrap();
         assert!(wrong(&yaml("")).contains("auth.tokens[0].tenant"));

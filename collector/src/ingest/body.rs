@@ -37,7 +37,8 @@ async fn collect(body: &mut Body, grant: &mut Grant, deadline: Instant) -> Resul
 
 async fn next(body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Refusal> {
     loop {
-        let frame = timeout_at(deadline, body.frame()).await.map_err(|_| Refusal::Slow(limits::BODY_READ_WAIT))?;
+        let frame =
+            timeout_at(deadline, body.frame()).await.map_err(|_| Refusal::Slow(limits::BODY_READ_WAIT))?;
         match frame.transpose().map_err(|error| Refusal::Garbage(format!("the body broke off: {error}")))? {
             None => return Ok(None),
             Some(frame) => {

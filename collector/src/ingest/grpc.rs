@@ -42,11 +42,15 @@ pub fn router<T: Transport + 'static>(ingest: Arc<Ingest<T>>) -> Router {
 
 async fn unknown_method(request: HttpRequest) -> Response {
     let path = request.uri().path();
-    let message = format!("this port takes OTLP traces over gRPC ({EXPORT}); it has no {}", path.escape_debug());
+    let message =
+        format!("this port takes OTLP traces over gRPC ({EXPORT}); it has no {}", path.escape_debug());
     tonic::Status::unimplemented(message).into_http()
 }
 
-async fn export<T: Transport + 'static>(State(ingest): State<Arc<Ingest<T>>>, request: HttpRequest) -> Response {
+async fn export<T: Transport + 'static>(
+    State(ingest): State<Arc<Ingest<T>>>,
+    request: HttpRequest,
+) -> Response {
     let begun = Instant::now();
     ingest.metrics.requests.get_or_create(&Protocol { protocol: "grpc" }).inc();
     let outcome = take(&ingest, request, begun).await;
@@ -79,7 +83,9 @@ async fn take<T: Transport + 'static>(
     let (packed, body) = message(body::read(http_body, &mut grant).await?)?;
     let encoding = if packed { encoding } else { Encoding::Identity };
     let producer = http_door::producer(headers);
-    ingest.export(Request { tenant, producer, format: Format::Protobuf, encoding, body, grant, deadline }).await
+    ingest
+        .export(Request { tenant, producer, format: Format::Protobuf, encoding, body, grant, deadline })
+        .await
 }
 
 /// The one message of a unary call, and whether it is packed.
@@ -182,7 +188,13 @@ mod tests {
         let of = |bytes: &'static [u8]| message(Bytes::from_static(bytes));
         assert_eq!(of(b"\x00\x00\x00\x00\x02ab").unwrap(), (false, Bytes::from_static(b"ab")));
         assert_eq!(of(b"\x01\x00\x00\x00\x00").unwrap(), (true, Bytes::new()));
-        for bytes in [&b""[..], b"\x00\x00", b"\x02\x00\x00\x00\x00", b"\x00\x00\x00\x00\x03ab", b"\x00\x00\x00\x00\x01ab"] {
+        for bytes in [
+            &b""[..],
+            b"\x00\x00",
+            b"\x02\x00\x00\x00\x00",
+            b"\x00\x00\x00\x00\x03ab",
+            b"\x00\x00\x00\x00\x01ab",
+        ] {
             assert!(matches!(of(bytes), Err(Refusal::Garbage(_))), "{bytes:?}");
         }
     }

@@ -33,7 +33,10 @@ pub fn router<T: Transport + 'static>(ingest: Arc<Ingest<T>>) -> Router {
         .with_state(ingest)
 }
 
-async fn export<T: Transport + 'static>(State(ingest): State<Arc<Ingest<T>>>, request: HttpRequest) -> Response {
+async fn export<T: Transport + 'static>(
+    State(ingest): State<Arc<Ingest<T>>>,
+    request: HttpRequest,
+) -> Response {
     let begun = Instant::now();
     ingest.metrics.requests.get_or_create(&Protocol { protocol: "http" }).inc();
     let format = format(request.headers());
@@ -54,7 +57,9 @@ async fn export<T: Transport + 'static>(State(ingest): State<Arc<Ingest<T>>>, re
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
-    Format::from_content_type(headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default())
+    Format::from_content_type(
+        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default(),
+    )
 }
 
 async fn take<T: Transport + 'static>(

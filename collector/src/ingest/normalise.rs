@@ -1,4 +1,6 @@
-//! Spans as records within our bounds; the rest with the reason. Pure: the time is an argument.
+//! Spans as records within our bounds; the rest with the reason.
+//!
+//! Pure: the time is an argument.
 //!
 //! A bad clock must not open hundreds of daily partitions, and a long text must not become a dictionary entry. What cannot
 //! be kept is never dropped without a trace: it goes to the quarantine, and its sender is told.
@@ -38,13 +40,19 @@ pub struct Normalised {
 /// How many spans a request holds.
 #[must_use]
 pub fn span_count(request: &ExportTraceServiceRequest) -> usize {
-    request.resource_spans.iter().flat_map(|resource| &resource.scope_spans).map(|scope| scope.spans.len()).sum()
+    request
+        .resource_spans
+        .iter()
+        .flat_map(|resource| &resource.scope_spans)
+        .map(|scope| scope.spans.len())
+        .sum()
 }
 
 /// Sorts the spans of a request that came in at `now_unix_ns`.
 #[must_use]
 pub fn normalise(request: &ExportTraceServiceRequest, now_unix_ns: u64) -> Normalised {
-    let mut normalised = Normalised { records: Vec::with_capacity(span_count(request)), rejected: Vec::new() };
+    let mut normalised =
+        Normalised { records: Vec::with_capacity(span_count(request)), rejected: Vec::new() };
     for spans in &request.resource_spans {
         let attributes = spans.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
         let resource = Resource::read(attributes);
@@ -77,14 +85,19 @@ fn within_time(end: u64, now: u64) -> Result<(), (Reason, String)> {
     if end < now.saturating_sub(nanoseconds(limits::SPAN_AGE_MAX)) {
         let days = limits::SPAN_AGE_MAX.as_secs() / 86_400;
         let age = seconds(end, now);
-        return Err((Reason::TooOld, format!("span ended {age} s ago, more than the {days} days that are taken")));
+        return Err((
+            Reason::TooOld,
+            format!("span ended {age} s ago, more than the {days} days that are taken"),
+        ));
     }
     if end > now.saturating_add(nanoseconds(limits::SPAN_LEAD_MAX)) {
         let lead = seconds(now, end);
         let minutes = limits::SPAN_LEAD_MAX.as_secs() / 60;
         return Err((
             Reason::InTheFuture,
-            format!("span ends {lead} s in the future, more than {minutes} minutes: check the sender's clock"),
+            format!(
+                "span ends {lead} s in the future, more than {minutes} minutes: check the sender's clock"
+            ),
         ));
     }
     Ok(())

@@ -1,4 +1,4 @@
-//! Why a request was not taken, and what that means for its sender. Pure.
+//! Why a request was not taken, and what that means for its sender. No I/O.
 //!
 //! OTLP decides by the code: a client drops its data on anything that is not listed as retryable. So whatever may heal is
 //! [`Refusal::Busy`] or [`Refusal::Unavailable`] (UNAVAILABLE, 503), and nothing else is.
@@ -135,7 +135,10 @@ mod tests {
     #[test]
     fn a_sender_keeps_its_spans_exactly_when_they_may_still_be_taken() {
         let check = |refusal: &Refusal, code, status, transient| {
-            assert_eq!((refusal.code(), refusal.http_status(), refusal.is_transient()), (code, status, transient));
+            assert_eq!(
+                (refusal.code(), refusal.http_status(), refusal.is_transient()),
+                (code, status, transient)
+            );
             assert!(Refusal::NAMES.contains(&refusal.name()), "{refusal:?}");
         };
         check(&Refusal::Garbage(String::new()), Code::InvalidArgument, 400, false);

@@ -1,4 +1,4 @@
-//! Answers in OTLP's words. Pure.
+//! Answers in OTLP's words. No I/O.
 //!
 //! Source: opentelemetry-proto docs/specification.md, "Partial Success", "Failures", "JSON Protobuf Encoding"; google.rpc.Status and
 //! google.rpc.RetryInfo of googleapis.
@@ -184,7 +184,8 @@ mod tests {
         assert_eq!(String::from_utf8(json).unwrap(), r#"{"code":3,"message":"no"}"#);
         // Field 1 varint 14, field 2 bytes "later".
         assert_eq!(failure(Format::Protobuf, Code::Unavailable, "later"), b"\x08\x0e\x12\x05later");
-        let details = Status::decode(&*retry_details(Code::Unavailable, "later", Duration::from_millis(1500))).unwrap();
+        let details =
+            Status::decode(&*retry_details(Code::Unavailable, "later", Duration::from_millis(1500))).unwrap();
         let info = RetryInfo::decode(&*details.details[0].value).unwrap();
         assert_eq!(info.retry_delay, Some(ProtoDuration { seconds: 1, nanos: 500_000_000 }));
     }

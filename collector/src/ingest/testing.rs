@@ -1,7 +1,8 @@
 //! What the tests of this crate are made of.
 
 use ledgerline_proto::{
-    Billing, Call, EndOfStream, Identity, Operation, SpanId, TokenClass, TokenCounts, TraceId, Usage, UsageSource,
+    Billing, Call, EndOfStream, Identity, Operation, SpanId, TokenClass, TokenCounts, TraceId, Usage,
+    UsageSource,
 };
 
 /// 2026-11-24T12:00:00Z.

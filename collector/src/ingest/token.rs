@@ -22,7 +22,11 @@ pub fn of(tenant: &str, producer: Option<&RequestIdentity>, request: &ExportTrac
         field(&producer.epoch.to_le_bytes());
         field(&producer.sequence.to_le_bytes());
     }
-    let spans = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans).flat_map(|scope| &scope.spans);
+    let spans = request
+        .resource_spans
+        .iter()
+        .flat_map(|resource| &resource.scope_spans)
+        .flat_map(|scope| &scope.spans);
     for span in spans {
         field(&span.trace_id);
         field(&span.span_id);

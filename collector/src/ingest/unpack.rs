@@ -152,7 +152,9 @@ mod tests {
     #[test]
     fn damage_and_other_encodings_are_garbage() {
         for encoding in [Encoding::Gzip, Encoding::Deflate, Encoding::Zstd] {
-            for packed in [&b"not packed at all"[..], &pack(encoding, &b"0123456789abcdefghijklmnop".repeat(3))[..16]] {
+            for packed in
+                [&b"not packed at all"[..], &pack(encoding, &b"0123456789abcdefghijklmnop".repeat(3))[..16]]
+            {
                 let refused = unpacked(encoding, Bytes::copy_from_slice(packed)).unwrap_err();
                 assert!(matches!(refused, Refusal::Garbage(_)), "{encoding:?}: {refused}");
             }

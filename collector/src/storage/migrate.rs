@@ -77,7 +77,9 @@ pub enum MigrateError {
         ours: String,
     },
     /// The database has been migrated by a later version.
-    #[error("the database has migration {version} ({name}), which this collector does not know; use a newer collector")]
+    #[error(
+        "the database has migration {version} ({name}), which this collector does not know; use a newer collector"
+    )]
     FromTheFuture {
         /// The unknown migration's number.
         version: u32,
@@ -94,7 +96,9 @@ pub enum MigrateError {
         table: String,
     },
     /// A table that should be there is not.
-    #[error("table {table} is missing although its migration was applied; restore it or start with an empty database")]
+    #[error(
+        "table {table} is missing although its migration was applied; restore it or start with an empty database"
+    )]
     TableMissing {
         /// The table.
         table: &'static str,
@@ -151,7 +155,8 @@ async fn run(client: &Client, name: &str, sql: &str) -> Result<(), MigrateError>
 }
 
 async fn applied(client: &Client) -> Result<Vec<(u32, String, String)>, MigrateError> {
-    let sql = "SELECT DISTINCT version, name, checksum FROM migrations ORDER BY version LIMIT 10000 FORMAT TSV";
+    let sql =
+        "SELECT DISTINCT version, name, checksum FROM migrations ORDER BY version LIMIT 10000 FORMAT TSV";
     let text = client.execute(&Statement::new(sql)).await?;
     text.lines()
         .map(|line| {
@@ -224,7 +229,8 @@ mod tests {
     #[test]
     fn every_table_of_the_chain_declares_a_window_and_every_column_a_comment() {
         for migration in MIGRATIONS {
-            for statement in statements(migration.sql).iter().filter(|text| text.starts_with("CREATE TABLE")) {
+            for statement in statements(migration.sql).iter().filter(|text| text.starts_with("CREATE TABLE"))
+            {
                 assert!(statement.contains("non_replicated_deduplication_window = 10000"), "{statement:.60}");
                 let body = statement.split("\n(\n").nth(1).unwrap();
                 for line in body.lines().take_while(|line| *line != ")") {

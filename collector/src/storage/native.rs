@@ -110,8 +110,9 @@ fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
         Cells::Map(of) => {
             dictionary::write_version(out);
             write_offsets(out, rows.iter().map(|row| of(row).len()));
-            Dictionary::of(rows.iter().flat_map(|row| of(row).iter().map(|(key, _)| key.as_str()))).write(out);
-            rows.iter().flat_map(|row| of(row)).for_each(|(_, value)| write_text(out, value));
+            Dictionary::of(rows.iter().flat_map(|row| of(row).iter().map(|(key, _)| key.as_str())))
+                .write(out);
+            rows.iter().flat_map(of).for_each(|(_, value)| write_text(out, value));
         }
         Cells::Flag(of) => out.extend(rows.iter().map(|row| u8::from(of(row)))),
         Cells::Count(of) => write_each(out, rows, |row| of(row).to_le_bytes()),
@@ -130,7 +131,9 @@ fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
         Cells::Bytes8(of) => write_each(out, rows, of),
         Cells::Bytes16(of) => write_each(out, rows, of),
         Cells::Uuid(of) => write_each(out, rows, |row| uuid_halves(of(row))),
-        Cells::Microseconds(of) | Cells::Milliseconds(of) => write_each(out, rows, |row| of(row).to_le_bytes()),
+        Cells::Microseconds(of) | Cells::Milliseconds(of) => {
+            write_each(out, rows, |row| of(row).to_le_bytes());
+        }
     }
 }
 

@@ -133,7 +133,10 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
     word("unpriced_reason", |row| &row.unpriced_reason),
     word("price_version", |row| &row.price_version),
     word("price_rule", SpanRow::rule),
-    column("reported_cost", Cells::NanosOrNull(|row| row.record.call.billing.reported_cost.map(NanoUsd::nanos))),
+    column(
+        "reported_cost",
+        Cells::NanosOrNull(|row| row.record.call.billing.reported_cost.map(NanoUsd::nanos)),
+    ),
     word("service_tier", |row| row.record.call.billing.service_tier.as_deref().unwrap_or_default()),
     word("speed", |row| row.record.call.billing.speed.as_deref().unwrap_or_default()),
     word("inference_geo", |row| row.record.call.billing.inference_geo.as_deref().unwrap_or_default()),

@@ -141,7 +141,9 @@ impl<T: Transport> Writer<T> {
         deadline: Instant,
     ) -> Result<(), WriteError> {
         let mut rows = batch.quarantine.clone();
-        rows.extend(poisoned.into_iter().filter_map(|(at, detail)| Some(poison(batch.spans.get(at)?, detail))));
+        rows.extend(
+            poisoned.into_iter().filter_map(|(at, detail)| Some(poison(batch.spans.get(at)?, detail))),
+        );
         if rows.is_empty() {
             return Ok(());
         }
@@ -160,7 +162,8 @@ impl<T: Transport> Writer<T> {
         token: &str,
         deadline: Instant,
     ) -> Result<Result<(), StoreError>, WriteError> {
-        let insert = Insert { statement, block: Bytes::from(native::block(columns, rows)), rows: rows.len(), token };
+        let insert =
+            Insert { statement, block: Bytes::from(native::block(columns, rows)), rows: rows.len(), token };
         let mut wait = limits::RETRY_WAIT;
         loop {
             let begun = Instant::now();

@@ -23,7 +23,13 @@ pub fn binary() -> PathBuf {
 }
 
 pub fn config(data_dir: PathBuf) -> EngineConfig {
-    EngineConfig { binary: Some(binary()), data_dir, library: None, connections: None, memory_bytes_max: None }
+    EngineConfig {
+        binary: Some(binary()),
+        data_dir,
+        library: None,
+        connections: None,
+        memory_bytes_max: None,
+    }
 }
 
 struct Shared {
@@ -35,7 +41,8 @@ struct Shared {
 static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     // Tests run within runtimes of their own, where another must not block.
     std::thread::spawn(|| {
-        let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
+        let runtime =
+            tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let data_dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("integration-engine");
         let _ = std::fs::remove_dir_all(&data_dir);
         let engine = runtime.block_on(Engine::start(config(data_dir), CancellationToken::new()));
@@ -55,7 +62,9 @@ pub fn url() -> watch::Receiver<String> {
 
 /// An empty, migrated store in a database of that name.
 pub async fn storage(database: &str) -> Storage {
-    Storage::open(Target { url: url(), database: database.to_owned(), user: None, password: None }).await.unwrap()
+    Storage::open(Target { url: url(), database: database.to_owned(), user: None, password: None })
+        .await
+        .unwrap()
 }
 
 /// The answer of a statement, columns by tab, rows by newline.

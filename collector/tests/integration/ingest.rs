@@ -95,7 +95,11 @@ async fn send(request: Request<Full<Bytes>>) -> Answer {
     let client = HttpClient::builder(TokioExecutor::new()).build_http();
     let response = client.request(request).await.unwrap();
     let (head, body) = response.into_parts();
-    Answer { status: head.status.as_u16(), headers: head.headers, body: body.collect().await.unwrap().to_bytes() }
+    Answer {
+        status: head.status.as_u16(),
+        headers: head.headers,
+        body: body.collect().await.unwrap().to_bytes(),
+    }
 }
 
 async fn get(url: &str) -> Answer {
@@ -146,7 +150,8 @@ async fn grpc_requests_are_stored_once_whatever_their_compression() {
     let mut client = collector.grpc().await;
     let plain = client.export(request(0..100)).await.unwrap().into_inner();
     assert_eq!(plain, ExportTraceServiceResponse::default());
-    for (encoding, numbers) in [(CompressionEncoding::Gzip, 100..200), (CompressionEncoding::Zstd, 200..300)] {
+    for (encoding, numbers) in [(CompressionEncoding::Gzip, 100..200), (CompressionEncoding::Zstd, 200..300)]
+    {
         let mut client = collector.grpc().await.send_compressed(encoding);
         client.export(request(numbers)).await.unwrap();
     }
@@ -185,7 +190,10 @@ async fn http_takes_both_formats_and_every_encoding() {
     .await;
     // gpt-4.1: 1,000 tokens at 2.00 and 100 at 8.00 USD per million.
     assert!(stored.starts_with("web\tgpt-4.1\t0.0028\t1\t"), "{stored}");
-    assert!(stored.ends_with("\t5B8EFFF798038103D269B633813FC60C") && stored.contains("\t/buy\t"), "{stored}");
+    assert!(
+        stored.ends_with("\t5B8EFFF798038103D269B633813FC60C") && stored.contains("\t/buy\t"),
+        "{stored}"
+    );
     assert!(!stored.contains("hush"), "{stored}");
     let body = request(0..10).encode_to_vec();
     let answer = collector.post(&[PROTOBUF], body.clone()).await;
@@ -206,7 +214,14 @@ async fn http_takes_both_formats_and_every_encoding() {
     }
     let alias = format!("http://{}/api/public/otel/v1/traces", collector.addresses.http);
     assert_eq!(post(&alias, &[PROTOBUF], request(40..50).encode_to_vec().into()).await.status, 200);
-    assert_eq!(ask(&collector.storage, "SELECT count(), sum(calls) FROM (SELECT count() AS calls FROM spans GROUP BY span_id)").await, "51\t51");
+    assert_eq!(
+        ask(
+            &collector.storage,
+            "SELECT count(), sum(calls) FROM (SELECT count() AS calls FROM spans GROUP BY span_id)"
+        )
+        .await,
+        "51\t51"
+    );
     collector.stop().await;
 }
 
@@ -223,13 +238,22 @@ async fn a_partial_success_counts_and_explains() {
         spans[2].end_time_unix_nano += 3_600_000_000_000;
     }
     for _ in 0..2 {
-        let partial = collector.grpc().await.export(request.clone()).await.unwrap().into_inner().partial_success.unwrap();
+        let partial = collector
+            .grpc()
+            .await
+            .export(request.clone())
+            .await
+            .unwrap()
+            .into_inner()
+            .partial_success
+            .unwrap();
         assert_eq!(partial.rejected_spans, 3);
         for part in ["3 of 10 spans", "1 identity", "1 too_old", "1 in_the_future", "sender's clock"] {
             assert!(partial.error_message.contains(part), "{part} in {}", partial.error_message);
         }
     }
-    let quarantine = "SELECT count(), arrayStringConcat(arraySort(groupArray(toString(reason))), ',') FROM quarantine";
+    let quarantine =
+        "SELECT count(), arrayStringConcat(arraySort(groupArray(toString(reason))), ',') FROM quarantine";
     assert_eq!(ask(&collector.storage, quarantine).await, "3\tidentity,in_the_future,too_old");
     assert_eq!(ask(&collector.storage, "SELECT count() FROM spans").await, "7");
     let line = "ledgerline_collector_spans_quarantined_total{reason=\"too_old\"}";
@@ -309,11 +333,14 @@ async fn the_token_decides_the_tenant() {
     let auth = format!("auth: {{tokens: [{{token: {{file: {}}}, tenant: acme}}]}}", token.display());
     let collector = Collector::start(&format!("{{url: '{url}', database: tokens}}"), &auth).await;
     let body = request(0..5).encode_to_vec();
-    let refused = collector.post(&[PROTOBUF, ("authorization", "Bearer 0123456789abcdeX")], body.clone()).await;
+    let refused =
+        collector.post(&[PROTOBUF, ("authorization", "Bearer 0123456789abcdeX")], body.clone()).await;
     assert_eq!((refused.status, &refused.headers["www-authenticate"]), (401, &"Bearer".parse().unwrap()));
     let status = collector.grpc().await.export(request(0..5)).await.unwrap_err();
     assert_eq!(status.code(), tonic::Code::Unauthenticated);
-    let taken = collector.post(&[PROTOBUF, ("authorization", "Bearer 0123456789abcdef"), ("x-tenant", "other")], body).await;
+    let taken = collector
+        .post(&[PROTOBUF, ("authorization", "Bearer 0123456789abcdef"), ("x-tenant", "other")], body)
+        .await;
     assert_eq!(taken.status, 200);
     assert_eq!(ask(&collector.storage, "SELECT count(), any(tenant) FROM spans").await, "5\tacme");
     collector.stop().await;

@@ -1,7 +1,8 @@
 //! Calls to send, and what the tables must then hold.
 
 use ledgerline_proto::{
-    Billing, Call, EndOfStream, Identity, Operation, SpanId, TokenClass, TokenCounts, TraceId, Usage, UsageSource,
+    Billing, Call, EndOfStream, Identity, Operation, SpanId, TokenClass, TokenCounts, TraceId, Usage,
+    UsageSource,
 };
 
 /// Call number `number` of a deterministic series: several models, teams and minutes, errors, streams and calls without
@@ -22,13 +23,13 @@ pub fn call(number: u64, end_unix_ns: u64) -> Call {
         parent_span_id: None,
         start_unix_ns: end - 1_000_000 * (1 + number % 997),
         end_unix_ns: end,
-        time_to_first_token_ns: (number % 2 == 0).then_some(250_000 * (number % 31)),
+        time_to_first_token_ns: number.is_multiple_of(2).then_some(250_000 * (number % 31)),
         operation: Operation::Chat,
         provider: "openai".to_owned(),
         request_model: model.clone(),
         response_model: model,
         response_id: format!("r-{number}"),
-        stream: number % 2 == 0,
+        stream: number.is_multiple_of(2),
         finish_reasons: vec!["stop".to_owned()],
         end: if failed { EndOfStream::ProviderError } else { EndOfStream::Complete },
         error_type: failed.then(|| "rate_limit".to_owned()),

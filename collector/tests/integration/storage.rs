@@ -1,15 +1,20 @@
 //! The store against the real engine: what is written is what is read, a repeat is counted once, and the tables are ours.
 
+use std::sync::Arc;
 use std::time::Duration;
 
-use ledgerline_collector::ingest::rows::{Origin, batch};
 use ledgerline_collector::ingest::normalise::normalise;
+use ledgerline_collector::ingest::rows::{Origin, batch};
+use ledgerline_collector::query::promql::{Number, QueryParams, QueryValue};
+use ledgerline_collector::query::querier::Querier;
+use ledgerline_collector::query::source::{Scope, Tenant};
+use ledgerline_collector::query::sql::SqlSource;
+use ledgerline_collector::storage::Storage;
 use ledgerline_collector::storage::client::{Client, Statement, StoreError, Target};
 use ledgerline_collector::storage::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
 use ledgerline_collector::storage::rows::{Select, Value, select};
 use ledgerline_collector::storage::spans::COLUMNS;
 use ledgerline_collector::storage::writer::{Batch, Writer, WriterEvents, Written};
-use ledgerline_collector::storage::Storage;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::{Clock, SystemClock};
 use ledgerline_proto::otlp::export_request;
@@ -84,7 +89,7 @@ async fn what_is_written_is_what_is_read() {
     let long = "x".repeat(300);
     {
         let record = &mut batch.spans[0].record;
-        record.attributes = vec![("k".into(), "v\t'é".into()), ("long".into(), long.clone())];
+        record.attributes = vec![("k".into(), "v\t'\u{e9}".into()), ("long".into(), long.clone())];
         record.call.finish_reasons = vec!["stop".into(), "length".into()];
         record.call.billing.reported_cost = Some("0.000000001".parse().unwrap());
         record.call.billing.web_search_requests = Some(3);
@@ -129,7 +134,7 @@ async fn what_is_written_is_what_is_read() {
         "0.000000001".into(),
         "3".into(),
         "0".into(),
-        "v\t'é".into(),
+        "v\t'\u{e9}".into(),
         long.len().to_string(),
         "01020304-0506-0708-090a-0b0c0d0e0f10".into(),
         (call.end_unix_ns / 1_000).to_string(),
@@ -148,7 +153,11 @@ async fn what_is_written_is_what_is_read() {
 #[tokio::test]
 async fn poison_goes_to_the_quarantine_and_the_rest_is_stored() {
     let storage = storage("poison").await;
-    ask(&storage, "ALTER TABLE spans ADD CONSTRAINT no_poison CHECK response_id != 'r-3' AND response_id != 'r-70'").await;
+    ask(
+        &storage,
+        "ALTER TABLE spans ADD CONSTRAINT no_poison CHECK response_id != 'r-3' AND response_id != 'r-70'",
+    )
+    .await;
     let batch = rows(9, 0..100);
     for _ in 0..2 {
         assert_eq!(write(&storage, &batch).await, Written { stored: 98, poisoned: 2 });
@@ -177,25 +186,35 @@ async fn migrations_apply_once_and_refuse_what_they_do_not_know() {
     let error = migrate(&client, &[Migration { version: 1, name, sql: changed }]).await.unwrap_err();
     // The later ones are unknown to that list, which is found first.
     assert!(matches!(error, MigrateError::FromTheFuture { version: 2, .. }), "{error}");
-    let mut list: Vec<Migration> =
-        MIGRATIONS.iter().map(|known| Migration { version: known.version, name: known.name, sql: known.sql }).collect();
+    let mut list: Vec<Migration> = MIGRATIONS
+        .iter()
+        .map(|known| Migration { version: known.version, name: known.name, sql: known.sql })
+        .collect();
     list[0].sql = changed;
     let error = migrate(&client, &list).await.unwrap_err();
     assert!(matches!(&error, MigrateError::Changed { name, .. } if name == "0001_spans"), "{error}");
     let off = "ALTER TABLE calls_hour MODIFY SETTING non_replicated_deduplication_window = 0";
     client.execute(&Statement::new(off)).await.unwrap();
     let error = migrate(&client, MIGRATIONS).await.unwrap_err();
-    assert!(matches!(&error, MigrateError::NoDeduplicationWindow { table } if table == "calls_hour"), "{error}");
+    assert!(
+        matches!(&error, MigrateError::NoDeduplicationWindow { table } if table == "calls_hour"),
+        "{error}"
+    );
     client.execute(&Statement::new("DROP TABLE calls_hour")).await.unwrap();
-    assert!(matches!(migrate(&client, MIGRATIONS).await, Err(MigrateError::TableMissing { table: "calls_hour" })));
+    assert!(matches!(
+        migrate(&client, MIGRATIONS).await,
+        Err(MigrateError::TableMissing { table: "calls_hour" })
+    ));
 }
 
 /// The committed schema is what the migrations make. `LEDGERLINE_UPDATE=1` writes it anew.
 #[tokio::test]
 async fn the_committed_schema_is_what_the_migrations_make() {
     let storage = storage("ledgerline").await;
-    let tables = ask(&storage, "SELECT name FROM system.tables WHERE database = 'ledgerline' ORDER BY name").await;
-    let mut schema = String::from("-- Made by the test the_committed_schema_is_what_the_migrations_make; do not edit.\n");
+    let tables =
+        ask(&storage, "SELECT name FROM system.tables WHERE database = 'ledgerline' ORDER BY name").await;
+    let mut schema =
+        String::from("-- Made by the test the_committed_schema_is_what_the_migrations_make; do not edit.\n");
     for table in tables.lines() {
         let create = ask(&storage, &format!("SHOW CREATE TABLE {table} FORMAT TSVRaw")).await;
         schema.push_str(&format!("\n{create};\n"));
@@ -212,7 +231,7 @@ async fn the_committed_schema_is_what_the_migrations_make() {
 #[tokio::test]
 async fn values_are_bound_and_bounds_hold() {
     let storage = storage("bounds").await;
-    let text = "a'; DROP TABLE spans --\t\\ \n é";
+    let text = "a'; DROP TABLE spans --\t\\ \n \u{e9}";
     let mut query = Select {
         text: "SELECT {value:String}, toString({number:Int64})",
         parameters: &[("value".into(), Value::Text(text.into())), ("number".into(), Value::Integer(-5))],
@@ -223,7 +242,12 @@ async fn values_are_bound_and_bounds_hold() {
     assert_eq!(select(storage.client(), &query).await.unwrap(), [[text, "-5"]]);
     query.bytes_max = 10;
     assert!(matches!(select(storage.client(), &query).await, Err(StoreError::TooLarge(10))));
-    let write = Select { text: "INSERT INTO quarantine (tenant) SELECT 'x'", parameters: &[], bytes_max: 1 << 20, ..query };
+    let write = Select {
+        text: "INSERT INTO quarantine (tenant) SELECT 'x'",
+        parameters: &[],
+        bytes_max: 1 << 20,
+        ..query
+    };
     let refused = select(storage.client(), &write).await.unwrap_err();
     assert!(refused.code().is_some(), "{refused}");
     assert_eq!(ask(&storage, "SELECT count() FROM quarantine").await, "0");
@@ -237,4 +261,31 @@ async fn values_are_bound_and_bounds_hold() {
     let begun = Instant::now();
     select(storage.client(), &slow).await.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(6));
+}
+
+/// Guarantees: what PromQL says of the stored calls is what SQL says, to the nano-dollar, whichever tables it was read from.
+#[tokio::test]
+async fn promql_over_the_store_equals_sql() {
+    let storage = storage("promql").await;
+    write(&storage, &rows(5, 0..3_000)).await;
+    let querier = Querier::new(Arc::new(SqlSource::new(storage.clone())));
+    let scope = Scope { tenant: Tenant("default".into()), timeout: Duration::from_secs(30) };
+    let now_ms = i64::try_from(SystemClock.now_unix_ns() / 1_000_000).unwrap();
+    // On a minute, off a minute, and a window that begins in the middle of the data.
+    for (end_ms, window_s) in [(now_ms, 7_200), (now_ms / 60_000 * 60_000, 7_200), (now_ms - 12_345, 1_234)] {
+        let sql = format!(
+            "SELECT toString(sum(cost)), toString(count()) FROM spans WHERE is_call = 1 \
+             AND end_time > fromUnixTimestamp64Milli({end_ms} - {window_s}000) AND end_time <= fromUnixTimestamp64Milli({end_ms})"
+        );
+        let expected = ask(&storage, &sql).await;
+        let (cost, calls) = expected.split_once('\t').unwrap();
+        let cost = i128::from(cost.parse::<ledgerline_proto::NanoUsd>().unwrap().nanos());
+        let calls = calls.parse::<i128>().unwrap() * 1_000_000_000;
+        for (metric, nanos) in [("llm_cost_usd_total", cost), ("llm_calls_total", calls)] {
+            let query = format!("sum(increase({metric}[{window_s}s]))");
+            let result = querier.run(&scope, &query, QueryParams::Instant { time_ms: end_ms }).await.unwrap();
+            let QueryValue::Vector(samples) = result.value else { panic!("{query} is no vector") };
+            assert_eq!(samples[0].point.value, Number::Exact(nanos), "{query} at {end_ms}");
+        }
+    }
 }

@@ -13,15 +13,17 @@ use opentelemetry_proto::tonic::common::v1 as common;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::resource::v1 as resource;
 use opentelemetry_proto::tonic::trace::v1 as trace;
-use serde::de::{self, Deserializer, Visitor};
 use serde::Deserialize;
+use serde::de::{self, Deserializer, Visitor};
 
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, serde_json::Error> {
     serde_json::from_slice::<Request>(body).map(Into::into)
 }
 
 /// Null is the field's default, as in the mapping.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(deserializer: D) -> Result<T, D::Error> {
+fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
+    deserializer: D,
+) -> Result<T, D::Error> {
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
@@ -168,7 +170,10 @@ impl<'de> Deserialize<'de> for Integer {
             }
             fn visit_f64<E: de::Error>(self, number: f64) -> Result<Integer, E> {
                 // `{}` prints a whole double without a point and without an exponent.
-                format!("{number}").parse().map(Integer).map_err(|_| E::invalid_value(de::Unexpected::Float(number), &self))
+                format!("{number}")
+                    .parse()
+                    .map(Integer)
+                    .map_err(|_| E::invalid_value(de::Unexpected::Float(number), &self))
             }
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Integer, E> {
                 text.parse().map(Integer).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
@@ -294,11 +299,13 @@ impl From<AnyValue> for common::AnyValue {
             .or(value.int_value.and_then(integer).map(Value::IntValue))
             .or(value.double_value.map(|double| Value::DoubleValue(double.0)))
             .or(value.array_value.map(|list| {
-                Value::ArrayValue(common::ArrayValue { values: list.values.into_iter().map(Into::into).collect() })
+                Value::ArrayValue(common::ArrayValue {
+                    values: list.values.into_iter().map(Into::into).collect(),
+                })
             }))
-            .or(value.kvlist_value.map(|list| {
-                Value::KvlistValue(common::KeyValueList { values: key_values(list.values) })
-            }))
+            .or(value
+                .kvlist_value
+                .map(|list| Value::KvlistValue(common::KeyValueList { values: key_values(list.values) })))
             // Base64; kept as the text it came as, because bytes are only ever shown.
             .or(value.bytes_value.map(Value::StringValue));
         Self { value }

@@ -47,8 +47,7 @@ fn quoted(rest: &str, quote: char) -> usize {
 
 /// Lines that held nothing but a comment leave no empty line behind.
 fn push(list: &mut Vec<String>, statement: &mut String) {
-    let lines: Vec<&str> =
-        statement.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
+    let lines: Vec<&str> = statement.lines().map(str::trim_end).filter(|line| !line.is_empty()).collect();
     if !lines.is_empty() {
         list.push(lines.join("\n"));
     }

@@ -40,10 +40,7 @@ fn u64s<const N: usize>(numbers: [u64; N]) -> Vec<u8> {
 
 #[test]
 fn words_are_a_dictionary_and_indexes() {
-    golden(
-        Cells::Word(|row| row.word),
-        &[&u64s([1, 0x600, 2]), b"\x01a\x00", &u64s([3]), &[0, 1, 0]],
-    );
+    golden(Cells::Word(|row| row.word), &[&u64s([1, 0x600, 2]), b"\x01a\x00", &u64s([3]), &[0, 1, 0]]);
 }
 
 #[test]

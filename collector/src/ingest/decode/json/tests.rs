@@ -75,7 +75,8 @@ fn an_id_that_is_none_spoils_its_span_only() {
 
 #[test]
 fn what_is_not_a_request_says_why() {
-    let deep = (0..100).fold("{}".to_owned(), |value, _| format!(r#"{{"arrayValue":{{"values":[{value}]}}}}"#));
+    let deep =
+        (0..100).fold("{}".to_owned(), |value, _| format!(r#"{{"arrayValue":{{"values":[{value}]}}}}"#));
     for (body, part) in [
         ("", "EOF"),
         ("[]", "expected"),
@@ -83,7 +84,10 @@ fn what_is_not_a_request_says_why() {
         (r#"{"logs":[]}"#, "resourceSpans"),
         (r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"soon"}]}]}]}"#, "soon"),
         (r#"{"resourceSpans":5}"#, "sequence"),
-        (&format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"value":{deep}}}]}}}}]}}"#), "recursion"),
+        (
+            &format!(r#"{{"resourceSpans":[{{"resource":{{"attributes":[{{"value":{deep}}}]}}}}]}}"#),
+            "recursion",
+        ),
         ("{\"resourceSpans\":[\u{0}", "line 1"),
     ] {
         let text = decode(body.as_bytes()).err().map(|error| error.to_string()).unwrap_or_default();
