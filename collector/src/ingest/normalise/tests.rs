@@ -1,3 +1,5 @@
+//! What is kept, what is cut, and what is refused for which reason.
+
 use std::time::Duration;
 
 use ledgerline_proto::otlp::export_request;
