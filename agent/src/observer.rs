@@ -81,7 +81,8 @@ impl Observer {
 impl ObserverParts {
     async fn run(mut self, stop: CancellationToken) {
         let give_up = CancellationToken::new();
-        let export = tokio::spawn(supervise_export(self.sender.clone(), give_up.clone(), self.metrics.clone()));
+        let export =
+            tokio::spawn(supervise_export(self.sender.clone(), give_up.clone(), self.metrics.clone()));
         let last_call = async {
             stop.cancelled().await;
             tokio::time::sleep(OBSERVER_STOP_TIMEOUT).await;
@@ -105,8 +106,9 @@ impl ObserverParts {
         loop {
             let spool = self.spool.clone();
             let limits = WorkerLimits::default();
-            let mut worker =
-                Worker::new(self.dialects.clone(), limits, self.counters.clone(), move |call| spool.push(call));
+            let mut worker = Worker::new(self.dialects.clone(), limits, self.counters.clone(), move |call| {
+                spool.push(call);
+            });
             let observations = &mut self.observations;
             let reading = async {
                 while let Some(tagged) = observations.next().await {

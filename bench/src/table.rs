@@ -44,9 +44,14 @@ pub fn render(rows: &[Row]) -> String {
     const HEAD: [&str; 9] =
         ["team", "model", "calls", "tokens", "cost USD", "unpriced", "errors", "p95 ms", "first token ms"];
     let lines: Vec<Vec<&str>> = std::iter::once(HEAD.to_vec())
-        .chain(rows.iter().map(|row| row.fields.iter().map(|field| if field == "nan" { "-" } else { field }).collect()))
+        .chain(
+            rows.iter()
+                .map(|row| row.fields.iter().map(|field| if field == "nan" { "-" } else { field }).collect()),
+        )
         .collect();
-    let width = |column: usize| lines.iter().filter_map(|line| line.get(column)).map(|field| field.len()).max().unwrap_or(0);
+    let width = |column: usize| {
+        lines.iter().filter_map(|line| line.get(column)).map(|field| field.len()).max().unwrap_or(0)
+    };
     let widths: Vec<usize> = (0..HEAD.len()).map(width).collect();
     let mut text = String::new();
     for line in &lines {
@@ -67,10 +72,19 @@ mod tests {
     #[test]
     fn names_stand_left_and_numbers_right() {
         let row = |text: &str| Row { fields: text.split(' ').map(str::to_owned).collect() };
-        let text = render(&[row("search gpt-5 12 3400 0.500000000 0 1 250 nan"), row("all x 12 3400 0.500000000 0 1 250 80")]);
+        let text = render(&[
+            row("search gpt-5 12 3400 0.500000000 0 1 250 nan"),
+            row("all x 12 3400 0.500000000 0 1 250 80"),
+        ]);
         let lines: Vec<&str> = text.lines().collect();
-        assert_eq!(lines[0], "team    model  calls  tokens     cost USD  unpriced  errors  p95 ms  first token ms");
-        assert_eq!(lines[1], "search  gpt-5     12    3400  0.500000000         0       1     250               -");
+        assert_eq!(
+            lines[0],
+            "team    model  calls  tokens     cost USD  unpriced  errors  p95 ms  first token ms"
+        );
+        assert_eq!(
+            lines[1],
+            "search  gpt-5     12    3400  0.500000000         0       1     250               -"
+        );
         assert_eq!(lines.len(), 3);
     }
 }

@@ -17,7 +17,11 @@ pub fn is_watched() -> bool {
 /// Shows a page.
 pub fn show(page: &str) {
     // Home, then each line with the rest of the old one wiped, then everything below wiped: no flicker.
-    let text = if is_watched() { format!("\x1b[H{}\x1b[J", page.replace('\n', "\x1b[K\n")) } else { page.to_owned() };
+    let text = if is_watched() {
+        format!("\x1b[H{}\x1b[J", page.replace('\n', "\x1b[K\n"))
+    } else {
+        page.to_owned()
+    };
     print(&text);
 }
 

@@ -4,6 +4,9 @@
 //! serves until it is told to stop, finishes the inserts under way, and stops the engine last. Readiness means that the store
 //! answers. A part that is added (queries, alerting) is built from [`Storage`] in `build` and joined in `run`.
 
+mod api;
+pub mod rule_query;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -18,14 +21,18 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::alerting::{Alerting, AlertingError, AlertingMetrics};
 use crate::config::{Config, StorageConfig, Unreadable};
 use crate::ingest::{self, Ingest, grpc, http};
 use crate::limits;
 use crate::metrics::Metrics;
+use crate::query::querier::Querier;
+use crate::query::sql::SqlSource;
 use crate::serve::serve;
 use crate::storage::engine::{Engine, EngineConfig, EngineError};
 use crate::storage::writer::Writer;
 use crate::storage::{OpenError, Storage};
+use rule_query::RuleQuery;
 
 /// What the world gives the collector; tests give it something else.
 #[derive(Clone)]
@@ -46,6 +53,9 @@ pub enum BuildError {
     /// The store cannot be used.
     #[error("the store cannot be used")]
     Store(#[from] OpenError),
+    /// The receivers of alerts cannot be used.
+    #[error(transparent)]
+    Alerting(#[from] AlertingError),
     /// A port is taken.
     #[error("cannot listen on {address} ({key}): another process may have it, change {key}")]
     Listen {
@@ -74,6 +84,7 @@ pub struct App {
     engine: Option<Engine>,
     storage: Storage,
     ingest: Arc<Ingest>,
+    alerting: Alerting,
     api: Router,
     grpc: Port,
     http: Port,
@@ -109,14 +120,28 @@ impl App {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let writer = Writer::new(storage.clone(), Box::new(metrics.clone()));
-        let ingest =
-            Ingest::new(ingest::Parts { writer, prices, authentication, clock: parts.clock, metrics });
-        // Queries and alerting are made from `storage` here; their routes are merged into `api`.
-        let api = admin::router(readiness(&storage), Arc::new(registry));
+        let clock = Arc::clone(&parts.clock);
+        let ingest = Ingest::new(ingest::Parts { writer, prices, authentication, clock, metrics });
+        let querier =
+            Arc::new(Querier::new(Arc::new(SqlSource::new(storage.clone(), Arc::clone(&parts.clock)))));
+        let tenant: Arc<str> = config.tenant.as_str().into();
+        let rules =
+            RuleQuery::new(Arc::clone(&querier), Arc::clone(&tenant), config.alerting.query_timeout());
+        let alerting = Alerting::new(
+            &config.alerting,
+            config.rules()?,
+            Arc::new(rules),
+            Arc::clone(&parts.clock),
+            AlertingMetrics::register(&mut registry),
+        )?;
+        let prometheus =
+            api::prometheus(querier, alerting.view(), parts.clock, tenant, config.authentication()?);
+        let api = admin::router(readiness(&storage), Arc::new(registry)).merge(prometheus);
         Ok(Self {
             engine: None,
             storage,
             ingest,
+            alerting,
             api,
             grpc: Port::bind("listen.grpc", config.listen.grpc).await?,
             http: Port::bind("listen.http", config.listen.http).await?,
@@ -138,13 +163,14 @@ impl App {
 
     /// Serves until the token is cancelled; returns when everything under way is finished.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { engine, storage, ingest, api, grpc, http, admin } = self;
+        let Self { engine, storage, ingest, alerting, api, grpc, http, admin } = self;
         let addresses = (grpc.address, http.address, admin.address);
         tracing::info!(grpc = %addresses.0, http = %addresses.1, api = %addresses.2, "the collector is up");
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(grpc.listener, grpc::router(Arc::clone(&ingest)), shutdown.clone()));
         tasks.spawn(serve(http.listener, http::router(Arc::clone(&ingest)), shutdown.clone()));
         tasks.spawn(serve(admin.listener, api, shutdown.clone()));
+        tasks.spawn(alerting.run(shutdown.clone()));
         tasks.spawn(watch_store(storage, shutdown));
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {

@@ -14,6 +14,7 @@ use ledgerline_process::logging::LogConfig;
 use serde::Deserialize;
 use tokio::sync::watch;
 
+use crate::alerting::{AlertingConfig, RuleSet};
 use crate::ingest::auth::Authentication;
 use crate::storage::client::Target;
 
@@ -23,7 +24,7 @@ use crate::storage::client::Target;
 pub struct Config {
     /// The ports.
     pub listen: Listen,
-    /// Whose spans are those that come without a token, while `auth` is not set.
+    /// Whose spans are those that come without a token, while `auth` is not set. Rules read this tenant's record.
     pub tenant: String,
     /// Who may send and ask. Needed to listen anywhere but on loopback.
     pub auth: Option<Auth>,
@@ -31,6 +32,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// What calls cost.
     pub pricing: Pricing,
+    /// Rules over the record of `tenant`, and who hears of their alerts.
+    pub alerting: AlertingConfig,
     /// What is written to standard error.
     pub log: LogConfig,
 }
@@ -43,6 +46,7 @@ impl Default for Config {
             auth: None,
             storage: StorageConfig::default(),
             pricing: Pricing::default(),
+            alerting: AlertingConfig::default(),
             log: LogConfig::default(),
         }
     }
@@ -158,6 +162,16 @@ impl Config {
         let mut problems = Problems::default();
         let book = validate::prices(&self.pricing, &mut problems);
         problems.into_result(book).map_err(Unreadable)
+    }
+
+    /// The rules, each with an expression that our evaluator can answer.
+    ///
+    /// # Errors
+    /// Every problem of every rule file.
+    pub fn rules(&self) -> Result<RuleSet, Unreadable> {
+        let mut problems = Problems::default();
+        let rules = validate::rules(&self.alerting, &mut problems);
+        problems.into_result(rules).map_err(Unreadable)
     }
 
     /// How requests find their tenant.

@@ -113,6 +113,3 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// How often the store is asked whether it is there.
 pub const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
-
-/// The answer to one statement of the query layer. Its rows are bounded there; this bounds what a defect could cost.
-pub const QUERY_ANSWER_BYTES_MAX: usize = 256 << 20;

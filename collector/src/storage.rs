@@ -10,7 +10,6 @@ pub mod migrate;
 pub mod native;
 pub mod quarantine;
 pub mod rows;
-mod runner;
 pub mod spans;
 pub mod writer;
 

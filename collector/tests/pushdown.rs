@@ -27,11 +27,12 @@ use ledgerline_collector::query::promql::{
     Labels, Number, QueryParams, QueryResult, QueryValue, RangeSeries, Samples, Series, VectorSample,
 };
 use ledgerline_collector::query::querier::Querier;
-use ledgerline_collector::query::source::{Scope, SourceError, Tenant};
+use ledgerline_collector::query::source::{Scope, SeriesFilter, SourceError, Tenant};
 use ledgerline_collector::query::sql::{SqlRow, SqlRunner, SqlSource, SqlStatement, SqlValue};
+use ledgerline_process::clock::ManualClock;
 
 const SPANS: usize = 3000;
-const QUERIES: usize = 250;
+const QUERIES: usize = 100;
 /// 2026-11-24 13:37:42.123456 UTC: on no boundary of anything.
 const NOW_US: i64 = 1_795_527_462_123_456;
 const SEED: u64 = 0x1ed9_e21e;
@@ -342,7 +343,8 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     let mut random = Random(SEED);
     let spans = spans(&mut random);
     load(&store, &spans).await;
-    let pushed = Querier::new(Arc::new(SqlSource::new(store.clone())));
+    let clock = Arc::new(ManualClock::at(u64::try_from(NOW_US).unwrap() * 1000));
+    let pushed = Querier::new(Arc::new(SqlSource::new(store.clone(), clock)));
     let plain = Querier::new(Arc::new(memory(&spans)));
     let scope = Scope { tenant: Tenant("acme".into()), timeout: Duration::from_secs(30) };
     let mut values = 0;
@@ -372,6 +374,17 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
         );
         let text = ledgerline_collector::query::promql::format_number(got[0].2);
         assert_eq!(text, total.trim(), "{query}");
+    }
+    let filter = SeriesFilter::default();
+    let (pushed, plain) = (pushed.source(), plain.source());
+    assert_eq!(pushed.series(&scope, &filter).await.unwrap(), plain.series(&scope, &filter).await.unwrap());
+    assert_eq!(
+        pushed.label_names(&scope, &filter).await.unwrap(),
+        plain.label_names(&scope, &filter).await.unwrap()
+    );
+    for label in ["__name__", "team", "model", "token_class", "tenant", "nothing"] {
+        let got = pushed.label_values(&scope, label, &filter).await.unwrap();
+        assert_eq!(got, plain.label_values(&scope, label, &filter).await.unwrap(), "{label}");
     }
     store.must(&format!("DROP DATABASE {}", store.database)).await;
 }

@@ -15,6 +15,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access;
 use crate::cancel::Canceller;
 use crate::connection::{self, Connector};
 use crate::datadir::{DataDir, DataDirError};
@@ -92,7 +93,9 @@ impl Engine {
         let data_dir = DataDir::open(&config.data_dir)?;
         let library = Library::load(&config.library)?;
         let store_error = |reason: String| StartError::Store { path: config.data_dir.clone(), reason };
-        let arguments = arguments(data_dir.path(), config).map_err(|error| store_error(error.to_string()))?;
+        let users = access::write_users(data_dir.path()).map_err(|error| store_error(error.to_string()))?;
+        let arguments =
+            arguments(data_dir.path(), &users, config).map_err(|error| store_error(error.to_string()))?;
         // The keeper boots the engine and stays open: closing the last connection shuts the engine down.
         let mut keeper = library.connect(&arguments).ok_or_else(|| {
             store_error("libchdb refused it; is it the store of a newer ClickHouse?".to_owned())
@@ -195,12 +198,13 @@ async fn expire_sessions(shared: Arc<Shared>, shutdown: CancellationToken) {
 }
 
 /// What libchdb is started with. It is made for one-shot queries on big machines; this is a small server.
-fn arguments(path: &Path, config: &Config) -> Result<Vec<CString>, std::ffi::NulError> {
+fn arguments(path: &Path, users: &Path, config: &Config) -> Result<Vec<CString>, std::ffi::NulError> {
     let mut arguments: Vec<String> = vec![
         "ledgerline-engine".to_owned(),
         format!("--path={}", path.display()),
         // Named and absent, so that a config.xml in the working directory or the home is not picked up.
         format!("--config-file={}", path.join("no-config.xml").display()),
+        format!("--users_config={}", users.display()),
         // As in ClickHouse's server, not its command line: `1 + 1` is no query.
         "--implicit_select=0".to_owned(),
         "--allow_introspection_functions=0".to_owned(),

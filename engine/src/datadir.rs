@@ -3,8 +3,9 @@
 //! libchdb itself takes no lock, and two processes on one directory destroy it. The lock is the kernel's (`flock`), so a killed
 //! engine leaves none behind.
 
-use std::fs::{File, OpenOptions, TryLockError};
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
 use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
 /// A locked data directory. The lock ends with the value, or with the process.
@@ -38,10 +39,10 @@ pub enum DataDirError {
 }
 
 impl DataDir {
-    /// Makes the directory if need be and locks it.
+    /// Makes the directory if need be, for its owner alone, and locks it.
     pub fn open(path: &Path) -> Result<Self, DataDirError> {
         let unusable = |source| DataDirError::Unusable { path: path.to_owned(), source };
-        std::fs::create_dir_all(path).map_err(unusable)?;
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
         let path = path.canonicalize().map_err(unusable)?;
         let mut lock = OpenOptions::new()
             .create(true)

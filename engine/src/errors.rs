@@ -71,6 +71,8 @@ pub enum Kind {
     UnknownSetting,
     /// A write over GET.
     Readonly,
+    /// A request from a browser, or for another host.
+    AccessDenied,
     /// The body does not unpack.
     CannotDecompress,
     /// A compressed block whose checksum is wrong.
@@ -112,6 +114,7 @@ impl Kind {
             Self::Syntax => (62, "SYNTAX_ERROR"),
             Self::UnknownSetting => (115, "UNKNOWN_SETTING"),
             Self::Readonly => (164, "READONLY"),
+            Self::AccessDenied => (497, "ACCESS_DENIED"),
             Self::CannotDecompress => (271, "CANNOT_DECOMPRESS"),
             Self::ChecksumMismatch => (40, "CHECKSUM_DOESNT_MATCH"),
             Self::UnknownCompression => (89, "UNKNOWN_COMPRESSION_METHOD"),

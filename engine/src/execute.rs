@@ -294,15 +294,18 @@ fn select(
     let clause = format!("\nINTO OUTFILE '/dev/fd/{}' APPEND\n", writer.as_raw_fd());
     let sql = [&text[..outfile_at], clause.as_bytes(), &text[outfile_at..end]].concat();
     let format = responder.format().to_owned();
+    let internal = |message: &str| QueryError::new(Kind::Internal, message);
     let (ran, copied) = std::thread::scope(|scope| {
-        let pump = scope.spawn(|| copy(reader, responder));
+        let thread = std::thread::Builder::new().name("engine-result".to_owned());
+        let Ok(pump) = thread.spawn_scoped(scope, || copy(reader, responder)) else {
+            return (Err("no thread for the result".to_owned()), Ok(Err(internal("cannot start a thread"))));
+        };
         let ran = connection.query(&sql, &format, &request.parameters).map(|result| result.counters());
         // The last writing end: without it the reader would wait for ever.
         drop(writer);
         (ran, pump.join())
     });
-    let copied =
-        copied.unwrap_or_else(|_| Err(QueryError::new(Kind::Internal, "the response's thread panicked")));
+    let copied = copied.unwrap_or_else(|_| Err(internal("the response's thread panicked")));
     match ran {
         Ok(counters) => copied.map(|_| counters),
         Err(text_of_error) => {

@@ -22,6 +22,7 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::access;
 use crate::cancel::Canceller;
 use crate::errors::{Kind, QueryError};
 use crate::execute::{self, Shared};
@@ -96,6 +97,9 @@ async fn serve_connection(server: Arc<Server>, socket: TcpStream, shutdown: Canc
 async fn answer(server: &Server, request: http::Request<Incoming>) -> Response<ResponseBody> {
     let path = request.uri().path();
     let queries = request.uri().query().is_some_and(|query| !query.is_empty());
+    if let Err(error) = access::check_origin(request.headers()) {
+        return refused(server, &Request::default(), &error);
+    }
     match (request.method(), path) {
         (&Method::GET | &Method::HEAD, "/ping" | "/replicas_status") => plain(StatusCode::OK, "Ok.\n"),
         (&Method::GET | &Method::HEAD, "/") if !queries => plain(StatusCode::OK, "Ok.\n"),

@@ -12,8 +12,11 @@
 //! libchdb's own, the client's id is in `Settings['log_comment']`; `query_log` and its like do not exist; roles, users, quotas and
 //! external tables do not exist; `client_protocol_version` has no effect.
 //!
-//! Must never: listen beyond loopback, lose a byte of a body, or answer 200 to a statement that failed.
+//! A statement reaches the store and nothing else of the machine (`access`): `file()`, `url()`, `remote()` and the like are denied.
+//!
+//! Must never: listen beyond loopback, serve a web page, lose a byte of a body, or answer 200 to a statement that failed.
 
+pub mod access;
 pub mod app;
 pub mod cancel;
 pub mod compression;

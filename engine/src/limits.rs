@@ -20,8 +20,9 @@ pub const ADMISSION_WAIT: Duration = Duration::from_secs(30);
 /// TCP connections accepted at once. Above it `accept` waits and the kernel's backlog holds the rest.
 pub const SOCKETS_MAX: usize = 1024;
 
-/// A client has this long to send its request head.
-pub const HEADER_READ_WAIT: Duration = Duration::from_secs(30);
+/// A client has this long to send its next request head. Also the idle time of a kept connection, so longer than the pools of
+/// clients keep one (hyper's 90 s): a POST on a connection that closes under it fails.
+pub const HEADER_READ_WAIT: Duration = Duration::from_secs(300);
 
 /// A request body may pause this long between two pieces.
 pub const BODY_STALL_WAIT: Duration = Duration::from_secs(60);

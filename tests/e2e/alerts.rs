@@ -45,7 +45,8 @@ async fn a_broken_budget_fires_and_resolves_everywhere() {
         alertmanager.url, own.url
     );
     let files = vec![("rules.yaml".to_owned(), RULES.to_owned())];
-    let stack = Stack::start(StackOptions { collector_yaml, files, ..StackOptions::default() }).await.unwrap();
+    let stack =
+        Stack::start(StackOptions { collector_yaml, files, ..StackOptions::default() }).await.unwrap();
 
     let headers = [("x-ledgerline-team".to_owned(), "search".to_owned())].into();
     let case = Case { scenario: "plain".into(), headers, ..Case::default() };
@@ -56,7 +57,11 @@ async fn a_broken_budget_fires_and_resolves_everywhere() {
     let summary = fired["alerts"][0]["annotations"]["summary"].as_str().unwrap();
     assert!(summary.starts_with("team search spent 0.0"), "{summary}");
     behind_alertmanager.wait_for(patience, |notification| is("firing", notification)).await.unwrap();
-    let rules = ledgerline_tests::http::get(&format!("{}/api/v1/rules", stack.prometheus())).await.unwrap().json().unwrap();
+    let rules = ledgerline_tests::http::get(&format!("{}/api/v1/rules", stack.prometheus()))
+        .await
+        .unwrap()
+        .json()
+        .unwrap();
     assert_eq!(rules["data"]["groups"][0]["rules"][0]["name"], "TeamBudgetExceeded", "{rules}");
     own.wait_for(patience, |notification| is("resolved", notification)).await.unwrap();
     behind_alertmanager.wait_for(patience, |notification| is("resolved", notification)).await.unwrap();

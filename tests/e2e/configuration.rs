@@ -12,7 +12,8 @@ fn check(program: &str, directory: &Path, yaml: &str) -> (bool, String) {
 }
 
 fn run(program: &str, arguments: &[&str]) -> (bool, String) {
-    let Output { status, stdout, stderr } = Command::new(binary(program).unwrap()).args(arguments).output().unwrap();
+    let Output { status, stdout, stderr } =
+        Command::new(binary(program).unwrap()).args(arguments).output().unwrap();
     (status.success(), String::from_utf8_lossy(&[stdout, stderr].concat()).into_owned())
 }
 
@@ -28,15 +29,27 @@ fn every_mistake_is_named_at_once() {
             vec!["upstream:", "upstreams[0].prefix", "upstreams[0].url"],
         ),
         ("ledgerline-agent", "upstreams: []\n", vec!["upstreams"]),
-        ("ledgerline-agent", "listen: 0.0.0.0:4100\nupstreams: [{name: a, prefix: /a, url: 'http://x'}]\n", vec!["listen"]),
+        (
+            "ledgerline-agent",
+            "listen: 0.0.0.0:4100\nupstreams: [{name: a, prefix: /a, url: 'http://x'}]\n",
+            vec!["listen"],
+        ),
         (
             "ledgerline-collector",
             "storge: {}\nstorage: {url: 'nonsense'}\nlog: {level: loud=very}\n",
             vec!["storge", "storage.url", "log.level"],
         ),
         ("ledgerline-collector", "listen: {api: '0.0.0.0:4319'}\n", vec!["listen.api", "auth"]),
-        ("ledgerline-collector", "pricing: {overrides: [/nowhere/prices.yaml]}\n", vec!["/nowhere/prices.yaml"]),
-        ("ledgerline-collector", "alerting: {rule_files: [/nowhere/rules.yaml]}\n", vec!["/nowhere/rules.yaml"]),
+        (
+            "ledgerline-collector",
+            "pricing: {overrides: [/nowhere/prices.yaml]}\n",
+            vec!["/nowhere/prices.yaml"],
+        ),
+        (
+            "ledgerline-collector",
+            "alerting: {rule_files: [/nowhere/rules.yaml]}\n",
+            vec!["/nowhere/rules.yaml"],
+        ),
         ("ledgerline-collector", "listen: [\n", vec!["config.yaml", "line"]),
     ] {
         let (accepted, text) = check(program, directory.path(), yaml);
@@ -55,13 +68,23 @@ fn a_broken_rule_file_is_refused_with_its_place() {
     let directory = tempfile::tempdir().unwrap();
     for (rules, expected) in [
         ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: 'sum('\n", vec!["rules.yaml", "A"]),
-        ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    fro: 5m\n", vec!["rules.yaml", "fro"]),
-        ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    for: soon\n", vec!["rules.yaml", "soon"]),
+        (
+            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    fro: 5m\n",
+            vec!["rules.yaml", "fro"],
+        ),
+        (
+            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: up\n    for: soon\n",
+            vec!["rules.yaml", "soon"],
+        ),
         ("groups: {", vec!["rules.yaml"]),
-        ("groups:\n- name: g\n  rules:\n  - alert: A\n    expr: predict_linear(up[1h], 60)\n", vec!["rules.yaml", "predict_linear"]),
+        (
+            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: predict_linear(up[1h], 60)\n",
+            vec!["rules.yaml", "predict_linear"],
+        ),
     ] {
         std::fs::write(directory.path().join("rules.yaml"), rules).unwrap();
-        let yaml = format!("alerting: {{rule_files: ['{}']}}\n", directory.path().join("rules.yaml").display());
+        let yaml =
+            format!("alerting: {{rule_files: ['{}']}}\n", directory.path().join("rules.yaml").display());
         let (accepted, text) = check("ledgerline-collector", directory.path(), &yaml);
         assert!(!accepted, "accepted {rules}");
         for part in expected {
@@ -80,7 +103,8 @@ fn what_we_ship_is_accepted() {
         ("ledgerline-agent", "agent/ledgerline-agent.example.yaml"),
         ("ledgerline-collector", "collector/ledgerline-collector.example.yaml"),
     ] {
-        let (accepted, text) = run(program, &["check-config", "--config", root.join(example).to_str().unwrap()]);
+        let (accepted, text) =
+            run(program, &["check-config", "--config", root.join(example).to_str().unwrap()]);
         assert!(accepted, "{example}: {text}");
         let (accepted, help) = run(program, &["--help"]);
         assert!(accepted && help.contains("check-config") && help.contains("--config"), "{help}");
@@ -89,7 +113,9 @@ fn what_we_ship_is_accepted() {
     let blocks: Vec<(&str, &str)> = readme
         .split("cat > ")
         .skip(1)
-        .filter_map(|rest| Some((rest.split_once(' ')?.0, rest.split_once("<<'YAML'\n")?.1.split_once("\nYAML")?.0)))
+        .filter_map(|rest| {
+            Some((rest.split_once(' ')?.0, rest.split_once("<<'YAML'\n")?.1.split_once("\nYAML")?.0))
+        })
         .collect();
     assert_eq!(blocks.iter().map(|(name, _)| *name).collect::<Vec<_>>(), ["collector.yaml", "agent.yaml"]);
     for (name, yaml) in blocks {

@@ -26,7 +26,11 @@ async fn hold(calls: u64, faults: &[Fault]) {
     let mut stack = Stack::start(options).await.unwrap();
     let outcome = run(&mut stack, &plan(calls), faults, Duration::from_secs(60)).await.unwrap();
     prove(&stack, &outcome).await.unwrap();
-    assert!(outcome.agent_resident_kib_max < AGENT_RESIDENT_MIB_MAX * 1024, "{} KiB", outcome.agent_resident_kib_max);
+    assert!(
+        outcome.agent_resident_kib_max < AGENT_RESIDENT_MIB_MAX * 1024,
+        "{} KiB",
+        outcome.agent_resident_kib_max
+    );
 }
 
 /// Scenario: 1,000 calls at 100 per second beside 25 open streams; the collector is killed twice, its engine with it.

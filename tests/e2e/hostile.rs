@@ -10,7 +10,9 @@ use ledgerline_tests::http::{Answer, send};
 use ledgerline_tests::stack::{Stack, StackOptions};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer, TracerProvider};
-use opentelemetry_otlp::{Compression as OtlpCompression, Protocol, WithExportConfig, WithHttpConfig, WithTonicConfig};
+use opentelemetry_otlp::{
+    Compression as OtlpCompression, Protocol, WithExportConfig, WithHttpConfig, WithTonicConfig,
+};
 use opentelemetry_sdk::Resource;
 use opentelemetry_sdk::trace::SdkTracerProvider;
 
@@ -73,10 +75,14 @@ async fn garbage_is_refused_and_the_next_request_is_taken() {
     }
     let good = post(&stack, &[JSON], one_call_json("eee19b7ec3c1b174", now(&stack).await)).await;
     assert_eq!((good.status.as_u16(), good.text().as_str()), (200, "{\"partialSuccess\":{}}"));
-    let row = stack.sql("SELECT service, model, tokens_input_uncached, tokens_output_text, toString(cost) FROM spans").await;
+    let row = stack
+        .sql("SELECT service, model, tokens_input_uncached, tokens_output_text, toString(cost) FROM spans")
+        .await;
     // 1,000 x 2.50 USD/M + 100 x 10.00 USD/M
     assert_eq!(row.unwrap(), "shop\tgpt-4o\t1000\t100\t0.003500000\n");
-    assert!(ledgerline_tests::http::get(&format!("{}/ready", stack.api())).await.unwrap().status.is_success());
+    assert!(
+        ledgerline_tests::http::get(&format!("{}/ready", stack.api())).await.unwrap().status.is_success()
+    );
 }
 
 /// Scenario: one request with a good span, one from 1970, one from 2106 and one without a trace id.
@@ -85,13 +91,19 @@ async fn garbage_is_refused_and_the_next_request_is_taken() {
 async fn spans_that_cannot_be_kept_are_quarantined_and_said() {
     let stack = Stack::start(StackOptions::default()).await.unwrap();
     let now = now(&stack).await;
-    for (span_id, end, rejected) in [("eee19b7ec3c1b174", now, 0), ("eee19b7ec3c1b175", 1_000, 1), ("eee19b7ec3c1b176", 4_290_000_000, 1)] {
+    for (span_id, end, rejected) in
+        [("eee19b7ec3c1b174", now, 0), ("eee19b7ec3c1b175", 1_000, 1), ("eee19b7ec3c1b176", 4_290_000_000, 1)]
+    {
         let answer = post(&stack, &[JSON], one_call_json(span_id, end)).await;
         let json = answer.json().unwrap();
         let said = &json["partialSuccess"]["rejectedSpans"];
         let count = said.as_str().map_or_else(|| said.as_i64().unwrap_or(0), |text| text.parse().unwrap());
         assert_eq!((answer.status.as_u16(), count), (200, rejected), "{json}");
-        assert_eq!(json["partialSuccess"]["errorMessage"].as_str().is_some_and(|text| !text.is_empty()), rejected > 0, "{json}");
+        assert_eq!(
+            json["partialSuccess"]["errorMessage"].as_str().is_some_and(|text| !text.is_empty()),
+            rejected > 0,
+            "{json}"
+        );
     }
     let no_trace = one_call_json("eee19b7ec3c1b177", now).replace("5b8efff798038103d269b633813fc60c", "");
     let answer = post(&stack, &[JSON], no_trace).await;
@@ -109,7 +121,12 @@ async fn a_repeated_request_counts_once() {
     for _ in 0..3 {
         assert!(post(&stack, &[JSON], body.clone()).await.status.is_success());
     }
-    for query in ["SELECT count() FROM spans", "SELECT sum(calls) FROM calls_minute", "SELECT sum(calls) FROM calls_hour", "SELECT sum(calls) FROM calls_day"] {
+    for query in [
+        "SELECT count() FROM spans",
+        "SELECT sum(calls) FROM calls_minute",
+        "SELECT sum(calls) FROM calls_hour",
+        "SELECT sum(calls) FROM calls_day",
+    ] {
         assert_eq!(stack.sql(query).await.unwrap(), "1\n", "{query}");
     }
 }
@@ -151,7 +168,11 @@ async fn opentelemetry_exporters_are_understood() {
     let builder = opentelemetry_otlp::SpanExporter::builder;
     let exporters = [
         builder().with_tonic().with_endpoint(stack.otlp_grpc()).build(),
-        builder().with_tonic().with_endpoint(stack.otlp_grpc()).with_compression(OtlpCompression::Gzip).build(),
+        builder()
+            .with_tonic()
+            .with_endpoint(stack.otlp_grpc())
+            .with_compression(OtlpCompression::Gzip)
+            .build(),
         builder().with_http().with_endpoint(&traces).with_protocol(Protocol::HttpBinary).build(),
         builder().with_http().with_endpoint(&traces).with_protocol(Protocol::HttpJson).build(),
         builder().with_http().with_endpoint(&traces).with_compression(OtlpCompression::Gzip).build(),
@@ -167,5 +188,8 @@ async fn opentelemetry_exporters_are_understood() {
         .unwrap();
     // 200 x 3.00 USD/M + 1,000 x 0.30 USD/M + 10 x 15.00 USD/M
     assert_eq!(rows, "third-party\tanthropic\t200\t1000\t0.001050000\t6\n");
-    assert_eq!(stack.sql("SELECT count() FROM spans WHERE toString(attrs) LIKE '%CANARY%'").await.unwrap(), "0\n");
+    assert_eq!(
+        stack.sql("SELECT count() FROM spans WHERE toString(attrs) LIKE '%CANARY%'").await.unwrap(),
+        "0\n"
+    );
 }

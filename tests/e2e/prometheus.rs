@@ -8,7 +8,8 @@ use ledgerline_tests::stack::{Stack, StackOptions};
 use serde_json::Value;
 
 async fn promtool(arguments: &[&str]) -> String {
-    let program = on_path("promtool").expect("promtool is not in PATH; deploy/setup/prometheus.sh fetches it");
+    let program =
+        on_path("promtool").expect("promtool is not in PATH; deploy/setup/prometheus.sh fetches it");
     let output = tokio::process::Command::new(program).args(arguments).output().await.unwrap();
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     assert!(output.status.success(), "{arguments:?}: {text}{}", String::from_utf8_lossy(&output.stderr));
@@ -37,7 +38,8 @@ async fn stack_with_calls() -> Stack {
 async fn promtool_reads_us_as_it_reads_prometheus() {
     let stack = stack_with_calls().await;
     let server = stack.prometheus();
-    let instant = promtool(&["query", "instant", &server, "sum by (team) (increase(llm_calls_total[1h]))"]).await;
+    let instant =
+        promtool(&["query", "instant", &server, "sum by (team) (increase(llm_calls_total[1h]))"]).await;
     let mut lines: Vec<&str> = instant.lines().filter_map(|line| line.split(" @").next()).collect();
     lines.sort_unstable();
     assert_eq!(lines, ["{team=\"payments\"} => 1", "{team=\"search\"} => 2"]);
@@ -65,7 +67,8 @@ async fn every_panel_of_the_dashboard_answers() {
             .fold(expression.to_owned(), |text, variable| text.replace(variable, ".*"))
             .replace("$__range", "6h")
             .replace("$__rate_interval", "1m");
-        let result = stack.promql(&filled).await.unwrap_or_else(|error| panic!("{}: {error}", panel["title"]));
+        let result =
+            stack.promql(&filled).await.unwrap_or_else(|error| panic!("{}: {error}", panel["title"]));
         with_data += usize::from(!result.as_array().unwrap().is_empty());
     }
     assert!(with_data >= panels.len() - 2, "{with_data} of {} panels have data", panels.len());
@@ -107,7 +110,11 @@ async fn wrong_queries_are_refused_as_prometheus_refuses_them() {
     ] {
         let answer = ledgerline_tests::http::get(&format!("{base}/{path}")).await.unwrap();
         let json = answer.json().unwrap();
-        assert_eq!((answer.status.as_u16(), json["errorType"].as_str()), (status, Some(error_type)), "{path}: {json}");
+        assert_eq!(
+            (answer.status.as_u16(), json["errorType"].as_str()),
+            (status, Some(error_type)),
+            "{path}: {json}"
+        );
         assert!(json["error"].as_str().is_some_and(|text| !text.is_empty()), "{path}: {json}");
     }
 }

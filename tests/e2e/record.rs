@@ -31,8 +31,11 @@ async fn recorded_tokens(stack: &Stack, response_id: &str) -> BTreeMap<String, u
 /// What the price book asks for what the provider truly counted.
 fn bill(stack_time_ns: u64, call: &ServedCall, provider: &str) -> String {
     let truth = call.usage.as_ref().unwrap();
-    let pairs: Vec<(TokenClass, u64)> =
-        truth.by_class().iter().map(|(name, tokens)| (TokenClass::from_name(name).unwrap(), *tokens)).collect();
+    let pairs: Vec<(TokenClass, u64)> = truth
+        .by_class()
+        .iter()
+        .map(|(name, tokens)| (TokenClass::from_name(name).unwrap(), *tokens))
+        .collect();
     let usage = Usage { tokens: TokenCounts::from_pairs(&pairs), source: UsageSource::Provider };
     let billing = ledgerline_proto::Billing {
         service_tier: call.tier_served.clone(),
@@ -55,7 +58,9 @@ fn bill(stack_time_ns: u64, call: &ServedCall, provider: &str) -> String {
 }
 
 fn is_well_formed(entry: &SuiteCase, call: &ServedCall) -> bool {
-    matches!(entry.scenario.expect, Expectation::Answer) && call.end == ServedEnd::Complete && call.usage_was_sent
+    matches!(entry.scenario.expect, Expectation::Answer)
+        && call.end == ServedEnd::Complete
+        && call.usage_was_sent
 }
 
 async fn record_equals_the_oracle(client: Client, provider: &str) {
@@ -63,7 +68,8 @@ async fn record_equals_the_oracle(client: Client, provider: &str) {
     let base = if client == Client::OpenAi { stack.openai() } else { stack.anthropic() };
     let played = check_suite(client, &base, &stack.provider, DEADLINE).await.unwrap();
     stack.wait_for_calls(u64::try_from(played.len()).unwrap(), Duration::from_secs(20)).await.unwrap();
-    let now = 1_000_000_000 * stack.sql("SELECT toUnixTimestamp(now())").await.unwrap().trim().parse::<u64>().unwrap();
+    let now = 1_000_000_000
+        * stack.sql("SELECT toUnixTimestamp(now())").await.unwrap().trim().parse::<u64>().unwrap();
     let mut compared = 0;
     for (entry, line) in &played {
         let call = served(&stack.provider, line);
@@ -78,8 +84,17 @@ async fn record_equals_the_oracle(client: Client, provider: &str) {
             .into_iter()
             .map(|(class, tokens)| (class.to_owned(), tokens))
             .collect();
-        assert_eq!(recorded_tokens(&stack, &call.id).await, truth, "{} {:?}", entry.scenario.name, entry.case);
-        let query = format!("SELECT ifNull(toString(cost), unpriced_reason) FROM spans WHERE response_id = '{}'", call.id);
+        assert_eq!(
+            recorded_tokens(&stack, &call.id).await,
+            truth,
+            "{} {:?}",
+            entry.scenario.name,
+            entry.case
+        );
+        let query = format!(
+            "SELECT ifNull(toString(cost), unpriced_reason) FROM spans WHERE response_id = '{}'",
+            call.id
+        );
         let recorded = stack.sql(&query).await.unwrap();
         assert_eq!(recorded.trim(), bill(now, &call, provider), "{} {:?}", entry.scenario.name, entry.case);
         compared += 1;
@@ -152,7 +167,11 @@ async fn a_finished_call_is_queryable_within_three_seconds() {
     assert_eq!(row, expected);
     let traceparent = call.request_headers["traceparent"].to_str().unwrap();
     assert!(traceparent.starts_with(&format!("00-{trace}-")), "{traceparent}");
-    assert!(!call.request_headers.keys().any(|name| name.as_str().starts_with("x-ledgerline")), "{:?}", call.request_headers);
+    assert!(
+        !call.request_headers.keys().any(|name| name.as_str().starts_with("x-ledgerline")),
+        "{:?}",
+        call.request_headers
+    );
 }
 
 /// Scenario: clients of both providers leave a slow stream after three events.
@@ -190,7 +209,12 @@ async fn failures_are_recorded_by_their_class_and_unknown_prices_as_unpriced() {
         max_retries: Some(0),
         ..Case::default()
     };
-    for case in [case("error_429", false), case("error_500", false), case("midstream_error", true), case("truncated", true)] {
+    for case in [
+        case("error_429", false),
+        case("error_500", false),
+        case("midstream_error", true),
+        case("truncated", true),
+    ] {
         one_call(&stack, Client::OpenAi, case).await;
     }
     one_call(&stack, Client::OpenAi, case("unknown_model", false)).await;
@@ -200,9 +224,13 @@ async fn failures_are_recorded_by_their_class_and_unknown_prices_as_unpriced() {
         .await
         .unwrap();
     assert_eq!(unpriced.trim(), "0");
-    let unknown = stack.sql("SELECT cost IS NULL, unpriced_reason FROM spans WHERE status = 'ok'").await.unwrap();
+    let unknown =
+        stack.sql("SELECT cost IS NULL, unpriced_reason FROM spans WHERE status = 'ok'").await.unwrap();
     assert_eq!(unknown, "1\tunknown_model\n");
-    let failed = stack.sql("SELECT count(), countIf(error_type != '') FROM spans WHERE status = 'error'").await.unwrap();
+    let failed = stack
+        .sql("SELECT count(), countIf(error_type != '') FROM spans WHERE status = 'error'")
+        .await
+        .unwrap();
     assert_eq!(failed, "4\t4\n");
     let metric = stack.promql("sum(llm_unpriced_calls_total{error_type=\"\"})").await.unwrap();
     assert_eq!(metric[0]["value"][1], "1");

@@ -28,8 +28,11 @@ fn every_file(directory: &Path, found: &mut Vec<std::path::PathBuf>) {
 #[tokio::test(flavor = "multi_thread")]
 async fn canaries_are_found_nowhere() {
     let loud = "log: {level: trace}\n";
-    let options =
-        StackOptions { agent_yaml: loud.to_owned(), collector_yaml: loud.to_owned(), ..StackOptions::default() };
+    let options = StackOptions {
+        agent_yaml: loud.to_owned(),
+        collector_yaml: loud.to_owned(),
+        ..StackOptions::default()
+    };
     let mut stack = Stack::start(options).await.unwrap();
     let mut made = 0;
     for scenario in ["plain", "error_400", "midstream_error", "truncated"] {
@@ -47,22 +50,31 @@ async fn canaries_are_found_nowhere() {
             // A cut stream is an error of this client; what matters is what stays behind.
             let _ = send(Method::POST, &url, &headers, Bytes::from(openai)).await;
             let headers = [common[0], common[1], ("x-api-key", KEYS[1]), ("anthropic-version", "2023-06-01")];
-            let _ = send(Method::POST, &format!("{}/v1/messages", stack.anthropic()), &headers, Bytes::from(anthropic)).await;
+            let _ = send(
+                Method::POST,
+                &format!("{}/v1/messages", stack.anthropic()),
+                &headers,
+                Bytes::from(anthropic),
+            )
+            .await;
             made += 2;
         }
     }
     stack.wait_for_calls(made, Duration::from_secs(10)).await.unwrap();
     let rows = stack.sql("SELECT * FROM spans FORMAT JSONEachRow").await.unwrap();
     assert_eq!(rows.lines().count(), usize::try_from(made).unwrap());
-    let agent_metrics = get(&format!("http://127.0.0.1:{}/metrics", stack.ports.agent_admin)).await.unwrap().text();
+    let agent_metrics =
+        get(&format!("http://127.0.0.1:{}/metrics", stack.ports.agent_admin)).await.unwrap().text();
     let collector_metrics = get(&format!("{}/metrics", stack.api())).await.unwrap().text();
     stack.agent.terminate().await.unwrap();
     stack.collector.terminate().await.unwrap();
     let mut files = Vec::new();
     every_file(stack.path(), &mut files);
     assert!(files.len() > 10, "the engine's data is not where it was looked for");
-    let mut places: Vec<(String, Vec<u8>)> =
-        files.iter().map(|path| (path.display().to_string(), std::fs::read(path).unwrap_or_default())).collect();
+    let mut places: Vec<(String, Vec<u8>)> = files
+        .iter()
+        .map(|path| (path.display().to_string(), std::fs::read(path).unwrap_or_default()))
+        .collect();
     places.push(("the record".into(), rows.into_bytes()));
     places.push(("the agent's metrics".into(), agent_metrics.into_bytes()));
     places.push(("the collector's metrics".into(), collector_metrics.into_bytes()));

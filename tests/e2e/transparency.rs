@@ -37,5 +37,8 @@ async fn a_dead_collector_and_a_full_disk_change_nothing() {
     let mut stack = Stack::start(options).await.unwrap();
     stack.collector.kill();
     both_suites_hold(&stack).await;
-    assert!(stack.agent_metric("ledgerline_agent_spool_bytes").await.unwrap() > 0.0, "finished calls wait in memory");
+    assert!(
+        stack.agent_metric("ledgerline_agent_spool_bytes").await.unwrap() > 0.0,
+        "finished calls wait in memory"
+    );
 }

@@ -53,7 +53,11 @@ impl Webhook {
     ///
     /// # Errors
     /// When none comes in time; the error shows what came instead.
-    pub async fn wait_for(&self, deadline: Duration, wanted: impl Fn(&Value) -> bool) -> anyhow::Result<Value> {
+    pub async fn wait_for(
+        &self,
+        deadline: Duration,
+        wanted: impl Fn(&Value) -> bool,
+    ) -> anyhow::Result<Value> {
         let end = tokio::time::Instant::now() + deadline;
         loop {
             if let Some(found) = self.received().into_iter().find(|notification| wanted(notification)) {
@@ -135,5 +139,7 @@ impl Alertmanager {
 #[must_use]
 pub fn on_path(program: &str) -> Option<std::path::PathBuf> {
     let path = std::env::var_os("PATH")?;
-    std::env::split_paths(&path).map(|directory| directory.join(program)).find(|candidate| candidate.is_file())
+    std::env::split_paths(&path)
+        .map(|directory| directory.join(program))
+        .find(|candidate| candidate.is_file())
 }

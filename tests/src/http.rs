@@ -44,19 +44,33 @@ impl Answer {
 ///
 /// # Errors
 /// When nothing listens, the connection breaks, or the deadline passes.
-pub async fn send(method: Method, url: &str, headers: &[(&str, &str)], body: impl Into<Bytes>) -> anyhow::Result<Answer> {
+pub async fn send(
+    method: Method,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: impl Into<Bytes>,
+) -> anyhow::Result<Answer> {
     let exchange = exchange(method, url, headers, body.into());
-    tokio::time::timeout(DEADLINE, exchange).await.with_context(|| format!("{url}: no answer in {DEADLINE:?}"))?
+    tokio::time::timeout(DEADLINE, exchange)
+        .await
+        .with_context(|| format!("{url}: no answer in {DEADLINE:?}"))?
 }
 
-async fn exchange(method: Method, url: &str, headers: &[(&str, &str)], body: Bytes) -> anyhow::Result<Answer> {
+async fn exchange(
+    method: Method,
+    url: &str,
+    headers: &[(&str, &str)],
+    body: Bytes,
+) -> anyhow::Result<Answer> {
     let uri: Uri = url.parse().with_context(|| format!("`{url}` is no URL"))?;
     let authority = uri.authority().with_context(|| format!("`{url}` has no host"))?.clone();
-    let stream = TcpStream::connect(authority.as_str()).await.with_context(|| format!("connect to {authority}"))?;
+    let stream =
+        TcpStream::connect(authority.as_str()).await.with_context(|| format!("connect to {authority}"))?;
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request = Request::builder().method(method).uri(path).header(http::header::HOST, authority.as_str());
+    let mut request =
+        Request::builder().method(method).uri(path).header(http::header::HOST, authority.as_str());
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

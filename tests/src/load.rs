@@ -48,7 +48,12 @@ pub struct Outcome {
 ///
 /// # Errors
 /// When a process does not come back or calls are missing after the deadline.
-pub async fn run(stack: &mut Stack, plan: &Plan, faults: &[Fault], drain: Duration) -> anyhow::Result<Outcome> {
+pub async fn run(
+    stack: &mut Stack,
+    plan: &Plan,
+    faults: &[Fault],
+    drain: Duration,
+) -> anyhow::Result<Outcome> {
     let targets = stack.targets()?;
     let oracle = stack.provider.ledger();
     let owned = plan.clone();
@@ -93,10 +98,24 @@ pub async fn prove(stack: &Stack, outcome: &Outcome) -> anyhow::Result<Vec<Strin
     let report = &outcome.report;
     ensure!(report.client_errors == 0, "client errors: {} {:?}", report.client_errors, report.failures);
     ensure!(report.different == 0, "answers that differ: {} {:?}", report.different, report.failures);
-    ensure!(report.skipped == 0, "{} calls were not made, the machine is too slow for the plan", report.skipped);
-    ensure!(outcome.recorded == report.started, "{} calls made, {} recorded", report.started, outcome.recorded);
+    ensure!(
+        report.skipped == 0,
+        "{} calls were not made, the machine is too slow for the plan",
+        report.skipped
+    );
+    ensure!(
+        outcome.recorded == report.started,
+        "{} calls made, {} recorded",
+        report.started,
+        outcome.recorded
+    );
     let distinct = stack.sql("SELECT uniqExact(span_id) FROM spans WHERE is_call").await?;
-    ensure!(distinct.trim() == report.started.to_string(), "{} calls made, {} distinct", report.started, distinct.trim());
+    ensure!(
+        distinct.trim() == report.started.to_string(),
+        "{} calls made, {} distinct",
+        report.started,
+        distinct.trim()
+    );
     each_answer_is_recorded_once(stack).await?;
     let mut lines = vec![
         format!("calls made {}, recorded {}, distinct {}", report.started, outcome.recorded, distinct.trim()),
@@ -110,12 +129,17 @@ pub async fn prove(stack: &Stack, outcome: &Outcome) -> anyhow::Result<Vec<Strin
 
 /// Every answer that the provider gave an id is in the record exactly once.
 async fn each_answer_is_recorded_once(stack: &Stack) -> anyhow::Result<()> {
-    let text = stack.sql("SELECT response_id, count() FROM spans WHERE response_id != '' GROUP BY response_id").await?;
+    let text = stack
+        .sql("SELECT response_id, count() FROM spans WHERE response_id != '' GROUP BY response_id")
+        .await?;
     let recorded: HashMap<&str, &str> = text.lines().filter_map(|line| line.split_once('\t')).collect();
     let served = stack.provider.calls();
     for (id, count) in &recorded {
         ensure!(*count == "1", "answer {id} is recorded {count} times");
-        ensure!(served.iter().any(|call| call.id == **id) || served.len() < recorded.len(), "answer {id} was never served");
+        ensure!(
+            served.iter().any(|call| call.id == **id) || served.len() < recorded.len(),
+            "answer {id} was never served"
+        );
     }
     Ok(())
 }
@@ -125,13 +149,17 @@ async fn each_answer_is_recorded_once(stack: &Stack) -> anyhow::Result<()> {
 /// # Errors
 /// Names the account that differs.
 pub async fn the_accounts_agree(stack: &Stack) -> anyhow::Result<Vec<String>> {
-    let spans = stack.sql("SELECT count(), toString(sum(cost)), countIf(cost IS NULL) FROM spans WHERE is_call").await?;
+    let spans = stack
+        .sql("SELECT count(), toString(sum(cost)), countIf(cost IS NULL) FROM spans WHERE is_call")
+        .await?;
     for table in ["calls_minute", "calls_hour", "calls_day"] {
-        let rollup =
-            stack.sql(&format!("SELECT sum(calls), toString(sum(cost)), sum(unpriced_calls) FROM {table}")).await?;
+        let rollup = stack
+            .sql(&format!("SELECT sum(calls), toString(sum(cost)), sum(unpriced_calls) FROM {table}"))
+            .await?;
         ensure!(rollup == spans, "{table} says {rollup:?}, spans say {spans:?}");
     }
-    let cost = spans.split('\t').nth(1).unwrap_or_default().trim_end_matches('0').trim_end_matches('.').to_owned();
+    let cost =
+        spans.split('\t').nth(1).unwrap_or_default().trim_end_matches('0').trim_end_matches('.').to_owned();
     let promql = stack.promql("sum(increase(llm_cost_usd_total[1h]))").await?;
     let increase = promql[0]["value"][1].as_str().unwrap_or_default();
     ensure!(increase == cost, "PromQL says {increase}, SQL says {cost}");

@@ -27,14 +27,13 @@ pub fn free_port() -> u16 {
 /// # Errors
 /// When it has not been built; the error says how.
 pub fn binary(name: &str) -> anyhow::Result<PathBuf> {
-    let mut places: Vec<PathBuf> = std::env::var_os("LEDGERLINE_BIN_DIR").map(PathBuf::from).into_iter().collect();
+    let mut places: Vec<PathBuf> =
+        std::env::var_os("LEDGERLINE_BIN_DIR").map(PathBuf::from).into_iter().collect();
     let here = std::env::current_exe().context("the path of this program")?;
     places.extend(here.ancestors().skip(1).take(2).map(Path::to_owned));
-    places
-        .iter()
-        .map(|place| place.join(name))
-        .find(|path| path.is_file())
-        .with_context(|| format!("{name} is not built; run `make test`, or `cargo build --workspace --bins` first"))
+    places.iter().map(|place| place.join(name)).find(|path| path.is_file()).with_context(|| {
+        format!("{name} is not built; run `make test`, or `cargo build --workspace --bins` first")
+    })
 }
 
 /// What to run, and how to know that it is ready.
@@ -86,7 +85,11 @@ impl Service {
     pub fn spawn(&mut self) -> anyhow::Result<()> {
         use std::os::unix::process::CommandExt;
         let Recipe { program, arguments, environment, log, .. } = &self.recipe;
-        let log = File::options().create(true).append(true).open(log).with_context(|| format!("open {}", log.display()))?;
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(log)
+            .with_context(|| format!("open {}", log.display()))?;
         let child = Command::new(program)
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (name, value)))
@@ -148,7 +151,11 @@ impl Service {
             }
             if tokio::time::Instant::now() > deadline {
                 let _ = child.kill();
-                bail!("{} did not end in {DEADLINE:?} after SIGTERM\n{}", self.recipe.program.display(), self.log_tail());
+                bail!(
+                    "{} did not end in {DEADLINE:?} after SIGTERM\n{}",
+                    self.recipe.program.display(),
+                    self.log_tail()
+                );
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
@@ -163,7 +170,9 @@ impl Service {
     /// Everything it has logged.
     #[must_use]
     pub fn log(&self) -> String {
-        std::fs::read(&self.recipe.log).map(|bytes| String::from_utf8_lossy(&bytes).into_owned()).unwrap_or_default()
+        std::fs::read(&self.recipe.log)
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+            .unwrap_or_default()
     }
 
     fn log_tail(&self) -> String {
@@ -187,7 +196,9 @@ impl Drop for Service {
 #[must_use]
 pub fn resident_kib(pid: u32) -> Option<u64> {
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
-    status.lines().find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
+    status
+        .lines()
+        .find_map(|line| line.strip_prefix("VmRSS:")?.trim().strip_suffix(" kB")?.trim().parse().ok())
 }
 
 /// The process whose parent is `parent` and whose command holds `name`.
@@ -197,7 +208,9 @@ pub fn child_of(parent: u32, name: &str) -> Option<u32> {
     entries.flatten().find_map(|entry| {
         let pid: u32 = entry.file_name().to_str()?.parse().ok()?;
         let status = std::fs::read_to_string(entry.path().join("status")).ok()?;
-        let is_child = status.lines().any(|line| line.strip_prefix("PPid:").is_some_and(|id| id.trim() == parent.to_string()));
+        let is_child = status
+            .lines()
+            .any(|line| line.strip_prefix("PPid:").is_some_and(|id| id.trim() == parent.to_string()));
         let command = std::fs::read_to_string(entry.path().join("cmdline")).ok()?;
         (is_child && command.contains(name)).then_some(pid)
     })

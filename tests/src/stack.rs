@@ -64,7 +64,13 @@ pub struct Ports {
 
 impl Ports {
     fn take() -> Self {
-        Self { agent: free_port(), agent_admin: free_port(), grpc: free_port(), http: free_port(), api: free_port() }
+        Self {
+            agent: free_port(),
+            agent_admin: free_port(),
+            grpc: free_port(),
+            http: free_port(),
+            api: free_port(),
+        }
     }
 }
 
@@ -268,7 +274,12 @@ pub fn collector_recipe(directory: &Path, ports: Ports, more: &str) -> anyhow::R
     })
 }
 
-fn agent_recipe(directory: &Path, ports: Ports, provider: &str, options: &StackOptions) -> anyhow::Result<Recipe> {
+fn agent_recipe(
+    directory: &Path,
+    ports: Ports,
+    provider: &str,
+    options: &StackOptions,
+) -> anyhow::Result<Recipe> {
     let config = directory.join("agent.yaml");
     let yaml = format!(
         "listen: 127.0.0.1:{}\nadmin: {{listen: '127.0.0.1:{}'}}\nupstreams:\n\

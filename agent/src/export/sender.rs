@@ -105,7 +105,7 @@ impl Sender {
             tokio::select! {
                 // Finished ones make room first.
                 biased;
-                Some(joined) = running.join_next() => shared.check(joined),
+                Some(joined) = running.join_next() => shared.check(&joined),
                 () = give_up.cancelled() => break,
                 request = shared.spool.next(), if running.len() < EXPORT_IN_FLIGHT_MAX => match request {
                     Some(request) => {
@@ -117,14 +117,14 @@ impl Sender {
             }
         }
         while let Some(joined) = running.join_next().await {
-            shared.check(joined);
+            shared.check(&joined);
         }
         shared.drop_the_rest().await;
     }
 }
 
 impl Shared {
-    fn check(&self, joined: Result<(), JoinError>) {
+    fn check(&self, joined: &Result<(), JoinError>) {
         if joined.is_err() {
             self.metrics.restarts.inc();
             tracing::error!("sending a request panicked; its calls are not recorded");
@@ -266,7 +266,9 @@ mod tests {
     #[test]
     fn only_an_invalid_request_is_given_up() {
         assert!(is_permanent(Code::InvalidArgument));
-        for code in [Code::Unavailable, Code::Unauthenticated, Code::Unimplemented, Code::Internal, Code::Unknown] {
+        for code in
+            [Code::Unavailable, Code::Unauthenticated, Code::Unimplemented, Code::Internal, Code::Unknown]
+        {
             assert!(!is_permanent(code), "{code}");
         }
     }

@@ -207,7 +207,10 @@ impl State {
 
 fn compress(plain: Vec<u8>) -> Content {
     match zstd::bulk::compress(&plain, SPOOL_COMPRESSION_LEVEL) {
-        Ok(bytes) => Content::Compressed { bytes: bytes.into(), plain_length: plain.len() },
+        // The copy is exactly as large as it must be; the compressor's buffer is as large as its input.
+        Ok(buffer) => {
+            Content::Compressed { bytes: Bytes::copy_from_slice(&buffer), plain_length: plain.len() }
+        }
         // Only for want of memory; the request is good as it is.
         Err(_) => Content::Plain(plain.into()),
     }

@@ -81,8 +81,7 @@ impl Relay {
                 parts.uri.path(),
                 self.routes.prefixes()
             );
-            let refusal =
-                Refusal { status: StatusCode::NOT_FOUND, class: "unknown_path", message: &message };
+            let refusal = Refusal { status: StatusCode::NOT_FOUND, class: "unknown_path", message: &message };
             return self.refuse(refusal, Dialect::None);
         };
         let Ok(target) = route.target(path, parts.uri.query()) else {
@@ -268,8 +267,7 @@ impl Passage<'_> {
         }
         let message = format!("ledgerline-agent got no answer from the upstream {}: {error}", self.route);
         tracing::debug!(upstream = %self.route.name, class = error.class(), "no answer from an upstream");
-        let refusal =
-            Refusal { status: StatusCode::BAD_GATEWAY, class: error.class(), message: &message };
+        let refusal = Refusal { status: StatusCode::BAD_GATEWAY, class: error.class(), message: &message };
         refusal.into_response(self.route.dialect)
     }
 

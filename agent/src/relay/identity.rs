@@ -55,7 +55,8 @@ impl IdentityReader {
 /// The first value of the header, which is removed; the default where it is absent, empty or not UTF-8.
 fn take(headers: &mut HeaderMap, name: &HeaderName, default: &str) -> String {
     let value = headers.remove(name);
-    let text = value.as_ref().and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).unwrap_or_default();
+    let text =
+        value.as_ref().and_then(|value| std::str::from_utf8(value.as_bytes()).ok()).unwrap_or_default();
     let text = text.trim();
     let text = &text[..text.floor_char_boundary(IDENTITY_VALUE_BYTES_MAX)];
     if text.is_empty() { default.to_owned() } else { text.to_owned() }
@@ -69,7 +70,8 @@ mod tests {
 
     #[test]
     fn headers_win_over_defaults_and_are_taken_away() {
-        let defaults = IdentityConfig { service: "shop".into(), team: "payments".into(), ..Default::default() };
+        let defaults =
+            IdentityConfig { service: "shop".into(), team: "payments".into(), ..Default::default() };
         let reader = IdentityReader::new(&IdentityHeaders::default(), &defaults).unwrap();
         let mut headers = HeaderMap::new();
         headers.insert("x-ledgerline-team", HeaderValue::from_static(" search "));

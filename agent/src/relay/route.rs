@@ -77,7 +77,8 @@ impl Route {
     /// # Errors
     /// When the joined address is longer than a URI may be.
     pub fn target(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
-        let mut text = String::with_capacity(self.base_path.len() + path.len() + query.map_or(0, str::len) + 1);
+        let mut text =
+            String::with_capacity(self.base_path.len() + path.len() + query.map_or(0, str::len) + 1);
         text.push_str(&self.base_path);
         text.push_str(path);
         if let Some(query) = query {
@@ -119,7 +120,8 @@ impl<T> Routes<T> {
     /// The prefixes that exist, for the text of a 404.
     #[must_use]
     pub fn prefixes(&self) -> String {
-        let shown = |route: &Route| if route.prefix.is_empty() { "/".to_owned() } else { route.prefix.clone() };
+        let shown =
+            |route: &Route| if route.prefix.is_empty() { "/".to_owned() } else { route.prefix.clone() };
         self.0.iter().map(|(route, _)| shown(route)).collect::<Vec<_>>().join(", ")
     }
 }

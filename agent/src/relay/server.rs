@@ -133,7 +133,10 @@ impl Server {
         self.drain.cancel();
         if tokio::time::timeout(drain_timeout, self.tracker.wait()).await.is_err() {
             let running = self.tracker.len();
-            tracing::warn!(connections = running, "the drain timeout passed; breaking off the calls that still run");
+            tracing::warn!(
+                connections = running,
+                "the drain timeout passed; breaking off the calls that still run"
+            );
             self.relay.kill();
             self.kill.cancel();
             self.tracker.wait().await;
@@ -184,7 +187,9 @@ impl Server {
 fn prepare_socket(stream: &TcpStream) {
     // Both only make things better; a socket that refuses them still works.
     let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-    if let Err(error) = stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive)) {
+    if let Err(error) =
+        stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive))
+    {
         tracing::debug!(%error, "a socket option was refused");
     }
 }

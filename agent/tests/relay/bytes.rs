@@ -100,7 +100,7 @@ async fn a_request_streams_while_it_is_written() {
     agent.stop().await;
 }
 
-/// Guarantees: HEAD, OPTIONS and GET are forwarded; a HEAD answer keeps its length; connections are reused.
+/// Guarantees: HEAD, OPTIONS and GET are forwarded; a HEAD answer keeps its length.
 #[tokio::test]
 async fn every_method_passes() {
     let methods = Arc::new(Mutex::new(Vec::new()));
@@ -143,5 +143,76 @@ async fn expect_100_continue_is_answered() {
     assert!(client.read_head().await.unwrap().starts_with("HTTP/1.1 200 OK"));
     let (head, received) = requests.lock().unwrap()[0].clone();
     assert_eq!((header(&head, "expect"), received), (vec![], body.as_bytes().to_vec()));
+    agent.stop().await;
+}
+
+/// Scenario: two calls one after the other on an upstream that keeps its connection, which then closes while idle.
+/// Guarantees: the first two share a connection; the third finds another one and does not fail.
+#[tokio::test]
+async fn upstream_connections_are_kept_and_replaced() {
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let (accepted, mut connections) = mpsc::channel(8);
+    let server = tokio::spawn(async move {
+        for requests in [2, 1] {
+            let mut connection = Connection::from(listener.accept().await.unwrap().0);
+            accepted.send(()).await.unwrap();
+            for _ in 0..requests {
+                let head = connection.read_head().await.unwrap();
+                connection.read_body(&head).await;
+                connection.send(completion()).await;
+            }
+        }
+    });
+    let agent = Agent::alone(address).await;
+    for _ in 0..3 {
+        assert_eq!(agent.call(post(CHAT, "", r#"{"model":"m"}"#)).await.body, COMPLETION.as_bytes());
+    }
+    within(server).await.unwrap();
+    let mut opened = 0;
+    while connections.recv().await.is_some() {
+        opened += 1;
+    }
+    assert_eq!(opened, 2);
+    agent.stop().await;
+}
+
+/// Scenario: a client stops reading in the middle of 32 MiB.
+/// Guarantees: what a slow reader leaves unread stops the upstream (flow control end to end), and nothing is lost.
+#[tokio::test]
+async fn a_slow_reader_slows_the_upstream_down() {
+    const CHUNKS: usize = 2_000;
+    let sent = Arc::new(std::sync::atomic::AtomicUsize::new(0));
+    let counter = sent.clone();
+    let upstream = Upstream::start(move |mut message| {
+        let counter = counter.clone();
+        async move {
+            message.connection.send(STREAM_HEAD).await;
+            let bytes = chunk(vec![b'x'; 16 << 10]);
+            for _ in 0..CHUNKS {
+                message.connection.send(&bytes).await;
+                counter.fetch_add(1, std::sync::atomic::Ordering::SeqCst);
+            }
+            message.connection.send("0\r\n\r\n").await;
+        }
+    })
+    .await;
+    let agent = Agent::alone(upstream.address).await;
+    let mut client = Connection::open(agent.addresses.relay).await;
+    client.send("GET /openai/v1/x HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    let head = client.read_head().await.unwrap();
+    // The upstream comes to a stop: kernel buffers and ours are full, and ours are small.
+    let mut before = 0;
+    loop {
+        tokio::time::sleep(std::time::Duration::from_millis(200)).await;
+        let now = sent.load(std::sync::atomic::Ordering::SeqCst);
+        if now == before && now > 0 {
+            break;
+        }
+        before = now;
+    }
+    assert!(before < CHUNKS, "32 MiB were taken from the upstream for a client that reads nothing");
+    let (body, whole) = client.read_body(&head).await;
+    assert_eq!((body.len(), whole), (CHUNKS * (16 << 10), true));
     agent.stop().await;
 }

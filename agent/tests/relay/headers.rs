@@ -106,8 +106,11 @@ async fn an_unknown_path_is_told_the_prefixes() {
 async fn tunnels_are_refused() {
     let (upstream, requests) = Upstream::fixed(completion()).await;
     let agent = Agent::alone(upstream.address).await;
-    let websocket = "GET /openai/v1/realtime HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: WebSocket\r\n\r\n";
-    for (request, word) in [(websocket, "websockets"), ("CONNECT api:443 HTTP/1.1\r\nhost: a\r\n\r\n", "CONNECT")] {
+    let websocket =
+        "GET /openai/v1/realtime HTTP/1.1\r\nhost: a\r\nconnection: Upgrade\r\nupgrade: WebSocket\r\n\r\n";
+    for (request, word) in
+        [(websocket, "websockets"), ("CONNECT api:443 HTTP/1.1\r\nhost: a\r\n\r\n", "CONNECT")]
+    {
         let answer = agent.call(request).await;
         assert!(answer.head.starts_with("HTTP/1.1 501 "), "{}", answer.head);
         assert!(String::from_utf8_lossy(&answer.body).contains(word));

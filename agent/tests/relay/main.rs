@@ -1,5 +1,7 @@
 //! The relay from outside: what a client and an upstream see, and what the collector gets.
 
+#![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
+
 mod bytes;
 mod failures;
 mod headers;

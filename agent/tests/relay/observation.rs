@@ -15,7 +15,8 @@ async fn a_request_is_repeated_unchanged_until_it_is_acknowledged() {
         _ => Ok(ExportTraceServiceResponse::default()),
     })
     .await;
-    let yaml = openai(upstream.address, "", collector.address).replace("export: {", "export: {compression: zstd, ");
+    let yaml =
+        openai(upstream.address, "", collector.address).replace("export: {", "export: {compression: zstd, ");
     let agent = Agent::configured(&yaml, Parts::default()).await;
     agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
     eventually("exported", || agent.metrics.calls_exported.get() == 1).await;

@@ -87,7 +87,8 @@ fn request(agent: SocketAddr, path: &str, body: &'static str) -> Request<Full<By
 async fn frames_and_trailers_pass_over_http2() {
     let (upstream, mut requests) = http2_upstream().await;
     let agent =
-        Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default()).await;
+        Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default())
+            .await;
     let mut client = http2_client(agent.addresses.relay).await;
     let call = client.send_request(request(agent.addresses.relay, "/openai/v1/x?a=b", "{\"model\":\"m\"}"));
     let (answer, received) = tokio::join!(within(call), within(requests.recv()));
@@ -114,7 +115,8 @@ async fn frames_and_trailers_pass_over_http2() {
 async fn streams_break_alone_over_http2() {
     let (upstream, mut requests) = http2_upstream().await;
     let agent =
-        Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default()).await;
+        Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default())
+            .await;
     let mut client = http2_client(agent.addresses.relay).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
@@ -144,7 +146,8 @@ async fn streams_break_alone_over_http2() {
 async fn calls_beyond_one_connections_streams_do_not_wait() {
     let (upstream, mut requests) = http2_upstream().await;
     let agent =
-        Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default()).await;
+        Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default())
+            .await;
     let client = http2_client(agent.addresses.relay).await;
     // hyper allows 200 streams on a connection.
     let calls: Vec<_> = (0..300)
@@ -202,11 +205,13 @@ async fn tls_on_both_sides() {
     .await;
     let nobody = dead_address().await;
     let (cert, key) = (tls_file("server.pem"), tls_file("server.key"));
-    let yaml = openai(upstream.address, "", nobody) + &format!("tls: {{cert_file: {cert}, key_file: {key}}}\n");
+    let yaml =
+        openai(upstream.address, "", nobody) + &format!("tls: {{cert_file: {cert}, key_file: {key}}}\n");
     let behind = Agent::configured(&yaml, Parts::default()).await;
     let url = format!("https://localhost:{}", behind.addresses.relay.port());
     let yaml = |roots: &str| {
-        openai(nobody, "", nobody).replace(&format!("http://{nobody}\", dialect"), &format!("{url}/openai\", dialect"))
+        openai(nobody, "", nobody)
+            .replace(&format!("http://{nobody}\", dialect"), &format!("{url}/openai\", dialect"))
             + roots
     };
     let trusting = format!("relay: {{ca_file: {}}}\n", tls_file("ca.pem"));

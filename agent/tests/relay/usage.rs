@@ -63,7 +63,9 @@ async fn who_asks_for_usage_gets_it_and_off_is_off() {
     agent.stop().await;
 }
 
-async fn upstream_that_refuses(text: &'static str) -> (Upstream, std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>) {
+async fn upstream_that_refuses(
+    text: &'static str,
+) -> (Upstream, std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>) {
     let requests = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
     let seen = requests.clone();
     let upstream = Upstream::start(move |mut message| {
@@ -87,7 +89,8 @@ async fn upstream_that_refuses(text: &'static str) -> (Upstream, std::sync::Arc<
 #[tokio::test]
 async fn a_refused_field_is_taken_back() {
     let (upstream, requests) =
-        upstream_that_refuses(r#"{"error":{"message":"Unrecognized request argument: stream_options"}}"#).await;
+        upstream_that_refuses(r#"{"error":{"message":"Unrecognized request argument: stream_options"}}"#)
+            .await;
     let agent = Agent::alone(upstream.address).await;
     let answer = agent.call(post(CHAT, "", REQUEST)).await;
     assert!(answer.head.starts_with("HTTP/1.1 200 OK"), "{}", answer.head);

@@ -69,15 +69,20 @@ async fn play(options: &Options, started: Instant, stop: CancellationToken) -> a
         ..StackOptions::default()
     })
     .await?;
-    println!("Ready after {:.1} s. Services begin to call through the agent.", started.elapsed().as_secs_f64());
+    println!(
+        "Ready after {:.1} s. Services begin to call through the agent.",
+        started.elapsed().as_secs_f64()
+    );
 
-    let plan = Plan { duration: Duration::from_secs(options.seconds), rate_per_s: options.rate, ..Plan::default() };
+    let plan =
+        Plan { duration: Duration::from_secs(options.seconds), rate_per_s: options.rate, ..Plan::default() };
     let targets = stack.targets()?;
     let oracle = stack.provider.ledger();
     let cut = stop.child_token();
     let traffic = tokio::spawn(async move { traffic::run(&plan, &targets, Some(oracle), cut, |_| {}).await });
     let first = stack.wait_for_calls(1, Duration::from_secs(60)).await;
-    first.with_context(|| format!("no call was recorded\n{}\n{}", stack.agent.log(), stack.collector.log()))?;
+    first
+        .with_context(|| format!("no call was recorded\n{}\n{}", stack.agent.log(), stack.collector.log()))?;
     println!("First priced call {:.1} s after the start.", started.elapsed().as_secs_f64());
     watch(&stack, &alertmanager, &traffic, options.seconds).await?;
     let report = traffic.await?;
@@ -137,7 +142,9 @@ fn firing(alerts: &[Value]) -> String {
     }
     let lines: Vec<String> = alerts
         .iter()
-        .map(|alert| format!("Alertmanager: {}", alert["annotations"]["summary"].as_str().unwrap_or_default()))
+        .map(|alert| {
+            format!("Alertmanager: {}", alert["annotations"]["summary"].as_str().unwrap_or_default())
+        })
         .collect();
     lines.join("\n")
 }

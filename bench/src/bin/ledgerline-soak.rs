@@ -47,7 +47,10 @@ enum Run {
 async fn main() -> anyhow::Result<()> {
     let options = Options::parse();
     for run in &options.runs {
-        println!("\n{run:?}: {} calls at {} per second, {} streams", options.calls, options.rate, options.streams);
+        println!(
+            "\n{run:?}: {} calls at {} per second, {} streams",
+            options.calls, options.rate, options.streams
+        );
         for line in soak(&options, *run).await? {
             println!("  {line}");
         }
@@ -71,11 +74,14 @@ async fn soak(options: &Options, run: Run) -> anyhow::Result<Vec<String>> {
         Run::Engine => Some(Victim::Engine),
     };
     let between = duration / (options.kills + 1);
-    let faults: Vec<Fault> =
-        victim.into_iter().flat_map(|victim| (1..=options.kills).map(move |n| Fault { at: between * n, victim })).collect();
+    let faults: Vec<Fault> = victim
+        .into_iter()
+        .flat_map(|victim| (1..=options.kills).map(move |n| Fault { at: between * n, victim }))
+        .collect();
     let remembered = usize::try_from(options.calls * 2)?;
     let mut stack =
-        Stack::start(StackOptions { provider: MockOptions::for_load(remembered), ..StackOptions::default() }).await?;
+        Stack::start(StackOptions { provider: MockOptions::for_load(remembered), ..StackOptions::default() })
+            .await?;
     let outcome = load::run(&mut stack, &plan, &faults, Duration::from_secs(60)).await?;
     let mut lines = load::prove(&stack, &outcome).await?;
     lines.push(format!("kills: {}", faults.len()));

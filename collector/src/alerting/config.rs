@@ -77,7 +77,7 @@ impl Default for AlertingConfig {
             query_offset_ms: 10_000,
             query_timeout_ms: 10_000,
             resend_delay_ms: 60_000,
-            external_url: "http://127.0.0.1:9090/prometheus".to_owned(),
+            external_url: "http://127.0.0.1:4319/prometheus".to_owned(),
             grafana: None,
             receivers: Vec::new(),
         }

@@ -8,6 +8,8 @@ use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Problems, SecretText, Validate};
 
 use super::{Auth, Config, EMBEDDED, Pricing, StorageConfig, Tokens};
+use crate::alerting::{AlertingConfig, RuleSet, check_rules_with};
+use crate::app::rule_query;
 use crate::limits::NAME_BYTES_MAX;
 
 impl Validate for Config {
@@ -19,6 +21,8 @@ impl Validate for Config {
         }
         storage(&self.storage, problems);
         prices(&self.pricing, problems);
+        self.alerting.validate("alerting", problems);
+        rules(&self.alerting, problems);
         if let Err(error) = self.log.check() {
             problems.push("log.level", error.to_string());
         }
@@ -155,6 +159,16 @@ pub(super) fn prices(pricing: &Pricing, problems: &mut Problems) -> PriceBook {
     }
 }
 
+/// The rules, if all of them can be read and evaluated.
+pub(super) fn rules(config: &AlertingConfig, problems: &mut Problems) -> RuleSet {
+    check_rules_with(&config.rule_files, &rule_query::accept).unwrap_or_else(|found| {
+        for problem in found {
+            problems.push("alerting.rule_files", problem.to_string());
+        }
+        RuleSet::default()
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use ledgerline_process::config::parse;
@@ -171,7 +185,7 @@ mod tests {
         let config: Config = parse("example", text).unwrap();
         assert!(config.storage.is_embedded());
         assert_eq!(config.listen.grpc.port(), 4317);
-        for section in ["listen:", "tenant:", "auth:", "storage:", "pricing:", "log:"] {
+        for section in ["listen:", "tenant:", "auth:", "storage:", "pricing:", "alerting:", "log:"] {
             assert!(text.contains(section), "{section}");
         }
         config.prices().unwrap();

@@ -36,3 +36,5 @@ pub const SELECTORS_MAX: usize = 64;
 pub const ROWS_MAX: usize = 2_000_000;
 /// Bytes one statement may use in the store.
 pub const STATEMENT_MEMORY_BYTES_MAX: u64 = 2 << 30;
+/// Bytes one statement's answer may have. [`ROWS_MAX`] rows of a bucket and a sum are about 60 MB; labels are the rest.
+pub const ANSWER_BYTES_MAX: usize = 256 << 20;

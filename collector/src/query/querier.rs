@@ -44,7 +44,8 @@ impl RunError {
             Self::Source(SourceError::TimedOut) | Self::Queue => RunErrorKind::Timeout,
             Self::Source(SourceError::Unavailable { .. }) => RunErrorKind::Unavailable,
             Self::Source(
-                SourceError::TooManyRows { .. }
+                SourceError::NotKept { .. }
+                | SourceError::TooManyRows { .. }
                 | SourceError::TooManySeries { .. }
                 | SourceError::Refused { .. },
             ) => RunErrorKind::Execution,

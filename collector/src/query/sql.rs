@@ -3,6 +3,7 @@
 //! Values are always bound parameters; identifiers come from the tables below and from the dimensions, never from a query. What
 //! executes the statement is the storage module's business, behind [`SqlRunner`].
 
+mod runner;
 mod source;
 mod statement;
 #[cfg(test)]
@@ -14,17 +15,9 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 
 use super::source::SourceError;
+use crate::storage::rows::Value;
 
 pub use source::SqlSource;
-
-/// A value bound to a name, as ClickHouse's HTTP interface takes it (`{name:Type}` in the text, `param_name` beside it).
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum SqlValue {
-    /// `String`
-    Text(String),
-    /// `Int64`
-    Integer(i64),
-}
 
 /// A statement and all that belongs to its execution.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,7 +25,7 @@ pub struct SqlStatement {
     /// The text, one SELECT. Every column is a String.
     pub text: String,
     /// Names and values of its parameters.
-    pub parameters: Vec<(String, SqlValue)>,
+    pub parameters: Vec<(String, Value)>,
     /// Settings that bound it; ClickHouse's names.
     pub settings: Vec<(&'static str, u64)>,
     /// The reader gives up after this long.
@@ -75,6 +68,17 @@ impl Tier {
             Self::Hour => "calls_hour",
             Self::Minute => "calls_minute",
             Self::Spans => "spans",
+        }
+    }
+
+    /// How long rows are kept, milliseconds; the TTL of the migrations. Days are kept for ever.
+    const fn kept_ms(self) -> i64 {
+        const DAY_MS: i64 = 86_400_000;
+        match self {
+            Self::Day => i64::MAX,
+            Self::Hour => 400 * DAY_MS,
+            Self::Minute => 35 * DAY_MS,
+            Self::Spans => 90 * DAY_MS,
         }
     }
 

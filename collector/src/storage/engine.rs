@@ -354,7 +354,7 @@ async fn read_address(file: &Path) -> Option<SocketAddr> {
 async fn ping(address: SocketAddr) -> bool {
     let asked = async {
         let mut socket = TcpStream::connect(address).await?;
-        socket.write_all(b"GET /ping HTTP/1.1\r\nHost: engine\r\nConnection: close\r\n\r\n").await?;
+        socket.write_all(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
         let mut answer = Vec::new();
         socket.take(4096).read_to_end(&mut answer).await?;
         Ok::<_, io::Error>(answer)

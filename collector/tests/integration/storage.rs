@@ -268,7 +268,7 @@ async fn values_are_bound_and_bounds_hold() {
 async fn promql_over_the_store_equals_sql() {
     let storage = storage("promql").await;
     write(&storage, &rows(5, 0..3_000)).await;
-    let querier = Querier::new(Arc::new(SqlSource::new(storage.clone())));
+    let querier = Querier::new(Arc::new(SqlSource::new(storage.clone(), Arc::new(SystemClock))));
     let scope = Scope { tenant: Tenant("default".into()), timeout: Duration::from_secs(30) };
     let now_ms = i64::try_from(SystemClock.now_unix_ns() / 1_000_000).unwrap();
     // On a minute, off a minute, and a window that begins in the middle of the data.

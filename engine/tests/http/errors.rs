@@ -97,7 +97,10 @@ async fn an_error_in_a_stream_is_in_the_body_and_breaks_it() {
     let sql = "SELECT number, throwIf(number = 9000000) FROM numbers(10000000)";
     let raw = raw_answer(
         engine.address(),
-        &format!("POST /?max_threads=1 HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{sql}", sql.len()),
+        &format!(
+            "POST /?max_threads=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{sql}",
+            sql.len()
+        ),
     );
     let head_end = raw.windows(4).position(|window| window == b"\r\n\r\n").unwrap();
     let head = String::from_utf8_lossy(&raw[..head_end]).into_owned();
@@ -124,13 +127,18 @@ async fn wait_end_of_query_turns_a_late_error_into_a_status() {
 async fn bad_http_is_answered_and_the_engine_lives() {
     let engine = Engine::start().await;
     let answer = |request: &str| String::from_utf8_lossy(&raw_answer(engine.address(), request)).into_owned();
-    assert!(answer("POST / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 411"));
+    assert!(
+        answer("POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 411")
+    );
     assert!(answer("NONSENSE\r\n\r\n").starts_with("HTTP/1.1 400"));
     assert!(
-        answer("GET /?query=%zz HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+        answer("GET /?query=%zz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             .starts_with("HTTP/1.1 400")
     );
-    assert!(answer("DELETE / HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 404"));
+    assert!(
+        answer("DELETE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 404")
+    );
     let huge = engine.query(&format!("SELECT '{}'", "x".repeat(17 << 20))).await;
     assert_eq!((huge.status, huge.header("x-clickhouse-exception-code")), (413, "229"), "{}", huge.text());
     assert_eq!(engine.run("SELECT 1").await, "1\n");

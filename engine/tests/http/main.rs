@@ -11,6 +11,7 @@
     reason = "a test fails by panicking; the harness is a test too"
 )]
 
+mod access;
 mod clients;
 mod compression;
 mod documented;

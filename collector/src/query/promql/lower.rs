@@ -1,7 +1,7 @@
 //! Pure: from query text to a [`Plan`]. Everything that can be refused without data is refused here.
 
 use std::sync::Arc;
-use std::time::{Duration, SystemTime};
+use std::time::{Duration, UNIX_EPOCH};
 
 use promql_parser::label::{MatchOp, Matchers};
 use promql_parser::parser::token::{self, TokenType};
@@ -53,7 +53,11 @@ fn parse(query: &str) -> Result<Expr, QueryError> {
     if query.trim().is_empty() {
         return Err(QueryError::Parse { reason: "no expression found in input".to_owned() });
     }
-    ast::parse(query).map_err(|reason| QueryError::Parse { reason })
+    // The parser panics on some texts, such as a range of 1e999 seconds; for the user that is one more text it cannot read.
+    let parsed = std::panic::catch_unwind(|| ast::parse(query));
+    let refused =
+        || "the parser cannot read this query; look for a number or a duration out of range".to_owned();
+    parsed.unwrap_or_else(|_| Err(refused())).map_err(|reason| QueryError::Parse { reason })
 }
 
 fn check_params(params: QueryParams) -> Result<(), QueryError> {
@@ -137,7 +141,7 @@ impl Lowering {
             None => None,
             Some(AtModifier::Start) => Some(self.bounds.start_ms),
             Some(AtModifier::End) => Some(self.bounds.end_ms()),
-            Some(AtModifier::At(time)) => Some(match time.duration_since(SystemTime::UNIX_EPOCH) {
+            Some(AtModifier::At(time)) => Some(match time.duration_since(UNIX_EPOCH) {
                 Ok(after) => duration_ms("@ time", after)?,
                 Err(before) => -duration_ms("@ time", before.duration())?,
             }),

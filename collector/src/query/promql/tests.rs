@@ -70,6 +70,25 @@ proptest! {
         is_exactly(Some(total), spends.iter().map(|(_, _, nanos)| nanos).sum());
     }
 
+    /// Any sequence of the language's words is answered or refused; nothing panics.
+    #[test]
+    fn garbage_is_refused_and_never_panics(
+        words in prop::collection::vec(prop::sample::select(vec![
+            "a_total", "{", "}", "(", ")", "[", "]", "5m", "1h:1m", ":", "sum", "by", "without", "rate", "increase", "offset", "@", "start()",
+            "-", "+", "*", "/", "^", "%", "==", "!=", ">", "bool", "and", "or", "unless", "on", "ignoring", "group_left", "1", "0x1F", "NaN",
+            "Inf", "\"s\"", "'", "`", "\\", "x", "=", "=~", "!~", "\".*\"", ",", "topk", "quantile", "histogram_quantile", "label_replace",
+            "\"$1\"", "time()", "vector", "#", "\n", "\u{fffd}", "1e999", "9999999999999999y", "__name__", "smoothed", "fill", "le", "count_values",
+        ]), 0..14),
+    ) {
+        let series = [counter(&[("__name__", "a_total"), ("x", "s"), ("le", "1")], vec![(TIME_MS, 5), (TIME_MS + 1, 6)])];
+        let text = words.join(" ");
+        let range = QueryParams::Range { start_ms: TIME_MS - 60_000, end_ms: TIME_MS + 60_000, step_ms: 30_000 };
+        for params in [QueryParams::Instant { time_ms: TIME_MS }, range] {
+            let _ = run(&text, params, &series);
+            let _ = run(&words.concat(), params, &series);
+        }
+    }
+
     /// What is printed reads back as the same integer.
     #[test]
     fn decimals_read_back(nanos in any::<i64>()) {
@@ -211,6 +230,14 @@ fn an_evaluation_stops_at_its_deadline_and_within_its_memory() {
     let tight = Limits { series_max: 10, samples_max: 1500 };
     let result = evaluate(&plan, &Fetched::default(), tight, &|| false);
     assert_eq!(result.unwrap_err(), QueryError::TooManySamples { limit: 1500 });
+}
+
+#[test]
+fn what_makes_the_parser_panic_is_refused() {
+    for query in ["a_total[1e999]", "a_total offset 1e999", "rate(a_total[Inf])", "a_total @ 1e999"] {
+        let error = plan(query, QueryParams::Instant { time_ms: 0 }).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::BadData, "{query}: {error}");
+    }
 }
 
 #[test]

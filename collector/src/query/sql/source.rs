@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use ledgerline_process::clock::Clock;
 use ledgerline_proto::dimension::Dimension;
 
 use super::statement::{Selection, statement};
@@ -18,9 +19,9 @@ use crate::query::source::{Scope, SeriesFilter, SeriesSource, SourceError};
 const METADATA_END_MS: i64 = 4_102_444_800_000;
 
 /// Series of increments derived from stored spans.
-#[derive(Debug)]
 pub struct SqlSource<R> {
     runner: R,
+    clock: Arc<dyn Clock>,
 }
 
 /// A metric's measure that the matchers accept, and the labels that are not columns.
@@ -31,9 +32,9 @@ struct Wanted {
 }
 
 impl<R: SqlRunner> SqlSource<R> {
-    /// A source over a store.
-    pub const fn new(runner: R) -> Self {
-        Self { runner }
+    /// A source over a store. The clock tells which rows have expired.
+    pub fn new(runner: R, clock: Arc<dyn Clock>) -> Self {
+        Self { runner, clock }
     }
 
     async fn fetch(&self, scope: &Scope, request: &SelectorRequest) -> Result<Vec<Series>, SourceError> {
@@ -47,11 +48,12 @@ impl<R: SqlRunner> SqlSource<R> {
         let selection = Selection {
             scope,
             edges: request.edges,
+            now_ms: i64::try_from(self.clock.now_unix_ns() / 1_000_000).unwrap_or(i64::MAX),
             dimensions: &dimensions,
             matchers: &matchers,
             measures: &measures,
         };
-        let rows = self.runner.rows(statement(&selection)).await?;
+        let rows = self.runner.rows(statement(&selection)?).await?;
         if rows.len() > SERIES_MAX {
             return Err(SourceError::TooManySeries { limit: SERIES_MAX });
         }

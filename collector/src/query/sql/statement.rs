@@ -9,11 +9,12 @@ use std::fmt::Write as _;
 
 use ledgerline_proto::dimension::Dimension;
 
-use super::{SqlStatement, SqlValue, Tier};
+use super::{SqlStatement, Tier};
 use crate::query::catalog::Measure;
 use crate::query::limits::{ROWS_MAX, SERIES_MAX, STATEMENT_MEMORY_BYTES_MAX};
 use crate::query::promql::{Edges, MatchKind, Matcher};
-use crate::query::source::Scope;
+use crate::query::source::{Scope, SourceError};
+use crate::storage::rows::Value;
 
 /// The last second a DateTime can hold.
 const DATE_TIME_MAX_S: i64 = u32::MAX as i64;
@@ -24,6 +25,8 @@ const NEVER_US: i64 = i64::MAX / 4;
 pub(super) struct Selection<'a> {
     pub scope: &'a Scope,
     pub edges: Edges,
+    /// The present, by which rows have expired.
+    pub now_ms: i64,
     /// Labels to group by, in order.
     pub dimensions: &'a [Dimension],
     /// Matchers on dimensions.
@@ -35,9 +38,9 @@ pub(super) struct Selection<'a> {
 /// Builds the statement. Each row is one label set: the dimensions, then all its points in one text, `edge:value:...` with a comma
 /// between points. The edge is the time in milliseconds at which the values count; there is one value per measure, empty where
 /// there is none. One text per series keeps a large answer small.
-pub(super) fn statement(selection: &Selection<'_>) -> SqlStatement {
+pub(super) fn statement(selection: &Selection<'_>) -> Result<SqlStatement, SourceError> {
     let mut builder = Builder::new(selection);
-    let parts = tiers(selection.edges);
+    let parts = tiers(selection.edges, selection.now_ms)?;
     let texts: Vec<String> = parts
         .iter()
         .enumerate()
@@ -61,7 +64,7 @@ pub(super) fn statement(selection: &Selection<'_>) -> SqlStatement {
         let _ = write!(text, "\nGROUP BY {}", names.join(", "));
     }
     let _ = write!(text, "\nLIMIT {}", SERIES_MAX + 1);
-    SqlStatement {
+    Ok(SqlStatement {
         text,
         parameters: builder.parameters,
         settings: vec![
@@ -71,11 +74,14 @@ pub(super) fn statement(selection: &Selection<'_>) -> SqlStatement {
             ("decimal_check_overflow", 1),
         ],
         timeout: selection.scope.timeout,
-    }
+    })
 }
 
-/// The tiers that can contribute, from the coarsest to the first that divides every edge.
-fn tiers(edges: Edges) -> Vec<Tier> {
+/// The tiers that can contribute, from the coarsest to the first that divides every edge. A tier whose rows have expired at the
+/// oldest edge is passed over; if the finest left still does not divide the edges, there is no exact answer.
+fn tiers(edges: Edges, now_ms: i64) -> Result<Vec<Tier>, SourceError> {
+    let oldest_ms = edges.first_ms - edges.window_ms.unwrap_or(0);
+    let age_ms = now_ms.saturating_sub(oldest_ms);
     let resolution_us = edges.resolution_ms().saturating_mul(1000);
     let mut tiers = Vec::new();
     for tier in Tier::ALL {
@@ -86,20 +92,20 @@ fn tiers(edges: Edges) -> Vec<Tier> {
             Some(window) if edges.count == 1 => window,
             Some(window) => edges.step_ms.min(window).max(1),
         };
-        if tier != Tier::Spans && bucket > span_ms.saturating_mul(1000) {
+        if age_ms > tier.kept_ms() || (tier != Tier::Spans && bucket > span_ms.saturating_mul(1000)) {
             continue;
         }
         tiers.push(tier);
         if resolution_us % bucket == 0 {
-            break;
+            return Ok(tiers);
         }
     }
-    tiers
+    Err(SourceError::NotKept { days: age_ms / 86_400_000 })
 }
 
 struct Builder<'a> {
     selection: &'a Selection<'a>,
-    parameters: Vec<(String, SqlValue)>,
+    parameters: Vec<(String, Value)>,
     /// The first microsecond after `low` and up to `high` is read; `None` reads from the beginning.
     low_us: Option<i64>,
     high_us: i64,
@@ -111,10 +117,10 @@ impl<'a> Builder<'a> {
         let high_us = edges.until_ms() * 1000;
         let low_us = edges.window_ms.map(|window| (edges.first_ms - window) * 1000);
         let mut builder = Self { selection, parameters: Vec::new(), low_us, high_us };
-        builder.bind("tenant", SqlValue::Text(selection.scope.tenant.0.to_string()));
-        builder.bind("high", SqlValue::Integer(high_us));
+        builder.bind("tenant", Value::Text(selection.scope.tenant.0.to_string()));
+        builder.bind("high", Value::Integer(high_us));
         if let Some(low) = low_us {
-            builder.bind("low", SqlValue::Integer(low));
+            builder.bind("low", Value::Integer(low));
         }
         builder.bind_edges();
         for (at, (_, matcher)) in selection.matchers.iter().enumerate() {
@@ -123,30 +129,30 @@ impl<'a> Builder<'a> {
                 // The store searches; PromQL's expressions are anchored and their dot matches a newline.
                 MatchKind::Regex | MatchKind::NotRegex => format!("^(?s:{})$", matcher.value),
             };
-            builder.bind(&format!("m{at}"), SqlValue::Text(value));
+            builder.bind(&format!("m{at}"), Value::Text(value));
         }
         builder
     }
 
-    fn bind(&mut self, name: &str, value: SqlValue) {
+    fn bind(&mut self, name: &str, value: Value) {
         self.parameters.push((name.to_owned(), value));
     }
 
     fn bind_edges(&mut self) {
         let edges = self.selection.edges;
         if edges.count == 1 {
-            self.bind("never", SqlValue::Integer(NEVER_US));
+            self.bind("never", Value::Integer(NEVER_US));
             return;
         }
         let step_us = edges.step_ms * 1000;
-        self.bind("step", SqlValue::Integer(step_us));
-        self.bind("ends", SqlValue::Integer((edges.first_ms * 1000).rem_euclid(step_us)));
+        self.bind("step", Value::Integer(step_us));
+        self.bind("ends", Value::Integer((edges.first_ms * 1000).rem_euclid(step_us)));
         match edges.window_ms {
-            None => self.bind("first", SqlValue::Integer(edges.first_ms * 1000)),
+            None => self.bind("first", Value::Integer(edges.first_ms * 1000)),
             Some(window) if window % edges.step_ms == 0 => {}
             Some(window) => {
                 let begins = ((edges.first_ms - window) * 1000).rem_euclid(step_us);
-                self.bind("begins", SqlValue::Integer(begins));
+                self.bind("begins", Value::Integer(begins));
             }
         }
     }
@@ -240,12 +246,12 @@ impl<'a> Builder<'a> {
             if let Some(low) = self.low_us {
                 let from = low.div_euclid(1_000_000) + i64::from(low.rem_euclid(1_000_000) > 0);
                 let name = format!("from_{}", tier.table());
-                self.bind(&name, SqlValue::Integer(from.clamp(0, DATE_TIME_MAX_S)));
+                self.bind(&name, Value::Integer(from.clamp(0, DATE_TIME_MAX_S)));
                 let _ = write!(text, "\n  AND bucket >= toDateTime({{{name}:Int64}}, 'UTC')");
             }
             let to = (self.high_us - bucket).div_euclid(1_000_000);
             let name = format!("to_{}", tier.table());
-            self.bind(&name, SqlValue::Integer(to.clamp(0, DATE_TIME_MAX_S)));
+            self.bind(&name, Value::Integer(to.clamp(0, DATE_TIME_MAX_S)));
             let _ = write!(text, "\n  AND bucket <= toDateTime({{{name}:Int64}}, 'UTC')");
         }
         // With one window, the finer tiers fill the two intervals its ends cut; say so in terms of the key.
@@ -268,11 +274,11 @@ impl<'a> Builder<'a> {
             let value = us.div_euclid(unit);
             if tier == Tier::Spans { value } else { value.clamp(0, DATE_TIME_MAX_S) }
         };
-        self.bind(&tail, SqlValue::Integer(bound(begins)));
+        self.bind(&tail, Value::Integer(bound(begins)));
         let tail = condition(">", &tail);
         match ends {
             Some(ends) => {
-                self.bind(&head, SqlValue::Integer(bound(ends)));
+                self.bind(&head, Value::Integer(bound(ends)));
                 let _ = write!(text, "\n  AND ({} OR {tail})", condition("<=", &head));
             }
             None => {

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
+use ledgerline_process::clock::{Clock, ManualClock};
 use ledgerline_proto::dimension::Dimension;
 use proptest::prelude::*;
 
@@ -25,17 +26,29 @@ fn scope() -> Scope {
     Scope { tenant: Tenant("acme".into()), timeout: Duration::from_secs(30) }
 }
 
+/// The present of these tests: day 41 of 1970.
+const NOW_MS: i64 = 41 * DAY;
+
+fn clock() -> Arc<dyn Clock> {
+    Arc::new(ManualClock::at(u64::try_from(NOW_MS).unwrap() * 1_000_000))
+}
+
 fn text(edges: Edges) -> String {
+    text_at(edges, NOW_MS).unwrap()
+}
+
+fn text_at(edges: Edges, now_ms: i64) -> Result<String, SourceError> {
     let scope = scope();
     let team = Matcher::new("team", MatchKind::Regex, "a|b").unwrap();
     let selection = Selection {
         scope: &scope,
         edges,
+        now_ms,
         dimensions: &[Dimension::Team],
         matchers: &[(Dimension::Team, &team)],
         measures: &[Measure::Cost],
     };
-    statement(&selection).text
+    statement(&selection).map(|statement| statement.text)
 }
 
 fn tables(edges: Edges) -> Vec<&'static str> {
@@ -66,6 +79,24 @@ fn the_coarsest_table_that_is_exact_is_read() {
 }
 
 #[test]
+fn what_has_expired_is_passed_over_or_refused_and_never_missed() {
+    let once = Edges { first_ms: 500 * DAY, step_ms: 0, count: 1, window_ms: Some(60 * DAY) };
+    let minutes = Edges { first_ms: 500 * DAY + MINUTE, ..once };
+    let hours = Edges { first_ms: 500 * DAY + HOUR, ..once };
+    let uses =
+        |edges, now_ms, table: &str| text_at(edges, now_ms).unwrap().contains(&format!("FROM {table}\n"));
+    let now_ms = 501 * DAY;
+    assert!(!uses(minutes, now_ms, "calls_minute"), "minutes of 61 days ago are gone");
+    assert!(uses(minutes, now_ms, "spans"), "spans of 61 days ago are not");
+    assert!(uses(hours, now_ms, "calls_hour") && !uses(hours, now_ms, "spans"));
+    let later = 600 * DAY;
+    assert!(matches!(text_at(minutes, later), Err(SourceError::NotKept { days: 159 })));
+    assert!(uses(hours, later, "calls_hour"));
+    assert!(matches!(text_at(hours, 1000 * DAY), Err(SourceError::NotKept { .. })));
+    assert!(uses(once, 10_000 * DAY, "calls_day"));
+}
+
+#[test]
 fn a_statement_reads_as_designed() {
     let edges = Edges { first_ms: 10 * DAY, step_ms: HOUR, count: 3, window_ms: Some(HOUR) };
     let scope = scope();
@@ -74,11 +105,12 @@ fn a_statement_reads_as_designed() {
     let selection = Selection {
         scope: &scope,
         edges,
+        now_ms: NOW_MS,
         dimensions: &[Dimension::Team],
         matchers: &[(Dimension::Team, &team), (Dimension::Model, &model)],
         measures: &[Measure::Cost, Measure::Calls],
     };
-    let statement = statement(&selection);
+    let statement = statement(&selection).unwrap();
     let expected = "SELECT team, arrayStringConcat(groupArray(point), ',') AS points
 FROM (
 SELECT team, intDiv({ends:Int64} + intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 3600000000 - {ends:Int64} + {step:Int64} - 1, {step:Int64}) * {step:Int64}, 1000) AS edge, concat(toString(edge), ':', if(sum(calls) - sum(unpriced_calls) = 0, '', toString(sum(cost))), ':', toString(sum(calls))) AS point
@@ -94,9 +126,9 @@ LIMIT 2000001
 GROUP BY team
 LIMIT 50001";
     assert_eq!(statement.text, expected);
-    let integer = |value| SqlValue::Integer(value);
-    let words = |value: &str| SqlValue::Text(value.to_owned());
-    let parameters: Vec<(&str, SqlValue)> = vec![
+    let integer = |value| Value::Integer(value);
+    let words = |value: &str| Value::Text(value.to_owned());
+    let parameters: Vec<(&str, Value)> = vec![
         ("tenant", words("acme")),
         ("high", integer((10 * DAY + 2 * HOUR) * 1000)),
         ("low", integer((10 * DAY - HOUR) * 1000)),
@@ -107,7 +139,7 @@ LIMIT 50001";
         ("from_calls_hour", integer((10 * DAY - HOUR) / 1000)),
         ("to_calls_hour", integer((10 * DAY + HOUR) / 1000)),
     ];
-    let got: Vec<(&str, SqlValue)> =
+    let got: Vec<(&str, Value)> =
         statement.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     assert_eq!(got, parameters);
     for (name, _) in &parameters {
@@ -152,7 +184,7 @@ impl SqlRunner for Canned {
 fn answer(query: &str, rows: &[&[&str]]) -> (Result<QueryValue, SourceError>, Vec<SqlStatement>) {
     let rows = rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
     let runner = Arc::new(Canned { rows, seen: Mutex::default() });
-    let source = SqlSource::new(Arc::clone(&runner));
+    let source = SqlSource::new(Arc::clone(&runner), clock());
     let plan = plan(query, QueryParams::Instant { time_ms: 40 * DAY }).unwrap();
     let mut fetched = Fetched::default();
     for request in &plan.requests {
@@ -239,7 +271,7 @@ fn an_unreadable_answer_is_a_defect_and_not_a_number() {
 fn metadata_reads_days_when_nothing_bounds_it() {
     let runner =
         Arc::new(Canned { rows: vec![vec!["gpt".to_owned(), "1:1".to_owned()]], seen: Mutex::default() });
-    let source = SqlSource::new(Arc::clone(&runner));
+    let source = SqlSource::new(Arc::clone(&runner), clock());
     let filter = SeriesFilter {
         any_of: vec![vec![Matcher::new("__name__", MatchKind::Equal, "llm_calls_total").unwrap()]],
         ..SeriesFilter::default()

@@ -1,0 +1,67 @@
+//! Lets rules ask what dashboards ask: the same evaluator, the same bounds, the same numbers.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use promql_parser::parser::Expr;
+
+use crate::alerting::{InstantQuery, Labels, QueryError, Sample, UnixMs};
+use crate::query::promql::{self, QueryParams, QueryValue};
+use crate::query::querier::Querier;
+use crate::query::source::{Scope, Tenant};
+
+/// Evaluates the rules of one tenant.
+pub struct RuleQuery {
+    querier: Arc<Querier>,
+    scope: Scope,
+}
+
+impl RuleQuery {
+    /// Asks on behalf of that tenant; one query may take that long.
+    pub fn new(querier: Arc<Querier>, tenant: Arc<str>, timeout: Duration) -> Self {
+        Self { querier, scope: Scope { tenant: Tenant(tenant), timeout } }
+    }
+}
+
+impl InstantQuery for RuleQuery {
+    fn query<'a>(&'a self, expr: &'a str, at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, QueryError>> {
+        async move {
+            let params = QueryParams::Instant { time_ms: at.0 };
+            let answer = self.querier.run(&self.scope, expr, params).await;
+            samples(answer.map_err(|error| QueryError(error.to_string()))?.value)
+        }
+        .boxed()
+    }
+}
+
+fn samples(value: QueryValue) -> Result<Vec<Sample>, QueryError> {
+    match value {
+        QueryValue::Scalar(point) => Ok(vec![Sample { labels: Labels::new(), value: point.value.to_f64() }]),
+        QueryValue::Vector(vector) => Ok(vector
+            .into_iter()
+            .map(|sample| Sample {
+                labels: sample
+                    .labels
+                    .iter()
+                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
+                    .collect(),
+                value: sample.point.value.to_f64(),
+            })
+            .collect()),
+        QueryValue::Text { .. } | QueryValue::Matrix(_) => {
+            Err(QueryError("the expression yields neither a number nor an instant vector".to_owned()))
+        }
+    }
+}
+
+/// Whether the evaluator can answer a rule's expression; the text tells what is not supported.
+///
+/// # Errors
+/// The evaluator's reason.
+pub fn accept(expr: &Expr) -> Result<(), String> {
+    promql::plan(&expr.to_string(), QueryParams::Instant { time_ms: 0 })
+        .map(drop)
+        .map_err(|error| error.to_string())
+}

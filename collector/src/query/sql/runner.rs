@@ -1,0 +1,51 @@
+//! Executes statements in the store, and says in the query's words why one failed.
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+
+use super::{SqlRow, SqlRunner, SqlStatement};
+use crate::query::limits::ANSWER_BYTES_MAX;
+use crate::query::source::SourceError;
+use crate::storage::Storage;
+use crate::storage::client::StoreError;
+use crate::storage::rows::{Select, select};
+
+/// ClickHouse's codes for a bound that was exceeded (`src/Common/ErrorCodes.cpp`): TIMEOUT_EXCEEDED, TOO_SLOW.
+const OUT_OF_TIME: [i32; 2] = [159, 160];
+/// TOO_MANY_ROWS, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES, MEMORY_LIMIT_EXCEEDED.
+const TOO_MUCH: [i32; 4] = [158, 307, 396, 241];
+
+impl SqlRunner for Storage {
+    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>> {
+        async move {
+            let wanted = Select {
+                text: &statement.text,
+                parameters: &statement.parameters,
+                settings: &statement.settings,
+                timeout: statement.timeout,
+                bytes_max: ANSWER_BYTES_MAX,
+            };
+            select(self.client(), &wanted).await.map_err(|error| source_error(&error))
+        }
+        .boxed()
+    }
+}
+
+fn source_error(error: &StoreError) -> SourceError {
+    let reason = error.to_string();
+    match error {
+        StoreError::Late(_) => SourceError::TimedOut,
+        StoreError::Unreachable(_) | StoreError::Cut(_) | StoreError::Partial { .. } => {
+            SourceError::Unavailable { reason }
+        }
+        StoreError::TooLarge(_) => {
+            SourceError::Refused { reason: format!("{reason}; shorten the range or add matchers") }
+        }
+        StoreError::Exception { code, .. } if OUT_OF_TIME.contains(code) => SourceError::TimedOut,
+        StoreError::Exception { code, .. } if TOO_MUCH.contains(code) => SourceError::Refused {
+            reason: format!("{reason}; shorten the range, raise the step or add matchers"),
+        },
+        StoreError::Exception { .. } | StoreError::Request(_) => SourceError::Refused { reason },
+        StoreError::Answer(_) => SourceError::Malformed { reason },
+    }
+}
