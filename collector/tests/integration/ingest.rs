@@ -377,7 +377,10 @@ fn check_config_names_every_mistake() {
     let text = String::from_utf8(wrong.stderr).unwrap();
     assert!(text.contains("listne: is not a key") && text.contains("storage.url: must be"), "{text}");
     let right = check("tenant: acme\n");
-    assert_eq!((right.status.code(), right.stdout.as_slice()), (Some(0), &b"the configuration is valid\n"[..]));
+    assert_eq!(
+        (right.status.code(), right.stdout.as_slice()),
+        (Some(0), &b"the configuration is valid\n"[..])
+    );
 }
 
 /// Scenario: an agent sends requests in order and repeats each until it is acknowledged, while the engine is killed again
