@@ -474,8 +474,7 @@ CREATE TABLE ledgerline.spans
     `attrs` Map(LowCardinality(String), String) COMMENT 'attributes without a column, message content left out' CODEC(ZSTD(1)),
     `batch_id` UUID COMMENT 'the insert that brought the row; proves loss and duplication per request' CODEC(ZSTD(1)),
     `ingested_at` DateTime64(3, 'UTC') COMMENT 'when the collector took it; on a conflict of equal keys the later row stays' CODEC(DoubleDelta, ZSTD(1)),
-    INDEX ix_trace_id trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_session_id session_id TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX ix_trace_id trace_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
 ENGINE = ReplacingMergeTree(ingested_at)
 PARTITION BY toDate(end_time)

@@ -59,8 +59,7 @@ CREATE TABLE IF NOT EXISTS spans
     attrs Map(LowCardinality(String), String) COMMENT 'attributes without a column, message content left out' CODEC(ZSTD(1)),
     batch_id UUID COMMENT 'the insert that brought the row; proves loss and duplication per request' CODEC(ZSTD(1)),
     ingested_at DateTime64(3, 'UTC') COMMENT 'when the collector took it; on a conflict of equal keys the later row stays' CODEC(DoubleDelta, ZSTD(1)),
-    INDEX ix_trace_id trace_id TYPE bloom_filter(0.001) GRANULARITY 1,
-    INDEX ix_session_id session_id TYPE bloom_filter(0.01) GRANULARITY 1
+    INDEX ix_trace_id trace_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
 -- Replacing by the whole key is the second line behind the insert token: the same span sent again under another token
 -- (a third-party sender that rebatches) collapses when parts merge.

@@ -1,4 +1,6 @@
-//! Spans as records within our bounds; the rest with the reason. Pure: the time is an argument.
+//! Spans as records within our bounds; the rest with the reason.
+//!
+//! Pure: the time is an argument.
 //!
 //! A bad clock must not open hundreds of daily partitions, and a long text must not become a dictionary entry. What cannot
 //! be kept is never dropped without a trace: it goes to the quarantine, and its sender is told.

@@ -1,4 +1,4 @@
-//! Why a request was not taken, and what that means for its sender. Pure.
+//! Why a request was not taken, and what that means for its sender. No I/O.
 //!
 //! OTLP decides by the code: a client drops its data on anything that is not listed as retryable. So whatever may heal is
 //! [`Refusal::Busy`] or [`Refusal::Unavailable`] (UNAVAILABLE, 503), and nothing else is.

@@ -1,4 +1,4 @@
-//! Answers in OTLP's words. Pure.
+//! Answers in OTLP's words. No I/O.
 //!
 //! Source: opentelemetry-proto docs/specification.md, "Partial Success", "Failures", "JSON Protobuf Encoding"; google.rpc.Status and
 //! google.rpc.RetryInfo of googleapis.

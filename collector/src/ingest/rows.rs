@@ -1,4 +1,4 @@
-//! Records become rows: priced, and owned. Pure.
+//! Records become rows: priced, and owned. No I/O, no clock.
 
 use std::sync::Arc;
 

@@ -112,7 +112,7 @@ fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
             write_offsets(out, rows.iter().map(|row| of(row).len()));
             Dictionary::of(rows.iter().flat_map(|row| of(row).iter().map(|(key, _)| key.as_str())))
                 .write(out);
-            rows.iter().flat_map(|row| of(row)).for_each(|(_, value)| write_text(out, value));
+            rows.iter().flat_map(of).for_each(|(_, value)| write_text(out, value));
         }
         Cells::Flag(of) => out.extend(rows.iter().map(|row| u8::from(of(row)))),
         Cells::Count(of) => write_each(out, rows, |row| of(row).to_le_bytes()),
@@ -132,7 +132,7 @@ fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
         Cells::Bytes16(of) => write_each(out, rows, of),
         Cells::Uuid(of) => write_each(out, rows, |row| uuid_halves(of(row))),
         Cells::Microseconds(of) | Cells::Milliseconds(of) => {
-            write_each(out, rows, |row| of(row).to_le_bytes())
+            write_each(out, rows, |row| of(row).to_le_bytes());
         }
     }
 }

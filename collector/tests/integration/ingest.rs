@@ -346,6 +346,43 @@ async fn the_token_decides_the_tenant() {
     collector.stop().await;
 }
 
+/// Scenario: a collector stores a request and dies before its answer arrives; the sender repeats it to the next collector.
+/// Guarantees: the request is counted once, and the next collector acknowledges it.
+#[tokio::test]
+async fn a_repeat_to_another_collector_is_counted_once() {
+    let first = Collector::on_shared_engine("handover").await;
+    let request = request(0..50);
+    first.grpc().await.export(request.clone()).await.unwrap();
+    let second = Collector::on_shared_engine("handover").await;
+    first.stop().await;
+    second.grpc().await.export(request).await.unwrap();
+    let spans = ask(&second.storage, &sums_of("spans")).await;
+    assert!(spans.starts_with("50\t"), "{spans}");
+    assert_eq!(ask(&second.storage, &sums_of("calls_day")).await, spans);
+    second.stop().await;
+}
+
+/// Guarantees: `check-config` names every mistake with its place, starts nothing, and tells by its exit code.
+#[test]
+fn check_config_names_every_mistake() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("collector.yaml");
+    let check = |yaml: &str| {
+        std::fs::write(&file, yaml).unwrap();
+        let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_ledgerline-collector"));
+        command.arg("check-config").arg("--config").arg(&file).output().unwrap()
+    };
+    let wrong = check("listne: {}\nstorage: {url: ftp://x}\n");
+    assert_eq!(wrong.status.code(), Some(1));
+    let text = String::from_utf8(wrong.stderr).unwrap();
+    assert!(text.contains("listne: is not a key") && text.contains("storage.url: must be"), "{text}");
+    let right = check("tenant: acme\n");
+    assert_eq!(
+        (right.status.code(), right.stdout.as_slice()),
+        (Some(0), &b"the configuration is valid\n"[..])
+    );
+}
+
 /// Scenario: an agent sends requests in order and repeats each until it is acknowledged, while the engine is killed again
 /// and again with signal 9.
 /// Guarantees: every acknowledged call is in spans and in every rollup exactly once; a refusal is one that clients repeat.

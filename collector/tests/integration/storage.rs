@@ -1,9 +1,14 @@
 //! The store against the real engine: what is written is what is read, a repeat is counted once, and the tables are ours.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use ledgerline_collector::ingest::normalise::normalise;
 use ledgerline_collector::ingest::rows::{Origin, batch};
+use ledgerline_collector::query::promql::{Number, QueryParams, QueryValue};
+use ledgerline_collector::query::querier::Querier;
+use ledgerline_collector::query::source::{Scope, Tenant};
+use ledgerline_collector::query::sql::SqlSource;
 use ledgerline_collector::storage::Storage;
 use ledgerline_collector::storage::client::{Client, Statement, StoreError, Target};
 use ledgerline_collector::storage::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
@@ -84,7 +89,7 @@ async fn what_is_written_is_what_is_read() {
     let long = "x".repeat(300);
     {
         let record = &mut batch.spans[0].record;
-        record.attributes = vec![("k".into(), "v\t'é".into()), ("long".into(), long.clone())];
+        record.attributes = vec![("k".into(), "v\t'\u{e9}".into()), ("long".into(), long.clone())];
         record.call.finish_reasons = vec!["stop".into(), "length".into()];
         record.call.billing.reported_cost = Some("0.000000001".parse().unwrap());
         record.call.billing.web_search_requests = Some(3);
@@ -129,7 +134,7 @@ async fn what_is_written_is_what_is_read() {
         "0.000000001".into(),
         "3".into(),
         "0".into(),
-        "v\t'é".into(),
+        "v\t'\u{e9}".into(),
         long.len().to_string(),
         "01020304-0506-0708-090a-0b0c0d0e0f10".into(),
         (call.end_unix_ns / 1_000).to_string(),
@@ -226,7 +231,7 @@ async fn the_committed_schema_is_what_the_migrations_make() {
 #[tokio::test]
 async fn values_are_bound_and_bounds_hold() {
     let storage = storage("bounds").await;
-    let text = "a'; DROP TABLE spans --\t\\ \n é";
+    let text = "a'; DROP TABLE spans --\t\\ \n \u{e9}";
     let mut query = Select {
         text: "SELECT {value:String}, toString({number:Int64})",
         parameters: &[("value".into(), Value::Text(text.into())), ("number".into(), Value::Integer(-5))],
@@ -256,4 +261,31 @@ async fn values_are_bound_and_bounds_hold() {
     let begun = Instant::now();
     select(storage.client(), &slow).await.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(6));
+}
+
+/// Guarantees: what PromQL says of the stored calls is what SQL says, to the nano-dollar, whichever tables it was read from.
+#[tokio::test]
+async fn promql_over_the_store_equals_sql() {
+    let storage = storage("promql").await;
+    write(&storage, &rows(5, 0..3_000)).await;
+    let querier = Querier::new(Arc::new(SqlSource::new(storage.clone(), Arc::new(SystemClock))));
+    let scope = Scope { tenant: Tenant("default".into()), timeout: Duration::from_secs(30) };
+    let now_ms = i64::try_from(SystemClock.now_unix_ns() / 1_000_000).unwrap();
+    // On a minute, off a minute, and a window that begins in the middle of the data.
+    for (end_ms, window_s) in [(now_ms, 7_200), (now_ms / 60_000 * 60_000, 7_200), (now_ms - 12_345, 1_234)] {
+        let sql = format!(
+            "SELECT toString(sum(cost)), toString(count()) FROM spans WHERE is_call = 1 \
+             AND end_time > fromUnixTimestamp64Milli({end_ms} - {window_s}000) AND end_time <= fromUnixTimestamp64Milli({end_ms})"
+        );
+        let expected = ask(&storage, &sql).await;
+        let (cost, calls) = expected.split_once('\t').unwrap();
+        let cost = i128::from(cost.parse::<ledgerline_proto::NanoUsd>().unwrap().nanos());
+        let calls = calls.parse::<i128>().unwrap() * 1_000_000_000;
+        for (metric, nanos) in [("llm_cost_usd_total", cost), ("llm_calls_total", calls)] {
+            let query = format!("sum(increase({metric}[{window_s}s]))");
+            let result = querier.run(&scope, &query, QueryParams::Instant { time_ms: end_ms }).await.unwrap();
+            let QueryValue::Vector(samples) = result.value else { panic!("{query} is no vector") };
+            assert_eq!(samples[0].point.value, Number::Exact(nanos), "{query} at {end_ms}");
+        }
+    }
 }

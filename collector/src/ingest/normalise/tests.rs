@@ -1,3 +1,5 @@
+//! What is kept, what is cut, and what is refused for which reason.
+
 use std::time::Duration;
 
 use ledgerline_proto::otlp::export_request;
@@ -37,7 +39,7 @@ fn each_reason_spoils_its_span_and_no_other() {
         span.end_time_unix_nano = NOW_NS - ns(day * 31) - 1;
     });
     check(Reason::InTheFuture, "clock", &|span| {
-        span.end_time_unix_nano = NOW_NS + ns(Duration::from_secs(600)) + 1
+        span.end_time_unix_nano = NOW_NS + ns(Duration::from_secs(600)) + 1;
     });
     let edges = with(|span| {
         span.start_time_unix_nano = 1;
@@ -49,7 +51,7 @@ fn each_reason_spoils_its_span_and_no_other() {
 #[test]
 fn long_texts_are_cut_on_a_character_and_surplus_attributes_counted() {
     let normalised = with(|span| {
-        span.name = "é".repeat(200);
+        span.name = "\u{e9}".repeat(200);
         span.attributes.push(attribute(&"n".repeat(257), "x"));
         span.attributes.push(attribute("big", &"v".repeat(limits::ATTRIBUTE_VALUE_BYTES_MAX + 1)));
         for number in 0..300 {
@@ -57,7 +59,7 @@ fn long_texts_are_cut_on_a_character_and_surplus_attributes_counted() {
         }
     });
     let record = &normalised.records[0];
-    assert_eq!(record.name, "é".repeat(128));
+    assert_eq!(record.name, "\u{e9}".repeat(128));
     let of =
         |name: &str| record.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
     assert_eq!(of("big").map(str::len), Some(limits::ATTRIBUTE_VALUE_BYTES_MAX));

@@ -1,3 +1,5 @@
+//! The bytes of each type of column, by hand.
+
 use super::*;
 
 struct Row {

@@ -1,3 +1,5 @@
+//! Repeats, deadlines and poison, over a store in memory.
+
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 

@@ -1,3 +1,5 @@
+//! What senders of OTLP JSON write, and what nobody may.
+
 use super::*;
 
 fn span(json: &str) -> trace::Span {
