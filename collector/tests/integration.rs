@@ -16,6 +16,10 @@ mod engine;
 mod ingest;
 #[path = "integration/promtool.rs"]
 mod promtool;
+#[path = "integration/promtool_query.rs"]
+mod promtool_query;
+#[path = "integration/pushdown.rs"]
+mod pushdown;
 #[path = "integration/receivers.rs"]
 mod receivers;
 #[path = "integration/spans.rs"]

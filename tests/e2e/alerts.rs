@@ -15,7 +15,7 @@ const RULES: &str = "groups:
     for: 1s
     labels: {severity: page}
     annotations:
-      summary: 'team {{ $labels.team }} spent {{ $value }} USD'
+      summary: 'team {{ $labels.team }} spent {{ $value | printf \"%.7f\" }} USD'
 ";
 
 fn is(status: &str, notification: &Value) -> bool {
@@ -55,7 +55,7 @@ async fn a_broken_budget_fires_and_resolves_everywhere() {
     let patience = Duration::from_secs(30);
     let fired = own.wait_for(patience, |notification| is("firing", notification)).await.unwrap();
     let summary = fired["alerts"][0]["annotations"]["summary"].as_str().unwrap();
-    assert!(summary.starts_with("team search spent 0.0"), "{summary}");
+    assert!(summary.starts_with("team search spent 0.0000"), "{summary}");
     behind_alertmanager.wait_for(patience, |notification| is("firing", notification)).await.unwrap();
     let rules = ledgerline_tests::http::get(&format!("{}/api/v1/rules", stack.prometheus()))
         .await

@@ -78,8 +78,8 @@ fn a_broken_rule_file_is_refused_with_its_place() {
         ),
         ("groups: {", vec!["rules.yaml"]),
         (
-            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: predict_linear(up[1h], 60)\n",
-            vec!["rules.yaml", "predict_linear"],
+            "groups:\n- name: g\n  rules:\n  - alert: A\n    expr: histogram_avg(up)\n",
+            vec!["rules.yaml", "histogram_avg"],
         ),
     ] {
         std::fs::write(directory.path().join("rules.yaml"), rules).unwrap();

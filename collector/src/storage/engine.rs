@@ -28,6 +28,10 @@ const START_WAIT: Duration = Duration::from_secs(60);
 /// The engine has this long to close its store before it is killed.
 const STOP_WAIT: Duration = Duration::from_secs(30);
 
+/// The engine of a collector that was killed closes its store by itself; until then the data directory is its. A little
+/// longer than it gives its statements to end.
+const PREDECESSOR_WAIT: Duration = Duration::from_secs(40);
+
 /// One `/ping`.
 const PING_WAIT: Duration = Duration::from_secs(2);
 
@@ -107,7 +111,7 @@ impl Engine {
         let binary = binary(config.binary.as_deref(), std::env::current_exe().ok().as_deref())?;
         let stop = shutdown.child_token();
         let process = tokio::select! {
-            started = Process::start(&binary, &config, None) => started?,
+            started = Process::start_after_predecessor(&binary, &config) => started?,
             () = stop.cancelled() => return Err(EngineError::Interrupted),
         };
         let (url_sender, url) = watch::channel(process.url());
@@ -221,6 +225,10 @@ fn is_address_in_use(error: &EngineError) -> bool {
     matches!(error, EngineError::Exited { said, .. } if said.contains("cannot listen"))
 }
 
+fn is_data_in_use(error: &EngineError) -> bool {
+    matches!(error, EngineError::Exited { said, .. } if said.contains("in use by another engine"))
+}
+
 /// A doubling pause.
 struct Backoff {
     pause: Duration,
@@ -249,6 +257,22 @@ struct Process {
 }
 
 impl Process {
+    /// Starts the first engine of this process, once the one of a killed predecessor has let go of the data.
+    async fn start_after_predecessor(binary: &Path, config: &EngineConfig) -> Result<Self, EngineError> {
+        let deadline = Instant::now() + PREDECESSOR_WAIT;
+        loop {
+            match Self::start(binary, config, None).await {
+                Err(error) if is_data_in_use(&error) && Instant::now() < deadline => {
+                    tracing::info!(
+                        "waiting for the engine of an earlier collector to close the data directory"
+                    );
+                    sleep(BACKOFF_FIRST * 5).await;
+                }
+                outcome => return outcome,
+            }
+        }
+    }
+
     async fn start(
         binary: &Path,
         config: &EngineConfig,

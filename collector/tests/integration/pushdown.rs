@@ -1,34 +1,19 @@
 //! Scenario: random spans in a real store, random queries at random times.
 //! Guarantees: what the store adds up (any mixture of rollups and spans) equals what the evaluator computes from the raw spans, to the
 //! nano-dollar; both equal the sum the store gives by plain SQL.
-//!
-//! Runs where `LEDGERLINE_TEST_CLICKHOUSE_URL` names a ClickHouse and the migrations are in place; says so and passes elsewhere.
 
-#![allow(
-    clippy::unwrap_used,
-    clippy::panic,
-    clippy::print_stderr,
-    reason = "the whole file is a test; clippy exempts only functions that carry #[test]"
-)]
-
-use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use bytes::Bytes;
-use futures_util::FutureExt as _;
-use futures_util::future::BoxFuture;
-use http_body_util::{BodyExt as _, Full};
-use hyper_util::client::legacy::Client;
-use hyper_util::client::legacy::connect::HttpConnector;
-use hyper_util::rt::TokioExecutor;
+use crate::engine;
 use ledgerline_collector::query::memory::MemorySource;
 use ledgerline_collector::query::promql::{
     Labels, Number, QueryParams, QueryResult, QueryValue, RangeSeries, Samples, Series, VectorSample,
 };
 use ledgerline_collector::query::querier::Querier;
-use ledgerline_collector::query::source::{Scope, SeriesFilter, SourceError, Tenant};
-use ledgerline_collector::query::sql::{SqlRow, SqlRunner, SqlSource, SqlStatement, SqlValue};
+use ledgerline_collector::query::source::{Scope, SeriesFilter, Tenant};
+use ledgerline_collector::query::sql::SqlSource;
+use ledgerline_collector::storage::Storage;
 use ledgerline_process::clock::ManualClock;
 
 const SPANS: usize = 3000;
@@ -37,66 +22,9 @@ const QUERIES: usize = 100;
 const NOW_US: i64 = 1_795_527_462_123_456;
 const SEED: u64 = 0x1ed9_e21e;
 
-/// A ClickHouse over HTTP, one database.
-#[derive(Clone)]
-struct Store {
-    url: String,
-    database: String,
-    client: Client<HttpConnector, Full<Bytes>>,
-}
-
-impl Store {
-    async fn run(&self, text: String, parameters: &[(String, String)]) -> Result<String, String> {
-        let mut url = format!("{}/?database={}", self.url, self.database);
-        for (name, value) in parameters {
-            url.push_str(&format!("&{name}={}", percent(value)));
-        }
-        let request = http::Request::post(url).body(Full::new(Bytes::from(text))).unwrap();
-        let response = self.client.request(request).await.map_err(|error| error.to_string())?;
-        let status = response.status();
-        let body = response.into_body().collect().await.map_err(|error| error.to_string())?.to_bytes();
-        let body = String::from_utf8(body.to_vec()).unwrap();
-        if status.is_success() { Ok(body) } else { Err(body) }
-    }
-
-    async fn must(&self, text: &str) -> String {
-        self.run(text.to_owned(), &[]).await.unwrap_or_else(|error| panic!("{error}\n{text}"))
-    }
-}
-
-fn percent(text: &str) -> String {
-    text.bytes()
-        .map(|b| if b.is_ascii_alphanumeric() { char::from(b).to_string() } else { format!("%{b:02X}") })
-        .collect()
-}
-
 /// Parameters of type String are read like a cell of TabSeparated.
 fn escaped(text: &str) -> String {
     text.replace('\\', "\\\\").replace('\t', "\\t").replace('\n', "\\n")
-}
-
-impl SqlRunner for Store {
-    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>> {
-        async move {
-            let mut parameters: Vec<(String, String)> = Vec::new();
-            for (name, value) in &statement.parameters {
-                let value = match value {
-                    SqlValue::Text(text) => escaped(text),
-                    SqlValue::Integer(integer) => integer.to_string(),
-                };
-                parameters.push((format!("param_{name}"), value));
-            }
-            for (name, value) in &statement.settings {
-                parameters.push(((*name).to_owned(), value.to_string()));
-            }
-            let text = format!("{}\nFORMAT JSONCompactEachRow", statement.text);
-            let body = self.run(text, &parameters).await;
-            let body = body
-                .map_err(|reason| SourceError::Refused { reason: format!("{reason}\n{}", statement.text) })?;
-            Ok(body.lines().map(|line| serde_json::from_str(line).unwrap()).collect())
-        }
-        .boxed()
-    }
 }
 
 /// A small generator of random numbers; the seed is in every message.
@@ -151,7 +79,7 @@ fn spans(random: &mut Random) -> Vec<Span> {
         .collect()
 }
 
-async fn load(store: &Store, spans: &[Span]) {
+async fn load(storage: &Storage, spans: &[Span]) {
     let rows: Vec<String> = spans
         .iter()
         .enumerate()
@@ -181,9 +109,11 @@ async fn load(store: &Store, spans: &[Span]) {
         .collect();
     let columns = "tenant, start_time, end_time, trace_id, is_call, team, model, status, cost, tokens_output_text, duration_us, ttft_us";
     for block in rows.chunks(500) {
-        store
-            .must(&format!("INSERT INTO spans ({columns}) FORMAT TabSeparated\n{}\n", block.join("\n")))
-            .await;
+        engine::ask(
+            storage,
+            &format!("INSERT INTO spans ({columns}) FORMAT TabSeparated\n{}\n", block.join("\n")),
+        )
+        .await;
     }
 }
 
@@ -310,41 +240,14 @@ fn same(a: &Number, b: &Number) -> bool {
     }
 }
 
-async fn store() -> Option<Store> {
-    let Ok(url) = std::env::var("LEDGERLINE_TEST_CLICKHOUSE_URL") else {
-        eprintln!("not run: LEDGERLINE_TEST_CLICKHOUSE_URL names no ClickHouse");
-        return None;
-    };
-    let beside = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
-    let folder = std::env::var_os("LEDGERLINE_TEST_MIGRATIONS").map_or(beside, PathBuf::from);
-    let mut store = Store {
-        url,
-        database: "default".to_owned(),
-        client: Client::builder(TokioExecutor::new()).build(HttpConnector::new()),
-    };
-    let database = format!("pushdown_{}", std::process::id());
-    store.must(&format!("CREATE DATABASE {database}")).await;
-    store.database = database;
-    let mut files: Vec<PathBuf> =
-        std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
-    files.sort();
-    for file in files {
-        let text = std::fs::read_to_string(file).unwrap();
-        for statement in text.split(";\n").filter(|statement| statement.contains("CREATE")) {
-            store.must(statement).await;
-        }
-    }
-    Some(store)
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
-    let Some(store) = store().await else { return };
+    let storage = engine::storage("pushdown").await;
     let mut random = Random(SEED);
     let spans = spans(&mut random);
-    load(&store, &spans).await;
+    load(&storage, &spans).await;
     let clock = Arc::new(ManualClock::at(u64::try_from(NOW_US).unwrap() * 1000));
-    let pushed = Querier::new(Arc::new(SqlSource::new(store.clone(), clock)));
+    let pushed = Querier::new(Arc::new(SqlSource::new(storage.clone(), clock)));
     let plain = Querier::new(Arc::new(memory(&spans)));
     let scope = Scope { tenant: Tenant("acme".into()), timeout: Duration::from_secs(30) };
     let mut values = 0;
@@ -361,9 +264,7 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
         values += got.len();
     }
     assert!(values > QUERIES, "only {values} values were compared");
-    eprintln!("{QUERIES} queries, {values} values equal");
-
-    let total = store.must("SELECT toString(sum(cost)) FROM spans WHERE is_call = 1").await;
+    let total = engine::ask(&storage, "SELECT toString(sum(cost)) FROM spans WHERE is_call = 1").await;
     let params = QueryParams::Instant { time_ms: NOW_US / 1000 + 1 };
     for query in ["sum(increase(llm_cost_usd_total[40d]))", "sum(llm_cost_usd_total)"] {
         let got = flat(pushed.run(&scope, query, params).await.unwrap());
@@ -386,5 +287,4 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
         let got = pushed.label_values(&scope, label, &filter).await.unwrap();
         assert_eq!(got, plain.label_values(&scope, label, &filter).await.unwrap(), "{label}");
     }
-    store.must(&format!("DROP DATABASE {}", store.database)).await;
 }
