@@ -1,10 +1,20 @@
 //! The client receives exactly the bytes the provider sent, whatever happens to us.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use ledgerline_agent::app::{App, Parts};
+use ledgerline_agent::config::Config;
+use ledgerline_agent::worker::dialect::{Answer, Dialect, DialectTable, Unreadable};
+use ledgerline_agent::worker::sse::Event;
+use ledgerline_process::config::parse;
+use ledgerline_proto::Operation;
 use ledgerline_tests::conformance::check_suite;
+use ledgerline_tests::http::get;
+use ledgerline_tests::provider::{MockOptions, MockProvider};
 use ledgerline_tests::python::Client;
 use ledgerline_tests::stack::{Stack, StackOptions};
+use tokio_util::sync::CancellationToken;
 
 const DEADLINE: Duration = Duration::from_secs(300);
 
@@ -41,4 +51,55 @@ async fn a_dead_collector_and_a_full_disk_change_nothing() {
         stack.agent_metric("ledgerline_agent_spool_bytes").await.unwrap() > 0.0,
         "finished calls wait in memory"
     );
+}
+
+/// Panics at whatever it is given to read.
+struct Explosive;
+
+impl Dialect for Explosive {
+    fn operation(&self) -> Operation {
+        Operation::Chat
+    }
+
+    fn read_event(&mut self, _: Event<'_>, _: &mut Answer) -> Result<(), Unreadable> {
+        panic!("a fault of the worker")
+    }
+
+    fn read_body(&mut self, _: &[u8], _: &mut Answer) -> Result<(), Unreadable> {
+        panic!("a fault of the worker")
+    }
+}
+
+/// Scenario: the same, with a worker that panics at every event and every body of every call.
+/// Guarantees: the same, and the panics are counted.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_panicking_worker_changes_nothing() {
+    let provider = MockProvider::start(MockOptions::default()).await.unwrap();
+    let yaml = format!(
+        "listen: 127.0.0.1:0\nadmin: {{listen: '127.0.0.1:0'}}\nupstreams:\n\
+         - {{name: openai, prefix: /openai, url: '{0}', dialect: openai}}\n\
+         - {{name: anthropic, prefix: /anthropic, url: '{0}', dialect: anthropic}}\n\
+         export: {{collector: 'http://127.0.0.1:1', flush_timeout_seconds: 1}}\n",
+        provider.url
+    );
+    let config: Config = parse("the test", &yaml).unwrap();
+    let mut dialects = DialectTable::default();
+    for name in ["openai", "anthropic"] {
+        dialects.register(name, |_| Some(Box::new(Explosive)));
+    }
+    let app = App::build(&config, Parts { dialects: Arc::new(dialects), ..Parts::default() }).unwrap();
+    let addresses = app.addresses();
+    let stop = CancellationToken::new();
+    let running = tokio::spawn(app.run(stop.clone()));
+    for (client, prefix) in [(Client::OpenAi, "openai"), (Client::Anthropic, "anthropic")] {
+        let base = format!("http://{}/{prefix}", addresses.relay);
+        let played = check_suite(client, &base, &provider, DEADLINE).await.unwrap();
+        assert!(played.len() > 100, "{} cases", played.len());
+    }
+    let metrics = get(&format!("http://{}/metrics", addresses.admin)).await.unwrap().text();
+    let panics =
+        metrics.lines().find_map(|line| line.strip_prefix("ledgerline_agent_worker_panics_total ")).unwrap();
+    assert!(panics.parse::<u64>().unwrap() > 200, "{panics} panics");
+    stop.cancel();
+    running.await.unwrap().unwrap();
 }

@@ -1,3 +1,5 @@
+//! From observed bytes to recorded calls: good streams, broken ones, panics and floods.
+
 use std::io::Write;
 use std::sync::Mutex;
 

@@ -1,3 +1,5 @@
+//! The spool keeps, repeats and counts; a full one refuses the newest and says so.
+
 use futures_util::FutureExt;
 use ledgerline_proto::otlp::ExportTraceServiceRequest;
 use ledgerline_proto::{Billing, EndOfStream, Identity, Operation, SpanId, TraceId};

@@ -1,3 +1,5 @@
+//! What is spliced is the one member and nothing else; every doubtful body is left as it came.
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 

@@ -1,3 +1,5 @@
+//! One event goes, every other byte stays, however the stream is cut.
+
 use proptest::prelude::*;
 
 use super::*;

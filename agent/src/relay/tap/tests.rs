@@ -1,3 +1,5 @@
+//! A full queue costs observation, never time; every call that began also ends.
+
 use ledgerline_process::clock::ManualClock;
 use ledgerline_proto::{Identity, SpanId, TraceId};
 

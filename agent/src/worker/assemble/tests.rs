@@ -1,3 +1,5 @@
+//! How a call ended is decided once, for every pair of what the relay and the dialect saw.
+
 use std::sync::Arc;
 
 use ledgerline_proto::{EndOfStream::*, Identity, SpanId, TraceId};

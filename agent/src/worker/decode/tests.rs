@@ -1,3 +1,5 @@
+//! Any cut of an encoded body decodes to the same bytes; bombs and lies are bounded.
+
 use std::io::Read;
 
 use proptest::prelude::*;

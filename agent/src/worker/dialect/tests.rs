@@ -1,3 +1,5 @@
+//! Each dialect reads its provider's counts into classes that do not overlap, and garbage into nothing.
+
 use ledgerline_proto::TokenClass::{
     self, CacheRead, CacheWrite1h, CacheWrite5m, CacheWrite12h, CacheWrite30m, InputAudio, InputUncached,
     OutputAudio, OutputReasoning, OutputText,

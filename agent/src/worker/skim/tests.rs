@@ -1,3 +1,5 @@
+//! What is kept of a long document still parses to the same counts.
+
 use proptest::prelude::*;
 use serde_json::{Value as Json, json};
 

@@ -1,3 +1,5 @@
+//! Any cut of a stream yields the same events.
+
 use proptest::prelude::*;
 
 use super::*;
