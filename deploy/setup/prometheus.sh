@@ -31,14 +31,14 @@ if ! download 2>/dev/null; then
         fail "apt-get update needs root" "Run: sudo apt-get update, then the same command again."
     download || fail "Debian's packages cannot be downloaded" "Check the network and /etc/apt/sources.list."
 fi
-for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/root"; done
-complete "$work/root/usr/bin" || fail "Debian's packages do not hold the programs expected; a newer Debian?"
+for package in "$work"/*.deb; do dpkg-deb -x "$package" "$work/tree"; done
+complete "$work/tree/usr/bin" || fail "Debian's packages do not hold the programs expected; a newer Debian?"
 if ! [ -f "$templates/default.tmpl" ]; then
-    as_root mkdir -p "$templates" && as_root cp -r "$work/root$templates/." "$templates/" ||
+    as_root mkdir -p "$templates" && as_root cp -r "$work/tree$templates/." "$templates/" ||
         fail "Alertmanager reads its templates from $templates, which needs root once" \
             "Run: sudo apt-get install prometheus-alertmanager, then the same command again."
 fi
 rm -rf "$cache/debian"
-mv "$work/root" "$cache/debian"
+mv "$work/tree" "$cache/debian"
 say "unpacked into $cache/debian"
 echo "$unpacked"
