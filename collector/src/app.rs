@@ -5,7 +5,7 @@
 //! answers. A part that is added (queries, alerting) is built from [`Storage`] in `build` and joined in `run`.
 
 mod api;
-pub mod rule_query;
+mod rule_query;
 
 use std::io;
 use std::net::SocketAddr;

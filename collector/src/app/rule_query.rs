@@ -5,10 +5,9 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use promql_parser::parser::Expr;
 
 use crate::alerting::{InstantQuery, Labels, QueryError, Sample, UnixMs};
-use crate::query::promql::{self, QueryParams, QueryValue};
+use crate::query::promql::{QueryParams, QueryValue};
 use crate::query::querier::Querier;
 use crate::query::source::{Scope, Tenant};
 
@@ -54,14 +53,4 @@ fn samples(value: QueryValue) -> Result<Vec<Sample>, QueryError> {
             Err(QueryError("the expression yields neither a number nor an instant vector".to_owned()))
         }
     }
-}
-
-/// Whether the evaluator can answer a rule's expression; the text tells what is not supported.
-///
-/// # Errors
-/// The evaluator's reason.
-pub fn accept(expr: &Expr) -> Result<(), String> {
-    promql::plan(&expr.to_string(), QueryParams::Instant { time_ms: 0 })
-        .map(drop)
-        .map_err(|error| error.to_string())
 }

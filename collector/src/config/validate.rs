@@ -6,11 +6,12 @@ use std::sync::Arc;
 use http::Uri;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Problems, SecretText, Validate};
+use promql_parser::parser::Expr;
 
 use super::{Auth, Config, EMBEDDED, Pricing, StorageConfig, Tokens};
 use crate::alerting::{AlertingConfig, RuleSet, check_rules_with};
-use crate::app::rule_query;
 use crate::limits::NAME_BYTES_MAX;
+use crate::query::promql::{self, QueryParams};
 
 impl Validate for Config {
     fn validate(&self, problems: &mut Problems) {
@@ -161,7 +162,12 @@ pub(super) fn prices(pricing: &Pricing, problems: &mut Problems) -> PriceBook {
 
 /// The rules, if all of them can be read and evaluated.
 pub(super) fn rules(config: &AlertingConfig, problems: &mut Problems) -> RuleSet {
-    check_rules_with(&config.rule_files, &rule_query::accept).unwrap_or_else(|found| {
+    // What the evaluator cannot answer is said now and not at the first evaluation.
+    let accept = |expr: &Expr| {
+        let plan = promql::plan(&expr.to_string(), QueryParams::Instant { time_ms: 0 });
+        plan.map(drop).map_err(|error| error.to_string())
+    };
+    check_rules_with(&config.rule_files, &accept).unwrap_or_else(|found| {
         for problem in found {
             problems.push("alerting.rule_files", problem.to_string());
         }
