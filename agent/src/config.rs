@@ -92,9 +92,21 @@ pub struct UpstreamConfig {
     /// How calls to it are read: `openai`, `anthropic`, or `none` to forward without observing.
     #[serde(default)]
     pub dialect: Dialect,
+    /// Who is paid, as OpenTelemetry names providers: `azure.ai.openai`, `groq`, `x_ai`. Decides whose prices hold. Default:
+    /// the dialect's own provider, `openai` or `anthropic`.
+    #[serde(default)]
+    pub provider: Option<String>,
     /// `auto` (ask the server by ALPN; plain text is HTTP/1.1), `http1`, or `http2` (also in plain text).
     #[serde(default)]
     pub http_version: HttpVersion,
+}
+
+impl UpstreamConfig {
+    /// Who is paid for calls to it.
+    #[must_use]
+    pub fn provider(&self) -> &str {
+        self.provider.as_deref().or_else(|| self.dialect.name()).unwrap_or_default()
+    }
 }
 
 /// The wire format of a provider.
@@ -385,6 +397,9 @@ impl Config {
             }
             if !upstream.prefix.starts_with('/') || upstream.prefix.contains(['?', '#', ' ']) {
                 problems.push(at("prefix"), format!("`{}` must be a path such as /openai", upstream.prefix));
+            }
+            if upstream.provider.as_ref().is_some_and(|provider| provider.trim().is_empty()) {
+                problems.push(at("provider"), "is empty; name who is paid, or leave it out");
             }
             if let Err(message) = parse_base_url(&upstream.url) {
                 problems.push(at("url"), message);

@@ -20,6 +20,8 @@ pub struct CallStart {
     pub at_unix_ns: u64,
     /// The name of the upstream's dialect in the configuration: `openai`, `anthropic`.
     pub dialect: Arc<str>,
+    /// `gen_ai.provider.name` of the upstream, which decides whose prices hold: a dialect is spoken by many.
+    pub provider: Arc<str>,
     /// The path below the upstream's prefix, without the query: `/v1/chat/completions`.
     pub path: Arc<str>,
     /// The caller's trace, or a new one.

@@ -121,9 +121,11 @@ impl Relay {
         let identity = self.identity.take(headers);
         let trace = trace::continue_trace(headers);
         let dialect = route.dialect_name.clone().filter(|_| *method == Method::POST)?;
+
         self.tap.start(CallStart {
             at_unix_ns: self.tap.now_unix_ns(),
             dialect,
+            provider: Arc::clone(&route.provider),
             path: path.into(),
             trace_id: trace.trace_id,
             span_id: trace.span_id,

@@ -25,6 +25,8 @@ pub struct Route {
     pub dialect: Dialect,
     /// [`Dialect::name`], shared with every call.
     pub dialect_name: Option<Arc<str>>,
+    /// Who is paid for its calls.
+    pub provider: Arc<str>,
     /// Without a slash at its end; empty takes every path.
     prefix: String,
     scheme: Scheme,
@@ -49,6 +51,7 @@ impl Route {
             name: config.name.as_str().into(),
             dialect: config.dialect,
             dialect_name: config.dialect.name().map(Arc::from),
+            provider: config.provider().into(),
             prefix: config.prefix.trim_end_matches('/').to_owned(),
             scheme,
             authority,
@@ -137,6 +140,7 @@ mod tests {
                 prefix: (*prefix).into(),
                 url: (*url).into(),
                 dialect: Dialect::Openai,
+                provider: None,
                 http_version: crate::config::HttpVersion::Auto,
             };
             (Route::new(&config).unwrap(), ())

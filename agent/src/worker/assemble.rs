@@ -80,7 +80,7 @@ pub fn assemble(seen: Seen, relay: RelayEnd) -> Call {
         end_unix_ns: relay.at_unix_ns.max(start_unix_ns),
         time_to_first_token_ns,
         operation: seen.operation,
-        provider: seen.start.dialect.as_ref().to_owned(),
+        provider: seen.start.provider.as_ref().to_owned(),
         request_model: seen.request.model,
         response_model: seen.answer.model,
         response_id: seen.answer.response_id,

@@ -86,6 +86,7 @@ fn start(dialect: &str, path: &str) -> Observation {
     Observation::Start(Box::new(CallStart {
         at_unix_ns: 1_000,
         dialect: Arc::from(dialect),
+        provider: Arc::from(dialect),
         path: Arc::from(path),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([2; 8]).unwrap(),

@@ -9,6 +9,7 @@ fn start() -> CallStart {
     CallStart {
         at_unix_ns: 7,
         dialect: "openai".into(),
+        provider: "openai".into(),
         path: "/v1/chat/completions".into(),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([1; 8]).unwrap(),

@@ -13,6 +13,7 @@ fn seen(change: impl FnOnce(&mut Seen)) -> Seen {
     let start = CallStart {
         at_unix_ns: START_NS,
         dialect: Arc::from("openai"),
+        provider: Arc::from("groq"),
         path: Arc::from("/v1/chat/completions"),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([2; 8]).unwrap(),
@@ -94,6 +95,12 @@ fn an_error_is_named_by_the_provider_then_by_status_then_by_us() {
         "overloaded_error",
     );
     check(|_| {}, RelayKilled, None, "relay_killed");
+}
+
+#[test]
+fn the_upstream_says_who_is_paid_and_not_the_dialect() {
+    let call = end(seen(|_| {}), Complete);
+    assert_eq!(call.provider, "groq");
 }
 
 #[test]
