@@ -18,6 +18,7 @@ use crate::metrics::Metrics;
 use crate::observer::{Observer, ObserverParts};
 use crate::relay::server::{Server, ServerError, acceptor, listen};
 use crate::relay::tap::{Observations, TapLimits, tap};
+use crate::relay::upstream::KeepAlive;
 use crate::relay::{Relay, RelayError};
 use crate::worker::{DialectTable, WorkerCounters};
 
@@ -29,6 +30,8 @@ pub struct Parts {
     pub dialects: Arc<DialectTable>,
     /// Bounds between relay and worker.
     pub tap_limits: TapLimits,
+    /// When a silent upstream connection is asked whether it lives.
+    pub keep_alive: KeepAlive,
 }
 
 impl Default for Parts {
@@ -37,6 +40,7 @@ impl Default for Parts {
             clock: Arc::new(SystemClock),
             dialects: Arc::new(DialectTable::default()),
             tap_limits: TapLimits::default(),
+            keep_alive: KeepAlive::default(),
         }
     }
 }
@@ -101,7 +105,7 @@ impl Prepared {
         let spool = Arc::new(Spool::new(config.export.spool_bytes_max, metrics.clone()));
         let sender = Sender::new(&config.export, tls.clone(), epoch, spool.clone(), metrics.clone())?;
         Ok(Self {
-            relay: Arc::new(Relay::new(config, &tls, tap, metrics.clone())?),
+            relay: Arc::new(Relay::new(config, &tls, tap, parts.keep_alive, metrics.clone())?),
             tls: config.tls.as_ref().map(acceptor).transpose()?,
             observations,
             dialects: parts.dialects,

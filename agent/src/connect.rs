@@ -18,7 +18,7 @@ use rustls_pki_types::pem::PemObject;
 use tower::Service;
 
 use crate::config::Roots;
-use crate::limits::TCP_KEEPALIVE;
+use crate::limits::{TCP_KEEPALIVE, TCP_UNACKNOWLEDGED_MAX};
 
 /// Why certificate authorities could not be loaded.
 #[derive(Debug, thiserror::Error)]
@@ -85,6 +85,8 @@ pub fn connector(tls: ClientConfig, offer: Offer, deadline: Duration) -> Connect
     tcp.enforce_http(false);
     tcp.set_nodelay(true);
     tcp.set_keepalive(Some(TCP_KEEPALIVE));
+    #[cfg(target_os = "linux")]
+    tcp.set_tcp_user_timeout(Some(TCP_UNACKNOWLEDGED_MAX));
     // Shared out among the host's addresses, so that one dead address leaves time for the next.
     tcp.set_connect_timeout(Some(deadline));
     let builder = HttpsConnectorBuilder::new().with_tls_config(tls).https_or_http();

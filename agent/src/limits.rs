@@ -43,6 +43,20 @@ pub const UPSTREAM_IDLE_MAX: usize = 128;
 /// request is rarely written to a connection that is being closed.
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 
+/// An HTTP/2 connection to an upstream that was silent this long is asked for a sign of life (a ping, 17 bytes), also
+/// while no call runs on it. All calls to an upstream may share one connection, so its silent death fails all of them
+/// until it is found.
+pub const UPSTREAM_PING_INTERVAL: Duration = Duration::from_secs(15);
+
+/// A connection that does not answer a ping this long is dead. Servers answer pings in their HTTP layer, whatever the
+/// model does; 10 s are a hundred times a slow round trip.
+pub const UPSTREAM_PING_TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What was written to a peer and is not acknowledged by its kernel this long is lost, and so is the connection: the
+/// kernel's own patience is 15 minutes. Twice [`TCP_KEEPALIVE`], because it also bounds how long a peer may refuse to
+/// read on, which a loaded server does for seconds, not minutes.
+pub const TCP_UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(120);
+
 /// Calls on one HTTP/2 connection to an upstream before another one is opened. Servers commonly allow 100 streams;
 /// the 101st would wait for another call to end, which a direct client with HTTP/1.1 would never do.
 pub const UPSTREAM_STREAMS_PER_LANE: usize = 90;
@@ -126,6 +140,7 @@ pub const OBSERVER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 const _: () = {
     assert!(AMEND_BODY_BYTES_MAX <= AMEND_BYTES_IN_FLIGHT_MAX as u64);
     assert!(HTTP2_CONNECTION_WINDOW_BYTES >= 100 * HTTP2_STREAM_WINDOW_BYTES);
+    assert!(UPSTREAM_PING_INTERVAL.as_secs() < UPSTREAM_IDLE_TIMEOUT.as_secs());
     assert!(EXPORT_BACKOFF_MIN.as_millis() < EXPORT_BACKOFF_MAX.as_millis());
     assert!(OBSERVED_COPY_BYTES_MAX < OBSERVED_BYTES_MAX);
 };

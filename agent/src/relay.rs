@@ -28,7 +28,7 @@ use crate::metrics::Metrics;
 use identity::IdentityReader;
 use route::{Route, RouteError, Routes};
 use tap::Tap;
-use upstream::Upstream;
+use upstream::{KeepAlive, Upstream};
 use usage::Collecting;
 
 /// Why there is no relay.
@@ -61,13 +61,14 @@ impl Relay {
         config: &Config,
         tls: &ClientConfig,
         tap: Tap,
+        keep_alive: KeepAlive,
         metrics: Arc<Metrics>,
     ) -> Result<Self, RelayError> {
         let mut routes = Vec::with_capacity(config.upstreams.len());
         for upstream in &config.upstreams {
             let route = Route::new(upstream)?;
             let timeout = config.relay.connect_timeout();
-            let connections = Upstream::new(tls, upstream.http_version, route.is_https(), timeout);
+            let connections = Upstream::new(tls, upstream.http_version, route.is_https(), timeout, keep_alive);
             routes.push((route, connections));
         }
         Ok(Self {

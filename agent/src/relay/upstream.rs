@@ -2,7 +2,9 @@
 //!
 //! A request is sent once. The only repetition is the library's own: a request that was not yet written, because its
 //! pooled connection turned out closed, goes to another connection. There is no timeout after the connection stands,
-//! because thinking models are silent for minutes and the client has a timeout of its own.
+//! because thinking models are silent for minutes and the client has a timeout of its own. A connection whose peer has
+//! vanished is another matter: HTTP/2 pings find it, which a silent model answers, so that it does not take the calls of
+//! a whole upstream with it.
 
 use std::error::Error;
 use std::sync::Arc;
@@ -20,8 +22,24 @@ use crate::config::HttpVersion;
 use crate::connect::{ConnectTimeout, Connector, Offer, connector};
 use crate::limits::{
     HEAD_BYTES_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES, UPSTREAM_IDLE_MAX,
-    UPSTREAM_IDLE_TIMEOUT, UPSTREAM_LANES, UPSTREAM_STREAMS_PER_LANE,
+    UPSTREAM_IDLE_TIMEOUT, UPSTREAM_LANES, UPSTREAM_PING_INTERVAL, UPSTREAM_PING_TIMEOUT,
+    UPSTREAM_STREAMS_PER_LANE,
 };
+
+/// When an HTTP/2 connection is asked for a sign of life; [`KeepAlive::default`] is the product's.
+#[derive(Clone, Copy, Debug)]
+pub struct KeepAlive {
+    /// See [`UPSTREAM_PING_INTERVAL`].
+    pub interval: Duration,
+    /// See [`UPSTREAM_PING_TIMEOUT`].
+    pub timeout: Duration,
+}
+
+impl Default for KeepAlive {
+    fn default() -> Self {
+        Self { interval: UPSTREAM_PING_INTERVAL, timeout: UPSTREAM_PING_TIMEOUT }
+    }
+}
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -80,7 +98,13 @@ impl Drop for LanePlace {
 impl Upstream {
     /// Prepares the connections; opens none.
     #[must_use]
-    pub fn new(tls: &ClientConfig, version: HttpVersion, is_https: bool, connect_timeout: Duration) -> Self {
+    pub fn new(
+        tls: &ClientConfig,
+        version: HttpVersion,
+        is_https: bool,
+        connect_timeout: Duration,
+        keep_alive: KeepAlive,
+    ) -> Self {
         let (offer, lanes) = match version {
             HttpVersion::Http1 => (Offer::Http1, 1),
             HttpVersion::Http2 => (Offer::Http2, UPSTREAM_LANES),
@@ -89,7 +113,7 @@ impl Upstream {
         };
         let connector = connector(tls.clone(), offer, connect_timeout);
         let lane = || Lane {
-            client: client(connector.clone(), offer == Offer::Http2),
+            client: client(connector.clone(), offer == Offer::Http2, keep_alive),
             running: Arc::new(AtomicUsize::new(0)),
         };
         Self { lanes: std::iter::repeat_with(lane).take(lanes).collect() }
@@ -130,7 +154,7 @@ impl Upstream {
     }
 }
 
-fn client(connector: Connector, http2_only: bool) -> Client<Connector, RequestBody> {
+fn client(connector: Connector, http2_only: bool, keep_alive: KeepAlive) -> Client<Connector, RequestBody> {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -140,6 +164,9 @@ fn client(connector: Connector, http2_only: bool) -> Client<Connector, RequestBo
         .http2_only(http2_only)
         .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .http2_keep_alive_interval(keep_alive.interval)
+        .http2_keep_alive_timeout(keep_alive.timeout)
+        .http2_keep_alive_while_idle(true)
         .build(connector)
 }
 

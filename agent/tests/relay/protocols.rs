@@ -33,10 +33,10 @@ impl Body for Fed {
     }
 }
 
-type Feed = mpsc::Sender<Result<Frame<Bytes>, std::io::Error>>;
+pub type Feed = mpsc::Sender<Result<Frame<Bytes>, std::io::Error>>;
 
 /// An HTTP/2 upstream in plain text: hands out each request's head and body, and the feed of its answer.
-async fn http2_upstream() -> (SocketAddr, mpsc::Receiver<(http::request::Parts, Bytes, Feed)>) {
+pub async fn http2_upstream() -> (SocketAddr, mpsc::Receiver<(http::request::Parts, Bytes, Feed)>) {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
     let (requests, receiver) = mpsc::channel(16);
