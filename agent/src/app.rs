@@ -13,6 +13,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
 use crate::connect::{TrustError, client_tls};
+use crate::descriptors;
 use crate::export::{Sender, SenderError, Spool};
 use crate::metrics::Metrics;
 use crate::observer::{Observer, ObserverParts};
@@ -184,8 +185,16 @@ impl App {
             flush_timeout,
             metrics: prepared.metrics,
         })?;
-        tracing::info!(relay = %addresses.relay, admin = %addresses.admin, "forwarding calls");
-        Server::new(prepared.relay, prepared.tls).run(relay_listener, shutdown, drain_timeout).await;
+        let descriptors = descriptors::limit();
+        let connections_max = descriptors::connections_max(descriptors);
+        tracing::info!(
+            relay = %addresses.relay,
+            admin = %addresses.admin,
+            connections_max,
+            descriptors,
+            "forwarding calls"
+        );
+        Server::new(prepared.relay, prepared.tls, connections_max).run(relay_listener, shutdown, drain_timeout).await;
         observer.stop().await;
         admin.abort();
         // Aborted on purpose.

@@ -99,6 +99,9 @@ pub struct UpstreamConfig {
     /// `auto` (ask the server by ALPN; plain text is HTTP/1.1), `http1`, or `http2` (also in plain text).
     #[serde(default)]
     pub http_version: HttpVersion,
+    /// `relay.usage_injection` for this upstream alone. Default: what `relay` says.
+    #[serde(default)]
+    pub usage_injection: Option<bool>,
 }
 
 impl UpstreamConfig {

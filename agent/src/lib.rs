@@ -5,8 +5,10 @@
 //! ([`observer`]).
 
 pub mod app;
+pub mod calls;
 pub mod config;
 pub mod connect;
+pub mod descriptors;
 pub mod export;
 pub mod limits;
 pub mod metrics;

@@ -9,8 +9,8 @@ use clap::{Parser, Subcommand};
 use ledgerline_agent::app::{App, Parts};
 use ledgerline_agent::config::Config;
 
-/// Threads for name lookups, which block. They end when idle.
-const LOOKUP_THREADS_MAX: usize = 16;
+/// Threads for what would keep a forwarding thread: name lookups, and reading large requests. They end when idle.
+const BLOCKING_THREADS_MAX: usize = 16;
 
 /// Relays LLM calls to their providers byte for byte and reports what they cost.
 ///
@@ -58,10 +58,13 @@ fn check(arguments: &Arguments) -> anyhow::Result<()> {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config: Config = ledgerline_process::config::load(&arguments.config)?;
     ledgerline_process::logging::init(&config.log)?;
+    if let Err(error) = ledgerline_agent::descriptors::raise_limit() {
+        tracing::warn!(%error, "cannot raise the limit of file descriptors; fewer connections are accepted");
+    }
     let app = App::build(&config, Parts::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.relay.threads)
-        .max_blocking_threads(LOOKUP_THREADS_MAX)
+        .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_name("ledgerline-relay")
         .enable_all()
         .build()

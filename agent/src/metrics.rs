@@ -62,6 +62,29 @@ pub struct DropLabels {
     pub reason: DropReason,
 }
 
+/// Why a chat request that may be a stream was not asked for usage.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
+#[allow(non_camel_case_types, reason = "the names are label values")]
+pub enum NotRequested {
+    /// Other requests took the memory for collecting.
+    memory,
+    /// It is too large, or does not state its size.
+    size,
+    /// It is not understood to its last byte.
+    doubtful,
+    /// It is compressed, signed, or not JSON by its headers.
+    encoding,
+    /// Its upstream refused the field before, or could not be filtered.
+    unwilling,
+}
+
+/// Label of `relay_usage_not_requested`.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct NotRequestedLabels {
+    /// Why.
+    pub reason: NotRequested,
+}
+
 /// What the collector said to one attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "the names are label values")]
@@ -96,9 +119,15 @@ pub struct Metrics {
     pub usage_requested: Counter,
     /// Changed requests that the upstream refused and that were sent again as they came.
     pub usage_refused: Counter,
+    /// Chat requests that may be streams and were not asked, by reason.
+    pub usage_not_requested: Family<NotRequestedLabels, Counter>,
+    /// Streams that were asked and whose usage chunk could not be hidden.
+    pub usage_unhidden: Counter,
 
     /// Calls that should be observed.
     pub calls_observed: Counter,
+    /// Of those: not calls to a model, by their path.
+    pub calls_ignored: Counter,
     /// Of those: observation could not start.
     pub calls_unobserved: Counter,
     /// Calls of which bytes were left out.
@@ -128,6 +157,11 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { upstream: upstream.clone(), outcome }).inc();
     }
 
+    /// Counts a chat request that was not asked for usage.
+    pub fn count_not_requested(&self, reason: NotRequested) {
+        self.usage_not_requested.get_or_create(&NotRequestedLabels { reason }).inc();
+    }
+
     /// Counts recorded calls that will not reach the collector.
     pub fn count_dropped(&self, reason: DropReason, calls: u64) {
         self.calls_dropped.get_or_create(&DropLabels { reason }).inc_by(calls);
@@ -145,7 +179,8 @@ impl Metrics {
         self.register_relay(&mut registry);
         self.register_observation(&mut registry);
         self.register_export(&mut registry);
-        registry.register_collector(Box::new(WorkerCollector(worker.clone())));
+        let ignored = self.calls_ignored.clone();
+        registry.register_collector(Box::new(WorkerCollector { counters: worker.clone(), ignored }));
         registry
     }
 
@@ -172,6 +207,16 @@ impl Metrics {
             "relay_usage_refused",
             "Changed requests that the upstream refused and that were sent again as they came",
             self.usage_refused.clone(),
+        );
+        r.register(
+            "relay_usage_not_requested",
+            "Chat requests that may be streams and were not changed to carry usage, by reason",
+            self.usage_not_requested.clone(),
+        );
+        r.register(
+            "relay_usage_unhidden",
+            "Streams whose request was changed and whose usage chunk could not be hidden",
+            self.usage_unhidden.clone(),
         );
     }
 
@@ -217,12 +262,17 @@ impl Metrics {
 
 /// Shows the worker's counters, which are plain atomics, as metrics.
 #[derive(Debug)]
-struct WorkerCollector(Arc<WorkerCounters>);
+struct WorkerCollector {
+    counters: Arc<WorkerCounters>,
+    /// What the relay did not even hand over.
+    ignored: Counter,
+}
 
 impl Collector for WorkerCollector {
     fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> Result<(), fmt::Error> {
-        let worker = &*self.0;
+        let worker = &*self.counters;
         let read = |value: &AtomicU64| value.load(Ordering::Relaxed);
+        let ignored = read(&worker.requests_ignored) + self.ignored.get();
         let mut recorded = encoder.encode_descriptor(
             "calls_recorded",
             "Calls recorded, by how they ended.",
@@ -244,17 +294,17 @@ impl Collector for WorkerCollector {
             ConstCounter::new(read(worker.failure(failure))).encode(unread.encode_family(&labels)?)?;
         }
         let counters = [
-            ("calls_ignored", "Requests that are not calls to a model.", &worker.requests_ignored),
-            ("calls_evicted", "Calls given up because too many were under way.", &worker.calls_evicted),
-            ("calls_headless", "Ends of calls whose beginning was lost.", &worker.calls_unobserved),
-            ("usage_estimated", "Calls recorded with an estimated usage.", &worker.usage_estimated),
-            ("usage_missing", "Answered calls recorded without usage.", &worker.usage_missing),
-            ("foreign_runs", "Runs of other models within calls, not in the record.", &worker.foreign_runs),
-            ("worker_events", "Events read by the worker.", &worker.events_observed),
-            ("worker_panics", "Panics while reading a call, recorded without usage.", &worker.panics),
+            ("calls_ignored", "Requests that are not calls to a model.", ignored),
+            ("calls_evicted", "Calls given up because too many were under way.", read(&worker.calls_evicted)),
+            ("calls_headless", "Ends of calls whose beginning was lost.", read(&worker.calls_unobserved)),
+            ("usage_estimated", "Calls recorded with an estimated usage.", read(&worker.usage_estimated)),
+            ("usage_missing", "Answered calls recorded without usage.", read(&worker.usage_missing)),
+            ("foreign_runs", "Runs of other models within calls, not in the record.", read(&worker.foreign_runs)),
+            ("worker_events", "Events read by the worker.", read(&worker.events_observed)),
+            ("worker_panics", "Panics while reading a call, recorded without usage.", read(&worker.panics)),
         ];
         for (name, help, value) in counters {
-            let counter = ConstCounter::new(read(value));
+            let counter = ConstCounter::new(value);
             counter.encode(encoder.encode_descriptor(name, help, None, MetricType::Counter)?)?;
         }
         let gauges = [
@@ -278,6 +328,7 @@ mod tests {
         let metrics = Metrics::default();
         // A family shows up with its first member.
         metrics.count_request(&"openai".into(), Outcome::answered);
+        metrics.count_not_requested(NotRequested::size);
         metrics.count_dropped(DropReason::spool_full, 1);
         metrics.count_export(ExportResult::acknowledged);
         let list = ledgerline_process::admin::describe(&metrics.registry(&Arc::default())).unwrap();

@@ -1,7 +1,8 @@
 //! The relay: takes requests, forwards them to an upstream, hands the answer back.
 //!
 //! The promise of this module is that the call never suffers. It parses no body to forward it, holds no body longer
-//! than it takes to pass it on, sends every request once, and sets no timeout that is shorter than the client's. What
+//! than it takes to pass it on, sends every request once (one that we changed and that was refused for it goes again as
+//! it came), and sets no timeout that is shorter than the client's. What
 //! the tap copies is best effort; what is forwarded is not.
 
 pub mod amend;
@@ -29,7 +30,7 @@ use identity::IdentityReader;
 use route::{Route, RouteError, Routes};
 use tap::Tap;
 use upstream::{KeepAlive, Upstream};
-use usage::Collecting;
+use usage::{Asking, Collecting};
 
 /// Why there is no relay.
 #[derive(Debug, thiserror::Error)]
@@ -42,13 +43,18 @@ pub enum RelayError {
     Header(#[from] InvalidHeaderName),
 }
 
+/// Where a route leads.
+struct Destination {
+    upstream: Upstream,
+    /// `None`: usage is not asked for.
+    asking: Option<Asking>,
+}
+
 /// Everything one request needs.
 pub struct Relay {
-    routes: Routes<Upstream>,
+    routes: Routes<Destination>,
     identity: IdentityReader,
     tap: Tap,
-    /// `None`: usage is not asked for.
-    collecting: Option<Collecting>,
     metrics: Arc<Metrics>,
 }
 
@@ -65,17 +71,21 @@ impl Relay {
         metrics: Arc<Metrics>,
     ) -> Result<Self, RelayError> {
         let mut routes = Vec::with_capacity(config.upstreams.len());
+        let collecting = Collecting::new();
         for upstream in &config.upstreams {
             let route = Route::new(upstream)?;
             let timeout = config.relay.connect_timeout();
             let connections = Upstream::new(tls, upstream.http_version, route.is_https(), timeout, keep_alive);
-            routes.push((route, connections));
+            let asking = upstream
+                .usage_injection
+                .unwrap_or(config.relay.usage_injection)
+                .then(|| Asking::new(collecting.clone()));
+            routes.push((route, Destination { upstream: connections, asking }));
         }
         Ok(Self {
             routes: Routes::new(routes),
             identity: IdentityReader::new(&config.identity_headers, &config.identity)?,
             tap,
-            collecting: config.relay.usage_injection.then(Collecting::new),
             metrics,
         })
     }

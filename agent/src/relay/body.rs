@@ -34,6 +34,8 @@ pub enum RequestBody {
         bytes: Option<Bytes>,
         /// What follows it.
         trailers: Option<HeaderMap>,
+        /// Where a copy goes when the connection takes the body, and what the client sent, which may differ.
+        copy: Option<(Arc<CallTap>, Bytes)>,
     },
 }
 
@@ -55,7 +57,10 @@ impl Body for RequestBody {
                 }
                 Poll::Ready(frame)
             }
-            Self::Whole { bytes, trailers } => {
+            Self::Whole { bytes, trailers, copy } => {
+                if let Some((tap, original)) = copy.take() {
+                    tap.request_body(&original);
+                }
                 let data = bytes.take().map(Frame::data);
                 Poll::Ready(data.or_else(|| trailers.take().map(Frame::trailers)).map(Ok))
             }
@@ -65,7 +70,7 @@ impl Body for RequestBody {
     fn is_end_stream(&self) -> bool {
         match self {
             Self::Streamed { client, .. } => client.is_end_stream(),
-            Self::Whole { bytes, trailers } => bytes.is_none() && trailers.is_none(),
+            Self::Whole { bytes, trailers, .. } => bytes.is_none() && trailers.is_none(),
         }
     }
 
@@ -77,18 +82,9 @@ impl Body for RequestBody {
     }
 }
 
-/// What was read of an answer before it is handed on.
-#[derive(Debug, Default)]
-pub struct Start {
-    /// Its first frames.
-    pub frames: VecDeque<Bytes>,
-    /// Trailers or a break, if that is what came after them.
-    pub last: Option<Result<HeaderMap, hyper::Error>>,
-}
-
 /// The body of an answer to the client.
 pub struct ResponseBody {
-    /// Frames that are ready: read before by us, or released by `hide`.
+    /// Frames that `hide` has released, or an answer of our own.
     ready: VecDeque<Bytes>,
     /// What the upstream still sends; `None` for an answer of our own and after the end.
     upstream: Option<Incoming>,
@@ -117,16 +113,15 @@ impl ResponseBody {
         }
     }
 
-    /// An upstream's answer. `start` was read from it before.
+    /// An upstream's answer.
     #[must_use]
     pub fn forward(
-        start: Start,
         upstream: Incoming,
         hide: Option<UsageFilter>,
         call: Option<ObservedCall>,
         held: (LanePlace, Running),
     ) -> Self {
-        let mut body = Self {
+        Self {
             ready: VecDeque::new(),
             upstream: Some(upstream),
             last: None,
@@ -134,16 +129,7 @@ impl ResponseBody {
             hide,
             call,
             _held: Some(held),
-        };
-        for bytes in start.frames {
-            if let Some(frame) = body.take_in(Some(Ok(Frame::data(bytes)))) {
-                body.ready.extend(frame.into_data());
-            }
         }
-        if let Some(last) = start.last {
-            let _released = body.take_in(Some(last.map(Frame::trailers)));
-        }
-        body
     }
 
     fn end_call(&mut self, end: EndOfStream, class: Option<&'static str>) {

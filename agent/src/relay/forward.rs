@@ -5,7 +5,6 @@
 
 use std::sync::Arc;
 
-use bytes::Bytes;
 use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
@@ -13,18 +12,20 @@ use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::Relay;
-use super::body::{RequestBody, ResponseBody, Start};
+use super::{Destination, Relay};
+use super::amend::Untouched;
+use super::body::{RequestBody, ResponseBody};
 use super::headers;
 use super::hide::UsageFilter;
 use super::reply::Refusal;
 use super::route::Route;
-use super::tap::ObservedCall;
-use super::trace;
+use super::tap::{CallTap, ObservedCall};
+use super::trace::TraceContext;
 use super::upstream::{LanePlace, Upstream, UpstreamError};
-use super::usage::{self, Asked};
+use super::usage::{self, Asking, Plan};
+use crate::calls;
 use crate::config::Dialect;
-use crate::metrics::Outcome;
+use crate::metrics::{NotRequested, Outcome};
 use crate::observation::{CallStart, ResponseHead};
 
 /// Counts one running request or connection while it lives, also when its task panics.
@@ -75,7 +76,7 @@ impl Relay {
         if let Some(refusal) = refuse_what_is_not_carried(&parts) {
             return self.refuse(refusal, Dialect::None);
         }
-        let Some((route, upstream, path)) = self.routes.find(parts.uri.path()) else {
+        let Some((route, destination, path)) = self.routes.find(parts.uri.path()) else {
             let message = format!(
                 "ledgerline-agent has no upstream for the path {}; configured prefixes: {}",
                 parts.uri.path(),
@@ -91,16 +92,20 @@ impl Relay {
         };
         let call = self.observe(route, path, &parts.method, &mut parts.headers);
         headers::prepare_request(&mut parts.headers);
-        let permit = self
-            .collecting
-            .as_ref()
-            .and_then(|collecting| usage::plan(collecting, route, path, &parts, &body));
+        let Destination { upstream, asking } = destination;
+        let plan = asking.as_ref().map(|asking| (asking, asking.plan(route, path, &parts, &body)));
         let outcome = CountedOutcome { relay: self, upstream: &route.name, outcome: Outcome::client_gone };
         let passage = Passage { relay: self, route, upstream, running, call, outcome };
         let head = Head { method: parts.method, target, headers: parts.headers };
-        match permit {
-            None => passage.stream(head, body).await,
-            Some(permit) => passage.ask_for_usage(head, body, permit).await,
+        match plan {
+            Some((asking, Plan::Collect(permit))) => {
+                passage.ask_for_usage(head, body, asking, permit).await
+            }
+            Some((_, Plan::StreamUnasked(reason))) => {
+                self.metrics.count_not_requested(reason);
+                passage.stream(head, body).await
+            }
+            Some((_, Plan::Stream)) | None => passage.stream(head, body).await,
         }
     }
 
@@ -109,8 +114,8 @@ impl Relay {
         refusal.into_response(dialect)
     }
 
-    /// Takes the headers that are for us, and starts to observe what can be a call: every POST to an upstream with a
-    /// dialect.
+    /// Takes the headers that are for us, and starts to observe what is a call. Only then is our span put into the
+    /// caller's trace: it must not point to a span that nobody records.
     fn observe(
         &self,
         route: &Route,
@@ -119,10 +124,13 @@ impl Relay {
         headers: &mut HeaderMap,
     ) -> Option<ObservedCall> {
         let identity = self.identity.take(headers);
-        let trace = trace::continue_trace(headers);
         let dialect = route.dialect_name.clone().filter(|_| *method == Method::POST)?;
-
-        self.tap.start(CallStart {
+        if !calls::is_call(route.dialect, path) {
+            self.tap.ignore();
+            return None;
+        }
+        let trace = TraceContext::of(headers);
+        let call = self.tap.start(CallStart {
             at_unix_ns: self.tap.now_unix_ns(),
             dialect,
             provider: Arc::clone(&route.provider),
@@ -131,7 +139,9 @@ impl Relay {
             span_id: trace.span_id,
             parent_span_id: trace.parent_span_id,
             identity,
-        })
+        })?;
+        trace.pass_on(headers);
+        Some(call)
     }
 }
 
@@ -178,67 +188,92 @@ type Answer = (Response<Incoming>, LanePlace);
 
 impl Passage<'_> {
     async fn stream(self, head: Head, body: Incoming) -> Response<ResponseBody> {
-        let tap = self.call.as_ref().map(|call| call.tap().clone());
-        let request = head.with(RequestBody::Streamed { client: body, tap });
+        let tap = self.tap();
+        self.exchange(head.with(RequestBody::Streamed { client: body, tap })).await
+    }
+
+    fn tap(&self) -> Option<Arc<CallTap>> {
+        self.call.as_ref().map(|call| call.tap().clone())
+    }
+
+    async fn exchange(self, request: Request<RequestBody>) -> Response<ResponseBody> {
         match self.upstream.send(request).await {
-            Ok(answer) => self.deliver(answer, Start::default(), None),
+            Ok(answer) => self.deliver(answer, None),
             Err(error) => self.fail(&error),
         }
     }
 
     /// Collects the request, asks for usage in its stream if the client left that open, and hides the answer's extra
-    /// chunk. An upstream that does not know the field refuses it with 400; then the request goes again as it came.
+    /// chunk. An upstream that does not know the field refuses it; then the request goes again as it came.
     async fn ask_for_usage(
         self,
         mut head: Head,
         body: Incoming,
+        asking: &Asking,
         _permit: usage::Permit,
     ) -> Response<ResponseBody> {
         let Ok((original, trailers)) = usage::collect(body).await else {
             return self.client_broke_off();
         };
-        if let Some(call) = &self.call {
-            call.tap().request_body(&original);
-        }
-        let whole = |bytes: Bytes| RequestBody::Whole { bytes: Some(bytes), trailers: trailers.clone() };
-        let Some(changed) = usage::amended(&original) else {
-            return match self.upstream.send(head.with(whole(original))).await {
-                Ok(answer) => self.deliver(answer, Start::default(), None),
-                Err(error) => self.fail(&error),
-            };
+        let copy = self.tap().map(|tap| (tap, original.clone()));
+        let whole = |bytes, copy| RequestBody::Whole { bytes: Some(bytes), trailers: trailers.clone(), copy };
+        let changed = match usage::amended(&original).await {
+            Ok(changed) => changed,
+            Err(reason) => {
+                if reason == Untouched::Doubtful {
+                    self.relay.metrics.count_not_requested(NotRequested::doubtful);
+                }
+                return self.exchange(head.with(whole(original, copy))).await;
+            }
         };
         self.relay.metrics.usage_requested.inc();
         let as_it_came = head.clone();
         usage::prepare_changed(&mut head.headers, changed.len());
-        let (answer, start) = match self.upstream.send(head.with(whole(changed))).await {
-            Ok((response, place)) => match usage::examine(response).await {
-                Asked::Accepted(response) => ((response, place), Start::default()),
-                Asked::Failed(response, start) => ((response, place), start),
-                Asked::Refused => {
-                    drop(place);
-                    self.relay.metrics.usage_refused.inc();
-                    let request = as_it_came.with(whole(original));
-                    return match self.upstream.send(request).await {
-                        Ok(answer) => self.deliver(answer, Start::default(), None),
-                        Err(error) => self.fail(&error),
-                    };
-                }
-            },
-            Err(error) => return self.fail(&error),
-        };
-        let headers = answer.0.headers();
-        let hide = (headers::is_media_type(headers.get(CONTENT_TYPE), "text/event-stream")
-            && !headers.contains_key(CONTENT_ENCODING))
-        .then(UsageFilter::new);
-        self.deliver(answer, start, hide)
+        match self.upstream.send(head.with(whole(changed, copy))).await {
+            Ok((response, _)) if usage::may_be_our_fault(response.status()) => {
+                drop(response);
+                self.take_back(as_it_came.with(whole(original, None)), asking).await
+            }
+            Ok(answer) => {
+                let hide = self.hide(&answer.0, asking);
+                self.deliver(answer, hide)
+            }
+            Err(error) => self.fail(&error),
+        }
     }
 
-    fn deliver(
-        mut self,
-        (response, place): Answer,
-        start: Start,
-        hide: Option<UsageFilter>,
-    ) -> Response<ResponseBody> {
+    /// Sends the request as the client made it, after the changed one was refused, for which no provider bills. What the
+    /// upstream says now is what it would have said without us.
+    async fn take_back(self, request: Request<RequestBody>, asking: &Asking) -> Response<ResponseBody> {
+        self.relay.metrics.usage_refused.inc();
+        match self.upstream.send(request).await {
+            Ok(answer) => {
+                if answer.0.status().is_success() {
+                    asking.give_up(&self.route.name, "it refuses stream_options.include_usage");
+                }
+                self.deliver(answer, None)
+            }
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    /// The filter for the answer to a changed request. JSON is no stream and has no extra chunk; anything else may be
+    /// one, whatever its name.
+    fn hide(&self, response: &Response<Incoming>, asking: &Asking) -> Option<UsageFilter> {
+        let headers = response.headers();
+        let is_json = headers::is_media_type(headers.get(CONTENT_TYPE), "application/json");
+        if is_json || !response.status().is_success() {
+            return None;
+        }
+        if usage::is_plain(headers) {
+            return Some(UsageFilter::new());
+        }
+        self.relay.metrics.usage_unhidden.inc();
+        asking.give_up(&self.route.name, "it compresses its answers although told not to");
+        None
+    }
+
+    fn deliver(mut self, (response, place): Answer, hide: Option<UsageFilter>) -> Response<ResponseBody> {
         self.outcome.outcome = Outcome::answered;
         let (mut parts, body) = response.into_parts();
         if let Some(call) = &self.call {
@@ -254,7 +289,7 @@ impl Passage<'_> {
         if hide.is_some() {
             parts.headers.remove(CONTENT_LENGTH);
         }
-        let body = ResponseBody::forward(start, body, hide, self.call.take(), (place, self.running));
+        let body = ResponseBody::forward(body, hide, self.call.take(), (place, self.running));
         Response::from_parts(parts, body)
     }
 

@@ -142,6 +142,7 @@ mod tests {
                 dialect: Dialect::Openai,
                 provider: None,
                 http_version: crate::config::HttpVersion::Auto,
+                usage_injection: None,
             };
             (Route::new(&config).unwrap(), ())
         };

@@ -31,7 +31,7 @@ use super::Relay;
 use super::forward::Running;
 use crate::config::TlsConfig;
 use crate::limits::{
-    ACCEPT_RETRY, CONNECTIONS_MAX, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_CONNECTION_WINDOW_BYTES,
+    ACCEPT_RETRY, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_CONNECTION_WINDOW_BYTES,
     HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX, LISTEN_BACKLOG, SETTLE_BEFORE_DRAIN, TCP_KEEPALIVE,
     TLS_HANDSHAKE_TIMEOUT,
 };
@@ -106,14 +106,14 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server for this relay.
+    /// A server for this relay, with at most so many connections at one time.
     #[must_use]
-    pub fn new(relay: Arc<Relay>, tls: Option<TlsAcceptor>) -> Self {
+    pub fn new(relay: Arc<Relay>, tls: Option<TlsAcceptor>, connections_max: usize) -> Self {
         Self {
             relay,
             tls,
             http: http(),
-            connections: Arc::new(Semaphore::new(CONNECTIONS_MAX)),
+            connections: Arc::new(Semaphore::new(connections_max)),
             tracker: TaskTracker::new(),
             drain: CancellationToken::new(),
             kill: CancellationToken::new(),

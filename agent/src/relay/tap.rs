@@ -2,7 +2,7 @@
 //!
 //! One bounded queue for all calls. When a call starts, two places in it are reserved: one for its end, so that every
 //! call that was started also ends for the worker, and one to say that bytes were left out, in the place where they
-//! were. Bytes on the way are counted against a limit. A call that gets no places is forwarded all the same and
+//! were, at the latest before the end. Bytes on the way are counted against a limit. A call that gets no places is forwarded all the same and
 //! counted as unobserved.
 
 use std::sync::Arc;
@@ -94,6 +94,12 @@ impl Tap {
         self.shared.killed.store(true, Ordering::Relaxed);
     }
 
+    /// A request that is not a call to a model.
+    pub fn ignore(&self) {
+        self.shared.metrics.calls_observed.inc();
+        self.shared.metrics.calls_ignored.inc();
+    }
+
     /// Starts to observe a call. `None`: the worker is too far behind, the call is counted as unobserved.
     pub fn start(&self, start: CallStart) -> Option<ObservedCall> {
         self.shared.metrics.calls_observed.inc();
@@ -114,7 +120,9 @@ impl Tap {
             call,
             sender: self.sender.clone(),
             shared: self.shared.clone(),
-            slots: std::sync::Mutex::new(Slots { end: Some(end), gap: Some(gap) }),
+            gap_is_due: AtomicBool::new(false),
+            has_gaps: AtomicBool::new(false),
+            last: std::sync::Mutex::new(Some(LastPlaces { end, gap })),
         })))
     }
 }
@@ -124,12 +132,17 @@ pub struct CallTap {
     call: CallNumber,
     sender: mpsc::Sender<Tagged>,
     shared: Arc<Shared>,
-    slots: std::sync::Mutex<Slots>,
+    /// Bytes were left out since the last event, and the worker has not been told.
+    gap_is_due: AtomicBool,
+    has_gaps: AtomicBool,
+    last: std::sync::Mutex<Option<LastPlaces>>,
 }
 
-struct Slots {
-    end: Option<OwnedPermit<Tagged>>,
-    gap: Option<OwnedPermit<Tagged>>,
+/// Places in the queue for the last words of a call.
+struct LastPlaces {
+    end: OwnedPermit<Tagged>,
+    /// For a gap that could not be told before.
+    gap: OwnedPermit<Tagged>,
 }
 
 impl CallTap {
@@ -169,34 +182,48 @@ impl CallTap {
         }
     }
 
-    /// Hands an event over, or marks the gap where it would have been.
+    /// Hands an event over, or leaves a gap where it would have been.
     fn offer(&self, observation: Observation) -> bool {
-        let sent = self.sender.try_send(Tagged { call: self.call, observation }).is_ok();
+        let sent = self.tell_gap() && self.sender.try_send(Tagged { call: self.call, observation }).is_ok();
         if !sent {
             self.gap();
         }
         sent
     }
 
+    /// Tells the worker of bytes left out before what comes now. Whether it knows of all gaps is the answer.
+    fn tell_gap(&self) -> bool {
+        if !self.gap_is_due.swap(false, Ordering::Relaxed) {
+            return true;
+        }
+        let told = self.sender.try_send(self.gap_event()).is_ok();
+        if !told {
+            self.gap_is_due.store(true, Ordering::Relaxed);
+        }
+        told
+    }
+
+    fn gap_event(&self) -> Tagged {
+        Tagged { call: self.call, observation: Observation::Gap }
+    }
+
     fn gap(&self) {
-        let slot = self.slots().gap.take();
-        if let Some(slot) = slot {
+        self.gap_is_due.store(true, Ordering::Relaxed);
+        if !self.has_gaps.swap(true, Ordering::Relaxed) {
             self.shared.metrics.calls_with_gaps.inc();
-            slot.send(Tagged { call: self.call, observation: Observation::Gap });
         }
     }
 
     fn end(&self, end: EndOfStream, class: Option<&'static str>) {
-        let slot = self.slots().end.take();
-        if let Some(slot) = slot {
-            let at = self.shared.clock.now_unix_ns();
-            slot.send(Tagged { call: self.call, observation: Observation::End(end, at, class) });
-        }
-    }
-
-    fn slots(&self) -> std::sync::MutexGuard<'_, Slots> {
         // Nothing can panic while it is held.
-        self.slots.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+        let last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
+        if let Some(LastPlaces { end: place, gap }) = last {
+            if self.gap_is_due.swap(false, Ordering::Relaxed) {
+                gap.send(self.gap_event());
+            }
+            let at = self.shared.clock.now_unix_ns();
+            place.send(Tagged { call: self.call, observation: Observation::End(end, at, class) });
+        }
     }
 }
 

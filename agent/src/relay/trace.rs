@@ -1,6 +1,6 @@
 //! The call's place in the caller's trace (W3C Trace Context). Pure but for the random ids.
 //!
-//! A valid `traceparent` passes on with our span as the parent, so that the caller's trace holds our span and whatever
+//! A valid `traceparent` of a call that is recorded passes on with our span as the parent, so that the caller's trace holds our span and whatever
 //! the upstream may add below it; `tracestate` passes untouched. A request without `traceparent` gets none: our span
 //! then starts a trace of its own, and the upstream sees the request exactly as the client made it. An invalid one
 //! passes untouched and is not used, as the specification asks of those who cannot read it.
@@ -21,21 +21,28 @@ pub struct TraceContext {
     pub parent_span_id: Option<SpanId>,
 }
 
-/// Reads the caller's context and puts our span into the header that passes on.
-pub fn continue_trace(headers: &mut HeaderMap) -> TraceContext {
-    let span_id = random_span_id();
-    let caller = single(headers).and_then(|value| {
-        let caller = Caller::parse(value)?;
-        Some((caller.trace_id, caller.parent_id, caller.with_parent(value, span_id)))
-    });
-    match caller {
-        Some((trace_id, parent_id, passed_on)) => {
-            if let Ok(value) = HeaderValue::try_from(passed_on) {
-                headers.insert(TRACEPARENT, value);
+impl TraceContext {
+    /// The caller's context, with a new span in it.
+    #[must_use]
+    pub fn of(headers: &HeaderMap) -> Self {
+        let span_id = random_span_id();
+        match single(headers).and_then(Caller::parse) {
+            Some(Caller { trace_id, parent_id }) => {
+                Self { trace_id, span_id, parent_span_id: Some(parent_id) }
             }
-            TraceContext { trace_id, span_id, parent_span_id: Some(parent_id) }
+            None => Self { trace_id: random_trace_id(), span_id, parent_span_id: None },
         }
-        None => TraceContext { trace_id: random_trace_id(), span_id, parent_span_id: None },
+    }
+
+    /// Puts our span into the headers this was read from. Only for a call that is recorded: what the upstream adds to
+    /// the trace hangs below our span.
+    pub fn pass_on(&self, headers: &mut HeaderMap) {
+        if self.parent_span_id.is_some()
+            && let Some(value) = single(headers)
+            && let Ok(value) = HeaderValue::try_from(with_parent(value, self.span_id))
+        {
+            headers.insert(TRACEPARENT, value);
+        }
     }
 }
 
@@ -72,11 +79,11 @@ impl Caller {
         }
         Some(Self { trace_id: TraceId::from_hex(trace)?, parent_id: SpanId::from_hex(parent)? })
     }
+}
 
-    /// The same value with another parent: version, trace, flags and what may follow are kept.
-    fn with_parent(&self, value: &str, span_id: SpanId) -> String {
-        format!("{}{span_id}{}", &value[..36], &value[52..])
-    }
+/// The same valid value with another parent: version, trace, flags and what may follow are kept.
+fn with_parent(value: &str, span_id: SpanId) -> String {
+    format!("{}{span_id}{}", &value[..36], &value[52..])
 }
 
 fn random_trace_id() -> TraceId {
@@ -98,6 +105,12 @@ fn random_span_id() -> SpanId {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn continue_trace(headers: &mut HeaderMap) -> TraceContext {
+        let context = TraceContext::of(headers);
+        context.pass_on(headers);
+        context
+    }
 
     const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
     const PARENT: &str = "00f067aa0ba902b7";

@@ -3,27 +3,32 @@
 //! Without `stream_options.include_usage` a chat stream carries no token counts at all, and a bill that guesses is not
 //! a bill. So the request is collected, the one field is spliced in, and the extra chunk of the answer is hidden. An
 //! explicit `false` of the client is respected. This is the only place where the relay changes bytes; it can be
-//! switched off (`relay.usage_injection`).
+//! switched off for all upstreams or for one (`usage_injection`), and it switches itself off for an upstream that
+//! refuses the field or answers in a way that we cannot filter.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
 use http::request::Parts;
-use http::{Method, Response, StatusCode};
+use http::{Method, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::amend::{self, Amendment};
-use super::body::Start;
+use super::amend::{self, Amendment, Untouched};
 use super::headers::is_media_type;
 use super::route::Route;
+use crate::calls::{self, OpenAiCall};
 use crate::config::Dialect;
-use crate::limits::{AMEND_BODY_BYTES_MAX, AMEND_BYTES_IN_FLIGHT_MAX, REFUSAL_BYTES_MAX};
+use crate::limits::{
+    AMEND_BODY_BYTES_MAX, AMEND_BYTES_IN_FLIGHT_MAX, AMEND_COPIES, AMEND_INLINE_BYTES_MAX,
+};
+use crate::metrics::NotRequested;
 
 /// Headers that hold a digest of the body or sign it: such a body cannot be changed without being refused.
 const BODY_DIGESTS: [HeaderName; 5] = [
@@ -34,7 +39,7 @@ const BODY_DIGESTS: [HeaderName; 5] = [
     HeaderName::from_static("x-amz-content-sha256"),
 ];
 
-/// Memory for the requests collected at one time.
+/// Memory for the requests collected at one time, shared by all upstreams.
 #[derive(Clone, Debug)]
 pub struct Collecting(Arc<Semaphore>);
 
@@ -56,27 +61,72 @@ impl Default for Collecting {
     }
 }
 
-/// Whether this request is to be collected: a chat completion in plain JSON, unsigned, of known and bounded size, while
-/// there is memory for it. Everything else streams through.
-pub(super) fn plan(
-    collecting: &Collecting,
-    route: &Route,
-    path: &str,
-    parts: &Parts,
-    body: &Incoming,
-) -> Option<Permit> {
-    let is_chat = parts.method == Method::POST
-        && route.dialect == Dialect::Openai
-        && path.trim_end_matches('/').ends_with("/chat/completions")
-        && is_media_type(parts.headers.get(CONTENT_TYPE), "application/json")
-        && !parts.headers.contains_key(CONTENT_ENCODING)
-        && !BODY_DIGESTS.iter().any(|name| parts.headers.contains_key(name));
-    let length = body.size_hint().exact().filter(|length| (1..=AMEND_BODY_BYTES_MAX).contains(length))?;
-    if !is_chat {
-        return None;
+/// Asking the streams of one upstream.
+#[derive(Debug)]
+pub struct Asking {
+    collecting: Collecting,
+    /// It refused our field, or answered in a way that we cannot filter. Holds until the agent starts again.
+    unwilling: AtomicBool,
+}
+
+/// What is to be done with a request.
+#[derive(Debug)]
+pub(super) enum Plan {
+    /// Pass it through.
+    Stream,
+    /// Pass it through, although its stream may need to be asked.
+    StreamUnasked(NotRequested),
+    /// Collect it.
+    Collect(Permit),
+}
+
+impl Asking {
+    /// Asks until the upstream turns out to be unwilling.
+    #[must_use]
+    pub fn new(collecting: Collecting) -> Self {
+        Self { collecting, unwilling: AtomicBool::new(false) }
     }
-    let permits = u32::try_from(length).ok()?;
-    collecting.0.clone().try_acquire_many_owned(permits).ok().map(Permit)
+
+    /// From now on no stream of this upstream is asked.
+    pub(super) fn give_up(&self, upstream: &str, reason: &'static str) {
+        if !self.unwilling.swap(true, Ordering::Relaxed) {
+            tracing::warn!(
+                upstream,
+                reason,
+                "streams of this upstream are no longer asked for usage and their usage is estimated; set its \
+                 usage_injection to false, or let clients send stream_options.include_usage"
+            );
+        }
+    }
+
+    /// Whether this request is to be collected: a chat completion in plain JSON, unsigned, of known and bounded size,
+    /// while there is memory for it. Everything else streams through.
+    pub(super) fn plan(&self, route: &Route, path: &str, parts: &Parts, body: &Incoming) -> Plan {
+        let is_chat = parts.method == Method::POST
+            && route.dialect == Dialect::Openai
+            && calls::openai(path) == Some(OpenAiCall::Chat)
+            && !body.is_end_stream();
+        if !is_chat {
+            return Plan::Stream;
+        }
+        let is_plain_json = is_media_type(parts.headers.get(CONTENT_TYPE), "application/json")
+            && is_plain(&parts.headers)
+            && !BODY_DIGESTS.iter().any(|name| parts.headers.contains_key(name));
+        if !is_plain_json {
+            return Plan::StreamUnasked(NotRequested::encoding);
+        }
+        if self.unwilling.load(Ordering::Relaxed) {
+            return Plan::StreamUnasked(NotRequested::unwilling);
+        }
+        let length = body.size_hint().exact().filter(|length| *length <= AMEND_BODY_BYTES_MAX);
+        let Some(permits) = length.and_then(|length| u32::try_from(length * AMEND_COPIES).ok()) else {
+            return Plan::StreamUnasked(NotRequested::size);
+        };
+        match self.collecting.0.clone().try_acquire_many_owned(permits) {
+            Ok(permit) => Plan::Collect(Permit(permit)),
+            Err(_) => Plan::StreamUnasked(NotRequested::memory),
+        }
+    }
 }
 
 /// Reads a request whole, with its trailers.
@@ -89,11 +139,20 @@ pub(super) async fn collect(body: Incoming) -> Result<(Bytes, Option<HeaderMap>)
     Ok((collected.to_bytes(), trailers))
 }
 
-/// The request that asks for usage; `None` if it is not a stream, already says so, or cannot be read.
-pub(super) fn amended(original: &Bytes) -> Option<Bytes> {
-    match amend::ask_for_usage(original) {
-        Amendment::Amended(changed) => Some(Bytes::from(changed)),
-        Amendment::Untouched(_) => None,
+/// The request that asks for usage, or why it is sent as it came. Large ones are read on another thread, because those
+/// that forward must not be kept for milliseconds.
+pub(super) async fn amended(original: &Bytes) -> Result<Bytes, Untouched> {
+    let amendment = if original.len() <= AMEND_INLINE_BYTES_MAX {
+        amend::ask_for_usage(original)
+    } else {
+        let original = original.clone();
+        tokio::task::spawn_blocking(move || amend::ask_for_usage(&original))
+            .await
+            .unwrap_or(Amendment::Untouched(Untouched::Doubtful))
+    };
+    match amendment {
+        Amendment::Amended(changed) => Ok(Bytes::from(changed)),
+        Amendment::Untouched(reason) => Err(reason),
     }
 }
 
@@ -103,38 +162,21 @@ pub(super) fn prepare_changed(headers: &mut HeaderMap, length: usize) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
-/// What the upstream said to the changed request.
-pub(super) enum Asked {
-    /// Anything but 400.
-    Accepted(Response<Incoming>),
-    /// 400 for another reason, and what was read to know that.
-    Failed(Response<Incoming>, Start),
-    /// 400 because of our field.
-    Refused,
+/// Whether this status may be the answer to our field: servers that check their input say 400, or 422 as `FastAPI`
+/// does. The reason is not looked for in the text, which may be compressed or in any words.
+pub(super) fn may_be_our_fault(status: StatusCode) -> bool {
+    matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
 }
 
-/// Reads as much of a 400 answer as it takes to know whether our field is the reason.
-pub(super) async fn examine(mut response: Response<Incoming>) -> Asked {
-    if response.status() != StatusCode::BAD_REQUEST {
-        return Asked::Accepted(response);
-    }
-    let mut start = Start::default();
-    let mut text = Vec::new();
-    while text.len() < REFUSAL_BYTES_MAX && start.last.is_none() {
-        match response.body_mut().frame().await {
-            None => break,
-            Some(Err(error)) => start.last = Some(Err(error)),
-            Some(Ok(frame)) => match frame.into_data() {
-                Ok(bytes) => {
-                    text.extend_from_slice(&bytes);
-                    start.frames.push_back(bytes);
-                }
-                Err(frame) => start.last = frame.into_trailers().ok().map(Ok),
-            },
-        }
-    }
-    if memchr::memmem::find(&text, b"stream_options").is_some() {
-        return Asked::Refused;
-    }
-    Asked::Failed(response, start)
+/// Whether a body can be read as it is. `none` is not in RFC 9110, but servers send it.
+pub(super) fn is_plain(headers: &HeaderMap) -> bool {
+    headers.get_all(CONTENT_ENCODING).iter().all(|value| {
+        value.to_str().is_ok_and(|value| {
+            value.split(',').map(str::trim).all(|coding| {
+                coding.is_empty()
+                    || coding.eq_ignore_ascii_case("identity")
+                    || coding.eq_ignore_ascii_case("none")
+            })
+        })
+    })
 }

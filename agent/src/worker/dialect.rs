@@ -18,6 +18,7 @@ pub use openai_embeddings::OpenAiEmbeddings;
 pub use request::RequestFacts;
 
 use super::sse::Event;
+use crate::calls::{self, OpenAiCall};
 
 /// How far the provider has come with its answer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
@@ -120,12 +121,6 @@ impl DialectTable {
         self.makers.push((name.to_owned(), Box::new(make)));
     }
 
-    /// Whether the name is known; a configuration with another is wrong.
-    #[must_use]
-    pub fn knows(&self, name: &str) -> bool {
-        self.makers.iter().any(|(known, _)| known == name)
-    }
-
     /// A reader for a call; `None` when a request of that path is not a call: listing models, counting tokens.
     #[must_use]
     pub fn dialect(&self, name: &str, path: &str) -> Option<Box<dyn Dialect>> {
@@ -133,24 +128,16 @@ impl DialectTable {
     }
 }
 
-/// Paths are compared by their end: upstreams differ in what precedes it (`/v1`, `/openai/deployments/<name>`).
 fn openai(path: &str) -> Option<Box<dyn Dialect>> {
-    let path = path.trim_end_matches('/');
-    if path.ends_with("/chat/completions") {
-        Some(Box::new(OpenAiChat::new(Operation::Chat)))
-    } else if path.ends_with("/completions") {
-        Some(Box::new(OpenAiChat::new(Operation::TextCompletion)))
-    } else if path.ends_with("/embeddings") {
-        Some(Box::new(OpenAiEmbeddings))
-    } else {
-        None
-    }
+    Some(match calls::openai(path)? {
+        OpenAiCall::Chat => Box::new(OpenAiChat::new(Operation::Chat)),
+        OpenAiCall::TextCompletion => Box::new(OpenAiChat::new(Operation::TextCompletion)),
+        OpenAiCall::Embeddings => Box::new(OpenAiEmbeddings),
+    })
 }
 
 fn anthropic(path: &str) -> Option<Box<dyn Dialect>> {
-    path.trim_end_matches('/')
-        .ends_with("/messages")
-        .then(|| -> Box<dyn Dialect> { Box::new(AnthropicMessages::default()) })
+    calls::anthropic(path).then(|| -> Box<dyn Dialect> { Box::new(AnthropicMessages::default()) })
 }
 
 #[cfg(test)]

@@ -129,6 +129,30 @@ async fn an_unreachable_upstream_is_a_502_in_the_providers_shape() {
     agent.stop().await;
 }
 
+/// Scenario: the client gives up while the connection to the upstream is still being made.
+/// Guarantees: the record claims no usage: the upstream never got a byte of the request.
+#[tokio::test]
+async fn a_call_that_was_never_sent_costs_nothing() {
+    // Takes connections and never speaks TLS.
+    let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let collector = Collector::start().await;
+    let yaml = openai(silent.local_addr().unwrap(), "", collector.address).replacen("http://", "https://", 1);
+    let agent = Agent::configured(&yaml, Parts::default()).await;
+    for stream in [true, false] {
+        let mut client = Connection::open(agent.addresses.relay).await;
+        let body = format!(r#"{{"model":"gpt-4o","stream":{stream},"messages":[{{"content":"abcdefgh"}}]}}"#);
+        client.send(post(CHAT, "", &body)).await;
+        let _connecting = within(silent.accept()).await.unwrap();
+        drop(client);
+    }
+    for span in collector.spans(2).await {
+        let end = attribute(&span, ledgerline_proto::attribute::END_OF_STREAM);
+        assert_eq!(end.as_deref(), Some("client_gone"));
+        assert_eq!(attribute(&span, "gen_ai.usage.input_tokens"), None);
+    }
+    agent.stop().await;
+}
+
 /// Guarantees: an upstream that hangs up before it answers is a 502 and is not asked again.
 #[tokio::test]
 async fn a_call_is_sent_once() {

@@ -86,6 +86,39 @@ async fn identity_and_trace_reach_the_record_and_the_upstream_sees_our_span() {
     agent.stop().await;
 }
 
+/// Scenario: requests that are not recorded: no call by method or path, an upstream without a dialect, a full queue.
+/// Guarantees: the caller's trace passes as it came, so that it does not point to a span that nobody records; headers
+/// that are for us are taken away all the same.
+#[tokio::test]
+async fn the_trace_of_what_is_not_recorded_passes_as_it_came() {
+    let (upstream, requests) = Upstream::fixed(completion()).await;
+    let trace = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01";
+    let headers = format!("traceparent: {trace}\r\nx-ledgerline-user: ada\r\n");
+    let yaml = openai(upstream.address, "", dead_address().await)
+        .replace(
+            "upstreams: [",
+            &format!("upstreams: [{{name: plain, prefix: /plain, url: \"http://{}\"}}, ", upstream.address),
+        )
+        .replace("flush_timeout_seconds: 5", "flush_timeout_seconds: 0");
+    let agent = Agent::configured(&yaml, Parts::default()).await;
+    agent.call(format!("GET {CHAT} HTTP/1.1\r\nhost: a\r\n{headers}\r\n")).await;
+    agent.call(post("/openai/v1/moderations", &headers, "{}")).await;
+    agent.call(post("/plain/v1/chat/completions", &headers, "{}")).await;
+    agent.stop().await;
+
+    let tap_limits = ledgerline_agent::relay::tap::TapLimits { observations_max: 1, bytes_max: 1 };
+    let agent = Agent::configured(&yaml, Parts { tap_limits, ..Parts::default() }).await;
+    agent.call(post(CHAT, &headers, "{}")).await;
+    agent.stop().await;
+
+    let requests = requests.lock().unwrap().clone();
+    assert_eq!(requests.len(), 4);
+    for (head, _) in requests {
+        assert_eq!(header(&head, "traceparent"), [trace], "{head}");
+        assert!(header(&head, "x-ledgerline-user").is_empty(), "{head}");
+    }
+}
+
 /// Guarantees: an unknown path is answered by the agent with what it does know; nothing reaches an upstream.
 #[tokio::test]
 async fn an_unknown_path_is_told_the_prefixes() {

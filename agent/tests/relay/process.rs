@@ -57,34 +57,90 @@ impl Drop for Running {
     }
 }
 
+/// A configuration file for a process, and where it will listen.
+async fn configuration(upstream: SocketAddr, more: &str) -> (tempfile::TempDir, String, SocketAddr) {
+    let ports = [dead_address().await, dead_address().await];
+    let yaml = openai(upstream, "", dead_address().await)
+        .replace("listen: 127.0.0.1:0", &format!("listen: {}", ports[0]))
+        .replace("\"127.0.0.1:0\"", &format!("\"{}\"", ports[1]))
+        .replace("flush_timeout_seconds: 5", "flush_timeout_seconds: 0")
+        + more;
+    let directory = tempfile::tempdir().unwrap();
+    let path = directory.path().join("agent.yaml");
+    std::fs::write(&path, yaml).unwrap();
+    let path = path.to_str().unwrap().to_owned();
+    (directory, path, ports[0])
+}
+
+async fn connect(child: &mut Running, address: SocketAddr) -> Connection {
+    loop {
+        match tokio::net::TcpStream::connect(address).await {
+            Ok(stream) => return Connection::from(stream),
+            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+        assert!(child.0.try_wait().unwrap().is_none(), "the agent ended");
+    }
+}
+
+async fn completes(connection: &mut Connection) {
+    connection.send(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
+    let head = connection.read_head().await.unwrap();
+    let answer = connection.read_body(&head).await;
+    assert_eq!(answer, (COMPLETION.as_bytes().to_vec(), true), "{head}");
+}
+
+/// Starts the agent from a shell that sets limits first.
+fn limited(limits: &str, configuration: &str) -> Running {
+    let script = format!("{limits} && exec \"$0\" --config \"$1\"");
+    let mut command = Command::new("sh");
+    command.args(["-c", &script, env!("CARGO_BIN_EXE_ledgerline-agent"), configuration]);
+    Running(command.stderr(Stdio::null()).stdout(Stdio::null()).spawn().unwrap())
+}
+
+/// Guarantees: the agent may open as many files as the hard limit allows, whatever the soft one is.
+#[cfg(target_os = "linux")]
+#[tokio::test]
+async fn the_limit_of_descriptors_is_raised() {
+    let (upstream, _) = Upstream::fixed(completion()).await;
+    let (_directory, path, address) = configuration(upstream.address, "").await;
+    let mut child = limited("ulimit -n 1000 && ulimit -Sn 100", &path);
+    completes(&mut connect(&mut child, address).await).await;
+    let limits = std::fs::read_to_string(format!("/proc/{}/limits", child.0.id())).unwrap();
+    let line = limits.lines().find(|line| line.starts_with("Max open files")).unwrap();
+    let numbers: Vec<&str> = line.split_whitespace().filter(|word| word.parse::<u64>().is_ok()).collect();
+    assert_eq!(numbers, ["1000", "1000"]);
+}
+
+/// Scenario: 100 descriptors at most, and 60 clients at once that each want a connection to the upstream.
+/// Guarantees: those for whom there is no descriptor wait instead of failing.
+#[tokio::test]
+async fn clients_wait_when_descriptors_run_out() {
+    let (upstream, _) = Upstream::fixed(completion()).await;
+    let (_directory, path, address) = configuration(upstream.address, "").await;
+    let mut child = limited("ulimit -n 100", &path);
+    drop(connect(&mut child, address).await);
+    let mut clients = Vec::new();
+    for _ in 0..60 {
+        let mut client = Connection::open(address).await;
+        clients.push(tokio::spawn(async move { completes(&mut client).await }));
+    }
+    for client in clients {
+        within(client).await.unwrap();
+    }
+}
+
 /// Scenario: standard error is a full disk, the level is the noisiest, the collector is dead.
 /// Guarantees: calls pass, and SIGTERM ends the process with success.
 #[tokio::test]
 async fn a_log_that_cannot_be_written_harms_no_call() {
     let (upstream, _) = Upstream::fixed(completion()).await;
-    let ports: Vec<SocketAddr> = vec![dead_address().await, dead_address().await];
-    let yaml = openai(upstream.address, "", dead_address().await)
-        .replace("listen: 127.0.0.1:0", &format!("listen: {}", ports[0]))
-        .replace("\"127.0.0.1:0\"", &format!("\"{}\"", ports[1]))
-        .replace("flush_timeout_seconds: 5", "flush_timeout_seconds: 0")
-        + "log: {level: trace}\n";
-    let directory = tempfile::tempdir().unwrap();
-    let path = directory.path().join("agent.yaml");
-    std::fs::write(&path, yaml).unwrap();
+    let (_directory, path, address) = configuration(upstream.address, "log: {level: trace}\n").await;
     let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-    let mut command = agent(&["--config", path.to_str().unwrap()]);
+    let mut command = agent(&["--config", &path]);
     let mut child = Running(command.stderr(Stdio::from(full)).stdout(Stdio::null()).spawn().unwrap());
-    let mut connection = loop {
-        match tokio::net::TcpStream::connect(ports[0]).await {
-            Ok(stream) => break Connection::from(stream),
-            Err(_) => tokio::time::sleep(Duration::from_millis(10)).await,
-        }
-        assert!(child.0.try_wait().unwrap().is_none(), "the agent ended");
-    };
+    let mut connection = connect(&mut child, address).await;
     for _ in 0..3 {
-        connection.send(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
-        let head = connection.read_head().await.unwrap();
-        assert_eq!(connection.read_body(&head).await, (COMPLETION.as_bytes().to_vec(), true));
+        completes(&mut connection).await;
     }
     drop(connection);
     Command::new("kill").args(["-TERM", &child.0.id().to_string()]).status().unwrap();

@@ -1,5 +1,7 @@
 //! Asking for usage in an `OpenAI` stream, and hiding that we asked.
 
+use std::sync::{Arc, Mutex};
+
 use ledgerline_agent::app::Parts;
 
 use crate::support::*;
@@ -53,6 +55,7 @@ async fn requests_that_must_not_be_changed_are_not() {
     agent.call(post(CHAT, "", REQUEST).replace("application/json", "text/plain")).await;
     let head = post(CHAT, "", "").replace("content-length: 0", "transfer-encoding: chunked");
     agent.call([head.as_bytes(), &chunk(REQUEST), b"0\r\n\r\n"].concat()).await;
+    assert_eq!(agent.metric("ledgerline_agent_relay_usage_not_requested_total").await, 5);
     let requests = requests.lock().unwrap().clone();
     assert_eq!(requests.len(), 5);
     for (head, body) in requests {
@@ -84,19 +87,19 @@ async fn who_asks_for_usage_gets_it_and_off_is_off() {
     agent.stop().await;
 }
 
-async fn upstream_that_refuses(
-    text: &'static str,
-) -> (Upstream, std::sync::Arc<std::sync::Mutex<Vec<Vec<u8>>>>) {
-    let requests = std::sync::Arc::new(std::sync::Mutex::new(Vec::new()));
+/// Refuses with this answer whatever asks for usage, and answers the rest with a stream.
+async fn upstream_that_refuses(refusal: impl Into<Vec<u8>>) -> (Upstream, Arc<Mutex<Vec<Vec<u8>>>>) {
+    let refusal: Arc<[u8]> = refusal.into().into();
+    let requests = Arc::new(Mutex::new(Vec::new()));
     let seen = requests.clone();
     let upstream = Upstream::start(move |mut message| {
-        let seen = seen.clone();
+        let (seen, refusal) = (seen.clone(), refusal.clone());
         async move {
             let asked = String::from_utf8_lossy(&message.body).contains("stream_options");
             seen.lock().unwrap().push(message.body.clone());
             if asked {
-                let head = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n", text.len());
-                message.connection.send(head + text).await;
+                // The agent may have turned away already.
+                let _how = message.connection.try_send(&refusal).await;
             } else {
                 message.connection.send(stream(&[delta("Hi"), event("[DONE]")])).await;
             }
@@ -106,51 +109,165 @@ async fn upstream_that_refuses(
     (upstream, requests)
 }
 
-/// Guarantees: an upstream that does not know the field gets the request again as the client made it.
-#[tokio::test]
-async fn a_refused_field_is_taken_back() {
-    let (upstream, requests) =
-        upstream_that_refuses(r#"{"error":{"message":"Unrecognized request argument: stream_options"}}"#)
-            .await;
-    let agent = Agent::alone(upstream.address).await;
-    let answer = agent.call(post(CHAT, "", REQUEST)).await;
-    assert!(answer.head.starts_with("HTTP/1.1 200 OK"), "{}", answer.head);
-    assert_eq!(String::from_utf8(answer.body).unwrap(), [delta("Hi"), event("[DONE]")].concat());
-    assert_eq!(requests.lock().unwrap().len(), 2);
-    assert_eq!(requests.lock().unwrap()[1], REQUEST.as_bytes());
-    agent.stop().await;
+fn refusal(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
+    let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len());
+    [head.as_bytes(), body].concat()
 }
 
-/// Guarantees: a 400 for any other reason reaches the client as it is, and is not repeated.
+/// Scenario: upstreams that do not know the field, each with its own way to say so.
+/// Guarantees: the request goes again as the client made it, the client never learns; the upstream is not asked again.
+#[tokio::test]
+async fn a_refused_field_is_taken_back_and_the_refusal_remembered() {
+    let openai_like = br#"{"error":{"message":"Unrecognized request argument: stream_options"}}"#;
+    let fastapi = br#"{"detail":[{"type":"extra_forbidden","loc":["body","options"],"msg":"not permitted"}]}"#;
+    let long = vec![b'x'; 200_000];
+    for refusal in [
+        refusal("400 Bad Request", "", openai_like),
+        refusal("422 Unprocessable Entity", "content-type: application/json\r\n", fastapi),
+        refusal("400 Bad Request", "content-encoding: gzip\r\n", b"\x1f\x8b\x08 in a client's own tongue"),
+        refusal("400 Bad Request", "", &long),
+        b"HTTP/1.1 400 Bad Request\r\ncontent-length: 50\r\n\r\nhalf".to_vec(),
+    ] {
+        let (upstream, requests) = upstream_that_refuses(refusal).await;
+        let agent = Agent::alone(upstream.address).await;
+        for _ in 0..3 {
+            let answer = agent.call(post(CHAT, "", REQUEST)).await;
+            assert!(answer.head.starts_with("HTTP/1.1 200 OK"), "{}", answer.head);
+            assert_eq!(String::from_utf8(answer.body).unwrap(), [delta("Hi"), event("[DONE]")].concat());
+        }
+        let requests = requests.lock().unwrap().clone();
+        assert_eq!(requests.len(), 4, "asked once, taken back once, then left alone twice");
+        assert!(requests[1..].iter().all(|body| body == REQUEST.as_bytes()));
+        assert_eq!(agent.metric("ledgerline_agent_relay_usage_refused_total").await, 1);
+        assert_eq!(agent.metric("ledgerline_agent_relay_usage_not_requested_total").await, 2);
+        agent.stop().await;
+    }
+}
+
+/// Guarantees: a refusal for any other reason reaches the client as the upstream said it to the client's own request, and
+/// says nothing about the field: the next stream is asked again.
 #[tokio::test]
 async fn any_other_refusal_passes() {
-    let text = r#"{"error":{"message":"messages: too short"}}"#;
-    let (upstream, requests) = upstream_that_refuses(text).await;
+    let text = br#"{"error":{"message":"messages: too short"}}"#;
+    let (upstream, requests) = Upstream::fixed(refusal("400 Bad Request", "", text)).await;
     let agent = Agent::alone(upstream.address).await;
-    let answer = agent.call(post(CHAT, "", REQUEST)).await;
-    assert!(answer.head.starts_with("HTTP/1.1 400 Bad Request"), "{}", answer.head);
-    assert_eq!(answer.body, text.as_bytes());
-    assert_eq!(requests.lock().unwrap().len(), 1);
+    for _ in 0..2 {
+        let answer = agent.call(post(CHAT, "", REQUEST)).await;
+        assert!(answer.head.starts_with("HTTP/1.1 400 Bad Request"), "{}", answer.head);
+        assert_eq!(answer.body, text);
+    }
+    let asked: Vec<bool> = {
+        let requests = requests.lock().unwrap();
+        requests.iter().map(|(_, body)| body.as_slice() != REQUEST.as_bytes()).collect()
+    };
+    assert_eq!(asked, [true, false, true, false]);
     agent.stop().await;
 }
 
-/// Scenario: the refusal itself breaks off in the middle, or is longer than we read.
+/// Scenario: the refusal of the client's own request breaks off in the middle.
 /// Guarantees: the client sees just that.
 #[tokio::test]
-async fn a_broken_or_long_refusal_passes_as_it_is() {
-    let long = "x".repeat(200_000);
-    let answer = format!("HTTP/1.1 400 Bad Request\r\ncontent-length: {}\r\n\r\n{long}", long.len());
-    let (upstream, _) = Upstream::fixed(answer).await;
-    let agent = Agent::alone(upstream.address).await;
-    assert_eq!(agent.call(post(CHAT, "", REQUEST)).await.body, long.as_bytes());
-    agent.stop().await;
-
+async fn a_broken_refusal_passes_as_it_is() {
     let (upstream, _) = Upstream::fixed("HTTP/1.1 400 Bad Request\r\ncontent-length: 50\r\n\r\nhalf").await;
     let agent = Agent::alone(upstream.address).await;
     let mut client = Connection::open(agent.addresses.relay).await;
     client.send(post(CHAT, "", REQUEST)).await;
     let head = client.read_head().await.unwrap();
     assert_eq!(client.read_body(&head).await, (b"half".to_vec(), false));
+    agent.stop().await;
+}
+
+/// Scenario: a request that was refused for our field and went again.
+/// Guarantees: its record has the client's request once, and the second answer.
+#[tokio::test]
+async fn a_call_that_went_again_is_recorded_once() {
+    let (upstream, _) = upstream_that_refuses(refusal("422 Unprocessable Entity", "", b"no")).await;
+    let collector = Collector::start().await;
+    let agent = Agent::before(upstream.address, collector.address).await;
+    let request = r#"{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"abcdefgh"}]}"#;
+    agent.call(post(CHAT, "", request)).await;
+    agent.stop().await;
+    let spans = collector.spans(1).await;
+    assert_eq!(spans.len(), 1);
+    let text = |name| attribute(&spans[0], name);
+    assert_eq!(text(ledgerline_proto::attribute::HTTP_STATUS).as_deref(), Some("200"));
+    assert_eq!(text("gen_ai.request.model").as_deref(), Some("gpt-4o"));
+    let input: u64 = text("gen_ai.usage.input_tokens").unwrap().parse().unwrap();
+    assert!((2..=4).contains(&input), "{input} tokens for 8 letters and a role");
+}
+
+/// Guarantees: one upstream can be left alone while the others are asked, and the other way round.
+#[tokio::test]
+async fn asking_is_configured_for_each_upstream() {
+    let (upstream, requests) = Upstream::fixed(stream(&[delta("Hi"), event("[DONE]")])).await;
+    for (own, all, expected) in [(false, true, false), (true, false, true)] {
+        let yaml = openai(
+            upstream.address,
+            &format!(", usage_injection: {own}"),
+            dead_address().await,
+        ) + &format!("relay: {{usage_injection: {all}}}\n");
+        let agent = Agent::configured(&yaml, Parts::default()).await;
+        agent.call(post(CHAT, "", REQUEST)).await;
+        let body = requests.lock().unwrap().last().unwrap().1.clone();
+        assert_eq!(body != REQUEST.as_bytes(), expected);
+        agent.shutdown.cancel();
+    }
+}
+
+/// Scenario: upstreams that name no encoding in their own way, or call the stream something else.
+/// Guarantees: the extra chunk is hidden all the same.
+#[tokio::test]
+async fn the_extra_chunk_is_hidden_whatever_the_headers_say() {
+    let parts = [delta("Hi"), usage_event(), event("[DONE]")];
+    for headers in [
+        "content-type: text/event-stream\r\ncontent-encoding: identity\r\n",
+        "content-type: text/event-stream\r\ncontent-encoding: none\r\n",
+        "content-type: text/event-stream\r\ncontent-encoding:\r\n",
+        "content-type: text/plain; charset=utf-8\r\n",
+        "",
+    ] {
+        let head = format!("HTTP/1.1 200 OK\r\n{headers}transfer-encoding: chunked\r\n\r\n");
+        let (upstream, _) = Upstream::fixed(stream(&parts).replace(STREAM_HEAD, &head)).await;
+        let agent = Agent::alone(upstream.address).await;
+        let answer = agent.call(post(CHAT, "", REQUEST)).await;
+        let expected = [delta("Hi"), event("[DONE]")].concat();
+        assert_eq!(String::from_utf8(answer.body).unwrap(), expected, "{headers}");
+        agent.stop().await;
+    }
+}
+
+/// Scenario: an upstream compresses its stream although it was told not to.
+/// Guarantees: that answer passes as it is and is counted; the next stream is not asked.
+#[tokio::test]
+async fn what_cannot_be_filtered_is_counted_and_not_asked_again() {
+    let head = "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ncontent-encoding: gzip\r\n\
+                content-length: 4\r\n\r\n\x1f\x08ab";
+    let (upstream, requests) = Upstream::fixed(head).await;
+    let agent = Agent::alone(upstream.address).await;
+    for _ in 0..2 {
+        assert_eq!(agent.call(post(CHAT, "", REQUEST)).await.body, b"\x1f\x08ab");
+    }
+    assert_eq!(agent.metric("ledgerline_agent_relay_usage_unhidden_total").await, 1);
+    assert_eq!(requests.lock().unwrap()[1].1, REQUEST.as_bytes());
+    agent.stop().await;
+}
+
+/// Scenario: a request so large that it is read on another thread.
+/// Guarantees: it is asked like any other; one beyond the limit passes untouched and is counted.
+#[tokio::test]
+async fn large_requests_are_asked_up_to_a_limit() {
+    let (upstream, requests) = Upstream::fixed(stream(&[delta("Hi"), event("[DONE]")])).await;
+    let agent = Agent::alone(upstream.address).await;
+    let request = |bytes: usize| {
+        format!(r#"{{"model":"gpt-4o","stream":true,"messages":["{}"]}}"#, "x".repeat(bytes))
+    };
+    for (bytes, asked, not_requested) in [(1 << 20, true, 0), (5 << 20, false, 1)] {
+        agent.call(post(CHAT, "", &request(bytes))).await;
+        let body = requests.lock().unwrap().last().unwrap().1.clone();
+        assert_eq!(body != request(bytes).as_bytes(), asked, "{bytes}");
+        let counted = agent.metric("ledgerline_agent_relay_usage_not_requested_total").await;
+        assert_eq!(counted, not_requested);
+    }
     agent.stop().await;
 }
 

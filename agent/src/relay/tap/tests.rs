@@ -85,6 +85,18 @@ async fn too_many_bytes_leave_one_gap_in_their_place_and_the_call_still_ends() {
 }
 
 #[tokio::test]
+async fn each_gap_is_told_in_its_place() {
+    let (tap, observations, metrics) = new(16, 10);
+    let call = tap.start(start()).unwrap();
+    for bytes in [&b"12345678"[..], b"too many", b"9", b"too many", b"0", b"too many"] {
+        call.tap().response_body(&Bytes::copy_from_slice(bytes));
+    }
+    drop(call);
+    assert_eq!(read(observations, tap).await.0, "SBGBGBGE");
+    assert_eq!(metrics.calls_with_gaps.get(), 1);
+}
+
+#[tokio::test]
 async fn a_full_queue_leaves_a_gap_and_refuses_new_calls_but_every_started_call_ends() {
     // Start, gap, end and one more place.
     let (tap, observations, metrics) = new(4, 1 << 20);
