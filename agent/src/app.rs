@@ -194,7 +194,9 @@ impl App {
             descriptors,
             "forwarding calls"
         );
-        Server::new(prepared.relay, prepared.tls, connections_max).run(relay_listener, shutdown, drain_timeout).await;
+        Server::new(prepared.relay, prepared.tls, connections_max)
+            .run(relay_listener, shutdown, drain_timeout)
+            .await;
         observer.stop().await;
         admin.abort();
         // Aborted on purpose.

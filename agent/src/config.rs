@@ -13,6 +13,8 @@ use ledgerline_process::config::{Problems, Validate};
 use ledgerline_process::logging::LogConfig;
 use serde::Deserialize;
 
+use crate::limits::{CONNECT_TIMEOUT_MAX, STOP_TIMEOUT_MAX};
+
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
@@ -105,6 +107,20 @@ pub struct UpstreamConfig {
 }
 
 impl UpstreamConfig {
+    fn check_url(&self) -> Result<(), String> {
+        let url = parse_base_url(&self.url)?;
+        let base = url.path().trim_end_matches('/');
+        if self.dialect != Dialect::None && base.ends_with("/v1") {
+            return Err(format!(
+                "`{}` must not end with /v1: clients send it as part of the path, and the upstream would get it twice; \
+                 leave it out here and keep it in the client's base URL, which then ends with {}/v1",
+                self.url,
+                self.prefix.trim_end_matches('/')
+            ));
+        }
+        Ok(())
+    }
+
     /// Who is paid for calls to it.
     #[must_use]
     pub fn provider(&self) -> &str {
@@ -218,10 +234,10 @@ pub struct RelayConfig {
     /// Threads that forward. Default 2.
     pub threads: usize,
     /// Longest time to connect to an upstream: name lookup, TCP and TLS. After that the client gets a 502. Default
-    /// 5000.
+    /// 5000, at most 60000.
     pub connect_timeout_ms: u64,
     /// When told to stop: how long running calls may take to finish. Kubernetes'
-    /// `terminationGracePeriodSeconds` must be longer. Default 600.
+    /// `terminationGracePeriodSeconds` must be longer. Default 600, at most 86400.
     pub drain_timeout_seconds: u64,
     /// Where an `OpenAI` chat stream would carry no usage because the client did not ask for it: ask for it, and hide
     /// the extra chunk from the client. Default `true`.
@@ -282,7 +298,8 @@ pub struct ExportConfig {
     /// Memory for calls the collector has not acknowledged. When it is full, new calls are counted as dropped and not
     /// recorded; the calls themselves go on. About 100 bytes a call in an outage. Default 12582912.
     pub spool_bytes_max: usize,
-    /// When told to stop: how long to wait for the collector after the last call ended. Default 10.
+    /// When told to stop: how long to wait for the collector after the last call ended. Default 10, at most
+    /// 86400.
     pub flush_timeout_seconds: u64,
 }
 
@@ -335,11 +352,29 @@ impl Validate for Config {
         if !(1..=64).contains(&self.relay.threads) {
             problems.push("relay.threads", "must be from 1 to 64");
         }
-        if self.relay.connect_timeout_ms == 0 {
-            problems.push("relay.connect_timeout_ms", "must be at least 1; 5000 is usual");
+        let connect_timeout_ms_max = CONNECT_TIMEOUT_MAX.as_millis();
+        if !(1..=connect_timeout_ms_max).contains(&u128::from(self.relay.connect_timeout_ms)) {
+            let message = format!("must be from 1 to {connect_timeout_ms_max}; 5000 is usual");
+            problems.push("relay.connect_timeout_ms", message);
         }
-        if let Err(message) = parse_base_url(&self.export.collector) {
-            problems.push("export.collector", message);
+        for (path, seconds) in [
+            ("relay.drain_timeout_seconds", self.relay.drain_timeout_seconds),
+            ("export.flush_timeout_seconds", self.export.flush_timeout_seconds),
+        ] {
+            if seconds > STOP_TIMEOUT_MAX.as_secs() {
+                problems.push(path, format!("must be at most {}, a day", STOP_TIMEOUT_MAX.as_secs()));
+            }
+        }
+        match parse_base_url(&self.export.collector) {
+            Ok(url) if !matches!(url.path(), "" | "/") => {
+                let message = format!(
+                    "`{}` must end with the port: OTLP over gRPC has a path of its own",
+                    self.export.collector
+                );
+                problems.push("export.collector", message);
+            }
+            Ok(_) => {}
+            Err(message) => problems.push("export.collector", message),
         }
         if self.export.spool_bytes_max < (1 << 20) {
             problems.push("export.spool_bytes_max", "must be at least 1048576 (1 MiB)");
@@ -404,7 +439,7 @@ impl Config {
             if upstream.provider.as_ref().is_some_and(|provider| provider.trim().is_empty()) {
                 problems.push(at("provider"), "is empty; name who is paid, or leave it out");
             }
-            if let Err(message) = parse_base_url(&upstream.url) {
+            if let Err(message) = upstream.check_url() {
                 problems.push(at("url"), message);
             }
             let same_path = |other: &UpstreamConfig| {
@@ -490,6 +525,70 @@ log: {level: shout=loud}
             "- export.collector: ",
             "- export.spool_bytes_max: ",
             "- log.level: ",
+        ] {
+            assert!(error.contains(part), "{part} is not in {error}");
+        }
+    }
+
+    #[test]
+    fn headers_that_providers_need_cannot_say_who_calls() {
+        for name in [
+            "authorization",
+            "Api-Key",
+            "x-api-key",
+            "x-goog-api-key",
+            "cookie",
+            "proxy-authorization",
+            "anthropic-version",
+            "anthropic-beta",
+            "openai-organization",
+            "openai-project",
+            "user-agent",
+            "accept-encoding",
+        ] {
+            let text = format!(
+                "upstreams: [{{name: a, prefix: /, url: \"http://b\"}}]\nidentity_headers: {{user: {name}}}"
+            );
+            let error = parse::<Config>("agent.yaml", &text).unwrap_err().to_string();
+            assert!(error.contains("- identity_headers.user: `"), "{name}: {error}");
+        }
+        let good = "upstreams: [{name: a, prefix: /, url: \"http://b\"}]\nidentity_headers: {user: x-user}";
+        parse::<Config>("agent.yaml", good).unwrap();
+    }
+
+    #[test]
+    fn a_base_path_that_clients_send_themselves_is_refused() {
+        let check = |url: &str, dialect: &str| {
+            let text = format!("upstreams: [{{name: a, prefix: /a, url: \"{url}\", dialect: {dialect}}}]");
+            parse::<Config>("agent.yaml", &text).map_err(|error| error.to_string())
+        };
+        for url in ["https://api.openai.com/v1", "https://gateway/openai/v1/"] {
+            for dialect in ["openai", "anthropic"] {
+                let error = check(url, dialect).unwrap_err();
+                assert!(
+                    error.contains("- upstreams[0].url: ") && error.contains("ends with /a/v1"),
+                    "{error}"
+                );
+            }
+            check(url, "none").unwrap();
+        }
+        check("https://gateway/openai", "openai").unwrap();
+        check("https://gateway/notv1", "openai").unwrap();
+    }
+
+    #[test]
+    fn no_duration_is_so_long_that_the_clock_overflows() {
+        let text = "
+upstreams: [{name: a, prefix: /, url: \"http://b\"}]
+relay: {connect_timeout_ms: 18446744073709551615, drain_timeout_seconds: 18446744073709551615}
+export: {collector: \"http://c:4317/v1/traces\", flush_timeout_seconds: 18446744073709551615}
+";
+        let error = parse::<Config>("agent.yaml", text).unwrap_err().to_string();
+        for part in [
+            "- relay.connect_timeout_ms: must be from 1 to 60000",
+            "- relay.drain_timeout_seconds: must be at most 86400",
+            "- export.flush_timeout_seconds: must be at most 86400",
+            "- export.collector: `http://c:4317/v1/traces` must end with the port",
         ] {
             assert!(error.contains(part), "{part} is not in {error}");
         }

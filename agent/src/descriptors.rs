@@ -39,9 +39,14 @@ mod tests {
 
     #[test]
     fn connections_leave_descriptors_for_their_upstreams() {
-        for (limit, expected) in
-            [(0, 1), (64, 1), (100, 18), (1_024, 480), (1 << 20, CONNECTIONS_MAX), (u64::MAX, CONNECTIONS_MAX)]
-        {
+        for (limit, expected) in [
+            (0, 1),
+            (64, 1),
+            (100, 18),
+            (1_024, 480),
+            (1 << 20, CONNECTIONS_MAX),
+            (u64::MAX, CONNECTIONS_MAX),
+        ] {
             assert_eq!(connections_max(limit), expected, "{limit}");
         }
     }

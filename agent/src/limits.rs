@@ -75,6 +75,12 @@ pub const SETTLE_BEFORE_DRAIN: Duration = Duration::from_millis(100);
 /// Pause after the operating system refuses to accept (no file descriptors), which passes when calls end.
 pub const ACCEPT_RETRY: Duration = Duration::from_millis(20);
 
+/// Longest `connect_timeout_ms`: a client that waits longer for a connection has no use for it.
+pub const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(60);
+
+/// Longest drain and flush that can be configured, a day: far above any call, far below what a clock can add.
+pub const STOP_TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
+
 /// TLS handshake of a client.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 

@@ -53,6 +53,8 @@ pub enum DropReason {
     rejected,
     /// The agent stopped before the collector acknowledged.
     shutdown,
+    /// Sending broke off by a fault of ours.
+    fault,
 }
 
 /// Label of `calls_dropped`.
@@ -299,7 +301,11 @@ impl Collector for WorkerCollector {
             ("calls_headless", "Ends of calls whose beginning was lost.", read(&worker.calls_unobserved)),
             ("usage_estimated", "Calls recorded with an estimated usage.", read(&worker.usage_estimated)),
             ("usage_missing", "Answered calls recorded without usage.", read(&worker.usage_missing)),
-            ("foreign_runs", "Runs of other models within calls, not in the record.", read(&worker.foreign_runs)),
+            (
+                "foreign_runs",
+                "Runs of other models within calls, not in the record.",
+                read(&worker.foreign_runs),
+            ),
             ("worker_events", "Events read by the worker.", read(&worker.events_observed)),
             ("worker_panics", "Panics while reading a call, recorded without usage.", read(&worker.panics)),
         ];

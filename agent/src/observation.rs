@@ -4,6 +4,7 @@
 //! `try_send` on one bounded queue. The worker rebuilds the call from the events of one [`CallNumber`], which arrive
 //! in order. This file is the whole border between the two.
 
+use std::fmt;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -46,7 +47,7 @@ pub struct ResponseHead {
 }
 
 /// One event in the life of a call.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub enum Observation {
     /// The request head has arrived.
     Start(Box<CallStart>),
@@ -63,6 +64,20 @@ pub enum Observation {
     End(EndOfStream, u64, Option<&'static str>),
 }
 
+/// Bodies are somebody's prompts and answers, and an identity names people: lengths, no contents.
+impl fmt::Debug for Observation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Start(start) => write!(f, "Start({} {})", start.dialect, start.path),
+            Self::RequestBody(bytes) => write!(f, "RequestBody({} bytes)", bytes.len()),
+            Self::ResponseHead(head, at) => f.debug_tuple("ResponseHead").field(head).field(at).finish(),
+            Self::ResponseBody(bytes, at) => write!(f, "ResponseBody({} bytes, {at})", bytes.len()),
+            Self::Gap => f.write_str("Gap"),
+            Self::End(end, at, class) => f.debug_tuple("End").field(end).field(at).field(class).finish(),
+        }
+    }
+}
+
 /// An event and the call it belongs to.
 #[derive(Clone, Debug)]
 pub struct Tagged {
@@ -70,4 +85,22 @@ pub struct Tagged {
     pub call: CallNumber,
     /// What happened.
     pub observation: Observation,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn bodies_are_not_printed() {
+        let body = Bytes::from_static(b"secret");
+        for (observation, expected) in [
+            (Observation::RequestBody(body.clone()), "RequestBody(6 bytes)"),
+            (Observation::ResponseBody(body, 7), "ResponseBody(6 bytes, 7)"),
+        ] {
+            let tagged = Tagged { call: CallNumber(1), observation };
+            let expected = format!("Tagged {{ call: CallNumber(1), observation: {expected} }}");
+            assert_eq!(format!("{tagged:?}"), expected);
+        }
+    }
 }

@@ -75,7 +75,8 @@ impl Relay {
         for upstream in &config.upstreams {
             let route = Route::new(upstream)?;
             let timeout = config.relay.connect_timeout();
-            let connections = Upstream::new(tls, upstream.http_version, route.is_https(), timeout, keep_alive);
+            let connections =
+                Upstream::new(tls, upstream.http_version, route.is_https(), timeout, keep_alive);
             let asking = upstream
                 .usage_injection
                 .unwrap_or(config.relay.usage_injection)

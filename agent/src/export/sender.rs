@@ -63,6 +63,30 @@ struct Shared {
     warned_at: Arc<Mutex<Option<Instant>>>,
 }
 
+/// What became of a request.
+enum Fate {
+    Acknowledged(ExportTraceServiceResponse),
+    Rejected(Status),
+    /// The agent stops.
+    Abandoned,
+}
+
+/// A request whose fate is open. Dropped so, by a panic or with the task that delivers it, it is let go and counted:
+/// else its memory would be taken and its calls waiting for ever.
+struct Undecided<'a> {
+    shared: &'a Shared,
+    request: &'a SealedRequest,
+    is_decided: bool,
+}
+
+impl Drop for Undecided<'_> {
+    fn drop(&mut self) {
+        if !self.is_decided {
+            self.shared.let_go(self.request, DropReason::fault);
+        }
+    }
+}
+
 impl Sender {
     /// A sender to the configured collector. Connects when there is something to send.
     ///
@@ -145,23 +169,40 @@ impl Shared {
     }
 
     async fn deliver(&self, client: Grpc<Channel>, request: SealedRequest, give_up: CancellationToken) {
+        let mut undecided = Undecided { shared: self, request: &request, is_decided: false };
+        let fate = self.decide(client, &request, give_up).await;
+        undecided.is_decided = true;
+        match fate {
+            Fate::Acknowledged(answer) => self.acknowledged(&request, answer),
+            Fate::Rejected(status) => self.rejected(&request, &status),
+            Fate::Abandoned => self.abandon(&request),
+        }
+    }
+
+    /// Sends until there is an answer that counts.
+    async fn decide(
+        &self,
+        client: Grpc<Channel>,
+        request: &SealedRequest,
+        give_up: CancellationToken,
+    ) -> Fate {
         let mut pause = EXPORT_BACKOFF_MIN;
         loop {
             let Some(bytes) = request.message() else {
-                return self.rejected(&request, &Status::internal("it cannot be read from memory"));
+                return Fate::Rejected(Status::internal("it cannot be read from memory"));
             };
             let answer = tokio::select! {
                 answer = self.attempt(client.clone(), request.sequence, bytes) => answer,
-                () = give_up.cancelled() => return self.abandon(&request),
+                () = give_up.cancelled() => return Fate::Abandoned,
             };
             match answer {
-                Ok(answer) => return self.acknowledged(&request, answer),
-                Err(status) if is_permanent(status.code()) => return self.rejected(&request, &status),
+                Ok(answer) => return Fate::Acknowledged(answer),
+                Err(status) if is_permanent(status.code()) => return Fate::Rejected(status),
                 Err(status) => self.postponed(&status),
             }
             tokio::select! {
                 () = tokio::time::sleep(with_jitter(pause)) => {}
-                () = give_up.cancelled() => return self.abandon(&request),
+                () = give_up.cancelled() => return Fate::Abandoned,
             }
             pause = (pause * 2).min(EXPORT_BACKOFF_MAX);
         }
@@ -261,7 +302,37 @@ fn with_jitter(pause: Duration) -> Duration {
 
 #[cfg(test)]
 mod tests {
+    use super::super::spool::tests::call;
     use super::*;
+    use crate::config::Roots;
+    use crate::metrics::DropLabels;
+
+    /// Scenario: a delivery ends without an answer, as a panic or the end of its task ends it.
+    #[tokio::test]
+    async fn a_delivery_that_breaks_off_gives_its_request_back() {
+        let metrics = Arc::new(Metrics::default());
+        let spool = Arc::new(Spool::new(1 << 20, metrics.clone()));
+        // Takes connections and never answers.
+        let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let collector = format!("http://{}", silent.local_addr().unwrap());
+        let config = ExportConfig { collector, ..ExportConfig::default() };
+        let tls = crate::connect::client_tls(Roots::Webpki, None).unwrap();
+        let sender = Sender::new(&config, tls, 1, spool.clone(), metrics.clone()).unwrap();
+        spool.push(call(1));
+        spool.close();
+        let request = spool.next().await.unwrap();
+        let delivery = {
+            let (shared, client) = (sender.shared.clone(), sender.client());
+            tokio::spawn(async move { shared.deliver(client, request, CancellationToken::new()).await })
+        };
+        let _connection = silent.accept().await.unwrap();
+        assert_eq!(metrics.calls_waiting.get(), 1);
+        delivery.abort();
+        assert!(delivery.await.unwrap_err().is_cancelled());
+        assert_eq!((metrics.calls_waiting.get(), metrics.spool_bytes.get()), (0, 0));
+        let labels = DropLabels { reason: DropReason::fault };
+        assert_eq!(metrics.calls_dropped.get_or_create(&labels).get(), 1);
+    }
 
     #[test]
     fn only_an_invalid_request_is_given_up() {

@@ -241,4 +241,4 @@ fn call_bytes(call: &Call) -> usize {
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

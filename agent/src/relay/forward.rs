@@ -12,7 +12,6 @@ use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::{Destination, Relay};
 use super::amend::Untouched;
 use super::body::{RequestBody, ResponseBody};
 use super::headers;
@@ -23,6 +22,7 @@ use super::tap::{CallTap, ObservedCall};
 use super::trace::TraceContext;
 use super::upstream::{LanePlace, Upstream, UpstreamError};
 use super::usage::{self, Asking, Plan};
+use super::{Destination, Relay};
 use crate::calls;
 use crate::config::Dialect;
 use crate::metrics::{NotRequested, Outcome};
@@ -98,9 +98,7 @@ impl Relay {
         let passage = Passage { relay: self, route, upstream, running, call, outcome };
         let head = Head { method: parts.method, target, headers: parts.headers };
         match plan {
-            Some((asking, Plan::Collect(permit))) => {
-                passage.ask_for_usage(head, body, asking, permit).await
-            }
+            Some((asking, Plan::Collect(permit))) => passage.ask_for_usage(head, body, asking, permit).await,
             Some((_, Plan::StreamUnasked(reason))) => {
                 self.metrics.count_not_requested(reason);
                 passage.stream(head, body).await

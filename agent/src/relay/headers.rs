@@ -64,18 +64,26 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// nobody may use them to say who calls.
 #[must_use]
 pub fn is_needed_upstream(name: &HeaderName) -> bool {
-    [
-        header::AUTHORIZATION,
-        header::HOST,
-        header::CONTENT_TYPE,
-        header::CONTENT_LENGTH,
-        header::CONTENT_ENCODING,
-        header::ACCEPT,
-        HeaderName::from_static("x-api-key"),
-        HeaderName::from_static("traceparent"),
-        HeaderName::from_static("tracestate"),
-    ]
-    .contains(name)
+    let is_of_a_provider = ["anthropic-", "openai-"].iter().any(|prefix| name.as_str().starts_with(prefix));
+    is_of_a_provider
+        || [
+            header::AUTHORIZATION,
+            header::PROXY_AUTHORIZATION,
+            header::COOKIE,
+            header::HOST,
+            header::USER_AGENT,
+            header::CONTENT_TYPE,
+            header::CONTENT_LENGTH,
+            header::CONTENT_ENCODING,
+            header::ACCEPT,
+            header::ACCEPT_ENCODING,
+            HeaderName::from_static("api-key"),
+            HeaderName::from_static("x-api-key"),
+            HeaderName::from_static("x-goog-api-key"),
+            HeaderName::from_static("traceparent"),
+            HeaderName::from_static("tracestate"),
+        ]
+        .contains(name)
 }
 
 /// Whether the value of a header is this media type, whatever its parameters.

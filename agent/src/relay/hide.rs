@@ -17,7 +17,7 @@ use self::payload::Payload;
 pub const HELD_BYTES_MAX: usize = 64 << 10;
 
 /// The filter of one stream.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct UsageFilter {
     event: EventScan,
     /// What has come of an undecided event in earlier chunks.
@@ -27,7 +27,16 @@ pub struct UsageFilter {
     after_cr: Option<Fate>,
     /// Too much was held: everything passes.
     is_off: bool,
-    events_hidden: u64,
+}
+
+/// The stream is somebody's answer: lengths, no contents.
+impl std::fmt::Debug for UsageFilter {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("UsageFilter")
+            .field("held_bytes", &self.held_bytes)
+            .field("is_off", &self.is_off)
+            .finish_non_exhaustive()
+    }
 }
 
 /// What becomes of an event.
@@ -44,12 +53,6 @@ impl UsageFilter {
     #[must_use]
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Events left out so far.
-    #[must_use]
-    pub const fn events_hidden(&self) -> u64 {
-        self.events_hidden
     }
 
     /// Takes the next chunk and returns what to send now, in order; slices of the chunk, never copies.
@@ -121,7 +124,6 @@ impl UsageFilter {
     fn hide(&mut self) {
         self.held.clear();
         self.held_bytes = 0;
-        self.events_hidden += 1;
     }
 
     fn hold(&mut self, rest: Bytes, out: &mut Vec<Bytes>) {

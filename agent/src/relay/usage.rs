@@ -25,9 +25,7 @@ use super::headers::is_media_type;
 use super::route::Route;
 use crate::calls::{self, OpenAiCall};
 use crate::config::Dialect;
-use crate::limits::{
-    AMEND_BODY_BYTES_MAX, AMEND_BYTES_IN_FLIGHT_MAX, AMEND_COPIES, AMEND_INLINE_BYTES_MAX,
-};
+use crate::limits::{AMEND_BODY_BYTES_MAX, AMEND_BYTES_IN_FLIGHT_MAX, AMEND_COPIES, AMEND_INLINE_BYTES_MAX};
 use crate::metrics::NotRequested;
 
 /// Headers that hold a digest of the body or sign it: such a body cannot be changed without being refused.

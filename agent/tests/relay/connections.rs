@@ -55,8 +55,7 @@ impl Network {
 }
 
 async fn agent_behind(network: &Network) -> Agent {
-    let keep_alive =
-        KeepAlive { interval: Duration::from_millis(100), timeout: Duration::from_millis(100) };
+    let keep_alive = KeepAlive { interval: Duration::from_millis(100), timeout: Duration::from_millis(100) };
     let yaml = openai(network.address, ", http_version: http2", dead_address().await);
     Agent::configured(&yaml, Parts { keep_alive, ..Parts::default() }).await
 }
@@ -64,7 +63,8 @@ async fn agent_behind(network: &Network) -> Agent {
 /// One call from end to end; the upstream must see it.
 async fn call(agent: &Agent, requests: &mut mpsc::Receiver<(http::request::Parts, bytes::Bytes, Feed)>) {
     let answered = agent.call(post("/openai/v1/x", "", "{}"));
-    let answer = within(async { tokio::join!(answered, async { drop(requests.recv().await.unwrap()) }) }).await.0;
+    let answer =
+        within(async { tokio::join!(answered, async { drop(requests.recv().await.unwrap()) }) }).await.0;
     assert!(answer.head.starts_with("HTTP/1.1 200 "), "{}", answer.head);
 }
 

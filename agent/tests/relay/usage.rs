@@ -119,7 +119,8 @@ fn refusal(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 #[tokio::test]
 async fn a_refused_field_is_taken_back_and_the_refusal_remembered() {
     let openai_like = br#"{"error":{"message":"Unrecognized request argument: stream_options"}}"#;
-    let fastapi = br#"{"detail":[{"type":"extra_forbidden","loc":["body","options"],"msg":"not permitted"}]}"#;
+    let fastapi =
+        br#"{"detail":[{"type":"extra_forbidden","loc":["body","options"],"msg":"not permitted"}]}"#;
     let long = vec![b'x'; 200_000];
     for refusal in [
         refusal("400 Bad Request", "", openai_like),
@@ -201,11 +202,8 @@ async fn a_call_that_went_again_is_recorded_once() {
 async fn asking_is_configured_for_each_upstream() {
     let (upstream, requests) = Upstream::fixed(stream(&[delta("Hi"), event("[DONE]")])).await;
     for (own, all, expected) in [(false, true, false), (true, false, true)] {
-        let yaml = openai(
-            upstream.address,
-            &format!(", usage_injection: {own}"),
-            dead_address().await,
-        ) + &format!("relay: {{usage_injection: {all}}}\n");
+        let yaml = openai(upstream.address, &format!(", usage_injection: {own}"), dead_address().await)
+            + &format!("relay: {{usage_injection: {all}}}\n");
         let agent = Agent::configured(&yaml, Parts::default()).await;
         agent.call(post(CHAT, "", REQUEST)).await;
         let body = requests.lock().unwrap().last().unwrap().1.clone();
@@ -258,9 +256,8 @@ async fn what_cannot_be_filtered_is_counted_and_not_asked_again() {
 async fn large_requests_are_asked_up_to_a_limit() {
     let (upstream, requests) = Upstream::fixed(stream(&[delta("Hi"), event("[DONE]")])).await;
     let agent = Agent::alone(upstream.address).await;
-    let request = |bytes: usize| {
-        format!(r#"{{"model":"gpt-4o","stream":true,"messages":["{}"]}}"#, "x".repeat(bytes))
-    };
+    let request =
+        |bytes: usize| format!(r#"{{"model":"gpt-4o","stream":true,"messages":["{}"]}}"#, "x".repeat(bytes));
     for (bytes, asked, not_requested) in [(1 << 20, true, 0), (5 << 20, false, 1)] {
         agent.call(post(CHAT, "", &request(bytes))).await;
         let body = requests.lock().unwrap().last().unwrap().1.clone();

@@ -6,7 +6,7 @@ use ledgerline_proto::{Billing, EndOfStream, Identity, Operation, SpanId, TraceI
 
 use super::*;
 
-fn call(number: u64) -> Call {
+pub fn call(number: u64) -> Call {
     Call {
         trace_id: TraceId::from_bytes([7; 16]).unwrap(),
         span_id: SpanId::from_bytes(number.to_be_bytes()).unwrap(),
