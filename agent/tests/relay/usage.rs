@@ -76,7 +76,9 @@ async fn who_asks_for_usage_gets_it_and_off_is_off() {
     assert_eq!(String::from_utf8(answer.body).unwrap(), parts.concat());
     agent.stop().await;
 
-    let yaml = openai(upstream.address, "", nobody) + "relay: {usage_injection: false}\n";
+    let yaml = openai(upstream.address, "", nobody)
+        .replace("flush_timeout_seconds: 5", "flush_timeout_seconds: 0")
+        + "relay: {usage_injection: false}\n";
     let agent = Agent::configured(&yaml, Parts::default()).await;
     let answer = agent.call(post(CHAT, "", REQUEST)).await;
     assert_eq!(String::from_utf8(answer.body).unwrap(), parts.concat());

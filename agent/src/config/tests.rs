@@ -1,0 +1,124 @@
+//! What is wrong with a file is told before a port opens, all of it, and in words that help.
+
+use ledgerline_process::config::parse;
+
+use super::*;
+
+#[test]
+fn the_example_file_is_valid_and_shows_the_defaults() {
+    let text = include_str!("../../ledgerline-agent.example.yaml");
+    let example: Config = parse("ledgerline-agent.example.yaml", text).unwrap();
+    let defaults = Config::default();
+    assert_eq!(example.upstreams.len(), 2);
+    assert_eq!(example.listen, defaults.listen);
+    assert_eq!(example.admin, defaults.admin);
+    assert_eq!(example.identity_headers, defaults.identity_headers);
+    assert_eq!(example.relay, defaults.relay);
+    assert_eq!(example.export, defaults.export);
+    assert_eq!(example.log, defaults.log);
+}
+
+#[test]
+fn all_problems_are_told_at_once() {
+    let text = "
+listen: 0.0.0.0:4100
+usage_injection: true
+upstreams:
+  - {name: a b, prefix: openai, url: ftp://x}
+  - {name: one, prefix: /x, url: https://user:secret@host, dialect: openai}
+  - {name: one, prefix: /x/, url: https://host?key=1}
+identity_headers: {team: authorization, user: x-ledgerline-session}
+relay: {threads: 0, connect_timeout_ms: 0, ca_file: /does/not/exist.pem}
+export: {collector: collector, spool_bytes_max: 5}
+log: {level: shout=loud}
+";
+    let error = parse::<Config>("agent.yaml", text).unwrap_err().to_string();
+    for part in [
+        "- usage_injection: is not a key",
+        "- listen: 0.0.0.0:4100 can be reached",
+        "- upstreams[0].name: must be made of",
+        "- upstreams[0].prefix: `openai` must be a path",
+        "- upstreams[0].url: `ftp://x` must start with",
+        "- upstreams[1].url: `https://user:secret@host` must name a host",
+        "- upstreams[2].prefix: `/x/` is taken",
+        "- upstreams[2].name: `one` is taken",
+        "- upstreams[2].url: ",
+        "- identity_headers.team: `authorization` is needed",
+        "- identity_headers.session: `x-ledgerline-session` is used twice",
+        "- relay.threads: ",
+        "- relay.connect_timeout_ms: ",
+        "- relay.ca_file: cannot open /does/not/exist.pem",
+        "- export.collector: ",
+        "- export.spool_bytes_max: ",
+        "- log.level: ",
+    ] {
+        assert!(error.contains(part), "{part} is not in {error}");
+    }
+}
+
+#[test]
+fn headers_that_providers_need_cannot_say_who_calls() {
+    for name in [
+        "authorization",
+        "Api-Key",
+        "x-api-key",
+        "x-goog-api-key",
+        "cookie",
+        "proxy-authorization",
+        "anthropic-version",
+        "anthropic-beta",
+        "openai-organization",
+        "openai-project",
+        "user-agent",
+        "accept-encoding",
+    ] {
+        let text = format!(
+            "upstreams: [{{name: a, prefix: /, url: \"http://b\"}}]\nidentity_headers: {{user: {name}}}"
+        );
+        let error = parse::<Config>("agent.yaml", &text).unwrap_err().to_string();
+        assert!(error.contains("- identity_headers.user: `"), "{name}: {error}");
+    }
+    let good = "upstreams: [{name: a, prefix: /, url: \"http://b\"}]\nidentity_headers: {user: x-user}";
+    parse::<Config>("agent.yaml", good).unwrap();
+}
+
+#[test]
+fn a_base_path_that_clients_send_themselves_is_refused() {
+    let check = |url: &str, dialect: &str| {
+        let text = format!("upstreams: [{{name: a, prefix: /a, url: \"{url}\", dialect: {dialect}}}]");
+        parse::<Config>("agent.yaml", &text).map_err(|error| error.to_string())
+    };
+    for url in ["https://api.openai.com/v1", "https://gateway/openai/v1/"] {
+        for dialect in ["openai", "anthropic"] {
+            let error = check(url, dialect).unwrap_err();
+            assert!(error.contains("- upstreams[0].url: ") && error.contains("ends with /a/v1"), "{error}");
+        }
+        check(url, "none").unwrap();
+    }
+    check("https://gateway/openai", "openai").unwrap();
+    check("https://gateway/notv1", "openai").unwrap();
+}
+
+#[test]
+fn no_duration_is_so_long_that_the_clock_overflows() {
+    let text = "
+upstreams: [{name: a, prefix: /, url: \"http://b\"}]
+relay: {connect_timeout_ms: 18446744073709551615, drain_timeout_seconds: 18446744073709551615}
+export: {collector: \"http://c:4317/v1/traces\", flush_timeout_seconds: 18446744073709551615}
+";
+    let error = parse::<Config>("agent.yaml", text).unwrap_err().to_string();
+    for part in [
+        "- relay.connect_timeout_ms: must be from 1 to 60000",
+        "- relay.drain_timeout_seconds: must be at most 86400",
+        "- export.flush_timeout_seconds: must be at most 86400",
+        "- export.collector: `http://c:4317/v1/traces` must end with the port",
+    ] {
+        assert!(error.contains(part), "{part} is not in {error}");
+    }
+}
+
+#[test]
+fn an_empty_file_says_what_is_missing() {
+    let error = parse::<Config>("agent.yaml", "").unwrap_err().to_string();
+    assert!(error.contains("upstreams: is empty") && error.contains("api.openai.com"), "{error}");
+}
