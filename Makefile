@@ -28,7 +28,6 @@ demo: toolchain ## Run the whole product on this machine for a few minutes and w
 test: toolchain ## Set up and run every test
 	@library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && venv=$$($(FETCH_CLIENTS)) && \
 	export LEDGERLINE_LIBCHDB="$$library" LEDGERLINE_VENV="$$venv" PATH="$$prometheus:$$PATH" && \
-	cargo build --locked --workspace --bins && \
 	cargo test --locked --workspace -- $(TEST)
 
 .PHONY: soak
