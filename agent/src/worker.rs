@@ -21,7 +21,6 @@ use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ledgerline_proto::{Call, EndOfStream, Operation};
-use tokio::sync::mpsc;
 
 use self::assemble::{RelayEnd, Seen, assemble};
 use self::counters::add_one;
@@ -30,9 +29,6 @@ pub use self::dialect::DialectTable;
 pub use self::limits::WorkerLimits;
 use self::reading::Reading;
 use crate::observation::{CallNumber, CallStart, Observation, Tagged};
-
-/// Events taken from the queue at once.
-const BATCH_EVENTS: usize = 64;
 
 /// The error class of a call that was recorded before its end.
 const EVICTED: &str = "evicted";
@@ -78,17 +74,6 @@ impl<S: FnMut(Call)> Worker<S> {
             held_bytes: 0,
             now_unix_ns: 0,
         }
-    }
-
-    /// Works until every sender is gone, then records the calls that are still open as ended by the agent.
-    pub async fn run(mut self, mut receiver: mpsc::Receiver<Tagged>) {
-        let mut batch = Vec::with_capacity(BATCH_EVENTS);
-        while receiver.recv_many(&mut batch, BATCH_EVENTS).await > 0 {
-            for tagged in batch.drain(..) {
-                self.observe(tagged);
-            }
-        }
-        self.finish();
     }
 
     /// Takes one event.
