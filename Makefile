@@ -12,28 +12,23 @@ FETCH_CLIENTS = tests/clients/setup.sh
 
 .PHONY: help
 help: ## List the commands
-	@sed -n 's/^\([a-z-]*\):.*## /  make \1|/p' $(MAKEFILE_LIST) | column -t -s '|'
-
-.PHONY: toolchain
-toolchain:
-	@deploy/setup/toolchain.sh
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
-demo: toolchain ## Run the whole product on this machine for a few minutes and watch it
-	@library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && \
+demo: ## Run the whole product on this machine for a few minutes and watch it
+	@deploy/setup/toolchain.sh demo && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && \
 	cargo build --release --locked --bins -p ledgerline-agent -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && \
 	LEDGERLINE_LIBCHDB="$$library" PATH="$$prometheus:$$PATH" exec cargo run --release --locked -q -p ledgerline-bench --bin ledgerline-demo -- $(DEMO)
 
 .PHONY: test
-test: toolchain ## Set up and run every test
-	@library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && venv=$$($(FETCH_CLIENTS)) && \
+test: ## Set up and run every test
+	@deploy/setup/toolchain.sh test && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && venv=$$($(FETCH_CLIENTS)) && \
 	export LEDGERLINE_LIBCHDB="$$library" LEDGERLINE_VENV="$$venv" PATH="$$prometheus:$$PATH" && \
-	cargo build --locked --workspace --bins && \
 	cargo test --locked --workspace -- $(TEST)
 
 .PHONY: soak
-soak: toolchain ## 10,000 calls at 200 per second with 50 streams, with and without kill -9 (about 5 minutes)
-	@library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && \
+soak: ## 10,000 calls at 200 per second with 50 streams, with and without kill -9 (about 5 minutes)
+	@deploy/setup/toolchain.sh demo && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && \
 	cargo build --release --locked --bins -p ledgerline-agent -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && \
 	LEDGERLINE_LIBCHDB="$$library" PATH="$$prometheus:$$PATH" cargo run --release --locked -q -p ledgerline-bench --bin ledgerline-soak -- $(SOAK)
 

@@ -27,7 +27,7 @@ def target(expression, legend, instant=False):
 def panel(kind, title, description, unit, expression, legend="", width=12, height=8):
     instant = kind in ("stat", "table")
     options = {
-        "timeseries": {"legend": {"displayMode": "table", "placement": "bottom", "calcs": ["sum", "lastNotNull"]}},
+        "timeseries": {"legend": {"displayMode": "table", "placement": "bottom", "calcs": ["mean", "max", "lastNotNull"]}},
         "stat": {"reduceOptions": {"calcs": ["lastNotNull"], "fields": "", "values": False}},
         "table": {"showHeader": True, "sortBy": [{"displayName": "Value", "desc": True}]},
     }[kind]

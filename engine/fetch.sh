@@ -70,7 +70,8 @@ have_mb=$(df -Pk "$home" | awk 'NR == 2 { print int($4 / 1024) }')
 # half done and two runs at once do not meet.
 work=$(mktemp -d "$home/.fetch.XXXXXX")
 trap 'rm -rf "$work"' EXIT
-trap 'exit 130' INT TERM
+trap 'exit 130' INT TERM HUP
+find "$home" -maxdepth 1 -name '.fetch.*' -mtime +0 -exec rm -rf {} + # of a run that was killed
 
 say "fetching @chdb/lib-$platform@$version (170 MB) with npm"
 (cd "$work" && npm pack --silent --ignore-scripts "@chdb/lib-$platform@$version" >/dev/null) ||

@@ -1,7 +1,7 @@
 //! All metrics of the agent.
 //!
 //! They hold two identities that an operator can check:
-//! observed = recorded + ignored + unobserved + evicted + open, and recorded = exported + dropped + waiting.
+//! observed = recorded + ignored + unobserved + open, and recorded = exported + dropped + waiting.
 
 use std::fmt;
 use std::sync::Arc;
@@ -226,7 +226,7 @@ impl Metrics {
         let r = registry;
         r.register(
             "calls_observed",
-            "Calls that should be observed: recorded, ignored, unobserved, evicted or open",
+            "Calls that should be observed: recorded, ignored, unobserved or open",
             self.calls_observed.clone(),
         );
         r.register(
@@ -297,7 +297,11 @@ impl Collector for WorkerCollector {
         }
         let counters = [
             ("calls_ignored", "Requests that are not calls to a model.", ignored),
-            ("calls_evicted", "Calls given up because too many were under way.", read(&worker.calls_evicted)),
+            (
+                "calls_evicted",
+                "Calls recorded before their end because too many were under way.",
+                read(&worker.calls_evicted),
+            ),
             ("calls_headless", "Ends of calls whose beginning was lost.", read(&worker.calls_unobserved)),
             ("usage_estimated", "Calls recorded with an estimated usage.", read(&worker.usage_estimated)),
             ("usage_missing", "Answered calls recorded without usage.", read(&worker.usage_missing)),

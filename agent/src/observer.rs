@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::FutureExt;
+use ledgerline_proto::Call;
 use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
@@ -87,8 +88,13 @@ impl ObserverParts {
             stop.cancelled().await;
             tokio::time::sleep(OBSERVER_STOP_TIMEOUT).await;
         };
+        let new_worker = || {
+            let spool = self.spool.clone();
+            let sink = move |call| spool.push(call);
+            Worker::new(self.dialects.clone(), WorkerLimits::default(), self.counters.clone(), sink)
+        };
         tokio::select! {
-            () = self.read() => {}
+            () = read(&mut self.observations, &self.metrics, new_worker) => {}
             () = last_call => tracing::warn!("not everything that was observed could be read before the end"),
         }
         self.spool.close();
@@ -99,29 +105,28 @@ impl ObserverParts {
             let _joined = export.await;
         }
     }
+}
 
-    /// Reads until the relay is gone. A fault that the worker does not contain costs the calls under way, not those to
-    /// come.
-    async fn read(&mut self) {
-        loop {
-            let spool = self.spool.clone();
-            let limits = WorkerLimits::default();
-            let mut worker = Worker::new(self.dialects.clone(), limits, self.counters.clone(), move |call| {
-                spool.push(call);
-            });
-            let observations = &mut self.observations;
-            let reading = async {
-                while let Some(tagged) = observations.next().await {
-                    worker.observe(tagged);
-                }
-                worker.finish();
-            };
-            if AssertUnwindSafe(reading).catch_unwind().await.is_ok() {
-                return;
+/// Reads until the relay is gone. A fault that the worker does not contain costs the calls under way, not those to
+/// come.
+async fn read<S: FnMut(Call)>(
+    observations: &mut Observations,
+    metrics: &Metrics,
+    new_worker: impl Fn() -> Worker<S>,
+) {
+    loop {
+        let mut worker = new_worker();
+        let reading = async {
+            while let Some(tagged) = observations.next().await {
+                worker.observe(tagged);
             }
-            self.metrics.restarts.inc();
-            tracing::error!("the worker was restarted; the calls under way are not recorded");
+            worker.finish();
+        };
+        if AssertUnwindSafe(reading).catch_unwind().await.is_ok() {
+            return;
         }
+        metrics.restarts.inc();
+        tracing::error!("the worker was restarted; the calls under way are not recorded");
     }
 }
 
@@ -132,3 +137,6 @@ async fn supervise_export(sender: Sender, give_up: CancellationToken, metrics: A
         tokio::time::sleep(EXPORT_BACKOFF_MIN).await;
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -15,13 +15,12 @@ mod reading;
 pub mod skim;
 pub mod sse;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
 use ledgerline_proto::{Call, EndOfStream, Operation};
-use tokio::sync::mpsc;
 
 use self::assemble::{RelayEnd, Seen, assemble};
 use self::counters::add_one;
@@ -31,8 +30,8 @@ pub use self::limits::WorkerLimits;
 use self::reading::Reading;
 use crate::observation::{CallNumber, CallStart, Observation, Tagged};
 
-/// Events taken from the queue at once.
-const BATCH_EVENTS: usize = 64;
+/// The error class of a call that was recorded before its end.
+const EVICTED: &str = "evicted";
 
 /// Reads all calls of a process.
 pub struct Worker<S> {
@@ -41,16 +40,13 @@ pub struct Worker<S> {
     counters: Arc<WorkerCounters>,
     sink: S,
     /// By number, which is by age.
-    open: BTreeMap<CallNumber, Slot>,
+    open: BTreeMap<CallNumber, Box<OpenCall>>,
+    /// Under way, and nothing more to record: not calls to a model, or recorded before their end. Kept so that their
+    /// end is not taken for that of a lost call.
+    settled: BTreeSet<CallNumber>,
     held_bytes: usize,
     /// The newest time an event carried; the end of calls that get none.
     now_unix_ns: u64,
-}
-
-enum Slot {
-    Call(Box<OpenCall>),
-    /// Not a call to a model; kept so that its events are not taken for those of a lost call.
-    Ignored,
 }
 
 struct OpenCall {
@@ -68,18 +64,16 @@ impl<S: FnMut(Call)> Worker<S> {
         counters: Arc<WorkerCounters>,
         sink: S,
     ) -> Self {
-        Self { dialects, limits, counters, sink, open: BTreeMap::new(), held_bytes: 0, now_unix_ns: 0 }
-    }
-
-    /// Works until every sender is gone, then records the calls that are still open as ended by the agent.
-    pub async fn run(mut self, mut receiver: mpsc::Receiver<Tagged>) {
-        let mut batch = Vec::with_capacity(BATCH_EVENTS);
-        while receiver.recv_many(&mut batch, BATCH_EVENTS).await > 0 {
-            for tagged in batch.drain(..) {
-                self.observe(tagged);
-            }
+        Self {
+            dialects,
+            limits,
+            counters,
+            sink,
+            open: BTreeMap::new(),
+            settled: BTreeSet::new(),
+            held_bytes: 0,
+            now_unix_ns: 0,
         }
-        self.finish();
     }
 
     /// Takes one event.
@@ -101,7 +95,7 @@ impl<S: FnMut(Call)> Worker<S> {
             }
             Observation::ResponseHead(head, at) => {
                 self.now_unix_ns = self.now_unix_ns.max(at);
-                if let Some(Slot::Call(open)) = self.open.get_mut(&call) {
+                if let Some(open) = self.open.get_mut(&call) {
                     open.seen.status = Some(head.status);
                 }
                 self.read(call, |reading, seen, limits, counters| {
@@ -129,38 +123,50 @@ impl<S: FnMut(Call)> Worker<S> {
 
     fn start(&mut self, call: CallNumber, start: CallStart) {
         self.now_unix_ns = self.now_unix_ns.max(start.at_unix_ns);
-        let same = self.open.remove(&call);
-        let oldest = if self.open.len() >= self.limits.open_calls_max { self.open.pop_first() } else { None };
-        for slot in same.into_iter().chain(oldest.map(|(_, slot)| slot)) {
-            self.evict(slot);
-        }
+        self.settled.remove(&call);
+        self.evict(call);
         let made = catch_unwind(AssertUnwindSafe(|| {
             let dialect = self.dialects.dialect(&start.dialect, &start.path)?;
             Some((dialect.operation(), Reading::new(dialect)))
         }));
-        let slot = match made {
+        let open = match made {
             Ok(Some((operation, reading))) => {
-                let seen = Seen::new(start, operation);
-                Slot::Call(Box::new(OpenCall { seen, reading: Some(reading) }))
+                OpenCall { seen: Seen::new(start, operation), reading: Some(reading) }
             }
             Ok(None) => {
                 add_one(&self.counters.requests_ignored);
-                Slot::Ignored
+                return self.settle(call);
             }
             Err(_) => {
                 let mut open = OpenCall { seen: Seen::new(start, Operation::Chat), reading: None };
                 open.lose(&self.counters);
-                Slot::Call(Box::new(open))
+                open
             }
         };
-        self.open.insert(call, slot);
+        if self.open.len() >= self.limits.open_calls_max
+            && let Some(oldest) = self.open.keys().next().copied()
+        {
+            self.evict(oldest);
+            self.settle(oldest);
+        }
+        self.open.insert(call, Box::new(open));
     }
 
-    fn evict(&mut self, slot: Slot) {
-        if let Slot::Call(call) = slot {
-            self.held_bytes -= call.reading.as_ref().map_or(0, Reading::held_bytes);
-            add_one(&self.counters.calls_evicted);
+    /// There is no room: records a call, if it is open, before its end. Its counts are not estimated, because more of
+    /// the answer is to come.
+    fn evict(&mut self, call: CallNumber) {
+        let Some(open) = self.open.get_mut(&call) else { return };
+        open.seen.answer_is_whole = false;
+        add_one(&self.counters.calls_evicted);
+        let at_unix_ns = self.now_unix_ns;
+        self.end(call, RelayEnd { end: EndOfStream::RelayKilled, at_unix_ns, class: Some(EVICTED) });
+    }
+
+    fn settle(&mut self, call: CallNumber) {
+        if self.settled.len() >= self.limits.open_calls_max {
+            self.settled.pop_first();
         }
+        self.settled.insert(call);
     }
 
     /// Runs one step of reading a call, contained.
@@ -169,7 +175,7 @@ impl<S: FnMut(Call)> Worker<S> {
         call: CallNumber,
         step: impl FnOnce(&mut Reading, &mut Seen, &WorkerLimits, &WorkerCounters),
     ) {
-        let Some(Slot::Call(open)) = self.open.get_mut(&call) else { return };
+        let Some(open) = self.open.get_mut(&call) else { return };
         let OpenCall { seen, reading: Some(reading) } = &mut **open else { return };
         let before = reading.held_bytes();
         let done = catch_unwind(AssertUnwindSafe(|| {
@@ -190,10 +196,11 @@ impl<S: FnMut(Call)> Worker<S> {
     }
 
     fn end(&mut self, call: CallNumber, relay: RelayEnd) {
-        let mut open = match self.open.remove(&call) {
-            Some(Slot::Call(open)) => open,
-            Some(Slot::Ignored) => return,
-            None => return add_one(&self.counters.calls_unobserved),
+        let Some(mut open) = self.open.remove(&call) else {
+            if !self.settled.remove(&call) {
+                add_one(&self.counters.calls_unobserved);
+            }
+            return;
         };
         if let Some(reading) = open.reading.take() {
             self.held_bytes -= reading.held_bytes();

@@ -14,9 +14,9 @@ use ledgerline_process::{SystemClock, config, logging, shutdown};
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The configuration; defaults hold for everything it does not say, and for all when it is not given
-    #[arg(long, global = true)]
-    config: Option<PathBuf>,
+    /// The configuration; `ledgerline-collector.example.yaml` shows every key
+    #[arg(long, global = true, default_value = "/etc/ledgerline/collector.yaml")]
+    config: PathBuf,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -32,10 +32,8 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command.unwrap_or(Command::Run) {
-        Command::CheckConfig => {
-            load(arguments.config.as_deref()).map(|_| say("the configuration is valid\n"))
-        }
-        Command::Run => load(arguments.config.as_deref()).and_then(run),
+        Command::CheckConfig => load(&arguments.config).map(|_| say(&arguments.config)),
+        Command::Run => load(&arguments.config).and_then(run),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -47,15 +45,12 @@ fn main() -> ExitCode {
     }
 }
 
-fn say(text: &str) {
-    let _ = std::io::stdout().write_all(text.as_bytes());
+fn say(config: &Path) {
+    let _ = writeln!(std::io::stdout(), "{}: good", config.display());
 }
 
-fn load(path: Option<&Path>) -> anyhow::Result<Config> {
-    Ok(match path {
-        Some(path) => config::load(path)?,
-        None => config::parse("defaults", "")?,
-    })
+fn load(path: &Path) -> anyhow::Result<Config> {
+    Ok(config::load(path)?)
 }
 
 fn run(config: Config) -> anyhow::Result<()> {

@@ -22,6 +22,8 @@ command -v apt-get >/dev/null 2>&1 ||
         "Put prometheus, promtool, prometheus-alertmanager and amtool into $unpacked and run the same command again."
 work=$(mktemp -d "$cache/debian.XXXXXX")
 trap 'rm -rf "$work"' EXIT
+trap 'exit 130' INT TERM HUP
+find "$cache" -maxdepth 1 -name 'debian.*' -mtime +0 -exec rm -rf {} + # of a run that was killed
 chmod 755 "$work"
 download() { (cd "$work" && apt-get download -qq prometheus prometheus-alertmanager >&2); }
 say "fetching Debian's prometheus and prometheus-alertmanager (about 60 MB)"

@@ -1,5 +1,6 @@
 #!/bin/sh
 # Checks that the machine has what cannot be fetched into a cache, and says how to get what is missing.
+# usage: toolchain.sh [demo|test]   the demo needs less than the tests
 set -eu
 . "$(dirname "$0")/cache.sh"
 
@@ -9,15 +10,18 @@ need() { # command, why, how to get it
     say "missing: $1 ($2). $3"
     missing=1
 }
+need make "runs the commands" "On Debian: apt-get install make"
 need cargo "builds the project" "Install Rust 1.95 or newer with rustup."
 need cc "links Rust programs and builds zstd" "On Debian: apt-get install gcc libc6-dev"
-need python3 "runs the provider SDKs" "On Debian: apt-get install python3 python3-venv"
 need npm "fetches the ClickHouse library" "On Debian: apt-get install nodejs npm"
-need curl "talks to the engine in its tests" "On Debian: apt-get install curl"
+if [ "${1:-test}" = test ]; then
+    need python3 "runs the provider SDKs" "On Debian: apt-get install python3 python3-venv"
+    need curl "talks to the engine in its tests" "On Debian: apt-get install curl"
+fi
 [ "$missing" = 0 ] || fail "install the above and run the same command again"
 
 have=$(cargo --version | sed 's/^cargo \([0-9]*\)\.\([0-9]*\).*/\1 \2/')
 set -- $have
 [ "$1" -gt 1 ] || [ "$2" -ge 95 ] || fail "cargo $1.$2 is too old, 1.95 is the oldest that builds this" "rustup update stable"
-python3 -c 'import venv, ensurepip, sys; sys.exit(sys.version_info < (3, 9))' 2>/dev/null ||
-    fail "python3 is older than 3.9 or lacks venv" "On Debian: apt-get install python3-venv"
+[ "${1:-test}" = demo ] || python3 -c 'import venv, ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
+    fail "python3 is older than 3.11 or lacks venv" "On Debian 12 or newer: apt-get install python3 python3-venv"

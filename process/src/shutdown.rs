@@ -2,8 +2,8 @@
 
 use tokio_util::sync::CancellationToken;
 
-/// A token that is cancelled by SIGTERM or SIGINT. A second signal ends the process at once with exit code 130, for the
-/// person who will not wait for the drain.
+/// A token that is cancelled by SIGTERM, SIGINT, or SIGHUP (the terminal was closed; nothing here is reloaded by it). A
+/// second signal ends the process at once with exit code 130, for the person who will not wait for the drain.
 ///
 /// # Errors
 /// When the operating system refuses the signal handlers.
@@ -11,12 +11,13 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;
     let mut interrupt = signal(SignalKind::interrupt())?;
+    let mut hangup = signal(SignalKind::hangup())?;
     let token = CancellationToken::new();
     let cancelled = token.clone();
     // Not joined: it lives as long as the process and owns nothing.
     tokio::spawn(async move {
         loop {
-            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+            tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {}, _ = hangup.recv() => {} }
             if cancelled.is_cancelled() {
                 std::process::exit(130);
             }

@@ -135,7 +135,10 @@ fn usage(seen: &Seen, end: EndOfStream) -> Option<Usage> {
         return None;
     }
     if let (true, Some(input), Some(output)) = (usage_is_final, input, output) {
-        return Some(Usage { tokens: merge(input, output), source: UsageSource::Provider });
+        // A run of another model is billed but not in the counts of this one: they must not pass for exact.
+        let is_exact = seen.answer.foreign_runs == 0;
+        let source = if is_exact { UsageSource::Provider } else { UsageSource::Estimated };
+        return Some(Usage { tokens: merge(input, output), source });
     }
     let was_answered = seen.answer.has_token || input.is_some() || output.is_some();
     let was_refused = seen.answer.error.is_some() && !was_answered;

@@ -69,7 +69,7 @@ pub struct WorkerCounters {
     pub requests_ignored: AtomicU64,
     /// Calls that ended but whose beginning was not seen: not recorded.
     pub calls_unobserved: AtomicU64,
-    /// Calls given up because too many were under way: not recorded.
+    /// Calls recorded before their end, because too many were under way: without usage unless it was stated by then.
     pub calls_evicted: AtomicU64,
     /// Losses between relay and worker.
     pub gaps: AtomicU64,

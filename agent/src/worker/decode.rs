@@ -59,14 +59,15 @@ impl std::fmt::Debug for Decoder {
 }
 
 impl Decoder {
-    /// A decoder for a `content-encoding` header; `None` and `identity` pass bytes on.
+    /// A decoder for a `content-encoding` header; no header, `identity`, and `none`, which some servers send for it,
+    /// pass bytes on.
     ///
     /// # Errors
     /// [`DecodeError::UnknownEncoding`].
     pub fn new(content_encoding: Option<&str>, limits: DecodeLimits) -> Result<Self, DecodeError> {
         let mut stages = Vec::new();
         for name in content_encoding.unwrap_or_default().rsplit(',').map(str::trim) {
-            if name.is_empty() || name.eq_ignore_ascii_case("identity") {
+            if ["", "identity", "none"].iter().any(|plain| name.eq_ignore_ascii_case(plain)) {
                 continue;
             }
             if stages.len() == STAGES_MAX {

@@ -1,5 +1,7 @@
 //! Every bound of the worker. A call that needs more is still recorded, with less detail.
 
+use crate::limits::OBSERVATIONS_MAX;
+
 /// Bounds of decoding one answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct DecodeLimits {
@@ -17,13 +19,19 @@ impl Default for DecodeLimits {
     }
 }
 
+/// Calls under way at once. The relay reserves two places in its queue for each call that it observes, so no more than
+/// this are under way while those last. Below 1 KiB each without what [`WorkerLimits::held_bytes_max`] bounds: 8 MiB.
+pub const OPEN_CALLS_MAX: usize = 8_192;
+
+const _: () = assert!(2 * OPEN_CALLS_MAX >= OBSERVATIONS_MAX);
+
 /// Bounds of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerLimits {
-    /// Calls under way at once; beyond it the oldest is given up and counted.
+    /// Calls under way at once; beyond it the oldest is recorded before its end, and counted.
     pub open_calls_max: usize,
-    /// Bytes of bodies kept for all calls under way: request bodies until the answer begins, answers that are not
-    /// streams until they end. Beyond it the call that asks for more loses its details.
+    /// Memory that bodies of all calls under way take: request bodies until the answer begins, answers that are not
+    /// streams until they end, of streams one event. Beyond it the call that asks for more loses its details.
     pub held_bytes_max: usize,
     /// Bytes of one request body that are read.
     pub request_bytes_max: usize,
@@ -36,7 +44,7 @@ pub struct WorkerLimits {
 impl Default for WorkerLimits {
     fn default() -> Self {
         Self {
-            open_calls_max: 4_096,
+            open_calls_max: OPEN_CALLS_MAX,
             held_bytes_max: 12 << 20,
             request_bytes_max: 4 << 20,
             event_bytes_max: 1 << 20,

@@ -3,7 +3,6 @@
 //! Keeps as little as it can: the request until the answer begins, an answer that is not a stream until it ends, of a
 //! stream one event. A part that cannot be read is counted and left out; nothing here returns an error.
 
-use bytes::Bytes;
 use ledgerline_proto::{EndOfStream, Operation};
 
 use super::assemble::Seen;
@@ -18,8 +17,8 @@ use crate::observation::ResponseHead;
 /// The machinery of one call. What it finds out goes into a [`Seen`].
 pub struct Reading {
     dialect: Box<dyn Dialect>,
-    request: Vec<Bytes>,
-    request_bytes: usize,
+    /// One piece, because a client that sends in small chunks would make each cost more than it holds.
+    request: Vec<u8>,
     request_is_whole: bool,
     answer: AnswerReader,
 }
@@ -37,16 +36,10 @@ impl Reading {
     /// Reads with that dialect.
     #[must_use]
     pub fn new(dialect: Box<dyn Dialect>) -> Self {
-        Self {
-            dialect,
-            request: Vec::new(),
-            request_bytes: 0,
-            request_is_whole: true,
-            answer: AnswerReader::Waiting,
-        }
+        Self { dialect, request: Vec::new(), request_is_whole: true, answer: AnswerReader::Waiting }
     }
 
-    /// Bytes of bodies kept now.
+    /// Memory that bodies take now.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
         let answer = match &self.answer {
@@ -54,7 +47,7 @@ impl Reading {
             AnswerReader::Events(_, splitter) => splitter.held_bytes(),
             AnswerReader::Whole(_, body) => body.held_bytes(),
         };
-        self.request_bytes + answer
+        self.request.capacity() + answer
     }
 
     /// Lets go of everything kept, because there is no room.
@@ -80,15 +73,13 @@ impl Reading {
 
     /// Bytes of the request. Those that come after the answer has begun are not read: no provider answers a question
     /// before it has heard it.
-    pub fn request_body(&mut self, bytes: &Bytes, limits: &WorkerLimits) {
+    pub fn request_body(&mut self, bytes: &[u8], limits: &WorkerLimits) {
         if !self.request_is_whole || !matches!(self.answer, AnswerReader::Waiting) {
             return;
         }
-        let room = limits.request_bytes_max - self.request_bytes;
+        let room = limits.request_bytes_max - self.request.len();
         self.request_is_whole = bytes.len() <= room;
-        let kept = bytes.slice(..room.min(bytes.len()));
-        self.request_bytes += kept.len();
-        self.request.push(kept);
+        self.request.extend_from_slice(&bytes[..room.min(bytes.len())]);
     }
 
     /// The answer's head: the request is complete and can be read.
@@ -101,7 +92,7 @@ impl Reading {
     ) {
         self.read_request(seen, counters);
         let is_events = match head.content_type.as_deref() {
-            Some(name) => name.get(..17).is_some_and(|start| start.eq_ignore_ascii_case("text/event-stream")),
+            Some(content_type) => is_event_stream(content_type),
             None => seen.request.stream,
         };
         seen.streamed = is_events;
@@ -171,13 +162,11 @@ impl Reading {
         if !matches!(self.answer, AnswerReader::Waiting) {
             return;
         }
-        seen.request = match self.request.as_slice() {
-            [] => request::RequestFacts::default(),
-            [whole] => request::read(whole),
-            pieces => request::read(&pieces.concat()),
-        };
-        if !self.request.is_empty() && !seen.request.whole {
-            counters.fail(Failure::UnreadRequest);
+        if !self.request.is_empty() {
+            seen.request = request::read(&self.request);
+            if !seen.request.whole {
+                counters.fail(Failure::UnreadRequest);
+            }
         }
         seen.request.whole &= self.request_is_whole;
         self.drop_request();
@@ -185,13 +174,18 @@ impl Reading {
 
     fn drop_request(&mut self) {
         self.request = Vec::new();
-        self.request_bytes = 0;
     }
 
     fn lose_answer(&mut self, seen: &mut Seen) {
         self.answer = AnswerReader::Lost;
         seen.answer_is_whole = false;
     }
+}
+
+/// Whether a `content-type` names an event stream, whatever its parameters.
+fn is_event_stream(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("text/event-stream")
 }
 
 /// What the body says beyond what the dialect read in it.
@@ -234,5 +228,21 @@ fn reason(error: DecodeError) -> Failure {
         DecodeError::Corrupt => Failure::CorruptEncoding,
         DecodeError::TooLarge => Failure::AnswerTooLarge,
         DecodeError::Expansion => Failure::Expansion,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::worker::dialect::OpenAiEmbeddings;
+
+    #[test]
+    fn a_request_in_crumbs_takes_what_is_counted() {
+        let mut reading = Reading::new(Box::new(OpenAiEmbeddings));
+        for _ in 0..5_000 {
+            reading.request_body(b"[", &WorkerLimits::default());
+        }
+        let taken = size_of_val(reading.request.as_slice());
+        assert!(taken <= reading.held_bytes(), "{taken} bytes taken, {} counted", reading.held_bytes());
     }
 }

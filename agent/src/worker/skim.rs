@@ -5,6 +5,8 @@
 //! long run of numbers. What remains is the same JSON with shorter values: no name, bracket or short value changes, so
 //! a count is what it was. Only a fault within what is left out goes unnoticed. Texts left out are measured.
 
+use std::fmt;
+
 use memchr::memchr2;
 
 /// How much of a value is kept.
@@ -23,12 +25,21 @@ impl Default for SkimLimits {
 }
 
 /// The JSON kept so far.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Skim {
     limits: SkimLimits,
     kept: Vec<u8>,
     place: Place,
     text_bytes_left_out: u64,
+}
+
+impl fmt::Debug for Skim {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Skim")
+            .field("kept_bytes", &self.kept.len())
+            .field("text_bytes_left_out", &self.text_bytes_left_out)
+            .finish_non_exhaustive()
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

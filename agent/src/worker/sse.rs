@@ -6,10 +6,16 @@
 //! bytes, not text, so a character cut in two by the network is whole again in the event. Must never hold more than
 //! one event.
 
+use std::fmt;
+
 use memchr::memchr2;
 
+/// The largest buffer that is kept for the next event. Events are a few hundred bytes; a stream that had one long
+/// event and then waits for an hour should cost little.
+const KEPT_BYTES_MAX: usize = 8 << 10;
+
 /// One event. `data` is borrowed from the pushed bytes wherever the event has one `data:` line that arrived whole.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Event<'a> {
     /// The `event:` field, empty when the event has none.
     pub name: &'a [u8],
@@ -17,8 +23,16 @@ pub struct Event<'a> {
     pub data: &'a [u8],
 }
 
+impl fmt::Debug for Event<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Event")
+            .field("name_bytes", &self.name.len())
+            .field("data_bytes", &self.data.len())
+            .finish()
+    }
+}
+
 /// The state between two pushes.
-#[derive(Debug)]
 pub struct Splitter {
     event_bytes_max: usize,
     /// The beginning of a line whose end has not come yet.
@@ -38,6 +52,16 @@ pub struct Splitter {
     /// No line has ended yet: the first may begin with a byte order mark.
     at_start: bool,
     events_skipped: u64,
+}
+
+impl fmt::Debug for Splitter {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Splitter")
+            .field("held_bytes", &self.held_bytes())
+            .field("skipping", &self.skipping)
+            .field("events_skipped", &self.events_skipped)
+            .finish_non_exhaustive()
+    }
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -70,10 +94,10 @@ impl Splitter {
         self.events_skipped
     }
 
-    /// Bytes kept for an event that is not complete.
+    /// Memory taken for an event that is not complete, and kept for the next.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
-        self.line.len() + self.data.len() + self.name.len()
+        self.line.capacity() + self.data.capacity() + self.name.capacity()
     }
 
     /// Takes the next bytes and gives out the events they complete.
@@ -99,7 +123,7 @@ impl Splitter {
                 let whole = std::mem::take(&mut self.line);
                 self.take_joined_line(&whole, &mut borrowed, &mut on_event);
                 self.line = whole;
-                self.line.clear();
+                empty(&mut self.line);
             }
         }
         if let Some(line) = borrowed
@@ -122,7 +146,7 @@ impl Splitter {
     /// Bytes were lost here: drops the event under way and whatever comes before the next event's beginning.
     pub fn resynchronise(&mut self) {
         self.clear_event();
-        self.line.clear();
+        empty(&mut self.line);
         self.skipping = true;
         self.skipped_line_has_bytes = true;
         self.after_cr = false;
@@ -231,11 +255,19 @@ impl Splitter {
     }
 
     fn clear_event(&mut self) {
-        self.name.clear();
-        self.data.clear();
+        empty(&mut self.name);
+        empty(&mut self.data);
         self.has_data = false;
         self.event_bytes = 0;
     }
+}
+
+/// Empties a buffer, and gives it back when it has grown large.
+fn empty(buffer: &mut Vec<u8>) {
+    if buffer.capacity() > KEPT_BYTES_MAX {
+        *buffer = Vec::new();
+    }
+    buffer.clear();
 }
 
 #[cfg(test)]

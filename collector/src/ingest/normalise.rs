@@ -56,18 +56,26 @@ pub fn normalise(request: &ExportTraceServiceRequest, now_unix_ns: u64) -> Norma
     for spans in &request.resource_spans {
         let attributes = spans.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
         let resource = Resource::read(attributes);
-        for span in spans.scope_spans.iter().flat_map(|scope| &scope.spans) {
-            match record(&resource, span, now_unix_ns) {
-                Ok(record) => normalised.records.push(record),
-                Err((reason, detail)) => normalised.rejected.push(rejected(span, reason, detail)),
+        for scope in &spans.scope_spans {
+            let scope_name = scope.scope.as_ref().map_or("", |scope| &scope.name);
+            for span in &scope.spans {
+                match record(&resource, scope_name, span, now_unix_ns) {
+                    Ok(record) => normalised.records.push(record),
+                    Err((reason, detail)) => normalised.rejected.push(rejected(span, reason, detail)),
+                }
             }
         }
     }
     normalised
 }
 
-fn record(resource: &Resource, span: &Span, now_unix_ns: u64) -> Result<SpanRecord, (Reason, String)> {
-    let mut record = read_span(resource, span).map_err(|error| {
+fn record(
+    resource: &Resource,
+    scope_name: &str,
+    span: &Span,
+    now_unix_ns: u64,
+) -> Result<SpanRecord, (Reason, String)> {
+    let mut record = read_span(resource, scope_name, span).map_err(|error| {
         let reason = match error {
             SpanError::TraceId | SpanError::SpanId => Reason::Identity,
             SpanError::EndTime | SpanError::NegativeDuration => Reason::Time,

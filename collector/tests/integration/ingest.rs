@@ -377,10 +377,8 @@ fn check_config_names_every_mistake() {
     let text = String::from_utf8(wrong.stderr).unwrap();
     assert!(text.contains("listne: is not a key") && text.contains("storage.url: must be"), "{text}");
     let right = check("tenant: acme\n");
-    assert_eq!(
-        (right.status.code(), right.stdout.as_slice()),
-        (Some(0), &b"the configuration is valid\n"[..])
-    );
+    assert_eq!(right.status.code(), Some(0));
+    assert!(right.stdout.ends_with(b": good\n"), "{:?}", right.stdout);
 }
 
 /// Scenario: an agent sends requests in order and repeats each until it is acknowledged, while the engine is killed again

@@ -64,11 +64,12 @@ impl Resource {
     }
 }
 
-/// Reads one span of that resource.
+/// Reads one span of that resource. The name of its instrumentation scope (empty when not sent) tells how the sender
+/// counts.
 ///
 /// # Errors
 /// When its ids or times are not those of a finished span, see [`SpanError`].
-pub fn read_span(resource: &Resource, span: &Span) -> Result<SpanRecord, SpanError> {
+pub fn read_span(resource: &Resource, scope_name: &str, span: &Span) -> Result<SpanRecord, SpanError> {
     let trace_id = TraceId::from_slice(&span.trace_id).ok_or(SpanError::TraceId)?;
     let span_id = SpanId::from_slice(&span.span_id).ok_or(SpanError::SpanId)?;
     if span.end_time_unix_nano == 0 {
@@ -80,6 +81,10 @@ pub fn read_span(resource: &Resource, span: &Span) -> Result<SpanRecord, SpanErr
     let attributes = Attributes(&span.attributes);
     let owned = |names: &[&str]| attributes.text(names).unwrap_or_default().to_owned();
     let error_type = error_type(attributes, span);
+    let operation = operation(attributes);
+    let provider = attribute::provider_name(attributes.text(&attribute::PROVIDER).unwrap_or_default());
+    let sender = usage::Sender { scope_name, provider, operation: &operation };
+    let usage = usage::read(attributes, sender);
     let call = Call {
         trace_id,
         span_id,
@@ -87,9 +92,8 @@ pub fn read_span(resource: &Resource, span: &Span) -> Result<SpanRecord, SpanErr
         start_unix_ns: span.start_time_unix_nano,
         end_unix_ns: span.end_time_unix_nano,
         time_to_first_token_ns: attributes.seconds_as_ns(attribute::TIME_TO_FIRST_CHUNK),
-        operation: operation(attributes),
-        provider: attribute::provider_name(attributes.text(&attribute::PROVIDER).unwrap_or_default())
-            .to_owned(),
+        operation,
+        provider: provider.to_owned(),
         request_model: owned(&[attribute::REQUEST_MODEL]),
         response_model: owned(&[attribute::RESPONSE_MODEL]),
         response_id: owned(&[attribute::RESPONSE_ID]),
@@ -100,7 +104,7 @@ pub fn read_span(resource: &Resource, span: &Span) -> Result<SpanRecord, SpanErr
         http_status: attributes
             .count(&[attribute::HTTP_STATUS])
             .and_then(|status| u16::try_from(status).ok()),
-        usage: usage::read(attributes),
+        usage,
         billing: billing(attributes),
         identity: identity(resource, attributes),
     };

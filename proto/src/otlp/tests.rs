@@ -5,6 +5,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};
 
 use super::value::{integer, key_value, text};
 use super::*;
+use crate::usage::Direction;
 use crate::{
     Billing, Call, EndOfStream, Identity, NanoUsd, Operation, SpanId, TokenClass, TokenCounts, TraceId,
     Usage, UsageSource,
@@ -61,8 +62,9 @@ fn read_all(request: &ExportTraceServiceRequest) -> Vec<SpanRecord> {
     let mut records = Vec::new();
     for group in &request.resource_spans {
         let resource = Resource::read(&group.resource.as_ref().unwrap().attributes);
-        for span in group.scope_spans.iter().flat_map(|scope| &scope.spans) {
-            records.push(read_span(&resource, span).unwrap());
+        for scope in &group.scope_spans {
+            let scope_name = &scope.scope.as_ref().unwrap().name;
+            records.extend(scope.spans.iter().map(|span| read_span(&resource, scope_name, span).unwrap()));
         }
     }
     records
@@ -80,7 +82,7 @@ fn span(attributes: Vec<KeyValue>) -> Span {
 }
 
 fn read(attributes: Vec<KeyValue>) -> SpanRecord {
-    read_span(&Resource::default(), &span(attributes)).unwrap()
+    read_span(&Resource::default(), "", &span(attributes)).unwrap()
 }
 
 fn tokens(pairs: &[(&str, u64)]) -> TokenCounts {
@@ -181,21 +183,98 @@ fn both_dialects_and_the_names_before_them_mean_the_same() {
 
 #[test]
 fn cached_tokens_that_exceed_the_input_show_an_exclusive_sender() {
-    let counts = tokens(&[("gen_ai.usage.input_tokens", 10), ("gen_ai.usage.cache_read.input_tokens", 70)]);
+    let counts = tokens(&[
+        ("gen_ai.usage.input_tokens", 10),
+        ("gen_ai.usage.cache_read.input_tokens", 70),
+        ("gen_ai.usage.output_tokens", 1),
+    ]);
     assert_eq!(counts.get(TokenClass::InputUncached), 10);
     assert_eq!(counts.get(TokenClass::CacheRead), 70);
 }
 
 #[test]
+fn senders_known_to_count_exclusively_are_believed() {
+    let check = |scope_name: &str, provider: &str, uncached: u64| {
+        let pairs = [
+            ("gen_ai.provider.name", text(provider)),
+            ("gen_ai.operation.name", text("chat")),
+            ("gen_ai.usage.input_tokens", integer(100)),
+            ("gen_ai.usage.cache_read.input_tokens", integer(70)),
+            ("gen_ai.usage.audio.input_tokens", integer(5)),
+            ("gen_ai.usage.output_tokens", integer(1)),
+        ];
+        let attributes = pairs.into_iter().map(|(name, value)| key_value(name, value)).collect();
+        let record = read_span(&Resource::default(), scope_name, &span(attributes)).unwrap();
+        let expected = TokenCounts::from_pairs(&[
+            (TokenClass::InputUncached, uncached),
+            (TokenClass::CacheRead, 70),
+            (TokenClass::InputAudio, 5),
+            (TokenClass::OutputText, 1),
+        ]);
+        assert_eq!(record.call.usage.unwrap().tokens, expected, "{scope_name} {provider}");
+    };
+    check("opentelemetry.instrumentation.botocore.bedrock-runtime", "aws.bedrock", 95);
+    check("opentelemetry.instrumentation.bedrock", "aws.bedrock", 95);
+    check("opentelemetry.instrumentation.anthropic", "anthropic", 25);
+    check("openlit.otel.tracing", "anthropic", 95);
+    check("openlit.otel.tracing", "openai", 25);
+    check("com.anthropic.claude_code.tracing", "anthropic", 95);
+    check("", "aws.bedrock", 25);
+}
+
+#[test]
+fn parts_that_overlap_are_never_counted_twice() {
+    let input = |pairs: &[(&str, u64)]| {
+        tokens(&[pairs, &[("gen_ai.usage.output_tokens", 0)][..]].concat()).total(Direction::Input)
+    };
+    let read = "gen_ai.usage.cache_read.input_tokens";
+    let (audio, image) = ("gen_ai.usage.audio.input_tokens", "gen_ai.usage.image.input_tokens");
+    let whole = ("gen_ai.usage.input_tokens", 100);
+    assert_eq!(input(&[whole, (read, 80), (audio, 60)]), 100, "cached audio");
+    assert_eq!(input(&[whole, (audio, 60), (image, 60)]), 100);
+    assert_eq!(input(&[whole, (read, 300), (audio, 120)]), 400, "an exclusive sender");
+    let output = tokens(&[
+        ("gen_ai.usage.input_tokens", 0),
+        ("gen_ai.usage.output_tokens", 100),
+        ("gen_ai.usage.reasoning.output_tokens", 70),
+        ("gen_ai.usage.audio.output_tokens", 60),
+    ]);
+    assert_eq!(output.total(Direction::Output), 100);
+    assert_eq!(output.get(TokenClass::OutputAudio), 30);
+}
+
+#[test]
 fn absent_usage_is_missing_and_a_reported_zero_is_zero() {
     assert_eq!(read(vec![key_value("gen_ai.operation.name", text("chat"))]).call.usage, None);
-    assert_eq!(tokens(&[("gen_ai.usage.input_tokens", 0)]), TokenCounts::default());
+    let both = [("gen_ai.usage.input_tokens", 0), ("gen_ai.usage.output_tokens", 0)];
+    assert_eq!(tokens(&both), TokenCounts::default());
+    let input = |value: Value| {
+        read(vec![
+            key_value("gen_ai.usage.input_tokens", value),
+            key_value("gen_ai.usage.output_tokens", integer(1)),
+        ])
+    };
     for odd in [Value::IntValue(-1), Value::DoubleValue(1.5), text("many"), Value::BoolValue(true)] {
-        assert_eq!(read(vec![key_value("gen_ai.usage.input_tokens", odd)]).call.usage, None);
+        assert_eq!(input(odd).call.usage, None);
     }
-    let doubles =
-        read(vec![key_value("gen_ai.usage.input_tokens", Value::DoubleValue(12.0))]).call.usage.unwrap();
+    let doubles = input(Value::DoubleValue(12.0)).call.usage.unwrap();
     assert_eq!(doubles.tokens.get(TokenClass::InputUncached), 12);
+}
+
+#[test]
+fn one_side_alone_is_missing_except_for_embeddings() {
+    let read_side = |operation: &str, name: &str| {
+        read(vec![key_value("gen_ai.operation.name", text(operation)), key_value(name, integer(12))])
+            .call
+            .usage
+    };
+    for operation in ["chat", "text_completion", "generate_content", "invoke_agent"] {
+        assert_eq!(read_side(operation, "gen_ai.usage.input_tokens"), None, "{operation}");
+        assert_eq!(read_side(operation, "gen_ai.usage.output_tokens"), None, "{operation}");
+    }
+    assert_eq!(read_side("embeddings", "gen_ai.usage.output_tokens"), None);
+    let usage = read_side("embeddings", "gen_ai.usage.input_tokens").unwrap();
+    assert_eq!(usage.tokens, TokenCounts::from_pairs(&[(TokenClass::InputUncached, 12)]));
 }
 
 #[test]
@@ -232,7 +311,7 @@ fn a_failed_span_without_a_type_is_still_an_error() {
         status: Some(Status { code: StatusCode::Error.into(), ..Default::default() }),
         ..span(Vec::new())
     };
-    let call = read_span(&Resource::default(), &failed).unwrap().call;
+    let call = read_span(&Resource::default(), "", &failed).unwrap().call;
     assert_eq!((call.error_type.as_deref(), call.end), (Some("_OTHER"), EndOfStream::ProviderError));
     assert_eq!(call.operation, Operation::NotGenAi);
 }
@@ -246,6 +325,6 @@ fn spans_without_identity_or_end_are_refused() {
         (Span { end_time_unix_nano: 0, ..span(Vec::new()) }, SpanError::EndTime),
         (Span { start_time_unix_nano: 3, ..span(Vec::new()) }, SpanError::NegativeDuration),
     ] {
-        assert_eq!(read_span(&Resource::default(), &broken), Err(error));
+        assert_eq!(read_span(&Resource::default(), "", &broken), Err(error));
     }
 }

@@ -1,14 +1,15 @@
 //! Token counts as attributes.
 //!
 //! OpenTelemetry's counts are inclusive: input holds the cached tokens, output the reasoning. Ours are disjoint and
-//! travel beside them, so that a span of our agent is read back exactly. From other senders the classes are computed,
-//! with one check that decides money: cached tokens cannot exceed an input that includes them. Where they do, the
-//! sender counts exclusively (Bedrock instrumentations and OpenLIT do) and nothing is subtracted.
+//! travel beside them, so that a span of our agent is read back exactly. From other senders the classes are computed.
+//! Some of them count exclusively, which decides money: those we know by their scope's name are read so. Of the rest,
+//! cached tokens that exceed the input show one that we do not know, and nothing is subtracted.
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
 
 use super::value::{Attributes, integer, key_value, text};
 use crate::attribute;
+use crate::call::Operation;
 use crate::usage::{Direction, TokenClass, TokenCounts, Usage, UsageSource};
 
 /// The wire name of an absent [`Usage`].
@@ -37,14 +38,25 @@ pub(super) fn write(usage: Option<&Usage>, list: &mut Vec<KeyValue>) {
     }
 }
 
-pub(super) fn read(attributes: Attributes<'_>) -> Option<Usage> {
+/// Who states the counts, as far as it decides their meaning.
+#[derive(Clone, Copy)]
+pub(super) struct Sender<'a> {
+    /// The instrumentation scope's name; empty when not sent.
+    pub scope_name: &'a str,
+    /// Under its newest name.
+    pub provider: &'a str,
+    /// What the span is about.
+    pub operation: &'a Operation,
+}
+
+pub(super) fn read(attributes: Attributes<'_>, sender: Sender<'_>) -> Option<Usage> {
     match attributes.text(&[attribute::USAGE_SOURCE]) {
         Some(MISSING) => None,
         Some(name) => match UsageSource::from_name(name) {
             Some(source) => Some(Usage { tokens: read_classes(attributes), source }),
-            None => read_inclusive(attributes),
+            None => read_foreign(attributes, sender),
         },
-        None => read_inclusive(attributes),
+        None => read_foreign(attributes, sender),
     }
 }
 
@@ -57,36 +69,65 @@ fn read_classes(attributes: Attributes<'_>) -> TokenCounts {
     tokens
 }
 
-/// `whole - parts`, or `whole` untouched when the parts do not fit into it: then the sender counts exclusively.
-fn without(whole: u64, parts: &[u64]) -> u64 {
-    let parts = parts.iter().fold(0_u64, |sum, part| sum.saturating_add(*part));
-    whole.checked_sub(parts).unwrap_or(whole)
+/// Whether a sender's input tokens hold those of the cache.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Inclusivity {
+    /// As the conventions say, unless the arithmetic shows otherwise.
+    Inclusive,
+    /// The sender is known to state them beside each other.
+    Exclusive,
 }
 
-fn read_inclusive(attributes: Attributes<'_>) -> Option<Usage> {
-    let input = attributes.count(&attribute::INPUT_TOKENS);
-    let output = attributes.count(&attribute::OUTPUT_TOKENS);
-    if input.is_none() && output.is_none() {
-        return None;
-    }
+/// Senders that count exclusively, by the beginning of their scope's name and, where one scope serves many providers,
+/// the provider. Found by reading their code in the versions of 2026.
+const EXCLUSIVE_SENDERS: [(&str, Option<&str>); 4] = [
+    ("opentelemetry.instrumentation.botocore.bedrock", None),
+    ("opentelemetry.instrumentation.bedrock", None),
+    ("openlit.", Some("anthropic")),
+    ("com.anthropic.claude_code", None),
+];
+
+fn inclusivity(scope_name: &str, provider: &str) -> Inclusivity {
+    let is_exclusive = EXCLUSIVE_SENDERS
+        .iter()
+        .any(|(scope, only)| scope_name.starts_with(scope) && only.is_none_or(|only| only == provider));
+    if is_exclusive { Inclusivity::Exclusive } else { Inclusivity::Inclusive }
+}
+
+/// `whole - part`, or `whole` untouched when the part does not fit into it: then the sender counts exclusively.
+fn without(whole: u64, part: u64) -> u64 {
+    whole.checked_sub(part).unwrap_or(whole)
+}
+
+/// What a foreign sender states. A side that it left out is unknown, not zero, and half a usage would be priced as if
+/// it were whole; only embeddings have no output by nature.
+fn read_foreign(attributes: Attributes<'_>, sender: Sender<'_>) -> Option<Usage> {
+    let input = attributes.count(&attribute::INPUT_TOKENS)?;
+    let output = match attributes.count(&attribute::OUTPUT_TOKENS) {
+        None if *sender.operation == Operation::Embeddings => 0,
+        stated => stated?,
+    };
     let part = |names: &[&str]| attributes.count(names).unwrap_or(0);
     let cache_read = part(&attribute::CACHE_READ_TOKENS);
     let cache_write = part(&attribute::CACHE_WRITE_TOKENS);
-    let audio_in = part(&[attribute::AUDIO_INPUT_TOKENS]);
-    let image_in = part(&[attribute::IMAGE_INPUT_TOKENS]);
     let reasoning = part(&attribute::REASONING_TOKENS);
-    let audio_out = part(&[attribute::AUDIO_OUTPUT_TOKENS]);
-    let image_out = part(&[attribute::IMAGE_OUTPUT_TOKENS]);
+    let uncached = match inclusivity(sender.scope_name, sender.provider) {
+        Inclusivity::Inclusive => without(input, cache_read.saturating_add(cache_write)),
+        Inclusivity::Exclusive => input,
+    };
+    // Cached audio is stated as cached and as audio: it is cheaper as cached, and that is what it was.
+    let audio_in = part(&[attribute::AUDIO_INPUT_TOKENS]).min(uncached);
+    let image_in = part(&[attribute::IMAGE_INPUT_TOKENS]).min(uncached - audio_in);
+    let spoken = without(output, reasoning);
+    let audio_out = part(&[attribute::AUDIO_OUTPUT_TOKENS]).min(spoken);
+    let image_out = part(&[attribute::IMAGE_OUTPUT_TOKENS]).min(spoken - audio_out);
     let tokens = TokenCounts::from_pairs(&[
-        (
-            TokenClass::InputUncached,
-            without(input.unwrap_or(0), &[cache_read, cache_write, audio_in, image_in]),
-        ),
+        (TokenClass::InputUncached, uncached - audio_in - image_in),
         (TokenClass::CacheRead, cache_read),
         (TokenClass::CacheWrite5m, cache_write),
         (TokenClass::InputAudio, audio_in),
         (TokenClass::InputImage, image_in),
-        (TokenClass::OutputText, without(output.unwrap_or(0), &[reasoning, audio_out, image_out])),
+        (TokenClass::OutputText, spoken - audio_out - image_out),
         (TokenClass::OutputReasoning, reasoning),
         (TokenClass::OutputAudio, audio_out),
         (TokenClass::OutputImage, image_out),

@@ -196,3 +196,20 @@ fn times_never_run_backwards() {
     );
     assert_eq!(body.time_to_first_token_ns, None);
 }
+
+#[test]
+fn counts_that_leave_out_runs_of_another_model_are_not_exact() {
+    for (foreign_runs, source) in [(0, UsageSource::Provider), (1, UsageSource::Estimated)] {
+        let call = end(
+            seen(|seen| {
+                seen.answer.input = counted(TokenClass::InputUncached, 10);
+                seen.answer.output = counted(TokenClass::OutputText, 20);
+                seen.answer.usage_is_final = true;
+                seen.answer.progress = Progress::Terminated;
+                seen.answer.foreign_runs = foreign_runs;
+            }),
+            Complete,
+        );
+        assert_eq!(tokens(&call), Some((10, 20, source)));
+    }
+}

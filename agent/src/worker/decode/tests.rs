@@ -187,3 +187,11 @@ proptest! {
         decode(Some(header(encoding)), &encoded, chunk).1.ok();
     }
 }
+
+#[test]
+fn names_of_no_encoding_pass_bytes_on() {
+    for header in ["identity", "none", "None", "", " ", "none, identity"] {
+        assert_eq!(decode(Some(header), b"data: a", 3), (b"data: a".to_vec(), Ok(())), "{header:?}");
+        assert!(Decoder::new(Some(header), DecodeLimits::default()).unwrap().is_identity(), "{header:?}");
+    }
+}

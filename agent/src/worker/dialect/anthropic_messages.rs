@@ -18,6 +18,8 @@ pub struct AnthropicMessages {
     counts: Counts,
     /// Billed runs of the same model that the counts leave out, see [`Iteration`].
     compaction: Counts,
+    /// An event after the start stated the output: what the start states is only its first token.
+    delta_stated_output: bool,
 }
 
 /// A message, an event of a stream, or an error answer: told apart by `type`.
@@ -309,11 +311,16 @@ impl Dialect for AnthropicMessages {
                 }
                 if let Some(usage) = &body.usage.0 {
                     self.read_usage(usage, answer);
+                    self.delta_stated_output |= usage.output_tokens.0.is_some();
                     answer.usage_is_final |=
                         usage.output_tokens.0.is_some() && answer.progress >= Progress::Finished;
                 }
             }
-            "message_stop" => answer.progress = Progress::Terminated,
+            "message_stop" => {
+                answer.progress = Progress::Terminated;
+                // Some servers state the count before the stop reason; nothing comes after this.
+                answer.usage_is_final |= self.delta_stated_output;
+            }
             "error" => answer.error = Some(body.error.0.and_then(super::json::ErrorBody::class)),
             _ => {}
         }

@@ -326,6 +326,18 @@ fn an_anthropic_stream_merges_counts_field_by_field() {
 }
 
 #[test]
+fn an_anthropic_count_that_comes_before_its_stop_reason_is_final_at_the_end() {
+    let usage = r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":15}}"#;
+    let reason = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#;
+    let stop = r#"{"type":"message_stop"}"#;
+    let is_final = |events: &[&str]| read_events(AnthropicMessages::default(), events).usage_is_final;
+    assert!(!is_final(&[START, TEXT, usage]), "a running total");
+    assert!(is_final(&[START, TEXT, usage, reason, stop]));
+    assert!(is_final(&[START, TEXT, usage, stop]));
+    assert!(!is_final(&[START, TEXT, reason, stop]), "the count at the start is not the output");
+}
+
+#[test]
 fn anthropic_counts_are_exclusive_and_thinking_is_inside_the_output() {
     check_anthropic_usage(
         r#"{"input_tokens":3,"cache_creation_input_tokens":50,"cache_read_input_tokens":7000,"output_tokens":90,"output_tokens_details":{"thinking_tokens":60}}"#,

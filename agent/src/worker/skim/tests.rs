@@ -22,6 +22,14 @@ fn check(json: &str, expected: &str, left_out: u64) {
 }
 
 #[test]
+fn what_a_model_says_is_not_printed() {
+    let mut skim = Skim::new(SkimLimits::default());
+    skim.push(br#"{"content":"secret"}"#);
+    let printed = format!("{skim:?}");
+    assert!(!printed.contains("115, 101, 99") && !printed.contains("secret"), "{printed}");
+}
+
+#[test]
 fn long_values_are_cut_and_the_rest_is_the_same() {
     check(r#"{"a":"1234","b":[1,2,3]}"#, r#"{"a":"1234","b":[1,2,3]}"#, 0);
     check(r#"{"a":"12345678","n":-1.5e3}"#, r#"{"a":"1234","n":-1.5e3}"#, 4);

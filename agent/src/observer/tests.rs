@@ -1,0 +1,122 @@
+//! From the tap to records, through the loop that the product runs.
+
+use std::sync::Mutex;
+use std::sync::atomic::Ordering;
+
+use bytes::Bytes;
+use ledgerline_process::clock::ManualClock;
+use ledgerline_proto::{EndOfStream, Identity, Operation, SpanId, TraceId};
+
+use super::*;
+use crate::observation::{CallStart, ResponseHead};
+use crate::relay::tap::{Tap, TapLimits, tap};
+use crate::worker::dialect::{Answer, Dialect, Unreadable};
+use crate::worker::sse::Event;
+
+/// The loop's surroundings.
+struct Bench {
+    observations: Observations,
+    metrics: Arc<Metrics>,
+    counters: Arc<WorkerCounters>,
+    dialects: DialectTable,
+}
+
+impl Bench {
+    fn new() -> (Tap, Self) {
+        let metrics = Arc::new(Metrics::default());
+        let (tap, observations) = tap(TapLimits::default(), Arc::new(ManualClock::at(7)), metrics.clone());
+        let dialects = DialectTable::default();
+        (tap, Self { observations, metrics, counters: Arc::default(), dialects })
+    }
+
+    async fn read(self) -> (Vec<Call>, Arc<Metrics>, Arc<WorkerCounters>) {
+        let Self { mut observations, metrics, counters, dialects } = self;
+        let (dialects, calls) = (Arc::new(dialects), Mutex::new(Vec::new()));
+        let new_worker = || {
+            let sink = |call| calls.lock().unwrap().push(call);
+            Worker::new(dialects.clone(), WorkerLimits::default(), counters.clone(), sink)
+        };
+        read(&mut observations, &metrics, new_worker).await;
+        (calls.into_inner().unwrap(), metrics, counters)
+    }
+}
+
+fn start(dialect: &str) -> CallStart {
+    CallStart {
+        at_unix_ns: 7,
+        dialect: dialect.into(),
+        provider: "openai".into(),
+        path: "/v1/chat/completions".into(),
+        trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+        span_id: SpanId::from_bytes([1; 8]).unwrap(),
+        parent_span_id: None,
+        identity: Identity::default(),
+    }
+}
+
+fn head() -> ResponseHead {
+    ResponseHead { status: 200, content_type: Some("text/event-stream".into()), content_encoding: None }
+}
+
+#[tokio::test]
+async fn every_call_is_recorded_when_the_relay_is_gone() {
+    let (tap, bench) = Bench::new();
+    let calls: Vec<_> = (0..20).map(|_| tap.start(start("openai")).unwrap()).collect();
+    for (number, call) in calls.iter().enumerate() {
+        call.tap().request_body(&Bytes::from_static(br#"{"model":"gpt-5"}"#));
+        if number % 2 == 0 {
+            call.end(EndOfStream::ClientGone, None);
+        }
+    }
+    tap.kill();
+    drop((calls, tap));
+    let (calls, metrics, counters) = bench.read().await;
+    assert_eq!((calls.len(), metrics.restarts.get()), (20, 0));
+    assert!(calls.iter().all(|call| call.request_model == "gpt-5"));
+    let killed = calls.iter().filter(|call| call.end == EndOfStream::RelayKilled).count();
+    assert_eq!(killed, 10);
+    assert_eq!(counters.events_observed.load(Ordering::Relaxed), 60);
+    assert_eq!(metrics.observed_bytes.get(), 0, "every charged byte is given back");
+}
+
+/// Panics when it reads, and once more when it is dropped, which the worker does not contain.
+struct PanicsTwice;
+
+impl Dialect for PanicsTwice {
+    fn operation(&self) -> Operation {
+        Operation::Chat
+    }
+    fn read_event(&mut self, _: Event<'_>, _: &mut Answer) -> Result<(), Unreadable> {
+        panic!("while reading");
+    }
+    fn read_body(&mut self, _: &[u8], _: &mut Answer) -> Result<(), Unreadable> {
+        Err(Unreadable)
+    }
+}
+
+impl Drop for PanicsTwice {
+    fn drop(&mut self) {
+        assert!(std::thread::panicking(), "while being dropped");
+    }
+}
+
+#[tokio::test]
+async fn a_fault_of_the_worker_costs_the_calls_under_way_and_none_after() {
+    let (tap, mut bench) = Bench::new();
+    bench.dialects.register("panics", |_| Some(Box::new(PanicsTwice)));
+    let under_way = tap.start(start("openai")).unwrap();
+    let panics = tap.start(start("panics")).unwrap();
+    panics.tap().response_head(head());
+    panics.tap().response_body(&Bytes::from_static(b"data: {}\n\n"));
+    let after = tap.start(start("openai")).unwrap();
+    after.tap().response_head(head());
+    after.tap().response_body(&Bytes::from_static(
+        b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",
+    ));
+    after.end(EndOfStream::Complete, None);
+    drop((under_way, panics, after, tap));
+    let (calls, metrics, counters) = bench.read().await;
+    assert_eq!((calls.len(), metrics.restarts.get()), (1, 1));
+    assert_eq!((calls[0].end, calls[0].usage.is_some()), (EndOfStream::Complete, true));
+    assert_eq!(counters.calls_unobserved.load(Ordering::Relaxed), 2, "the two that were under way");
+}
