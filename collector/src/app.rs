@@ -129,6 +129,7 @@ impl App {
             RuleQuery::new(Arc::clone(&querier), Arc::clone(&tenant), config.alerting.query_timeout());
         let alerting = Alerting::new(
             &config.alerting,
+            Arc::clone(&tenant),
             config.rules()?,
             Arc::new(rules),
             Arc::clone(&parts.clock),
