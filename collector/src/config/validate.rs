@@ -24,6 +24,7 @@ impl Validate for Config {
         prices(&self.pricing, problems);
         self.alerting.validate("alerting", problems);
         rules(&self.alerting, problems);
+        rules_have_a_record(self, problems);
         if let Err(error) = self.log.check() {
             problems.push("log.level", error.to_string());
         }
@@ -175,6 +176,22 @@ pub(super) fn rules(config: &AlertingConfig, problems: &mut Problems) -> RuleSet
     })
 }
 
+/// With tokens, only what a token sends is recorded: rules over a tenant without one would never fire, and say so nowhere.
+fn rules_have_a_record(config: &Config, problems: &mut Problems) {
+    let Some(auth) = &config.auth else { return };
+    let written = auth.tokens.iter().any(|token| token.tenant == config.tenant);
+    if !config.alerting.rule_files.is_empty() && !auth.tokens.is_empty() && !written {
+        problems.push(
+            "tenant",
+            format!(
+                "no token of auth.tokens writes for {:?}, whose record the rules of alerting.rule_files read; name the tenant \
+                 that the rules are about, or add a token for this one",
+                config.tenant
+            ),
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ledgerline_process::config::parse;
@@ -233,5 +250,29 @@ mod tests {
         assert!(wrong(&yaml("a")).contains("shorter than 16 bytes"));
         assert!(wrong("auth: {}").contains("auth.tokens: is empty"));
         assert!(wrong("storage: {user: u}").contains("storage.user: the embedded engine has no users"));
+    }
+    #[test]
+    fn rules_over_a_record_that_no_token_fills_are_a_problem() {
+        let token = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(token.path(), "0123456789abcdef").unwrap();
+        let rules = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        std::fs::write(
+            rules.path(),
+            "groups: [{name: g, rules: [{alert: A, expr: 'increase(llm_calls_total[5m]) > 9'}]}]",
+        )
+        .unwrap();
+        let yaml = |tenant: &str, files: &str| {
+            format!(
+                "storage: {{url: 'http://127.0.0.1:8123'}}\ntenant: '{tenant}'\nalerting: {{rule_files: [{files}]}}\n\
+                 auth: {{tokens: [{{token: {{file: {}}}, tenant: payments}}]}}",
+                token.path().display()
+            )
+        };
+        let file = rules.path().display().to_string();
+        let text = wrong(&yaml("default", &file));
+        assert!(text.contains("tenant: no token of auth.tokens writes for \"default\""), "{text}");
+        assert!(text.contains("alerting.rule_files"), "{text}");
+        parse::<Config>("c", &yaml("payments", &file)).unwrap();
+        parse::<Config>("c", &yaml("default", "")).unwrap();
     }
 }
