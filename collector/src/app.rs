@@ -2,7 +2,7 @@
 //!
 //! [`App::build`] starts the engine where one is embedded, waits for the store, migrates it and binds the ports; [`App::run`]
 //! serves until it is told to stop, finishes the inserts under way, and stops the engine last. Readiness means that the store
-//! answers. A part that is added (queries, alerting) is built from [`Storage`] in `build` and joined in `run`.
+//! answers and its tables and views are whole. A part that is added (queries, alerting) is built from [`Storage`] in `build` and joined in `run`.
 
 mod api;
 mod rule_query;
@@ -10,6 +10,7 @@ mod rule_query;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use axum::Router;
 use ledgerline_process::Clock;
@@ -33,6 +34,9 @@ use crate::storage::engine::{Engine, EngineConfig, EngineError};
 use crate::storage::writer::Writer;
 use crate::storage::{OpenError, Storage};
 use rule_query::RuleQuery;
+
+/// How often the tables and views are looked at. Slow: only people take them away, and each look is a statement.
+const TABLES_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the world gives the collector; tests give it something else.
 #[derive(Clone)]
@@ -227,17 +231,25 @@ async fn start_engine(
 
 fn readiness(storage: &Storage) -> Readiness {
     let storage = storage.clone();
-    Arc::new(move || if storage.answers() { Ok(()) } else { Err("the store does not answer".to_owned()) })
+    Arc::new(move || storage.ready())
 }
 
 async fn watch_store(storage: Storage, shutdown: CancellationToken) {
-    let mut ticks = interval(limits::STORE_CHECK_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut answers = interval(limits::STORE_CHECK_INTERVAL);
+    let mut tables = interval(TABLES_CHECK_INTERVAL);
+    answers.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tables.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        // A check that is cut off changed nothing, so a stop waits for none.
+        let check = async {
+            tokio::select! {
+                _ = answers.tick() => drop(storage.check().await),
+                _ = tables.tick() => storage.check_tables().await,
+            }
+        };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            _ = ticks.tick() => {}
+            () = check => {}
         }
-        storage.check().await;
     }
 }
