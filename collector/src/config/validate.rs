@@ -12,6 +12,7 @@ use super::{Auth, Config, EMBEDDED, Pricing, StorageConfig, Tokens};
 use crate::alerting::{AlertingConfig, RuleSet, check_rules_with};
 use crate::limits::NAME_BYTES_MAX;
 use crate::query::promql::{self, QueryParams};
+use crate::storage::engine::find_binary;
 
 impl Validate for Config {
     fn validate(&self, problems: &mut Problems) {
@@ -100,6 +101,9 @@ fn storage(storage: &StorageConfig, problems: &mut Problems) {
                     "the embedded engine has no users; remove it, or name a server in storage.url",
                 );
             }
+        }
+        if let Err(error) = find_binary(storage.engine.binary.as_deref()) {
+            problems.push("storage.engine.binary", error.to_string());
         }
         return;
     }
@@ -205,7 +209,11 @@ mod tests {
     #[test]
     fn the_example_shows_every_section_and_is_valid() {
         let text = include_str!("../../ledgerline-collector.example.yaml");
-        let config: Config = parse("example", text).unwrap();
+        // The engine is wherever it was installed; any program stands for it.
+        let engine = format!("    binary: {}", std::env::current_exe().unwrap().display());
+        let with_engine = text.replace("    # binary: /usr/local/bin/ledgerline-engine", &engine);
+        assert_ne!(with_engine, text);
+        let config: Config = parse("example", &with_engine).unwrap();
         assert!(config.storage.is_embedded());
         assert_eq!(config.listen.grpc.port(), 4317);
         for section in ["listen:", "tenant:", "auth:", "storage:", "pricing:", "alerting:", "log:"] {
@@ -241,7 +249,7 @@ mod tests {
         let yaml = |tenant: &str| {
             let path = file.path().display();
             format!(
-                "listen: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{{token: {{file: {path}}}, tenant: '{tenant}'}}]}}"
+                "storage: {{url: 'http://127.0.0.1:8123'}}\nlisten: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{{token: {{file: {path}}}, tenant: '{tenant}'}}]}}"
             )
         };
         parse::<Config>("c", &yaml("a")).unwrap().authentication().unwrap();
@@ -249,6 +257,8 @@ mod tests {
         std::fs::write(file.path(), "short").unwrap();
         assert!(wrong(&yaml("a")).contains("shorter than 16 bytes"));
         assert!(wrong("auth: {}").contains("auth.tokens: is empty"));
+        let text = wrong("storage: {engine: {binary: /nowhere/engine}}");
+        assert!(text.contains("storage.engine.binary: there is no engine at /nowhere/engine"), "{text}");
         assert!(wrong("storage: {user: u}").contains("storage.user: the embedded engine has no users"));
     }
     #[test]
