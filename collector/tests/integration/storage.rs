@@ -270,6 +270,14 @@ async fn values_are_bound_and_bounds_hold() {
         bytes_max: 1 << 20,
     };
     assert_eq!(select(storage.client(), &query).await.unwrap(), [[text, "-5"]]);
+    let modes = Select {
+        text: "SELECT name, value FROM system.settings WHERE changed AND name IN \
+               ('timeout_overflow_mode', 'read_overflow_mode', 'result_overflow_mode', 'group_by_overflow_mode')",
+        parameters: &[],
+        ..query.clone()
+    };
+    let modes = select(storage.client(), &modes).await.unwrap();
+    assert!(modes.len() == 4 && modes.iter().all(|mode| mode[1] == "throw"), "{modes:?}");
     query.bytes_max = 10;
     assert!(matches!(select(storage.client(), &query).await, Err(StoreError::TooLarge(10))));
     let write = Select {
