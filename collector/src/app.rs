@@ -10,11 +10,13 @@ mod rule_query;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use axum::Router;
 use ledgerline_process::Clock;
 use ledgerline_process::admin::{self, Readiness};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -86,6 +88,7 @@ pub struct Addresses {
 /// A collector that is ready to serve. Its ports are bound, so nobody is refused between `build` and `run`.
 pub struct App {
     engine: Option<Engine>,
+    engine_restarts: Counter,
     storage: Storage,
     ingest: Arc<Ingest>,
     alerting: Alerting,
@@ -124,10 +127,11 @@ impl App {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let writer = Writer::new(storage.clone(), Box::new(metrics.clone()));
+        let engine_restarts = metrics.engine_restarts.clone();
+        let source = SqlSource::new(storage.clone(), Arc::clone(&parts.clock));
+        let querier = Arc::new(Querier::new(Arc::new(source)).reporting(Box::new(metrics.clone())));
         let clock = Arc::clone(&parts.clock);
         let ingest = Ingest::new(ingest::Parts { writer, prices, authentication, clock, metrics });
-        let querier =
-            Arc::new(Querier::new(Arc::new(SqlSource::new(storage.clone(), Arc::clone(&parts.clock)))));
         let tenant: Arc<str> = config.tenant.as_str().into();
         let rules =
             RuleQuery::new(Arc::clone(&querier), Arc::clone(&tenant), config.alerting.query_timeout());
@@ -144,6 +148,7 @@ impl App {
         let api = admin::router(readiness(&storage), Arc::new(registry)).merge(prometheus);
         Ok(Self {
             engine: None,
+            engine_restarts,
             storage,
             ingest,
             alerting,
@@ -168,7 +173,7 @@ impl App {
 
     /// Serves until the token is cancelled; returns when everything under way is finished.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { engine, storage, ingest, alerting, api, grpc, http, admin } = self;
+        let Self { engine, engine_restarts, storage, ingest, alerting, api, grpc, http, admin } = self;
         let addresses = (grpc.address, http.address, admin.address);
         tracing::info!(grpc = %addresses.0, http = %addresses.1, api = %addresses.2, "the collector is up");
         let mut tasks = JoinSet::new();
@@ -176,7 +181,8 @@ impl App {
         tasks.spawn(serve(http.listener, http::router(Arc::clone(&ingest)), shutdown.clone()));
         tasks.spawn(serve(admin.listener, api, shutdown.clone()));
         tasks.spawn(alerting.run(shutdown.clone()));
-        tasks.spawn(watch_store(storage, shutdown));
+        let restarts = engine.as_ref().map(Engine::restart_counter).unwrap_or_default();
+        tasks.spawn(watch_store(storage, Restarts { seen: restarts, counted: engine_restarts }, shutdown));
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a part of the collector failed");
@@ -234,7 +240,20 @@ fn readiness(storage: &Storage) -> Readiness {
     Arc::new(move || storage.ready())
 }
 
-async fn watch_store(storage: Storage, shutdown: CancellationToken) {
+/// The engine's own count of its restarts, and the metric that follows it.
+struct Restarts {
+    seen: Arc<AtomicU64>,
+    counted: Counter,
+}
+
+impl Restarts {
+    fn count(&self) {
+        let seen = self.seen.load(Ordering::Relaxed);
+        self.counted.inc_by(seen.saturating_sub(self.counted.get()));
+    }
+}
+
+async fn watch_store(storage: Storage, restarts: Restarts, shutdown: CancellationToken) {
     let mut answers = interval(limits::STORE_CHECK_INTERVAL);
     let mut tables = interval(TABLES_CHECK_INTERVAL);
     answers.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -243,7 +262,10 @@ async fn watch_store(storage: Storage, shutdown: CancellationToken) {
         // A check that is cut off changed nothing, so a stop waits for none.
         let check = async {
             tokio::select! {
-                _ = answers.tick() => drop(storage.check().await),
+                _ = answers.tick() => {
+                    restarts.count();
+                    storage.check().await;
+                }
                 _ = tables.tick() => storage.check_tables().await,
             }
         };
