@@ -37,7 +37,7 @@ pub use metrics::AlertingMetrics;
 pub use rules::{AcceptExpr, RuleProblem, RuleSet};
 pub use sample::{Labels, Sample};
 pub use schedule::{InstantQuery, QueryError};
-pub use snapshot::RulesView;
+pub use snapshot::{Reader, RulesView};
 pub use time::UnixMs;
 
 use limits::CONCURRENT_QUERIES_MAX;
@@ -76,9 +76,10 @@ pub struct Alerting {
 }
 
 impl Alerting {
-    /// Reads the receivers' secrets; starts nothing.
+    /// Reads the receivers' secrets; starts nothing. `tenant` is whose record `query` reads: the rules and alerts are theirs.
     pub fn new(
         config: &AlertingConfig,
+        tenant: Arc<str>,
         rules: RuleSet,
         query: Arc<dyn InstantQuery>,
         clock: Arc<dyn Clock>,
@@ -99,7 +100,7 @@ impl Alerting {
                 group: Arc::new(group),
             })
             .collect();
-        let view = RulesView::new(snapshots.iter().cloned());
+        let view = RulesView::new(tenant, snapshots.iter().cloned());
         let shared = Shared {
             query,
             clock,

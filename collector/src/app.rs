@@ -2,7 +2,7 @@
 //!
 //! [`App::build`] starts the engine where one is embedded, waits for the store, migrates it and binds the ports; [`App::run`]
 //! serves until it is told to stop, finishes the inserts under way, and stops the engine last. Readiness means that the store
-//! answers. A part that is added (queries, alerting) is built from [`Storage`] in `build` and joined in `run`.
+//! answers and its tables and views are whole. A part that is added (queries, alerting) is built from [`Storage`] in `build` and joined in `run`.
 
 mod api;
 mod rule_query;
@@ -10,10 +10,13 @@ mod rule_query;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use axum::Router;
 use ledgerline_process::Clock;
 use ledgerline_process::admin::{self, Readiness};
+use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::sync::watch;
@@ -33,6 +36,9 @@ use crate::storage::engine::{Engine, EngineConfig, EngineError};
 use crate::storage::writer::Writer;
 use crate::storage::{OpenError, Storage};
 use rule_query::RuleQuery;
+
+/// How often the tables and views are looked at. Slow: only people take them away, and each look is a statement.
+const TABLES_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// What the world gives the collector; tests give it something else.
 #[derive(Clone)]
@@ -82,6 +88,7 @@ pub struct Addresses {
 /// A collector that is ready to serve. Its ports are bound, so nobody is refused between `build` and `run`.
 pub struct App {
     engine: Option<Engine>,
+    engine_restarts: Counter,
     storage: Storage,
     ingest: Arc<Ingest>,
     alerting: Alerting,
@@ -120,15 +127,17 @@ impl App {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let writer = Writer::new(storage.clone(), Box::new(metrics.clone()));
+        let engine_restarts = metrics.engine_restarts.clone();
+        let source = SqlSource::new(storage.clone(), Arc::clone(&parts.clock));
+        let querier = Arc::new(Querier::new(Arc::new(source)).reporting(Box::new(metrics.clone())));
         let clock = Arc::clone(&parts.clock);
         let ingest = Ingest::new(ingest::Parts { writer, prices, authentication, clock, metrics });
-        let querier =
-            Arc::new(Querier::new(Arc::new(SqlSource::new(storage.clone(), Arc::clone(&parts.clock)))));
         let tenant: Arc<str> = config.tenant.as_str().into();
         let rules =
             RuleQuery::new(Arc::clone(&querier), Arc::clone(&tenant), config.alerting.query_timeout());
         let alerting = Alerting::new(
             &config.alerting,
+            Arc::clone(&tenant),
             config.rules()?,
             Arc::new(rules),
             Arc::clone(&parts.clock),
@@ -139,6 +148,7 @@ impl App {
         let api = admin::router(readiness(&storage), Arc::new(registry)).merge(prometheus);
         Ok(Self {
             engine: None,
+            engine_restarts,
             storage,
             ingest,
             alerting,
@@ -163,7 +173,7 @@ impl App {
 
     /// Serves until the token is cancelled; returns when everything under way is finished.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { engine, storage, ingest, alerting, api, grpc, http, admin } = self;
+        let Self { engine, engine_restarts, storage, ingest, alerting, api, grpc, http, admin } = self;
         let addresses = (grpc.address, http.address, admin.address);
         tracing::info!(grpc = %addresses.0, http = %addresses.1, api = %addresses.2, "the collector is up");
         let mut tasks = JoinSet::new();
@@ -171,7 +181,8 @@ impl App {
         tasks.spawn(serve(http.listener, http::router(Arc::clone(&ingest)), shutdown.clone()));
         tasks.spawn(serve(admin.listener, api, shutdown.clone()));
         tasks.spawn(alerting.run(shutdown.clone()));
-        tasks.spawn(watch_store(storage, shutdown));
+        let restarts = engine.as_ref().map(Engine::restart_counter).unwrap_or_default();
+        tasks.spawn(watch_store(storage, Restarts { seen: restarts, counted: engine_restarts }, shutdown));
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a part of the collector failed");
@@ -226,17 +237,41 @@ async fn start_engine(
 
 fn readiness(storage: &Storage) -> Readiness {
     let storage = storage.clone();
-    Arc::new(move || if storage.answers() { Ok(()) } else { Err("the store does not answer".to_owned()) })
+    Arc::new(move || storage.ready())
 }
 
-async fn watch_store(storage: Storage, shutdown: CancellationToken) {
-    let mut ticks = interval(limits::STORE_CHECK_INTERVAL);
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+/// The engine's own count of its restarts, and the metric that follows it.
+struct Restarts {
+    seen: Arc<AtomicU64>,
+    counted: Counter,
+}
+
+impl Restarts {
+    fn count(&self) {
+        let seen = self.seen.load(Ordering::Relaxed);
+        self.counted.inc_by(seen.saturating_sub(self.counted.get()));
+    }
+}
+
+async fn watch_store(storage: Storage, restarts: Restarts, shutdown: CancellationToken) {
+    let mut answers = interval(limits::STORE_CHECK_INTERVAL);
+    let mut tables = interval(TABLES_CHECK_INTERVAL);
+    answers.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    tables.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
+        // A check that is cut off changed nothing, so a stop waits for none.
+        let check = async {
+            tokio::select! {
+                _ = answers.tick() => {
+                    restarts.count();
+                    storage.check().await;
+                }
+                _ = tables.tick() => storage.check_tables().await,
+            }
+        };
         tokio::select! {
             () = shutdown.cancelled() => return,
-            _ = ticks.tick() => {}
+            () = check => {}
         }
-        storage.check().await;
     }
 }

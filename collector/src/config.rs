@@ -24,7 +24,8 @@ use crate::storage::client::Target;
 pub struct Config {
     /// The ports.
     pub listen: Listen,
-    /// Whose spans are those that come without a token, while `auth` is not set. Rules read this tenant's record.
+    /// Whose spans are those that come without a token, while `auth` is not set. Rules read this tenant's record, and its
+    /// tokens alone see them and their alerts; with `auth` and rule files one of the tokens must be this tenant's.
     pub tenant: String,
     /// Who may send and ask. Needed to listen anywhere but on loopback.
     pub auth: Option<Auth>,

@@ -1,4 +1,4 @@
-//! Every metric of the collector, declared in one place. A test keeps `metrics.txt` in step, so that a rename is seen.
+//! Every metric of the collector, declared in one place but those of alerting, which are in its own `metrics.rs`. A test keeps `metrics.txt` in step, so that a rename is seen.
 //!
 //! Spans balance: received = stored + quarantined + unacknowledged + waiting, at every moment a request is not between two
 //! of them. An unacknowledged span is the sender's to repeat, and is then received again.
@@ -15,6 +15,7 @@ use prometheus_client::registry::{Registry, Unit};
 use ledgerline_pricing::UnpricedReason;
 
 use crate::ingest::refusal::Refusal;
+use crate::query::querier::{Outcome, QueryEvents};
 use crate::storage::client::StoreError;
 use crate::storage::quarantine;
 use crate::storage::writer::WriterEvents;
@@ -24,6 +25,13 @@ use crate::storage::writer::WriterEvents;
 pub struct Reason {
     /// Which.
     pub reason: &'static str,
+}
+
+/// How a query ended.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Ended {
+    /// `ok`, why there was no answer, or `abandoned`.
+    pub outcome: &'static str,
 }
 
 /// How a request came in.
@@ -66,6 +74,12 @@ pub struct Metrics {
     pub insert_seconds: Histogram,
     /// From the request's head to its answer.
     pub request_seconds: Histogram,
+    /// PromQL queries of dashboards and rules, by outcome.
+    pub queries: Family<Ended, Counter>,
+    /// From a query's arrival to its end, the wait for a free place included.
+    pub query_seconds: Histogram,
+    /// How often the embedded engine died and was started again.
+    pub engine_restarts: Counter,
 }
 
 impl Metrics {
@@ -89,6 +103,9 @@ impl Metrics {
             insert_retries: Family::default(),
             insert_seconds: seconds(),
             request_seconds: seconds(),
+            queries: Family::default(),
+            query_seconds: seconds(),
+            engine_restarts: Counter::default(),
         };
         metrics.name(registry.sub_registry_with_prefix("ledgerline_collector"));
         metrics.start_at_zero();
@@ -111,6 +128,9 @@ impl Metrics {
             [UnpricedReason::UsageMissing, UnpricedReason::UnknownModel, UnpricedReason::UnknownProvider]
         {
             drop(self.unpriced.get_or_create(&of(reason.name())));
+        }
+        for outcome in Outcome::ALL {
+            drop(self.queries.get_or_create(&Ended { outcome: outcome.name() }));
         }
         for reason in RETRY_REASONS {
             drop(self.insert_retries.get_or_create(&of(reason)));
@@ -155,6 +175,18 @@ impl Metrics {
             Unit::Seconds,
             self.request_seconds.clone(),
         );
+        to.register("queries", "PromQL queries of dashboards and rules, by outcome", self.queries.clone());
+        to.register_with_unit(
+            "query",
+            "From a query's arrival to its end",
+            Unit::Seconds,
+            self.query_seconds.clone(),
+        );
+        to.register(
+            "engine_restarts",
+            "How often the embedded engine died and was started again",
+            self.engine_restarts.clone(),
+        );
     }
 }
 
@@ -182,15 +214,39 @@ impl WriterEvents for Metrics {
     }
 }
 
+impl QueryEvents for Metrics {
+    fn ended(&self, outcome: Outcome, took: Duration) {
+        self.queries.get_or_create(&Ended { outcome: outcome.name() }).inc();
+        self.query_seconds.observe(took.as_secs_f64());
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alerting::AlertingMetrics;
+    use crate::alerting::metrics::{AlertLabels, DropLabels, GroupLabels, ReceiverLabels};
 
     /// The committed list. `LEDGERLINE_UPDATE=1` writes it anew.
     #[test]
     fn the_list_of_metrics_is_the_committed_one() {
         let mut registry = Registry::default();
         let _metrics = Metrics::register(&mut registry);
+        let alerting = AlertingMetrics::register(&mut registry);
+        // A family without a series has no line, and these have none until there are rules and receivers.
+        let group = GroupLabels { rule_group: String::new() };
+        let receiver = ReceiverLabels { receiver: String::new() };
+        for counter in [&alerting.evaluations, &alerting.evaluation_failures, &alerting.iterations_missed] {
+            drop(counter.get_or_create(&group));
+        }
+        drop(alerting.last_duration_seconds.get_or_create(&group));
+        drop(alerting.alerts.get_or_create(&AlertLabels { rule_group: String::new(), state: String::new() }));
+        for counter in [&alerting.notifications_sent, &alerting.delivery_failures] {
+            drop(counter.get_or_create(&receiver));
+        }
+        let dropped = DropLabels { receiver: String::new(), reason: String::new() };
+        drop(alerting.notifications_dropped.get_or_create(&dropped));
+        drop(alerting.outbox_notifications.get_or_create(&receiver));
         let list = ledgerline_process::admin::describe(&registry).unwrap();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/metrics.txt");
         if std::env::var_os("LEDGERLINE_UPDATE").is_some() {

@@ -16,6 +16,7 @@ pub mod writer;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
+use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
 use crate::limits;
@@ -48,6 +49,8 @@ pub enum OpenError {
 pub struct Storage {
     client: Arc<Client>,
     answers: Arc<AtomicBool>,
+    /// What is wrong with the tables, as last seen.
+    damage: Arc<ArcSwapOption<String>>,
 }
 
 impl Storage {
@@ -66,7 +69,11 @@ impl Storage {
         let applied = migrate::migrate(&client, MIGRATIONS).await?;
         client.learn_version().await.map_err(MigrateError::State)?;
         tracing::info!(migrations = ?applied, "the store is ready");
-        Ok(Self { client: Arc::new(client), answers: Arc::new(AtomicBool::new(true)) })
+        Ok(Self {
+            client: Arc::new(client),
+            answers: Arc::new(AtomicBool::new(true)),
+            damage: Arc::default(),
+        })
     }
 
     /// The client, for statements.
@@ -75,13 +82,39 @@ impl Storage {
         &self.client
     }
 
-    /// Whether the store answered when it was last asked.
-    #[must_use]
-    pub fn answers(&self) -> bool {
-        self.answers.load(Ordering::Relaxed)
+    /// Whether the store answered and its tables were whole when they were last looked at; if not, the reason.
+    ///
+    /// # Errors
+    /// The reason, for people.
+    pub fn ready(&self) -> Result<(), String> {
+        if !self.answers.load(Ordering::Relaxed) {
+            return Err("the store does not answer".to_owned());
+        }
+        self.damage.load_full().map_or(Ok(()), |damage| Err(String::clone(&damage)))
     }
 
-    /// Asks the store whether it is there, and remembers the answer for [`Storage::answers`].
+    /// Looks whether the tables and views are still those that start-up found, and remembers it for [`Storage::ready`]. A store
+    /// that does not answer says nothing about its tables; [`Storage::check`] notices that.
+    pub async fn check_tables(&self) {
+        let damage = match migrate::verify(&self.client).await {
+            Ok(()) => None,
+            Err(MigrateError::State(error)) => {
+                tracing::debug!(%error, "the tables could not be looked at");
+                return;
+            }
+            Err(damage) => Some(Arc::new(damage.to_string())),
+        };
+        let before = self.damage.swap(damage.clone());
+        match damage {
+            Some(damage) if before.as_ref() != Some(&damage) => {
+                tracing::error!(damage = %damage, "the store's tables are not whole");
+            }
+            None if before.is_some() => tracing::info!("the store's tables are whole again"),
+            _ => {}
+        }
+    }
+
+    /// Asks the store whether it is there, and remembers the answer for [`Storage::ready`].
     pub async fn check(&self) -> bool {
         let answer = self.client.ping().await;
         let answers = answer.is_ok();

@@ -1,5 +1,6 @@
 //! `/api/v1/rules` and `/api/v1/alerts` in Prometheus' own JSON, which Grafana's alerting pages read.
 //!
+//! Rules and the alerts they raise belong to the tenant whose record they read; everybody else is told that there are none.
 //! GET and POST are the same here: Grafana's Prometheus data source posts its parameters, and both places are read.
 //! (Source: Prometheus documentation, HTTP API; web/api/v1/api.go.)
 
@@ -11,18 +12,19 @@ use axum::extract::{DefaultBodyLimit, Form, FromRequest, Query, Request, State};
 use axum::http::{Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
-use axum::{Json, Router};
+use axum::{Extension, Json, Router};
 use serde::Serialize;
 
 use crate::alerting::limits::API_BODY_BYTES_MAX;
 use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::Labels;
-use crate::alerting::snapshot::{GroupSnapshot, Health, RuleSnapshot, RulesView};
+use crate::alerting::snapshot::{GroupSnapshot, Health, Reader, RuleSnapshot, RulesView};
 use crate::alerting::state::{Alert, Phase};
 use crate::alerting::template::{Template, exponential};
 use crate::alerting::time::{UnixMs, ZERO_TIME};
 
-/// Serves `/api/v1/rules` and `/api/v1/alerts`, to be nested under the Prometheus prefix.
+/// Serves `/api/v1/rules` and `/api/v1/alerts`, to be nested under the Prometheus prefix and behind a layer that puts a
+/// [`Reader`] into every request.
 pub fn router(view: RulesView) -> Router {
     Router::new()
         .route("/api/v1/rules", get(rules).post(rules))
@@ -32,17 +34,17 @@ pub fn router(view: RulesView) -> Router {
 }
 
 async fn rules(State(view): State<RulesView>, request: Request) -> Response {
+    let groups = view.groups_for(request.extensions().get());
     let filter = match parameters(request).await.and_then(|pairs| Filter::read(&pairs)) {
         Ok(filter) => filter,
         Err(message) => return bad_data(&message),
     };
-    let groups = view.groups();
     let groups = groups.iter().filter_map(|group| filter.apply(group)).collect();
     success(RulesData { groups })
 }
 
-async fn alerts(State(view): State<RulesView>) -> Response {
-    let groups = view.groups();
+async fn alerts(State(view): State<RulesView>, reader: Option<Extension<Reader>>) -> Response {
+    let groups = view.groups_for(reader.as_deref());
     let rules = groups.iter().flat_map(|group| &group.rules);
     success(AlertsData { alerts: rules.flat_map(active).collect() })
 }

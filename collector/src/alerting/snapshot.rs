@@ -49,15 +49,29 @@ pub enum Health {
     Failed(String),
 }
 
+/// Who asks for rules and alerts. Whoever checked the credential puts it into a request's extensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Reader {
+    /// The tenant of the credential.
+    pub tenant: Arc<str>,
+}
+
 /// A view of all groups that stays current. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RulesView {
+    tenant: Arc<str>,
     groups: Arc<[ArcSwap<GroupSnapshot>]>,
 }
 
 impl RulesView {
-    pub(super) fn new(groups: impl IntoIterator<Item = GroupSnapshot>) -> Self {
-        Self { groups: groups.into_iter().map(ArcSwap::from_pointee).collect() }
+    pub(super) fn new(tenant: Arc<str>, groups: impl IntoIterator<Item = GroupSnapshot>) -> Self {
+        Self { tenant, groups: groups.into_iter().map(ArcSwap::from_pointee).collect() }
+    }
+
+    /// What that reader may see: all groups of the tenant whose record the rules read, and nothing of another's. A request
+    /// that nobody has put a [`Reader`] into sees nothing either.
+    pub fn groups_for(&self, reader: Option<&Reader>) -> Vec<Arc<GroupSnapshot>> {
+        if reader.is_some_and(|reader| reader.tenant == self.tenant) { self.groups() } else { Vec::new() }
     }
 
     /// All groups, each as of its last evaluation.

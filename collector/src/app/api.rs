@@ -1,5 +1,8 @@
 //! The API port: health and metrics for everybody who can reach it, the Prometheus API for a tenant.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -9,7 +12,7 @@ use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use ledgerline_process::Clock;
 
-use crate::alerting::{self, RulesView};
+use crate::alerting::{self, Reader, RulesView};
 use crate::ingest::auth::Authentication;
 use crate::query::http::{self, ApiState};
 use crate::query::querier::Querier;
@@ -30,7 +33,7 @@ pub fn prometheus(
         .layer(from_fn_with_state(Arc::new(authentication), authenticate))
 }
 
-/// The credential decides whose data is read, as it decides whose spans are stored.
+/// The credential decides whose data, rules and alerts are read, as it decides whose spans are stored.
 async fn authenticate(
     State(authentication): State<Arc<Authentication>>,
     mut request: Request,
@@ -38,6 +41,7 @@ async fn authenticate(
 ) -> Response {
     match authentication.tenant(request.headers()) {
         Ok(tenant) => {
+            request.extensions_mut().insert(Reader { tenant: Arc::clone(&tenant) });
             request.extensions_mut().insert(Tenant(tenant));
             next.run(request).await
         }

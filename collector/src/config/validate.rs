@@ -12,6 +12,7 @@ use super::{Auth, Config, EMBEDDED, Pricing, StorageConfig, Tokens};
 use crate::alerting::{AlertingConfig, RuleSet, check_rules_with};
 use crate::limits::NAME_BYTES_MAX;
 use crate::query::promql::{self, QueryParams};
+use crate::storage::engine::find_binary;
 
 impl Validate for Config {
     fn validate(&self, problems: &mut Problems) {
@@ -24,6 +25,7 @@ impl Validate for Config {
         prices(&self.pricing, problems);
         self.alerting.validate("alerting", problems);
         rules(&self.alerting, problems);
+        rules_have_a_record(self, problems);
         if let Err(error) = self.log.check() {
             problems.push("log.level", error.to_string());
         }
@@ -100,6 +102,9 @@ fn storage(storage: &StorageConfig, problems: &mut Problems) {
                 );
             }
         }
+        if let Err(error) = find_binary(storage.engine.binary.as_deref()) {
+            problems.push("storage.engine.binary", error.to_string());
+        }
         return;
     }
     let uri = storage.url.parse::<Uri>().ok();
@@ -175,6 +180,22 @@ pub(super) fn rules(config: &AlertingConfig, problems: &mut Problems) -> RuleSet
     })
 }
 
+/// With tokens, only what a token sends is recorded: rules over a tenant without one would never fire, and say so nowhere.
+fn rules_have_a_record(config: &Config, problems: &mut Problems) {
+    let Some(auth) = &config.auth else { return };
+    let written = auth.tokens.iter().any(|token| token.tenant == config.tenant);
+    if !config.alerting.rule_files.is_empty() && !auth.tokens.is_empty() && !written {
+        problems.push(
+            "tenant",
+            format!(
+                "no token of auth.tokens writes for {:?}, whose record the rules of alerting.rule_files read; name the tenant \
+                 that the rules are about, or add a token for this one",
+                config.tenant
+            ),
+        );
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use ledgerline_process::config::parse;
@@ -188,7 +209,11 @@ mod tests {
     #[test]
     fn the_example_shows_every_section_and_is_valid() {
         let text = include_str!("../../ledgerline-collector.example.yaml");
-        let config: Config = parse("example", text).unwrap();
+        // The engine is wherever it was installed; any program stands for it.
+        let engine = format!("    binary: {}", std::env::current_exe().unwrap().display());
+        let with_engine = text.replace("    # binary: /usr/local/bin/ledgerline-engine", &engine);
+        assert_ne!(with_engine, text);
+        let config: Config = parse("example", &with_engine).unwrap();
         assert!(config.storage.is_embedded());
         assert_eq!(config.listen.grpc.port(), 4317);
         for section in ["listen:", "tenant:", "auth:", "storage:", "pricing:", "alerting:", "log:"] {
@@ -224,7 +249,7 @@ mod tests {
         let yaml = |tenant: &str| {
             let path = file.path().display();
             format!(
-                "listen: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{{token: {{file: {path}}}, tenant: '{tenant}'}}]}}"
+                "storage: {{url: 'http://127.0.0.1:8123'}}\nlisten: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{{token: {{file: {path}}}, tenant: '{tenant}'}}]}}"
             )
         };
         parse::<Config>("c", &yaml("a")).unwrap().authentication().unwrap();
@@ -232,6 +257,32 @@ mod tests {
         std::fs::write(file.path(), "short").unwrap();
         assert!(wrong(&yaml("a")).contains("shorter than 16 bytes"));
         assert!(wrong("auth: {}").contains("auth.tokens: is empty"));
+        let text = wrong("storage: {engine: {binary: /nowhere/engine}}");
+        assert!(text.contains("storage.engine.binary: there is no engine at /nowhere/engine"), "{text}");
         assert!(wrong("storage: {user: u}").contains("storage.user: the embedded engine has no users"));
+    }
+    #[test]
+    fn rules_over_a_record_that_no_token_fills_are_a_problem() {
+        let token = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(token.path(), "0123456789abcdef").unwrap();
+        let rules = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        std::fs::write(
+            rules.path(),
+            "groups: [{name: g, rules: [{alert: A, expr: 'increase(llm_calls_total[5m]) > 9'}]}]",
+        )
+        .unwrap();
+        let yaml = |tenant: &str, files: &str| {
+            format!(
+                "storage: {{url: 'http://127.0.0.1:8123'}}\ntenant: '{tenant}'\nalerting: {{rule_files: [{files}]}}\n\
+                 auth: {{tokens: [{{token: {{file: {}}}, tenant: payments}}]}}",
+                token.path().display()
+            )
+        };
+        let file = rules.path().display().to_string();
+        let text = wrong(&yaml("default", &file));
+        assert!(text.contains("tenant: no token of auth.tokens writes for \"default\""), "{text}");
+        assert!(text.contains("alerting.rule_files"), "{text}");
+        parse::<Config>("c", &yaml("payments", &file)).unwrap();
+        parse::<Config>("c", &yaml("default", "")).unwrap();
     }
 }

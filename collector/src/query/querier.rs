@@ -1,8 +1,12 @@
 //! Runs one query from text to answer: plan, fetch what it needs side by side, evaluate off the runtime's threads. Used by the HTTP
 //! API and by the rules alike, so that both see the same numbers and obey the same bounds.
 
+#[cfg(test)]
+mod tests;
+
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::time::Duration;
 
 use futures_util::future::try_join_all;
 use tokio::sync::Semaphore;
@@ -45,6 +49,7 @@ impl RunError {
             Self::Source(SourceError::Unavailable { .. }) => RunErrorKind::Unavailable,
             Self::Source(
                 SourceError::NotKept { .. }
+                | SourceError::TooManyBytes { .. }
                 | SourceError::TooManyRows { .. }
                 | SourceError::TooManySeries { .. }
                 | SourceError::Refused { .. },
@@ -69,8 +74,67 @@ pub enum RunErrorKind {
     Internal,
 }
 
+/// How a query ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Outcome {
+    /// With an answer.
+    Answered,
+    /// Without one.
+    Failed(RunErrorKind),
+    /// Whoever asked went away first.
+    Abandoned,
+}
+
+impl Outcome {
+    /// Every outcome.
+    pub const ALL: [Self; 7] = [
+        Self::Answered,
+        Self::Failed(RunErrorKind::BadData),
+        Self::Failed(RunErrorKind::Execution),
+        Self::Failed(RunErrorKind::Timeout),
+        Self::Failed(RunErrorKind::Unavailable),
+        Self::Failed(RunErrorKind::Internal),
+        Self::Abandoned,
+    ];
+
+    /// The word in metrics.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Answered => "ok",
+            Self::Failed(RunErrorKind::BadData) => "bad_data",
+            Self::Failed(RunErrorKind::Execution) => "execution",
+            Self::Failed(RunErrorKind::Timeout) => "timeout",
+            Self::Failed(RunErrorKind::Unavailable) => "unavailable",
+            Self::Failed(RunErrorKind::Internal) => "internal",
+            Self::Abandoned => "abandoned",
+        }
+    }
+}
+
+/// Hears how queries end.
+pub trait QueryEvents: Send + Sync {
+    /// A query ended so, that long after it was asked.
+    fn ended(&self, outcome: Outcome, took: Duration);
+}
+
+/// Reports a query's end, also when its future is dropped.
+struct Ending<'a> {
+    events: Option<&'a dyn QueryEvents>,
+    begun: Instant,
+    outcome: Outcome,
+}
+
+impl Drop for Ending<'_> {
+    fn drop(&mut self) {
+        if let Some(events) = self.events {
+            events.ended(self.outcome, self.begun.elapsed());
+        }
+    }
+}
+
 /// Runs queries over one source.
 pub struct Querier {
+    events: Option<Box<dyn QueryEvents>>,
     source: Arc<dyn SeriesSource>,
     slots: Semaphore,
     limits: Limits,
@@ -84,7 +148,13 @@ impl Querier {
 
     /// A querier with bounds of its own, for tests of the bounds.
     pub fn with_limits(source: Arc<dyn SeriesSource>, limits: Limits) -> Self {
-        Self { source, slots: Semaphore::new(CONCURRENT_QUERIES_MAX), limits }
+        Self { events: None, source, slots: Semaphore::new(CONCURRENT_QUERIES_MAX), limits }
+    }
+
+    /// Reports the end of every query from now on.
+    #[must_use]
+    pub fn reporting(self, events: Box<dyn QueryEvents>) -> Self {
+        Self { events: Some(events), ..self }
     }
 
     /// What the queries read from.
@@ -99,6 +169,17 @@ impl Querier {
         query: &str,
         params: QueryParams,
     ) -> Result<QueryResult, RunError> {
+        let events = self.events.as_deref();
+        let mut ending = Ending { events, begun: Instant::now(), outcome: Outcome::Abandoned };
+        let answer = self.answer(scope, query, params).await;
+        ending.outcome = match &answer {
+            Ok(_) => Outcome::Answered,
+            Err(error) => Outcome::Failed(error.kind()),
+        };
+        answer
+    }
+
+    async fn answer(&self, scope: &Scope, query: &str, params: QueryParams) -> Result<QueryResult, RunError> {
         let deadline = Instant::now() + scope.timeout;
         let plan = promql::plan(query, params)?;
         if plan.requests.len() > SELECTORS_MAX {
@@ -112,8 +193,18 @@ impl Querier {
         self.evaluate(plan, fetched, deadline).await
     }
 
-    async fn fetch(&self, scope: &Scope, plan: &Plan) -> Result<Fetched, SourceError> {
-        let selects = plan.requests.iter().map(|request| self.source.select(scope, request));
+    /// All selectors side by side. Their samples share the query's bound, so the one that exceeds it stops the rest.
+    async fn fetch(&self, scope: &Scope, plan: &Plan) -> Result<Fetched, RunError> {
+        let (held, limit) = (&AtomicUsize::new(0), self.limits.samples_max);
+        let selects = plan.requests.iter().map(|request| async move {
+            let series = self.source.select(scope, request).await?;
+            let samples: usize = series.iter().map(|series| series.samples.len()).sum();
+            let total = held.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
+            if total > limit {
+                return Err(RunError::from(QueryError::TooManySamples { limit }));
+            }
+            Ok(series)
+        });
         let answers = try_join_all(selects).await?;
         let mut fetched = Fetched::default();
         for (request, series) in plan.requests.iter().zip(answers) {

@@ -56,6 +56,14 @@ pub enum SourceError {
         /// The bound.
         limit: usize,
     },
+    /// A larger answer than one selector may bring in.
+    #[error(
+        "the store's answer has more than {limit} bytes; shorten the range, raise the step or add matchers"
+    )]
+    TooManyBytes {
+        /// The bound.
+        limit: usize,
+    },
     /// The exact answer needs rows that are no longer kept.
     #[error(
         "the query reads {days} days back at times that are not kept so long: put start, step, range and offset on whole hours (kept 400 days) or whole days in UTC (kept for ever), or start within the last 90 days"

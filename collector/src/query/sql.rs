@@ -30,6 +30,8 @@ pub struct SqlStatement {
     pub settings: Vec<(&'static str, u64)>,
     /// The reader gives up after this long.
     pub timeout: Duration,
+    /// A larger answer is refused as [`SourceError::TooManyBytes`].
+    pub bytes_max: usize,
 }
 
 /// One row: each column as text, as `FORMAT JSONCompactEachRow` gives it for columns of type String.

@@ -6,8 +6,10 @@
 //!
 //! Must never: block the runtime, restart without a pause, or leave a process behind.
 
+use std::ffi::OsStr;
 use std::io;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
@@ -50,7 +52,7 @@ const BACKOFF_RESET: Duration = Duration::from_secs(60);
 /// How to run the engine.
 #[derive(Debug, Clone)]
 pub struct EngineConfig {
-    /// The binary; `None`: `ledgerline-engine` beside our own.
+    /// The binary; `None`: `ledgerline-engine` beside our own, else the first in PATH.
     pub binary: Option<PathBuf>,
     /// Where the data is. The engine makes it and locks it.
     pub data_dir: PathBuf,
@@ -65,9 +67,15 @@ pub struct EngineConfig {
 /// Why the engine does not run.
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
-    /// No binary.
+    /// No binary where the configuration says.
     #[error("there is no engine at {0}; build it with `cargo build -p ledgerline-engine`, or give its path")]
     NoBinary(PathBuf),
+    /// No binary where it is looked for.
+    #[error(
+        "there is no {0} beside the collector or in PATH; build it with `cargo build -p ledgerline-engine`, or set \
+         storage.engine.binary to its path"
+    )]
+    NotFound(String),
     /// The system would not start it.
     #[error("cannot start {binary}")]
     Spawn {
@@ -108,7 +116,7 @@ pub struct Engine {
 impl Engine {
     /// Starts the engine and waits until it answers. `shutdown` ends it as `stop` does.
     pub async fn start(config: EngineConfig, shutdown: CancellationToken) -> Result<Self, EngineError> {
-        let binary = binary(config.binary.as_deref(), std::env::current_exe().ok().as_deref())?;
+        let binary = find_binary(config.binary.as_deref())?;
         let stop = shutdown.child_token();
         let process = tokio::select! {
             started = Process::start_after_predecessor(&binary, &config) => started?,
@@ -141,7 +149,12 @@ impl Engine {
 
     /// How often it died and was started again.
     pub fn restarts(&self) -> u64 {
-        self.restarts.load(Ordering::Relaxed)
+        self.restart_counter().load(Ordering::Relaxed)
+    }
+
+    /// What [`Engine::restarts`] reads, for somebody who outlives the borrow.
+    pub fn restart_counter(&self) -> Arc<AtomicU64> {
+        Arc::clone(&self.restarts)
     }
 
     /// Stops it in order, or by force after 30 s, and waits until it is gone.
@@ -388,12 +401,41 @@ async fn ping(address: SocketAddr) -> bool {
     matches!(timeout(PING_WAIT, asked).await, Ok(Ok(answer)) if answer.starts_with(b"HTTP/1.1 200"))
 }
 
-/// The configured binary, or the one beside `own`.
-fn binary(configured: Option<&Path>, own: Option<&Path>) -> Result<PathBuf, EngineError> {
+/// The binary that [`Engine::start`] runs: the configured one, else the one beside our own, else the first in PATH.
+///
+/// # Errors
+/// When there is none.
+pub fn find_binary(configured: Option<&Path>) -> Result<PathBuf, EngineError> {
+    binary(configured, std::env::current_exe().ok().as_deref(), std::env::var_os("PATH").as_deref())
+}
+
+fn binary(
+    configured: Option<&Path>,
+    own: Option<&Path>,
+    path: Option<&OsStr>,
+) -> Result<PathBuf, EngineError> {
+    if let Some(configured) = configured {
+        let exists = configured.is_file();
+        return if exists {
+            Ok(configured.to_owned())
+        } else {
+            Err(EngineError::NoBinary(configured.to_owned()))
+        };
+    }
     let name = format!("ledgerline-engine{}", std::env::consts::EXE_SUFFIX);
     let beside = own.and_then(Path::parent).map(|directory| directory.join(&name));
-    let path = configured.map(Path::to_owned).or(beside).unwrap_or_else(|| PathBuf::from(name));
-    if path.is_file() { Ok(path) } else { Err(EngineError::NoBinary(path)) }
+    if let Some(beside) = beside.filter(|beside| beside.is_file()) {
+        return Ok(beside);
+    }
+    // An empty or relative entry means the working directory, from which nothing is started by name.
+    let folders = path.into_iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute());
+    let found = folders.map(|folder| folder.join(&name)).find(|file| is_program(file));
+    found.ok_or(EngineError::NotFound(name))
+}
+
+/// As a shell sees it: a file that somebody may execute.
+fn is_program(file: &Path) -> bool {
+    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -408,16 +450,27 @@ mod tests {
     }
 
     #[test]
-    fn the_binary_is_the_configured_one_or_the_one_beside_us() {
+    fn the_binary_is_the_configured_one_or_the_one_beside_us_or_in_path() {
         let directory = std::env::temp_dir().join(format!("ledgerline-engine-{}", std::process::id()));
         std::fs::create_dir_all(&directory).unwrap();
         let engine = directory.join("ledgerline-engine");
         let own = directory.join("ledgerline-collector");
-        let missing = binary(None, Some(&own)).unwrap_err();
+        let missing = binary(None, Some(&own), None).unwrap_err();
         assert!(missing.to_string().contains("cargo build -p ledgerline-engine"), "{missing}");
         std::fs::write(&engine, "").unwrap();
-        assert_eq!(binary(None, Some(&own)).unwrap(), engine);
-        assert_eq!(binary(Some(&engine), None).unwrap(), engine);
+        assert_eq!(binary(None, Some(&own), None).unwrap(), engine);
+        assert_eq!(binary(Some(&engine), None, None).unwrap(), engine);
+        // Elsewhere, PATH is searched: programs only, absolute folders only, and never instead of a configured path.
+        let empty = directory.join("empty");
+        std::fs::create_dir_all(&empty).unwrap();
+        let path = std::env::join_paths([empty.as_path(), Path::new(""), &directory]).unwrap();
+        let elsewhere = empty.join("ledgerline-collector");
+        let search = |configured| binary(configured, Some(&elsewhere), Some(&path));
+        assert!(matches!(search(None), Err(EngineError::NotFound(_))), "a file that is no program");
+        std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o755)).unwrap();
+        assert_eq!(search(None).unwrap(), engine);
+        let wrong = empty.join("ledgerline-engine");
+        assert!(matches!(search(Some(&wrong)), Err(EngineError::NoBinary(path)) if path == wrong));
         std::fs::remove_dir_all(&directory).unwrap();
     }
 

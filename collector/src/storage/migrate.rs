@@ -103,6 +103,20 @@ pub enum MigrateError {
         /// The table.
         table: &'static str,
     },
+    /// A view that should be there is not, so inserts reach the record and not the rollup behind the view.
+    #[error(
+        "materialized view {view} is missing although its migration was applied, so what is stored in {from} no longer reaches \
+         {to}: create it again with its statement in migrations/0002_rollups.sql, and then add to {to} what was stored \
+         meanwhile with the view's SELECT over those times, or restore the database"
+    )]
+    ViewMissing {
+        /// The view.
+        view: &'static str,
+        /// The table it reads.
+        from: &'static str,
+        /// The table it writes.
+        to: &'static str,
+    },
     /// The bookkeeping table holds something else.
     #[error("the table migrations holds a row that is none: {0:?}")]
     Bookkeeping(String),
@@ -110,6 +124,14 @@ pub enum MigrateError {
 
 /// Tables that an insert writes, directly or through a view.
 const TABLES: [&str; 5] = ["spans", "calls_minute", "calls_hour", "calls_day", "quarantine"];
+
+/// The views between them: name, the table it reads and the one it writes. A missing one is not made again on our own: the
+/// rollup would go on with a hole that nobody was told of.
+const VIEWS: [(&str, &str, &str); 3] = [
+    ("calls_minute_from_spans", "spans", "calls_minute"),
+    ("calls_hour_from_calls_minute", "calls_minute", "calls_hour"),
+    ("calls_day_from_calls_hour", "calls_hour", "calls_day"),
+];
 
 /// Creates the database, applies what is missing and checks the result. Returns the names of the migrations applied now.
 ///
@@ -182,11 +204,19 @@ async fn record(client: &Client, migration: &Migration, checksum: &str) -> Resul
     Ok(())
 }
 
-async fn verify(client: &Client) -> Result<(), MigrateError> {
+/// Checks that the tables and views an insert goes through are there and count a retry once. Changes nothing.
+///
+/// # Errors
+/// [`MigrateError::State`] when the store does not answer; what is wrong otherwise.
+pub async fn verify(client: &Client) -> Result<(), MigrateError> {
     let sql = "SELECT name, engine, extract(engine_full, 'non_replicated_deduplication_window = (\\\\d+)') \
                FROM system.tables WHERE database = {database:String} LIMIT 10000 FORMAT TSV";
     let statement = Statement::new(sql).parameter("database", client.database());
-    let text = client.execute(&statement).await?;
+    check_chain(&client.execute(&statement).await?)
+}
+
+/// Lines of name, engine and window.
+fn check_chain(text: &str) -> Result<(), MigrateError> {
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     for table in TABLES {
         match rows.iter().find(|row| row.first() == Some(&table)).map(Vec::as_slice) {
@@ -195,6 +225,12 @@ async fn verify(client: &Client) -> Result<(), MigrateError> {
             Some([_, _, window]) if window.parse::<u64>().is_ok_and(|window| window > 0) => {}
             Some(_) => return Err(MigrateError::NoDeduplicationWindow { table: table.to_owned() }),
             None => return Err(MigrateError::TableMissing { table }),
+        }
+    }
+    for (view, from, to) in VIEWS {
+        let found = |row: &Vec<&str>| row.starts_with(&[view, "MaterializedView"]);
+        if !rows.iter().any(found) {
+            return Err(MigrateError::ViewMissing { view, from, to });
         }
     }
     Ok(())
@@ -224,6 +260,34 @@ mod tests {
         let of = |sql| Migration { version: 1, name: "0001_a", sql }.checksum();
         assert_eq!(of("-- why\nSELECT 1;"), of("-- because\nSELECT 1;\n"));
         assert_ne!(of("SELECT 1;"), of("SELECT 2;"));
+    }
+
+    #[test]
+    fn every_table_and_view_of_the_chain_is_looked_for() {
+        let made: Vec<String> = MIGRATIONS.iter().flat_map(|migration| statements(migration.sql)).collect();
+        let tables = made.iter().filter(|text| text.starts_with("CREATE TABLE")).count();
+        let views = made.iter().filter(|text| text.starts_with("CREATE MATERIALIZED VIEW")).count();
+        assert_eq!((tables, views), (TABLES.len(), VIEWS.len()));
+        for (view, from, to) in VIEWS {
+            let head = format!("CREATE MATERIALIZED VIEW IF NOT EXISTS {view} TO {to} AS");
+            let statement = made.iter().find(|text| text.starts_with(&head)).unwrap();
+            assert!(statement.contains(&format!("FROM {from}")), "{view}");
+        }
+        let chain: Vec<String> = TABLES
+            .iter()
+            .map(|table| format!("{table}\tMergeTree\t10000"))
+            .chain(VIEWS.iter().map(|(view, ..)| format!("{view}\tMaterializedView\t")))
+            .collect();
+        check_chain(&chain.join("\n")).unwrap();
+        for missing in 0..chain.len() {
+            let mut rest = chain.clone();
+            let name = rest.remove(missing).split('\t').next().unwrap().to_owned();
+            let error = check_chain(&rest.join("\n")).unwrap_err().to_string();
+            assert!(error.contains(&format!(" {name} is missing")), "{error}");
+            // A table in the place of a view copies nothing.
+            rest.push(format!("{name}\tMergeTree\t"));
+            check_chain(&rest.join("\n")).unwrap_err();
+        }
     }
 
     #[test]

@@ -28,6 +28,10 @@ pub struct Select<'a> {
     pub bytes_max: usize,
 }
 
+/// What a bound does when it is reached. A server's profile may say `break`, which would make a part look like the whole.
+const OVERFLOW_MODES: [&str; 4] =
+    ["timeout_overflow_mode", "read_overflow_mode", "result_overflow_mode", "group_by_overflow_mode"];
+
 /// All rows of a statement. Dropping the future closes the connection, on which ClickHouse cancels the statement.
 ///
 /// # Errors
@@ -38,6 +42,9 @@ pub async fn select(client: &Client, select: &Select<'_>) -> Result<Vec<Vec<Stri
         // 2 and not 1: the settings beside it must still be accepted.
         .setting("readonly", 2)
         .setting("cancel_http_readonly_queries_on_client_close", 1);
+    for mode in OVERFLOW_MODES {
+        statement = statement.setting(mode, "throw");
+    }
     for (name, value) in select.settings {
         statement = statement.setting(name, value);
     }

@@ -376,7 +376,10 @@ fn check_config_names_every_mistake() {
     assert_eq!(wrong.status.code(), Some(1));
     let text = String::from_utf8(wrong.stderr).unwrap();
     assert!(text.contains("listne: is not a key") && text.contains("storage.url: must be"), "{text}");
-    let right = check("tenant: acme\n");
+    let right = check(&format!(
+        "tenant: acme\nstorage: {{engine: {{binary: '{}'}}}}\n",
+        crate::engine::binary().display()
+    ));
     assert_eq!(right.status.code(), Some(0));
     assert!(right.stdout.ends_with(b": good\n"), "{:?}", right.stdout);
 }

@@ -169,6 +169,26 @@ async fn poison_goes_to_the_quarantine_and_the_rest_is_stored() {
     }
 }
 
+/// Scenario: somebody drops a view under a running collector, and makes it again.
+/// Guarantees: the store is not ready for as long, and the reason names the view and the rollup that falls behind.
+#[tokio::test]
+async fn a_view_that_goes_missing_is_noticed() {
+    let storage = storage("missing_view").await;
+    storage.check_tables().await;
+    storage.ready().unwrap();
+    let create = ask(&storage, "SHOW CREATE TABLE calls_day_from_calls_hour FORMAT TSVRaw").await;
+    ask(&storage, "DROP TABLE calls_day_from_calls_hour").await;
+    storage.check_tables().await;
+    let reason = storage.ready().unwrap_err();
+    assert!(
+        reason.contains("calls_day_from_calls_hour is missing") && reason.contains("calls_day:"),
+        "{reason}"
+    );
+    ask(&storage, &create).await;
+    storage.check_tables().await;
+    storage.ready().unwrap();
+}
+
 fn client(database: &str) -> Client {
     let target = Target { url: url(), database: database.to_owned(), user: None, password: None };
     Client::new(target).unwrap()
@@ -193,6 +213,16 @@ async fn migrations_apply_once_and_refuse_what_they_do_not_know() {
     list[0].sql = changed;
     let error = migrate(&client, &list).await.unwrap_err();
     assert!(matches!(&error, MigrateError::Changed { name, .. } if name == "0001_spans"), "{error}");
+    let show = Statement::new("SHOW CREATE TABLE calls_hour_from_calls_minute FORMAT TSVRaw");
+    let create = client.execute(&show).await.unwrap();
+    client.execute(&Statement::new("DROP TABLE calls_hour_from_calls_minute")).await.unwrap();
+    let error = migrate(&client, MIGRATIONS).await.unwrap_err();
+    assert!(
+        matches!(&error, MigrateError::ViewMissing { view: "calls_hour_from_calls_minute", .. }),
+        "{error}"
+    );
+    client.execute(&Statement::new(&create)).await.unwrap();
+    assert!(migrate(&client, MIGRATIONS).await.unwrap().is_empty());
     let off = "ALTER TABLE calls_hour MODIFY SETTING non_replicated_deduplication_window = 0";
     client.execute(&Statement::new(off)).await.unwrap();
     let error = migrate(&client, MIGRATIONS).await.unwrap_err();
@@ -240,6 +270,14 @@ async fn values_are_bound_and_bounds_hold() {
         bytes_max: 1 << 20,
     };
     assert_eq!(select(storage.client(), &query).await.unwrap(), [[text, "-5"]]);
+    let modes = Select {
+        text: "SELECT name, value FROM system.settings WHERE changed AND name IN \
+               ('timeout_overflow_mode', 'read_overflow_mode', 'result_overflow_mode', 'group_by_overflow_mode')",
+        parameters: &[],
+        ..query.clone()
+    };
+    let modes = select(storage.client(), &modes).await.unwrap();
+    assert!(modes.len() == 4 && modes.iter().all(|mode| mode[1] == "throw"), "{modes:?}");
     query.bytes_max = 10;
     assert!(matches!(select(storage.client(), &query).await, Err(StoreError::TooLarge(10))));
     let write = Select {

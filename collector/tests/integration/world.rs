@@ -141,8 +141,15 @@ impl Running {
         let switch = Arc::new(Switch::default());
         switch.on.store(true, Ordering::SeqCst);
         let metrics = AlertingMetrics::default();
-        let alerting =
-            Alerting::new(&config, rules, switch.clone(), Arc::new(SystemClock), metrics.clone()).unwrap();
+        let alerting = Alerting::new(
+            &config,
+            "acme".into(),
+            rules,
+            switch.clone(),
+            Arc::new(SystemClock),
+            metrics.clone(),
+        )
+        .unwrap();
         let shutdown = CancellationToken::new();
         let task = tokio::spawn(alerting.run(shutdown.clone()));
         Self { switch, metrics, shutdown, task, _directory: directory }

@@ -32,31 +32,37 @@ groups:
 fn view() -> RulesView {
     let at = UnixMs(1_700_000_000_500);
     let groups = rules::parse("alerts/pack.yaml", PACK, &|_| Ok(())).unwrap();
-    RulesView::new(groups.into_iter().map(|group| {
-        let rules = group.rules.iter().map(|rule| {
-            let sample = Sample { labels: [("team".into(), "search".into())].into(), value: 120.5 };
-            let (state, health) = match rule.name.as_str() {
-                "Unpriced" => (RuleState::default(), Health::Failed("no answer within 10 ms".into())),
-                _ => (eval::step(rule, None, &RuleState::default(), at, &[sample]).unwrap().0, Health::Ok),
-            };
-            RuleSnapshot {
-                state: Arc::new(state),
-                health,
-                last_evaluation: Some(at),
-                evaluation_time: Duration::from_millis(2),
+    RulesView::new(
+        "acme".into(),
+        groups.into_iter().map(|group| {
+            let rules = group.rules.iter().map(|rule| {
+                let sample = Sample { labels: [("team".into(), "search".into())].into(), value: 120.5 };
+                let (state, health) = match rule.name.as_str() {
+                    "Unpriced" => (RuleState::default(), Health::Failed("no answer within 10 ms".into())),
+                    _ => {
+                        (eval::step(rule, None, &RuleState::default(), at, &[sample]).unwrap().0, Health::Ok)
+                    }
+                };
+                RuleSnapshot {
+                    state: Arc::new(state),
+                    health,
+                    last_evaluation: Some(at),
+                    evaluation_time: Duration::from_millis(2),
+                }
+            });
+            GroupSnapshot {
+                rules: rules.collect(),
+                interval: group.interval.unwrap_or(Duration::from_secs(15)),
+                last_evaluation: (group.name == "spend").then_some(at),
+                evaluation_time: Duration::from_millis(3),
+                group: Arc::new(group),
             }
-        });
-        GroupSnapshot {
-            rules: rules.collect(),
-            interval: group.interval.unwrap_or(Duration::from_secs(15)),
-            last_evaluation: (group.name == "spend").then_some(at),
-            evaluation_time: Duration::from_millis(3),
-            group: Arc::new(group),
-        }
-    }))
+        }),
+    )
 }
 
 async fn ask(request: http::request::Builder, body: &str) -> (StatusCode, Value) {
+    let request = request.extension(Reader { tenant: "acme".into() });
     let request = request.body(Body::from(body.to_owned())).unwrap();
     let answer = router(view()).oneshot(request).await.unwrap();
     let status = answer.status();

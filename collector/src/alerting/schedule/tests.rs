@@ -69,8 +69,15 @@ impl World {
         let query = Arc::new(Scripted::default());
         let clock = Arc::new(FollowingClock { started: Instant::now(), jump_ms: AtomicI64::new(0) });
         let metrics = AlertingMetrics::default();
-        let alerting =
-            Alerting::new(config, RuleSet { groups }, query.clone(), clock.clone(), metrics.clone()).unwrap();
+        let alerting = Alerting::new(
+            config,
+            "acme".into(),
+            RuleSet { groups },
+            query.clone(),
+            clock.clone(),
+            metrics.clone(),
+        )
+        .unwrap();
         let view = alerting.view();
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(alerting.run(shutdown.clone()));

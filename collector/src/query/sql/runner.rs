@@ -4,7 +4,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 
 use super::{SqlRow, SqlRunner, SqlStatement};
-use crate::query::limits::ANSWER_BYTES_MAX;
 use crate::query::source::SourceError;
 use crate::storage::Storage;
 use crate::storage::client::StoreError;
@@ -23,7 +22,7 @@ impl SqlRunner for Storage {
                 parameters: &statement.parameters,
                 settings: &statement.settings,
                 timeout: statement.timeout,
-                bytes_max: ANSWER_BYTES_MAX,
+                bytes_max: statement.bytes_max,
             };
             select(self.client(), &wanted).await.map_err(|error| source_error(&error))
         }
@@ -38,9 +37,7 @@ fn source_error(error: &StoreError) -> SourceError {
         StoreError::Unreachable(_) | StoreError::Cut(_) | StoreError::Partial { .. } => {
             SourceError::Unavailable { reason }
         }
-        StoreError::TooLarge(_) => {
-            SourceError::Refused { reason: format!("{reason}; shorten the range or add matchers") }
-        }
+        StoreError::TooLarge(limit) => SourceError::TooManyBytes { limit: *limit },
         StoreError::Exception { code, .. } if OUT_OF_TIME.contains(code) => SourceError::TimedOut,
         StoreError::Exception { code, .. } if TOO_MUCH.contains(code) => SourceError::Refused {
             reason: format!("{reason}; shorten the range, raise the step or add matchers"),

@@ -7,11 +7,12 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ledgerline_process::clock::Clock;
 use ledgerline_proto::dimension::Dimension;
+use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::statement::{Selection, statement};
-use super::{SqlRow, SqlRunner};
+use super::{SqlRow, SqlRunner, SqlStatement};
 use crate::query::catalog::{METRICS, Measure, Metric, TOKEN_CLASS};
-use crate::query::limits::{ROWS_MAX, SERIES_MAX};
+use crate::query::limits::{ANSWER_BYTES_FIRST, ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ROWS_MAX, SERIES_MAX};
 use crate::query::promql::{Edges, Grouping, Labels, METRIC_NAME, Matcher, Samples, SelectorRequest, Series};
 use crate::query::source::{Scope, SeriesFilter, SeriesSource, SourceError};
 
@@ -22,6 +23,8 @@ const METADATA_END_MS: i64 = 4_102_444_800_000;
 pub struct SqlSource<R> {
     runner: R,
     clock: Arc<dyn Clock>,
+    /// Bytes that answers may still fill.
+    answers: Semaphore,
 }
 
 /// A metric's measure that the matchers accept, and the labels that are not columns.
@@ -34,7 +37,7 @@ struct Wanted {
 impl<R: SqlRunner> SqlSource<R> {
     /// A source over a store. The clock tells which rows have expired.
     pub fn new(runner: R, clock: Arc<dyn Clock>) -> Self {
-        Self { runner, clock }
+        Self { runner, clock, answers: Semaphore::new(ANSWERS_BYTES_MAX as usize) }
     }
 
     async fn fetch(&self, scope: &Scope, request: &SelectorRequest) -> Result<Vec<Series>, SourceError> {
@@ -53,11 +56,27 @@ impl<R: SqlRunner> SqlSource<R> {
             matchers: &matchers,
             measures: &measures,
         };
-        let rows = self.runner.rows(statement(&selection)?).await?;
+        let (rows, _filled) = self.rows(statement(&selection)?).await?;
         if rows.len() > SERIES_MAX {
             return Err(SourceError::TooManySeries { limit: SERIES_MAX });
         }
         series(rows, &dimensions, &wanted)
+    }
+
+    /// A statement's rows, and the part of [`ANSWERS_BYTES_MAX`] that is theirs until they have become series. The wait for it
+    /// ends with the caller's deadline.
+    async fn rows(&self, statement: SqlStatement) -> Result<(Vec<SqlRow>, SemaphorePermit<'_>), SourceError> {
+        let closed = |_| SourceError::Unavailable { reason: "queries have ended".to_owned() };
+        let filled = self.answers.acquire_many(ANSWER_BYTES_FIRST).await.map_err(closed)?;
+        match self.runner.rows(statement.clone()).await {
+            Err(SourceError::TooManyBytes { .. }) => {}
+            answer => return answer.map(|rows| (rows, filled)),
+        }
+        // Given back first: statements that wait for more while they hold some would wait for each other.
+        drop(filled);
+        let filled = self.answers.acquire_many(ANSWER_BYTES_MAX).await.map_err(closed)?;
+        let wide = SqlStatement { bytes_max: ANSWER_BYTES_MAX as usize, ..statement };
+        Ok((self.runner.rows(wide).await?, filled))
     }
 
     /// The labels of all series a filter accepts, with only the given dimensions.

@@ -11,7 +11,7 @@ use ledgerline_proto::dimension::Dimension;
 
 use super::{SqlStatement, Tier};
 use crate::query::catalog::Measure;
-use crate::query::limits::{ROWS_MAX, SERIES_MAX, STATEMENT_MEMORY_BYTES_MAX};
+use crate::query::limits::{ANSWER_BYTES_FIRST, ROWS_MAX, SERIES_MAX, STATEMENT_MEMORY_BYTES_MAX};
 use crate::query::promql::{Edges, MatchKind, Matcher};
 use crate::query::source::{Scope, SourceError};
 use crate::storage::rows::Value;
@@ -74,6 +74,7 @@ pub(super) fn statement(selection: &Selection<'_>) -> Result<SqlStatement, Sourc
             ("decimal_check_overflow", 1),
         ],
         timeout: selection.scope.timeout,
+        bytes_max: ANSWER_BYTES_FIRST as usize,
     })
 }
 

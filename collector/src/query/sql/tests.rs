@@ -267,6 +267,55 @@ fn an_unreadable_answer_is_a_defect_and_not_a_number() {
     assert!(matches!(value, Err(SourceError::Malformed { .. })));
 }
 
+/// Answers whatever was allowed to be large, slowly, and keeps how many bytes were allowed at once.
+#[derive(Default)]
+struct Large {
+    allowed: Mutex<usize>,
+    most: Mutex<usize>,
+    wide: Mutex<usize>,
+}
+
+impl SqlRunner for Large {
+    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>> {
+        async move {
+            let limit = statement.bytes_max;
+            let now = {
+                let mut allowed = self.allowed.lock().unwrap();
+                *allowed += limit;
+                *allowed
+            };
+            {
+                let mut most = self.most.lock().unwrap();
+                *most = (*most).max(now);
+            }
+            tokio::time::sleep(Duration::from_secs(1)).await;
+            *self.allowed.lock().unwrap() -= limit;
+            if limit <= 16 << 20 {
+                return Err(SourceError::TooManyBytes { limit });
+            }
+            *self.wide.lock().unwrap() += 1;
+            Ok(vec![vec!["1:1".to_owned()]])
+        }
+        .boxed()
+    }
+}
+
+/// Scenario: sixty selectors at once, each with an answer larger than a statement may have at first.
+/// Guarantees: all are answered, and together they never may fill more than the bound of all queries.
+#[tokio::test(start_paused = true)]
+async fn the_answers_of_all_queries_share_one_budget() {
+    let runner = Arc::new(Large::default());
+    let source = SqlSource::new(Arc::clone(&runner), clock());
+    let plan =
+        plan("sum(increase(llm_calls_total[1d]))", QueryParams::Instant { time_ms: 40 * DAY }).unwrap();
+    let scope = scope();
+    let selects = (0..60).map(|_| source.select(&scope, &plan.requests[0]));
+    let answers = futures_util::future::try_join_all(selects).await.unwrap();
+    assert!(answers.iter().all(|series| series.len() == 1));
+    assert_eq!(*runner.wide.lock().unwrap(), 60);
+    assert_eq!(*runner.most.lock().unwrap(), 512 << 20);
+}
+
 #[test]
 fn metadata_reads_days_when_nothing_bounds_it() {
     let runner =

@@ -1,0 +1,99 @@
+//! Whose data a token opens, over the whole of Prometheus's API.
+
+use std::path::Path;
+use std::time::Duration;
+
+use axum::body::Body;
+use futures_util::FutureExt as _;
+use futures_util::future::{BoxFuture, ready};
+use http_body_util::BodyExt as _;
+use ledgerline_process::config::{Secret, SecretText};
+use serde_json::{Value, json};
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+use tower::ServiceExt as _;
+
+use super::*;
+use crate::alerting::{
+    Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, Sample, UnixMs, check_rules,
+};
+use crate::query::memory::MemorySource;
+
+/// One series over every threshold.
+struct Spent;
+
+impl InstantQuery for Spent {
+    fn query<'a>(&'a self, _: &'a str, _: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, QueryError>> {
+        let labels = [("team".to_owned(), "search".to_owned())].into();
+        ready(Ok(vec![Sample { labels, value: 612.5 }])).boxed()
+    }
+}
+
+/// Wall time that moves with the runtime's.
+struct Following(Instant);
+
+impl Clock for Following {
+    fn now_unix_ns(&self) -> u64 {
+        1_700_000_000_000_000_000 + u64::try_from(self.0.elapsed().as_nanos()).unwrap()
+    }
+}
+
+fn secret(directory: &Path, text: &str) -> SecretText {
+    let file = directory.join(text);
+    std::fs::write(&file, text).unwrap();
+    Secret::File(file).read().unwrap()
+}
+
+async fn get(api: &Router, path: &str, token: &str) -> (StatusCode, Value) {
+    let request = Request::get(format!("/prometheus{path}")).header(header::AUTHORIZATION, token);
+    let answer = api.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
+    let status = answer.status();
+    let bytes = answer.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&bytes).unwrap_or_default())
+}
+
+/// Scenario: two tenants have a token each, one of them has the rules, and one of those fires.
+/// Guarantees: the other's token reads neither rules nor alerts, with every parameter; no token reads nothing.
+#[tokio::test(start_paused = true)]
+async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("rules.yaml");
+    std::fs::write(&file, "groups: [{name: spend, rules: [{alert: OverBudget, expr: secret_spend}]}]")
+        .unwrap();
+    let rules = check_rules(&[file]).unwrap();
+    let config = AlertingConfig::default();
+    let clock: Arc<dyn Clock> = Arc::new(Following(Instant::now()));
+    let (metrics, owner): (_, Arc<str>) = (AlertingMetrics::default(), "owner".into());
+    let alerting =
+        Alerting::new(&config, Arc::clone(&owner), rules, Arc::new(Spent), Arc::clone(&clock), metrics)
+            .unwrap();
+    let view = alerting.view();
+    let authentication = Authentication::Tokens(vec![
+        (secret(directory.path(), "token-of-owner-1"), Arc::clone(&owner)),
+        (secret(directory.path(), "token-of-other-1"), "other".into()),
+    ]);
+    let querier = Arc::new(Querier::new(Arc::new(MemorySource::default())));
+    let api = prometheus(querier, view, clock, owner, authentication);
+    let shutdown = CancellationToken::new();
+    let running = tokio::spawn(alerting.run(shutdown.clone()));
+    tokio::time::sleep(Duration::from_secs(60)).await;
+
+    let (status, rules) = get(&api, "/api/v1/rules", "Bearer token-of-owner-1").await;
+    assert_eq!(
+        (status, &rules["data"]["groups"][0]["rules"][0]["query"]),
+        (StatusCode::OK, &json!("secret_spend"))
+    );
+    let (_, alerts) = get(&api, "/api/v1/alerts", "Bearer token-of-owner-1").await;
+    assert_eq!(alerts["data"]["alerts"][0]["labels"]["team"], "search", "{alerts}");
+    for path in ["/api/v1/rules", "/api/v1/rules?type=alert", "/api/v1/rules?rule_group[]=spend"] {
+        let answer = get(&api, path, "Bearer token-of-other-1").await;
+        assert_eq!(answer, (StatusCode::OK, json!({"status": "success", "data": {"groups": []}})), "{path}");
+    }
+    let answer = get(&api, "/api/v1/alerts", "Bearer token-of-other-1").await;
+    assert_eq!(answer, (StatusCode::OK, json!({"status": "success", "data": {"alerts": []}})));
+    for path in ["/api/v1/rules", "/api/v1/alerts"] {
+        assert_eq!(get(&api, path, "Bearer nobody").await.0, StatusCode::UNAUTHORIZED, "{path}");
+    }
+    shutdown.cancel();
+    running.await.unwrap();
+}
