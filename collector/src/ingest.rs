@@ -27,12 +27,14 @@ pub mod testing;
 pub mod token;
 pub mod unpack;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::Clock;
 use ledgerline_proto::producer::RequestIdentity;
+use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -120,14 +122,16 @@ impl<T: Transport + 'static> Ingest<T> {
             return Err(Refusal::Stopping);
         }
         let deadline = request.deadline;
-        let Prepared { batch, mut receipt, waiting, grant } =
-            if request.body.len() > limits::INLINE_DECODE_BYTES_MAX {
-                let ingest = Arc::clone(self);
-                let task = tokio::task::spawn_blocking(move || ingest.prepare(request));
-                task.await.map_err(|error| Refusal::Garbage(format!("decoding failed: {error}")))??
-            } else {
-                self.prepare(request)?
-            };
+        let ingest = Arc::clone(self);
+        let prepared = if request.body.len() > limits::INLINE_DECODE_BYTES_MAX {
+            let task = tokio::task::spawn_blocking(move || ingest.prepare(request));
+            // A task that did not run to its end was cancelled because the runtime ends, or panicked.
+            task.await.unwrap_or_else(|error| Err(lost(&error)))
+        } else {
+            let prepare = AssertUnwindSafe(|| ingest.prepare(request));
+            catch_unwind(prepare).unwrap_or_else(|_| Err(panicked("reading")))
+        };
+        let Prepared { batch, mut receipt, waiting, grant } = prepared?;
         if batch.spans.is_empty() && batch.quarantine.is_empty() {
             return Ok(receipt);
         }
@@ -140,7 +144,7 @@ impl<T: Transport + 'static> Ingest<T> {
         });
         let (batch, written) = match timeout_at(deadline, write).await {
             Ok(Ok(finished)) => finished,
-            Ok(Err(_)) => return Err(Refusal::Stopping),
+            Ok(Err(error)) => return Err(lost(&error)),
             Err(_) => return Err(Refusal::Deadline),
         };
         let written = written?;
@@ -189,6 +193,16 @@ impl<T: Transport + 'static> Ingest<T> {
         self.writes.close();
         self.writes.wait().await;
     }
+}
+
+fn lost(error: &JoinError) -> Refusal {
+    if error.is_panic() { panicked("a task") } else { Refusal::Stopping }
+}
+
+/// The panic's text is on standard error already; here it becomes a record that says what it meant.
+fn panicked(stage: &'static str) -> Refusal {
+    tracing::error!(stage, "a request panicked; its sender is told to repeat it");
+    Refusal::Panic
 }
 
 /// Spans between decoding and the answer. However it ends they are counted once more: stored, quarantined or not
