@@ -2,7 +2,7 @@
 //!
 //! The stages, in order; [`Ingest::prepare`] and [`Ingest::export`] are this list as code:
 //!
-//! 1. limit: [`body`] reads and [`unpack`] unpacks, within [`admission`]'s memory
+//! 1. limit: [`body`] reads, [`unpack`] unpacks and [`weigh`] foresees, within [`admission`]'s memory
 //! 2. decode: [`decode`] reads Protocol Buffers or JSON
 //! 3. name: [`token`] names the request, which is how the store knows a repeat
 //! 4. normalise: [`normalise`] makes records within our bounds, and quarantines the rest with reasons
@@ -26,6 +26,7 @@ pub mod rows;
 pub mod testing;
 pub mod token;
 pub mod unpack;
+pub mod weigh;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -157,7 +158,11 @@ impl<T: Transport + 'static> Ingest<T> {
     fn prepare(&self, request: Request) -> Result<Prepared, Refusal> {
         let Request { tenant, producer, format, encoding, body, mut grant, deadline: _ } = request;
         let body = unpack::unpack(encoding, body, &mut grant)?;
+        grant.grow(weigh::weigh(format, &body)?)?;
         let decoded = decode::decode(format, &body)?;
+        if normalise::span_count(&decoded) > limits::SPANS_MAX {
+            return Err(Refusal::TooMany(limits::SPANS_MAX));
+        }
         let waiting = Waiting::enter(&self.metrics, normalise::span_count(&decoded));
         let id = token::of(&tenant, producer.as_ref(), &decoded);
         let now_unix_ns = self.clock.now_unix_ns();

@@ -201,6 +201,40 @@ async fn garbage_and_nothing_reach_no_store() {
     assert_eq!(world.balance(), (0, 0, 0, 0, 0));
 }
 
+/// Scenario: 4 MiB of spans of two bytes each, in both formats, and as many attributes in one span.
+/// Guarantees: refused for good before they are decoded, because no repeat can fit.
+#[tokio::test]
+async fn much_of_little_is_refused_before_it_costs_memory() {
+    let world = world();
+    let nested = |tag: u8, body: Vec<u8>| {
+        let mut message = vec![tag];
+        prost::encoding::encode_varint(body.len() as u64, &mut message);
+        message.extend(body);
+        message
+    };
+    let request = |spans: Vec<u8>| nested(0x0a, nested(0x12, spans));
+    let spans = request([0x12, 0x00].repeat(2 << 20));
+    let attributes = request(nested(0x12, [0x4a, 0x00].repeat(2 << 20)));
+    let json = |text: &str| format!(r#"{{"resourceSpans":[{{"scopeSpans":[{{"spans":[{text}{{}}]}}]}}]}}"#);
+    for (format, body) in [
+        (Format::Protobuf, spans),
+        (Format::Protobuf, attributes),
+        (Format::Json, json(&"{},".repeat(1 << 20)).into_bytes()),
+        (Format::Json, json(&"[],".repeat(1 << 20)).into_bytes()),
+        (Format::Json, json(&format!(r#"{{"attributes":[{}{{}}]}},"#, "{},".repeat(1 << 20))).into_bytes()),
+        (
+            Format::Json,
+            json(&format!(r#"{{"status":{{"code":[{}0]}}}},"#, "0,".repeat(4 << 20))).into_bytes(),
+        ),
+    ] {
+        let refusal = world.send_as(format, body.into()).await.unwrap_err();
+        assert_eq!((refusal.name(), refusal.is_transient()), ("too_large", false), "{format:?}: {refusal}");
+    }
+    assert_eq!(world.balance(), (0, 0, 0, 0, 0));
+    let most = export_request(&vec![call("gpt-4.1"); 10_000]);
+    assert_eq!(world.send(&most).await.unwrap().stored(), 10_000);
+}
+
 #[tokio::test]
 async fn an_ingest_that_stops_takes_nothing_more() {
     let world = world();
