@@ -2,7 +2,7 @@
 //!
 //! The stages, in order; [`Ingest::prepare`] and [`Ingest::export`] are this list as code:
 //!
-//! 1. limit: [`body`] reads and [`unpack`] unpacks, within [`admission`]'s memory
+//! 1. limit: [`body`] reads, [`unpack`] unpacks and [`weigh`] foresees, within [`admission`]'s memory
 //! 2. decode: [`decode`] reads Protocol Buffers or JSON
 //! 3. name: [`token`] names the request, which is how the store knows a repeat
 //! 4. normalise: [`normalise`] makes records within our bounds, and quarantines the rest with reasons
@@ -26,13 +26,16 @@ pub mod rows;
 pub mod testing;
 pub mod token;
 pub mod unpack;
+pub mod weigh;
 
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::Clock;
 use ledgerline_proto::producer::RequestIdentity;
+use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
@@ -120,14 +123,16 @@ impl<T: Transport + 'static> Ingest<T> {
             return Err(Refusal::Stopping);
         }
         let deadline = request.deadline;
-        let Prepared { batch, mut receipt, waiting, grant } =
-            if request.body.len() > limits::INLINE_DECODE_BYTES_MAX {
-                let ingest = Arc::clone(self);
-                let task = tokio::task::spawn_blocking(move || ingest.prepare(request));
-                task.await.map_err(|error| Refusal::Garbage(format!("decoding failed: {error}")))??
-            } else {
-                self.prepare(request)?
-            };
+        let ingest = Arc::clone(self);
+        let prepared = if request.body.len() > limits::INLINE_DECODE_BYTES_MAX {
+            let task = tokio::task::spawn_blocking(move || ingest.prepare(request));
+            // A task that did not run to its end was cancelled because the runtime ends, or panicked.
+            task.await.unwrap_or_else(|error| Err(lost(&error)))
+        } else {
+            let prepare = AssertUnwindSafe(|| ingest.prepare(request));
+            catch_unwind(prepare).unwrap_or_else(|_| Err(panicked("reading")))
+        };
+        let Prepared { batch, mut receipt, waiting, grant } = prepared?;
         if batch.spans.is_empty() && batch.quarantine.is_empty() {
             return Ok(receipt);
         }
@@ -140,7 +145,7 @@ impl<T: Transport + 'static> Ingest<T> {
         });
         let (batch, written) = match timeout_at(deadline, write).await {
             Ok(Ok(finished)) => finished,
-            Ok(Err(_)) => return Err(Refusal::Stopping),
+            Ok(Err(error)) => return Err(lost(&error)),
             Err(_) => return Err(Refusal::Deadline),
         };
         let written = written?;
@@ -153,7 +158,11 @@ impl<T: Transport + 'static> Ingest<T> {
     fn prepare(&self, request: Request) -> Result<Prepared, Refusal> {
         let Request { tenant, producer, format, encoding, body, mut grant, deadline: _ } = request;
         let body = unpack::unpack(encoding, body, &mut grant)?;
+        grant.grow(weigh::weigh(format, &body)?)?;
         let decoded = decode::decode(format, &body)?;
+        if normalise::span_count(&decoded) > limits::SPANS_MAX {
+            return Err(Refusal::TooMany(limits::SPANS_MAX));
+        }
         let waiting = Waiting::enter(&self.metrics, normalise::span_count(&decoded));
         let id = token::of(&tenant, producer.as_ref(), &decoded);
         let now_unix_ns = self.clock.now_unix_ns();
@@ -189,6 +198,16 @@ impl<T: Transport + 'static> Ingest<T> {
         self.writes.close();
         self.writes.wait().await;
     }
+}
+
+fn lost(error: &JoinError) -> Refusal {
+    if error.is_panic() { panicked("a task") } else { Refusal::Stopping }
+}
+
+/// The panic's text is on standard error already; here it becomes a record that says what it meant.
+fn panicked(stage: &'static str) -> Refusal {
+    tracing::error!(stage, "a request panicked; its sender is told to repeat it");
+    Refusal::Panic
 }
 
 /// Spans between decoding and the answer. However it ends they are counted once more: stored, quarantined or not

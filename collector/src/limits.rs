@@ -23,6 +23,9 @@ pub const IN_FLIGHT_BYTES_MAX: usize = 256 << 20;
 /// How often an unpacked byte is counted against [`IN_FLIGHT_BYTES_MAX`]: the byte, the span made of it, the block.
 pub const MEMORY_PER_DECODED_BYTE: usize = 3;
 
+/// Spans in one request. Above: 413 or INVALID_ARGUMENT. A span is two bytes at least and a thousand times that in memory.
+pub const SPANS_MAX: usize = 65_536;
+
 /// The largest window a zstd frame may ask for, 8 MiB: what RFC 8878 asks receivers to support, and no more.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
@@ -50,6 +53,9 @@ pub const SPAN_AGE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
 /// A span may end this far in the future: clocks differ.
 pub const SPAN_LEAD_MAX: Duration = Duration::from_secs(600);
+
+/// Tokens of one class in one call. More is a defect of the sender that would spoil every sum: quarantined.
+pub const TOKENS_MAX: u64 = 1_000_000_000_000;
 
 /// A refused span's payload in the quarantine.
 pub const QUARANTINE_PAYLOAD_BYTES_MAX: usize = 64 << 10;

@@ -14,19 +14,24 @@ const UNIT_BYTES: usize = 1 << 10;
 
 /// The memory that all requests together may hold.
 #[derive(Clone, Debug)]
-pub struct Admission(Arc<Semaphore>);
+pub struct Admission {
+    semaphore: Arc<Semaphore>,
+    bytes_max: usize,
+}
 
 impl Admission {
     /// So many bytes, rounded up to 1 KiB.
     #[must_use]
     pub fn of_bytes(bytes: usize) -> Self {
-        Self(Arc::new(Semaphore::new(bytes.div_ceil(UNIT_BYTES))))
+        let semaphore = Arc::new(Semaphore::new(bytes.div_ceil(UNIT_BYTES)));
+        Self { semaphore, bytes_max: bytes }
     }
 
     /// A grant of nothing yet.
     #[must_use]
     pub fn enter(&self) -> Grant {
-        Grant { semaphore: Arc::clone(&self.0), held: None, bytes: 0 }
+        let Self { semaphore, bytes_max } = self.clone();
+        Grant { semaphore, bytes_max, held: None, bytes: 0 }
     }
 }
 
@@ -34,6 +39,7 @@ impl Admission {
 #[derive(Debug)]
 pub struct Grant {
     semaphore: Arc<Semaphore>,
+    bytes_max: usize,
     held: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
@@ -42,9 +48,13 @@ impl Grant {
     /// Takes more, at once or not at all: a request that waited for memory while it holds some could wait for itself.
     ///
     /// # Errors
-    /// [`Refusal::Busy`] when nothing is left.
+    /// [`Refusal::Busy`] when nothing is left; [`Refusal::TooLarge`] when it would not fit if everything were, so that its
+    /// sender does not repeat it for ever.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
         let total = self.bytes.saturating_add(bytes);
+        if total > self.bytes_max {
+            return Err(Refusal::TooLarge { what: "in memory", limit: self.bytes_max });
+        }
         let more = total.div_ceil(UNIT_BYTES) - self.bytes.div_ceil(UNIT_BYTES);
         let more = u32::try_from(more).unwrap_or(u32::MAX);
         match Arc::clone(&self.semaphore).try_acquire_many_owned(more) {
@@ -78,6 +88,7 @@ mod tests {
         let mut second = admission.enter();
         second.grow(7 << 10).unwrap();
         assert!(matches!(second.grow(1), Err(Refusal::Busy(_))));
+        assert!(matches!(second.grow(3 << 10 | 1), Err(Refusal::TooLarge { .. })));
         drop(first);
         second.grow(3 << 10).unwrap();
     }

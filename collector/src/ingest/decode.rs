@@ -1,6 +1,6 @@
 //! Bytes as an OTLP request. Pure.
 
-mod json;
+pub(super) mod json;
 
 use ledgerline_proto::otlp::ExportTraceServiceRequest;
 use prost::Message;

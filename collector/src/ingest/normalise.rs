@@ -7,15 +7,28 @@
 
 mod payload;
 
+use ledgerline_proto::TokenClass;
 use ledgerline_proto::otlp::{ExportTraceServiceRequest, Resource, SpanError, SpanRecord, read_span};
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use crate::limits;
 use crate::storage::quarantine::{Reason, clipped};
 
+/// A span that is kept.
+#[derive(Clone, Debug)]
+pub struct Kept {
+    /// Its place among the spans of its request.
+    pub place: usize,
+    /// What is stored of it.
+    pub record: SpanRecord,
+}
+
 /// A span that is not kept.
 #[derive(Clone, Debug)]
 pub struct Rejected {
+    /// Its place among the spans of its request.
+    pub place: usize,
     /// Why, for grouping.
     pub reason: Reason,
     /// Why, for the sender.
@@ -31,9 +44,9 @@ pub struct Rejected {
 /// The spans of a request, sorted into those that are kept and those that are not.
 #[derive(Debug, Default)]
 pub struct Normalised {
-    /// Within our bounds.
-    pub records: Vec<SpanRecord>,
-    /// The rest.
+    /// Within our bounds, in the request's order.
+    pub kept: Vec<Kept>,
+    /// The rest, in the request's order.
     pub rejected: Vec<Rejected>,
 }
 
@@ -51,22 +64,36 @@ pub fn span_count(request: &ExportTraceServiceRequest) -> usize {
 /// Sorts the spans of a request that came in at `now_unix_ns`.
 #[must_use]
 pub fn normalise(request: &ExportTraceServiceRequest, now_unix_ns: u64) -> Normalised {
-    let mut normalised =
-        Normalised { records: Vec::with_capacity(span_count(request)), rejected: Vec::new() };
+    let mut normalised = Normalised { kept: Vec::with_capacity(span_count(request)), rejected: Vec::new() };
+    let mut place = 0;
     for spans in &request.resource_spans {
         let attributes = spans.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
-        let resource = Resource::read(attributes);
+        let resource = Resource::read(&bounded(attributes));
         for scope in &spans.scope_spans {
             let scope_name = scope.scope.as_ref().map_or("", |scope| &scope.name);
             for span in &scope.spans {
                 match record(&resource, scope_name, span, now_unix_ns) {
-                    Ok(record) => normalised.records.push(record),
-                    Err((reason, detail)) => normalised.rejected.push(rejected(span, reason, detail)),
+                    Ok(record) => normalised.kept.push(Kept { place, record }),
+                    Err((reason, detail)) => normalised.rejected.push(rejected(place, span, reason, detail)),
                 }
+                place += 1;
             }
         }
     }
     normalised
+}
+
+/// The texts of a resource, cut before every one of its spans gets a copy.
+fn bounded(attributes: &[KeyValue]) -> Vec<KeyValue> {
+    let text = |attribute: &KeyValue| match attribute.value.as_ref()?.value.as_ref()? {
+        Value::StringValue(text) if attribute.key.len() <= limits::ATTRIBUTE_NAME_BYTES_MAX => {
+            let text = text[..text.floor_char_boundary(limits::NAME_BYTES_MAX)].to_owned();
+            let value = Some(AnyValue { value: Some(Value::StringValue(text)) });
+            Some(KeyValue { key: attribute.key.clone(), value, ..Default::default() })
+        }
+        _ => None,
+    };
+    attributes.iter().filter_map(text).collect()
 }
 
 fn record(
@@ -82,7 +109,11 @@ fn record(
         };
         (reason, error.to_string())
     })?;
+    if record.call.start_unix_ns == 0 {
+        return Err((Reason::Time, "span has no start time".to_owned()));
+    }
     within_time(record.call.end_unix_ns, now_unix_ns)?;
+    plausible(&record)?;
     bound(&mut record);
     Ok(record)
 }
@@ -107,6 +138,21 @@ fn within_time(end: u64, now: u64) -> Result<(), (Reason, String)> {
                 "span ends {lead} s in the future, more than {minutes} minutes: check the sender's clock"
             ),
         ));
+    }
+    Ok(())
+}
+
+fn plausible(record: &SpanRecord) -> Result<(), (Reason, String)> {
+    let Some(usage) = record.call.usage else {
+        return Ok(());
+    };
+    for class in TokenClass::ALL {
+        let count = usage.tokens.get(class);
+        if count > limits::TOKENS_MAX {
+            let detail =
+                format!("{count} {} tokens in one call: more than {}", class.name(), limits::TOKENS_MAX);
+            return Err((Reason::Implausible, detail));
+        }
     }
     Ok(())
 }
@@ -160,9 +206,10 @@ fn cut(text: &mut String, bytes_max: usize) {
     }
 }
 
-fn rejected(span: &Span, reason: Reason, detail: String) -> Rejected {
+fn rejected(place: usize, span: &Span, reason: Reason, detail: String) -> Rejected {
     let id = |bytes: &[u8]| -> String { bytes.iter().take(32).map(|byte| format!("{byte:02x}")).collect() };
     Rejected {
+        place,
         reason,
         detail,
         trace_id: id(&span.trace_id),

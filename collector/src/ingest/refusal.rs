@@ -16,11 +16,14 @@ pub enum Refusal {
     /// Too large, as it came or unpacked.
     #[error("the request is {what} larger than {limit} bytes; send fewer spans at once")]
     TooLarge {
-        /// `packed` or `unpacked`.
+        /// `packed`, `unpacked` or `in memory`.
         what: &'static str,
         /// The bound.
         limit: usize,
     },
+    /// More spans than one request may have.
+    #[error("the request has more than {0} spans; send fewer at once")]
+    TooMany(usize),
     /// Unpacks to implausibly much.
     #[error("the request unpacks to more than {0} times its size; send it less packed or in smaller parts")]
     Bomb(usize),
@@ -42,6 +45,9 @@ pub enum Refusal {
     /// The deadline passed before the store answered; come back with the same spans.
     #[error("the store did not answer before the request's deadline")]
     Deadline,
+    /// A defect of ours, found while the request was under way; come back, perhaps to another version.
+    #[error("the collector failed on this request; its log says where")]
+    Panic,
     /// The collector is stopping; come back.
     #[error("the collector is shutting down")]
     Stopping,
@@ -67,12 +73,17 @@ impl Refusal {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::Garbage(_) | Self::TooLarge { .. } | Self::Bomb(_) => Code::InvalidArgument,
+            Self::Garbage(_) | Self::TooLarge { .. } | Self::TooMany(_) | Self::Bomb(_) => {
+                Code::InvalidArgument
+            }
             Self::Unsupported(_) => Code::Unimplemented,
             Self::Unauthenticated => Code::Unauthenticated,
-            Self::Slow(_) | Self::Busy(_) | Self::Unavailable(_) | Self::Deadline | Self::Stopping => {
-                Code::Unavailable
-            }
+            Self::Slow(_)
+            | Self::Busy(_)
+            | Self::Unavailable(_)
+            | Self::Deadline
+            | Self::Panic
+            | Self::Stopping => Code::Unavailable,
         }
     }
 
@@ -81,10 +92,15 @@ impl Refusal {
     pub const fn http_status(&self) -> u16 {
         match self {
             Self::Garbage(_) => 400,
-            Self::TooLarge { .. } | Self::Bomb(_) => 413,
+            Self::TooLarge { .. } | Self::TooMany(_) | Self::Bomb(_) => 413,
             Self::Unsupported(_) => 415,
             Self::Unauthenticated => 401,
-            Self::Slow(_) | Self::Busy(_) | Self::Unavailable(_) | Self::Deadline | Self::Stopping => 503,
+            Self::Slow(_)
+            | Self::Busy(_)
+            | Self::Unavailable(_)
+            | Self::Deadline
+            | Self::Panic
+            | Self::Stopping => 503,
         }
     }
 
@@ -95,7 +111,7 @@ impl Refusal {
     }
 
     /// Every [`Refusal::name`].
-    pub const NAMES: [&'static str; 10] = [
+    pub const NAMES: [&'static str; 11] = [
         "garbage",
         "too_large",
         "bomb",
@@ -105,6 +121,7 @@ impl Refusal {
         "busy",
         "store_unavailable",
         "deadline",
+        "panic",
         "stopping",
     ];
 
@@ -113,7 +130,7 @@ impl Refusal {
     pub const fn name(&self) -> &'static str {
         match self {
             Self::Garbage(_) => "garbage",
-            Self::TooLarge { .. } => "too_large",
+            Self::TooLarge { .. } | Self::TooMany(_) => "too_large",
             Self::Bomb(_) => "bomb",
             Self::Unsupported(_) => "unsupported",
             Self::Unauthenticated => "unauthenticated",
@@ -121,6 +138,7 @@ impl Refusal {
             Self::Busy(_) => "busy",
             Self::Unavailable(_) => "store_unavailable",
             Self::Deadline => "deadline",
+            Self::Panic => "panic",
             Self::Stopping => "stopping",
         }
     }
@@ -143,6 +161,7 @@ mod tests {
         };
         check(&Refusal::Garbage(String::new()), Code::InvalidArgument, 400, false);
         check(&Refusal::TooLarge { what: "packed", limit: 1 }, Code::InvalidArgument, 413, false);
+        check(&Refusal::TooMany(1), Code::InvalidArgument, 413, false);
         check(&Refusal::Bomb(100), Code::InvalidArgument, 413, false);
         check(&Refusal::Unsupported(String::new()), Code::Unimplemented, 415, false);
         check(&Refusal::Unauthenticated, Code::Unauthenticated, 401, false);
@@ -151,6 +170,7 @@ mod tests {
             Refusal::Busy(""),
             Refusal::Unavailable(WriteError::Busy),
             Refusal::Deadline,
+            Refusal::Panic,
             Refusal::Stopping,
         ] {
             check(&refusal, Code::Unavailable, 503, true);

@@ -27,7 +27,7 @@ impl Receipt {
     /// The receipt for these, should the store take all of them.
     #[must_use]
     pub fn of(normalised: &Normalised) -> Self {
-        let mut receipt = Self { stored: normalised.records.len(), rejected: Vec::new() };
+        let mut receipt = Self { stored: normalised.kept.len(), rejected: Vec::new() };
         for rejected in &normalised.rejected {
             receipt.reject(rejected.reason, 1, &rejected.detail);
         }

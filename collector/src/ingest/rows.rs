@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ledgerline_pricing::PriceBook;
 
-use super::normalise::Normalised;
+use super::normalise::{Kept, Normalised};
 use crate::storage::quarantine::QuarantineRow;
 use crate::storage::spans::{self, SpanRow};
 use crate::storage::writer::Batch;
@@ -26,9 +26,11 @@ pub struct Origin {
 #[must_use]
 pub fn batch(prices: &PriceBook, origin: &Origin, normalised: Normalised) -> Batch {
     let now_ms = i64::try_from(origin.now_unix_ns / 1_000_000).unwrap_or(i64::MAX);
-    let spans = normalised.records.into_iter().map(|record| {
+    let places = normalised.kept.len() + normalised.rejected.len();
+    let spans = normalised.kept.into_iter().map(|Kept { place, record }| {
         let price = prices.price_call(&record.call);
         SpanRow {
+            place,
             tenant: Arc::clone(&origin.tenant),
             unpriced_reason: spans::unpriced_reason(&price),
             price,
@@ -39,6 +41,7 @@ pub fn batch(prices: &PriceBook, origin: &Origin, normalised: Normalised) -> Bat
         }
     });
     let quarantine = normalised.rejected.into_iter().map(|rejected| QuarantineRow {
+        place: rejected.place,
         tenant: Arc::clone(&origin.tenant),
         received_at_ms: now_ms,
         batch_id: origin.batch_id,
@@ -48,5 +51,5 @@ pub fn batch(prices: &PriceBook, origin: &Origin, normalised: Normalised) -> Bat
         span_id: rejected.span_id,
         payload: rejected.payload,
     });
-    Batch { id: origin.batch_id, spans: spans.collect(), quarantine: quarantine.collect() }
+    Batch { id: origin.batch_id, places, spans: spans.collect(), quarantine: quarantine.collect() }
 }

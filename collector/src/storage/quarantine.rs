@@ -16,19 +16,22 @@ pub const TABLE: &str = "quarantine";
 pub enum Reason {
     /// Its trace or span id is not one.
     Identity,
-    /// It has no end, or ends before it starts.
+    /// It has no start or no end, or ends before it starts.
     Time,
     /// It ended longer ago than the collector takes: its day may be closed.
     TooOld,
     /// It ends in the future: the sender's clock is wrong.
     InTheFuture,
+    /// It counts what cannot be: more tokens than a call can have.
+    Implausible,
     /// The store refused the row itself.
     Poison,
 }
 
 impl Reason {
     /// Every reason.
-    pub const ALL: [Self; 5] = [Self::Identity, Self::Time, Self::TooOld, Self::InTheFuture, Self::Poison];
+    pub const ALL: [Self; 6] =
+        [Self::Identity, Self::Time, Self::TooOld, Self::InTheFuture, Self::Implausible, Self::Poison];
 
     /// The name in the column `reason` and in the metric's label.
     #[must_use]
@@ -38,6 +41,7 @@ impl Reason {
             Self::Time => "time",
             Self::TooOld => "too_old",
             Self::InTheFuture => "in_the_future",
+            Self::Implausible => "implausible",
             Self::Poison => "poison",
         }
     }
@@ -46,6 +50,8 @@ impl Reason {
 /// One refused span.
 #[derive(Clone)]
 pub struct QuarantineRow {
+    /// Its place among the spans of its request; no column.
+    pub place: usize,
     /// Who sent it.
     pub tenant: Arc<str>,
     /// When the collector took it, milliseconds since the epoch.

@@ -18,6 +18,8 @@ pub const TABLE: &str = "spans";
 /// One span with everything that is stored of it.
 #[derive(Clone, Debug)]
 pub struct SpanRow {
+    /// Its place among the spans of its request; no column.
+    pub place: usize,
     /// Who owns it; from the credential that sent it.
     pub tenant: Arc<str>,
     /// The facts.

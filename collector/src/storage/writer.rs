@@ -6,6 +6,10 @@
 //! A failure that a repeat can heal is repeated with the same bytes and the same token. A failure that blames the data cuts
 //! the batch in halves, each under a token of its own derived from the batch's, until single rows are left; those go to
 //! the quarantine. The batch is done when every row is in one of the two tables.
+//!
+//! A sender's repeat need not bring the same rows: whether a span is refused for its time depends on when it came. So the
+//! quarantine is written before the spans, and halves are halves of the request and not of the rows: what a repeat finds
+//! stored under a part's token is what it would store, but for spans that are in the quarantine.
 
 use std::future::Future;
 use std::time::Duration;
@@ -13,6 +17,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::client::{Client, Insert, StoreError};
 use super::native::{self, Column};
@@ -37,7 +42,9 @@ impl Transport for Client {
 pub struct Batch {
     /// Names the request: the same on every repeat of it.
     pub id: u128,
-    /// Rows for `spans`.
+    /// Spans in the request, those refused before included: a row's place is below it.
+    pub places: usize,
+    /// Rows for `spans`, in the order of their places.
     pub spans: Vec<SpanRow>,
     /// Rows for `quarantine`.
     pub quarantine: Vec<QuarantineRow>,
@@ -103,27 +110,35 @@ impl<T: Transport> Writer<T> {
             Ok(Ok(permit)) => permit,
             Ok(Err(_)) | Err(_) => return Err(WriteError::Busy),
         };
+        // The quarantine first: a span refused for its time may be within it when the sender repeats, and the store would
+        // then know the block of its neighbours already and leave it out.
+        self.write_quarantine(batch.id, "quarantine", &batch.quarantine, deadline).await?;
         let poisoned = self.write_spans(batch, deadline).await?;
-        let written = Written { stored: batch.spans.len() - poisoned.len(), poisoned: poisoned.len() };
-        self.write_quarantine(batch, poisoned, deadline).await?;
-        Ok(written)
+        let rows = poisoned.into_iter().map(|(row, detail)| poison(row, detail)).collect::<Vec<_>>();
+        self.write_quarantine(batch.id, "poison", &rows, deadline).await?;
+        Ok(Written { stored: batch.spans.len() - rows.len(), poisoned: rows.len() })
     }
 
     /// The rows that the store refuses, with its words.
-    async fn write_spans(
+    async fn write_spans<'a>(
         &self,
-        batch: &Batch,
+        batch: &'a Batch,
         deadline: Instant,
-    ) -> Result<Vec<(usize, String)>, WriteError> {
+    ) -> Result<Vec<(&'a SpanRow, String)>, WriteError> {
         let mut poisoned = Vec::new();
         // A stack and not a recursion: a future that calls itself must be boxed.
-        let mut pending = if batch.spans.is_empty() { vec![] } else { vec![(0, batch.spans.len())] };
+        let mut pending = vec![(0, batch.places)];
         while let Some((start, end)) = pending.pop() {
-            let token = token(batch.id, start, end, batch.spans.len());
-            let rows = &batch.spans[start..end];
+            let token = token(batch.id, start, end, batch.places);
+            let rows = between(&batch.spans, start, end);
+            if rows.is_empty() {
+                continue;
+            }
             match self.send(&self.spans_statement, spans::COLUMNS, rows, &token, deadline).await? {
                 Ok(()) => {}
-                Err(error) if end - start == 1 => poisoned.push((start, error.to_string())),
+                Err(error) if rows.len() == 1 || end - start <= 1 => {
+                    poisoned.extend(rows.iter().map(|row| (row, error.to_string())));
+                }
                 Err(_) => {
                     let middle = start + (end - start) / 2;
                     pending.push((middle, end));
@@ -136,19 +151,19 @@ impl<T: Transport> Writer<T> {
 
     async fn write_quarantine(
         &self,
-        batch: &Batch,
-        poisoned: Vec<(usize, String)>,
+        batch: u128,
+        kind: &str,
+        rows: &[QuarantineRow],
         deadline: Instant,
     ) -> Result<(), WriteError> {
-        let mut rows = batch.quarantine.clone();
-        rows.extend(
-            poisoned.into_iter().filter_map(|(at, detail)| Some(poison(batch.spans.get(at)?, detail))),
-        );
         if rows.is_empty() {
             return Ok(());
         }
-        let token = format!("{:032x}-quarantine", batch.id);
-        self.send(&self.quarantine_statement, quarantine::COLUMNS, &rows, &token, deadline)
+        // Named after what is in it: a later attempt may refuse other spans, and they must not pass for these.
+        let mut places = Xxh3::new();
+        rows.iter().for_each(|row| places.update(&(row.place as u64).to_le_bytes()));
+        let token = format!("{batch:032x}-{kind}-{:016x}", places.digest());
+        self.send(&self.quarantine_statement, quarantine::COLUMNS, rows, &token, deadline)
             .await?
             .map_err(WriteError::Unavailable)
     }
@@ -187,9 +202,15 @@ impl<T: Transport> Writer<T> {
     }
 }
 
-/// The whole batch has the batch's own token; a part is named by its place in it, which a repeat cuts in the same way.
-fn token(batch: u128, start: usize, end: usize, rows: usize) -> String {
-    if (start, end) == (0, rows) { format!("{batch:032x}") } else { format!("{batch:032x}-{start}-{end}") }
+/// The whole batch has the batch's own token; a part is named by the places it spans.
+fn token(batch: u128, start: usize, end: usize, places: usize) -> String {
+    if (start, end) == (0, places) { format!("{batch:032x}") } else { format!("{batch:032x}-{start}-{end}") }
+}
+
+/// The rows of the places from `start` to before `end`; rows are in the order of their places.
+fn between(rows: &[SpanRow], start: usize, end: usize) -> &[SpanRow] {
+    let at = |place| rows.partition_point(|row| row.place < place);
+    &rows[at(start)..at(end)]
 }
 
 fn poison(row: &SpanRow, detail: String) -> QuarantineRow {
@@ -206,6 +227,7 @@ fn poison(row: &SpanRow, detail: String) -> QuarantineRow {
         "attributes": row.record.attributes,
     });
     QuarantineRow {
+        place: row.place,
         tenant: row.tenant.clone(),
         received_at_ms: row.ingested_at_ms,
         batch_id: row.batch_id,

@@ -189,6 +189,31 @@ async fn a_view_that_goes_missing_is_noticed() {
     storage.ready().unwrap();
 }
 
+/// Scenario: a view of the operator's own fails on one row of a request; the operator drops the view, the sender repeats.
+/// Guarantees: nothing is cut into parts or quarantined, and in the end spans and every rollup hold each call once.
+#[tokio::test]
+async fn a_view_that_fails_is_no_fault_of_the_rows() {
+    let storage = storage("view").await;
+    ask(&storage, "CREATE TABLE side (failed UInt8) ENGINE = MergeTree ORDER BY failed").await;
+    ask(
+        &storage,
+        "CREATE MATERIALIZED VIEW broken TO side AS SELECT throwIf(response_id = 'r-3') AS failed FROM spans",
+    )
+    .await;
+    let batch = rows(11, 0..100);
+    let writer = Writer::new(storage.clone(), Box::new(Silent));
+    let error = writer.write(&batch, Instant::now() + Duration::from_secs(2)).await.unwrap_err();
+    assert!(error.to_string().contains("while pushing to view"), "{error}");
+    ask(&storage, "DROP VIEW broken").await;
+    assert_eq!(write(&storage, &batch).await, Written { stored: 100, poisoned: 0 });
+    let spans = ask(&storage, &sums_of("spans")).await;
+    assert!(spans.starts_with("100\t"), "{spans}");
+    for table in ["calls_minute", "calls_hour", "calls_day"] {
+        assert_eq!(ask(&storage, &sums_of(table)).await, spans, "{table}");
+    }
+    assert_eq!(ask(&storage, "SELECT count() FROM quarantine").await, "0");
+}
+
 fn client(database: &str) -> Client {
     let target = Target { url: url(), database: database.to_owned(), user: None, password: None };
     Client::new(target).unwrap()

@@ -20,6 +20,12 @@ pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, serde_jso
     serde_json::from_slice::<Request>(body).map(Into::into)
 }
 
+/// What is kept of a span while it is read.
+pub(in crate::ingest) const SPAN_BYTES: usize = size_of::<Span>();
+
+/// What is kept of an attribute, or of a value in a list of them.
+pub(in crate::ingest) const ATTRIBUTE_BYTES: usize = size_of::<KeyValue>();
+
 /// Null is the field's default, as in the mapping.
 fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     deserializer: D,

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use ledgerline_proto::otlp::export_request;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 
 use super::*;
 use crate::ingest::testing::{NOW_NS, call};
@@ -25,7 +24,7 @@ fn each_reason_spoils_its_span_and_no_other() {
     let day = Duration::from_secs(86_400);
     let check = |reason: Reason, part: &str, change: &dyn Fn(&mut Span)| {
         let normalised = with(change);
-        assert_eq!(normalised.records.len(), 1, "{reason:?}");
+        assert_eq!(normalised.kept.len(), 1, "{reason:?}");
         let rejected = &normalised.rejected[0];
         assert_eq!(rejected.reason, reason);
         assert!(rejected.detail.contains(part), "{}", rejected.detail);
@@ -34,6 +33,16 @@ fn each_reason_spoils_its_span_and_no_other() {
     check(Reason::Identity, "span id", &|span| span.span_id.clear());
     check(Reason::Time, "no end", &|span| span.end_time_unix_nano = 0);
     check(Reason::Time, "before it starts", &|span| span.start_time_unix_nano = NOW_NS + 1);
+    check(Reason::Time, "no start", &|span| span.start_time_unix_nano = 0);
+    check(Reason::Implausible, "output", &|span| {
+        let value = Some(AnyValue { value: Some(Value::IntValue(limits::TOKENS_MAX as i64 + 1)) });
+        span.attributes.retain(|attribute| !attribute.key.contains("usage"));
+        span.attributes.push(KeyValue {
+            key: "gen_ai.usage.output_tokens".into(),
+            value,
+            ..Default::default()
+        });
+    });
     check(Reason::TooOld, "31 days", &|span| {
         span.start_time_unix_nano = 1;
         span.end_time_unix_nano = NOW_NS - ns(day * 31) - 1;
@@ -45,7 +54,7 @@ fn each_reason_spoils_its_span_and_no_other() {
         span.start_time_unix_nano = 1;
         span.end_time_unix_nano = NOW_NS - ns(day * 31);
     });
-    assert_eq!(edges.records.len(), 2);
+    assert_eq!(edges.kept.len(), 2);
 }
 
 #[test]
@@ -58,7 +67,7 @@ fn long_texts_are_cut_on_a_character_and_surplus_attributes_counted() {
             span.attributes.push(attribute(&format!("a{number}"), "x"));
         }
     });
-    let record = &normalised.records[0];
+    let record = &normalised.kept[0].record;
     assert_eq!(record.name, "\u{e9}".repeat(128));
     let of =
         |name: &str| record.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -67,6 +76,21 @@ fn long_texts_are_cut_on_a_character_and_surplus_attributes_counted() {
     let dropped: usize = of(limits::DROPPED_ATTRIBUTES).unwrap().parse().unwrap();
     // The sender's raw usage stays among the attributes, so the number depends on what the agent writes.
     assert!(dropped >= 46, "{dropped}");
+}
+
+#[test]
+fn a_long_text_of_the_resource_is_not_copied_into_every_span() {
+    let mut request = export_request(&[call("gpt-4.1"), call("gpt-4.1")]);
+    for span in &mut request.resource_spans[0].scope_spans[0].spans {
+        span.attributes.retain(|attribute| attribute.key != "service.name");
+    }
+    let resource = request.resource_spans[0].resource.as_mut().unwrap();
+    resource.attributes = vec![attribute("service.name", &"s".repeat(1 << 20))];
+    for kept in normalise(&request, NOW_NS).kept {
+        let service = kept.record.call.identity.service;
+        assert_eq!(service, "s".repeat(limits::NAME_BYTES_MAX));
+        assert!(service.capacity() <= 2 * limits::NAME_BYTES_MAX, "{}", service.capacity());
+    }
 }
 
 #[test]

@@ -66,10 +66,12 @@ pub enum StoreError {
 
 impl StoreError {
     /// Whether the rows themselves are at fault, so that the same bytes will fail for ever. Everything not known to be
-    /// of this kind is taken for transient: a repeat costs time, a wrong verdict would cost data.
+    /// of this kind is taken for transient: a repeat costs time, a wrong verdict would cost data. So is whatever failed in a
+    /// view: by then the rows and the views beside it may be written, and cut into parts they would be written again.
     #[must_use]
     pub fn blames_data(&self) -> bool {
         match self {
+            Self::Exception { message, .. } if message.contains(IN_A_VIEW) => false,
             Self::Exception { code, message } => {
                 DATA_ERRORS.contains(code)
                     // One code for two things: too many parts in the table (wait), in this very block (never fits).
@@ -91,13 +93,15 @@ impl StoreError {
 
 const TOO_MANY_PARTS: i32 = 252;
 
-/// ClickHouse's codes for data that cannot be read, converted or accepted (`src/Common/ErrorCodes.cpp`).
-const DATA_ERRORS: [i32; 22] = [
+/// What ClickHouse adds to the end of an error that came from a materialized view.
+const IN_A_VIEW: &str = "while pushing to view";
+
+/// ClickHouse's codes for data that cannot be converted or accepted (`src/Common/ErrorCodes.cpp`). Not those for data that
+/// ends too early (32, 33): that is a transfer cut short.
+const DATA_ERRORS: [i32; 20] = [
     6,   // CANNOT_PARSE_TEXT
     26,  // CANNOT_PARSE_QUOTED_STRING
     27,  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
-    32,  // ATTEMPT_TO_READ_AFTER_EOF
-    33,  // CANNOT_READ_ALL_DATA
     38,  // CANNOT_PARSE_DATE
     41,  // CANNOT_PARSE_DATETIME
     53,  // TYPE_MISMATCH
@@ -126,9 +130,19 @@ pub(super) fn exception(response: &Response<Bytes>) -> Option<StoreError> {
     let text = String::from_utf8_lossy(response.body());
     let text = text.trim();
     let message = if text.is_empty() { response.status().to_string() } else { text.to_owned() };
-    let message = message[..message.floor_char_boundary(MESSAGE_BYTES_MAX)].to_owned();
+    let message = shortened(message);
     let code = header.and_then(|code| code.parse().ok()).or_else(|| code_in(&message)).unwrap_or(0);
     Some(StoreError::Exception { code, message })
+}
+
+/// Without its middle when it is long: the code is at the start, the view that failed at the end.
+fn shortened(message: String) -> String {
+    if message.len() <= MESSAGE_BYTES_MAX {
+        return message;
+    }
+    let head = message.floor_char_boundary(MESSAGE_BYTES_MAX / 2);
+    let tail = message.ceil_char_boundary(message.len() - MESSAGE_BYTES_MAX / 2);
+    format!("{} ... {}", &message[..head], &message[tail..])
 }
 
 /// `Code: 60. DB::Exception: ...`
@@ -168,6 +182,21 @@ mod tests {
         for code in [60, 241, 252, 516, 164, 16, 0] {
             assert!(!of(code, "Too many parts (3000)"), "{code}");
         }
+        // What the sender wrote was cut short on its way.
+        assert!(!of(32, "Attempt to read after eof") && !of(33, "Cannot read all data"));
+        // The spans, and views beside the one that failed, may be written already.
+        assert!(!of(395, "Code: 395. DB::Exception: no: while pushing to view db.v"));
+        assert!(!of(252, "Too many partitions for single INSERT block: while pushing to view db.v"));
         assert!(!StoreError::Late(Duration::ZERO).blames_data());
+    }
+
+    #[test]
+    fn a_long_message_keeps_its_end_where_the_view_is_named() {
+        let body =
+            format!("Code: 395. DB::Exception: {}: while pushing to view db.v (1)", "\u{e9}".repeat(4_000));
+        let response = Response::builder().status(500).body(Bytes::from(body)).unwrap();
+        let error = exception(&response).unwrap();
+        assert!(!error.blames_data());
+        assert!(error.to_string().len() < MESSAGE_BYTES_MAX + 100, "{}", error.to_string().len());
     }
 }

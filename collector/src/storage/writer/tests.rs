@@ -16,7 +16,7 @@ struct Store {
     failures: Mutex<Vec<StoreError>>,
     /// Rows by token.
     taken: Mutex<HashMap<String, usize>>,
-    quarantined: Mutex<usize>,
+    quarantined: Mutex<HashMap<String, usize>>,
 }
 
 impl Transport for Arc<Store> {
@@ -25,11 +25,11 @@ impl Transport for Arc<Store> {
             return Err(failure);
         }
         if insert.statement.starts_with("INSERT INTO quarantine") {
-            *self.quarantined.lock().unwrap() += insert.rows;
+            self.quarantined.lock().unwrap().entry(insert.token.to_owned()).or_insert(insert.rows);
         } else if insert.block.windows(6).any(|window| window == b"poison") {
             return Err(StoreError::Exception { code: 469, message: "violated".into() });
         } else {
-            self.taken.lock().unwrap().insert(insert.token.to_owned(), insert.rows);
+            self.taken.lock().unwrap().entry(insert.token.to_owned()).or_insert(insert.rows);
         }
         Ok(())
     }
@@ -45,7 +45,9 @@ impl WriterEvents for Silent {
 fn batch(models: &[&str]) -> Batch {
     let spans = models
         .iter()
-        .map(|model| SpanRow {
+        .enumerate()
+        .map(|(place, model)| SpanRow {
+            place,
             tenant: "default".into(),
             record: SpanRecord {
                 call: call(model),
@@ -60,7 +62,17 @@ fn batch(models: &[&str]) -> Batch {
             ingested_at_ms: 0,
         })
         .collect();
-    Batch { id: 7, spans, quarantine: vec![] }
+    Batch { id: 7, places: models.len(), spans, quarantine: vec![] }
+}
+
+/// The same request when these of its spans were refused before they came to the store.
+fn without(models: &[&str], refused: &[usize]) -> Batch {
+    let mut batch = batch(models);
+    let (kept, other): (Vec<_>, Vec<_>) =
+        batch.spans.into_iter().partition(|row| !refused.contains(&row.place));
+    batch.quarantine = other.iter().map(|row| poison(row, String::new())).collect();
+    batch.spans = kept;
+    batch
 }
 
 fn writer(store: &Arc<Store>) -> Writer<Arc<Store>> {
@@ -101,10 +113,27 @@ async fn poison_is_cut_out_and_everything_else_is_stored_once() {
     assert_eq!(written, Written { stored: 5, poisoned: 2 });
     let taken = store.taken.lock().unwrap().clone();
     assert_eq!(taken.values().sum::<usize>(), 5);
-    assert_eq!(*store.quarantined.lock().unwrap(), 2);
+    assert_eq!(store.quarantined.lock().unwrap().values().sum::<usize>(), 2);
     // A repeat cuts in the same places, so it names the same blocks.
     writer(&store).write(&batch(&models), deadline).await.unwrap();
     assert_eq!(*store.taken.lock().unwrap(), taken);
+}
+
+/// Scenario: between two attempts of a poisoned request the clock moves, so that other spans of it are refused before.
+/// Guarantees: no span is stored twice, and none is in neither table.
+#[tokio::test]
+async fn a_repeat_that_keeps_other_spans_is_cut_in_the_same_places() {
+    let store = Arc::new(Store::default());
+    let deadline = Instant::now() + Duration::from_secs(10);
+    let models = ["s", "a", "poison", "c", "d"];
+    let total = |of: &Mutex<HashMap<String, usize>>| of.lock().unwrap().values().sum::<usize>();
+    writer(&store).write(&without(&models, &[0]), deadline).await.unwrap();
+    assert_eq!((total(&store.taken), total(&store.quarantined)), (3, 2));
+    writer(&store).write(&batch(&models), deadline).await.unwrap();
+    assert_eq!((total(&store.taken), total(&store.quarantined)), (3, 2));
+    // Another span refused before is another row of the quarantine.
+    writer(&store).write(&without(&models, &[1]), deadline).await.unwrap();
+    assert_eq!(total(&store.quarantined), 3);
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,0 +1,260 @@
+//! What a request will weigh once it is decoded, found without decoding it. Pure.
+//!
+//! On the wire a span or an attribute may be two bytes; in memory it is hundreds, and again in its record and its row. So the
+//! bytes of a body do not bound its memory. Here the messages in it are counted, with nothing allocated, and each is charged
+//! the sizes of the types it becomes. The charge is an upper bound for what is many and small; texts are charged by
+//! [`limits::MEMORY_PER_DECODED_BYTE`] already.
+//!
+//! Source: protobuf.dev, "Encoding"; opentelemetry-proto trace.proto, resource.proto, common.proto.
+
+use std::mem::size_of;
+
+use ledgerline_proto::otlp::SpanRecord;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, EntityRef, KeyValue};
+use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
+use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+
+use super::decode::{Format, json};
+use super::refusal::Refusal;
+use crate::limits;
+use crate::storage::quarantine::QuarantineRow;
+use crate::storage::spans::SpanRow;
+
+/// A list that grows has up to twice the room it needs.
+const GROWTH: usize = 2;
+
+/// A span's record and its row, in whichever table.
+const ROW_BYTES: usize = {
+    let row = if size_of::<SpanRow>() > size_of::<QuarantineRow>() {
+        size_of::<SpanRow>()
+    } else {
+        size_of::<QuarantineRow>()
+    };
+    size_of::<SpanRecord>() + GROWTH * row + TEXTS_BYTES
+};
+
+/// The short texts of a row that its span does not carry: names of its resource, ids in hexadecimal, a reason.
+const TEXTS_BYTES: usize = 512;
+
+/// An attribute as the pair of texts in a record, and as an entry of a refused span's JSON.
+const PAIR_BYTES: usize = GROWTH * size_of::<(String, String)>() + size_of::<(String, serde_json::Value)>();
+
+/// A comma in a JSON list of scalars: the largest thing `serde` keeps of one while it looks for an enum's form.
+const SCALAR_BYTES: usize = 64;
+
+/// Objects and lists around a span in OTLP's JSON, the span's own included. What is deeper is no span.
+const SPAN_DEPTH: usize = 7;
+
+/// Nested messages. `prost` refuses more than 100.
+const DEPTH_MAX: usize = 128;
+
+/// The bytes that decoding this body will take, beyond those of its texts.
+///
+/// # Errors
+/// [`Refusal::TooMany`] for more spans than a request may have, [`Refusal::Garbage`] for what is no Protocol Buffers.
+pub fn weigh(format: Format, body: &[u8]) -> Result<usize, Refusal> {
+    match format {
+        Format::Protobuf => {
+            let mut weight = Weight::default();
+            walk(body, Kind::Request, 0, &mut weight)?;
+            Ok(weight.bytes)
+        }
+        Format::Json => Ok(json_bytes(body)),
+    }
+}
+
+#[derive(Default)]
+struct Weight {
+    spans: usize,
+    bytes: usize,
+}
+
+/// The messages of OTLP that may repeat, or hold some that do.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Request,
+    ResourceSpans,
+    Resource,
+    Entity,
+    ScopeSpans,
+    Scope,
+    Span,
+    Event,
+    Link,
+    KeyValue,
+    AnyValue,
+    List,
+    Map,
+    Text,
+}
+
+impl Kind {
+    /// The message in that field; `None` for a scalar or a field we do not know.
+    const fn child(self, field: u64) -> Option<Self> {
+        Some(match (self, field) {
+            (Self::Request, 1) => Self::ResourceSpans,
+            (Self::ResourceSpans, 1) => Self::Resource,
+            (Self::ResourceSpans, 2) => Self::ScopeSpans,
+            (Self::Resource, 3) => Self::Entity,
+            (Self::Entity, 3 | 4) => Self::Text,
+            (Self::ScopeSpans, 1) => Self::Scope,
+            (Self::ScopeSpans, 2) => Self::Span,
+            (Self::Span, 11) => Self::Event,
+            (Self::Span, 13) => Self::Link,
+            (Self::Resource | Self::Map, 1)
+            | (Self::Scope | Self::Event, 3)
+            | (Self::Link, 4)
+            | (Self::Span, 9) => Self::KeyValue,
+            (Self::KeyValue, 2) | (Self::List, 1) => Self::AnyValue,
+            (Self::AnyValue, 5) => Self::List,
+            (Self::AnyValue, 6) => Self::Map,
+            _ => return None,
+        })
+    }
+
+    const fn bytes(self) -> usize {
+        match self {
+            Self::Request | Self::Resource | Self::Scope => 0,
+            Self::ResourceSpans => GROWTH * size_of::<ResourceSpans>(),
+            Self::Entity => GROWTH * size_of::<EntityRef>(),
+            Self::ScopeSpans => GROWTH * size_of::<ScopeSpans>(),
+            Self::Span => GROWTH * size_of::<Span>() + ROW_BYTES,
+            Self::Event => GROWTH * size_of::<Event>(),
+            Self::Link => GROWTH * size_of::<Link>(),
+            Self::KeyValue => GROWTH * size_of::<KeyValue>() + PAIR_BYTES,
+            // As an entry of a refused span's JSON too.
+            Self::AnyValue => GROWTH * size_of::<AnyValue>() + size_of::<serde_json::Value>(),
+            Self::List | Self::Map => 0,
+            Self::Text => GROWTH * size_of::<String>(),
+        }
+    }
+}
+
+fn walk(mut bytes: &[u8], kind: Kind, depth: usize, weight: &mut Weight) -> Result<(), Refusal> {
+    if depth > DEPTH_MAX {
+        return Err(garbage("its messages are nested too deeply"));
+    }
+    while !bytes.is_empty() {
+        let key = varint(&mut bytes)?;
+        match key & 7 {
+            0 => {
+                varint(&mut bytes)?;
+            }
+            1 => skip(&mut bytes, 8)?,
+            5 => skip(&mut bytes, 4)?,
+            2 => {
+                let length = varint(&mut bytes)?;
+                let field = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
+                let Some((field, rest)) = field else {
+                    return Err(garbage("a field is longer than what is left"));
+                };
+                bytes = rest;
+                if let Some(child) = kind.child(key >> 3) {
+                    weight.bytes = weight.bytes.saturating_add(child.bytes());
+                    weight.spans += usize::from(child == Kind::Span);
+                    if weight.spans > limits::SPANS_MAX {
+                        return Err(Refusal::TooMany(limits::SPANS_MAX));
+                    }
+                    if child != Kind::Text {
+                        walk(field, child, depth + 1, weight)?;
+                    }
+                }
+            }
+            // Groups, which OTLP has never had.
+            _ => return Err(garbage("a field has a wire type that OTLP does not use")),
+        }
+    }
+    Ok(())
+}
+
+fn varint(bytes: &mut &[u8]) -> Result<u64, Refusal> {
+    prost::encoding::decode_varint(bytes).map_err(|error| Refusal::Garbage(format!("{NOT_OTLP}: {error}")))
+}
+
+fn skip(bytes: &mut &[u8], count: usize) -> Result<(), Refusal> {
+    *bytes = bytes.get(count..).ok_or_else(|| garbage("its last field is cut short"))?;
+    Ok(())
+}
+
+const NOT_OTLP: &str = "not an OTLP trace request";
+
+fn garbage(what: &str) -> Refusal {
+    Refusal::Garbage(format!("{NOT_OTLP}: {what}"))
+}
+
+/// JSON is read into types of our own first, and those become the types of Protocol Buffers. A reader of structs takes a list
+/// for an object, so both count.
+fn json_bytes(body: &[u8]) -> usize {
+    let span = json::SPAN_BYTES * GROWTH + Kind::Span.bytes();
+    let attribute = json::ATTRIBUTE_BYTES * GROWTH + Kind::KeyValue.bytes();
+    let (mut total, mut depth, mut text, mut escaped) = (0_usize, 0_usize, false, false);
+    for byte in body {
+        if text {
+            (text, escaped) = (*byte != b'"' || escaped, *byte == b'\\' && !escaped);
+            continue;
+        }
+        let charge = match byte {
+            b'"' => {
+                text = true;
+                0
+            }
+            b'{' | b'[' => {
+                depth += 1;
+                if depth <= SPAN_DEPTH { span } else { attribute }
+            }
+            b'}' | b']' => {
+                depth = depth.saturating_sub(1);
+                0
+            }
+            b',' => SCALAR_BYTES,
+            _ => 0,
+        };
+        total = total.saturating_add(charge);
+    }
+    total
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerline_proto::otlp::export_request;
+    use prost::Message;
+
+    use super::*;
+    use crate::ingest::testing::call;
+
+    #[test]
+    fn a_request_is_charged_by_its_spans_and_attributes() {
+        let of = |spans: usize| {
+            let body = export_request(&vec![call("gpt-4.1"); spans]).encode_to_vec();
+            weigh(Format::Protobuf, &body).unwrap()
+        };
+        let (one, two) = (of(1), of(2));
+        let attributes =
+            export_request(&[call("gpt-4.1")]).resource_spans[0].scope_spans[0].spans[0].attributes.len();
+        let value = Kind::AnyValue.bytes() + Kind::KeyValue.bytes();
+        // The finish reasons are a list of one.
+        assert_eq!(two - one, Kind::Span.bytes() + attributes * value + Kind::AnyValue.bytes());
+    }
+
+    #[test]
+    fn what_prost_takes_is_weighed_and_what_is_cut_short_is_garbage() {
+        let body = export_request(&[call("gpt-4.1"), call("gpt-4o")]).encode_to_vec();
+        for end in 0..body.len() {
+            let read = opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest::decode(
+                &body[..end],
+            );
+            let weighed = weigh(Format::Protobuf, &body[..end]);
+            assert_eq!(read.is_ok(), weighed.is_ok(), "{end}");
+        }
+        for bytes in [&b"\x0b\x0c"[..], b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x0d\x00"] {
+            assert!(matches!(weigh(Format::Protobuf, bytes), Err(Refusal::Garbage(_))), "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn braces_in_json_texts_weigh_nothing() {
+        let weight = |text: &str| weigh(Format::Json, text.as_bytes()).unwrap();
+        assert_eq!(weight(r#"{"a":"{[\"{\\\\\"{,"#), weight(r#"{"a":""#));
+        assert!(weight(r#"{"a":"\\"}{"#) > weight(r#"{"a":"\\"}"#));
+    }
+}
