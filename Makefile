@@ -24,7 +24,7 @@ demo: ## Run the whole product on this machine for a few minutes and watch it
 test: ## Set up and run every test
 	@deploy/setup/toolchain.sh test && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && venv=$$($(FETCH_CLIENTS)) && \
 	export LEDGERLINE_LIBCHDB="$$library" LEDGERLINE_VENV="$$venv" PATH="$$prometheus:$$PATH" && \
-	cargo test --locked --workspace -- $(TEST)
+	cargo test --locked --workspace --no-fail-fast -- $(TEST)
 
 .PHONY: soak
 soak: ## 10,000 calls at 200 per second with 50 streams, with and without kill -9 (about 5 minutes)

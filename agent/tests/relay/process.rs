@@ -115,7 +115,9 @@ async fn the_limit_of_descriptors_is_raised() {
 /// Guarantees: those for whom there is no descriptor wait instead of failing.
 #[tokio::test]
 async fn clients_wait_when_descriptors_run_out() {
-    let (upstream, _) = Upstream::fixed(completion()).await;
+    // It closes after each answer and says so; a kept connection that is closed without a word fails whoever takes it next.
+    let closing = completion().replacen("content-length", "connection: close\r\ncontent-length", 1);
+    let (upstream, _) = Upstream::fixed(closing).await;
     let (_directory, path, address) = configuration(upstream.address, "").await;
     let mut child = limited("ulimit -n 100", &path);
     drop(connect(&mut child, address).await);
