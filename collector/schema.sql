@@ -41,7 +41,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toYear(bucket)
 PRIMARY KEY (tenant, bucket)
 ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type)
-SETTINGS non_replicated_deduplication_window = 10000, index_granularity = 8192;
+SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 8192;
 
 CREATE MATERIALIZED VIEW ledgerline.calls_day_from_calls_hour TO ledgerline.calls_day
 (
@@ -171,7 +171,7 @@ PARTITION BY toYYYYMM(bucket)
 PRIMARY KEY (tenant, bucket)
 ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type)
 TTL bucket + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, index_granularity = 8192;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000, index_granularity = 8192;
 
 CREATE MATERIALIZED VIEW ledgerline.calls_hour_from_calls_minute TO ledgerline.calls_hour
 (
@@ -301,7 +301,7 @@ PARTITION BY toDate(bucket)
 PRIMARY KEY (tenant, bucket)
 ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type)
 TTL bucket + toIntervalDay(35)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, index_granularity = 8192;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000, index_granularity = 8192;
 
 CREATE MATERIALIZED VIEW ledgerline.calls_minute_from_spans TO ledgerline.calls_minute
 (
@@ -394,7 +394,7 @@ CREATE TABLE ledgerline.migrations
 (
     `version` UInt32 COMMENT 'number of the migration file',
     `name` String COMMENT 'its name',
-    `checksum` String COMMENT 'xxh3-128 of its text, hexadecimal; a different text under the same number stops the collector',
+    `checksum` String COMMENT 'xxh3-128 of its statements, comments left out, hexadecimal; other statements under the same number stop the collector',
     `applied_at` DateTime64(3, 'UTC') COMMENT 'when it had succeeded'
 )
 ENGINE = MergeTree
@@ -416,7 +416,7 @@ ENGINE = MergeTree
 PARTITION BY toDate(received_at)
 ORDER BY (tenant, received_at)
 TTL toDateTime(received_at) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, index_granularity = 8192;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000, index_granularity = 8192;
 
 CREATE TABLE ledgerline.spans
 (
@@ -481,4 +481,4 @@ PARTITION BY toDate(end_time)
 PRIMARY KEY (tenant, toStartOfMinute(end_time), xxHash32(trace_id))
 ORDER BY (tenant, toStartOfMinute(end_time), xxHash32(trace_id), span_id, end_time)
 TTL toDateTime(end_time) + toIntervalDay(90)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000, index_granularity = 8192;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000, index_granularity = 8192;

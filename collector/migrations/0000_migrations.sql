@@ -4,7 +4,7 @@ CREATE TABLE IF NOT EXISTS migrations
 (
     version UInt32 COMMENT 'number of the migration file',
     name String COMMENT 'its name',
-    checksum String COMMENT 'xxh3-128 of its text, hexadecimal; a different text under the same number stops the collector',
+    checksum String COMMENT 'xxh3-128 of its statements, comments left out, hexadecimal; other statements under the same number stop the collector',
     applied_at DateTime64(3, 'UTC') COMMENT 'when it had succeeded'
 )
 ENGINE = MergeTree

@@ -61,8 +61,10 @@ CREATE TABLE IF NOT EXISTS spans
     ingested_at DateTime64(3, 'UTC') COMMENT 'when the collector took it; on a conflict of equal keys the later row stays' CODEC(DoubleDelta, ZSTD(1)),
     INDEX ix_trace_id trace_id TYPE bloom_filter(0.001) GRANULARITY 1
 )
--- Replacing by the whole key is the second line behind the insert token: the same span sent again under another token
--- (a third-party sender that rebatches) collapses when parts merge.
+-- A repeat is known by its insert token, and by nothing else: as long as fewer than 100,000 parts were inserted since. The same
+-- span under another token (a third-party sender that batches anew when it repeats) collapses here when parts merge, but the
+-- rollups are made of what was inserted and have counted it again by then. Replacing keeps such a trace readable; it is no
+-- second line for totals.
 ENGINE = ReplacingMergeTree(ingested_at)
 -- Time-outs drop whole days; 31 days of accepted past stay far below 100 partitions per insert.
 PARTITION BY toDate(end_time)
@@ -72,4 +74,4 @@ PARTITION BY toDate(end_time)
 PRIMARY KEY (tenant, toStartOfMinute(end_time), xxHash32(trace_id))
 ORDER BY (tenant, toStartOfMinute(end_time), xxHash32(trace_id), span_id, end_time)
 TTL toDateTime(end_time) + INTERVAL 90 DAY
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;

@@ -3,7 +3,8 @@
 -- A bucket is open at its start and closed at its end, as a PromQL window is: the sum of the buckets in [t-w, t) is the
 -- exact increase over (t-w, t]. Wrapper spans are left out (is_call = 1), so a total never counts a call twice.
 -- Sums of integers and decimals are exact; only the sketches are approximate. A rollup outlives the spans it was made of.
--- Each target has its own deduplication window: without it a retried insert is counted once in spans and twice here.
+-- Each target has its own deduplication window: without it a retried insert is counted once in spans and twice here. A call
+-- that comes again in another request is counted again.
 
 CREATE TABLE IF NOT EXISTS calls_minute
 (
@@ -49,7 +50,7 @@ PARTITION BY toDate(bucket)
 PRIMARY KEY (tenant, bucket)
 ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type)
 TTL bucket + INTERVAL 35 DAY
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
 
 CREATE TABLE IF NOT EXISTS calls_hour
 (
@@ -95,7 +96,7 @@ PARTITION BY toYYYYMM(bucket)
 PRIMARY KEY (tenant, bucket)
 ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type)
 TTL bucket + INTERVAL 400 DAY
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;
 
 CREATE TABLE IF NOT EXISTS calls_day
 (
@@ -140,7 +141,7 @@ PARTITION BY toYear(bucket)
 -- A window of one tenant is one range of rows. The dimensions follow because rows that agree in all of them are one row.
 PRIMARY KEY (tenant, bucket)
 ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type)
-SETTINGS non_replicated_deduplication_window = 10000;
+SETTINGS non_replicated_deduplication_window = 100000;
 
 CREATE MATERIALIZED VIEW IF NOT EXISTS calls_minute_from_spans TO calls_minute AS
 SELECT

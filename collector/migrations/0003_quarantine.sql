@@ -16,4 +16,4 @@ PARTITION BY toDate(received_at)
 -- Read by people, newest day first, one tenant at a time.
 ORDER BY (tenant, received_at)
 TTL toDateTime(received_at) + INTERVAL 90 DAY
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 10000;
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000;

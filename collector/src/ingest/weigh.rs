@@ -1,4 +1,4 @@
-//! What a request will weigh once it is decoded, found without decoding it. Pure.
+//! What a request will weigh once it is decoded, found without decoding it.
 //!
 //! On the wire a span or an attribute may be two bytes; in memory it is hundreds, and again in its record and its row. So the
 //! bytes of a body do not bound its memory. Here the messages in it are counted, with nothing allocated, and each is charged

@@ -89,7 +89,7 @@ pub enum MigrateError {
     /// A table without a window would count a retried insert twice.
     #[error(
         "table {table} has no deduplication window, so a retried insert would be counted twice; run: \
-         ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 10000"
+         ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 100000"
     )]
     NoDeduplicationWindow {
         /// The table.
@@ -295,7 +295,10 @@ mod tests {
         for migration in MIGRATIONS {
             for statement in statements(migration.sql).iter().filter(|text| text.starts_with("CREATE TABLE"))
             {
-                assert!(statement.contains("non_replicated_deduplication_window = 10000"), "{statement:.60}");
+                assert!(
+                    statement.contains("non_replicated_deduplication_window = 100000"),
+                    "{statement:.60}"
+                );
                 let body = statement.split("\n(\n").nth(1).unwrap();
                 for line in body.lines().take_while(|line| *line != ")") {
                     assert!(line.contains(" COMMENT '") || line.trim_start().starts_with("INDEX"), "{line}");

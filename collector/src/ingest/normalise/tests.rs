@@ -35,13 +35,12 @@ fn each_reason_spoils_its_span_and_no_other() {
     check(Reason::Time, "before it starts", &|span| span.start_time_unix_nano = NOW_NS + 1);
     check(Reason::Time, "no start", &|span| span.start_time_unix_nano = 0);
     check(Reason::Implausible, "output", &|span| {
-        let value = Some(AnyValue { value: Some(Value::IntValue(limits::TOKENS_MAX as i64 + 1)) });
         span.attributes.retain(|attribute| !attribute.key.contains("usage"));
-        span.attributes.push(KeyValue {
-            key: "gen_ai.usage.output_tokens".into(),
-            value,
-            ..Default::default()
-        });
+        for (key, tokens) in [("input", 1), ("output", limits::TOKENS_MAX as i64 + 1)] {
+            let value = Some(AnyValue { value: Some(Value::IntValue(tokens)) });
+            let key = format!("gen_ai.usage.{key}_tokens");
+            span.attributes.push(KeyValue { key, value, ..Default::default() });
+        }
     });
     check(Reason::TooOld, "31 days", &|span| {
         span.start_time_unix_nano = 1;
