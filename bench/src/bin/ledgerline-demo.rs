@@ -31,7 +31,7 @@ struct Options {
     /// Calls per second.
     #[arg(long, default_value_t = 8.0)]
     rate: f64,
-    /// What a team may spend in ten minutes, in USD, before the budget alert fires.
+    /// What the team `support` may spend in ten minutes, in USD, before its budget alert fires.
     #[arg(long, default_value = "0.25")]
     budget_usd: String,
     /// End when the services have finished, instead of serving until Ctrl-C.
@@ -101,7 +101,7 @@ async fn play(options: &Options, started: Instant, stop: CancellationToken) -> a
 fn budget_rule(budget_usd: &str) -> String {
     format!(
         "groups:\n- name: budgets\n  rules:\n  - alert: TeamBudgetExceeded\n    \
-         expr: sum by (team) (increase(llm_cost_usd_total[10m])) > {budget_usd}\n    for: 10s\n    \
+         expr: sum by (team) (increase(llm_cost_usd_total{{team=\"support\"}}[10m])) > {budget_usd}\n    for: 10s\n    \
          labels: {{severity: page}}\n    annotations:\n      \
          summary: 'team {{{{ $labels.team }}}} has spent {{{{ $value | printf \"%.4f\" }}}} USD in ten minutes, its budget is {budget_usd}'\n"
     )
