@@ -1,6 +1,6 @@
 //! The live table: calls, tokens, cost, errors, p95 and time to first token by team and model, read from the rollups.
 
-use ledgerline_tests::stack::sql;
+use ledgerline_testkit::stack::sql;
 
 /// Token columns are disjoint, so their sum is the number of tokens.
 const TOKEN_COLUMNS: &str = "tokens_input_uncached + tokens_cache_read + tokens_cache_write_5m + tokens_cache_write_30m \

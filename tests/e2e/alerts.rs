@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ledgerline_tests::alertmanager::{Alertmanager, Webhook};
-use ledgerline_tests::python::{Case, Client, run_clients};
-use ledgerline_tests::stack::{Stack, StackOptions};
+use ledgerline_testkit::alertmanager::{Alertmanager, Webhook};
+use ledgerline_testkit::python::{Case, Client, run_clients};
+use ledgerline_testkit::stack::{Stack, StackOptions};
 use serde_json::Value;
 
 const RULES: &str = "groups:
@@ -57,7 +57,7 @@ async fn a_broken_budget_fires_and_resolves_everywhere() {
     let summary = fired["alerts"][0]["annotations"]["summary"].as_str().unwrap();
     assert!(summary.starts_with("team search spent 0.0000"), "{summary}");
     behind_alertmanager.wait_for(patience, |notification| is("firing", notification)).await.unwrap();
-    let rules = ledgerline_tests::http::get(&format!("{}/api/v1/rules", stack.prometheus()))
+    let rules = ledgerline_testkit::http::get(&format!("{}/api/v1/rules", stack.prometheus()))
         .await
         .unwrap()
         .json()

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::process::{Command, Output};
 
-use ledgerline_tests::service::binary;
+use ledgerline_testkit::service::binary;
 
 fn check(program: &str, directory: &Path, yaml: &str) -> (bool, String) {
     let path = directory.join("config.yaml");

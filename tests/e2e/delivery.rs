@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use ledgerline_tests::load::{Fault, Victim, prove, run};
-use ledgerline_tests::provider::MockOptions;
-use ledgerline_tests::stack::{Stack, StackOptions};
-use ledgerline_tests::traffic::Plan;
+use ledgerline_mock_provider::MockOptions;
+use ledgerline_testkit::load::{Fault, Victim, prove, run};
+use ledgerline_testkit::stack::{Stack, StackOptions};
+use ledgerline_testkit::traffic::Plan;
 
 /// The agent's bound on resident memory, MiB.
 const AGENT_RESIDENT_MIB_MAX: u64 = 40;

@@ -6,8 +6,8 @@ use bytes::Bytes;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use http::Method;
-use ledgerline_tests::http::{Answer, send};
-use ledgerline_tests::stack::{Stack, StackOptions};
+use ledgerline_testkit::http::{Answer, send};
+use ledgerline_testkit::stack::{Stack, StackOptions};
 use opentelemetry::KeyValue;
 use opentelemetry::trace::{Span as _, SpanKind, Status, Tracer, TracerProvider};
 use opentelemetry_otlp::{
@@ -83,7 +83,7 @@ async fn garbage_is_refused_and_the_next_request_is_taken() {
     // 1,000 x 2.50 USD/M + 100 x 10.00 USD/M
     assert_eq!(row.unwrap(), "shop\tgpt-4o\t1000\t100\t0.0035\n");
     assert!(
-        ledgerline_tests::http::get(&format!("{}/ready", stack.api())).await.unwrap().status.is_success()
+        ledgerline_testkit::http::get(&format!("{}/ready", stack.api())).await.unwrap().status.is_success()
     );
 }
 

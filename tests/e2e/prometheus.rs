@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use ledgerline_tests::alertmanager::on_path;
-use ledgerline_tests::python::{Case, Client, run_clients};
-use ledgerline_tests::stack::{Stack, StackOptions};
+use ledgerline_testkit::alertmanager::on_path;
+use ledgerline_testkit::python::{Case, Client, run_clients};
+use ledgerline_testkit::stack::{Stack, StackOptions};
 use serde_json::Value;
 
 async fn promtool(arguments: &[&str]) -> String {
@@ -108,7 +108,7 @@ async fn wrong_queries_are_refused_as_prometheus_refuses_them() {
         ("query_range?query=up&start=0&end=10&step=0", 400, "bad_data"),
         ("query?query=up%5B5m%5D%7B", 400, "bad_data"),
     ] {
-        let answer = ledgerline_tests::http::get(&format!("{base}/{path}")).await.unwrap();
+        let answer = ledgerline_testkit::http::get(&format!("{base}/{path}")).await.unwrap();
         let json = answer.json().unwrap();
         assert_eq!(
             (answer.status.as_u16(), json["errorType"].as_str()),

@@ -4,9 +4,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use ledgerline_tests::conformance::{SuiteCase, check_line, check_suite, served};
-use ledgerline_tests::provider::{Api, MockOptions, MockProvider, SCENARIOS, ServedEnd};
-use ledgerline_tests::python::{Case, Client, Line, Mode, run_clients};
+use ledgerline_mock_provider::{Api, MockOptions, MockProvider, SCENARIOS, ServedEnd};
+use ledgerline_testkit::conformance::{SuiteCase, check_line, check_suite, served};
+use ledgerline_testkit::python::{Case, Client, Line, Mode, run_clients};
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 

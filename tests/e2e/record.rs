@@ -3,13 +3,13 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
+use ledgerline_mock_provider::{Expectation, ServedCall, ServedEnd};
 use ledgerline_pricing::PriceBook;
 use ledgerline_proto::{TokenClass, TokenCounts, Usage, UsageSource};
-use ledgerline_tests::conformance::{SuiteCase, check_suite, served};
-use ledgerline_tests::load::the_accounts_agree;
-use ledgerline_tests::provider::{Expectation, ServedCall, ServedEnd};
-use ledgerline_tests::python::{Case, Client, Line, Mode, run_clients};
-use ledgerline_tests::stack::{Stack, StackOptions};
+use ledgerline_testkit::conformance::{SuiteCase, check_suite, served};
+use ledgerline_testkit::load::the_accounts_agree;
+use ledgerline_testkit::python::{Case, Client, Line, Mode, run_clients};
+use ledgerline_testkit::stack::{Stack, StackOptions};
 use tokio::time::Instant;
 
 const DEADLINE: Duration = Duration::from_secs(300);

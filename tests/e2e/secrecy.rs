@@ -5,8 +5,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Method;
-use ledgerline_tests::http::{get, send};
-use ledgerline_tests::stack::{Stack, StackOptions};
+use ledgerline_testkit::http::{get, send};
+use ledgerline_testkit::stack::{Stack, StackOptions};
 
 const KEYS: [&str; 2] = ["sk-proj-CANARYKEY0123456789abcdefghij", "sk-ant-api03-CANARYKEY0123456789"];
 const PROMPT: &str = "CANARYPROMPT the patient's name is Ada";

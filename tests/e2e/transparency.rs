@@ -7,13 +7,13 @@ use ledgerline_agent::app::{App, Parts};
 use ledgerline_agent::config::Config;
 use ledgerline_agent::worker::dialect::{Answer, Dialect, DialectTable, Unreadable};
 use ledgerline_agent::worker::sse::Event;
+use ledgerline_mock_provider::{MockOptions, MockProvider};
 use ledgerline_process::config::parse;
 use ledgerline_proto::Operation;
-use ledgerline_tests::conformance::check_suite;
-use ledgerline_tests::http::get;
-use ledgerline_tests::provider::{MockOptions, MockProvider};
-use ledgerline_tests::python::Client;
-use ledgerline_tests::stack::{Stack, StackOptions};
+use ledgerline_testkit::conformance::check_suite;
+use ledgerline_testkit::http::get;
+use ledgerline_testkit::python::Client;
+use ledgerline_testkit::stack::{Stack, StackOptions};
 use tokio_util::sync::CancellationToken;
 
 const DEADLINE: Duration = Duration::from_secs(300);

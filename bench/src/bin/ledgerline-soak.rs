@@ -4,10 +4,10 @@
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use ledgerline_tests::load::{self, Fault, Victim};
-use ledgerline_tests::provider::MockOptions;
-use ledgerline_tests::stack::{Stack, StackOptions};
-use ledgerline_tests::traffic::Plan;
+use ledgerline_mock_provider::MockOptions;
+use ledgerline_testkit::load::{self, Fault, Victim};
+use ledgerline_testkit::stack::{Stack, StackOptions};
+use ledgerline_testkit::traffic::Plan;
 
 /// Sends calls through agent and collector under load and faults, and proves that none is lost or counted twice.
 #[derive(Debug, Parser)]

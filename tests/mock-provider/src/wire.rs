@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 
-use super::request::{Api, Inbound};
-use super::scenario::{Defect, Encoding, Framing};
+use crate::request::{Api, Inbound};
+use crate::scenario::{Defect, Encoding, Framing};
 
 /// What an event is for; defects choose their victim by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

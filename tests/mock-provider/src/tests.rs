@@ -72,7 +72,7 @@ async fn post_with(
 }
 
 fn check_golden(name: &str, bytes: &[u8]) {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/provider/golden").join(name);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/golden").join(name);
     if std::env::var_os("LEDGERLINE_BLESS").is_some() {
         std::fs::create_dir_all(path.parent().unwrap()).unwrap();
         std::fs::write(&path, bytes).unwrap();

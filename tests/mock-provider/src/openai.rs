@@ -1,12 +1,12 @@
 //! Pure. OpenAI Chat Completions on the wire: an indented document, or `data:` lines that end in `[DONE]`. The bytes
 //! are written out rather than serialised, because their order and spacing are the point.
 
-use super::answer::{Answer, Choice, Finish, TokenUsage};
-use super::json::{indent, quote};
-use super::request::Inbound;
-use super::scenario::{Content, Defect, UsageStyle};
-use super::text::{self, BASE62};
-use super::wire::{Event, Role, bulk_bytes};
+use crate::answer::{Answer, Choice, Finish, TokenUsage};
+use crate::json::{indent, quote};
+use crate::request::Inbound;
+use crate::scenario::{Content, Defect, UsageStyle};
+use crate::text::{self, BASE62};
+use crate::wire::{Event, Role, bulk_bytes};
 
 /// The body of a call that does not stream.
 pub fn whole(inbound: &Inbound, answer: &Answer) -> String {

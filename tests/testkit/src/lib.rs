@@ -12,7 +12,6 @@ pub mod alertmanager;
 pub mod conformance;
 pub mod http;
 pub mod load;
-pub mod provider;
 pub mod python;
 pub mod service;
 pub mod stack;

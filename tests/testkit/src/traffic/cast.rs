@@ -5,8 +5,8 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::Plan;
-use crate::provider::Api;
-use crate::provider::text::{self, Chance};
+use ledgerline_mock_provider::Api;
+use ledgerline_mock_provider::text::{self, Chance};
 
 /// Who a call belongs to, as the agent's default identity headers carry it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 
 use super::cast::Draft;
 use super::{Plan, Protocol, Targets};
-use crate::provider::{Api, Ledger, ServedCall, hexadecimal};
+use ledgerline_mock_provider::{Api, Ledger, ServedCall, hexadecimal};
 
 /// How a call ended, seen from the client.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -1,8 +1,8 @@
 //! The scenarios, as one table: each entry is a way in which a provider answers, well or badly. Tests name them;
 //! the real SDKs' reaction is part of the entry and is itself tested. Nothing else in the mock knows their names.
 
-use super::failure::Failure;
-use super::request::Api;
+use crate::failure::Failure;
+use crate::request::Api;
 
 /// What a correct client library makes of an answer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,10 +7,10 @@ use std::time::Duration;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use crate::provider::{
+use crate::python::{Case, Client, Line, Mode, run_clients};
+use ledgerline_mock_provider::{
     Api, Expectation, MockProvider, SCENARIOS, Scenario, ServedCall, TokenUsage, hexadecimal,
 };
-use crate::python::{Case, Client, Line, Mode, run_clients};
 
 /// A case of the suite and the scenario it plays.
 #[derive(Clone, Debug)]

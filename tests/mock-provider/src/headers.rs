@@ -3,15 +3,15 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::answer::Answer;
-use super::request::Api;
-use super::text::{BASE62, Chance};
+use crate::answer::Answer;
+use crate::request::Api;
+use crate::text::{BASE62, Chance};
 
 /// Headers that do not depend on the body.
 pub fn common(api: Api, answer: &Answer, is_exhausted: bool) -> HeaderMap {
     let mut headers = HeaderMap::new();
     let mut chance = answer.chance.clone();
-    let ray = format!("{:016x}-FRA", chance.next());
+    let ray = format!("{:016x}-FRA", chance.next_u64());
     match api {
         Api::OpenAi => openai(&mut headers, answer, is_exhausted, &mut chance),
         Api::Anthropic => anthropic(&mut headers, answer, is_exhausted, &mut chance),

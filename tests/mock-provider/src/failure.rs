@@ -1,8 +1,8 @@
 //! Pure. How each API words its errors: status, body with the provider's own layout, and the error that can interrupt
 //! a stream. One variant per kind of failure, so that a scenario names a failure once for both APIs.
 
-use super::json::{indent, quote, quote_or_null};
-use super::request::Api;
+use crate::json::{indent, quote, quote_or_null};
+use crate::request::Api;
 
 /// A kind of failure.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

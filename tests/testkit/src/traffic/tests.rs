@@ -3,7 +3,7 @@
 use std::sync::Mutex;
 
 use super::*;
-use crate::provider::{MockOptions, MockProvider, ServedEnd};
+use ledgerline_mock_provider::{MockOptions, MockProvider, ServedEnd};
 
 fn plan() -> Plan {
     Plan {

@@ -13,8 +13,8 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
-use super::answer::TokenUsage;
-use super::request::Api;
+use crate::answer::TokenUsage;
+use crate::request::Api;
 
 /// How much the oracle keeps of each call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -300,6 +300,6 @@ impl Drop for Entry {
 }
 
 /// Lower-case hexadecimal.
-pub(crate) fn hexadecimal(bytes: &[u8]) -> String {
+pub fn hexadecimal(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

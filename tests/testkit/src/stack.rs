@@ -13,9 +13,9 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 use crate::http::{get, percent_encoded, send};
-use crate::provider::{MockOptions, MockProvider};
 use crate::service::{Recipe, Service, binary, child_of, free_port, signal};
 use crate::traffic::Targets;
+use ledgerline_mock_provider::{MockOptions, MockProvider};
 
 /// How a stack differs from the default one.
 #[derive(Clone, Debug, Default)]

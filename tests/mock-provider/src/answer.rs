@@ -1,9 +1,9 @@
 //! Pure. What the model says and what it truly used, before any wire format: chosen from the seed, the scenario and
 //! the parameters. The usage here is the oracle's truth; the dialects only write it down.
 
-use super::request::{Api, Inbound};
-use super::scenario::{Content, Defect};
-use super::text::{self, BASE62, Chance, HEX};
+use crate::request::{Api, Inbound};
+use crate::scenario::{Content, Defect};
+use crate::text::{self, BASE62, Chance, HEX};
 
 /// Tokens by class. The classes are disjoint: their sum is what the provider bills.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -202,7 +202,7 @@ fn usage(inbound: &Inbound, chance: &mut Chance) -> TokenUsage {
         Content::ServerTool => usage.web_searches = 1 + chance.below(3),
         _ => {}
     }
-    if matches!(inbound.scenario.usage, super::scenario::UsageStyle::ZeroInDelta) && usage.cache_read == 0 {
+    if matches!(inbound.scenario.usage, crate::scenario::UsageStyle::ZeroInDelta) && usage.cache_read == 0 {
         usage.cache_read = 700 + chance.below(300);
     }
     if let Some(limit) = inbound.output_tokens_max {

@@ -22,8 +22,8 @@ pub use call::{End, Outcome, Verdict};
 pub use cast::{Draft, Identity, Pace};
 pub use report::{Percentiles, Report};
 
-use crate::provider::Ledger;
-use crate::provider::text::Chance;
+use ledgerline_mock_provider::Ledger;
+use ledgerline_mock_provider::text::Chance;
 
 /// What to play. Two runs of one plan make the same calls in the same order.
 #[derive(Clone, Debug)]

@@ -16,14 +16,14 @@ use tokio::task::JoinSet;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::answer::{self, Answer};
-use super::body::{Cut, ScriptBody};
-use super::failure::{self, Failure};
-use super::ledger::{Ledger, ServedCall, ServedEnd, hexadecimal};
-use super::request::{self, Api, Inbound, Misunderstood};
-use super::scenario::{Content, Defect, UsageStyle};
-use super::wire::{self, Event, Role, Script};
-use super::{anthropic, headers, openai, text};
+use crate::answer::{self, Answer};
+use crate::body::{Cut, ScriptBody};
+use crate::failure::{self, Failure};
+use crate::ledger::{Ledger, ServedCall, ServedEnd, hexadecimal};
+use crate::request::{self, Api, Inbound, Misunderstood};
+use crate::scenario::{Content, Defect, UsageStyle};
+use crate::wire::{self, Event, Role, Script};
+use crate::{anthropic, headers, openai, text};
 
 /// Serves until `stop`; then every connection is dropped where it is.
 pub async fn accept(listener: TcpListener, ledger: Arc<Ledger>, stop: CancellationToken) {
@@ -296,5 +296,5 @@ fn models(is_anthropic: bool) -> String {
         entry("gpt-4.1-mini", 1_744_318_173),
         entry("gpt-5.5", 1_776_900_000)
     );
-    format!("{}\n", super::json::indent(&compact, 2))
+    format!("{}\n", crate::json::indent(&compact, 2))
 }

@@ -1,12 +1,12 @@
 //! Pure. Anthropic Messages on the wire: one line of JSON, or named events with cumulative usage. The API pads the data
 //! of an event with spaces before its last brace and writes its ping with a space after the colon; so does this.
 
-use super::answer::{Answer, Choice, Finish, TokenUsage};
-use super::json::quote;
-use super::request::Inbound;
-use super::scenario::{Content, Defect, UsageStyle};
-use super::text::{self, BASE62, Chance};
-use super::wire::{Event, Role, bulk_bytes};
+use crate::answer::{Answer, Choice, Finish, TokenUsage};
+use crate::json::quote;
+use crate::request::Inbound;
+use crate::scenario::{Content, Defect, UsageStyle};
+use crate::text::{self, BASE62, Chance};
+use crate::wire::{Event, Role, bulk_bytes};
 
 /// The body of a call that does not stream.
 pub fn whole(inbound: &Inbound, answer: &Answer) -> String {

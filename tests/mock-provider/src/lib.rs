@@ -3,6 +3,12 @@
 //! It is also the oracle: for each call it keeps what it received, what it wrote, when, and the true usage. Answers
 //! derive from the request alone, so two runs of a test see the same bytes. It must never parse its own output to
 //! learn the truth, and never share code with the agent.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a mock that cannot go on must stop the test loudly, at the line where it happened"
+)]
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::sync::Arc;
@@ -26,12 +32,11 @@ mod scenario;
 mod server;
 #[cfg(test)]
 mod tests;
-pub(crate) mod text;
+pub mod text;
 mod wire;
 
 pub use answer::TokenUsage;
-pub(crate) use ledger::hexadecimal;
-pub use ledger::{Ledger, Recording, ServedCall, ServedChunk, ServedEnd};
+pub use ledger::{Ledger, Recording, ServedCall, ServedChunk, ServedEnd, hexadecimal};
 pub use request::Api;
 pub use scenario::{Expectation, SCENARIOS, Scenario};
 

@@ -11,8 +11,8 @@ use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 use tokio::time::{Instant, Sleep};
 
-use super::ledger::{Entry, ServedEnd};
-use super::wire::Step;
+use crate::ledger::{Entry, ServedEnd};
+use crate::wire::Step;
 
 /// The scenario wants the connection cut here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -18,7 +18,7 @@ use tokio::sync::OnceCell;
 const SETUP_DEADLINE: Duration = Duration::from_secs(600);
 
 fn clients() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("clients")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../clients")
 }
 
 /// The environment's directory: `LEDGERLINE_VENV` if it is set, else what `tests/clients/setup.sh` makes, once per
@@ -82,7 +82,7 @@ pub enum Mode {
 pub struct Case {
     /// Comes back in [`Line::case`].
     pub case: u64,
-    /// A name in [`crate::provider::SCENARIOS`].
+    /// A name in [`ledgerline_mock_provider::SCENARIOS`].
     pub scenario: String,
     /// Parameters of the scenario, `name=number ...`.
     #[serde(skip_serializing_if = "Option::is_none")]

@@ -7,8 +7,8 @@ use http::HeaderMap;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use super::scenario::{self, Scenario};
-use super::text;
+use crate::scenario::{self, Scenario};
+use crate::text;
 
 /// The wire format of a call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
