@@ -11,12 +11,12 @@ use axum::http::{StatusCode, header};
 use axum::middleware::{Next, from_fn_with_state};
 use axum::response::{IntoResponse, Response};
 use ledgerline_process::Clock;
+use ledgerline_promql::source::Tenant;
 
 use crate::alerting::{self, Reader, RulesView};
 use crate::ingest::auth::Authentication;
 use crate::query::http::{self, ApiState};
 use crate::query::querier::Querier;
-use crate::query::source::Tenant;
 
 /// Everything Prometheus's API answers, below `/prometheus`.
 pub fn prometheus(

@@ -5,11 +5,11 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use ledgerline_promql::source::{Scope, Tenant};
+use ledgerline_promql::{QueryParams, QueryValue};
 
 use crate::alerting::{InstantQuery, Labels, QueryError, Sample, UnixMs};
-use crate::query::promql::{QueryParams, QueryValue};
 use crate::query::querier::Querier;
-use crate::query::source::{Scope, Tenant};
 
 /// Evaluates the rules of one tenant.
 pub struct RuleQuery {

@@ -6,12 +6,12 @@ use std::sync::Arc;
 use http::Uri;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Problems, SecretText, Validate};
+use ledgerline_promql::{self as promql, QueryParams};
 use promql_parser::parser::Expr;
 
 use super::{Auth, Config, EMBEDDED, Pricing, StorageConfig, Tokens};
 use crate::alerting::{AlertingConfig, RuleSet, check_rules_with};
 use crate::limits::NAME_BYTES_MAX;
-use crate::query::promql::{self, QueryParams};
 use crate::storage::engine::find_binary;
 
 impl Validate for Config {

@@ -15,11 +15,11 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use ledgerline_process::clock::Clock;
+use ledgerline_promql::source::{Scope, SeriesFilter, SourceError, Tenant};
+use ledgerline_promql::{QueryParams, parse_selector};
 
 use super::catalog::{METRIC_TYPE, METRICS};
-use super::promql::{QueryParams, parse_selector};
 use super::querier::{Querier, RunError};
-use super::source::{Scope, SeriesFilter, SourceError, Tenant};
 use json::{ApiError, Notices};
 use params::Params;
 

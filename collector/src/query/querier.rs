@@ -9,12 +9,14 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
+use ledgerline_promql::source::{Scope, SeriesSource, SourceError};
+use ledgerline_promql::{
+    self as promql, ErrorKind, Fetched, Limits, Plan, QueryError, QueryParams, QueryResult,
+};
 use tokio::sync::Semaphore;
 use tokio::time::Instant;
 
 use super::limits::{CONCURRENT_QUERIES_MAX, SELECTORS_MAX};
-use super::promql::{self, ErrorKind, Fetched, Limits, Plan, QueryError, QueryParams, QueryResult};
-use super::source::{Scope, SeriesSource, SourceError};
 
 /// Why a query got no answer.
 #[derive(Debug, thiserror::Error)]

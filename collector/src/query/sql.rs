@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::BoxFuture;
+use ledgerline_promql::source::SourceError;
 
-use super::source::SourceError;
 use crate::storage::rows::Value;
 
 pub use source::SqlSource;

@@ -5,11 +5,11 @@ use std::sync::Arc;
 
 use axum::Router;
 use ledgerline_collector::query::http::{ApiState, router};
-use ledgerline_collector::query::memory::MemorySource;
-use ledgerline_collector::query::promql::{Labels, Samples, Series};
 use ledgerline_collector::query::querier::Querier;
-use ledgerline_collector::query::source::Tenant;
 use ledgerline_process::clock::ManualClock;
+use ledgerline_promql::memory::MemorySource;
+use ledgerline_promql::source::Tenant;
+use ledgerline_promql::{Labels, Samples, Series};
 
 const NOW_S: i64 = 1_700_000_000;
 

@@ -6,15 +6,15 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine;
-use ledgerline_collector::query::memory::MemorySource;
-use ledgerline_collector::query::promql::{
-    Labels, Number, QueryParams, QueryResult, QueryValue, RangeSeries, Samples, Series, VectorSample,
-};
 use ledgerline_collector::query::querier::Querier;
-use ledgerline_collector::query::source::{Scope, SeriesFilter, Tenant};
 use ledgerline_collector::query::sql::SqlSource;
 use ledgerline_collector::storage::Storage;
 use ledgerline_process::clock::ManualClock;
+use ledgerline_promql::memory::MemorySource;
+use ledgerline_promql::source::{Scope, SeriesFilter, Tenant};
+use ledgerline_promql::{
+    Labels, Number, QueryParams, QueryResult, QueryValue, RangeSeries, Samples, Series, VectorSample,
+};
 
 const SPANS: usize = 3000;
 const QUERIES: usize = 100;
@@ -273,7 +273,7 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
             matches!(got[0].2, Number::Exact(nanos) if nanos == wanted),
             "{query}: {got:?}, spans {wanted}"
         );
-        let text = ledgerline_collector::query::promql::format_number(got[0].2);
+        let text = ledgerline_promql::format_number(got[0].2);
         assert_eq!(text, total.trim(), "{query}");
     }
     let filter = SeriesFilter::default();

@@ -5,9 +5,7 @@ use std::time::Duration;
 
 use ledgerline_collector::ingest::normalise::normalise;
 use ledgerline_collector::ingest::rows::{Origin, batch};
-use ledgerline_collector::query::promql::{Number, QueryParams, QueryValue};
 use ledgerline_collector::query::querier::Querier;
-use ledgerline_collector::query::source::{Scope, Tenant};
 use ledgerline_collector::query::sql::SqlSource;
 use ledgerline_collector::storage::Storage;
 use ledgerline_collector::storage::client::{Client, Statement, StoreError, Target};
@@ -17,6 +15,8 @@ use ledgerline_collector::storage::spans::COLUMNS;
 use ledgerline_collector::storage::writer::{Batch, Writer, WriterEvents, Written};
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::{Clock, SystemClock};
+use ledgerline_promql::source::{Scope, Tenant};
+use ledgerline_promql::{Number, QueryParams, QueryValue};
 use ledgerline_proto::otlp::export_request;
 use tokio::time::Instant;
 

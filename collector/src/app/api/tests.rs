@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use http_body_util::BodyExt as _;
 use ledgerline_process::config::{Secret, SecretText};
+use ledgerline_promql::memory::MemorySource;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -17,7 +18,6 @@ use super::*;
 use crate::alerting::{
     Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, Sample, UnixMs, check_rules,
 };
-use crate::query::memory::MemorySource;
 
 /// One series over every threshold.
 struct Spent;

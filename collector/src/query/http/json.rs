@@ -6,8 +6,8 @@ use std::fmt::Write as _;
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
+use ledgerline_promql::{Labels, Point, QueryResult, QueryValue, format_number};
 
-use crate::query::promql::{Labels, Point, QueryResult, QueryValue, format_number};
 use crate::query::querier::{RunError, RunErrorKind};
 
 /// Notices beside an answer.

@@ -4,9 +4,10 @@
 use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
+use ledgerline_promql::limits::TIME_MS_MAX;
 
 use super::json::ApiError;
-use crate::query::limits::{BODY_BYTES_MAX, TIME_MS_MAX, TIMEOUT_MS_DEFAULT};
+use crate::query::limits::{BODY_BYTES_MAX, TIMEOUT_MS_DEFAULT};
 
 /// Names and values in order: those of the body before those of the URL, so that the body wins where one value is wanted.
 #[derive(Debug, Default)]

@@ -4,10 +4,10 @@ use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, pending, ready};
+use ledgerline_promql::source::{SeriesFilter, Tenant};
+use ledgerline_promql::{Labels, Point, Samples, SelectorRequest, Series};
 
 use super::*;
-use crate::query::promql::{Labels, Point, Samples, SelectorRequest, Series};
-use crate::query::source::{SeriesFilter, Tenant};
 
 /// Gives ten samples of the metric `some`, is away for `away`, and never ends for anything else.
 struct Uneven;

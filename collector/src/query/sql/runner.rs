@@ -2,9 +2,9 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use ledgerline_promql::source::SourceError;
 
 use super::{SqlRow, SqlRunner, SqlStatement};
-use crate::query::source::SourceError;
 use crate::storage::Storage;
 use crate::storage::client::StoreError;
 use crate::storage::rows::{Select, select};

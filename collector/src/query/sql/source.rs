@@ -6,15 +6,16 @@ use std::sync::Arc;
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ledgerline_process::clock::Clock;
+use ledgerline_promql::limits::SERIES_MAX;
+use ledgerline_promql::source::{Scope, SeriesFilter, SeriesSource, SourceError};
+use ledgerline_promql::{Edges, Grouping, Labels, METRIC_NAME, Matcher, Samples, SelectorRequest, Series};
 use ledgerline_proto::dimension::Dimension;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::statement::{Selection, statement};
 use super::{SqlRow, SqlRunner, SqlStatement};
 use crate::query::catalog::{METRICS, Measure, Metric, TOKEN_CLASS};
-use crate::query::limits::{ANSWER_BYTES_FIRST, ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ROWS_MAX, SERIES_MAX};
-use crate::query::promql::{Edges, Grouping, Labels, METRIC_NAME, Matcher, Samples, SelectorRequest, Series};
-use crate::query::source::{Scope, SeriesFilter, SeriesSource, SourceError};
+use crate::query::limits::{ANSWER_BYTES_FIRST, ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ROWS_MAX};
 
 /// The end of time for a metadata request that names none: 2100-01-01, a whole day.
 const METADATA_END_MS: i64 = 4_102_444_800_000;

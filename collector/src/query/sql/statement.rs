@@ -7,13 +7,14 @@
 
 use std::fmt::Write as _;
 
+use ledgerline_promql::limits::SERIES_MAX;
+use ledgerline_promql::source::{Scope, SourceError};
+use ledgerline_promql::{Edges, MatchKind, Matcher};
 use ledgerline_proto::dimension::Dimension;
 
 use super::{SqlStatement, Tier};
 use crate::query::catalog::Measure;
-use crate::query::limits::{ANSWER_BYTES_FIRST, ROWS_MAX, SERIES_MAX, STATEMENT_MEMORY_BYTES_MAX};
-use crate::query::promql::{Edges, MatchKind, Matcher};
-use crate::query::source::{Scope, SourceError};
+use crate::query::limits::{ANSWER_BYTES_FIRST, ROWS_MAX, STATEMENT_MEMORY_BYTES_MAX};
 use crate::storage::rows::Value;
 
 /// The last second a DateTime can hold.

@@ -6,6 +6,10 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use ledgerline_process::clock::{Clock, ManualClock};
+use ledgerline_promql::source::{Scope, SeriesFilter, SeriesSource as _, Tenant};
+use ledgerline_promql::{
+    Edges, Fetched, Limits, MatchKind, Matcher, Number, QueryParams, QueryValue, evaluate, plan,
+};
 use ledgerline_proto::dimension::Dimension;
 use proptest::prelude::*;
 
@@ -13,10 +17,6 @@ use super::source::nanos;
 use super::statement::{Selection, statement};
 use super::*;
 use crate::query::catalog::Measure;
-use crate::query::promql::{
-    Edges, Fetched, Limits, MatchKind, Matcher, Number, QueryParams, QueryValue, evaluate, plan,
-};
-use crate::query::source::{Scope, SeriesFilter, SeriesSource as _, Tenant};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;

@@ -2,7 +2,7 @@
 //!
 //! One word is ours: `load_delta <step>` loads series whose values are increments, the kind a counter derived from spans has.
 
-use ledgerline_collector::query::promql::{Labels, METRIC_NAME, MatchKind, STALE_NAN_BITS, parse_selector};
+use ledgerline_promql::{Labels, METRIC_NAME, MatchKind, STALE_NAN_BITS, parse_selector};
 
 /// One command.
 #[derive(Debug)]

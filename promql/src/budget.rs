@@ -5,7 +5,7 @@ use std::cell::Cell;
 use std::rc::Rc;
 
 use super::error::QueryError;
-use crate::query::limits::{SAMPLES_MAX, SERIES_MAX};
+use super::limits::{SAMPLES_MAX, SERIES_MAX};
 
 /// The bounds of one evaluation.
 #[derive(Debug, Clone, Copy)]

@@ -2,7 +2,7 @@
 //! compile every regular expression they meet, so the text is measured first.
 
 use super::error::QueryError;
-use crate::query::limits::{NESTING_MAX, OPERATORS_MAX, QUERY_BYTES_MAX, REGEX_BYTES_MAX};
+use super::limits::{NESTING_MAX, OPERATORS_MAX, QUERY_BYTES_MAX, REGEX_BYTES_MAX};
 
 /// Refuses text that is too long, too deep or too wide.
 pub fn check_text(query: &str) -> Result<(), QueryError> {

@@ -1,12 +1,13 @@
-//! A source that holds its series in memory: for tests of everything above the store. One tenant sees only its own series.
+//! Pure: a source that holds its series in memory: for tests of everything above the store. One tenant sees only its own series.
 
 use std::collections::BTreeSet;
+use std::future::ready;
 
-use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, ready};
-
-use super::promql::{Labels, Matcher, Samples, SelectorRequest, Series};
-use super::source::{Scope, SeriesFilter, SeriesSource, SourceError, Tenant};
+use super::labels::Labels;
+use super::matcher::Matcher;
+use super::plan::SelectorRequest;
+use super::series::{Samples, Series};
+use super::source::{BoxFuture, Scope, SeriesFilter, SeriesSource, SourceError, Tenant};
 
 /// Series in memory.
 #[derive(Debug, Default)]
@@ -56,7 +57,7 @@ impl SeriesSource for MemorySource {
         let all = self.of(&scope.tenant);
         let found =
             all.filter(|series| Matcher::all_match(&request.matchers, &series.labels)).cloned().collect();
-        ready(Ok(found)).boxed()
+        Box::pin(ready(Ok(found)))
     }
 
     fn label_names<'a>(
@@ -66,7 +67,7 @@ impl SeriesSource for MemorySource {
     ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
         let names: BTreeSet<&str> =
             self.matching(scope, filter).flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
-        ready(Ok(names.into_iter().map(str::to_owned).collect())).boxed()
+        Box::pin(ready(Ok(names.into_iter().map(str::to_owned).collect())))
     }
 
     fn label_values<'a>(
@@ -80,7 +81,7 @@ impl SeriesSource for MemorySource {
             .map(|labels| labels.get(label))
             .filter(|value| !value.is_empty())
             .collect();
-        ready(Ok(values.into_iter().map(str::to_owned).collect())).boxed()
+        Box::pin(ready(Ok(values.into_iter().map(str::to_owned).collect())))
     }
 
     fn series<'a>(
@@ -89,6 +90,6 @@ impl SeriesSource for MemorySource {
         filter: &'a SeriesFilter,
     ) -> BoxFuture<'a, Result<Vec<Labels>, SourceError>> {
         let series: BTreeSet<&Labels> = self.matching(scope, filter).collect();
-        ready(Ok(series.into_iter().cloned().collect())).boxed()
+        Box::pin(ready(Ok(series.into_iter().cloned().collect())))
     }
 }

@@ -12,12 +12,12 @@ use super::error::QueryError;
 use super::functions::{Function, Implementation};
 use super::guard::check_text;
 use super::labels::METRIC_NAME;
+use super::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX};
 use super::matcher::{MatchKind, Matcher};
 use super::plan::{
     Aggregate, Aggregation, Binary, Call, Cardinality, Comparison, Edges, Grid, Grouping, MatchLabels,
     Matching, Node, Operator, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest, TimeShift,
 };
-use crate::query::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX};
 
 /// The step of a subquery that names none.
 const SUBQUERY_STEP_MS_DEFAULT: i64 = 60_000;

@@ -17,13 +17,16 @@ mod functions;
 mod guard;
 mod histogram;
 mod labels;
+pub mod limits;
 mod lower;
 mod matcher;
+pub mod memory;
 mod number;
 mod plan;
 mod range;
 mod result;
 mod series;
+pub mod source;
 mod special;
 mod statistics;
 #[cfg(test)]

@@ -8,7 +8,7 @@ use regex::{Regex, RegexBuilder};
 
 use super::error::QueryError;
 use super::labels::Labels;
-use crate::query::limits::{REGEX_BYTES_MAX, REGEX_COMPILED_BYTES_MAX};
+use super::limits::{REGEX_BYTES_MAX, REGEX_COMPILED_BYTES_MAX};
 
 /// How a matcher compares.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

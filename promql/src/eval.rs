@@ -9,12 +9,12 @@ use super::budget::{Budget, Charge, Limits};
 use super::error::QueryError;
 use super::functions::Implementation;
 use super::labels::Labels;
+use super::limits::LOOKBACK_MS;
 use super::number::Number;
 use super::plan::{Call, Grid, Node, Plan, QueryParams, RangeNode, Selector, SelectorRequest};
 use super::result::{QueryResult, QueryValue, RangeSeries, VectorSample};
 use super::series::{Fetched, Point, Samples, Series};
 use super::{aggregate, binary, window};
-use crate::query::limits::LOOKBACK_MS;
 
 /// One value per time of evaluation; `None` where the series has none.
 pub(super) type Cells = Vec<Option<Number>>;

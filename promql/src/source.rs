@@ -1,11 +1,16 @@
-//! What the evaluator reads from: a source of series. The store is one, a test's memory another.
+//! Pure: what the evaluator reads from: a source of series. The store is one, a test's memory another.
 
+use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
 
-use futures_util::future::BoxFuture;
+use super::labels::Labels;
+use super::matcher::Matcher;
+use super::plan::SelectorRequest;
+use super::series::Series;
 
-use super::promql::{Labels, Matcher, SelectorRequest, Series};
+/// What a source returns: the alias of `futures`, spelled out because this crate needs nothing else of it.
+pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 
 /// Whose data is read. Comes from the credential, never from a query.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]

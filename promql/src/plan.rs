@@ -6,8 +6,8 @@
 use std::sync::Arc;
 
 use super::functions::Function;
+use super::limits::LOOKBACK_MS;
 use super::matcher::Matcher;
-use crate::query::limits::LOOKBACK_MS;
 
 /// When a query is evaluated: at `start`, `start + step`, ... up to `end`, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ledgerline_collector::query::promql::{
+use ledgerline_promql::{
     Fetched, Labels, Limits, METRIC_NAME, Matcher, Number, Plan, Point, QueryError, QueryParams, QueryResult,
     QueryValue, Samples, Series, evaluate, plan,
 };
