@@ -126,7 +126,17 @@ fn dependencies_point_down() {
         ("tests/testkit", &["mock-provider"]),
         (
             "tests",
-            &["agent", "collector", "engine", "mock-provider", "pricing", "process", "promql", "proto", "testkit"],
+            &[
+                "agent",
+                "collector",
+                "engine",
+                "mock-provider",
+                "pricing",
+                "process",
+                "promql",
+                "proto",
+                "testkit",
+            ],
         ),
         ("bench", &["mock-provider", "process", "testkit"]),
     ];
