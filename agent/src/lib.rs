@@ -14,5 +14,6 @@ pub mod limits;
 pub mod metrics;
 pub mod observation;
 pub mod observer;
+pub mod reachability;
 pub mod relay;
 pub mod worker;

@@ -17,8 +17,19 @@ pub const DESCRIPTORS_RESERVED: u64 = 64;
 /// The kernel's queue of connections not yet accepted: it carries the moments when [`CONNECTIONS_MAX`] is reached.
 pub const LISTEN_BACKLOG: i32 = 1_024;
 
-/// Size of a request head, and HTTP/1 read buffer: 64 KiB, four times what nginx takes by default.
-pub const HEAD_BYTES_MAX: usize = 64 << 10;
+/// Size of a request head, and HTTP/1 read buffer: 256 KiB. No provider's edge takes more than half of it (Cloudflare
+/// 128 KB, AWS 64 KB, nginx 32 KB), and a call must not be refused here that the provider would have answered.
+pub const HEAD_BYTES_MAX: usize = 256 << 10;
+
+/// Size of the head of an upstream's response: twice a request's, because the response may have been billed already.
+pub const RESPONSE_HEAD_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
+
+/// Headers of one message, either way: 2,000, the most that a common server takes by default (Node.js). The library's
+/// own limit of 100 turned billed responses into errors.
+pub const HEADERS_MAX: usize = 2_000;
+
+/// [`HEAD_BYTES_MAX`] as HTTP/2 counts it: 32 bytes more for each header (RFC 9113 section 6.5.2).
+pub const HTTP2_HEADER_LIST_BYTES_MAX: u32 = (RESPONSE_HEAD_BYTES_MAX + 32 * HEADERS_MAX) as u32;
 
 /// Concurrent streams of one HTTP/2 client connection. One service may hold all its calls on one connection, so this
 /// is far above the usual 100: a refused stream would be a harmed call.
@@ -111,6 +122,12 @@ pub const OBSERVED_BYTES_MAX: usize = 8 << 20;
 /// force the relay to allocate a new buffer for the next read.
 pub const OBSERVED_COPY_BYTES_MAX: usize = 2 << 10;
 
+/// Unknown names below our reserved header prefix that are named in the log, each once; the counter has all of them.
+pub const UNKNOWN_HEADERS_NAMED_MAX: usize = 16;
+
+/// Longest part of such a name in the log.
+pub const UNKNOWN_HEADER_BYTES_MAX: usize = 64;
+
 /// Longest value of an identity header; more is cut at a character boundary.
 pub const IDENTITY_VALUE_BYTES_MAX: usize = 256;
 
@@ -144,6 +161,9 @@ pub const EXPORT_ANSWER_BYTES_MAX: usize = 64 << 10;
 
 /// At most one warning per this time about calls that were dropped; the counter has all of them.
 pub const DROP_WARNING_EVERY: Duration = Duration::from_secs(60);
+
+/// At most one warning per this time and upstream that does not answer; each is followed by a line when it is back.
+pub const REACHABILITY_WARNING_EVERY: Duration = Duration::from_secs(60);
 
 /// At most one warning per this time about a collector that does not answer.
 pub const POSTPONED_WARNING_EVERY: Duration = Duration::from_secs(60);

@@ -113,6 +113,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Connections the operating system would not hand over.
     pub accept_errors: Counter,
+    /// Headers with our prefix that nothing reads.
+    pub unknown_headers: Counter,
     /// Requests by upstream and outcome.
     pub requests: Family<RequestLabels, Counter>,
     /// Requests now between their head and the last byte of their answer.
@@ -193,6 +195,11 @@ impl Metrics {
             "relay_accept_errors",
             "Connections the operating system would not hand over",
             self.accept_errors.clone(),
+        );
+        r.register(
+            "relay_unknown_headers",
+            "Headers with the prefix x-ledgerline- that nothing reads, taken off requests",
+            self.unknown_headers.clone(),
         );
         r.register("relay_requests", "Requests by upstream and outcome", self.requests.clone());
         r.register(

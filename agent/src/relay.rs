@@ -16,6 +16,7 @@ pub mod route;
 pub mod server;
 pub mod tap;
 pub mod trace;
+pub mod unknown_headers;
 pub mod upstream;
 pub mod usage;
 
@@ -26,9 +27,11 @@ use rustls::ClientConfig;
 
 use crate::config::Config;
 use crate::metrics::Metrics;
+use crate::reachability::Reachability;
 use identity::IdentityReader;
 use route::{Route, RouteError, Routes};
 use tap::Tap;
+use unknown_headers::UnknownHeaders;
 use upstream::{KeepAlive, Upstream};
 use usage::{Asking, Collecting};
 
@@ -48,12 +51,14 @@ struct Destination {
     upstream: Upstream,
     /// `None`: usage is not asked for.
     asking: Option<Asking>,
+    reachability: Reachability,
 }
 
 /// Everything one request needs.
 pub struct Relay {
     routes: Routes<Destination>,
     identity: IdentityReader,
+    unknown_headers: UnknownHeaders,
     tap: Tap,
     metrics: Arc<Metrics>,
 }
@@ -81,11 +86,12 @@ impl Relay {
                 .usage_injection
                 .unwrap_or(config.relay.usage_injection)
                 .then(|| Asking::new(collecting.clone()));
-            routes.push((route, Destination { upstream: connections, asking }));
+            routes.push((route, Destination { upstream: connections, asking, reachability: Reachability::default() }));
         }
         Ok(Self {
             routes: Routes::new(routes),
             identity: IdentityReader::new(&config.identity_headers, &config.identity)?,
+            unknown_headers: UnknownHeaders::default(),
             tap,
             metrics,
         })

@@ -4,6 +4,7 @@
 //! tell a repeat from a new one. There is no giving up; the spool's bound is the bound of patience. A request that the
 //! collector calls invalid would be invalid forever, so it is counted as rejected and let go.
 
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -61,6 +62,8 @@ struct Shared {
     producer_id: MetadataValue<Ascii>,
     epoch: u64,
     warned_at: Arc<Mutex<Option<Instant>>>,
+    /// A warning was printed, so that a line is due when the collector is back.
+    has_warned: Arc<AtomicBool>,
 }
 
 /// What became of a request.
@@ -107,7 +110,7 @@ impl Sender {
             endpoint,
             connector: connector(tls, Offer::Http2, EXPORT_BACKOFF_MAX),
             compression: config.compression,
-            shared: Shared { spool, metrics, producer_id, epoch, warned_at: Arc::default() },
+            shared: Shared { spool, metrics, producer_id, epoch, warned_at: Arc::default(), has_warned: Arc::default() },
         })
     }
 
@@ -233,17 +236,33 @@ impl Shared {
         let mut warned_at = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
         if warned_at.is_none_or(|at| at.elapsed() >= POSTPONED_WARNING_EVERY) {
             *warned_at = Some(Instant::now());
-            tracing::warn!(
-                code = ?status.code(),
-                reason = status.message(),
-                calls_waiting = self.metrics.calls_waiting.get(),
-                "the collector does not take requests; finished calls wait in memory and are sent again"
-            );
+            self.has_warned.store(true, Ordering::Relaxed);
+            let calls_waiting = self.metrics.calls_waiting.get();
+            if is_of_a_plain_http_server(status) {
+                tracing::warn!(
+                    reason = status.message(),
+                    calls_waiting,
+                    "export.collector speaks HTTP but not gRPC; set it to the collector's gRPC port, 4317 by default"
+                );
+            } else {
+                tracing::warn!(
+                    code = ?status.code(),
+                    reason = status.message(),
+                    calls_waiting,
+                    "the collector does not take requests; finished calls wait in memory and are sent again"
+                );
+            }
         }
     }
 
     fn acknowledged(&self, request: &SealedRequest, answer: ExportTraceServiceResponse) {
         self.metrics.count_export(ExportResult::acknowledged);
+        if self.has_warned.swap(false, Ordering::Relaxed) {
+            tracing::info!(
+                calls_waiting = self.metrics.calls_waiting.get(),
+                "the collector takes requests again"
+            );
+        }
         self.spool.release(request);
         let calls = request.calls as u64;
         let partial = answer.partial_success.unwrap_or_default();
@@ -293,6 +312,11 @@ impl Shared {
 /// token that is being put right, a proxy in between.
 const fn is_permanent(code: Code) -> bool {
     matches!(code, Code::InvalidArgument)
+}
+
+/// Whether this is what tonic makes of an answer without gRPC's trailers.
+fn is_of_a_plain_http_server(status: &Status) -> bool {
+    status.message().starts_with("grpc-status header missing")
 }
 
 /// Between half and the whole pause, so that agents that lost the collector together do not return together.

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, UPGRADE};
+use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, UPGRADE};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use hyper::body::Incoming;
@@ -16,6 +16,7 @@ use super::amend::Untouched;
 use super::body::{RequestBody, ResponseBody};
 use super::headers;
 use super::hide::UsageFilter;
+use super::identity::take_reserved;
 use super::reply::Refusal;
 use super::route::Route;
 use super::tap::{CallTap, ObservedCall};
@@ -27,6 +28,7 @@ use crate::calls;
 use crate::config::Dialect;
 use crate::metrics::{NotRequested, Outcome};
 use crate::observation::{CallStart, ResponseHead};
+use crate::reachability::Reachability;
 
 /// Counts one running request or connection while it lives, also when its task panics.
 #[derive(Debug)]
@@ -50,6 +52,7 @@ struct Passage<'a> {
     relay: &'a Relay,
     route: &'a Route,
     upstream: &'a Upstream,
+    reachability: &'a Reachability,
     running: Running,
     call: Option<ObservedCall>,
     outcome: CountedOutcome<'a>,
@@ -85,6 +88,11 @@ impl Relay {
             let refusal = Refusal { status: StatusCode::NOT_FOUND, class: "unknown_path", message: &message };
             return self.refuse(refusal, Dialect::None);
         };
+        if route.is_left_by(path) {
+            let message = "the path leads out of the base path of its upstream; send it without `..`";
+            let refusal = Refusal { status: StatusCode::BAD_REQUEST, class: "path_escapes", message };
+            return self.refuse(refusal, route.dialect);
+        }
         let Ok(target) = route.target(path, parts.uri.query()) else {
             let message = "the path is too long to be forwarded";
             let refusal = Refusal { status: StatusCode::URI_TOO_LONG, class: "path_too_long", message };
@@ -92,10 +100,10 @@ impl Relay {
         };
         let call = self.observe(route, path, &parts.method, &mut parts.headers);
         headers::prepare_request(&mut parts.headers);
-        let Destination { upstream, asking } = destination;
+        let Destination { upstream, asking, reachability } = destination;
         let plan = asking.as_ref().map(|asking| (asking, asking.plan(route, path, &parts, &body)));
         let outcome = CountedOutcome { relay: self, upstream: &route.name, outcome: Outcome::client_gone };
-        let passage = Passage { relay: self, route, upstream, running, call, outcome };
+        let passage = Passage { relay: self, route, upstream, reachability, running, call, outcome };
         let head = Head { method: parts.method, target, headers: parts.headers };
         match plan {
             Some((asking, Plan::Collect(permit))) => passage.ask_for_usage(head, body, asking, permit).await,
@@ -122,6 +130,10 @@ impl Relay {
         headers: &mut HeaderMap,
     ) -> Option<ObservedCall> {
         let identity = self.identity.take(headers);
+        let unknown = take_reserved(headers);
+        if !unknown.is_empty() {
+            self.unknown_headers.report(&unknown, &self.metrics);
+        }
         let dialect = route.dialect_name.clone().filter(|_| *method == Method::POST)?;
         if !calls::is_call(route.dialect, path) {
             self.tap.ignore();
@@ -143,7 +155,7 @@ impl Relay {
     }
 }
 
-/// Tunnels are not carried: their bytes are not HTTP. Other offers to upgrade (`h2c`, as Java's client makes them) are
+/// What two readers could understand differently is refused (RFC 9112 section 3.2 demands it for `Host`). Tunnels are not carried: their bytes are not HTTP. Other offers to upgrade (`h2c`, as Java's client makes them) are
 /// ignored, as RFC 9110 allows, and the request goes on as it is.
 fn refuse_what_is_not_carried(parts: &Parts) -> Option<Refusal<'static>> {
     let status = StatusCode::NOT_IMPLEMENTED;
@@ -156,6 +168,10 @@ fn refuse_what_is_not_carried(parts: &Parts) -> Option<Refusal<'static>> {
     if websocket {
         let message = "ledgerline-agent does not carry websockets yet; connect to the provider directly";
         return Some(Refusal { status, class: "websocket", message });
+    }
+    if parts.headers.get_all(HOST).iter().nth(1).is_some() {
+        let message = "the request has more than one Host header";
+        return Some(Refusal { status: StatusCode::BAD_REQUEST, class: "ambiguous_host", message });
     }
     if parts.method == Method::CONNECT {
         let message = "ledgerline-agent is not a CONNECT proxy; set the client's base URL to it instead";
@@ -272,6 +288,9 @@ impl Passage<'_> {
     }
 
     fn deliver(mut self, (response, place): Answer, hide: Option<UsageFilter>) -> Response<ResponseBody> {
+        if self.reachability.found() {
+            tracing::info!(upstream = %self.route.name, "the upstream answers again");
+        }
         self.outcome.outcome = Outcome::answered;
         let (mut parts, body) = response.into_parts();
         if let Some(call) = &self.call {
@@ -301,7 +320,15 @@ impl Passage<'_> {
             call.end(EndOfStream::ProviderError, Some(error.class()));
         }
         let message = format!("ledgerline-agent got no answer from the upstream {}: {error}", self.route);
-        tracing::debug!(upstream = %self.route.name, class = error.class(), "no answer from an upstream");
+        if self.reachability.lost() {
+            tracing::warn!(
+                upstream = %self.route.name,
+                url = %self.route,
+                class = error.class(),
+                %error,
+                "no answer from the upstream; its calls fail with 502 until it is back"
+            );
+        }
         let refusal = Refusal { status: StatusCode::BAD_GATEWAY, class: error.class(), message: &message };
         refusal.into_response(self.route.dialect)
     }

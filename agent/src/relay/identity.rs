@@ -39,7 +39,7 @@ impl IdentityReader {
         })
     }
 
-    /// Takes the identity out of a request's headers.
+    /// Takes the identity out of a request's headers. What else has our prefix is left for [`take_reserved`].
     pub fn take(&self, headers: &mut HeaderMap) -> Identity {
         Identity {
             service: take(headers, &self.service, &self.defaults.service),
@@ -50,6 +50,20 @@ impl IdentityReader {
             session: take(headers, &self.session, ""),
         }
     }
+}
+
+/// Header names that begin so are for the agent, whether it knows them or not: a typo must not reach a provider.
+pub const RESERVED_PREFIX: &str = "x-ledgerline-";
+
+/// Takes away all headers with our prefix and returns their names. After [`IdentityReader::take`] those are names that
+/// nothing reads, misspelled ones most likely.
+pub fn take_reserved(headers: &mut HeaderMap) -> Vec<HeaderName> {
+    let is_reserved = |name: &&HeaderName| name.as_str().starts_with(RESERVED_PREFIX);
+    let names: Vec<HeaderName> = headers.keys().filter(is_reserved).cloned().collect();
+    for name in &names {
+        headers.remove(name);
+    }
+    names
 }
 
 /// The first value of the header, which is removed; the default where it is absent, empty or not UTF-8.
@@ -86,6 +100,21 @@ mod tests {
         assert_eq!(identity.user, "Zo\u{eb}");
         assert_eq!(identity.session, "");
         assert_eq!(headers.len(), 1);
+    }
+
+    #[test]
+    fn no_name_with_our_prefix_passes() {
+        let mut headers = HeaderMap::new();
+        for name in ["x-ledgerline-teem", "x-ledgerline-", "x-ledgerline", "x-ledgerliner"] {
+            headers.append(name, HeaderValue::from_static("1"));
+        }
+        headers.append("x-ledgerline-teem", HeaderValue::from_static("2"));
+        let mut taken = take_reserved(&mut headers);
+        taken.sort_by(|left, right| left.as_str().cmp(right.as_str()));
+        assert_eq!(taken, ["x-ledgerline-", "x-ledgerline-teem"]);
+        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
+        left.sort_unstable();
+        assert_eq!(left, ["x-ledgerline", "x-ledgerliner"]);
     }
 
     #[test]

@@ -75,6 +75,15 @@ impl Route {
         }
     }
 
+    /// Whether `path` (below the prefix) leads out of the base path when the upstream resolves its dot segments. Some
+    /// servers decode `%2e`, `%2f` and `%5c`, take a backslash for a slash, ignore what follows a semicolon or merge
+    /// slashes before they do, so a way out in any of these readings counts. Without a base path there is nothing to
+    /// leave: `..` at the root of a host stays there.
+    #[must_use]
+    pub fn is_left_by(&self, path: &str) -> bool {
+        !self.base_path.is_empty() && path.contains(['.', '%']) && leaves_its_root(path)
+    }
+
     /// The address of `path` (below the prefix) at the upstream, with the query as it came.
     ///
     /// # Errors
@@ -100,6 +109,27 @@ impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "'{}' ({}://{})", self.name, self.scheme, self.authority)
     }
+}
+
+fn leaves_its_root(path: &str) -> bool {
+    let decoded = path
+        .replace("%2e", ".")
+        .replace("%2E", ".")
+        .replace("%2f", "/")
+        .replace("%2F", "/")
+        .replace("%5c", "/")
+        .replace("%5C", "/")
+        .replace('\\', "/");
+    let mut depth = 0_usize;
+    for segment in decoded.split('/') {
+        match segment.split(';').next().unwrap_or_default() {
+            "" | "." => {}
+            ".." if depth == 0 => return true,
+            ".." => depth -= 1,
+            _ => depth += 1,
+        }
+    }
+    false
 }
 
 /// Finds the longest prefix.
@@ -166,6 +196,44 @@ mod tests {
         check("/openaix/v1", None, "http://rest/openaix/v1");
         check("/openai/../etc/%2e%2e", None, "https://api.openai.com/../etc/%2e%2e");
         check("/", None, "http://rest/");
+    }
+
+    #[test]
+    fn no_reading_of_a_path_leads_out_of_the_base_path() {
+        let with_base = routes(&[("/", "https://gateway/tenant-a")]);
+        let without = routes(&[("/", "https://gateway")]);
+        let check = |path: &str, leaves: bool| {
+            assert_eq!(with_base.find(path).unwrap().0.is_left_by(path), leaves, "{path}");
+            assert!(!without.find(path).unwrap().0.is_left_by(path), "{path}");
+        };
+        for path in [
+            "/..",
+            "/../tenant-b",
+            "/v1/../../tenant-b",
+            "/%2e%2e/tenant-b",
+            "/.%2E/x",
+            "/v1/..%2f..%2ftenant-b",
+            "/v1/..%5c..%5Cx",
+            "/v1/..\\..\\x",
+            "/v1//../../x",
+            "/./../x",
+            "/..;a=b/x",
+            "/v1/%2e%2e;/../x",
+        ] {
+            check(path, true);
+        }
+        for path in [
+            "/v1/../v2",
+            "/v1/./chat/completions",
+            "/v1/models/gpt-4.1",
+            "/v1/files/a..b",
+            "/v1/...",
+            "/v1/files/report%2e%2epdf",
+            "/v1/x/..",
+            "/v1/%252e%252e/%252e%252e/%252e%252e",
+        ] {
+            check(path, false);
+        }
     }
 
     #[test]

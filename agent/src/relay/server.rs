@@ -31,8 +31,8 @@ use super::Relay;
 use super::forward::Running;
 use crate::config::TlsConfig;
 use crate::limits::{
-    ACCEPT_RETRY, HEAD_BYTES_MAX, HEAD_TIMEOUT, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES,
-    HTTP2_STREAMS_MAX, LISTEN_BACKLOG, SETTLE_BEFORE_DRAIN, TCP_KEEPALIVE, TLS_HANDSHAKE_TIMEOUT,
+    ACCEPT_RETRY, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
+    HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX, LISTEN_BACKLOG, SETTLE_BEFORE_DRAIN, TCP_KEEPALIVE, TLS_HANDSHAKE_TIMEOUT,
 };
 
 /// Why the relay cannot be reached.
@@ -200,6 +200,7 @@ fn http() -> auto::Builder<TokioExecutor> {
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
         .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
         // The provider's `Date` passes; where there is none, none is added.
         .auto_date_header(false);
     builder
@@ -209,7 +210,7 @@ fn http() -> auto::Builder<TokioExecutor> {
         .max_concurrent_streams(HTTP2_STREAMS_MAX)
         .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
         .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-        .max_header_list_size(u32::try_from(HEAD_BYTES_MAX).unwrap_or(u32::MAX));
+        .max_header_list_size(HTTP2_HEADER_LIST_BYTES_MAX);
     builder
 }
 

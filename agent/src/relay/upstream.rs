@@ -21,9 +21,9 @@ use super::body::RequestBody;
 use crate::config::HttpVersion;
 use crate::connect::{ConnectTimeout, Connector, Offer, connector};
 use crate::limits::{
-    HEAD_BYTES_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_STREAM_WINDOW_BYTES, UPSTREAM_IDLE_MAX,
-    UPSTREAM_IDLE_TIMEOUT, UPSTREAM_LANES, UPSTREAM_PING_INTERVAL, UPSTREAM_PING_TIMEOUT,
-    UPSTREAM_STREAMS_PER_LANE,
+    HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES,
+    RESPONSE_HEAD_BYTES_MAX, UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_TIMEOUT, UPSTREAM_LANES,
+    UPSTREAM_PING_INTERVAL, UPSTREAM_PING_TIMEOUT, UPSTREAM_STREAMS_PER_LANE,
 };
 
 /// When an HTTP/2 connection is asked for a sign of life; [`KeepAlive::default`] is the product's.
@@ -160,7 +160,13 @@ fn client(connector: Connector, http2_only: bool, keep_alive: KeepAlive) -> Clie
         .pool_timer(TokioTimer::new())
         .pool_idle_timeout(UPSTREAM_IDLE_TIMEOUT)
         .pool_max_idle_per_host(UPSTREAM_IDLE_MAX)
-        .http1_max_buf_size(2 * HEAD_BYTES_MAX)
+        .http1_max_buf_size(RESPONSE_HEAD_BYTES_MAX)
+        .http1_max_headers(HEADERS_MAX)
+        .http2_max_header_list_size(HTTP2_HEADER_LIST_BYTES_MAX)
+        // A response may have been billed: a head that is written badly is no reason to throw it away.
+        .http1_allow_obsolete_multiline_headers_in_responses(true)
+        .http1_allow_spaces_after_header_name_in_responses(true)
+        .http1_ignore_invalid_headers_in_responses(true)
         .http2_only(http2_only)
         .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)

@@ -6,6 +6,8 @@ mod bytes;
 mod connections;
 mod failures;
 mod headers;
+mod heads;
+mod log;
 mod observation;
 mod process;
 mod protocols;

@@ -63,10 +63,13 @@ pub async fn http2_upstream() -> (SocketAddr, mpsc::Receiver<(http::request::Par
     (address, receiver)
 }
 
-async fn http2_client(address: SocketAddr) -> SendRequest<Full<Bytes>> {
+pub async fn http2_client(address: SocketAddr, header_list_bytes_max: u32) -> SendRequest<Full<Bytes>> {
     let stream = TcpStream::connect(address).await.unwrap();
-    let (sender, connection) =
-        hyper::client::conn::http2::handshake(TokioExecutor::new(), TokioIo::new(stream)).await.unwrap();
+    let (sender, connection) = hyper::client::conn::http2::Builder::new(TokioExecutor::new())
+        .max_header_list_size(header_list_bytes_max)
+        .handshake(TokioIo::new(stream))
+        .await
+        .unwrap();
     tokio::spawn(async move {
         let _how = connection.await;
     });
@@ -89,7 +92,7 @@ async fn frames_and_trailers_pass_over_http2() {
     let agent =
         Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default())
             .await;
-    let mut client = http2_client(agent.addresses.relay).await;
+    let mut client = http2_client(agent.addresses.relay, 16 << 10).await;
     let call = client.send_request(request(agent.addresses.relay, "/openai/v1/x?a=b", "{\"model\":\"m\"}"));
     let (answer, received) = tokio::join!(within(call), within(requests.recv()));
     let (parts, body, feed) = received.unwrap();
@@ -117,7 +120,7 @@ async fn streams_break_alone_over_http2() {
     let agent =
         Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default())
             .await;
-    let mut client = http2_client(agent.addresses.relay).await;
+    let mut client = http2_client(agent.addresses.relay, 16 << 10).await;
     let mut streams = Vec::new();
     for _ in 0..3 {
         let call = client.send_request(request(agent.addresses.relay, "/openai/v1/x", "{}"));
@@ -148,7 +151,7 @@ async fn calls_beyond_one_connections_streams_do_not_wait() {
     let agent =
         Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default())
             .await;
-    let client = http2_client(agent.addresses.relay).await;
+    let client = http2_client(agent.addresses.relay, 16 << 10).await;
     // hyper allows 200 streams on a connection.
     let calls: Vec<_> = (0..300)
         .map(|_| {
@@ -175,7 +178,7 @@ async fn an_http2_stream_finishes_while_the_agent_drains() {
     let agent =
         Agent::configured(&openai(upstream, ", http_version: http2", dead_address().await), Parts::default())
             .await;
-    let mut client = http2_client(agent.addresses.relay).await;
+    let mut client = http2_client(agent.addresses.relay, 16 << 10).await;
     let call = client.send_request(request(agent.addresses.relay, "/openai/v1/x", "{}"));
     let (answer, received) = tokio::join!(within(call), within(requests.recv()));
     let (mut body, feed) = (answer.unwrap().into_body(), received.unwrap().2);
@@ -194,7 +197,7 @@ async fn an_http2_stream_finishes_while_the_agent_drains() {
 async fn http2_in_http1_out() {
     let (upstream, requests) = Upstream::fixed(completion()).await;
     let agent = Agent::alone(upstream.address).await;
-    let mut client = http2_client(agent.addresses.relay).await;
+    let mut client = http2_client(agent.addresses.relay, 16 << 10).await;
     let call = client.send_request(request(agent.addresses.relay, CHAT, r#"{"model":"m"}"#));
     let answer = within(call).await.unwrap();
     assert_eq!(answer.headers()["x-request-id"], "r1");

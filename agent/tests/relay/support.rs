@@ -161,7 +161,15 @@ impl Upstream {
         F: Fn(Message) -> Answer + Send + Sync + 'static,
         Answer: Future<Output = ()> + Send + 'static,
     {
-        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        Self::start_at("127.0.0.1:0".parse().unwrap(), answer).await
+    }
+
+    pub async fn start_at<F, Answer>(address: SocketAddr, answer: F) -> Self
+    where
+        F: Fn(Message) -> Answer + Send + Sync + 'static,
+        Answer: Future<Output = ()> + Send + 'static,
+    {
+        let listener = TcpListener::bind(address).await.unwrap();
         let address = listener.local_addr().unwrap();
         let connections = Arc::new(AtomicU32::new(0));
         let count = connections.clone();

@@ -1,0 +1,51 @@
+//! Headers with our prefix that nothing reads: counted, and each name told once.
+//!
+//! A misspelled `x-ledgerline-team` would otherwise be noticed at the end of the month, when a team's spend is missing.
+//! Names come from clients, so what is remembered and printed of them is bounded.
+
+use std::collections::HashSet;
+use std::sync::{Mutex, PoisonError};
+
+use http::header::HeaderName;
+
+use crate::limits::{UNKNOWN_HEADER_BYTES_MAX, UNKNOWN_HEADERS_NAMED_MAX};
+use crate::metrics::Metrics;
+
+/// The names told so far, at most [`UNKNOWN_HEADERS_NAMED_MAX`].
+#[derive(Debug, Default)]
+pub struct UnknownHeaders(Mutex<HashSet<HeaderName>>);
+
+impl UnknownHeaders {
+    /// Counts these names, and warns of those that are new.
+    pub fn report(&self, names: &[HeaderName], metrics: &Metrics) {
+        metrics.unknown_headers.inc_by(names.len() as u64);
+        for name in names.iter().filter(|name| self.is_new(name)) {
+            let shown = &name.as_str()[..name.as_str().len().min(UNKNOWN_HEADER_BYTES_MAX)];
+            tracing::warn!(
+                header = shown,
+                "a request has a header with our prefix that nothing reads; it was not forwarded. The names that are \
+                 read stand under identity_headers"
+            );
+        }
+    }
+
+    fn is_new(&self, name: &HeaderName) -> bool {
+        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        known.len() < UNKNOWN_HEADERS_NAMED_MAX && known.insert(name.clone())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn each_name_is_told_once_and_not_without_end() {
+        let headers = UnknownHeaders::default();
+        let name = |number: usize| HeaderName::try_from(format!("x-ledgerline-{number}")).unwrap();
+        assert!(headers.is_new(&name(0)));
+        assert!(!headers.is_new(&name(0)));
+        let told = (1..1_000).filter(|number| headers.is_new(&name(*number))).count();
+        assert_eq!(told, UNKNOWN_HEADERS_NAMED_MAX - 1);
+    }
+}
