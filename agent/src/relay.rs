@@ -86,7 +86,10 @@ impl Relay {
                 .usage_injection
                 .unwrap_or(config.relay.usage_injection)
                 .then(|| Asking::new(collecting.clone()));
-            routes.push((route, Destination { upstream: connections, asking, reachability: Reachability::default() }));
+            routes.push((
+                route,
+                Destination { upstream: connections, asking, reachability: Reachability::default() },
+            ));
         }
         Ok(Self {
             routes: Routes::new(routes),

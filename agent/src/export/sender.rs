@@ -110,7 +110,14 @@ impl Sender {
             endpoint,
             connector: connector(tls, Offer::Http2, EXPORT_BACKOFF_MAX),
             compression: config.compression,
-            shared: Shared { spool, metrics, producer_id, epoch, warned_at: Arc::default(), has_warned: Arc::default() },
+            shared: Shared {
+                spool,
+                metrics,
+                producer_id,
+                epoch,
+                warned_at: Arc::default(),
+                has_warned: Arc::default(),
+            },
         })
     }
 

@@ -135,7 +135,8 @@ async fn two_lengths_and_absolute_targets_pass_in_one_reading() {
 async fn our_prefix_is_reserved() {
     let (upstream, requests) = Upstream::fixed(completion()).await;
     let agent = Agent::alone(upstream.address).await;
-    let headers = "x-ledgerline-teem: a\r\nX-Ledgerline-Team: b\r\nx-ledgerline-error: c\r\nx-ledgerliner: d\r\n";
+    let headers =
+        "x-ledgerline-teem: a\r\nX-Ledgerline-Team: b\r\nx-ledgerline-error: c\r\nx-ledgerliner: d\r\n";
     agent.call(post(CHAT, headers, "{}")).await;
     agent.call(post("/openai/v1/models", headers, "{}")).await;
     for (head, _) in requests.lock().unwrap().iter() {

@@ -72,7 +72,10 @@ async fn a_lost_peer_is_told_once_and_so_is_its_return() {
     }
     let lost = "no answer from the upstream";
     let (line, before) = process.next(lost, lost);
-    assert!(line.contains("WARN") && line.contains("openai") && line.contains(&provider.to_string()), "{line}");
+    assert!(
+        line.contains("WARN") && line.contains("openai") && line.contains(&provider.to_string()),
+        "{line}"
+    );
     assert_eq!(before, 0);
     let (line, _) = process.next("the collector does not take requests", "-");
     assert!(line.contains("WARN"), "{line}");
