@@ -2,7 +2,7 @@
 //!
 //! [`App::build`] starts the engine where one is embedded, waits for the store, migrates it and binds the ports; [`App::run`]
 //! serves until it is told to stop, finishes the inserts under way, and stops the engine last. Readiness means that the store
-//! answers and its tables and views are whole. A part that is added (queries, alerting) is built from [`Storage`] in `build` and joined in `run`.
+//! answers and its tables and views are whole. A part that is added (queries, alerting) is built from [`Store`] in `build` and joined in `run`.
 
 mod api;
 mod rule_query;
@@ -32,9 +32,9 @@ use crate::metrics::Metrics;
 use crate::query::querier::Querier;
 use crate::query::sql::SqlSource;
 use crate::serve::serve;
-use crate::storage::engine::{Engine, EngineConfig, EngineError};
-use crate::storage::writer::Writer;
-use crate::storage::{OpenError, Storage};
+use ledgerline_store::engine::{Engine, EngineConfig, EngineError};
+use ledgerline_store::writer::Writer;
+use ledgerline_store::{OpenError, Store};
 use rule_query::RuleQuery;
 
 /// How often the tables and views are looked at. Slow: only people take them away, and each look is a statement.
@@ -89,7 +89,7 @@ pub struct Addresses {
 pub struct App {
     engine: Option<Engine>,
     engine_restarts: Counter,
-    storage: Storage,
+    storage: Store,
     ingest: Arc<Ingest>,
     alerting: Alerting,
     api: Router,
@@ -123,11 +123,11 @@ impl App {
     ) -> Result<Self, BuildError> {
         let prices = config.prices()?;
         let authentication = config.authentication()?;
-        let storage = Storage::open(config.target(url)?).await?;
+        let storage = Store::open(config.target(url)?).await?;
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let writer = Writer::new(storage.clone(), Box::new(metrics.clone()));
-        let engine_restarts = metrics.engine_restarts.clone();
+        let writer = Writer::new(storage.clone(), metrics.store.clone());
+        let engine_restarts = metrics.store.engine_restarts.clone();
         let source = SqlSource::new(storage.clone(), Arc::clone(&parts.clock));
         let querier = Arc::new(Querier::new(Arc::new(source)).reporting(Box::new(metrics.clone())));
         let clock = Arc::clone(&parts.clock);
@@ -167,7 +167,7 @@ impl App {
 
     /// The store, for tests that look into it.
     #[must_use]
-    pub const fn storage(&self) -> &Storage {
+    pub const fn storage(&self) -> &Store {
         &self.storage
     }
 
@@ -235,7 +235,7 @@ async fn start_engine(
     Ok((Some(engine), url))
 }
 
-fn readiness(storage: &Storage) -> Readiness {
+fn readiness(storage: &Store) -> Readiness {
     let storage = storage.clone();
     Arc::new(move || storage.ready())
 }
@@ -253,7 +253,7 @@ impl Restarts {
     }
 }
 
-async fn watch_store(storage: Storage, restarts: Restarts, shutdown: CancellationToken) {
+async fn watch_store(storage: Store, restarts: Restarts, shutdown: CancellationToken) {
     let mut answers = interval(limits::STORE_CHECK_INTERVAL);
     let mut tables = interval(TABLES_CHECK_INTERVAL);
     answers.set_missed_tick_behavior(MissedTickBehavior::Delay);

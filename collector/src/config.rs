@@ -16,7 +16,7 @@ use tokio::sync::watch;
 
 use crate::alerting::{AlertingConfig, RuleSet};
 use crate::ingest::auth::Authentication;
-use crate::storage::client::Target;
+use ledgerline_store::client::Target;
 
 /// The whole file. Every section may be left out.
 #[derive(Clone, Debug, Deserialize)]

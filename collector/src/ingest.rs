@@ -7,7 +7,7 @@
 //! 3. name: [`token`] names the request, which is how the store knows a repeat
 //! 4. normalise: [`normalise`] makes records within our bounds, and quarantines the rest with reasons
 //! 5. price and attribute: [`rows`] adds cost and owner
-//! 6. insert: [`crate::storage::writer`] sends one block, until it is stored
+//! 6. insert: [`ledgerline_store::writer`] sends one block, until it is stored
 //! 7. acknowledge: [`reply`] answers, and only now
 //!
 //! [`grpc`] and [`http`] are the two doors to it. Nothing is buffered across requests: one request is one insert.
@@ -41,11 +41,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::limits;
 use crate::metrics::{Metrics, Reason};
-use crate::storage::Storage;
-use crate::storage::writer::{Batch, Transport, Writer, Written};
 use admission::{Admission, Grant};
 use auth::Authentication;
 use decode::Format;
+use ledgerline_store::Store;
+use ledgerline_store::writer::{Batch, Transport, Writer, Written};
 use refusal::Refusal;
 use reply::Receipt;
 use unpack::Encoding;
@@ -84,7 +84,7 @@ pub struct Parts<T> {
 }
 
 /// The way in. Shared by all doors.
-pub struct Ingest<T = Storage> {
+pub struct Ingest<T = Store> {
     writer: Writer<T>,
     prices: PriceBook,
     price_version: Arc<str>,

@@ -1,7 +1,7 @@
 //! The collector: takes LLM spans in, prices them, keeps the record in ClickHouse, answers Grafana, raises alerts.
 //!
-//! [`app`] puts the parts together. Dependencies point down: `app` -> {`ingest`, `query`, `alerting`} -> `storage` -> `ledgerline_proto`;
-//! only [`storage`] knows ClickHouse.
+//! [`app`] puts the parts together. Dependencies point down: `app` -> {`ingest`, `query`, `alerting`} -> `ledgerline_store` -> `ledgerline_proto`;
+//! only the store speaks ClickHouse.
 
 pub mod alerting;
 pub mod app;
@@ -11,4 +11,3 @@ pub mod limits;
 pub mod metrics;
 pub mod query;
 pub mod serve;
-pub mod storage;

@@ -1,5 +1,5 @@
-//! Every bound of ingest and storage in one place, with what happens when it is reached. Bounds of queries and alerting
-//! are beside their code.
+//! Every bound of ingest in one place, with what happens when it is reached. Bounds of queries and alerting
+//! are beside their code, the store's in `ledgerline_store::limits`.
 //!
 //! No bound is reached silently: each one answers the sender, counts, or both.
 
@@ -57,12 +57,6 @@ pub const SPAN_LEAD_MAX: Duration = Duration::from_secs(600);
 /// Tokens of one class in one call. More is a defect of the sender that would spoil every sum: quarantined.
 pub const TOKENS_MAX: u64 = 1_000_000_000_000;
 
-/// A refused span's payload in the quarantine.
-pub const QUARANTINE_PAYLOAD_BYTES_MAX: usize = 64 << 10;
-
-/// Inserts at once. More would not be faster on the engine's threads and would make more parts at once.
-pub const INSERTS_MAX: usize = 4;
-
 /// A request without a deadline of its own is answered within this time.
 pub const REQUEST_WAIT: Duration = Duration::from_secs(30);
 
@@ -72,26 +66,8 @@ pub const REQUEST_WAIT_MAX: Duration = Duration::from_secs(120);
 /// What a client is told to wait after a transient refusal.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// One insert's answer. It outlives the request's deadline on purpose: an insert that was sent is finished.
-pub const INSERT_WAIT: Duration = Duration::from_secs(60);
-
-/// First wait between two attempts of an insert; doubled up to [`RETRY_WAIT_MAX`].
+/// The pause after a failed `accept`: the process has no descriptor left, and spinning would free none.
 pub const RETRY_WAIT: Duration = Duration::from_millis(50);
-
-/// Longest wait between two attempts of an insert.
-pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
-
-/// A connection to the store.
-pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
-
-/// A statement of migrations and of start-up.
-pub const STATEMENT_WAIT: Duration = Duration::from_secs(60);
-
-/// An answer of the store to anything but a query of the query layer.
-pub const ANSWER_BYTES_MAX: usize = 16 << 20;
-
-/// How long start-up waits for the store to answer at all.
-pub const STORE_START_WAIT: Duration = Duration::from_secs(60);
 
 /// A client has this long to send a request head.
 pub const HEADER_READ_WAIT: Duration = Duration::from_secs(10);

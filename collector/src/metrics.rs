@@ -1,4 +1,4 @@
-//! Every metric of the collector, declared in one place but those of alerting, which are in its own `metrics.rs`. A test keeps `metrics.txt` in step, so that a rename is seen.
+//! Every metric of the collector, declared in one place but those of alerting and of the store, which are in a `metrics.rs` of their own. A test keeps `metrics.txt` in step, so that a rename is seen.
 //!
 //! Spans balance: received = stored + quarantined + unacknowledged + waiting, at every moment a request is not between two
 //! of them. An unacknowledged span is the sender's to repeat, and is then received again.
@@ -13,12 +13,11 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use ledgerline_pricing::UnpricedReason;
+use ledgerline_store::metrics::StoreMetrics;
+use ledgerline_store::quarantine;
 
 use crate::ingest::refusal::Refusal;
 use crate::query::querier::{Outcome, QueryEvents};
-use crate::storage::client::StoreError;
-use crate::storage::quarantine;
-use crate::storage::writer::WriterEvents;
 
 /// One label with a fixed set of values.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
@@ -62,30 +61,21 @@ pub struct Metrics {
     pub content_dropped: Counter,
     /// Calls stored without a cost, by reason.
     pub unpriced: Family<Reason, Counter>,
-    /// Inserts that succeeded.
-    pub inserts: Counter,
-    /// Rows in them.
-    pub inserted_rows: Counter,
-    /// Bytes in them.
-    pub inserted_bytes: Counter,
-    /// Attempts that failed and were repeated, by kind.
-    pub insert_retries: Family<Reason, Counter>,
-    /// Time of an insert.
-    pub insert_seconds: Histogram,
     /// From the request's head to its answer.
     pub request_seconds: Histogram,
     /// PromQL queries of dashboards and rules, by outcome.
     pub queries: Family<Ended, Counter>,
     /// From a query's arrival to its end, the wait for a free place included.
     pub query_seconds: Histogram,
-    /// How often the embedded engine died and was started again.
-    pub engine_restarts: Counter,
+    /// What the store counts.
+    pub store: StoreMetrics,
 }
 
 impl Metrics {
     /// The metrics, registered.
     #[must_use]
     pub fn register(registry: &mut Registry) -> Self {
+        let registry = registry.sub_registry_with_prefix("ledgerline_collector");
         let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let metrics = Self {
             requests: Family::default(),
@@ -97,17 +87,12 @@ impl Metrics {
             waiting: Gauge::default(),
             content_dropped: Counter::default(),
             unpriced: Family::default(),
-            inserts: Counter::default(),
-            inserted_rows: Counter::default(),
-            inserted_bytes: Counter::default(),
-            insert_retries: Family::default(),
-            insert_seconds: seconds(),
             request_seconds: seconds(),
             queries: Family::default(),
             query_seconds: seconds(),
-            engine_restarts: Counter::default(),
+            store: StoreMetrics::register(registry),
         };
-        metrics.name(registry.sub_registry_with_prefix("ledgerline_collector"));
+        metrics.name(registry);
         metrics.start_at_zero();
         metrics
     }
@@ -131,9 +116,6 @@ impl Metrics {
         }
         for outcome in Outcome::ALL {
             drop(self.queries.get_or_create(&Ended { outcome: outcome.name() }));
-        }
-        for reason in RETRY_REASONS {
-            drop(self.insert_retries.get_or_create(&of(reason)));
         }
     }
 
@@ -159,16 +141,6 @@ impl Metrics {
             self.content_dropped.clone(),
         );
         to.register("calls_unpriced", "Calls stored without a cost", self.unpriced.clone());
-        to.register("inserts", "Inserts that succeeded", self.inserts.clone());
-        to.register("inserted_rows", "Rows in inserts that succeeded", self.inserted_rows.clone());
-        to.register_with_unit(
-            "inserted",
-            "Bytes in inserts that succeeded",
-            Unit::Bytes,
-            self.inserted_bytes.clone(),
-        );
-        to.register("insert_retries", "Attempts that failed and were repeated", self.insert_retries.clone());
-        to.register_with_unit("insert", "Time of an insert", Unit::Seconds, self.insert_seconds.clone());
         to.register_with_unit(
             "request",
             "From a request's head to its answer",
@@ -182,35 +154,6 @@ impl Metrics {
             Unit::Seconds,
             self.query_seconds.clone(),
         );
-        to.register(
-            "engine_restarts",
-            "How often the embedded engine died and was started again",
-            self.engine_restarts.clone(),
-        );
-    }
-}
-
-const RETRY_REASONS: [&str; 5] = ["unreachable", "late", "exception", "partial", "answer"];
-
-impl WriterEvents for Metrics {
-    fn retried(&self, error: &StoreError) {
-        let [unreachable, late, exception, partial, answer] = RETRY_REASONS;
-        let reason = match error {
-            StoreError::Unreachable(_) | StoreError::Cut(_) => unreachable,
-            StoreError::Late(_) => late,
-            StoreError::Exception { .. } => exception,
-            StoreError::Partial { .. } => partial,
-            StoreError::Request(_) | StoreError::TooLarge(_) | StoreError::Answer(_) => answer,
-        };
-        tracing::warn!(%error, "an insert failed and is repeated");
-        self.insert_retries.get_or_create(&Reason { reason }).inc();
-    }
-
-    fn inserted(&self, rows: usize, bytes: usize, took: Duration) {
-        self.inserts.inc();
-        self.inserted_rows.inc_by(rows as u64);
-        self.inserted_bytes.inc_by(bytes as u64);
-        self.insert_seconds.observe(took.as_secs_f64());
     }
 }
 

@@ -10,7 +10,7 @@
 
 #[path = "integration/alertmanager.rs"]
 mod alertmanager;
-#[path = "integration/engine.rs"]
+#[path = "../../store/tests/integration/engine.rs"]
 mod engine;
 #[path = "integration/ingest.rs"]
 mod ingest;
@@ -22,9 +22,7 @@ mod promtool_query;
 mod pushdown;
 #[path = "integration/receivers.rs"]
 mod receivers;
-#[path = "integration/spans.rs"]
+#[path = "../../store/tests/integration/spans.rs"]
 mod spans;
-#[path = "integration/storage.rs"]
-mod storage;
 #[path = "integration/world.rs"]
 mod world;

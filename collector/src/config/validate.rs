@@ -12,7 +12,7 @@ use promql_parser::parser::Expr;
 use super::{Auth, Config, EMBEDDED, Pricing, StorageConfig, Tokens};
 use crate::alerting::{AlertingConfig, RuleSet, check_rules_with};
 use crate::limits::NAME_BYTES_MAX;
-use crate::storage::engine::find_binary;
+use ledgerline_store::engine::find_binary;
 
 impl Validate for Config {
     fn validate(&self, problems: &mut Problems) {

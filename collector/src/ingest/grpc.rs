@@ -28,7 +28,7 @@ use super::unpack::Encoding;
 use super::{Ingest, Request, body, http as http_door};
 use crate::limits;
 use crate::metrics::{Protocol, Reason};
-use crate::storage::writer::Transport;
+use ledgerline_store::writer::Transport;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");

@@ -20,7 +20,7 @@ use super::unpack::Encoding;
 use super::{Ingest, Request, body};
 use crate::limits;
 use crate::metrics::{Protocol, Reason};
-use crate::storage::writer::Transport;
+use ledgerline_store::writer::Transport;
 
 /// Where OTLP says traces go, and where senders that are configured for Langfuse put them.
 const PATHS: [&str; 2] = ["/v1/traces", "/api/public/otel/v1/traces"];

@@ -13,7 +13,7 @@ use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Valu
 use opentelemetry_proto::tonic::trace::v1::Span;
 
 use crate::limits;
-use crate::storage::quarantine::{Reason, clipped};
+use ledgerline_store::quarantine::{Reason, clipped};
 
 /// A span that is kept.
 #[derive(Clone, Debug)]

@@ -5,7 +5,7 @@
 //!
 //! Source: opentelemetry-proto docs/specification.md, "OTLP/gRPC Response" and "OTLP/HTTP Response".
 
-use crate::storage::writer::WriteError;
+use ledgerline_store::writer::WriteError;
 
 /// Why nothing of a request was taken.
 #[derive(Debug, thiserror::Error)]

@@ -13,8 +13,8 @@ use serde_json::json;
 use super::decode::Format;
 use super::normalise::Normalised;
 use super::refusal::Code;
-use crate::storage::quarantine::Reason;
-use crate::storage::writer::Written;
+use ledgerline_store::quarantine::Reason;
+use ledgerline_store::writer::Written;
 
 /// What became of the spans of a request that was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

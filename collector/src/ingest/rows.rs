@@ -5,9 +5,9 @@ use std::sync::Arc;
 use ledgerline_pricing::PriceBook;
 
 use super::normalise::{Kept, Normalised};
-use crate::storage::quarantine::QuarantineRow;
-use crate::storage::spans::{self, SpanRow};
-use crate::storage::writer::Batch;
+use ledgerline_store::quarantine::QuarantineRow;
+use ledgerline_store::spans::{self, SpanRow};
+use ledgerline_store::writer::Batch;
 
 /// What all rows of a request share.
 #[derive(Clone, Debug)]

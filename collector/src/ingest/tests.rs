@@ -10,7 +10,7 @@ use prost::Message;
 
 use super::testing::{NOW_NS, call};
 use super::*;
-use crate::storage::client::{Insert, StoreError};
+use ledgerline_store::client::{Insert, StoreError};
 
 /// Keeps the tokens and row counts of inserts; fails or waits on demand.
 #[derive(Default)]
@@ -29,7 +29,7 @@ impl Store {
     }
 }
 
-impl Transport for Arc<Store> {
+impl Transport for Store {
     async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
         let quarantine = insert.statement.starts_with("INSERT INTO quarantine");
         if *self.down.lock().unwrap() || quarantine && *self.quarantine_down.lock().unwrap() {
@@ -57,7 +57,7 @@ fn ingest(clock: Arc<dyn Clock>) -> (Arc<Store>, Arc<Ingest<Arc<Store>>>, Metric
     let store = Arc::new(Store::default());
     let metrics = Metrics::register(&mut Registry::default());
     let ingest = Ingest::new(Parts {
-        writer: Writer::new(Arc::clone(&store), Box::new(metrics.clone())),
+        writer: Writer::new(Arc::clone(&store), metrics.store.clone()),
         prices: PriceBook::embedded(),
         authentication: Authentication::Open("default".into()),
         clock,
@@ -90,7 +90,7 @@ impl World {
 
     /// received, stored, quarantined, unacknowledged, waiting.
     fn balance(&self) -> (u64, u64, u64, u64, i64) {
-        let quarantined = crate::storage::quarantine::Reason::ALL
+        let quarantined = ledgerline_store::quarantine::Reason::ALL
             .into_iter()
             .map(|reason| self.metrics.quarantined.get_or_create(&Reason { reason: reason.name() }).get())
             .sum();

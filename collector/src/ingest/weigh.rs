@@ -17,8 +17,8 @@ use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
 use super::decode::{Format, json};
 use super::refusal::Refusal;
 use crate::limits;
-use crate::storage::quarantine::QuarantineRow;
-use crate::storage::spans::SpanRow;
+use ledgerline_store::quarantine::QuarantineRow;
+use ledgerline_store::spans::SpanRow;
 
 /// A list that grows has up to twice the room it needs.
 const GROWTH: usize = 2;

@@ -15,7 +15,7 @@ use std::time::Duration;
 use futures_util::future::BoxFuture;
 use ledgerline_promql::source::SourceError;
 
-use crate::storage::rows::Value;
+use ledgerline_store::rows::Value;
 
 pub use source::SqlSource;
 

@@ -15,11 +15,11 @@ use hyper_util::rt::TokioExecutor;
 use ledgerline_collector::app::{Addresses, App, Parts};
 use ledgerline_collector::config::Config;
 use ledgerline_collector::limits;
-use ledgerline_collector::storage::Storage;
 use ledgerline_process::config::parse;
 use ledgerline_process::{Clock, SystemClock};
 use ledgerline_proto::otlp::{ExportTraceServiceRequest, ExportTraceServiceResponse, export_request};
 use ledgerline_proto::producer::{EPOCH_KEY, PRODUCER_ID_KEY, SEQUENCE_KEY};
+use ledgerline_store::Store;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
 use prost::Message;
 use tokio::task::JoinHandle;
@@ -31,7 +31,7 @@ use crate::spans::{call, sums_of};
 
 struct Collector {
     addresses: Addresses,
-    storage: Storage,
+    storage: Store,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
 }

@@ -8,13 +8,13 @@ use std::time::Duration;
 use crate::engine;
 use ledgerline_collector::query::querier::Querier;
 use ledgerline_collector::query::sql::SqlSource;
-use ledgerline_collector::storage::Storage;
 use ledgerline_process::clock::ManualClock;
 use ledgerline_promql::memory::MemorySource;
 use ledgerline_promql::source::{Scope, SeriesFilter, Tenant};
 use ledgerline_promql::{
     Labels, Number, QueryParams, QueryResult, QueryValue, RangeSeries, Samples, Series, VectorSample,
 };
+use ledgerline_store::Store;
 
 const SPANS: usize = 3000;
 const QUERIES: usize = 100;
@@ -79,7 +79,7 @@ fn spans(random: &mut Random) -> Vec<Span> {
         .collect()
 }
 
-async fn load(storage: &Storage, spans: &[Span]) {
+async fn load(storage: &Store, spans: &[Span]) {
     let rows: Vec<String> = spans
         .iter()
         .enumerate()

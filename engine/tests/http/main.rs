@@ -22,4 +22,3 @@ mod inserts;
 mod queries;
 mod recovery;
 mod sessions;
-mod supervisor;

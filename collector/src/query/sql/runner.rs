@@ -5,16 +5,16 @@ use futures_util::future::BoxFuture;
 use ledgerline_promql::source::SourceError;
 
 use super::{SqlRow, SqlRunner, SqlStatement};
-use crate::storage::Storage;
-use crate::storage::client::StoreError;
-use crate::storage::rows::{Select, select};
+use ledgerline_store::Store;
+use ledgerline_store::client::StoreError;
+use ledgerline_store::rows::{Select, select};
 
 /// ClickHouse's codes for a bound that was exceeded (`src/Common/ErrorCodes.cpp`): TIMEOUT_EXCEEDED, TOO_SLOW.
 const OUT_OF_TIME: [i32; 2] = [159, 160];
 /// TOO_MANY_ROWS, TOO_MANY_BYTES, TOO_MANY_ROWS_OR_BYTES, MEMORY_LIMIT_EXCEEDED.
 const TOO_MUCH: [i32; 4] = [158, 307, 396, 241];
 
-impl SqlRunner for Storage {
+impl SqlRunner for Store {
     fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>> {
         async move {
             let wanted = Select {

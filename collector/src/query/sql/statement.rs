@@ -15,7 +15,7 @@ use ledgerline_proto::dimension::Dimension;
 use super::{SqlStatement, Tier};
 use crate::query::catalog::Measure;
 use crate::query::limits::{ANSWER_BYTES_FIRST, ROWS_MAX, STATEMENT_MEMORY_BYTES_MAX};
-use crate::storage::rows::Value;
+use ledgerline_store::rows::Value;
 
 /// The last second a DateTime can hold.
 const DATE_TIME_MAX_S: i64 = u32::MAX as i64;
@@ -119,10 +119,10 @@ impl<'a> Builder<'a> {
         let high_us = edges.until_ms() * 1000;
         let low_us = edges.window_ms.map(|window| (edges.first_ms - window) * 1000);
         let mut builder = Self { selection, parameters: Vec::new(), low_us, high_us };
-        builder.bind("tenant", Value::Text(selection.scope.tenant.0.to_string()));
-        builder.bind("high", Value::Integer(high_us));
+        builder.bind("tenant", Value::String(selection.scope.tenant.0.to_string()));
+        builder.bind("high", Value::Int64(high_us));
         if let Some(low) = low_us {
-            builder.bind("low", Value::Integer(low));
+            builder.bind("low", Value::Int64(low));
         }
         builder.bind_edges();
         for (at, (_, matcher)) in selection.matchers.iter().enumerate() {
@@ -131,7 +131,7 @@ impl<'a> Builder<'a> {
                 // The store searches; PromQL's expressions are anchored and their dot matches a newline.
                 MatchKind::Regex | MatchKind::NotRegex => format!("^(?s:{})$", matcher.value),
             };
-            builder.bind(&format!("m{at}"), Value::Text(value));
+            builder.bind(&format!("m{at}"), Value::String(value));
         }
         builder
     }
@@ -143,18 +143,18 @@ impl<'a> Builder<'a> {
     fn bind_edges(&mut self) {
         let edges = self.selection.edges;
         if edges.count == 1 {
-            self.bind("never", Value::Integer(NEVER_US));
+            self.bind("never", Value::Int64(NEVER_US));
             return;
         }
         let step_us = edges.step_ms * 1000;
-        self.bind("step", Value::Integer(step_us));
-        self.bind("ends", Value::Integer((edges.first_ms * 1000).rem_euclid(step_us)));
+        self.bind("step", Value::Int64(step_us));
+        self.bind("ends", Value::Int64((edges.first_ms * 1000).rem_euclid(step_us)));
         match edges.window_ms {
-            None => self.bind("first", Value::Integer(edges.first_ms * 1000)),
+            None => self.bind("first", Value::Int64(edges.first_ms * 1000)),
             Some(window) if window % edges.step_ms == 0 => {}
             Some(window) => {
                 let begins = ((edges.first_ms - window) * 1000).rem_euclid(step_us);
-                self.bind("begins", Value::Integer(begins));
+                self.bind("begins", Value::Int64(begins));
             }
         }
     }
@@ -248,12 +248,12 @@ impl<'a> Builder<'a> {
             if let Some(low) = self.low_us {
                 let from = low.div_euclid(1_000_000) + i64::from(low.rem_euclid(1_000_000) > 0);
                 let name = format!("from_{}", tier.table());
-                self.bind(&name, Value::Integer(from.clamp(0, DATE_TIME_MAX_S)));
+                self.bind(&name, Value::Int64(from.clamp(0, DATE_TIME_MAX_S)));
                 let _ = write!(text, "\n  AND bucket >= toDateTime({{{name}:Int64}}, 'UTC')");
             }
             let to = (self.high_us - bucket).div_euclid(1_000_000);
             let name = format!("to_{}", tier.table());
-            self.bind(&name, Value::Integer(to.clamp(0, DATE_TIME_MAX_S)));
+            self.bind(&name, Value::Int64(to.clamp(0, DATE_TIME_MAX_S)));
             let _ = write!(text, "\n  AND bucket <= toDateTime({{{name}:Int64}}, 'UTC')");
         }
         // With one window, the finer tiers fill the two intervals its ends cut; say so in terms of the key.
@@ -276,11 +276,11 @@ impl<'a> Builder<'a> {
             let value = us.div_euclid(unit);
             if tier == Tier::Spans { value } else { value.clamp(0, DATE_TIME_MAX_S) }
         };
-        self.bind(&tail, Value::Integer(bound(begins)));
+        self.bind(&tail, Value::Int64(bound(begins)));
         let tail = condition(">", &tail);
         match ends {
             Some(ends) => {
-                self.bind(&head, Value::Integer(bound(ends)));
+                self.bind(&head, Value::Int64(bound(ends)));
                 let _ = write!(text, "\n  AND ({} OR {tail})", condition("<=", &head));
             }
             None => {

@@ -126,8 +126,8 @@ LIMIT 2000001
 GROUP BY team
 LIMIT 50001";
     assert_eq!(statement.text, expected);
-    let integer = |value| Value::Integer(value);
-    let words = |value: &str| Value::Text(value.to_owned());
+    let integer = |value| Value::Int64(value);
+    let words = |value: &str| Value::String(value.to_owned());
     let parameters: Vec<(&str, Value)> = vec![
         ("tenant", words("acme")),
         ("high", integer((10 * DAY + 2 * HOUR) * 1000)),

@@ -8,9 +8,9 @@ use super::client::{Client, Statement, StoreError};
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Value {
     /// `String`.
-    Text(String),
+    String(String),
     /// `Int64`.
-    Integer(i64),
+    Int64(i64),
 }
 
 /// One SELECT whose columns are all of type String, and its bounds.
@@ -50,8 +50,8 @@ pub async fn select(client: &Client, select: &Select<'_>) -> Result<Vec<Vec<Stri
     }
     for (name, value) in select.parameters {
         statement = match value {
-            Value::Text(text) => statement.parameter(name, text),
-            Value::Integer(number) => statement.parameter(name, number),
+            Value::String(text) => statement.parameter(name, text),
+            Value::Int64(number) => statement.parameter(name, number),
         };
     }
     let answer = client.query(&statement, select.timeout, select.bytes_max).await?;

@@ -1,13 +1,44 @@
 //! Repeats, deadlines and poison, over a store in memory.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex};
+use std::sync::Mutex;
+use std::time::Duration;
 
 use ledgerline_pricing::{Priced, UnpricedReason};
 use ledgerline_proto::otlp::SpanRecord;
+use ledgerline_proto::{
+    Billing, Call, EndOfStream, Identity, Operation, SpanId, TokenClass, TokenCounts, TraceId, Usage,
+    UsageSource,
+};
 
 use super::*;
-use crate::ingest::testing::call;
+
+/// A finished chat with that OpenAI model.
+fn call(model: &str) -> Call {
+    let tokens =
+        TokenCounts::from_pairs(&[(TokenClass::InputUncached, 1_000), (TokenClass::OutputText, 100)]);
+    Call {
+        trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+        span_id: SpanId::from_bytes([2; 8]).unwrap(),
+        parent_span_id: None,
+        start_unix_ns: 1_795_521_597_000_000_000,
+        end_unix_ns: 1_795_521_599_000_000_000,
+        time_to_first_token_ns: Some(250_000_000),
+        operation: Operation::Chat,
+        provider: "openai".into(),
+        request_model: model.into(),
+        response_model: model.into(),
+        response_id: "r-1".into(),
+        stream: true,
+        finish_reasons: vec!["stop".into()],
+        end: EndOfStream::Complete,
+        error_type: None,
+        http_status: Some(200),
+        usage: Some(Usage { tokens, source: UsageSource::Provider }),
+        billing: Billing::default(),
+        identity: Identity { service: "checkout".into(), team: "payments".into(), ..Identity::default() },
+    }
+}
 
 /// A store in memory that deduplicates by token, refuses rows of the model `poison`, and fails on demand.
 #[derive(Default)]
@@ -19,7 +50,7 @@ struct Store {
     quarantined: Mutex<HashMap<String, usize>>,
 }
 
-impl Transport for Arc<Store> {
+impl Transport for Store {
     async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
         if let Some(failure) = self.failures.lock().unwrap().pop() {
             return Err(failure);
@@ -33,13 +64,6 @@ impl Transport for Arc<Store> {
         }
         Ok(())
     }
-}
-
-struct Silent;
-
-impl WriterEvents for Silent {
-    fn retried(&self, _: &StoreError) {}
-    fn inserted(&self, _: usize, _: usize, _: Duration) {}
 }
 
 fn batch(models: &[&str]) -> Batch {
@@ -76,7 +100,7 @@ fn without(models: &[&str], refused: &[usize]) -> Batch {
 }
 
 fn writer(store: &Arc<Store>) -> Writer<Arc<Store>> {
-    Writer::new(Arc::clone(store), Box::new(Silent))
+    Writer::new(Arc::clone(store), StoreMetrics::default())
 }
 
 fn unreachable() -> StoreError {

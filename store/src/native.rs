@@ -21,33 +21,33 @@ pub struct Column<R: 'static> {
 /// The type of a column and where a row keeps its value.
 pub enum Cells<R: 'static> {
     /// `LowCardinality(String)`.
-    Word(fn(&R) -> &str),
+    LowCardinality(fn(&R) -> &str),
     /// `String`.
-    Text(fn(&R) -> &str),
+    String(fn(&R) -> &str),
     /// `Array(LowCardinality(String))`.
-    Words(fn(&R) -> &[String]),
+    LowCardinalityArray(fn(&R) -> &[String]),
     /// `Map(LowCardinality(String), String)`.
     Map(fn(&R) -> &[(String, String)]),
     /// `UInt8`, 1 for true.
-    Flag(fn(&R) -> bool),
+    U8(fn(&R) -> bool),
     /// `UInt64`.
-    Count(fn(&R) -> u64),
+    U64(fn(&R) -> u64),
     /// `Nullable(UInt64)`.
-    CountOrNull(fn(&R) -> Option<u64>),
+    NullableU64(fn(&R) -> Option<u64>),
     /// `Nullable(UInt16)`.
-    ShortOrNull(fn(&R) -> Option<u16>),
+    NullableU16(fn(&R) -> Option<u16>),
     /// `Nullable(Decimal(18, 9))`, from its billionths.
-    NanosOrNull(fn(&R) -> Option<i64>),
+    NullableDecimal(fn(&R) -> Option<i64>),
     /// `FixedString(8)`.
-    Bytes8(fn(&R) -> [u8; 8]),
+    FixedString8(fn(&R) -> [u8; 8]),
     /// `FixedString(16)`.
-    Bytes16(fn(&R) -> [u8; 16]),
+    FixedString16(fn(&R) -> [u8; 16]),
     /// `UUID`, from its bytes in the usual (big endian) order.
     Uuid(fn(&R) -> [u8; 16]),
     /// `DateTime64(6, 'UTC')`, from microseconds since the epoch.
-    Microseconds(fn(&R) -> i64),
+    DateTime64Micros(fn(&R) -> i64),
     /// `DateTime64(3, 'UTC')`, from milliseconds since the epoch.
-    Milliseconds(fn(&R) -> i64),
+    DateTime64Millis(fn(&R) -> i64),
 }
 
 impl<R> Cells<R> {
@@ -55,20 +55,20 @@ impl<R> Cells<R> {
     #[must_use]
     pub const fn type_name(&self) -> &'static str {
         match self {
-            Self::Word(_) => "LowCardinality(String)",
-            Self::Text(_) => "String",
-            Self::Words(_) => "Array(LowCardinality(String))",
+            Self::LowCardinality(_) => "LowCardinality(String)",
+            Self::String(_) => "String",
+            Self::LowCardinalityArray(_) => "Array(LowCardinality(String))",
             Self::Map(_) => "Map(LowCardinality(String), String)",
-            Self::Flag(_) => "UInt8",
-            Self::Count(_) => "UInt64",
-            Self::CountOrNull(_) => "Nullable(UInt64)",
-            Self::ShortOrNull(_) => "Nullable(UInt16)",
-            Self::NanosOrNull(_) => "Nullable(Decimal(18, 9))",
-            Self::Bytes8(_) => "FixedString(8)",
-            Self::Bytes16(_) => "FixedString(16)",
+            Self::U8(_) => "UInt8",
+            Self::U64(_) => "UInt64",
+            Self::NullableU64(_) => "Nullable(UInt64)",
+            Self::NullableU16(_) => "Nullable(UInt16)",
+            Self::NullableDecimal(_) => "Nullable(Decimal(18, 9))",
+            Self::FixedString8(_) => "FixedString(8)",
+            Self::FixedString16(_) => "FixedString(16)",
             Self::Uuid(_) => "UUID",
-            Self::Microseconds(_) => "DateTime64(6, 'UTC')",
-            Self::Milliseconds(_) => "DateTime64(3, 'UTC')",
+            Self::DateTime64Micros(_) => "DateTime64(6, 'UTC')",
+            Self::DateTime64Millis(_) => "DateTime64(3, 'UTC')",
         }
     }
 }
@@ -97,12 +97,12 @@ pub fn block<R>(columns: &[Column<R>], rows: &[R]) -> Vec<u8> {
 
 fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
     match cells {
-        Cells::Word(of) => {
+        Cells::LowCardinality(of) => {
             dictionary::write_version(out);
             Dictionary::of(rows.iter().map(of)).write(out);
         }
-        Cells::Text(of) => rows.iter().for_each(|row| write_text(out, of(row))),
-        Cells::Words(of) => {
+        Cells::String(of) => rows.iter().for_each(|row| write_text(out, of(row))),
+        Cells::LowCardinalityArray(of) => {
             dictionary::write_version(out);
             write_offsets(out, rows.iter().map(|row| of(row).len()));
             Dictionary::of(rows.iter().flat_map(|row| of(row).iter().map(String::as_str))).write(out);
@@ -114,24 +114,24 @@ fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
                 .write(out);
             rows.iter().flat_map(of).for_each(|(_, value)| write_text(out, value));
         }
-        Cells::Flag(of) => out.extend(rows.iter().map(|row| u8::from(of(row)))),
-        Cells::Count(of) => write_each(out, rows, |row| of(row).to_le_bytes()),
-        Cells::CountOrNull(of) => {
+        Cells::U8(of) => out.extend(rows.iter().map(|row| u8::from(of(row)))),
+        Cells::U64(of) => write_each(out, rows, |row| of(row).to_le_bytes()),
+        Cells::NullableU64(of) => {
             write_nulls(out, rows, |row| of(row).is_none());
             write_each(out, rows, |row| of(row).unwrap_or_default().to_le_bytes());
         }
-        Cells::ShortOrNull(of) => {
+        Cells::NullableU16(of) => {
             write_nulls(out, rows, |row| of(row).is_none());
             write_each(out, rows, |row| of(row).unwrap_or_default().to_le_bytes());
         }
-        Cells::NanosOrNull(of) => {
+        Cells::NullableDecimal(of) => {
             write_nulls(out, rows, |row| of(row).is_none());
             write_each(out, rows, |row| of(row).unwrap_or_default().to_le_bytes());
         }
-        Cells::Bytes8(of) => write_each(out, rows, of),
-        Cells::Bytes16(of) => write_each(out, rows, of),
+        Cells::FixedString8(of) => write_each(out, rows, of),
+        Cells::FixedString16(of) => write_each(out, rows, of),
         Cells::Uuid(of) => write_each(out, rows, |row| uuid_halves(of(row))),
-        Cells::Microseconds(of) | Cells::Milliseconds(of) => {
+        Cells::DateTime64Micros(of) | Cells::DateTime64Millis(of) => {
             write_each(out, rows, |row| of(row).to_le_bytes());
         }
     }

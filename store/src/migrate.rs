@@ -34,13 +34,13 @@ macro_rules! migrations {
         &[$(Migration {
             version: $version,
             name: $name,
-            sql: include_str!(concat!("../../migrations/", $name, ".sql")),
+            sql: include_str!(concat!("../migrations/", $name, ".sql")),
         }),*]
     };
 }
 
 /// The table that says what has been applied.
-const BOOKKEEPING: &str = include_str!("../../migrations/0000_migrations.sql");
+const BOOKKEEPING: &str = include_str!("../migrations/0000_migrations.sql");
 
 /// Every migration, oldest first. A new one is added at the end; none is ever changed.
 pub const MIGRATIONS: &[Migration] = migrations! {

@@ -3,49 +3,46 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledgerline_collector::ingest::normalise::normalise;
-use ledgerline_collector::ingest::rows::{Origin, batch};
-use ledgerline_collector::query::querier::Querier;
-use ledgerline_collector::query::sql::SqlSource;
-use ledgerline_collector::storage::Storage;
-use ledgerline_collector::storage::client::{Client, Statement, StoreError, Target};
-use ledgerline_collector::storage::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
-use ledgerline_collector::storage::rows::{Select, Value, select};
-use ledgerline_collector::storage::spans::COLUMNS;
-use ledgerline_collector::storage::writer::{Batch, Writer, WriterEvents, Written};
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::{Clock, SystemClock};
-use ledgerline_promql::source::{Scope, Tenant};
-use ledgerline_promql::{Number, QueryParams, QueryValue};
-use ledgerline_proto::otlp::export_request;
+use ledgerline_proto::otlp::SpanRecord;
+use ledgerline_store::Store;
+use ledgerline_store::client::{Client, Statement, StoreError, Target};
+use ledgerline_store::metrics::StoreMetrics;
+use ledgerline_store::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
+use ledgerline_store::rows::{Select, Value, select};
+use ledgerline_store::spans::{COLUMNS, SpanRow, unpriced_reason};
+use ledgerline_store::writer::{Batch, Writer, Written};
 use tokio::time::Instant;
 
 use crate::engine::{ask, storage, url};
 use crate::spans::{call, sums_of};
 
-struct Silent;
-
-impl WriterEvents for Silent {
-    fn retried(&self, _: &StoreError) {}
-    fn inserted(&self, _: usize, _: usize, _: Duration) {}
-}
-
-/// The rows that ingest makes of these calls.
+/// The rows of these calls, priced as ingest prices them.
 fn rows(id: u128, numbers: std::ops::Range<u64>) -> Batch {
     let now = SystemClock.now_unix_ns();
-    let calls: Vec<_> = numbers.map(|number| call(number, now)).collect();
     let prices = PriceBook::embedded();
-    let origin = Origin {
-        tenant: "default".into(),
-        batch_id: id,
-        now_unix_ns: now,
-        price_version: prices.version().to_string().into(),
+    let version: Arc<str> = prices.version().to_string().into();
+    let places = usize::try_from(numbers.end - numbers.start).unwrap();
+    let row = |(place, number)| {
+        let call = call(number, now);
+        let price = prices.price_call(&call);
+        SpanRow {
+            place,
+            tenant: "default".into(),
+            unpriced_reason: unpriced_reason(&price),
+            price,
+            record: SpanRecord { call, name: "chat".into(), attributes: vec![], content_dropped: 0 },
+            price_version: Arc::clone(&version),
+            batch_id: id,
+            ingested_at_ms: i64::try_from(now / 1_000_000).unwrap(),
+        }
     };
-    batch(&prices, &origin, normalise(&export_request(&calls), now))
+    Batch { id, places, spans: numbers.enumerate().map(row).collect(), quarantine: vec![] }
 }
 
-async fn write(storage: &Storage, batch: &Batch) -> Written {
-    let writer = Writer::new(storage.clone(), Box::new(Silent));
+async fn write(storage: &Store, batch: &Batch) -> Written {
+    let writer = Writer::new(storage.clone(), StoreMetrics::default());
     writer.write(batch, Instant::now() + Duration::from_secs(30)).await.unwrap()
 }
 
@@ -107,8 +104,8 @@ async fn what_is_written_is_what_is_read() {
                toString(toUnixTimestamp64Micro(end_time)), toString(duration_us), user_id, price_rule, usage_source \
                FROM spans WHERE tenant = {tenant:String} AND trace_id = unhex({trace:String})",
         parameters: &[
-            ("tenant".into(), Value::Text("default".into())),
-            ("trace".into(), Value::Text(format!("{:032x}", 1))),
+            ("tenant".into(), Value::String("default".into())),
+            ("trace".into(), Value::String(format!("{:032x}", 1))),
         ],
         settings: &[("max_execution_time", 10)],
         timeout: Duration::from_secs(10),
@@ -201,7 +198,7 @@ async fn a_view_that_fails_is_no_fault_of_the_rows() {
     )
     .await;
     let batch = rows(11, 0..100);
-    let writer = Writer::new(storage.clone(), Box::new(Silent));
+    let writer = Writer::new(storage.clone(), StoreMetrics::default());
     let error = writer.write(&batch, Instant::now() + Duration::from_secs(2)).await.unwrap_err();
     assert!(error.to_string().contains("while pushing to view"), "{error}");
     ask(&storage, "DROP VIEW broken").await;
@@ -289,7 +286,7 @@ async fn values_are_bound_and_bounds_hold() {
     let text = "a'; DROP TABLE spans --\t\\ \n \u{e9}";
     let mut query = Select {
         text: "SELECT {value:String}, toString({number:Int64})",
-        parameters: &[("value".into(), Value::Text(text.into())), ("number".into(), Value::Integer(-5))],
+        parameters: &[("value".into(), Value::String(text.into())), ("number".into(), Value::Int64(-5))],
         settings: &[],
         timeout: Duration::from_secs(10),
         bytes_max: 1 << 20,
@@ -324,31 +321,4 @@ async fn values_are_bound_and_bounds_hold() {
     let begun = Instant::now();
     select(storage.client(), &slow).await.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(6));
-}
-
-/// Guarantees: what PromQL says of the stored calls is what SQL says, to the nano-dollar, whichever tables it was read from.
-#[tokio::test]
-async fn promql_over_the_store_equals_sql() {
-    let storage = storage("promql").await;
-    write(&storage, &rows(5, 0..3_000)).await;
-    let querier = Querier::new(Arc::new(SqlSource::new(storage.clone(), Arc::new(SystemClock))));
-    let scope = Scope { tenant: Tenant("default".into()), timeout: Duration::from_secs(30) };
-    let now_ms = i64::try_from(SystemClock.now_unix_ns() / 1_000_000).unwrap();
-    // On a minute, off a minute, and a window that begins in the middle of the data.
-    for (end_ms, window_s) in [(now_ms, 7_200), (now_ms / 60_000 * 60_000, 7_200), (now_ms - 12_345, 1_234)] {
-        let sql = format!(
-            "SELECT toString(sum(cost)), toString(count()) FROM spans WHERE is_call = 1 \
-             AND end_time > fromUnixTimestamp64Milli({end_ms} - {window_s}000) AND end_time <= fromUnixTimestamp64Milli({end_ms})"
-        );
-        let expected = ask(&storage, &sql).await;
-        let (cost, calls) = expected.split_once('\t').unwrap();
-        let cost = i128::from(cost.parse::<ledgerline_proto::NanoUsd>().unwrap().nanos());
-        let calls = calls.parse::<i128>().unwrap() * 1_000_000_000;
-        for (metric, nanos) in [("llm_cost_usd_total", cost), ("llm_calls_total", calls)] {
-            let query = format!("sum(increase({metric}[{window_s}s]))");
-            let result = querier.run(&scope, &query, QueryParams::Instant { time_ms: end_ms }).await.unwrap();
-            let QueryValue::Vector(samples) = result.value else { panic!("{query} is no vector") };
-            assert_eq!(samples[0].point.value, Number::Exact(nanos), "{query} at {end_ms}");
-        }
-    }
 }

@@ -1,34 +1,40 @@
-//! The collector's supervisor against the real engine. The file is the collector's; it is tested here because here is the binary.
+//! The supervisor against the real engine.
 
-#[path = "../../../collector/src/storage/engine.rs"]
-mod engine;
-
-use std::path::PathBuf;
+use std::path::Path;
 use std::process::Command;
+use std::time::Duration;
 
-use engine::{Engine, EngineConfig, EngineError};
+use ledgerline_store::engine::{Engine, EngineConfig, EngineError};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use super::harness::{BINARY, eventually};
+use crate::engine;
 
-fn config(directory: &std::path::Path) -> EngineConfig {
+fn config(directory: &Path) -> EngineConfig {
     EngineConfig {
-        binary: Some(PathBuf::from(BINARY)),
-        data_dir: directory.to_owned(),
-        library: None,
         connections: Some(2),
         memory_bytes_max: Some(2 << 30),
+        ..engine::config(directory.to_owned())
     }
 }
 
-fn ask(url: &str, sql: &str) -> Option<String> {
+fn ask(url: &str, sql: &str) -> String {
     let output = Command::new("curl").args(["-s", "--fail-with-body", url, "-d", sql]).output().unwrap();
-    let said = String::from_utf8_lossy(&output.stdout).into_owned();
-    if !output.status.success() {
-        eprintln!("{sql}: {} {said}", output.status);
-        return None;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(output.status.success(), "{sql}: {} {text}", output.status);
+    text
+}
+
+/// Looks until there is a value, and fails after 30 s.
+async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
+    let deadline = Instant::now() + Duration::from_secs(30);
+    loop {
+        if let Some(value) = look() {
+            return value;
+        }
+        assert!(Instant::now() < deadline, "{what} did not happen");
+        sleep(Duration::from_millis(10)).await;
     }
-    Some(said)
 }
 
 fn alive(process: u32) -> bool {
@@ -42,18 +48,18 @@ async fn a_killed_engine_comes_back_on_its_address() {
     let directory = tempfile::tempdir().unwrap();
     let engine = Engine::start(config(directory.path()), CancellationToken::new()).await.unwrap();
     let url = engine.url().borrow().clone();
-    ask(&url, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a").unwrap();
-    ask(&url, "INSERT INTO t VALUES (1)").unwrap();
+    ask(&url, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a");
+    ask(&url, "INSERT INTO t VALUES (1)");
     for deaths in 1..=2 {
         let process = engine.process_id().unwrap();
         assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
-        eventually("the restart", || async {
+        eventually("the restart", || {
             let back = engine.restarts() == deaths && engine.process_id().is_some_and(|next| next != process);
             back.then_some(())
         })
         .await;
         assert_eq!(*engine.url().borrow(), url);
-        assert_eq!(ask(&url, "SELECT * FROM t").as_deref(), Some("1\n"));
+        assert_eq!(ask(&url, "SELECT * FROM t"), "1\n");
     }
     let process = engine.process_id().unwrap();
     engine.stop().await;
@@ -72,11 +78,11 @@ async fn a_lost_port_is_replaced_and_published() {
     let process = engine.process_id().unwrap();
     assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
     let address = first.trim_start_matches("http://").to_owned();
-    let taken = eventually("the port", || async { std::net::TcpListener::bind(&address).ok() }).await;
+    let taken = eventually("the port", || std::net::TcpListener::bind(&address).ok()).await;
     url.changed().await.unwrap();
     let second = url.borrow().clone();
     assert_ne!(first, second);
-    assert_eq!(ask(&second, "SELECT 1").as_deref(), Some("1\n"));
+    assert_eq!(ask(&second, "SELECT 1"), "1\n");
     drop(taken);
     let process = engine.process_id().unwrap();
     shutdown.cancel();
@@ -88,7 +94,7 @@ async fn a_lost_port_is_replaced_and_published() {
 async fn a_start_that_fails_gives_the_engines_reason() {
     let directory = tempfile::tempdir().unwrap();
     let mut wrong = config(directory.path());
-    wrong.library = Some(PathBuf::from("/nonexistent/libchdb.so"));
+    wrong.library = Some(std::path::PathBuf::from("/nonexistent/libchdb.so"));
     let error = Engine::start(wrong, CancellationToken::new()).await.unwrap_err();
     assert!(
         matches!(&error, EngineError::Exited { said, .. } if said.contains("engine/fetch.sh")),

@@ -3,8 +3,8 @@
 use super::*;
 
 struct Row {
-    word: &'static str,
-    words: Vec<String>,
+    model: &'static str,
+    reasons: Vec<String>,
     map: Vec<(String, String)>,
     count: Option<u64>,
     nanos: Option<i64>,
@@ -14,19 +14,19 @@ fn rows() -> Vec<Row> {
     let text = str::to_owned;
     vec![
         Row {
-            word: "a",
-            words: vec![text("x"), text("y")],
+            model: "a",
+            reasons: vec![text("x"), text("y")],
             map: vec![(text("k"), text("v"))],
             count: Some(258),
             nanos: Some(-1),
         },
-        Row { word: "", words: vec![], map: vec![], count: None, nanos: None },
-        Row { word: "a", words: vec![text("x")], map: vec![], count: Some(0), nanos: Some(75) },
+        Row { model: "", reasons: vec![], map: vec![], count: None, nanos: None },
+        Row { model: "a", reasons: vec![text("x")], map: vec![], count: Some(0), nanos: Some(75) },
     ]
 }
 
 /// Written once by `clickhouse` itself would be circular proof in the other direction; these bytes follow the format's
-/// description by hand, and `tests/storage` has the engine read the same writer's output.
+/// description by hand, and `tests/integration/tables.rs` has the engine read the same writer's output.
 fn golden(cells: Cells<Row>, expected: &[&[u8]]) {
     let type_name = cells.type_name();
     let columns = [Column { name: "c", cells }];
@@ -42,13 +42,16 @@ fn u64s<const N: usize>(numbers: [u64; N]) -> Vec<u8> {
 
 #[test]
 fn words_are_a_dictionary_and_indexes() {
-    golden(Cells::Word(|row| row.word), &[&u64s([1, 0x600, 2]), b"\x01a\x00", &u64s([3]), &[0, 1, 0]]);
+    golden(
+        Cells::LowCardinality(|row| row.model),
+        &[&u64s([1, 0x600, 2]), b"\x01a\x00", &u64s([3]), &[0, 1, 0]],
+    );
 }
 
 #[test]
 fn lists_and_maps_put_the_prefix_before_the_offsets() {
     golden(
-        Cells::Words(|row| &row.words),
+        Cells::LowCardinalityArray(|row| &row.reasons),
         &[&u64s([1, 2, 2, 3, 0x600, 2]), b"\x01x\x01y", &u64s([3]), &[0, 1, 0]],
     );
     golden(
@@ -59,8 +62,8 @@ fn lists_and_maps_put_the_prefix_before_the_offsets() {
 
 #[test]
 fn nulls_have_a_map_and_a_default_cell() {
-    golden(Cells::CountOrNull(|row| row.count), &[&[0, 1, 0], &u64s([258, 0, 0])]);
-    golden(Cells::NanosOrNull(|row| row.nanos), &[&[0, 1, 0], &u64s([u64::MAX, 0, 75])]);
+    golden(Cells::NullableU64(|row| row.count), &[&[0, 1, 0], &u64s([258, 0, 0])]);
+    golden(Cells::NullableDecimal(|row| row.nanos), &[&[0, 1, 0], &u64s([u64::MAX, 0, 75])]);
 }
 
 #[test]

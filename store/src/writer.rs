@@ -12,7 +12,7 @@
 //! stored under a part's token is what it would store, but for spans that are in the quarantine.
 
 use std::future::Future;
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use tokio::sync::Semaphore;
@@ -24,6 +24,7 @@ use super::native::{self, Column};
 use super::quarantine::{self, QuarantineRow};
 use super::spans::{self, SpanRow};
 use crate::limits;
+use crate::metrics::StoreMetrics;
 
 /// Sends a block. The real one is [`Client`]; tests have others.
 pub trait Transport: Send + Sync {
@@ -34,6 +35,12 @@ pub trait Transport: Send + Sync {
 impl Transport for Client {
     async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
         Self::insert(self, insert).await
+    }
+}
+
+impl<T: Transport> Transport for Arc<T> {
+    async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
+        T::insert(self, insert).await
     }
 }
 
@@ -70,30 +77,22 @@ pub enum WriteError {
     Unavailable(#[source] StoreError),
 }
 
-/// Counts what happens below a batch.
-pub trait WriterEvents: Send + Sync {
-    /// An attempt failed and will be repeated.
-    fn retried(&self, error: &StoreError);
-    /// An insert succeeded: its rows, bytes and time.
-    fn inserted(&self, rows: usize, bytes: usize, took: Duration);
-}
-
 /// Writes batches; at most [`limits::INSERTS_MAX`] at once.
 pub struct Writer<T> {
     transport: T,
     permits: Semaphore,
-    events: Box<dyn WriterEvents>,
+    metrics: StoreMetrics,
     spans_statement: String,
     quarantine_statement: String,
 }
 
 impl<T: Transport> Writer<T> {
     /// A writer over that transport.
-    pub fn new(transport: T, events: Box<dyn WriterEvents>) -> Self {
+    pub fn new(transport: T, metrics: StoreMetrics) -> Self {
         Self {
             transport,
             permits: Semaphore::new(limits::INSERTS_MAX),
-            events,
+            metrics,
             spans_statement: native::insert_statement(spans::TABLE, spans::COLUMNS),
             quarantine_statement: native::insert_statement(quarantine::TABLE, quarantine::COLUMNS),
         }
@@ -184,12 +183,13 @@ impl<T: Transport> Writer<T> {
             let begun = Instant::now();
             match self.transport.insert(&insert).await {
                 Ok(()) => {
-                    self.events.inserted(insert.rows, insert.block.len(), begun.elapsed());
+                    self.metrics.inserted(insert.rows, insert.block.len(), begun.elapsed());
                     return Ok(Ok(()));
                 }
                 Err(error) if error.blames_data() => return Ok(Err(error)),
                 Err(error) => {
-                    self.events.retried(&error);
+                    tracing::warn!(%error, "an insert failed and is repeated");
+                    self.metrics.retried(&error);
                     let next = Instant::now() + wait;
                     if next >= deadline {
                         return Err(WriteError::Unavailable(error));

@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
-use ledgerline_collector::storage::Storage;
-use ledgerline_collector::storage::client::{Statement, Target};
-use ledgerline_collector::storage::engine::{Engine, EngineConfig};
+use ledgerline_store::Store;
+use ledgerline_store::client::{Statement, Target};
+use ledgerline_store::engine::{Engine, EngineConfig};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
@@ -61,13 +61,13 @@ pub fn url() -> watch::Receiver<String> {
 }
 
 /// An empty, migrated store in a database of that name.
-pub async fn storage(database: &str) -> Storage {
-    Storage::open(Target { url: url(), database: database.to_owned(), user: None, password: None })
+pub async fn storage(database: &str) -> Store {
+    Store::open(Target { url: url(), database: database.to_owned(), user: None, password: None })
         .await
         .unwrap()
 }
 
 /// The answer of a statement, columns by tab, rows by newline.
-pub async fn ask(storage: &Storage, sql: &str) -> String {
+pub async fn ask(storage: &Store, sql: &str) -> String {
     storage.client().execute(&Statement::new(sql)).await.unwrap().trim_end().to_owned()
 }

@@ -1,11 +1,14 @@
-//! The store: the only part of the collector that knows ClickHouse.
+//! The store: the only part of Ledgerline that speaks ClickHouse.
 //!
 //! [`client`] speaks its HTTP interface, [`native`] its block format; [`spans`] and [`quarantine`] declare what is
 //! written, [`writer`] makes a write exact, [`migrate`] keeps the tables, [`rows`] answers the query layer,
-//! [`engine`] runs the embedded server.
+//! [`engine`] runs the embedded server. Table names, their TTLs, ClickHouse's functions, settings and error codes stand here
+//! and nowhere else.
 
 pub mod client;
 pub mod engine;
+pub mod limits;
+pub mod metrics;
 pub mod migrate;
 pub mod native;
 pub mod quarantine;
@@ -19,7 +22,6 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use arc_swap::ArcSwapOption;
 use tokio::time::Instant;
 
-use crate::limits;
 use client::{Client, ConnectError, Insert, StoreError, Target};
 use migrate::{MIGRATIONS, MigrateError};
 
@@ -46,14 +48,14 @@ pub enum OpenError {
 
 /// An open store whose tables are those of this version. Cheap to clone.
 #[derive(Clone)]
-pub struct Storage {
+pub struct Store {
     client: Arc<Client>,
     answers: Arc<AtomicBool>,
     /// What is wrong with the tables, as last seen.
     damage: Arc<ArcSwapOption<String>>,
 }
 
-impl Storage {
+impl Store {
     /// Connects, waits until the store answers, and migrates it.
     ///
     /// # Errors
@@ -93,8 +95,8 @@ impl Storage {
         self.damage.load_full().map_or(Ok(()), |damage| Err(String::clone(&damage)))
     }
 
-    /// Looks whether the tables and views are still those that start-up found, and remembers it for [`Storage::ready`]. A store
-    /// that does not answer says nothing about its tables; [`Storage::check`] notices that.
+    /// Looks whether the tables and views are still those that start-up found, and remembers it for [`Store::ready`]. A store
+    /// that does not answer says nothing about its tables; [`Store::check`] notices that.
     pub async fn check_tables(&self) {
         let damage = match migrate::verify(&self.client).await {
             Ok(()) => None,
@@ -114,7 +116,7 @@ impl Storage {
         }
     }
 
-    /// Asks the store whether it is there, and remembers the answer for [`Storage::ready`].
+    /// Asks the store whether it is there, and remembers the answer for [`Store::ready`].
     pub async fn check(&self) -> bool {
         let answer = self.client.ping().await;
         let answers = answer.is_ok();
@@ -128,7 +130,7 @@ impl Storage {
     }
 }
 
-impl writer::Transport for Storage {
+impl writer::Transport for Store {
     async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
         self.client.insert(insert).await
     }

@@ -92,12 +92,12 @@ pub fn clipped(mut payload: String) -> String {
 
 /// The columns of `quarantine`, in the table's order.
 pub const COLUMNS: &[Column<QuarantineRow>] = &[
-    Column { name: "tenant", cells: Cells::Word(|row| &row.tenant) },
-    Column { name: "received_at", cells: Cells::Milliseconds(|row| row.received_at_ms) },
+    Column { name: "tenant", cells: Cells::LowCardinality(|row| &row.tenant) },
+    Column { name: "received_at", cells: Cells::DateTime64Millis(|row| row.received_at_ms) },
     Column { name: "batch_id", cells: Cells::Uuid(|row| row.batch_id.to_be_bytes()) },
-    Column { name: "reason", cells: Cells::Word(|row| row.reason.name()) },
-    Column { name: "detail", cells: Cells::Text(|row| &row.detail) },
-    Column { name: "trace_id", cells: Cells::Text(|row| &row.trace_id) },
-    Column { name: "span_id", cells: Cells::Text(|row| &row.span_id) },
-    Column { name: "payload", cells: Cells::Text(|row| &row.payload) },
+    Column { name: "reason", cells: Cells::LowCardinality(|row| row.reason.name()) },
+    Column { name: "detail", cells: Cells::String(|row| &row.detail) },
+    Column { name: "trace_id", cells: Cells::String(|row| &row.trace_id) },
+    Column { name: "span_id", cells: Cells::String(|row| &row.span_id) },
+    Column { name: "payload", cells: Cells::String(|row| &row.payload) },
 ];

@@ -72,16 +72,16 @@ fn microseconds(nanoseconds: u64) -> i64 {
     i64::try_from(nanoseconds / 1_000).unwrap_or(i64::MAX)
 }
 
-const fn word(name: &'static str, of: fn(&SpanRow) -> &str) -> Column<SpanRow> {
-    Column { name, cells: Cells::Word(of) }
+const fn low_cardinality(name: &'static str, of: fn(&SpanRow) -> &str) -> Column<SpanRow> {
+    Column { name, cells: Cells::LowCardinality(of) }
 }
 
-const fn text(name: &'static str, of: fn(&SpanRow) -> &str) -> Column<SpanRow> {
-    Column { name, cells: Cells::Text(of) }
+const fn string(name: &'static str, of: fn(&SpanRow) -> &str) -> Column<SpanRow> {
+    Column { name, cells: Cells::String(of) }
 }
 
-const fn tokens(name: &'static str, of: fn(&SpanRow) -> u64) -> Column<SpanRow> {
-    Column { name, cells: Cells::Count(of) }
+const fn u64(name: &'static str, of: fn(&SpanRow) -> u64) -> Column<SpanRow> {
+    Column { name, cells: Cells::U64(of) }
 }
 
 const fn column(name: &'static str, cells: Cells<SpanRow>) -> Column<SpanRow> {
@@ -90,68 +90,76 @@ const fn column(name: &'static str, cells: Cells<SpanRow>) -> Column<SpanRow> {
 
 /// The columns of `spans`, in the table's order.
 pub const COLUMNS: &[Column<SpanRow>] = &[
-    word("tenant", |row| &row.tenant),
-    column("start_time", Cells::Microseconds(|row| microseconds(row.record.call.start_unix_ns))),
-    column("end_time", Cells::Microseconds(|row| microseconds(row.record.call.end_unix_ns))),
-    column("trace_id", Cells::Bytes16(|row| *row.record.call.trace_id.bytes())),
-    column("span_id", Cells::Bytes8(|row| *row.record.call.span_id.bytes())),
+    low_cardinality("tenant", |row| &row.tenant),
+    column("start_time", Cells::DateTime64Micros(|row| microseconds(row.record.call.start_unix_ns))),
+    column("end_time", Cells::DateTime64Micros(|row| microseconds(row.record.call.end_unix_ns))),
+    column("trace_id", Cells::FixedString16(|row| *row.record.call.trace_id.bytes())),
+    column("span_id", Cells::FixedString8(|row| *row.record.call.span_id.bytes())),
     column(
         "parent_span_id",
-        Cells::Bytes8(|row| row.record.call.parent_span_id.as_ref().map_or([0; 8], |id| *SpanId::bytes(id))),
+        Cells::FixedString8(|row| {
+            row.record.call.parent_span_id.as_ref().map_or([0; 8], |id| *SpanId::bytes(id))
+        }),
     ),
-    column("is_call", Cells::Flag(|row| row.record.call.operation.is_call())),
-    word("name", |row| &row.record.name),
-    word("service", |row| &row.record.call.identity.service),
-    word("environment", |row| &row.record.call.identity.environment),
-    word("team", |row| &row.record.call.identity.team),
-    word("feature", |row| &row.record.call.identity.feature),
-    word("provider", |row| &row.record.call.provider),
-    word("model", |row| row.record.call.model()),
-    word("operation", |row| row.record.call.operation.name()),
-    word("status", |row| if row.record.call.error_type.is_some() { "error" } else { "ok" }),
-    word("error_type", |row| row.record.call.error_type.as_deref().unwrap_or_default()),
-    word("request_model", |row| &row.record.call.request_model),
-    word("response_model", |row| &row.record.call.response_model),
-    text("response_id", |row| &row.record.call.response_id),
-    column("stream", Cells::Flag(|row| row.record.call.stream)),
-    column("finish_reasons", Cells::Words(|row| &row.record.call.finish_reasons)),
-    word("end_of_stream", |row| row.record.call.end.name()),
-    column("http_status", Cells::ShortOrNull(|row| row.record.call.http_status)),
-    tokens("tokens_input_uncached", |row| row.tokens(TokenClass::InputUncached)),
-    tokens("tokens_cache_read", |row| row.tokens(TokenClass::CacheRead)),
-    tokens("tokens_cache_write_5m", |row| row.tokens(TokenClass::CacheWrite5m)),
-    tokens("tokens_cache_write_30m", |row| row.tokens(TokenClass::CacheWrite30m)),
-    tokens("tokens_cache_write_1h", |row| row.tokens(TokenClass::CacheWrite1h)),
-    tokens("tokens_cache_write_12h", |row| row.tokens(TokenClass::CacheWrite12h)),
-    tokens("tokens_input_audio", |row| row.tokens(TokenClass::InputAudio)),
-    tokens("tokens_input_image", |row| row.tokens(TokenClass::InputImage)),
-    tokens("tokens_tool_use_prompt", |row| row.tokens(TokenClass::ToolUsePrompt)),
-    tokens("tokens_output_text", |row| row.tokens(TokenClass::OutputText)),
-    tokens("tokens_output_reasoning", |row| row.tokens(TokenClass::OutputReasoning)),
-    tokens("tokens_output_audio", |row| row.tokens(TokenClass::OutputAudio)),
-    tokens("tokens_output_image", |row| row.tokens(TokenClass::OutputImage)),
-    word("usage_source", |row| row.record.call.usage.map_or("missing", |usage| usage.source.name())),
-    column("cost", Cells::NanosOrNull(|row| row.price.amount().map(NanoUsd::nanos))),
-    word("unpriced_reason", |row| &row.unpriced_reason),
-    word("price_version", |row| &row.price_version),
-    word("price_rule", SpanRow::rule),
+    column("is_call", Cells::U8(|row| row.record.call.operation.is_call())),
+    low_cardinality("name", |row| &row.record.name),
+    low_cardinality("service", |row| &row.record.call.identity.service),
+    low_cardinality("environment", |row| &row.record.call.identity.environment),
+    low_cardinality("team", |row| &row.record.call.identity.team),
+    low_cardinality("feature", |row| &row.record.call.identity.feature),
+    low_cardinality("provider", |row| &row.record.call.provider),
+    low_cardinality("model", |row| row.record.call.model()),
+    low_cardinality("operation", |row| row.record.call.operation.name()),
+    low_cardinality("status", |row| if row.record.call.error_type.is_some() { "error" } else { "ok" }),
+    low_cardinality("error_type", |row| row.record.call.error_type.as_deref().unwrap_or_default()),
+    low_cardinality("request_model", |row| &row.record.call.request_model),
+    low_cardinality("response_model", |row| &row.record.call.response_model),
+    string("response_id", |row| &row.record.call.response_id),
+    column("stream", Cells::U8(|row| row.record.call.stream)),
+    column("finish_reasons", Cells::LowCardinalityArray(|row| &row.record.call.finish_reasons)),
+    low_cardinality("end_of_stream", |row| row.record.call.end.name()),
+    column("http_status", Cells::NullableU16(|row| row.record.call.http_status)),
+    u64("tokens_input_uncached", |row| row.tokens(TokenClass::InputUncached)),
+    u64("tokens_cache_read", |row| row.tokens(TokenClass::CacheRead)),
+    u64("tokens_cache_write_5m", |row| row.tokens(TokenClass::CacheWrite5m)),
+    u64("tokens_cache_write_30m", |row| row.tokens(TokenClass::CacheWrite30m)),
+    u64("tokens_cache_write_1h", |row| row.tokens(TokenClass::CacheWrite1h)),
+    u64("tokens_cache_write_12h", |row| row.tokens(TokenClass::CacheWrite12h)),
+    u64("tokens_input_audio", |row| row.tokens(TokenClass::InputAudio)),
+    u64("tokens_input_image", |row| row.tokens(TokenClass::InputImage)),
+    u64("tokens_tool_use_prompt", |row| row.tokens(TokenClass::ToolUsePrompt)),
+    u64("tokens_output_text", |row| row.tokens(TokenClass::OutputText)),
+    u64("tokens_output_reasoning", |row| row.tokens(TokenClass::OutputReasoning)),
+    u64("tokens_output_audio", |row| row.tokens(TokenClass::OutputAudio)),
+    u64("tokens_output_image", |row| row.tokens(TokenClass::OutputImage)),
+    low_cardinality("usage_source", |row| {
+        row.record.call.usage.map_or("missing", |usage| usage.source.name())
+    }),
+    column("cost", Cells::NullableDecimal(|row| row.price.amount().map(NanoUsd::nanos))),
+    low_cardinality("unpriced_reason", |row| &row.unpriced_reason),
+    low_cardinality("price_version", |row| &row.price_version),
+    low_cardinality("price_rule", SpanRow::rule),
     column(
         "reported_cost",
-        Cells::NanosOrNull(|row| row.record.call.billing.reported_cost.map(NanoUsd::nanos)),
+        Cells::NullableDecimal(|row| row.record.call.billing.reported_cost.map(NanoUsd::nanos)),
     ),
-    word("service_tier", |row| row.record.call.billing.service_tier.as_deref().unwrap_or_default()),
-    word("speed", |row| row.record.call.billing.speed.as_deref().unwrap_or_default()),
-    word("inference_geo", |row| row.record.call.billing.inference_geo.as_deref().unwrap_or_default()),
-    column("web_search_requests", Cells::CountOrNull(|row| row.record.call.billing.web_search_requests)),
-    tokens("duration_us", |row| {
+    low_cardinality("service_tier", |row| {
+        row.record.call.billing.service_tier.as_deref().unwrap_or_default()
+    }),
+    low_cardinality("speed", |row| row.record.call.billing.speed.as_deref().unwrap_or_default()),
+    low_cardinality("inference_geo", |row| {
+        row.record.call.billing.inference_geo.as_deref().unwrap_or_default()
+    }),
+    column("web_search_requests", Cells::NullableU64(|row| row.record.call.billing.web_search_requests)),
+    u64("duration_us", |row| {
         row.record.call.end_unix_ns.saturating_sub(row.record.call.start_unix_ns) / 1_000
     }),
-    column("ttft_us", Cells::CountOrNull(|row| row.record.call.time_to_first_token_ns.map(|ns| ns / 1_000))),
-    text("user_id", |row| &row.record.call.identity.user),
-    text("session_id", |row| &row.record.call.identity.session),
+    column("ttft_us", Cells::NullableU64(|row| row.record.call.time_to_first_token_ns.map(|ns| ns / 1_000))),
+    string("user_id", |row| &row.record.call.identity.user),
+    string("session_id", |row| &row.record.call.identity.session),
     column("attrs", Cells::Map(|row| &row.record.attributes)),
     column("batch_id", Cells::Uuid(|row| row.batch_id.to_be_bytes())),
-    column("ingested_at", Cells::Milliseconds(|row| row.ingested_at_ms)),
+    column("ingested_at", Cells::DateTime64Millis(|row| row.ingested_at_ms)),
 ];
 
 #[cfg(test)]
@@ -159,7 +167,7 @@ mod tests {
     use ledgerline_proto::dimension::Dimension;
 
     use super::*;
-    use crate::storage::migrate::MIGRATIONS;
+    use crate::migrate::MIGRATIONS;
 
     /// The columns of a table as its CREATE statement declares them: name and type.
     fn declared(table: &str) -> Vec<(String, String)> {
@@ -183,11 +191,11 @@ mod tests {
             .map(|column| (column.name.to_owned(), column.cells.type_name().to_owned()))
             .collect();
         assert_eq!(written, declared(TABLE));
-        let written: Vec<(String, String)> = crate::storage::quarantine::COLUMNS
+        let written: Vec<(String, String)> = crate::quarantine::COLUMNS
             .iter()
             .map(|column| (column.name.to_owned(), column.cells.type_name().to_owned()))
             .collect();
-        assert_eq!(written, declared(crate::storage::quarantine::TABLE));
+        assert_eq!(written, declared(crate::quarantine::TABLE));
     }
 
     #[test]

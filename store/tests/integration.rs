@@ -1,0 +1,17 @@
+//! The store against the real engine. One binary, so that the crate links once and the tests share one engine.
+
+#![allow(
+    clippy::expect_used,
+    clippy::panic,
+    clippy::unwrap_used,
+    reason = "clippy takes the functions that tests share for production code"
+)]
+
+#[path = "integration/engine.rs"]
+mod engine;
+#[path = "integration/spans.rs"]
+mod spans;
+#[path = "integration/supervisor.rs"]
+mod supervisor;
+#[path = "integration/tables.rs"]
+mod tables;
