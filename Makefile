@@ -34,5 +34,5 @@ soak: ## 10,000 calls at 200 per second with 50 streams, with and without kill -
 
 .PHONY: check
 check: ## Format and lint as CI does
-	cargo fmt --all --check
+	cargo fmt --all --check && rustfmt --check --edition 2024 agent/src/dialect/*.rs
 	cargo clippy --locked --workspace --all-targets -- -D warnings

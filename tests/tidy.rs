@@ -161,6 +161,28 @@ fn dependencies_point_down() {
     report(&problems);
 }
 
+/// What is special about a provider stands in its own file and its row of the table, so that one more is one file more.
+#[test]
+fn providers_are_named_only_by_their_dialects() {
+    let sources = sources("rs");
+    let table = sources.iter().find(|source| source.path == "agent/src/dialect.rs").unwrap();
+    let rows = table.text.split("\ndialects! {").nth(1).and_then(|rest| rest.split('}').next()).unwrap();
+    let names: Vec<&str> = rows.split_whitespace().collect();
+    assert!(names.len() >= 2, "the table has rows");
+    let mut problems = Vec::new();
+    for source in sources.iter().filter(|source| source.path.starts_with("agent/src/") && !source.is_test()) {
+        if source.path.starts_with("agent/src/dialect") {
+            continue;
+        }
+        for (number, line) in source.code_lines() {
+            for name in names.iter().filter(|name| line.to_lowercase().contains(**name)) {
+                problems.push(format!("{}:{number}: {name} belongs into its dialect's Spec", source.path));
+            }
+        }
+    }
+    report(&problems);
+}
+
 /// Files whose first line calls them pure take time as an argument and touch nothing outside themselves.
 #[test]
 fn pure_files_are_pure() {

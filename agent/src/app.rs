@@ -21,14 +21,12 @@ use crate::relay::server::{Server, ServerError, acceptor, listen};
 use crate::relay::tap::{Observations, TapLimits, tap};
 use crate::relay::upstream::KeepAlive;
 use crate::relay::{Relay, RelayError};
-use crate::worker::{DialectTable, WorkerCounters};
+use crate::worker::WorkerCounters;
 
 /// What a test may want to replace.
 pub struct Parts {
     /// Wall time.
     pub clock: Arc<dyn Clock>,
-    /// The dialects that can be read.
-    pub dialects: Arc<DialectTable>,
     /// Bounds between relay and worker.
     pub tap_limits: TapLimits,
     /// When a silent upstream connection is asked whether it lives.
@@ -39,7 +37,6 @@ impl Default for Parts {
     fn default() -> Self {
         Self {
             clock: Arc::new(SystemClock),
-            dialects: Arc::new(DialectTable::default()),
             tap_limits: TapLimits::default(),
             keep_alive: KeepAlive::default(),
         }
@@ -80,7 +77,6 @@ struct Prepared {
     relay: Arc<Relay>,
     tls: Option<TlsAcceptor>,
     observations: Observations,
-    dialects: Arc<DialectTable>,
     counters: Arc<WorkerCounters>,
     spool: Arc<Spool>,
     sender: Sender,
@@ -109,7 +105,6 @@ impl Prepared {
             relay: Arc::new(Relay::new(config, &tls, tap, parts.keep_alive, metrics.clone())?),
             tls: config.tls.as_ref().map(acceptor).transpose()?,
             observations,
-            dialects: parts.dialects,
             counters: Arc::new(WorkerCounters::default()),
             spool,
             sender,
@@ -178,7 +173,6 @@ impl App {
         );
         let observer = Observer::start(ObserverParts {
             observations: prepared.observations,
-            dialects: prepared.dialects,
             counters: prepared.counters,
             spool: prepared.spool,
             sender: prepared.sender,

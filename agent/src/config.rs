@@ -13,7 +13,11 @@ use ledgerline_process::config::{Problems, Validate};
 use ledgerline_process::logging::LogConfig;
 use serde::Deserialize;
 
+use crate::dialect::{self, Spec};
 use crate::limits::{CONNECT_TIMEOUT_MAX, STOP_TIMEOUT_MAX};
+
+/// The name of a dialect that stands for none.
+const NO_DIALECT: &str = "none";
 
 /// The whole file.
 #[derive(Clone, Debug, Deserialize)]
@@ -91,9 +95,9 @@ pub struct UpstreamConfig {
     pub prefix: String,
     /// Scheme, host and, if needed, port and base path: `https://api.openai.com`.
     pub url: String,
-    /// How calls to it are read: `openai`, `anthropic`, or `none` to forward without observing.
-    #[serde(default)]
-    pub dialect: Dialect,
+    /// How calls to it are read: `openai`, `anthropic`, or `none` to forward without observing. Default `none`.
+    #[serde(default, deserialize_with = "dialect")]
+    pub dialect: Option<&'static Spec>,
     /// Who is paid, as OpenTelemetry names providers: `azure.ai.openai`, `groq`, `x_ai`. Decides whose prices hold. Default:
     /// the dialect's own provider, `openai` or `anthropic`.
     #[serde(default)]
@@ -110,7 +114,7 @@ impl UpstreamConfig {
     fn check_url(&self) -> Result<(), String> {
         let url = parse_base_url(&self.url)?;
         let base = url.path().trim_end_matches('/');
-        if self.dialect != Dialect::None && base.ends_with("/v1") {
+        if self.dialect.is_some() && base.ends_with("/v1") {
             return Err(format!(
                 "`{}` must not end with /v1: clients send it as part of the path, and the upstream would get it twice; \
                  leave it out here and keep it in the client's base URL, which then ends with {}/v1",
@@ -124,33 +128,20 @@ impl UpstreamConfig {
     /// Who is paid for calls to it.
     #[must_use]
     pub fn provider(&self) -> &str {
-        self.provider.as_deref().or_else(|| self.dialect.name()).unwrap_or_default()
+        self.provider.as_deref().or(self.dialect.map(|dialect| dialect.provider)).unwrap_or_default()
     }
 }
 
-/// The wire format of a provider.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Dialect {
-    /// `OpenAI` and the many that speak like it.
-    Openai,
-    /// Anthropic Messages.
-    Anthropic,
-    /// Forward, observe nothing.
-    #[default]
-    None,
-}
-
-impl Dialect {
-    /// Its name, `None` when nothing is observed.
-    #[must_use]
-    pub const fn name(self) -> Option<&'static str> {
-        match self {
-            Self::Openai => Some("openai"),
-            Self::Anthropic => Some("anthropic"),
-            Self::None => None,
-        }
+/// Looks a wire format up by its name; `none` is none.
+fn dialect<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'static Spec>, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    if name == NO_DIALECT {
+        return Ok(None);
     }
+    dialect::find(&name).map(Some).ok_or_else(|| {
+        let known: Vec<_> = dialect::names().chain([NO_DIALECT]).collect();
+        serde::de::Error::custom(format!("unknown dialect `{name}`; known are {}", known.join(", ")))
+    })
 }
 
 /// The HTTP version spoken with an upstream.
@@ -422,8 +413,11 @@ impl Config {
         if self.upstreams.is_empty() {
             problems.push(
                 "upstreams",
-                "is empty, so there is nowhere to forward to; add for instance \
-                 {name: openai, prefix: /openai, url: https://api.openai.com, dialect: openai}",
+                format!(
+                    "is empty, so there is nowhere to forward to; add for instance \
+                     {{name: NAME, prefix: /NAME, url: https://HOST, dialect: NAME}}, where dialect is one of {}",
+                    dialect::names().collect::<Vec<_>>().join(", ")
+                ),
             );
         }
         for (index, upstream) in self.upstreams.iter().enumerate() {
@@ -434,7 +428,7 @@ impl Config {
                 problems.push(at("name"), "must be made of letters, digits, `-`, `_` and `.`");
             }
             if !upstream.prefix.starts_with('/') || upstream.prefix.contains(['?', '#', ' ']) {
-                problems.push(at("prefix"), format!("`{}` must be a path such as /openai", upstream.prefix));
+                problems.push(at("prefix"), format!("`{}` must be a path such as /llm", upstream.prefix));
             }
             if upstream.provider.as_ref().is_some_and(|provider| provider.trim().is_empty()) {
                 problems.push(at("provider"), "is empty; name who is paid, or leave it out");

@@ -1,14 +1,14 @@
 //! The sidecar: relays LLM calls byte for byte and reports what they cost.
 //!
-//! [`relay`] forwards and copies, [`worker`] reads the copies into calls, [`export`] brings the calls to the collector;
+//! [`relay`] forwards and copies, [`worker`] reads the copies into calls, [`dialect`] knows the providers, [`export`] brings the calls to the collector;
 //! [`app`] puts them together. The relay never waits for the other two, which share a thread of their own
 //! ([`observer`]).
 
 pub mod app;
-pub mod calls;
 pub mod config;
 pub mod connect;
 pub mod descriptors;
+pub mod dialect;
 pub mod export;
 pub mod limits;
 pub mod metrics;
@@ -16,4 +16,5 @@ pub mod observation;
 pub mod observer;
 pub mod reachability;
 pub mod relay;
+pub mod sse;
 pub mod worker;

@@ -10,6 +10,8 @@ use std::sync::Arc;
 use bytes::Bytes;
 use ledgerline_proto::{EndOfStream, Identity, SpanId, TraceId};
 
+use crate::dialect::Endpoint;
+
 /// Numbers the calls of one process, from 1.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct CallNumber(pub u64);
@@ -19,8 +21,8 @@ pub struct CallNumber(pub u64);
 pub struct CallStart {
     /// Wall time of the request head, nanoseconds since the Unix epoch.
     pub at_unix_ns: u64,
-    /// The name of the upstream's dialect in the configuration: `openai`, `anthropic`.
-    pub dialect: Arc<str>,
+    /// What is called.
+    pub endpoint: &'static Endpoint,
     /// `gen_ai.provider.name` of the upstream, which decides whose prices hold: a dialect is spoken by many.
     pub provider: Arc<str>,
     /// The path below the upstream's prefix, without the query: `/v1/chat/completions`.
@@ -68,7 +70,7 @@ pub enum Observation {
 impl fmt::Debug for Observation {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Start(start) => write!(f, "Start({} {})", start.dialect, start.path),
+            Self::Start(start) => write!(f, "Start({})", start.path),
             Self::RequestBody(bytes) => write!(f, "RequestBody({} bytes)", bytes.len()),
             Self::ResponseHead(head, at) => f.debug_tuple("ResponseHead").field(head).field(at).finish(),
             Self::ResponseBody(bytes, at) => write!(f, "ResponseBody({} bytes, {at})", bytes.len()),

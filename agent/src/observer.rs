@@ -16,14 +16,12 @@ use crate::export::{Sender, Spool};
 use crate::limits::{EXPORT_BACKOFF_MIN, OBSERVER_STOP_TIMEOUT};
 use crate::metrics::Metrics;
 use crate::relay::tap::Observations;
-use crate::worker::{DialectTable, Worker, WorkerCounters, WorkerLimits};
+use crate::worker::{Worker, WorkerCounters, WorkerLimits};
 
 /// What the thread works with.
 pub struct ObserverParts {
     /// From the relay.
     pub observations: Observations,
-    /// The dialects that can be read.
-    pub dialects: Arc<DialectTable>,
     /// What the worker counts.
     pub counters: Arc<WorkerCounters>,
     /// Where finished calls go.
@@ -91,7 +89,7 @@ impl ObserverParts {
         let new_worker = || {
             let spool = self.spool.clone();
             let sink = move |call| spool.push(call);
-            Worker::new(self.dialects.clone(), WorkerLimits::default(), self.counters.clone(), sink)
+            Worker::new(WorkerLimits::default(), self.counters.clone(), sink)
         };
         tokio::select! {
             () = read(&mut self.observations, &self.metrics, new_worker) => {}

@@ -2,32 +2,30 @@
 //!
 //! It runs beside the relay on a thread of its own and can do it no harm: it only receives. Whatever a stranger's bytes
 //! do to the reading of one call, a panic included, the call is recorded with what is certain, the fault is counted and
-//! the next call is read. Memory is bounded by [`WorkerLimits`]. Prompts and answers are measured here and never kept,
+//! the next call is read. Memory is bounded by [`WorkerLimits`]. Prompts and responses are measured here and never kept,
 //! logged or passed on.
 
 pub mod assemble;
+mod call_reader;
 pub mod counters;
 pub mod decode;
-pub mod dialect;
 pub mod estimate;
 pub mod limits;
-mod reading;
 pub mod skim;
-pub mod sse;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use ledgerline_proto::{Call, EndOfStream, Operation};
+use ledgerline_proto::{Call, EndOfStream};
 
-use self::assemble::{RelayEnd, Seen, assemble};
+use self::assemble::{CallFacts, RelayEnd, assemble};
+use self::call_reader::CallReader;
 use self::counters::add_one;
 pub use self::counters::{Failure, WorkerCounters};
-pub use self::dialect::DialectTable;
 pub use self::limits::WorkerLimits;
-use self::reading::Reading;
+use crate::dialect::{RequestFacts, Response, TextCounts};
 use crate::observation::{CallNumber, CallStart, Observation, Tagged};
 
 /// The error class of a call that was recorded before its end.
@@ -35,7 +33,6 @@ const EVICTED: &str = "evicted";
 
 /// Reads all calls of a process.
 pub struct Worker<S> {
-    dialects: Arc<DialectTable>,
     limits: WorkerLimits,
     counters: Arc<WorkerCounters>,
     sink: S,
@@ -50,22 +47,16 @@ pub struct Worker<S> {
 }
 
 struct OpenCall {
-    seen: Seen,
+    facts: CallFacts,
     /// `None` after a panic.
-    reading: Option<Reading>,
+    reader: Option<CallReader>,
 }
 
 impl<S: FnMut(Call)> Worker<S> {
     /// A worker that hands each finished call to `sink`, which must not block.
     #[must_use]
-    pub fn new(
-        dialects: Arc<DialectTable>,
-        limits: WorkerLimits,
-        counters: Arc<WorkerCounters>,
-        sink: S,
-    ) -> Self {
+    pub fn new(limits: WorkerLimits, counters: Arc<WorkerCounters>, sink: S) -> Self {
         Self {
-            dialects,
             limits,
             counters,
             sink,
@@ -88,24 +79,24 @@ impl<S: FnMut(Call)> Worker<S> {
             }
             Observation::Gap => {
                 add_one(&self.counters.gaps);
-                self.read(call, |reading, seen, _, _| reading.gap(seen));
+                self.read(call, |reader, facts, _, _| reader.gap(facts));
             }
             Observation::RequestBody(bytes) => {
-                self.read(call, |reading, _, limits, _| reading.request_body(&bytes, limits));
+                self.read(call, |reader, _, limits, _| reader.request_body(&bytes, limits));
             }
             Observation::ResponseHead(head, at) => {
                 self.now_unix_ns = self.now_unix_ns.max(at);
                 if let Some(open) = self.open.get_mut(&call) {
-                    open.seen.status = Some(head.status);
+                    open.facts.status = Some(head.status);
                 }
-                self.read(call, |reading, seen, limits, counters| {
-                    reading.response_head(&head, seen, limits, counters);
+                self.read(call, |reader, facts, limits, counters| {
+                    reader.response_head(&head, facts, limits, counters);
                 });
             }
             Observation::ResponseBody(bytes, at) => {
                 self.now_unix_ns = self.now_unix_ns.max(at);
-                self.read(call, |reading, seen, _, counters| {
-                    reading.response_body(&bytes, at, seen, counters);
+                self.read(call, |reader, facts, _, counters| {
+                    reader.response_body(&bytes, at, facts, counters);
                 });
             }
         }
@@ -125,24 +116,11 @@ impl<S: FnMut(Call)> Worker<S> {
         self.now_unix_ns = self.now_unix_ns.max(start.at_unix_ns);
         self.settled.remove(&call);
         self.evict(call);
-        let made = catch_unwind(AssertUnwindSafe(|| {
-            let dialect = self.dialects.dialect(&start.dialect, &start.path)?;
-            Some((dialect.operation(), Reading::new(dialect)))
-        }));
-        let open = match made {
-            Ok(Some((operation, reading))) => {
-                OpenCall { seen: Seen::new(start, operation), reading: Some(reading) }
-            }
-            Ok(None) => {
-                add_one(&self.counters.requests_ignored);
-                return self.settle(call);
-            }
-            Err(_) => {
-                let mut open = OpenCall { seen: Seen::new(start, Operation::Chat), reading: None };
-                open.lose(&self.counters);
-                open
-            }
-        };
+        let reader = catch_unwind(AssertUnwindSafe(|| CallReader::new((start.endpoint.reader)()))).ok();
+        let mut open = OpenCall { facts: CallFacts::new(start), reader };
+        if open.reader.is_none() {
+            open.lose(&self.counters);
+        }
         if self.open.len() >= self.limits.open_calls_max
             && let Some(oldest) = self.open.keys().next().copied()
         {
@@ -153,10 +131,10 @@ impl<S: FnMut(Call)> Worker<S> {
     }
 
     /// There is no room: records a call, if it is open, before its end. Its counts are not estimated, because more of
-    /// the answer is to come.
+    /// the response is to come.
     fn evict(&mut self, call: CallNumber) {
         let Some(open) = self.open.get_mut(&call) else { return };
-        open.seen.answer_is_whole = false;
+        open.facts.response_is_whole = false;
         add_one(&self.counters.calls_evicted);
         let at_unix_ns = self.now_unix_ns;
         self.end(call, RelayEnd { end: EndOfStream::RelayKilled, at_unix_ns, class: Some(EVICTED) });
@@ -173,20 +151,20 @@ impl<S: FnMut(Call)> Worker<S> {
     fn read(
         &mut self,
         call: CallNumber,
-        step: impl FnOnce(&mut Reading, &mut Seen, &WorkerLimits, &WorkerCounters),
+        step: impl FnOnce(&mut CallReader, &mut CallFacts, &WorkerLimits, &WorkerCounters),
     ) {
         let Some(open) = self.open.get_mut(&call) else { return };
-        let OpenCall { seen, reading: Some(reading) } = &mut **open else { return };
-        let before = reading.held_bytes();
+        let OpenCall { facts, reader: Some(reader) } = &mut **open else { return };
+        let before = reader.held_bytes();
         let done = catch_unwind(AssertUnwindSafe(|| {
-            step(reading, seen, &self.limits, &self.counters);
-            let after = reading.held_bytes();
+            step(reader, facts, &self.limits, &self.counters);
+            let after = reader.held_bytes();
             if self.held_bytes - before + after <= self.limits.held_bytes_max || after <= before {
                 return after;
             }
             self.counters.fail(Failure::HeldBytes);
-            reading.release(seen);
-            reading.held_bytes()
+            reader.release(facts);
+            reader.held_bytes()
         }));
         self.held_bytes -= before;
         match done {
@@ -202,18 +180,18 @@ impl<S: FnMut(Call)> Worker<S> {
             }
             return;
         };
-        if let Some(reading) = open.reading.take() {
-            self.held_bytes -= reading.held_bytes();
-            let seen = &mut open.seen;
+        if let Some(reader) = open.reader.take() {
+            self.held_bytes -= reader.held_bytes();
+            let facts = &mut open.facts;
             let counters = &*self.counters;
             let done =
-                catch_unwind(AssertUnwindSafe(|| reading.end(relay.end, relay.at_unix_ns, seen, counters)));
+                catch_unwind(AssertUnwindSafe(|| reader.end(relay.end, relay.at_unix_ns, facts, counters)));
             if done.is_err() {
                 open.lose(counters);
             }
         }
-        let foreign_runs = open.seen.answer.foreign_runs;
-        let finished = assemble(open.seen, relay);
+        let foreign_runs = open.facts.response.foreign_runs;
+        let finished = assemble(open.facts, relay);
         self.counters.foreign_runs.fetch_add(foreign_runs, Ordering::Relaxed);
         self.count(&finished);
         if catch_unwind(AssertUnwindSafe(|| (self.sink)(finished))).is_err() {
@@ -239,11 +217,13 @@ impl OpenCall {
     /// A panic: what was read may be half written, so only the facts of the relay stay.
     fn lose(&mut self, counters: &WorkerCounters) {
         add_one(&counters.panics);
-        self.reading = None;
-        self.seen.request = dialect::RequestFacts::default();
-        self.seen.answer = dialect::Answer::default();
-        self.seen.first_token_unix_ns = None;
-        self.seen.answer_is_whole = false;
+        self.reader = None;
+        self.facts.request = RequestFacts::default();
+        self.facts.request_texts = TextCounts::default();
+        self.facts.response = Response::default();
+        self.facts.response_texts = TextCounts::default();
+        self.facts.first_token_unix_ns = None;
+        self.facts.response_is_whole = false;
     }
 }
 

@@ -1,12 +1,11 @@
 //! The client receives exactly the bytes the provider sent, whatever happens to us.
 
-use std::sync::Arc;
 use std::time::Duration;
 
 use ledgerline_agent::app::{App, Parts};
 use ledgerline_agent::config::Config;
-use ledgerline_agent::worker::dialect::{Answer, Dialect, DialectTable, Unreadable};
-use ledgerline_agent::worker::sse::Event;
+use ledgerline_agent::dialect::{Endpoint, Reader, Response, Spec, TextSink, Unreadable, UsageInjection};
+use ledgerline_agent::sse::Event;
 use ledgerline_mock_provider::{MockOptions, MockProvider};
 use ledgerline_process::config::parse;
 use ledgerline_proto::Operation;
@@ -56,19 +55,33 @@ async fn a_dead_collector_and_a_full_disk_change_nothing() {
 /// Panics at whatever it is given to read.
 struct Explosive;
 
-impl Dialect for Explosive {
-    fn operation(&self) -> Operation {
-        Operation::Chat
-    }
-
-    fn read_event(&mut self, _: Event<'_>, _: &mut Answer) -> Result<(), Unreadable> {
+impl Reader for Explosive {
+    fn read_event(&mut self, _: Event<'_>, _: &mut Response, _: &mut dyn TextSink) -> Result<(), Unreadable> {
         panic!("a fault of the worker")
     }
 
-    fn read_body(&mut self, _: &[u8], _: &mut Answer) -> Result<(), Unreadable> {
+    fn read_body(&mut self, _: &[u8], _: &mut Response, _: &mut dyn TextSink) -> Result<(), Unreadable> {
         panic!("a fault of the worker")
     }
 }
+
+const fn explosive(path: &'static str) -> Endpoint {
+    Endpoint {
+        method: http::Method::POST,
+        path,
+        operation: Operation::Chat,
+        usage_injection: UsageInjection::Unneeded,
+        reader: || Box::new(Explosive),
+    }
+}
+
+static EXPLOSIVE: Spec = Spec {
+    name: "explosive",
+    provider: "explosive",
+    endpoints: &[explosive("/completions"), explosive("/embeddings"), explosive("/messages")],
+    error_body: |_, message| serde_json::json!(message),
+    header_prefixes: &[],
+};
 
 /// Scenario: the same, with a worker that panics at every event and every body of every call.
 /// Guarantees: the same, and the panics are counted.
@@ -82,12 +95,11 @@ async fn a_panicking_worker_changes_nothing() {
          export: {{collector: 'http://127.0.0.1:1', flush_timeout_seconds: 1}}\n",
         provider.url
     );
-    let config: Config = parse("the test", &yaml).unwrap();
-    let mut dialects = DialectTable::default();
-    for name in ["openai", "anthropic"] {
-        dialects.register(name, |_| Some(Box::new(Explosive)));
+    let mut config: Config = parse("the test", &yaml).unwrap();
+    for upstream in &mut config.upstreams {
+        upstream.dialect = Some(&EXPLOSIVE);
     }
-    let app = App::build(&config, Parts { dialects: Arc::new(dialects), ..Parts::default() }).unwrap();
+    let app = App::build(&config, Parts::default()).unwrap();
     let addresses = app.addresses();
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run(stop.clone()));

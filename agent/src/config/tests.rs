@@ -120,5 +120,23 @@ export: {collector: \"http://c:4317/v1/traces\", flush_timeout_seconds: 18446744
 #[test]
 fn an_empty_file_says_what_is_missing() {
     let error = parse::<Config>("agent.yaml", "").unwrap_err().to_string();
-    assert!(error.contains("upstreams: is empty") && error.contains("api.openai.com"), "{error}");
+    assert!(error.contains("upstreams: is empty") && error.contains("one of openai, anthropic"), "{error}");
+}
+
+#[test]
+fn a_dialect_is_found_by_its_name_and_a_wrong_one_lists_the_known() {
+    let check = |dialect: &str| {
+        let text = format!("upstreams: [{{name: a, prefix: /, url: \"http://b\"{dialect}}}]");
+        parse::<Config>("agent.yaml", &text).map(|config| config.upstreams[0].clone())
+    };
+    let upstream = check(", dialect: anthropic").unwrap();
+    assert_eq!((upstream.dialect.unwrap().name, upstream.provider()), ("anthropic", "anthropic"));
+    let groq = check(", dialect: openai, provider: groq").unwrap();
+    assert_eq!((groq.dialect.unwrap().name, groq.provider()), ("openai", "groq"));
+    for none in ["", ", dialect: none"] {
+        let upstream = check(none).unwrap();
+        assert!(upstream.dialect.is_none() && upstream.provider().is_empty());
+    }
+    let error = check(", dialect: OpenAI").unwrap_err().to_string();
+    assert!(error.contains("unknown dialect `OpenAI`; known are openai, anthropic, none"), "{error}");
 }

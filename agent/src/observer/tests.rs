@@ -8,43 +8,41 @@ use ledgerline_process::clock::ManualClock;
 use ledgerline_proto::{EndOfStream, Identity, Operation, SpanId, TraceId};
 
 use super::*;
+use crate::dialect::{self, Endpoint, Reader, Response, TextSink, Unreadable, UsageInjection};
 use crate::observation::{CallStart, ResponseHead};
 use crate::relay::tap::{Tap, TapLimits, tap};
-use crate::worker::dialect::{Answer, Dialect, Unreadable};
-use crate::worker::sse::Event;
+use crate::sse::Event;
 
 /// The loop's surroundings.
 struct Bench {
     observations: Observations,
     metrics: Arc<Metrics>,
     counters: Arc<WorkerCounters>,
-    dialects: DialectTable,
 }
 
 impl Bench {
     fn new() -> (Tap, Self) {
         let metrics = Arc::new(Metrics::default());
         let (tap, observations) = tap(TapLimits::default(), Arc::new(ManualClock::at(7)), metrics.clone());
-        let dialects = DialectTable::default();
-        (tap, Self { observations, metrics, counters: Arc::default(), dialects })
+        (tap, Self { observations, metrics, counters: Arc::default() })
     }
 
     async fn read(self) -> (Vec<Call>, Arc<Metrics>, Arc<WorkerCounters>) {
-        let Self { mut observations, metrics, counters, dialects } = self;
-        let (dialects, calls) = (Arc::new(dialects), Mutex::new(Vec::new()));
+        let Self { mut observations, metrics, counters } = self;
+        let calls = Mutex::new(Vec::new());
         let new_worker = || {
             let sink = |call| calls.lock().unwrap().push(call);
-            Worker::new(dialects.clone(), WorkerLimits::default(), counters.clone(), sink)
+            Worker::new(WorkerLimits::default(), counters.clone(), sink)
         };
         read(&mut observations, &metrics, new_worker).await;
         (calls.into_inner().unwrap(), metrics, counters)
     }
 }
 
-fn start(dialect: &str) -> CallStart {
+fn start() -> CallStart {
     CallStart {
         at_unix_ns: 7,
-        dialect: dialect.into(),
+        endpoint: &dialect::ALL[0].endpoints[0],
         provider: "openai".into(),
         path: "/v1/chat/completions".into(),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
@@ -61,7 +59,7 @@ fn head() -> ResponseHead {
 #[tokio::test]
 async fn every_call_is_recorded_when_the_relay_is_gone() {
     let (tap, bench) = Bench::new();
-    let calls: Vec<_> = (0..20).map(|_| tap.start(start("openai")).unwrap()).collect();
+    let calls: Vec<_> = (0..20).map(|_| tap.start(start()).unwrap()).collect();
     for (number, call) in calls.iter().enumerate() {
         call.tap().request_body(&Bytes::from_static(br#"{"model":"gpt-5"}"#));
         if number % 2 == 0 {
@@ -82,17 +80,23 @@ async fn every_call_is_recorded_when_the_relay_is_gone() {
 /// Panics when it reads, and once more when it is dropped, which the worker does not contain.
 struct PanicsTwice;
 
-impl Dialect for PanicsTwice {
-    fn operation(&self) -> Operation {
-        Operation::Chat
-    }
-    fn read_event(&mut self, _: Event<'_>, _: &mut Answer) -> Result<(), Unreadable> {
+impl Reader for PanicsTwice {
+    fn read_event(&mut self, _: Event<'_>, _: &mut Response, _: &mut dyn TextSink) -> Result<(), Unreadable> {
         panic!("while reading");
     }
-    fn read_body(&mut self, _: &[u8], _: &mut Answer) -> Result<(), Unreadable> {
+
+    fn read_body(&mut self, _: &[u8], _: &mut Response, _: &mut dyn TextSink) -> Result<(), Unreadable> {
         Err(Unreadable)
     }
 }
+
+static PANICS_TWICE: Endpoint = Endpoint {
+    method: http::Method::POST,
+    path: "/panics",
+    operation: Operation::Chat,
+    usage_injection: UsageInjection::Unneeded,
+    reader: || Box::new(PanicsTwice),
+};
 
 impl Drop for PanicsTwice {
     fn drop(&mut self) {
@@ -102,13 +106,12 @@ impl Drop for PanicsTwice {
 
 #[tokio::test]
 async fn a_fault_of_the_worker_costs_the_calls_under_way_and_none_after() {
-    let (tap, mut bench) = Bench::new();
-    bench.dialects.register("panics", |_| Some(Box::new(PanicsTwice)));
-    let under_way = tap.start(start("openai")).unwrap();
-    let panics = tap.start(start("panics")).unwrap();
+    let (tap, bench) = Bench::new();
+    let under_way = tap.start(start()).unwrap();
+    let panics = tap.start(CallStart { endpoint: &PANICS_TWICE, ..start() }).unwrap();
     panics.tap().response_head(head());
     panics.tap().response_body(&Bytes::from_static(b"data: {}\n\n"));
-    let after = tap.start(start("openai")).unwrap();
+    let after = tap.start(start()).unwrap();
     after.tap().response_head(head());
     after.tap().response_body(&Bytes::from_static(
         b"data: {\"choices\":[],\"usage\":{\"prompt_tokens\":8,\"completion_tokens\":2}}\n\ndata: [DONE]\n\n",

@@ -1,6 +1,6 @@
 //! One request from its head to the head of its answer.
 //!
-//! The steps read in order in [`Relay::handle`]. Nothing here looks into a body, with one exception: an `OpenAI` chat
+//! The steps read in order in [`Relay::handle`]. Nothing here looks into a body, with one exception: a
 //! request may be collected to ask for usage in its stream (`ask_for_usage`).
 
 use std::sync::Arc;
@@ -24,8 +24,7 @@ use super::trace::TraceContext;
 use super::upstream::{LanePlace, Upstream, UpstreamError};
 use super::usage::{self, Asking, Plan};
 use super::{Destination, Relay};
-use crate::calls;
-use crate::config::Dialect;
+use crate::dialect::{Endpoint, Spec};
 use crate::metrics::{NotRequested, Outcome};
 use crate::observation::{CallStart, ResponseHead};
 use crate::reachability::Reachability;
@@ -77,7 +76,7 @@ impl Relay {
         let running = Running::new(&self.metrics.requests_running);
         let (mut parts, body) = request.into_parts();
         if let Some(refusal) = refuse_what_is_not_carried(&parts) {
-            return self.refuse(refusal, Dialect::None);
+            return self.refuse(refusal, None);
         }
         let Some((route, destination, path)) = self.routes.find(parts.uri.path()) else {
             let message = format!(
@@ -86,7 +85,7 @@ impl Relay {
                 self.routes.prefixes()
             );
             let refusal = Refusal { status: StatusCode::NOT_FOUND, class: "unknown_path", message: &message };
-            return self.refuse(refusal, Dialect::None);
+            return self.refuse(refusal, None);
         };
         if route.is_left_by(path) {
             let message = "the path leads out of the base path of its upstream; send it without `..`";
@@ -98,10 +97,11 @@ impl Relay {
             let refusal = Refusal { status: StatusCode::URI_TOO_LONG, class: "path_too_long", message };
             return self.refuse(refusal, route.dialect);
         };
-        let call = self.observe(route, path, &parts.method, &mut parts.headers);
+        let endpoint = route.dialect.and_then(|dialect| dialect.endpoint(&parts.method, path));
+        let call = self.observe(route, path, endpoint, &parts.method, &mut parts.headers);
         headers::prepare_request(&mut parts.headers);
         let Destination { upstream, asking, reachability } = destination;
-        let plan = asking.as_ref().map(|asking| (asking, asking.plan(route, path, &parts, &body)));
+        let plan = asking.as_ref().map(|asking| (asking, asking.plan(endpoint, &parts, &body)));
         let outcome = CountedOutcome { relay: self, upstream: &route.name, outcome: Outcome::client_gone };
         let passage = Passage { relay: self, route, upstream, reachability, running, call, outcome };
         let head = Head { method: parts.method, target, headers: parts.headers };
@@ -115,7 +115,7 @@ impl Relay {
         }
     }
 
-    fn refuse(&self, refusal: Refusal<'_>, dialect: Dialect) -> Response<ResponseBody> {
+    fn refuse(&self, refusal: Refusal<'_>, dialect: Option<&Spec>) -> Response<ResponseBody> {
         self.metrics.count_request(&"".into(), Outcome::refused);
         refusal.into_response(dialect)
     }
@@ -126,6 +126,7 @@ impl Relay {
         &self,
         route: &Route,
         path: &str,
+        endpoint: Option<&'static Endpoint>,
         method: &Method,
         headers: &mut HeaderMap,
     ) -> Option<ObservedCall> {
@@ -134,15 +135,16 @@ impl Relay {
         if !unknown.is_empty() {
             self.unknown_headers.report(&unknown, &self.metrics);
         }
-        let dialect = route.dialect_name.clone().filter(|_| *method == Method::POST)?;
-        if !calls::is_call(route.dialect, path) {
-            self.tap.ignore();
+        let Some(endpoint) = endpoint else {
+            if route.dialect.is_some() && *method == Method::POST {
+                self.tap.ignore();
+            }
             return None;
-        }
+        };
         let trace = TraceContext::of(headers);
         let call = self.tap.start(CallStart {
             at_unix_ns: self.tap.now_unix_ns(),
-            dialect,
+            endpoint,
             provider: Arc::clone(&route.provider),
             path: path.into(),
             trace_id: trace.trace_id,

@@ -4,6 +4,8 @@
 
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
+use crate::dialect;
+
 /// Headers of one connection, besides those that `Connection` lists.
 const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
@@ -64,7 +66,10 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// nobody may use them to say who calls.
 #[must_use]
 pub fn is_needed_upstream(name: &HeaderName) -> bool {
-    let is_of_a_provider = ["anthropic-", "openai-"].iter().any(|prefix| name.as_str().starts_with(prefix));
+    let is_of_a_provider = dialect::ALL
+        .iter()
+        .flat_map(|spec| spec.header_prefixes)
+        .any(|prefix| name.as_str().starts_with(prefix));
     is_of_a_provider
         || [
             header::AUTHORIZATION,

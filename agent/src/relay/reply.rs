@@ -1,6 +1,6 @@
-//! Answers of our own, in the shape of the provider's errors, so that its client library reports them well.
+//! Responses of our own, in the shape of the provider's errors, so that its client library reports them well.
 //!
-//! Each carries `x-ledgerline-error` with our error class: whoever debugs sees that the agent answered, not the
+//! Each carries `x-ledgerline-error` with our error class: whoever debugs sees that the agent responded, not the
 //! provider.
 
 use bytes::Bytes;
@@ -8,12 +8,12 @@ use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
 use http::{Response, StatusCode};
 
 use super::body::ResponseBody;
-use crate::config::Dialect;
+use crate::dialect::{self, Spec};
 
-/// Header that marks an answer of the agent.
+/// Header that marks a response of the agent.
 pub const ERROR_HEADER: HeaderName = HeaderName::from_static("x-ledgerline-error");
 
-/// An answer of our own.
+/// A response of our own.
 #[derive(Clone, Copy, Debug)]
 pub struct Refusal<'a> {
     /// HTTP status.
@@ -25,23 +25,10 @@ pub struct Refusal<'a> {
 }
 
 impl Refusal<'_> {
-    /// The answer in the shape of a dialect; without one in `OpenAI`'s, which most clients read.
+    /// The response in the shape of a dialect; without one in that of the first of the table, which most clients read.
     #[must_use]
-    pub fn into_response(self, dialect: Dialect) -> Response<ResponseBody> {
-        let body = match dialect {
-            Dialect::Anthropic => serde_json::json!({
-                "type": "error",
-                "error": {"type": "api_error", "message": self.message},
-            }),
-            Dialect::Openai | Dialect::None => serde_json::json!({
-                "error": {
-                    "message": self.message,
-                    "type": "ledgerline_agent_error",
-                    "param": null,
-                    "code": self.class,
-                },
-            }),
-        };
+    pub fn into_response(self, dialect: Option<&Spec>) -> Response<ResponseBody> {
+        let body = (dialect.unwrap_or(dialect::ALL[0]).error_body)(self.class, self.message);
         let mut response = Response::new(ResponseBody::whole(Bytes::from(body.to_string())));
         *response.status_mut() = self.status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));

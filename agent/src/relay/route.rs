@@ -6,7 +6,8 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
 
-use crate::config::{Dialect, UpstreamConfig, parse_base_url};
+use crate::config::{UpstreamConfig, parse_base_url};
+use crate::dialect::Spec;
 
 /// Why there is no route table.
 #[derive(Debug, thiserror::Error)]
@@ -21,10 +22,8 @@ pub struct RouteError {
 pub struct Route {
     /// The upstream's name.
     pub name: Arc<str>,
-    /// How its calls are read.
-    pub dialect: Dialect,
-    /// [`Dialect::name`], shared with every call.
-    pub dialect_name: Option<Arc<str>>,
+    /// How its calls are read; `None`: not at all.
+    pub dialect: Option<&'static Spec>,
     /// Who is paid for its calls.
     pub provider: Arc<str>,
     /// Without a slash at its end; empty takes every path.
@@ -50,7 +49,6 @@ impl Route {
         Ok(Self {
             name: config.name.as_str().into(),
             dialect: config.dialect,
-            dialect_name: config.dialect.name().map(Arc::from),
             provider: config.provider().into(),
             prefix: config.prefix.trim_end_matches('/').to_owned(),
             scheme,
@@ -169,7 +167,7 @@ mod tests {
                 name: "up".into(),
                 prefix: (*prefix).into(),
                 url: (*url).into(),
-                dialect: Dialect::Openai,
+                dialect: None,
                 provider: None,
                 http_version: crate::config::HttpVersion::Auto,
                 usage_injection: None,

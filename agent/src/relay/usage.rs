@@ -1,4 +1,4 @@
-//! Asking an `OpenAI` stream for its usage, where the client left that open.
+//! Asking a stream for its usage, where the client left that open.
 //!
 //! Without `stream_options.include_usage` a chat stream carries no token counts at all, and a bill that guesses is not
 //! a bill. So the request is collected, the one field is spliced in, and the extra chunk of the answer is hidden. An
@@ -10,11 +10,11 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use bytes::Bytes;
+use http::StatusCode;
 use http::header::{
     ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue,
 };
 use http::request::Parts;
-use http::{Method, StatusCode};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -22,9 +22,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::amend::{self, Amendment, Untouched};
 use super::headers::is_media_type;
-use super::route::Route;
-use crate::calls::{self, OpenAiCall};
-use crate::config::Dialect;
+use crate::dialect::{Endpoint, UsageInjection};
 use crate::limits::{AMEND_BODY_BYTES_MAX, AMEND_BYTES_IN_FLIGHT_MAX, AMEND_COPIES, AMEND_INLINE_BYTES_MAX};
 use crate::metrics::NotRequested;
 
@@ -97,14 +95,11 @@ impl Asking {
         }
     }
 
-    /// Whether this request is to be collected: a chat completion in plain JSON, unsigned, of known and bounded size,
+    /// Whether this request is to be collected: a call whose dialect says so, in plain JSON, unsigned, of known and bounded size,
     /// while there is memory for it. Everything else streams through.
-    pub(super) fn plan(&self, route: &Route, path: &str, parts: &Parts, body: &Incoming) -> Plan {
-        let is_chat = parts.method == Method::POST
-            && route.dialect == Dialect::Openai
-            && calls::openai(path) == Some(OpenAiCall::Chat)
-            && !body.is_end_stream();
-        if !is_chat {
+    pub(super) fn plan(&self, endpoint: Option<&Endpoint>, parts: &Parts, body: &Incoming) -> Plan {
+        let is_injected = endpoint.is_some_and(|it| it.usage_injection == UsageInjection::StreamOptions);
+        if !is_injected || body.is_end_stream() {
             return Plan::Stream;
         }
         let is_plain_json = is_media_type(parts.headers.get(CONTENT_TYPE), "application/json")

@@ -4,46 +4,49 @@
 //! behind it: the provider's counts before ours, an estimate before nothing where the text is known, and nothing before
 //! a guess. Missing is never zero.
 
-use ledgerline_proto::{Call, EndOfStream, Operation, TokenClass, TokenCounts, Usage, UsageSource};
+use ledgerline_proto::{Call, EndOfStream, TokenClass, TokenCounts, Usage, UsageSource};
 
-use super::dialect::{Answer, Progress, RequestFacts};
 use super::estimate;
+use crate::dialect::{Progress, RequestFacts, Response, TextCounts};
 use crate::observation::CallStart;
 
 /// What is known of a call.
 #[derive(Clone, Debug)]
-pub struct Seen {
+pub struct CallFacts {
     /// Its beginning.
     pub start: CallStart,
-    /// What was asked.
-    pub operation: Operation,
-    /// The HTTP status of the answer, once there is one.
+    /// The HTTP status of the response, once there is one.
     pub status: Option<u16>,
-    /// Whether the answer is a stream; as asked for, until the answer says so itself.
+    /// Whether the response is a stream; as asked for, until the response says so itself.
     pub streamed: bool,
     /// The request, as far as it was read.
     pub request: RequestFacts,
-    /// The answer, as far as it was read.
-    pub answer: Answer,
+    /// Its texts.
+    pub request_texts: TextCounts,
+    /// The response, as far as it was read.
+    pub response: Response,
+    /// Its texts.
+    pub response_texts: TextCounts,
     /// When the first token came.
     pub first_token_unix_ns: Option<u64>,
-    /// No part of the answer was lost on us.
-    pub answer_is_whole: bool,
+    /// No part of the response was lost on us.
+    pub response_is_whole: bool,
 }
 
-impl Seen {
+impl CallFacts {
     /// A call that has just begun.
     #[must_use]
-    pub fn new(start: CallStart, operation: Operation) -> Self {
+    pub fn new(start: CallStart) -> Self {
         Self {
             start,
-            operation,
             status: None,
             streamed: false,
             request: RequestFacts::default(),
-            answer: Answer::default(),
+            request_texts: TextCounts::default(),
+            response: Response::default(),
+            response_texts: TextCounts::default(),
             first_token_unix_ns: None,
-            answer_is_whole: true,
+            response_is_whole: true,
         }
     }
 
@@ -59,51 +62,51 @@ pub struct RelayEnd {
     pub end: EndOfStream,
     /// When, nanoseconds since the Unix epoch.
     pub at_unix_ns: u64,
-    /// Our class of error where there was no answer.
+    /// Our class of error where there was no response.
     pub class: Option<&'static str>,
 }
 
 /// The record of a call that has ended.
 #[must_use]
-pub fn assemble(seen: Seen, relay: RelayEnd) -> Call {
-    let end = end_of_stream(&seen, relay.end);
-    let error_type = error_type(&seen, end, relay.class);
-    let usage = usage(&seen, end);
-    let start_unix_ns = seen.start.at_unix_ns;
+pub fn assemble(facts: CallFacts, relay: RelayEnd) -> Call {
+    let end = end_of_stream(&facts, relay.end);
+    let error_type = error_type(&facts, end, relay.class);
+    let usage = usage(&facts, end);
+    let start_unix_ns = facts.start.at_unix_ns;
     let time_to_first_token_ns =
-        seen.first_token_unix_ns.filter(|_| seen.streamed).map(|at| at.saturating_sub(start_unix_ns));
+        facts.first_token_unix_ns.filter(|_| facts.streamed).map(|at| at.saturating_sub(start_unix_ns));
     Call {
-        trace_id: seen.start.trace_id,
-        span_id: seen.start.span_id,
-        parent_span_id: seen.start.parent_span_id,
+        trace_id: facts.start.trace_id,
+        span_id: facts.start.span_id,
+        parent_span_id: facts.start.parent_span_id,
         start_unix_ns,
         end_unix_ns: relay.at_unix_ns.max(start_unix_ns),
         time_to_first_token_ns,
-        operation: seen.operation,
-        provider: seen.start.provider.as_ref().to_owned(),
-        request_model: seen.request.model,
-        response_model: seen.answer.model,
-        response_id: seen.answer.response_id,
-        stream: seen.streamed,
-        finish_reasons: seen.answer.finish_reasons,
+        operation: facts.start.endpoint.operation.clone(),
+        provider: facts.start.provider.as_ref().to_owned(),
+        request_model: facts.request.model,
+        response_model: facts.response.model,
+        response_id: facts.response.response_id,
+        stream: facts.streamed,
+        finish_reasons: facts.response.finish_reasons,
         end,
         error_type,
-        http_status: seen.status,
+        http_status: facts.status,
         usage,
-        billing: seen.answer.billing,
-        identity: seen.start.identity,
+        billing: facts.response.billing,
+        identity: facts.start.identity,
     }
 }
 
 /// How the call ended: what the relay saw of the bytes, corrected by what the dialect read in them.
-fn end_of_stream(seen: &Seen, relay: EndOfStream) -> EndOfStream {
-    let progress = seen.answer.progress;
-    if seen.has_error_status() || seen.answer.error.is_some() {
+fn end_of_stream(facts: &CallFacts, relay: EndOfStream) -> EndOfStream {
+    let progress = facts.response.progress;
+    if facts.has_error_status() || facts.response.error.is_some() {
         return EndOfStream::ProviderError;
     }
     match relay {
         // The connection ended in good order, but the answer in it did not.
-        EndOfStream::Complete if seen.streamed && seen.answer_is_whole && progress == Progress::Open => {
+        EndOfStream::Complete if facts.streamed && facts.response_is_whole && progress == Progress::Open => {
             EndOfStream::ProviderError
         }
         // Clients hang up on the last event they care for.
@@ -117,52 +120,51 @@ fn end_of_stream(seen: &Seen, relay: EndOfStream) -> EndOfStream {
 }
 
 /// The class of the error. A client that went away is none: that is what `end_of_stream` says.
-fn error_type(seen: &Seen, end: EndOfStream, class: Option<&'static str>) -> Option<String> {
+fn error_type(facts: &CallFacts, end: EndOfStream, class: Option<&'static str>) -> Option<String> {
     let own = match end {
         EndOfStream::Complete | EndOfStream::ClientGone => return None,
         EndOfStream::RelayKilled => "relay_killed",
-        EndOfStream::ProviderError if seen.answer.error.is_some() => "provider_error",
+        EndOfStream::ProviderError if facts.response.error.is_some() => "provider_error",
         EndOfStream::ProviderError => "stream_cut",
     };
-    let named = seen.answer.error.clone().flatten();
-    let status = || seen.status.filter(|_| seen.has_error_status()).map(|status| status.to_string());
+    let named = facts.response.error.clone().flatten();
+    let status = || facts.status.filter(|_| facts.has_error_status()).map(|status| status.to_string());
     named.or_else(status).or_else(|| Some(class.unwrap_or(own).to_owned()))
 }
 
-fn usage(seen: &Seen, end: EndOfStream) -> Option<Usage> {
-    let Answer { input, output, usage_is_final, .. } = &seen.answer;
-    if seen.has_error_status() {
+fn usage(facts: &CallFacts, end: EndOfStream) -> Option<Usage> {
+    let Response { input, output, usage_is_final, .. } = &facts.response;
+    if facts.has_error_status() {
         return None;
     }
     if let (true, Some(input), Some(output)) = (usage_is_final, input, output) {
         // A run of another model is billed but not in the counts of this one: they must not pass for exact.
-        let is_exact = seen.answer.foreign_runs == 0;
+        let is_exact = facts.response.foreign_runs == 0;
         let source = if is_exact { UsageSource::Provider } else { UsageSource::Estimated };
         return Some(Usage { tokens: merge(input, output), source });
     }
-    let was_answered = seen.answer.has_token || input.is_some() || output.is_some();
-    let was_refused = seen.answer.error.is_some() && !was_answered;
+    let was_answered = facts.response_texts.has_part || input.is_some() || output.is_some();
+    let was_refused = facts.response.error.is_some() && !was_answered;
     // Without an answer, only a call that somebody gave up on may have been worked on.
     let was_given_up = matches!(end, EndOfStream::ClientGone | EndOfStream::RelayKilled);
-    if !seen.answer_is_whole || was_refused || (seen.status.is_none() && !was_given_up) {
+    if !facts.response_is_whole || was_refused || (facts.status.is_none() && !was_given_up) {
         return None;
     }
-    let input = (*input).or_else(|| estimated_input(&seen.request))?;
-    let output = at_least(*output, estimated_output(&seen.answer));
+    let input = (*input).or_else(|| estimated_input(facts))?;
+    let output = at_least(*output, estimated_output(&facts.response_texts));
     Some(Usage { tokens: merge(&input, &output), source: UsageSource::Estimated })
 }
 
-fn estimated_input(request: &RequestFacts) -> Option<TokenCounts> {
-    let is_known = request.whole && request.text_bytes > 0;
-    is_known.then(|| {
-        TokenCounts::from_pairs(&[(TokenClass::InputUncached, estimate::tokens(request.text_bytes))])
-    })
+fn estimated_input(facts: &CallFacts) -> Option<TokenCounts> {
+    let text_bytes = facts.request_texts.text_bytes + facts.request_texts.reasoning_bytes;
+    let is_known = facts.request.whole && text_bytes > 0;
+    is_known.then(|| TokenCounts::from_pairs(&[(TokenClass::InputUncached, estimate::tokens(text_bytes))]))
 }
 
-fn estimated_output(answer: &Answer) -> TokenCounts {
+fn estimated_output(texts: &TextCounts) -> TokenCounts {
     TokenCounts::from_pairs(&[
-        (TokenClass::OutputText, estimate::tokens(answer.text_bytes)),
-        (TokenClass::OutputReasoning, estimate::tokens(answer.reasoning_bytes)),
+        (TokenClass::OutputText, estimate::tokens(texts.text_bytes)),
+        (TokenClass::OutputReasoning, estimate::tokens(texts.reasoning_bytes)),
     ])
 }
 

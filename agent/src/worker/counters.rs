@@ -11,9 +11,9 @@ pub enum Failure {
     UnknownEncoding,
     /// The body is not what `content-encoding` says.
     CorruptEncoding,
-    /// The answer is larger than we observe.
-    AnswerTooLarge,
-    /// The answer expands out of proportion.
+    /// The response is larger than we observe.
+    ResponseTooLarge,
+    /// The response expands out of proportion.
     Expansion,
     /// All calls under way together hold too much.
     HeldBytes,
@@ -21,7 +21,7 @@ pub enum Failure {
     EventTooLarge,
     /// An event of a stream is not the JSON its dialect expects.
     MalformedEvent,
-    /// An answer is not the JSON its dialect expects.
+    /// A response is not the JSON its dialect expects.
     MalformedBody,
     /// A request body is not JSON, or longer than we read.
     UnreadRequest,
@@ -32,7 +32,7 @@ impl Failure {
     pub const ALL: [Self; 9] = [
         Self::UnknownEncoding,
         Self::CorruptEncoding,
-        Self::AnswerTooLarge,
+        Self::ResponseTooLarge,
         Self::Expansion,
         Self::HeldBytes,
         Self::EventTooLarge,
@@ -47,7 +47,7 @@ impl Failure {
         match self {
             Self::UnknownEncoding => "unknown_encoding",
             Self::CorruptEncoding => "corrupt_encoding",
-            Self::AnswerTooLarge => "answer_too_large",
+            Self::ResponseTooLarge => "response_too_large",
             Self::Expansion => "expansion",
             Self::HeldBytes => "held_bytes",
             Self::EventTooLarge => "event_too_large",

@@ -9,10 +9,10 @@ use ledgerline_proto::usage::Direction::{Input, Output};
 use ledgerline_proto::{EndOfStream::*, Identity, SpanId, TraceId, UsageSource};
 use proptest::prelude::*;
 
-use super::dialect::{Answer, Dialect, Unreadable};
-use super::sse::Event;
 use super::*;
+use crate::dialect::{self, Endpoint, Reader, Response, TextSink, Unreadable, UsageInjection};
 use crate::observation::ResponseHead;
+use crate::sse::Event;
 
 type Calls = Arc<Mutex<Vec<Call>>>;
 
@@ -24,19 +24,17 @@ struct Bench {
 }
 
 impl Bench {
-    fn with(limits: WorkerLimits, change: impl FnOnce(&mut DialectTable)) -> Self {
+    fn with(limits: WorkerLimits) -> Self {
         let calls = Calls::default();
         let counters = Arc::new(WorkerCounters::default());
-        let mut dialects = DialectTable::default();
-        change(&mut dialects);
         let kept = calls.clone();
         let sink: Box<dyn FnMut(Call) + Send> = Box::new(move |call| kept.lock().unwrap().push(call));
-        let worker = Worker::new(Arc::new(dialects), limits, counters.clone(), sink);
+        let worker = Worker::new(limits, counters.clone(), sink);
         Self { worker, calls, counters }
     }
 
     fn new() -> Self {
-        Self::with(WorkerLimits::default(), |_| {})
+        Self::with(WorkerLimits::default())
     }
 
     fn tell(&mut self, call: u64, observation: Observation) {
@@ -84,9 +82,14 @@ impl Bench {
 }
 
 fn start(dialect: &str, path: &str) -> Observation {
+    let spec = dialect::find(dialect).unwrap();
+    start_of(spec.endpoint(&http::Method::POST, path).unwrap(), dialect, path)
+}
+
+fn start_of(endpoint: &'static Endpoint, dialect: &str, path: &str) -> Observation {
     Observation::Start(Box::new(CallStart {
         at_unix_ns: 1_000,
-        dialect: Arc::from(dialect),
+        endpoint,
         provider: Arc::from(dialect),
         path: Arc::from(path),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
@@ -390,7 +393,7 @@ fn after_a_gap_only_the_last_word_counts() {
 fn a_request_that_is_too_long_or_lost_costs_only_its_estimate() {
     let limits = WorkerLimits { request_bytes_max: 60, ..WorkerLimits::default() };
     for gap in [false, true] {
-        let mut bench = Bench::with(if gap { WorkerLimits::default() } else { limits }, |_| {});
+        let mut bench = Bench::with(if gap { WorkerLimits::default() } else { limits });
         bench.start(1, "openai", REQUEST);
         if gap {
             bench.tell(1, Observation::Gap);
@@ -410,50 +413,86 @@ fn a_request_that_is_too_long_or_lost_costs_only_its_estimate() {
 }
 
 #[test]
-fn requests_that_are_no_calls_leave_no_record() {
+fn what_ends_without_a_beginning_is_counted_and_not_recorded() {
     let mut bench = Bench::new();
-    bench.tell(1, start("openai", "/v1/models"));
-    bench.head(1, 200, JSON, None);
-    bench.tell(1, Observation::End(Complete, 9_000, None));
-    assert_eq!(bench.calls.lock().unwrap().len(), 0);
-    assert_eq!(bench.counters.requests_ignored.load(Ordering::Relaxed), 1);
-    assert_eq!(bench.counters.calls_unobserved.load(Ordering::Relaxed), 0);
     bench.body(2, b"no beginning", 3_000);
     bench.tell(2, Observation::End(Complete, 9_000, None));
+    assert_eq!(bench.calls.lock().unwrap().len(), 0);
     assert_eq!(bench.counters.calls_unobserved.load(Ordering::Relaxed), 1);
+}
+
+#[test]
+fn a_repeated_field_costs_no_bill() {
+    let usage_twice = r#""usage":{"prompt_tokens":3,"prompt_tokens":8,"completion_tokens":2}"#;
+    let body = format!(r#"{{"id":"a","choices":[{{"index":0,"finish_reason":"stop"}}],{usage_twice}}}"#);
+    for (content_type, sent) in [(JSON, body.clone()), (EVENTS, format!("data: {body}\n\ndata: [DONE]\n\n"))]
+    {
+        let mut bench = Bench::new();
+        bench.start(1, "openai", REQUEST);
+        bench.head(1, 200, content_type, None);
+        bench.body(1, sent.as_bytes(), 3_000);
+        assert_eq!(usage(&bench.end(1, Complete)), Some((8, 2, UsageSource::Provider)), "{content_type}");
+        assert_eq!(bench.failures(), []);
+    }
 }
 
 /// Panics at a chosen step.
 struct Panics(&'static str);
 
-impl Dialect for Panics {
-    fn operation(&self) -> Operation {
-        assert_ne!(self.0, "operation");
-        Operation::Chat
+impl Reader for Panics {
+    fn read_request(&mut self, _: &[u8], _: &mut dyn TextSink) -> dialect::RequestFacts {
+        assert_ne!(self.0, "request");
+        dialect::RequestFacts::default()
     }
-    fn read_event(&mut self, _: Event<'_>, answer: &mut Answer) -> Result<(), Unreadable> {
-        answer.model = "half written".into();
+
+    fn read_event(
+        &mut self,
+        _: Event<'_>,
+        response: &mut Response,
+        _: &mut dyn TextSink,
+    ) -> Result<(), Unreadable> {
+        response.model = "half written".into();
         assert_ne!(self.0, "event");
         Ok(())
     }
-    fn read_body(&mut self, _: &[u8], answer: &mut Answer) -> Result<(), Unreadable> {
-        answer.model = "half written".into();
+
+    fn read_body(
+        &mut self,
+        _: &[u8],
+        response: &mut Response,
+        _: &mut dyn TextSink,
+    ) -> Result<(), Unreadable> {
+        response.model = "half written".into();
         assert_ne!(self.0, "body");
         Ok(())
     }
 }
 
+/// A call whose reader is made by `reader`.
+const fn with_reader(reader: fn() -> Box<dyn Reader>) -> Endpoint {
+    Endpoint {
+        method: http::Method::POST,
+        path: "/panics",
+        operation: ledgerline_proto::Operation::Chat,
+        usage_injection: UsageInjection::Unneeded,
+        reader,
+    }
+}
+
+static PANICS: [(&str, &str, Endpoint); 4] = [
+    ("make", EVENTS, with_reader(|| panic!("make"))),
+    ("request", EVENTS, with_reader(|| Box::new(Panics("request")))),
+    ("event", EVENTS, with_reader(|| Box::new(Panics("event")))),
+    ("body", JSON, with_reader(|| Box::new(Panics("body")))),
+];
+
 #[test]
 fn a_panic_costs_one_call_its_details() {
-    for (step, content_type) in [("operation", EVENTS), ("make", EVENTS), ("event", EVENTS), ("body", JSON)] {
-        let mut bench = Bench::with(WorkerLimits::default(), |table| {
-            table.register("panics", move |_| {
-                assert_ne!(step, "make");
-                Some(Box::new(Panics(step)))
-            });
-        });
+    for (step, content_type, endpoint) in &PANICS {
+        let mut bench = Bench::new();
         bench.start(1, "openai", REQUEST);
-        bench.start(2, "panics", REQUEST);
+        bench.tell(2, start_of(endpoint, "panics", "/panics"));
+        bench.tell(2, Observation::RequestBody(Bytes::from_static(REQUEST.as_bytes())));
         bench.head(2, 200, content_type, None);
         bench.body(2, b"data: {}\n\n", 3_000);
         bench.body(2, b"data: {}\n\n", 3_000);
@@ -472,7 +511,7 @@ fn a_panic_costs_one_call_its_details() {
 fn a_sink_that_panics_does_not_stop_the_worker() {
     let counters = Arc::new(WorkerCounters::default());
     let sink = |_: Call| panic!("sink");
-    let mut worker = Worker::new(Arc::default(), WorkerLimits::default(), counters.clone(), sink);
+    let mut worker = Worker::new(WorkerLimits::default(), counters.clone(), sink);
     for call in 1..=2 {
         worker.observe(Tagged { call: CallNumber(call), observation: start("openai", "/chat/completions") });
         let observation = Observation::End(ClientGone, 9_000, None);
@@ -484,7 +523,7 @@ fn a_sink_that_panics_does_not_stop_the_worker() {
 #[test]
 fn too_many_open_calls_cost_the_oldest_its_details() {
     let limits = WorkerLimits { open_calls_max: 3, ..WorkerLimits::default() };
-    let mut bench = Bench::with(limits, |_| {});
+    let mut bench = Bench::with(limits);
     for call in 1..=5 {
         bench.start(call, "openai", REQUEST);
     }
@@ -517,10 +556,9 @@ fn too_many_open_calls_cost_the_oldest_its_details() {
 #[test]
 fn every_call_is_counted_in_one_place() {
     let limits = WorkerLimits { open_calls_max: 3, ..WorkerLimits::default() };
-    let mut bench = Bench::with(limits, |_| {});
+    let mut bench = Bench::with(limits);
     for call in 1..=20 {
-        let path = if call % 2 == 0 { "/v1/models" } else { "/v1/chat/completions" };
-        bench.tell(call, start("openai", path));
+        bench.tell(call, start("openai", "/v1/chat/completions"));
         if call % 3 == 0 {
             bench.tell(call, Observation::End(Complete, 9_000, None));
         }
@@ -535,7 +573,7 @@ fn every_call_is_counted_in_one_place() {
 #[test]
 fn what_all_calls_hold_together_is_bounded() {
     let limits = WorkerLimits { held_bytes_max: 64 << 10, ..WorkerLimits::default() };
-    let mut bench = Bench::with(limits, |_| {});
+    let mut bench = Bench::with(limits);
     let piece = vec![b'['; 1 << 10];
     for call in 1..=100 {
         bench.start(call, "openai", REQUEST);
@@ -553,7 +591,7 @@ fn what_all_calls_hold_together_is_bounded() {
 }
 
 #[test]
-fn the_request_is_let_go_when_the_answer_begins() {
+fn the_request_is_dropped_when_the_response_begins() {
     let mut bench = Bench::new();
     bench.start(1, "openai", REQUEST);
     assert!(bench.counters.held_bytes.load(Ordering::Relaxed) >= REQUEST.len() as u64);
@@ -608,10 +646,10 @@ fn any_observation() -> impl Strategy<Value = Observation> {
     ];
     let encoding = prop_oneof![Just(None), Just(Some("gzip")), Just(Some("br")), Just(Some("zstd, deflate"))];
     prop_oneof![
-        (any::<bool>(), any::<bool>()).prop_map(|(openai, is_call)| start(
-            if openai { "openai" } else { "anthropic" },
-            if is_call { "/chat/completions/messages" } else { "/v1/chat/completions" }
-        )),
+        (0..dialect::ALL.len(), any::<prop::sample::Index>()).prop_map(|(spec, endpoint)| {
+            let spec = dialect::ALL[spec];
+            start_of(endpoint.get(spec.endpoints), spec.name, "/any")
+        }),
         bytes.clone().prop_map(|bytes| Observation::RequestBody(bytes.into())),
         (prop_oneof![Just(200), Just(429)], any::<bool>(), encoding).prop_map(
             |(status, events, encoding)| {
@@ -633,7 +671,7 @@ proptest! {
         held_bytes_max in prop_oneof![Just(100_usize), Just(1 << 20)],
     ) {
         let limits = WorkerLimits { open_calls_max: 3, held_bytes_max, ..WorkerLimits::default() };
-        let mut bench = Bench::with(limits, |_| {});
+        let mut bench = Bench::with(limits);
         for (call, observation) in events {
             bench.tell(call, observation);
             prop_assert!(bench.worker.open.len() <= 3 && bench.worker.settled.len() <= 3);

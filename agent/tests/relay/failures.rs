@@ -3,10 +3,9 @@
 use std::sync::Arc;
 
 use ledgerline_agent::app::Parts;
+use ledgerline_agent::dialect::{Endpoint, Reader, Response, Spec, TextSink, Unreadable, UsageInjection};
 use ledgerline_agent::relay::tap::TapLimits;
-use ledgerline_agent::worker::DialectTable;
-use ledgerline_agent::worker::dialect::{Answer, Dialect, Unreadable};
-use ledgerline_proto::Operation;
+use ledgerline_agent::sse::Event;
 use tokio::sync::mpsc;
 
 use crate::support::*;
@@ -165,25 +164,44 @@ async fn a_call_is_sent_once() {
     agent.stop().await;
 }
 
+/// Reads nothing, and panics instead.
 struct Explosive;
 
-impl Dialect for Explosive {
-    fn operation(&self) -> Operation {
-        Operation::Chat
-    }
-
-    fn read_event(
-        &mut self,
-        _: ledgerline_agent::worker::sse::Event<'_>,
-        _: &mut Answer,
-    ) -> Result<(), Unreadable> {
+impl Reader for Explosive {
+    fn read_event(&mut self, _: Event<'_>, _: &mut Response, _: &mut dyn TextSink) -> Result<(), Unreadable> {
         panic!("a fault of the worker")
     }
 
-    fn read_body(&mut self, _: &[u8], _: &mut Answer) -> Result<(), Unreadable> {
+    fn read_body(&mut self, _: &[u8], _: &mut Response, _: &mut dyn TextSink) -> Result<(), Unreadable> {
         panic!("a fault of the worker")
     }
 }
+
+/// The first dialect with other readers.
+const fn with_endpoints(endpoints: &'static [Endpoint]) -> Spec {
+    Spec {
+        name: "faulty",
+        provider: "faulty",
+        endpoints,
+        error_body: |_, message| serde_json::json!(message),
+        header_prefixes: &[],
+    }
+}
+
+const fn chat(reader: fn() -> Box<dyn Reader>) -> Endpoint {
+    Endpoint {
+        method: http::Method::POST,
+        path: "/chat/completions",
+        operation: ledgerline_proto::Operation::Chat,
+        usage_injection: UsageInjection::Unneeded,
+        reader,
+    }
+}
+
+static READING: [Endpoint; 1] = [chat(|| Box::new(Explosive))];
+static READING_PANICS: Spec = with_endpoints(&READING);
+static MAKING: [Endpoint; 1] = [chat(|| panic!("a fault of the worker"))];
+static MAKING_PANICS: Spec = with_endpoints(&MAKING);
 
 /// Scenario: reading any answer panics.
 /// Guarantees: bytes pass, every call is recorded with what is certain, the fault is counted.
@@ -191,10 +209,9 @@ impl Dialect for Explosive {
 async fn a_panicking_worker_harms_no_call() {
     let (upstream, _) = Upstream::fixed(completion()).await;
     let collector = Collector::start().await;
-    let mut dialects = DialectTable::default();
-    dialects.register("openai", |_| Some(Box::new(Explosive)));
-    let parts = Parts { dialects: Arc::new(dialects), ..Parts::default() };
-    let agent = Agent::configured(&openai(upstream.address, "", collector.address), parts).await;
+    let mut config = config(&openai(upstream.address, "", collector.address));
+    config.upstreams[0].dialect = Some(&READING_PANICS);
+    let agent = Agent::of(&config, Parts::default()).await;
     for _ in 0..3 {
         let answer = agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
         assert_eq!(answer.body, COMPLETION.as_bytes());
@@ -213,10 +230,9 @@ async fn a_panicking_worker_harms_no_call() {
 async fn a_worker_that_cannot_even_start_a_call_harms_none() {
     let (upstream, _) = Upstream::fixed(completion()).await;
     let collector = Collector::start().await;
-    let mut dialects = DialectTable::default();
-    dialects.register("openai", |_| panic!("a fault of the worker"));
-    let parts = Parts { dialects: Arc::new(dialects), ..Parts::default() };
-    let agent = Agent::configured(&openai(upstream.address, "", collector.address), parts).await;
+    let mut config = config(&openai(upstream.address, "", collector.address));
+    config.upstreams[0].dialect = Some(&MAKING_PANICS);
+    let agent = Agent::of(&config, Parts::default()).await;
     for _ in 0..3 {
         let answer = agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
         assert_eq!(answer.body, COMPLETION.as_bytes());

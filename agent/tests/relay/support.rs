@@ -340,8 +340,11 @@ impl Agent {
     }
 
     pub async fn configured(yaml: &str, parts: Parts) -> Self {
-        let config: Config = ledgerline_process::config::parse("test.yaml", yaml).unwrap();
-        let app = App::build(&config, parts).unwrap();
+        Self::of(&config(yaml), parts).await
+    }
+
+    pub async fn of(config: &Config, parts: Parts) -> Self {
+        let app = App::build(config, parts).unwrap();
         let (addresses, metrics) = (app.addresses(), app.metrics());
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
@@ -376,6 +379,10 @@ impl Agent {
         });
         lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
     }
+}
+
+pub fn config(yaml: &str) -> Config {
+    ledgerline_process::config::parse("test.yaml", yaml).unwrap()
 }
 
 /// A configuration with one upstream at `/openai`; `more` is appended to its entry.

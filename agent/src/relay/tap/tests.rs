@@ -8,7 +8,7 @@ use super::*;
 fn start() -> CallStart {
     CallStart {
         at_unix_ns: 7,
-        dialect: "openai".into(),
+        endpoint: &crate::dialect::ALL[0].endpoints[0],
         provider: "openai".into(),
         path: "/v1/chat/completions".into(),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),

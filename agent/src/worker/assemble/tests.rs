@@ -5,14 +5,15 @@ use std::sync::Arc;
 use ledgerline_proto::{EndOfStream::*, Identity, SpanId, TraceId};
 
 use super::*;
+use crate::dialect;
 
 const START_NS: u64 = 1_000;
 const END_NS: u64 = 9_000;
 
-fn seen(change: impl FnOnce(&mut Seen)) -> Seen {
+fn facts(change: impl FnOnce(&mut CallFacts)) -> CallFacts {
     let start = CallStart {
         at_unix_ns: START_NS,
-        dialect: Arc::from("openai"),
+        endpoint: &dialect::ALL[0].endpoints[0],
         provider: Arc::from("groq"),
         path: Arc::from("/v1/chat/completions"),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
@@ -20,20 +21,21 @@ fn seen(change: impl FnOnce(&mut Seen)) -> Seen {
         parent_span_id: None,
         identity: Identity::default(),
     };
-    let mut seen = Seen::new(start, Operation::Chat);
-    seen.status = Some(200);
-    seen.streamed = true;
-    seen.request = RequestFacts { model: "gpt-5".into(), stream: true, text_bytes: 400, whole: true };
-    change(&mut seen);
-    seen
+    let mut facts = CallFacts::new(start);
+    facts.status = Some(200);
+    facts.streamed = true;
+    facts.request = RequestFacts { model: "gpt-5".into(), stream: true, whole: true };
+    facts.request_texts.text_bytes = 400;
+    change(&mut facts);
+    facts
 }
 
 fn counted(class: TokenClass, tokens: u64) -> Option<TokenCounts> {
     Some(TokenCounts::from_pairs(&[(class, tokens)]))
 }
 
-fn end(seen: Seen, relay: EndOfStream) -> Call {
-    assemble(seen, RelayEnd { end: relay, at_unix_ns: END_NS, class: None })
+fn end(facts: CallFacts, relay: EndOfStream) -> Call {
+    assemble(facts, RelayEnd { end: relay, at_unix_ns: END_NS, class: None })
 }
 
 fn tokens(call: &Call) -> Option<(u64, u64, UsageSource)> {
@@ -60,36 +62,36 @@ fn the_end_is_the_relays_word_corrected_by_the_dialects() {
         (Finished, RelayKilled, RelayKilled),
         (Terminated, RelayKilled, Complete),
     ] {
-        let call = end(seen(|seen| seen.answer.progress = progress), relay);
+        let call = end(facts(|facts| facts.response.progress = progress), relay);
         assert_eq!(call.end, expected, "{progress:?} {relay:?}");
         assert_eq!(call.error_type.is_none(), matches!(expected, Complete | ClientGone), "{call:?}");
     }
-    let unseen = end(seen(|seen| seen.answer_is_whole = false), Complete);
+    let unseen = end(facts(|facts| facts.response_is_whole = false), Complete);
     assert_eq!(unseen.end, Complete, "what we did not see we do not judge");
-    let body = end(seen(|seen| seen.streamed = false), Complete);
+    let body = end(facts(|facts| facts.streamed = false), Complete);
     assert_eq!(body.end, Complete);
 }
 
 #[test]
 fn an_error_is_named_by_the_provider_then_by_status_then_by_us() {
-    let check = |change: fn(&mut Seen), relay, class, expected: &str| {
-        let call = assemble(seen(change), RelayEnd { end: relay, at_unix_ns: END_NS, class });
+    let check = |change: fn(&mut CallFacts), relay, class, expected: &str| {
+        let call = assemble(facts(change), RelayEnd { end: relay, at_unix_ns: END_NS, class });
         assert_eq!(call.error_type.as_deref(), Some(expected));
         assert!(matches!(call.end, ProviderError | RelayKilled));
     };
-    let refused = |seen: &mut Seen| {
-        seen.status = Some(429);
-        seen.answer.error = Some(Some("rate_limit_exceeded".into()));
+    let refused = |facts: &mut CallFacts| {
+        facts.status = Some(429);
+        facts.response.error = Some(Some("rate_limit_exceeded".into()));
     };
     check(refused, Complete, None, "rate_limit_exceeded");
-    check(|seen| seen.status = Some(529), Complete, None, "529");
-    check(|seen| seen.status = Some(500), ClientGone, None, "500");
-    check(|seen| seen.status = None, ProviderError, Some("connect"), "connect");
+    check(|facts| facts.status = Some(529), Complete, None, "529");
+    check(|facts| facts.status = Some(500), ClientGone, None, "500");
+    check(|facts| facts.status = None, ProviderError, Some("connect"), "connect");
     check(|_| {}, ProviderError, Some("upstream_reset"), "upstream_reset");
     check(|_| {}, Complete, None, "stream_cut");
-    check(|seen| seen.answer.error = Some(None), Complete, None, "provider_error");
+    check(|facts| facts.response.error = Some(None), Complete, None, "provider_error");
     check(
-        |seen| seen.answer.error = Some(Some("overloaded_error".into())),
+        |facts| facts.response.error = Some(Some("overloaded_error".into())),
         Complete,
         None,
         "overloaded_error",
@@ -99,40 +101,40 @@ fn an_error_is_named_by_the_provider_then_by_status_then_by_us() {
 
 #[test]
 fn the_upstream_says_who_is_paid_and_not_the_dialect() {
-    let call = end(seen(|_| {}), Complete);
+    let call = end(facts(|_| {}), Complete);
     assert_eq!(call.provider, "groq");
 }
 
 #[test]
 fn final_counts_are_the_providers() {
-    let change = |seen: &mut Seen| {
-        seen.answer.input = counted(TokenClass::CacheRead, 30);
-        seen.answer.output = counted(TokenClass::OutputText, 4);
-        seen.answer.usage_is_final = true;
-        seen.answer.progress = Progress::Finished;
-        seen.answer.text_bytes = 4_000;
+    let change = |facts: &mut CallFacts| {
+        facts.response.input = counted(TokenClass::CacheRead, 30);
+        facts.response.output = counted(TokenClass::OutputText, 4);
+        facts.response.usage_is_final = true;
+        facts.response.progress = Progress::Finished;
+        facts.response_texts.text_bytes = 4_000;
     };
     for relay in [Complete, ClientGone] {
-        assert_eq!(tokens(&end(seen(change), relay)), Some((30, 4, UsageSource::Provider)));
+        assert_eq!(tokens(&end(facts(change), relay)), Some((30, 4, UsageSource::Provider)));
     }
-    let after_a_gap = seen(|seen| {
-        change(seen);
-        seen.answer_is_whole = false;
+    let after_a_gap = facts(|facts| {
+        change(facts);
+        facts.response_is_whole = false;
     });
     assert_eq!(tokens(&end(after_a_gap, Complete)), Some((30, 4, UsageSource::Provider)));
 }
 
 #[test]
 fn an_aborted_stream_is_estimated_from_what_passed() {
-    let aborted = end(seen(|seen| seen.answer.text_bytes = 41), ClientGone);
+    let aborted = end(facts(|facts| facts.response_texts.text_bytes = 41), ClientGone);
     assert_eq!(tokens(&aborted), Some((100, 11, UsageSource::Estimated)));
     assert_eq!((aborted.end, aborted.error_type), (ClientGone, None));
     for (stated, delivered_bytes, expected) in [(1, 400, 100), (90, 40, 90)] {
         let call = end(
-            seen(|seen| {
-                seen.answer.input = counted(TokenClass::CacheRead, 30);
-                seen.answer.output = counted(TokenClass::OutputText, stated);
-                seen.answer.text_bytes = delivered_bytes;
+            facts(|facts| {
+                facts.response.input = counted(TokenClass::CacheRead, 30);
+                facts.response.output = counted(TokenClass::OutputText, stated);
+                facts.response_texts.text_bytes = delivered_bytes;
             }),
             ClientGone,
         );
@@ -143,10 +145,10 @@ fn an_aborted_stream_is_estimated_from_what_passed() {
 #[test]
 fn a_complete_answer_without_counts_is_estimated() {
     let call = end(
-        seen(|seen| {
-            seen.answer.progress = Progress::Terminated;
-            seen.answer.text_bytes = 40;
-            seen.answer.reasoning_bytes = 80;
+        facts(|facts| {
+            facts.response.progress = Progress::Terminated;
+            facts.response_texts.text_bytes = 40;
+            facts.response_texts.reasoning_bytes = 80;
         }),
         Complete,
     );
@@ -156,41 +158,41 @@ fn a_complete_answer_without_counts_is_estimated() {
 
 #[test]
 fn usage_is_missing_rather_than_guessed() {
-    let missing = |what: &str, relay, change: fn(&mut Seen)| {
-        assert_eq!(end(seen(change), relay).usage, None, "{what}");
+    let missing = |what: &str, relay, change: fn(&mut CallFacts)| {
+        assert_eq!(end(facts(change), relay).usage, None, "{what}");
     };
-    missing("an error answer", Complete, |seen| {
-        seen.status = Some(429);
-        seen.answer.text_bytes = 40;
+    missing("an error answer", Complete, |facts| {
+        facts.status = Some(429);
+        facts.response_texts.text_bytes = 40;
     });
-    missing("a redirect", Complete, |seen| seen.status = Some(307));
-    missing("an error in a good status", Complete, |seen| seen.answer.error = Some(None));
-    missing("a gap", ClientGone, |seen| seen.answer_is_whole = false);
-    missing("a request not read to its end", ClientGone, |seen| seen.request.whole = false);
-    missing("a request without text", ClientGone, |seen| seen.request.text_bytes = 0);
-    missing("no answer from the provider", ProviderError, |seen| seen.status = None);
-    missing("half of the counts after a gap", Complete, |seen| {
-        seen.answer_is_whole = false;
-        seen.answer.output = counted(TokenClass::OutputText, 4);
-        seen.answer.usage_is_final = true;
+    missing("a redirect", Complete, |facts| facts.status = Some(307));
+    missing("an error in a good status", Complete, |facts| facts.response.error = Some(None));
+    missing("a gap", ClientGone, |facts| facts.response_is_whole = false);
+    missing("a request not read to its end", ClientGone, |facts| facts.request.whole = false);
+    missing("a request without text", ClientGone, |facts| facts.request_texts.text_bytes = 0);
+    missing("no answer from the provider", ProviderError, |facts| facts.status = None);
+    missing("half of the counts after a gap", Complete, |facts| {
+        facts.response_is_whole = false;
+        facts.response.output = counted(TokenClass::OutputText, 4);
+        facts.response.usage_is_final = true;
     });
-    let given_up = end(seen(|seen| seen.status = None), ClientGone);
+    let given_up = end(facts(|facts| facts.status = None), ClientGone);
     assert_eq!(tokens(&given_up), Some((100, 0, UsageSource::Estimated)), "the provider was at work");
 }
 
 #[test]
 fn times_never_run_backwards() {
-    let call = end(seen(|seen| seen.first_token_unix_ns = Some(START_NS + 500)), Complete);
+    let call = end(facts(|facts| facts.first_token_unix_ns = Some(START_NS + 500)), Complete);
     assert_eq!((call.time_to_first_token_ns, call.end_unix_ns), (Some(500), END_NS));
     let back = assemble(
-        seen(|seen| seen.first_token_unix_ns = Some(START_NS - 1)),
+        facts(|facts| facts.first_token_unix_ns = Some(START_NS - 1)),
         RelayEnd { end: Complete, at_unix_ns: START_NS - 2, class: None },
     );
     assert_eq!((back.time_to_first_token_ns, back.end_unix_ns), (Some(0), START_NS));
     let body = end(
-        seen(|seen| {
-            seen.streamed = false;
-            seen.first_token_unix_ns = Some(START_NS + 500);
+        facts(|facts| {
+            facts.streamed = false;
+            facts.first_token_unix_ns = Some(START_NS + 500);
         }),
         Complete,
     );
@@ -201,12 +203,12 @@ fn times_never_run_backwards() {
 fn counts_that_leave_out_runs_of_another_model_are_not_exact() {
     for (foreign_runs, source) in [(0, UsageSource::Provider), (1, UsageSource::Estimated)] {
         let call = end(
-            seen(|seen| {
-                seen.answer.input = counted(TokenClass::InputUncached, 10);
-                seen.answer.output = counted(TokenClass::OutputText, 20);
-                seen.answer.usage_is_final = true;
-                seen.answer.progress = Progress::Terminated;
-                seen.answer.foreign_runs = foreign_runs;
+            facts(|facts| {
+                facts.response.input = counted(TokenClass::InputUncached, 10);
+                facts.response.output = counted(TokenClass::OutputText, 20);
+                facts.response.usage_is_final = true;
+                facts.response.progress = Progress::Terminated;
+                facts.response.foreign_runs = foreign_runs;
             }),
             Complete,
         );

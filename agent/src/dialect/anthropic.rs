@@ -5,16 +5,40 @@
 //! field and never added up: the last stated value wins, but a zero on the input side never takes back what was
 //! stated before. Thinking is inside `output_tokens`.
 
+use http::Method;
 use ledgerline_proto::{Operation, TokenClass, TokenCounts};
 use serde::Deserialize;
+use serde_json::{Value, json};
 
-use super::json::{Content, Count, ErrorField, List, Object, Text, bounded, object};
-use super::{Answer, Dialect, Progress, Unreadable};
-use crate::worker::sse::Event;
+use super::json::{Content, Count, ErrorBody, ErrorField, List, Object, Text, bounded, object};
+use super::{
+    Endpoint, Kind, Part, Progress, Reader, Response, Role, Spec, TextSink, Unreadable, UsageInjection,
+};
+use crate::sse::Event;
+
+/// What the agent knows of it.
+pub static SPEC: Spec = Spec {
+    name: "anthropic",
+    provider: "anthropic",
+    // What is below `/messages` (batches, `count_tokens`) is no call.
+    endpoints: &[Endpoint {
+        method: Method::POST,
+        path: "/messages",
+        operation: Operation::Chat,
+        usage_injection: UsageInjection::Unneeded,
+        reader: || Box::new(MessageReader::default()),
+    }],
+    error_body,
+    header_prefixes: &["anthropic-"],
+};
+
+fn error_body(_: &str, message: &str) -> Value {
+    json!({"type": "error", "error": {"type": "api_error", "message": message}})
+}
 
 /// Reads one message.
 #[derive(Debug, Default)]
-pub struct AnthropicMessages {
+pub struct MessageReader {
     counts: Counts,
     /// Billed runs of the same model that the counts leave out, see [`Iteration`].
     compaction: Counts,
@@ -22,7 +46,7 @@ pub struct AnthropicMessages {
     delta_stated_output: bool,
 }
 
-/// A message, an event of a stream, or an error answer: told apart by `type`.
+/// A message, an event of a stream, or an error: told apart by `type`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Body<'a> {
@@ -58,7 +82,7 @@ struct Message<'a> {
     usage: Object<UsageBody<'a>>,
 }
 
-/// A whole message or an error answer, as the body of an answer that is not streamed.
+/// A whole message or an error, as the body of a response that is not streamed.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Head<'a> {
@@ -72,18 +96,25 @@ struct Head<'a> {
 struct Block<'a> {
     #[serde(borrow, rename = "type")]
     kind: Text<'a>,
-    text: Content,
-    thinking: Content,
-    name: Content,
-    input: Content,
+    #[serde(borrow)]
+    text: Content<'a>,
+    #[serde(borrow)]
+    thinking: Content<'a>,
+    #[serde(borrow)]
+    name: Content<'a>,
+    #[serde(borrow)]
+    input: Content<'a>,
 }
 
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Delta<'a> {
-    text: Content,
-    thinking: Content,
-    partial_json: Content,
+    #[serde(borrow)]
+    text: Content<'a>,
+    #[serde(borrow)]
+    thinking: Content<'a>,
+    #[serde(borrow)]
+    partial_json: Content<'a>,
     #[serde(borrow)]
     stop_reason: Text<'a>,
 }
@@ -210,78 +241,84 @@ impl Counts {
     }
 }
 
-impl AnthropicMessages {
-    fn read_usage(&mut self, usage: &UsageBody<'_>, answer: &mut Answer) {
+impl MessageReader {
+    fn read_usage(&mut self, usage: &UsageBody<'_>, response: &mut Response) {
         self.counts.merge(usage);
         if !usage.iterations.0.is_empty() {
-            self.read_iterations(&usage.iterations.0, answer);
+            self.read_iterations(&usage.iterations.0, response);
         }
-        usage.service_tier.store_some(&mut answer.billing.service_tier);
-        usage.speed.store_some(&mut answer.billing.speed);
-        usage.inference_geo.store_some(&mut answer.billing.inference_geo);
+        usage.service_tier.store_some(&mut response.billing.service_tier);
+        usage.speed.store_some(&mut response.billing.speed);
+        usage.inference_geo.store_some(&mut response.billing.inference_geo);
         if let Some(tools) = usage.server_tool_use.0 {
-            keep_positive(&mut answer.billing.web_search_requests, tools.web_search_requests);
+            keep_positive(&mut response.billing.web_search_requests, tools.web_search_requests);
         }
         let sum = |own: &[(TokenClass, u64)], compaction: &[(TokenClass, u64)]| {
             TokenCounts::from_pairs(&[own, compaction].concat())
         };
-        answer.input =
+        response.input =
             self.counts.input.map(|_| sum(&self.counts.input_pairs(), &self.compaction.input_pairs()));
-        answer.output =
+        response.output =
             self.counts.output.map(|_| sum(&self.counts.output_pairs(), &self.compaction.output_pairs()));
     }
 
     /// The list is cumulative like the counts, so the newest replaces what was read from an older one.
-    fn read_iterations(&mut self, runs: &[Iteration<'_>], answer: &mut Answer) {
+    fn read_iterations(&mut self, runs: &[Iteration<'_>], response: &mut Response) {
         self.compaction = Counts::default();
-        answer.foreign_runs = 0;
+        response.foreign_runs = 0;
         for run in runs {
-            let is_foreign = run.model.get().is_some_and(|model| model != answer.model);
+            let is_foreign = run.model.get().is_some_and(|model| model != response.model);
             if is_foreign && run.output_tokens.or_zero() > 0 {
-                answer.foreign_runs += 1;
+                response.foreign_runs += 1;
             } else if !is_foreign && run.kind.get() == Some("compaction") {
                 self.compaction.add(run);
             }
         }
     }
 
-    fn read_message(&mut self, message: &Message<'_>, answer: &mut Answer) {
-        message.id.store(&mut answer.response_id);
-        message.model.store(&mut answer.model);
-        read_stop_reason(&message.stop_reason, answer);
+    fn read_message(&mut self, message: &Message<'_>, response: &mut Response, texts: &mut dyn TextSink) {
+        message.id.store(&mut response.response_id);
+        message.model.store(&mut response.model);
+        read_stop_reason(&message.stop_reason, response);
         for block in &message.content.0 {
-            read_block(block, answer);
+            read_block(block, texts);
         }
         if let Some(usage) = &message.usage.0 {
-            self.read_usage(usage, answer);
+            self.read_usage(usage, response);
         }
     }
 }
 
-fn read_stop_reason(reason: &Text<'_>, answer: &mut Answer) {
+fn read_stop_reason(reason: &Text<'_>, response: &mut Response) {
     if let Some(reason) = reason.get() {
-        answer.finish_reasons = vec![bounded(reason)];
-        answer.progress = answer.progress.max(Progress::Finished);
+        response.finish_reasons = vec![bounded(reason)];
+        response.progress = response.progress.max(Progress::Finished);
     }
 }
 
-fn read_block(block: &Block<'_>, answer: &mut Answer) {
-    answer.text_bytes += block.text.bytes + block.name.bytes + block.input.bytes;
-    answer.reasoning_bytes += block.thinking.bytes;
-    // A tool's name is the model's word already; a text block begins empty.
-    let is_tool = matches!(block.kind.get(), Some("tool_use" | "server_tool_use" | "mcp_tool_use"));
-    answer.has_token |= is_tool
-        || block.text.present
-        || block.thinking.present
-        || block.kind.get() == Some("redacted_thinking");
+fn read_block(block: &Block<'_>, texts: &mut dyn TextSink) {
+    block.text.hand_to(Kind::Text, texts);
+    block.thinking.hand_to(Kind::Reasoning, texts);
+    match block.kind.get() {
+        // A tool's name is the model's word already; a text block begins empty.
+        Some("tool_use" | "server_tool_use" | "mcp_tool_use") => {
+            block.name.hand_to(Kind::Tool, texts);
+            block.input.hand_to(Kind::Tool, texts);
+        }
+        Some("redacted_thinking") => {
+            texts.part(Part { role: Role::Assistant, kind: Kind::Reasoning, text: "" });
+        }
+        _ => {}
+    }
 }
 
-impl Dialect for AnthropicMessages {
-    fn operation(&self) -> Operation {
-        Operation::Chat
-    }
-
-    fn read_event(&mut self, event: Event<'_>, answer: &mut Answer) -> Result<(), Unreadable> {
+impl Reader for MessageReader {
+    fn read_event(
+        &mut self,
+        event: Event<'_>,
+        response: &mut Response,
+        texts: &mut dyn TextSink,
+    ) -> Result<(), Unreadable> {
         if event.data.trim_ascii().is_empty() {
             return Ok(());
         }
@@ -289,54 +326,61 @@ impl Dialect for AnthropicMessages {
         match body.kind.get().unwrap_or_default() {
             "message_start" => {
                 if let Some(message) = &body.message.0 {
-                    self.read_message(message, answer);
+                    self.read_message(message, response, texts);
                 }
             }
             "content_block_start" => {
                 if let Some(block) = &body.content_block.0 {
-                    read_block(block, answer);
+                    read_block(block, texts);
                 }
             }
             "content_block_delta" => {
                 if let Some(delta) = &body.delta.0 {
-                    answer.text_bytes += delta.text.bytes + delta.partial_json.bytes;
-                    answer.reasoning_bytes += delta.thinking.bytes;
-                    answer.has_token |=
-                        delta.text.present || delta.partial_json.present || delta.thinking.present;
+                    delta.text.hand_to(Kind::Text, texts);
+                    delta.thinking.hand_to(Kind::Reasoning, texts);
+                    delta.partial_json.hand_to(Kind::Tool, texts);
                 }
             }
             "message_delta" => {
                 if let Some(delta) = &body.delta.0 {
-                    read_stop_reason(&delta.stop_reason, answer);
+                    read_stop_reason(&delta.stop_reason, response);
                 }
                 if let Some(usage) = &body.usage.0 {
-                    self.read_usage(usage, answer);
+                    self.read_usage(usage, response);
                     self.delta_stated_output |= usage.output_tokens.0.is_some();
-                    answer.usage_is_final |=
-                        usage.output_tokens.0.is_some() && answer.progress >= Progress::Finished;
+                    response.usage_is_final |=
+                        usage.output_tokens.0.is_some() && response.progress >= Progress::Finished;
                 }
             }
             "message_stop" => {
-                answer.progress = Progress::Terminated;
+                response.progress = Progress::Terminated;
                 // Some servers state the count before the stop reason; nothing comes after this.
-                answer.usage_is_final |= self.delta_stated_output;
+                response.usage_is_final |= self.delta_stated_output;
             }
-            "error" => answer.error = Some(body.error.0.and_then(super::json::ErrorBody::class)),
+            "error" => response.error = Some(body.error.0.and_then(ErrorBody::class)),
             _ => {}
         }
         Ok(())
     }
 
-    fn read_body(&mut self, body: &[u8], answer: &mut Answer) -> Result<(), Unreadable> {
+    fn read_body(
+        &mut self,
+        body: &[u8],
+        response: &mut Response,
+        texts: &mut dyn TextSink,
+    ) -> Result<(), Unreadable> {
         let head: Head<'_> = object(body).ok_or(Unreadable)?;
         if head.kind.get() == Some("error") || head.error.0.is_some() {
-            answer.error = Some(head.error.0.and_then(super::json::ErrorBody::class));
+            response.error = Some(head.error.0.and_then(ErrorBody::class));
         } else {
             let message: Message<'_> = object(body).ok_or(Unreadable)?;
-            self.read_message(&message, answer);
-            answer.usage_is_final = answer.input.is_some() || answer.output.is_some();
+            self.read_message(&message, response, texts);
+            response.usage_is_final = response.input.is_some() || response.output.is_some();
         }
-        answer.progress = Progress::Terminated;
+        response.progress = Progress::Terminated;
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests;

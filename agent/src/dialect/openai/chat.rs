@@ -5,30 +5,21 @@
 //! the parts do not fit into the whole, or `total_tokens` equals the sum with the part, the part is beside the whole.
 //! Usage may come in any chunk; the last one counts.
 
-use ledgerline_proto::{Operation, TokenClass, TokenCounts};
+use ledgerline_proto::{TokenClass, TokenCounts};
 use serde::Deserialize;
 
-use super::json::{Content, Count, ErrorField, LIST_MAX, List, Object, Text, bounded, object};
-use super::{Answer, Dialect, Progress, Unreadable};
-use crate::worker::sse::Event;
+use crate::dialect::json::{Content, Count, ErrorField, LIST_MAX, List, Object, Text, bounded, object};
+use crate::dialect::{Kind, Progress, Reader, Response, TextSink, Unreadable};
+use crate::sse::Event;
 
 /// Reads one chat or text completion.
-#[derive(Debug)]
-pub struct OpenAiChat {
-    operation: Operation,
+#[derive(Debug, Default)]
+pub struct ChatReader {
     /// The finish reason of each choice that was seen, by its index.
     choices: Vec<Option<String>>,
 }
 
-impl OpenAiChat {
-    /// A reader for an operation of that family.
-    #[must_use]
-    pub fn new(operation: Operation) -> Self {
-        Self { operation, choices: Vec::new() }
-    }
-}
-
-/// A whole answer or one chunk of a stream; they differ in `message` and `delta`.
+/// A whole response or one chunk of a stream; they differ in `message` and `delta`.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Chunk<'a> {
@@ -50,24 +41,34 @@ struct Choice<'a> {
     index: Count,
     #[serde(borrow)]
     finish_reason: Text<'a>,
-    delta: Object<Message>,
-    message: Object<Message>,
+    #[serde(borrow)]
+    delta: Object<Message<'a>>,
+    #[serde(borrow)]
+    message: Object<Message<'a>>,
     /// Of text completions.
-    text: Content,
+    #[serde(borrow)]
+    text: Content<'a>,
 }
 
-#[derive(Clone, Default, Deserialize)]
+#[derive(Default, Deserialize)]
 #[serde(default)]
-struct Message {
-    content: Content,
-    refusal: Content,
-    tool_calls: Content,
-    function_call: Content,
-    audio: Content,
+struct Message<'a> {
+    #[serde(borrow)]
+    content: Content<'a>,
+    #[serde(borrow)]
+    refusal: Content<'a>,
+    #[serde(borrow)]
+    tool_calls: Content<'a>,
+    #[serde(borrow)]
+    function_call: Content<'a>,
+    #[serde(borrow)]
+    audio: Content<'a>,
     /// DeepSeek, vLLM.
-    reasoning_content: Content,
+    #[serde(borrow)]
+    reasoning_content: Content<'a>,
     /// OpenRouter, Groq.
-    reasoning: Content,
+    #[serde(borrow)]
+    reasoning: Content<'a>,
 }
 
 /// `usage`, as far as it decides money.
@@ -150,45 +151,45 @@ impl UsageBody {
     }
 }
 
-impl OpenAiChat {
-    fn read(&mut self, chunk: &Chunk<'_>, answer: &mut Answer) {
-        chunk.id.store(&mut answer.response_id);
-        chunk.model.store(&mut answer.model);
-        chunk.service_tier.store_some(&mut answer.billing.service_tier);
+impl ChatReader {
+    fn read(&mut self, chunk: &Chunk<'_>, response: &mut Response, texts: &mut dyn TextSink) {
+        chunk.id.store(&mut response.response_id);
+        chunk.model.store(&mut response.model);
+        chunk.service_tier.store_some(&mut response.billing.service_tier);
         if let Some(error) = &chunk.error.0 {
-            answer.error = Some(error.clone().class());
+            response.error = Some(error.clone().class());
         }
         for choice in &chunk.choices.0 {
-            self.read_choice(choice, answer);
+            self.read_choice(choice, response, texts);
         }
         let finished = !self.choices.is_empty() && self.choices.iter().all(Option::is_some);
-        if answer.progress != Progress::Terminated {
-            answer.progress = if finished { Progress::Finished } else { Progress::Open };
+        if response.progress != Progress::Terminated {
+            response.progress = if finished { Progress::Finished } else { Progress::Open };
         }
         if let Some(usage) = &chunk.usage.0 {
             let (input, output) = (usage.input(), usage.output());
             if input.is_some() || output.is_some() {
-                answer.usage_is_final = finished;
+                response.usage_is_final = finished;
             }
-            answer.input = input.or(answer.input);
-            answer.output = output.or(answer.output);
+            response.input = input.or(response.input);
+            response.output = output.or(response.output);
         }
     }
 
-    fn read_choice(&mut self, choice: &Choice<'_>, answer: &mut Answer) {
+    fn read_choice(&mut self, choice: &Choice<'_>, response: &mut Response, texts: &mut dyn TextSink) {
         for message in choice.delta.0.iter().chain(&choice.message.0) {
-            let Message { content, refusal, tool_calls, function_call, audio, reasoning_content, reasoning } =
-                message;
-            for part in [content, refusal, tool_calls, function_call, audio] {
-                answer.text_bytes += part.bytes;
-                answer.has_token |= part.present;
-            }
+            message.content.hand_to(Kind::Text, texts);
+            message.refusal.hand_to(Kind::Text, texts);
+            message.audio.hand_to(Kind::Text, texts);
+            message.tool_calls.hand_to(Kind::Tool, texts);
+            message.function_call.hand_to(Kind::Tool, texts);
             // Some servers send the same reasoning under both names.
-            answer.reasoning_bytes += reasoning_content.bytes.max(reasoning.bytes);
-            answer.has_token |= reasoning_content.present || reasoning.present;
+            let (first, second) = (&message.reasoning_content, &message.reasoning);
+            let reasoning =
+                if first.bytes() >= second.bytes() && first.is_present() { first } else { second };
+            reasoning.hand_to(Kind::Reasoning, texts);
         }
-        answer.text_bytes += choice.text.bytes;
-        answer.has_token |= choice.text.present;
+        choice.text.hand_to(Kind::Text, texts);
         let index = usize::try_from(choice.index.or_zero()).unwrap_or(usize::MAX);
         if index >= LIST_MAX {
             return;
@@ -198,39 +199,45 @@ impl OpenAiChat {
         }
         if let Some(reason) = choice.finish_reason.get() {
             self.choices[index] = Some(bounded(reason));
-            answer.finish_reasons = self.choices.iter().flatten().cloned().collect();
+            response.finish_reasons = self.choices.iter().flatten().cloned().collect();
         }
     }
 }
 
-impl Dialect for OpenAiChat {
-    fn operation(&self) -> Operation {
-        self.operation.clone()
-    }
-
-    fn read_event(&mut self, event: Event<'_>, answer: &mut Answer) -> Result<(), Unreadable> {
+impl Reader for ChatReader {
+    fn read_event(
+        &mut self,
+        event: Event<'_>,
+        response: &mut Response,
+        texts: &mut dyn TextSink,
+    ) -> Result<(), Unreadable> {
         let data = event.data.trim_ascii();
         if data == b"[DONE]" {
-            answer.progress = Progress::Terminated;
-            answer.usage_is_final = answer.input.is_some() || answer.output.is_some();
+            response.progress = Progress::Terminated;
+            response.usage_is_final = response.input.is_some() || response.output.is_some();
             return Ok(());
         }
         if data.is_empty() {
             return Ok(());
         }
         let chunk: Chunk<'_> = object(data).ok_or(Unreadable)?;
-        self.read(&chunk, answer);
-        if event.name == b"error" && answer.error.is_none() {
-            answer.error = Some(None);
+        self.read(&chunk, response, texts);
+        if event.name == b"error" && response.error.is_none() {
+            response.error = Some(None);
         }
         Ok(())
     }
 
-    fn read_body(&mut self, body: &[u8], answer: &mut Answer) -> Result<(), Unreadable> {
+    fn read_body(
+        &mut self,
+        body: &[u8],
+        response: &mut Response,
+        texts: &mut dyn TextSink,
+    ) -> Result<(), Unreadable> {
         let chunk: Chunk<'_> = object(body).ok_or(Unreadable)?;
-        self.read(&chunk, answer);
-        answer.progress = Progress::Terminated;
-        answer.usage_is_final = answer.input.is_some() || answer.output.is_some();
+        self.read(&chunk, response, texts);
+        response.progress = Progress::Terminated;
+        response.usage_is_final = response.input.is_some() || response.output.is_some();
         Ok(())
     }
 }

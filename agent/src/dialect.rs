@@ -1,0 +1,184 @@
+//! The providers' wire formats: one table, a file for each. Pure.
+//!
+//! A [`Spec`] is all that the agent knows of a provider's API. Configuration, relay and worker ask it, and name no
+//! provider themselves. A [`Reader`] reads one call and resolves, once and for all, how its provider nests counts, names
+//! ends and reports errors; behind it there is only [`Response`]. A reader must never fail a call: what it cannot read
+//! is absent, and it says so. Providers differ in what they send, so absent and zero are kept apart.
+//!
+//! To add a provider: a file in `dialect/` with its `SPEC`, its row in the table below, its prices in `pricing/prices/`.
+
+mod json;
+pub mod request;
+pub mod text;
+
+use http::Method;
+use ledgerline_proto::{Billing, Operation, TokenCounts};
+
+pub use request::RequestFacts;
+pub use text::{Kind, Part, Role, TextCounts, TextSink};
+
+pub use json::last_of_repeated;
+
+use crate::sse::Event;
+
+/// Declares the module of each row and the table of their specifications.
+macro_rules! dialects {
+    ($($name:ident)*) => {
+        $(mod $name;)*
+
+        /// Every wire format that can be read.
+        pub static ALL: &[&Spec] = &[$(&$name::SPEC),*];
+    };
+}
+
+dialects! {
+    openai
+    anthropic
+}
+
+/// One provider's API, which others may speak too.
+#[derive(Debug)]
+pub struct Spec {
+    /// Its name in the configuration.
+    pub name: &'static str,
+    /// Who is paid where the configuration names nobody else, as OpenTelemetry names providers.
+    pub provider: &'static str,
+    /// What can be called. The first endpoint that a request fits counts.
+    pub endpoints: &'static [Endpoint],
+    /// An error answer in the shape that its client libraries report well, from our class of error and a text for
+    /// people.
+    pub error_body: fn(class: &str, message: &str) -> serde_json::Value,
+    /// How the names of its own request headers begin. Such headers decide what the upstream understands.
+    pub header_prefixes: &'static [&'static str],
+}
+
+/// Requests that are calls to a model. Relay and worker must agree on them: the relay puts our span into the caller's
+/// trace, the worker records that span; so the relay decides, and hands the endpoint over.
+#[derive(Debug)]
+pub struct Endpoint {
+    /// The method.
+    pub method: Method,
+    /// The end of the path, because upstreams differ in what precedes it (`/v1`, `/openai/deployments/<name>`).
+    pub path: &'static str,
+    /// What is asked of the model.
+    pub operation: Operation,
+    /// How its streams are made to carry usage.
+    pub usage_injection: UsageInjection,
+    /// Makes the reader of one call.
+    pub reader: fn() -> Box<dyn Reader>,
+}
+
+/// Whether the relay asks for usage where the client left it open.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum UsageInjection {
+    /// Streams carry usage unasked.
+    Unneeded,
+    /// `stream_options.include_usage` is spliced into the request, and the chunk with empty `choices` that it brings is
+    /// taken out of the response.
+    StreamOptions,
+}
+
+/// How far the provider has come with its response.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Progress {
+    /// Something is still to come.
+    #[default]
+    Open,
+    /// The model has stopped and said why; only formalities are to come (a usage count, an end mark).
+    Finished,
+    /// The provider's last word was seen.
+    Terminated,
+}
+
+/// What a reader has found in the response so far; its texts went to a [`TextSink`].
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Response {
+    /// The provider's id of the response; empty when not stated.
+    pub response_id: String,
+    /// The model that answered; empty when not stated.
+    pub model: String,
+    /// The provider's counts of the input side, in disjoint classes; `None`: not stated.
+    pub input: Option<TokenCounts>,
+    /// The same of the output side.
+    pub output: Option<TokenCounts>,
+    /// The counts are the provider's last word. Until then the output may be a running total.
+    pub usage_is_final: bool,
+    /// Tier, speed, place, searches: as served, not as asked for.
+    pub billing: Billing,
+    /// One per choice.
+    pub finish_reasons: Vec<String>,
+    /// The provider reported an error, and its class where it named one.
+    pub error: Option<Option<String>>,
+    /// How far the response has come.
+    pub progress: Progress,
+    /// Model runs within this call that were billed on another model and are therefore not in the counts.
+    pub foreign_runs: u64,
+}
+
+/// The bytes were not what the dialect expects; everything read before stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not the JSON this dialect expects")]
+pub struct Unreadable;
+
+/// Reads one call.
+pub trait Reader: Send {
+    /// Reads the request's body; it may be cut short.
+    fn read_request(&mut self, body: &[u8], texts: &mut dyn TextSink) -> RequestFacts {
+        request::read(body, texts)
+    }
+
+    /// Reads an event of a streamed response.
+    ///
+    /// # Errors
+    /// [`Unreadable`]; nothing was read from the event, and the stream goes on.
+    fn read_event(
+        &mut self,
+        event: Event<'_>,
+        response: &mut Response,
+        texts: &mut dyn TextSink,
+    ) -> Result<(), Unreadable>;
+
+    /// Reads a response that is not streamed, an error included.
+    ///
+    /// # Errors
+    /// [`Unreadable`]; nothing was read from it.
+    fn read_body(
+        &mut self,
+        body: &[u8],
+        response: &mut Response,
+        texts: &mut dyn TextSink,
+    ) -> Result<(), Unreadable>;
+}
+
+/// The wire format of that name.
+#[must_use]
+pub fn find(name: &str) -> Option<&'static Spec> {
+    ALL.iter().copied().find(|spec| spec.name == name)
+}
+
+/// The names that [`find`] knows.
+pub fn names() -> impl Iterator<Item = &'static str> {
+    ALL.iter().map(|spec| spec.name)
+}
+
+impl Spec {
+    /// The call behind a request; `None` for all that is no call: listing models, counting tokens, files.
+    #[must_use]
+    pub fn endpoint(&'static self, method: &Method, path: &str) -> Option<&'static Endpoint> {
+        self.endpoints.iter().find(|endpoint| endpoint.method == *method && ends_with(path, endpoint.path))
+    }
+}
+
+/// Whether a path ends with these segments. `*` in them is any one segment, or the beginning of one.
+fn ends_with(path: &str, segments: &str) -> bool {
+    let mut path = path.trim_end_matches('/').rsplit('/');
+    segments.rsplit('/').take_while(|expected| !expected.is_empty()).all(|expected| {
+        path.next().is_some_and(|segment| match expected.strip_prefix('*') {
+            Some(end) => segment.len() > end.len() && segment.ends_with(end),
+            None => segment == expected,
+        })
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,99 @@
+//! Messages: counts that leave the cache out, merged over the events of a stream.
+
+use ledgerline_proto::TokenClass::{
+    CacheRead, CacheWrite1h, CacheWrite5m, InputUncached, OutputReasoning, OutputText,
+};
+
+use super::*;
+use crate::dialect::tests::{counts, read_body, read_events};
+
+const MESSAGES: fn() -> Box<dyn Reader> = || Box::new(MessageReader::default());
+
+fn check_anthropic_usage(usage: &str, expected: &[(TokenClass, u64)]) {
+    let body = format!(r#"{{"type":"message","model":"claude-opus-5","usage":{usage}}}"#);
+    assert_eq!(counts(&read_body(MESSAGES, &body)), expected, "{usage}");
+}
+
+const START: &str = r#"{"type":"message_start","message":{"id":"msg_01","type":"message","role":"assistant","content":[],"model":"claude-opus-5","stop_reason":null,"stop_sequence":null,"usage":{"input_tokens":25,"cache_creation_input_tokens":300,"cache_read_input_tokens":1000,"cache_creation":{"ephemeral_5m_input_tokens":100,"ephemeral_1h_input_tokens":200},"output_tokens":1,"service_tier":"standard","inference_geo":"us"}}}"#;
+
+const TEXT_BLOCK: &str =
+    r#"{"type":"content_block_start","index":0,"content_block":{"type":"text","text":""}}"#;
+
+const TEXT: &str = r#"{"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hello"}}"#;
+
+#[test]
+fn an_anthropic_stream_merges_counts_field_by_field() {
+    let input = [(InputUncached, 25), (CacheRead, 1000), (CacheWrite5m, 100), (CacheWrite1h, 200)];
+    let with_output = |output: &[(TokenClass, u64)]| [&input[..], output].concat();
+    let read = read_events(MESSAGES, &[START, r#"{"type":"ping"}"#, TEXT_BLOCK]);
+    assert!(!read.texts.has_part, "a ping and an empty block are no tokens");
+    let read = read_events(MESSAGES, &[START, TEXT_BLOCK, TEXT]);
+    assert!(read.texts.has_part && !read.usage_is_final);
+    assert_eq!(read.texts.text_bytes, 5);
+    assert_eq!(counts(&read), with_output(&[(OutputText, 1)]));
+    for (delta_usage, output) in [
+        (r#"{"output_tokens":15}"#, 15),
+        (
+            r#"{"input_tokens":0,"cache_creation_input_tokens":0,"cache_read_input_tokens":0,"output_tokens":15}"#,
+            15,
+        ),
+        (r#"{"input_tokens":null,"cache_read_input_tokens":null,"output_tokens":15}"#, 15),
+        (
+            r#"{"input_tokens":25,"cache_creation_input_tokens":300,"cache_read_input_tokens":1000,"output_tokens":15}"#,
+            15,
+        ),
+    ] {
+        let delta = format!(
+            r#"{{"type":"message_delta","delta":{{"stop_reason":"end_turn"}},"usage":{delta_usage}}}"#
+        );
+        let stop = r#"{"type":"message_stop"}"#;
+        let read = read_events(MESSAGES, &[START, TEXT_BLOCK, TEXT, &delta, stop]);
+        assert_eq!(counts(&read), with_output(&[(OutputText, output)]), "{delta_usage}");
+        assert!(read.usage_is_final);
+        assert_eq!(read.progress, Progress::Terminated);
+        assert_eq!(read.finish_reasons, ["end_turn"]);
+        assert_eq!(read.billing.service_tier.as_deref(), Some("standard"));
+        assert_eq!(read.billing.inference_geo.as_deref(), Some("us"));
+        assert_eq!((read.response_id.as_str(), read.model.as_str()), ("msg_01", "claude-opus-5"));
+    }
+}
+
+#[test]
+fn an_anthropic_count_that_comes_before_its_stop_reason_is_final_at_the_end() {
+    let usage = r#"{"type":"message_delta","delta":{"stop_reason":null},"usage":{"output_tokens":15}}"#;
+    let reason = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"}}"#;
+    let stop = r#"{"type":"message_stop"}"#;
+    let is_final = |events: &[&str]| read_events(MESSAGES, events).usage_is_final;
+    assert!(!is_final(&[START, TEXT, usage]), "a running total");
+    assert!(is_final(&[START, TEXT, usage, reason, stop]));
+    assert!(is_final(&[START, TEXT, usage, stop]));
+    assert!(!is_final(&[START, TEXT, reason, stop]), "the count at the start is not the output");
+}
+
+#[test]
+fn anthropic_counts_are_exclusive_and_thinking_is_inside_the_output() {
+    check_anthropic_usage(
+        r#"{"input_tokens":3,"cache_creation_input_tokens":50,"cache_read_input_tokens":7000,"output_tokens":90,"output_tokens_details":{"thinking_tokens":60}}"#,
+        &[(InputUncached, 3), (CacheRead, 7000), (CacheWrite5m, 50), (OutputText, 30), (OutputReasoning, 60)],
+    );
+    check_anthropic_usage(
+        r#"{"input_tokens":3,"cache_creation_input_tokens":50,"cache_creation":{"ephemeral_1h_input_tokens":40},"output_tokens":1}"#,
+        &[(InputUncached, 3), (CacheWrite5m, 10), (CacheWrite1h, 40), (OutputText, 1)],
+    );
+    check_anthropic_usage(
+        r#"{"input_tokens":3,"output_tokens":5,"output_tokens_details":{"thinking_tokens":60}}"#,
+        &[(InputUncached, 3), (OutputReasoning, 5)],
+    );
+}
+
+#[test]
+fn runs_outside_the_counts_are_added_or_counted_as_foreign() {
+    let read = read_body(
+        MESSAGES,
+        r#"{"type":"message","id":"msg","model":"claude-opus-5","content":[{"type":"text","text":"ok"}],"stop_reason":"end_turn","usage":{"input_tokens":10,"output_tokens":20,"speed":"fast","server_tool_use":{"web_search_requests":2,"web_fetch_requests":0},"iterations":[{"type":"compaction","input_tokens":100,"output_tokens":30},{"type":"message","input_tokens":10,"output_tokens":20},{"type":"advisor_message","model":"claude-haiku-5","input_tokens":7,"output_tokens":3},{"type":"fallback_message","model":"claude-haiku-5","input_tokens":7,"output_tokens":0}]}}"#,
+    );
+    assert_eq!(counts(&read), [(InputUncached, 110), (OutputText, 50)]);
+    assert_eq!(read.foreign_runs, 1, "a run without output is not billed");
+    assert_eq!(read.billing.web_search_requests, Some(2));
+    assert_eq!(read.billing.speed.as_deref(), Some("fast"));
+}

@@ -1,0 +1,562 @@
+//! Reading JSON that strangers wrote. Pure.
+//!
+//! A field of the wrong type is absent, never an error: one provider's oddity in a field we read must not cost us the
+//! fields beside it, and a count written as a text, a fraction or a negative number must not become a count. One visitor
+//! ([`Lenient`]) takes any value, and each type says what it makes of it. Values that are not needed are skipped without
+//! recursion and without copies. What stays an error is a document that is not JSON, or that names one of our fields
+//! twice; [`last_of_repeated`] makes the latter readable.
+
+use std::borrow::Cow;
+use std::fmt;
+use std::marker::PhantomData;
+
+use serde::Deserialize;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+
+use super::text::{Kind, Part, Role, TextSink};
+
+/// The largest count that is believed. No model takes four billion tokens; such a number is a fault, and one that
+/// would end in somebody's bill.
+pub const COUNT_MAX: u32 = u32::MAX;
+
+/// Nesting that is followed while looking for text; what lies deeper is skipped.
+pub const DEPTH_MAX: usize = 64;
+
+/// Elements of a list that are kept; OpenAI allows 128 choices.
+pub const LIST_MAX: usize = 128;
+
+/// Bytes of an identifier or name that are kept.
+pub const NAME_BYTES_MAX: usize = 256;
+
+/// A longer document with a repeated field is not read: the second pass builds it in memory.
+pub const REPEATED_BYTES_MAX: usize = 256 << 10;
+
+/// The object that `bytes` hold; `None` when they hold anything else.
+pub fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+    serde_json::from_slice::<Object<T>>(bytes).ok().and_then(|object| object.0)
+}
+
+/// The document with each field once: of a repeated one the last, as the providers' own client libraries read it.
+#[must_use]
+pub fn last_of_repeated(document: &[u8]) -> Option<Vec<u8>> {
+    let document = document.get(..REPEATED_BYTES_MAX.min(document.len())).filter(|cut| *cut == document)?;
+    let value: serde_json::Value = serde_json::from_slice(document).ok()?;
+    value.is_object().then(|| value.to_string().into_bytes())
+}
+
+/// What a type makes of a JSON value. Of a kind of value that it does not name it makes its default, which is absence.
+pub trait FromValue<'de>: Default {
+    /// Of `true` and `false`.
+    fn from_bool(_: bool) -> Self {
+        Self::default()
+    }
+
+    /// Of an integer from 0 on.
+    fn from_integer(_: u64) -> Self {
+        Self::default()
+    }
+
+    /// Of a number with a fraction or an exponent.
+    fn from_float(_: f64) -> Self {
+        Self::default()
+    }
+
+    /// Of a text, borrowed where it has no escapes.
+    fn from_text(_: Cow<'de, str>) -> Self {
+        Self::default()
+    }
+
+    /// Of a list.
+    fn from_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+
+    /// Of an object.
+    fn from_map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(Self::default())
+    }
+}
+
+/// Takes any JSON value as a `T`.
+struct Lenient<T>(PhantomData<T>);
+
+impl<'de, T: FromValue<'de>> Visitor<'de> for Lenient<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
+        Ok(T::from_bool(value))
+    }
+
+    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
+        Ok(T::from_integer(number))
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
+        Ok(T::from_float(number))
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
+        Ok(T::from_text(Cow::Owned(text.to_owned())))
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<T, E> {
+        Ok(T::from_text(Cow::Borrowed(text)))
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<T, E> {
+        Ok(T::default())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, list: A) -> Result<T, A::Error> {
+        T::from_list(list)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<T, A::Error> {
+        T::from_map(map)
+    }
+}
+
+macro_rules! lenient {
+    ($([$($generics:tt)*] $type:ty;)*) => {$(
+        impl<$($generics)*> Deserialize<'de> for $type {
+            fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+                deserializer.deserialize_any(Lenient(PhantomData))
+            }
+        }
+    )*};
+}
+
+lenient! {
+    ['de: 'a, 'a] Text<'a>;
+    ['de] Code;
+    ['de] Flag;
+    ['de] Count;
+    ['de, T: Deserialize<'de>] Object<T>;
+    ['de, T: Deserialize<'de>] List<T>;
+    ['de] ErrorField;
+}
+
+/// A text, borrowed where it has no escapes.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Text<'a>(pub Option<Cow<'a, str>>);
+
+impl<'de: 'a, 'a> FromValue<'de> for Text<'a> {
+    fn from_text(text: Cow<'de, str>) -> Self {
+        Self(Some(text))
+    }
+}
+
+impl Text<'_> {
+    /// The text, unless absent or empty.
+    #[must_use]
+    pub fn get(&self) -> Option<&str> {
+        self.0.as_deref().filter(|text| !text.is_empty())
+    }
+
+    /// Replaces `slot` by the text, if there is one; see [`bounded`].
+    pub fn store(&self, slot: &mut String) {
+        if let Some(text) = self.get().filter(|text| text != slot) {
+            *slot = bounded(text);
+        }
+    }
+
+    /// Replaces `slot` by the text, if there is one; see [`bounded`].
+    pub fn store_some(&self, slot: &mut Option<String>) {
+        if let Some(text) = self.get() {
+            *slot = Some(bounded(text));
+        }
+    }
+}
+
+/// The text, cut at [`NAME_BYTES_MAX`].
+#[must_use]
+pub fn bounded(text: &str) -> String {
+    text[..text.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
+}
+
+/// An error code: a text, or an integer in its digits.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Code(pub Option<String>);
+
+impl FromValue<'_> for Code {
+    fn from_integer(number: u64) -> Self {
+        Self(Some(number.to_string()))
+    }
+
+    fn from_text(text: Cow<'_, str>) -> Self {
+        Self(Some(bounded(&text)).filter(|code| !code.is_empty()))
+    }
+}
+
+/// `true`; anything else is `false`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Flag(pub bool);
+
+impl FromValue<'_> for Flag {
+    fn from_bool(value: bool) -> Self {
+        Self(value)
+    }
+}
+
+/// A count of tokens: a whole number from 0 to [`COUNT_MAX`], also one that is written `10.0`, as programs do whose
+/// numbers are all floating.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Count(pub Option<u64>);
+
+impl FromValue<'_> for Count {
+    fn from_integer(number: u64) -> Self {
+        Self(Some(number).filter(|number| *number <= COUNT_MAX.into()))
+    }
+
+    fn from_float(number: f64) -> Self {
+        let is_whole = number.fract() == 0.0 && (0.0..=f64::from(COUNT_MAX)).contains(&number);
+        // Whole and in range, so the conversion is exact.
+        Self(is_whole.then_some(number as u64))
+    }
+}
+
+impl Count {
+    /// The count; 0 when absent. Only for a part of a whole that is present: there, a part not named is none.
+    #[must_use]
+    pub fn or_zero(self) -> u64 {
+        self.0.unwrap_or(0)
+    }
+}
+
+/// A nested object; anything else is absent. Without it, serde would also read a list as a struct, field by field.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Object<T>(pub Option<T>);
+
+impl<T> Default for Object<T> {
+    fn default() -> Self {
+        Self(None)
+    }
+}
+
+impl<'de, T: Deserialize<'de>> FromValue<'de> for Object<T> {
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        T::deserialize(MapAccessDeserializer::new(map)).map(|object| Self(Some(object)))
+    }
+}
+
+/// The objects of a list, at most [`LIST_MAX`] of them; other elements are left out, and anything else is empty.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct List<T>(pub Vec<T>);
+
+impl<T> Default for List<T> {
+    fn default() -> Self {
+        Self(Vec::new())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> FromValue<'de> for List<T> {
+    fn from_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut kept = Vec::new();
+        while kept.len() < LIST_MAX {
+            match list.next_element::<Object<T>>()? {
+                Some(element) => kept.extend(element.0),
+                None => return Ok(Self(kept)),
+            }
+        }
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Self(kept))
+    }
+}
+
+/// An `error` field. Providers put an object, a text or `null` there; compatible servers also `false`.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ErrorField(pub Option<ErrorBody>);
+
+impl<'de> FromValue<'de> for ErrorField {
+    fn from_bool(is_error: bool) -> Self {
+        Self(is_error.then(ErrorBody::default))
+    }
+
+    fn from_text(_: Cow<'de, str>) -> Self {
+        Self(Some(ErrorBody::default()))
+    }
+
+    fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
+        ErrorBody::deserialize(MapAccessDeserializer::new(map)).map(|body| Self(Some(body)))
+    }
+}
+
+/// What an error object says about its class. The message is not read: it can quote the prompt.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
+pub struct ErrorBody {
+    /// The finer name: `rate_limit_exceeded`.
+    pub code: Code,
+    /// The broader name: `invalid_request_error`.
+    #[serde(rename = "type")]
+    pub kind: Code,
+}
+
+impl ErrorBody {
+    /// The code, else the type, if it can serve as a class: few short words of a fixed set, not a sentence.
+    #[must_use]
+    pub fn class(self) -> Option<String> {
+        let is_class = |text: &String| {
+            text.len() <= 64
+                && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_-.".contains(&byte))
+        };
+        self.code.0.filter(is_class).or(self.kind.0.filter(is_class))
+    }
+}
+
+/// What the model wrote in one field, whatever its shape: a text, a list of parts, a tool call.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Content<'a> {
+    /// Nothing: `""`, `[]`, `{}` and `null`.
+    #[default]
+    Absent,
+    /// One text.
+    Text(Cow<'a, str>),
+    /// The texts within a list or an object that holds something, which may be none.
+    Texts(Vec<Cow<'a, str>>),
+}
+
+impl Content<'_> {
+    /// Whether there is anything.
+    #[must_use]
+    pub const fn is_present(&self) -> bool {
+        !matches!(self, Self::Absent)
+    }
+
+    /// Bytes of text in it.
+    #[must_use]
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Absent => 0,
+            Self::Text(text) => text.len(),
+            Self::Texts(texts) => texts.iter().map(|text| text.len()).sum(),
+        }
+    }
+
+    /// Hands the model's texts on; an empty one where there is something without text.
+    pub fn hand_to(&self, kind: Kind, sink: &mut dyn TextSink) {
+        let mut part = |text| sink.part(Part { role: Role::Assistant, kind, text });
+        match self {
+            Self::Absent => {}
+            Self::Text(text) => part(text),
+            Self::Texts(texts) if texts.is_empty() => part(""),
+            Self::Texts(texts) => texts.iter().for_each(|text| part(text)),
+        }
+    }
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let mut found = Found::default();
+        let is_present = Walk::of(&mut found).deserialize(deserializer)?;
+        Ok(match found {
+            _ if !is_present => Self::Absent,
+            Found { first: Some(text), more, .. } if more.is_empty() => Self::Text(text),
+            Found { first, more } => Self::Texts(first.into_iter().chain(more).collect()),
+        })
+    }
+}
+
+/// Texts of one value, the first apart because there is seldom a second.
+#[derive(Default)]
+struct Found<'de> {
+    first: Option<Cow<'de, str>>,
+    more: Vec<Cow<'de, str>>,
+}
+
+impl<'de> OnText<'de> for Found<'de> {
+    fn text(&mut self, _: Context, text: &str) {
+        self.push(Cow::Owned(text.to_owned()));
+    }
+
+    fn borrowed_text(&mut self, _: Context, text: &'de str) {
+        self.push(Cow::Borrowed(text));
+    }
+}
+
+impl<'de> Found<'de> {
+    fn push(&mut self, text: Cow<'de, str>) {
+        match self.first {
+            None => self.first = Some(text),
+            Some(_) => self.more.push(text),
+        }
+    }
+}
+
+/// Where a text stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Context {
+    /// Whose it is.
+    pub role: Role,
+    /// What it is.
+    pub kind: Kind,
+}
+
+/// Takes the texts of a value.
+pub trait OnText<'de> {
+    /// A text that had to be freed of escapes and is gone afterwards.
+    fn text(&mut self, context: Context, text: &str);
+
+    /// A text that stays as long as the document.
+    fn borrowed_text(&mut self, context: Context, text: &'de str) {
+        self.text(context, text);
+    }
+}
+
+/// Finds every text in a value, keys and the fields of [`is_text`] aside; yields whether the value holds anything.
+pub struct Walk<'s, S> {
+    on_text: &'s mut S,
+    context: Context,
+    /// Levels above this value.
+    depth: usize,
+}
+
+impl<'s, S> Walk<'s, S> {
+    /// Over a value that the model wrote.
+    pub fn of(on_text: &'s mut S) -> Self {
+        Self::within(Context { role: Role::Assistant, kind: Kind::Text }, on_text)
+    }
+
+    /// Over a value whose texts are these unless it says otherwise.
+    pub fn within(context: Context, on_text: &'s mut S) -> Self {
+        Self { on_text, context, depth: 0 }
+    }
+
+    fn below(&mut self, context: Context) -> Walk<'_, S> {
+        Walk { on_text: self.on_text, context, depth: self.depth + 1 }
+    }
+}
+
+/// Whether the field of that name holds text a model reads or writes, rather than a label, a link or encoded binary
+/// data. An image in base64 would otherwise look like a million tokens.
+fn is_text(field: &str) -> bool {
+    !matches!(
+        field,
+        "type"
+            | "id"
+            | "index"
+            | "role"
+            | "status"
+            | "url"
+            | "data"
+            | "image_url"
+            | "file_data"
+            | "b64_json"
+            | "media_type"
+            | "signature"
+            | "encrypted_content"
+            | "call_id"
+            | "file_id"
+            | "tool_call_id"
+            | "tool_use_id"
+            | "cache_control"
+    )
+}
+
+impl<'de, S: OnText<'de>> DeserializeSeed<'de> for Walk<'_, S> {
+    type Value = bool;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
+        if self.depth >= DEPTH_MAX {
+            return IgnoredAny::deserialize(deserializer).map(|_| true);
+        }
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de, S: OnText<'de>> Visitor<'de> for Walk<'_, S> {
+    type Value = bool;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any JSON value")
+    }
+
+    fn visit_bool<E: Error>(self, _: bool) -> Result<bool, E> {
+        Ok(true)
+    }
+
+    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
+        Ok(true)
+    }
+
+    fn visit_i64<E: Error>(self, _: i64) -> Result<bool, E> {
+        Ok(true)
+    }
+
+    fn visit_f64<E: Error>(self, _: f64) -> Result<bool, E> {
+        Ok(true)
+    }
+
+    fn visit_unit<E: Error>(self) -> Result<bool, E> {
+        Ok(false)
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
+        if !text.is_empty() {
+            self.on_text.text(self.context, text);
+        }
+        Ok(!text.is_empty())
+    }
+
+    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<bool, E> {
+        if !text.is_empty() {
+            self.on_text.borrowed_text(self.context, text);
+        }
+        Ok(!text.is_empty())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<bool, A::Error> {
+        let mut is_present = false;
+        while list.next_element_seed(self.below(self.context))?.is_some() {
+            is_present = true;
+        }
+        Ok(is_present)
+    }
+
+    fn visit_map<A: MapAccess<'de>>(mut self, mut map: A) -> Result<bool, A::Error> {
+        let mut is_present = false;
+        while let Some(field) = map.next_key::<Text<'de>>()? {
+            is_present = true;
+            match field.get().unwrap_or_default() {
+                "role" => self.context.role = role(map.next_value::<Text<'de>>()?.get(), self.context.role),
+                name if is_text(name) => {
+                    let context = Context { kind: kind(name, self.context.kind), ..self.context };
+                    map.next_value_seed(self.below(context))?;
+                }
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                }
+            }
+        }
+        Ok(is_present)
+    }
+}
+
+fn role(name: Option<&str>, otherwise: Role) -> Role {
+    match name {
+        Some("system" | "developer") => Role::System,
+        Some("user") => Role::User,
+        Some("assistant" | "model") => Role::Assistant,
+        Some("tool" | "function") => Role::Tool,
+        _ => otherwise,
+    }
+}
+
+fn kind(field: &str, otherwise: Kind) -> Kind {
+    match field {
+        "tool_calls" | "function_call" | "tool_use" | "tool_result" | "arguments" => Kind::Tool,
+        "thinking" | "reasoning" | "reasoning_content" => Kind::Reasoning,
+        _ => otherwise,
+    }
+}

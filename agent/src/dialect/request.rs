@@ -1,0 +1,84 @@
+//! What is read from a request body: facts and texts, in one pass, nothing kept. Pure.
+//!
+//! The pass writes down each fact as it comes by, so that a body that was cut at the limit, or is not JSON to its end,
+//! still yields the facts before that point.
+
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
+
+use super::json::{Context, Flag, OnText, Text, Walk};
+use super::text::{Kind, Part, Role, TextSink};
+
+/// Facts about a request.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct RequestFacts {
+    /// The model asked for; empty when not named.
+    pub model: String,
+    /// Whether a stream was asked for.
+    pub stream: bool,
+    /// The body was read to its end.
+    pub whole: bool,
+}
+
+/// Reads the request body of any dialect whose fields have the names that most agree on. The texts are those that the
+/// model has to read: messages, instructions, tool definitions. Images, audio and files are not among them.
+pub fn read(body: &[u8], texts: &mut dyn TextSink) -> RequestFacts {
+    let mut facts = RequestFacts::default();
+    let mut deserializer = serde_json::Deserializer::from_slice(body);
+    let body = Body { facts: &mut facts, texts: &mut Texts(texts) };
+    let read = body.deserialize(&mut deserializer).and_then(|()| deserializer.end());
+    facts.whole = read.is_ok();
+    facts
+}
+
+struct Body<'s, 't> {
+    facts: &'s mut RequestFacts,
+    texts: &'s mut Texts<'t>,
+}
+
+struct Texts<'t>(&'t mut dyn TextSink);
+
+impl OnText<'_> for Texts<'_> {
+    fn text(&mut self, Context { role, kind }: Context, text: &str) {
+        self.0.part(Part { role, kind, text });
+    }
+}
+
+impl<'de> DeserializeSeed<'de> for Body<'_, '_> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_map(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Body<'_, '_> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("a request object")
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(field) = map.next_key::<Text<'de>>()? {
+            let (role, kind) = match field.get().unwrap_or_default() {
+                "model" => {
+                    map.next_value::<Text<'de>>()?.store(&mut self.facts.model);
+                    continue;
+                }
+                "stream" => {
+                    self.facts.stream = map.next_value::<Flag>()?.0;
+                    continue;
+                }
+                "messages" | "prompt" | "input" => (Role::User, Kind::Text),
+                "system" | "instructions" => (Role::System, Kind::Text),
+                "tools" | "functions" => (Role::System, Kind::Tool),
+                _ => {
+                    map.next_value::<IgnoredAny>()?;
+                    continue;
+                }
+            };
+            map.next_value_seed(Walk::within(Context { role, kind }, self.texts))?;
+        }
+        Ok(())
+    }
+}

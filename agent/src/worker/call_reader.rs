@@ -1,0 +1,269 @@
+//! Reads one call while it is under way: collects the request, decodes and splits the response, feeds the dialect's reader.
+//!
+//! Keeps as little as it can: the request until the response begins, a response that is not a stream until it ends, of a
+//! stream one event. A part that cannot be read is counted and left out; nothing here returns an error.
+
+use ledgerline_proto::{EndOfStream, Operation};
+
+use super::assemble::CallFacts;
+use super::counters::{Failure, WorkerCounters};
+use super::decode::{DecodeError, Decoder};
+use super::limits::WorkerLimits;
+use super::skim::{Skim, SkimLimits};
+use crate::dialect::{Reader, Unreadable, last_of_repeated};
+use crate::observation::ResponseHead;
+use crate::sse::{Event, Splitter};
+
+/// The machinery of one call. What it finds out goes into a [`CallFacts`].
+pub struct CallReader {
+    reader: Box<dyn Reader>,
+    /// One piece, because a client that sends in small chunks would make each cost more than it holds.
+    request: Vec<u8>,
+    request_is_whole: bool,
+    response: ResponseReader,
+}
+
+enum ResponseReader {
+    /// The head has not come.
+    Waiting,
+    Events(Decoder, Splitter),
+    Whole(Decoder, Skim),
+    /// It cannot be read, or no more of it.
+    Lost,
+}
+
+impl CallReader {
+    /// Reads with that reader.
+    #[must_use]
+    pub fn new(reader: Box<dyn Reader>) -> Self {
+        Self { reader, request: Vec::new(), request_is_whole: true, response: ResponseReader::Waiting }
+    }
+
+    /// Memory that bodies take now.
+    #[must_use]
+    pub fn held_bytes(&self) -> usize {
+        let response = match &self.response {
+            ResponseReader::Waiting | ResponseReader::Lost => 0,
+            ResponseReader::Events(_, splitter) => splitter.held_bytes(),
+            ResponseReader::Whole(_, body) => body.held_bytes(),
+        };
+        self.request.capacity() + response
+    }
+
+    /// Lets go of everything kept, because there is no room.
+    pub fn release(&mut self, facts: &mut CallFacts) {
+        self.request_is_whole &= self.request.is_empty();
+        self.drop_request();
+        if matches!(self.response, ResponseReader::Events(..) | ResponseReader::Whole(..)) {
+            self.lose_response(facts);
+        }
+    }
+
+    /// Bytes were lost between relay and worker.
+    pub fn gap(&mut self, facts: &mut CallFacts) {
+        match &mut self.response {
+            ResponseReader::Waiting => self.request_is_whole = false,
+            ResponseReader::Events(decoder, splitter) if decoder.is_identity() => {
+                splitter.resynchronise();
+                facts.response_is_whole = false;
+            }
+            _ => self.lose_response(facts),
+        }
+    }
+
+    /// Bytes of the request. Those that come after the response has begun are not read: no provider answers a question
+    /// before it has heard it.
+    pub fn request_body(&mut self, bytes: &[u8], limits: &WorkerLimits) {
+        if !self.request_is_whole || !matches!(self.response, ResponseReader::Waiting) {
+            return;
+        }
+        let room = limits.request_bytes_max - self.request.len();
+        self.request_is_whole = bytes.len() <= room;
+        self.request.extend_from_slice(&bytes[..room.min(bytes.len())]);
+    }
+
+    /// The response's head: the request is complete and can be read.
+    pub fn response_head(
+        &mut self,
+        head: &ResponseHead,
+        facts: &mut CallFacts,
+        limits: &WorkerLimits,
+        counters: &WorkerCounters,
+    ) {
+        self.read_request(facts, counters);
+        let is_events = match head.content_type.as_deref() {
+            Some(content_type) => is_event_stream(content_type),
+            None => facts.request.stream,
+        };
+        facts.streamed = is_events;
+        self.response = match Decoder::new(head.content_encoding.as_deref(), limits.decode) {
+            Ok(decoder) if is_events => {
+                ResponseReader::Events(decoder, Splitter::new(limits.event_bytes_max))
+            }
+            Ok(decoder) => ResponseReader::Whole(decoder, Skim::new(SkimLimits::default())),
+            Err(error) => {
+                counters.fail(reason(error));
+                facts.response_is_whole = false;
+                ResponseReader::Lost
+            }
+        };
+    }
+
+    /// Bytes of the response.
+    pub fn response_body(&mut self, bytes: &[u8], at: u64, facts: &mut CallFacts, counters: &WorkerCounters) {
+        let decoded = match &mut self.response {
+            ResponseReader::Waiting => {
+                // The head was lost: without it there is no telling what these bytes are.
+                return self.lose_response(facts);
+            }
+            ResponseReader::Lost => return,
+            ResponseReader::Whole(decoder, body) => decoder.decode(bytes, |plain| body.push(plain)),
+            ResponseReader::Events(decoder, splitter) => {
+                let skipped = splitter.events_skipped();
+                let mut events = EventReader { reader: &mut *self.reader, at, facts };
+                let decoded = decoder.decode(bytes, |plain| {
+                    splitter.push(plain, |event| events.read(event, Some(counters)));
+                });
+                for _ in skipped..splitter.events_skipped() {
+                    counters.fail(Failure::EventTooLarge);
+                    facts.response_is_whole = false;
+                }
+                decoded
+            }
+        };
+        if let Err(error) = decoded {
+            counters.fail(reason(error));
+            self.lose_response(facts);
+        }
+    }
+
+    /// The last event: reads what was kept for it.
+    pub fn end(mut self, relay: EndOfStream, at: u64, facts: &mut CallFacts, counters: &WorkerCounters) {
+        self.read_request(facts, counters);
+        let was_cut = relay != EndOfStream::Complete;
+        match &mut self.response {
+            ResponseReader::Waiting => {
+                facts.streamed = facts.request.stream;
+                // A complete response has a head: if it did not come, it was lost.
+                facts.response_is_whole &= was_cut;
+            }
+            ResponseReader::Lost => {}
+            ResponseReader::Events(_, splitter) => {
+                let mut events = EventReader { reader: &mut *self.reader, at, facts };
+                // An event cut in two is no fault of its own.
+                splitter.finish(|event| events.read(event, (!was_cut).then_some(counters)));
+            }
+            ResponseReader::Whole(_, body) => {
+                let is_readable = read_body(&mut *self.reader, body.kept(), facts).is_ok();
+                read_left_over(body, is_readable, was_cut, facts, counters);
+            }
+        }
+    }
+
+    fn read_request(&mut self, facts: &mut CallFacts, counters: &WorkerCounters) {
+        if !matches!(self.response, ResponseReader::Waiting) {
+            return;
+        }
+        if !self.request.is_empty() {
+            facts.request = self.reader.read_request(&self.request, &mut facts.request_texts);
+            if !facts.request.whole {
+                counters.fail(Failure::UnreadRequest);
+            }
+        }
+        facts.request.whole &= self.request_is_whole;
+        self.drop_request();
+    }
+
+    fn drop_request(&mut self) {
+        self.request = Vec::new();
+    }
+
+    fn lose_response(&mut self, facts: &mut CallFacts) {
+        self.response = ResponseReader::Lost;
+        facts.response_is_whole = false;
+    }
+}
+
+/// Whether a `content-type` names an event stream, whatever its parameters.
+fn is_event_stream(content_type: &str) -> bool {
+    let media_type = content_type.split(';').next().unwrap_or_default();
+    media_type.trim().eq_ignore_ascii_case("text/event-stream")
+}
+
+/// What the body says beyond what the dialect read in it.
+fn read_left_over(
+    body: &Skim,
+    is_readable: bool,
+    was_cut: bool,
+    facts: &mut CallFacts,
+    counters: &WorkerCounters,
+) {
+    let is_text = facts.start.endpoint.operation != Operation::Embeddings;
+    let is_error = facts.status.is_some_and(|status| status >= 300);
+    if is_readable {
+        facts.response_texts.text_bytes += if is_text { body.text_bytes_left_out() } else { 0 };
+    } else if was_cut && is_text {
+        // The text in it cannot be told from its frame; the frame is small.
+        facts.response_texts.text_bytes = body.kept().len() as u64 + body.text_bytes_left_out();
+    } else if !was_cut && !is_error {
+        counters.fail(Failure::MalformedBody);
+        facts.response_is_whole = false;
+    }
+}
+
+/// Reads a whole response, with the last of repeated fields where the provider repeats one.
+fn read_body(reader: &mut dyn Reader, body: &[u8], facts: &mut CallFacts) -> Result<(), Unreadable> {
+    let CallFacts { response, response_texts: texts, .. } = facts;
+    reader.read_body(body, response, texts).or_else(|unreadable| {
+        let repaired = last_of_repeated(body).ok_or(unreadable)?;
+        reader.read_body(&repaired, response, texts)
+    })
+}
+
+struct EventReader<'r> {
+    reader: &'r mut dyn Reader,
+    at: u64,
+    facts: &'r mut CallFacts,
+}
+
+impl EventReader<'_> {
+    fn read(&mut self, event: Event<'_>, counters: Option<&WorkerCounters>) {
+        let CallFacts { response, response_texts: texts, .. } = &mut *self.facts;
+        let read = self.reader.read_event(event, response, texts).or_else(|unreadable| {
+            let repaired = last_of_repeated(event.data).ok_or(unreadable)?;
+            self.reader.read_event(Event { data: &repaired, ..event }, response, texts)
+        });
+        if let (Err(_), Some(counters)) = (read, counters) {
+            counters.fail(Failure::MalformedEvent);
+            self.facts.response_is_whole = false;
+        }
+        if self.facts.response_texts.has_part && self.facts.first_token_unix_ns.is_none() {
+            self.facts.first_token_unix_ns = Some(self.at);
+        }
+    }
+}
+
+fn reason(error: DecodeError) -> Failure {
+    match error {
+        DecodeError::UnknownEncoding => Failure::UnknownEncoding,
+        DecodeError::Corrupt => Failure::CorruptEncoding,
+        DecodeError::TooLarge => Failure::ResponseTooLarge,
+        DecodeError::Expansion => Failure::Expansion,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::dialect;
+
+    #[test]
+    fn a_request_in_crumbs_takes_what_is_counted() {
+        let mut reader = CallReader::new((dialect::ALL[0].endpoints[0].reader)());
+        for _ in 0..5_000 {
+            reader.request_body(b"[", &WorkerLimits::default());
+        }
+        let taken = size_of_val(reader.request.as_slice());
+        assert!(taken <= reader.held_bytes(), "{taken} bytes taken, {} counted", reader.held_bytes());
+    }
+}
