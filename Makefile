@@ -23,6 +23,7 @@ demo: ## Run the whole product on this machine for a few minutes and watch it
 .PHONY: test
 test: ## Set up and run every test
 	@deploy/setup/toolchain.sh test && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && venv=$$($(FETCH_CLIENTS)) && \
+	$(FETCH_CLIENTS) node >/dev/null && \
 	export LEDGERLINE_LIBCHDB="$$library" LEDGERLINE_VENV="$$venv" PATH="$$prometheus:$$PATH" && \
 	cargo test --locked --workspace --no-fail-fast -- $(TEST)
 

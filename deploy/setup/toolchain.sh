@@ -16,6 +16,7 @@ need cc "links Rust programs and builds zstd" "On Debian: apt-get install gcc li
 need npm "fetches the ClickHouse library" "On Debian: apt-get install nodejs npm"
 if [ "${1:-test}" = test ]; then
     need python3 "runs the provider SDKs" "On Debian: apt-get install python3 python3-venv"
+    need node "runs the provider SDKs for Node" "On Debian: apt-get install nodejs"
     need curl "talks to the engine in its tests" "On Debian: apt-get install curl"
 fi
 [ "$missing" = 0 ] || fail "install the above and run the same command again"
@@ -25,3 +26,5 @@ set -- $have
 [ "$1" -gt 1 ] || [ "$2" -ge 95 ] || fail "cargo $1.$2 is too old, 1.95 is the oldest that builds this" "rustup update stable"
 [ "${1:-test}" = demo ] || python3 -c 'import venv, ensurepip, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ||
     fail "python3 is older than 3.11 or lacks venv" "On Debian 12 or newer: apt-get install python3 python3-venv"
+[ "${1:-test}" = demo ] || node -e 'process.exit(+(process.versions.node.split(".")[0] < 20))' 2>/dev/null ||
+    fail "node is older than 20" "On Debian 13 or newer: apt-get install nodejs npm"

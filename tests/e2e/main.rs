@@ -15,5 +15,6 @@ mod hostile;
 mod prometheus;
 mod provider;
 mod record;
+mod responses;
 mod secrecy;
 mod transparency;

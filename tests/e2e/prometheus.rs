@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use ledgerline_testkit::alertmanager::on_path;
-use ledgerline_testkit::python::{Case, Client, run_clients};
+use ledgerline_testkit::clients::{Case, Client, run_clients};
 use ledgerline_testkit::stack::{Stack, StackOptions};
 use serde_json::Value;
 

@@ -6,9 +6,9 @@ use std::time::Duration;
 use ledgerline_mock_provider::{Expectation, ServedCall, ServedEnd};
 use ledgerline_pricing::PriceBook;
 use ledgerline_proto::{TokenClass, TokenCounts, Usage, UsageSource};
-use ledgerline_testkit::conformance::{SuiteCase, check_suite, served};
+use ledgerline_testkit::clients::{Case, Client, Line, Mode, run_clients};
+use ledgerline_testkit::conformance::{check_suite, served};
 use ledgerline_testkit::load::the_accounts_agree;
-use ledgerline_testkit::python::{Case, Client, Line, Mode, run_clients};
 use ledgerline_testkit::stack::{Stack, StackOptions};
 use tokio::time::Instant;
 
@@ -59,22 +59,16 @@ fn bill(stack_time_ns: u64, call: &ServedCall, provider: &str) -> String {
     }
 }
 
-/// Whether the client had an answer to which the provider gave its usage.
-fn is_well_formed(entry: &SuiteCase, line: &Line) -> bool {
-    let expected = if line.stream { entry.scenario.streamed } else { entry.scenario.whole };
-    matches!(expected, Expectation::Answer)
-}
-
 async fn record_equals_the_oracle(client: Client, provider: &str) {
     let stack = Stack::start(StackOptions::default()).await.unwrap();
-    let base = if client == Client::OpenAi { stack.openai() } else { stack.anthropic() };
+    let base = stack.base(client);
     let played = check_suite(client, &base, &stack.provider, DEADLINE).await.unwrap();
     stack.wait_for_calls(u64::try_from(played.len()).unwrap(), Duration::from_secs(20)).await.unwrap();
     let now = 1_000_000_000
         * stack.sql("SELECT toUnixTimestamp(now())").await.unwrap().trim().parse::<u64>().unwrap();
     let mut compared = 0;
     for (entry, line) in &played {
-        if !is_well_formed(entry, line) {
+        if entry.expected() != Expectation::Answer {
             continue;
         }
         let call = served(&stack.provider, line);
@@ -124,7 +118,7 @@ async fn anthropic_calls_are_recorded_as_they_were() {
 }
 
 async fn one_call(stack: &Stack, client: Client, case: Case) -> Line {
-    let base = if client == Client::OpenAi { stack.openai() } else { stack.anthropic() };
+    let base = stack.base(client);
     run_clients(client, &base, 1, &[case], DEADLINE).await.unwrap().remove(0)
 }
 

@@ -9,29 +9,30 @@ use ledgerline_agent::sse::Event;
 use ledgerline_mock_provider::{MockOptions, MockProvider};
 use ledgerline_process::config::parse;
 use ledgerline_proto::Operation;
+use ledgerline_testkit::clients::Client;
 use ledgerline_testkit::conformance::check_suite;
 use ledgerline_testkit::http::get;
-use ledgerline_testkit::python::Client;
 use ledgerline_testkit::stack::{Stack, StackOptions};
 use tokio_util::sync::CancellationToken;
 
 const DEADLINE: Duration = Duration::from_secs(300);
 
-async fn both_suites_hold(stack: &Stack) {
-    for (client, base) in [(Client::OpenAi, stack.openai()), (Client::Anthropic, stack.anthropic())] {
-        let played = check_suite(client, &base, &stack.provider, DEADLINE).await.unwrap();
-        assert!(played.len() > 100, "{} cases", played.len());
+async fn every_suite_holds(stack: &Stack) {
+    for client in Client::ALL {
+        let played = check_suite(client, &stack.base(client), &stack.provider, DEADLINE).await.unwrap();
+        assert!(played.len() > 80, "{} cases with {client:?}", played.len());
     }
 }
 
-/// Scenario: every scenario of the mock provider through the agent, with the real `openai` and `anthropic` packages,
-/// synchronous and asynchronous, streaming and not, asking for usage and not.
+/// Scenario: every scenario of the mock provider through the agent, with the real `openai` (Python, Chat Completions and
+/// Responses; Node, Responses), `anthropic` (Python) and `ai` (Node) packages, synchronous and asynchronous, streaming
+/// and not, asking for usage and not.
 /// Guarantees: what the suite asserts of the provider directly holds through the agent: the same bytes (less the usage
 /// chunk that the agent asked for), the same usage, the same exceptions.
 #[tokio::test(flavor = "multi_thread")]
 async fn clients_cannot_tell_the_agent_from_the_provider() {
     let stack = Stack::start(StackOptions::default()).await.unwrap();
-    both_suites_hold(&stack).await;
+    every_suite_holds(&stack).await;
 }
 
 /// Scenario: the same, with the collector killed and the agent's log on a device that is always full.
@@ -45,7 +46,7 @@ async fn a_dead_collector_and_a_full_disk_change_nothing() {
     };
     let mut stack = Stack::start(options).await.unwrap();
     stack.collector.kill();
-    both_suites_hold(&stack).await;
+    every_suite_holds(&stack).await;
     assert!(
         stack.agent_metric("ledgerline_agent_spool_bytes").await.unwrap() > 0.0,
         "finished calls wait in memory"

@@ -27,6 +27,7 @@ class Probe:
         self.case = case
         self.started = time.perf_counter()
         self.attempts = 0
+        self.exchanges: list[dict[str, Any]] = []
         self.sha256 = hashlib.sha256()
         self.bytes = 0
         self.chunks: list[list[float]] = []
@@ -42,7 +43,8 @@ class Probe:
         return round((time.perf_counter() - self.started) * 1000, 3)
 
     def response(self, response: httpx2.Response) -> None:
-        """A retry starts over: the last attempt is the one that is reported."""
+        """A retry starts over: the last attempt is the one that is reported. A case with a flow reports them all."""
+        self.close_exchange()
         self.attempts += 1
         self.sha256 = hashlib.sha256()
         self.bytes = 0
@@ -51,6 +53,11 @@ class Probe:
         self.status = response.status_code
         self.http_version = response.extensions.get("http_version", b"").decode()
         self.headers = [[name.decode().lower(), value.decode("latin-1")] for name, value in response.headers.raw]
+
+    def close_exchange(self) -> None:
+        if self.attempts > 0:
+            id = dict(self.headers).get("x-mock-call-id")
+            self.exchanges.append({"id": id, "sha256": self.sha256.hexdigest(), "bytes": self.bytes})
 
     def data(self, data: bytes) -> None:
         self.sha256.update(data)
@@ -71,6 +78,7 @@ class Probe:
 
     def report(self, client: str, error: BaseException | None) -> dict[str, Any]:
         text = "".join(self.texts.get(0, []))
+        self.close_exchange()
         line = {
             "client": client,
             "case": self.case.get("case"),
@@ -85,6 +93,7 @@ class Probe:
             "http_version": self.http_version,
             "headers": self.headers,
             "attempts": self.attempts,
+            "exchanges": self.exchanges,
             "text": text[:TEXT_MAX],
             "text_sha256": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
             "text_chars": len(text),

@@ -16,6 +16,10 @@ pub struct TokenUsage {
     pub cache_write_5m: u64,
     /// Input written to a cache for an hour.
     pub cache_write_1h: u64,
+    /// Input written to a cache for 30 minutes, where the provider says so (OpenAI).
+    pub cache_write_30m: u64,
+    /// Input written to a cache for 12 hours (OpenAI).
+    pub cache_write_12h: u64,
     /// Audio in the input.
     pub input_audio: u64,
     /// Text in the output, tool calls and refusals included.
@@ -29,9 +33,14 @@ pub struct TokenUsage {
 }
 
 impl TokenUsage {
-    /// All input classes, which OpenAI calls `prompt_tokens`.
+    /// All input classes, which OpenAI calls `prompt_tokens` or `input_tokens`.
     pub fn input_total(&self) -> u64 {
-        self.input_uncached + self.cache_read + self.cache_write_5m + self.cache_write_1h + self.input_audio
+        self.input_uncached + self.cache_read + self.cache_write() + self.input_audio
+    }
+
+    /// Everything written to a cache, whatever its lifetime.
+    pub fn cache_write(&self) -> u64 {
+        self.cache_write_5m + self.cache_write_30m + self.cache_write_1h + self.cache_write_12h
     }
 
     /// The classes by the names that price books, columns and labels use for them, those with tokens only. The names
@@ -41,7 +50,9 @@ impl TokenUsage {
             ("input_uncached", self.input_uncached),
             ("cache_read", self.cache_read),
             ("cache_write_5m", self.cache_write_5m),
+            ("cache_write_30m", self.cache_write_30m),
             ("cache_write_1h", self.cache_write_1h),
+            ("cache_write_12h", self.cache_write_12h),
             ("input_audio", self.input_audio),
             ("output_text", self.output_text),
             ("output_reasoning", self.output_reasoning),
@@ -85,7 +96,7 @@ pub struct ToolCall {
 /// One of `n` alternatives.
 #[derive(Clone, Debug)]
 pub struct Choice {
-    /// Shown by Anthropic only.
+    /// Shown by Anthropic, and by Responses as a summary.
     pub thinking: Vec<String>,
     /// Answer, refusal or transcript, in pieces.
     pub text: Vec<String>,
@@ -110,7 +121,7 @@ pub struct Answer {
     pub fingerprint: String,
     /// The tier served.
     pub tier: String,
-    /// As many as were asked for; Anthropic looks at the first.
+    /// As many as were asked for; Responses and Anthropic look at the first.
     pub choices: Vec<Choice>,
     /// The truth.
     pub usage: TokenUsage,
@@ -119,7 +130,7 @@ pub struct Answer {
 }
 
 /// The moment the mock believes in: an answer may depend on nothing but the request.
-const EPOCH_UNIX_S: u64 = 1_793_000_000;
+pub const EPOCH_UNIX_S: u64 = 1_793_000_000;
 
 /// The names of a response that no model stands behind: model lists, unknown paths, requests that were not understood.
 pub fn unasked(seed: u64, occurrence: u64) -> Answer {
@@ -149,6 +160,9 @@ pub fn compose(inbound: &Inbound, occurrence: u64) -> Answer {
     let (id, request_id) = match inbound.api {
         Api::OpenAi => {
             (format!("chatcmpl-{}", naming.letters(BASE62, 29)), format!("req_{}", naming.letters(HEX, 32)))
+        }
+        Api::Responses => {
+            (format!("resp_{}", naming.letters(HEX, 48)), format!("req_{}", naming.letters(HEX, 32)))
         }
         Api::Anthropic => (
             format!("msg_01{}", naming.letters(BASE62, 22)),
@@ -195,6 +209,11 @@ fn usage(inbound: &Inbound, chance: &mut Chance) -> TokenUsage {
         Content::Reasoning if usage.output_reasoning == 0 => {
             usage.output_reasoning = 64 * (1 + chance.below(20));
         }
+        Content::CacheWriteLives => {
+            usage.cache_write_5m = 100 + chance.below(100);
+            usage.cache_write_30m = 1_024 + chance.below(1_024);
+            usage.cache_write_12h = 2_048 + chance.below(1_024);
+        }
         Content::Audio => {
             usage.input_audio = 100 + chance.below(100);
             usage.output_audio = 150 + chance.below(150);
@@ -210,6 +229,10 @@ fn usage(inbound: &Inbound, chance: &mut Chance) -> TokenUsage {
     }
     usage
 }
+
+/// A megabyte of text, in as many pieces.
+const LARGE_PIECES: usize = 64;
+const LARGE_PIECE_BYTES: usize = 16 * 1_024;
 
 fn choice(inbound: &Inbound, usage: &TokenUsage, chance: &mut Chance) -> Choice {
     let count = match inbound.scenario.defect {
@@ -229,6 +252,9 @@ fn choice(inbound: &Inbound, usage: &TokenUsage, chance: &mut Chance) -> Choice 
             choice.finish = Finish::ToolUse;
             choice.tool_call = Some(tool_call(inbound.api, chance));
         }
+        Content::Large => {
+            choice.text = (0..LARGE_PIECES).map(|_| text::filler(LARGE_PIECE_BYTES)).collect();
+        }
         Content::Refusal => choice.finish = Finish::Refused,
         Content::Length => choice.finish = Finish::Length,
         Content::Filtered => choice.finish = Finish::Filtered,
@@ -239,7 +265,7 @@ fn choice(inbound: &Inbound, usage: &TokenUsage, chance: &mut Chance) -> Choice 
 
 fn tool_call(api: Api, chance: &mut Chance) -> ToolCall {
     let id = match api {
-        Api::OpenAi => format!("call_{}", chance.letters(BASE62, 24)),
+        Api::OpenAi | Api::Responses => format!("call_{}", chance.letters(BASE62, 24)),
         Api::Anthropic => format!("toolu_01{}", chance.letters(BASE62, 22)),
     };
     let arguments = ["{\"", "city", "\": \"", "S\u{e3}o", " Paulo", "\", \"", "days", "\": ", "3", "}"];
@@ -251,7 +277,9 @@ fn served_tier(inbound: &Inbound) -> String {
     match (inbound.scenario.content, inbound.api) {
         (Content::Tier(tier), _) => tier.to_owned(),
         (_, Api::Anthropic) => "standard".to_owned(),
-        (_, Api::OpenAi) => asked.filter(|tier| *tier != "auto").unwrap_or("default").to_owned(),
+        (_, Api::OpenAi | Api::Responses) => {
+            asked.filter(|tier| *tier != "auto").unwrap_or("default").to_owned()
+        }
     }
 }
 
@@ -280,7 +308,7 @@ const SNAPSHOTS: &[(&str, &str)] = &[
 fn served_model(inbound: &Inbound) -> String {
     if inbound.scenario.content == Content::UnknownModel {
         return match inbound.api {
-            Api::OpenAi => "gpt-99-nova-2031-01-01".to_owned(),
+            Api::OpenAi | Api::Responses => "gpt-99-nova-2031-01-01".to_owned(),
             Api::Anthropic => "claude-nova-99-20310101".to_owned(),
         };
     }

@@ -61,7 +61,7 @@ impl Failure {
                 .to_owned();
         }
         match api {
-            Api::OpenAi => {
+            Api::OpenAi | Api::Responses => {
                 let (kind, param, code, message) = self.openai(model);
                 openai_body(kind, param, code, &message, if self == Self::BadRequest { 2 } else { 4 })
             }
@@ -162,7 +162,7 @@ impl Failure {
     /// The data of the event that interrupts a stream.
     pub fn event_data(self, api: Api, model: &str, request_id: &str) -> String {
         match api {
-            Api::OpenAi => {
+            Api::OpenAi | Api::Responses => {
                 let (kind, _, code, message) = self.openai(model);
                 format!(
                     r#"{{"error":{{"message":{},"type":"{kind}","param":null,"code":{}}}}}"#,

@@ -13,7 +13,7 @@ pub fn common(api: Api, answer: &Answer, is_exhausted: bool) -> HeaderMap {
     let mut chance = answer.chance.clone();
     let ray = format!("{:016x}-FRA", chance.next_u64());
     match api {
-        Api::OpenAi => openai(&mut headers, answer, is_exhausted, &mut chance),
+        Api::OpenAi | Api::Responses => openai(&mut headers, answer, is_exhausted, &mut chance),
         Api::Anthropic => anthropic(&mut headers, answer, is_exhausted, &mut chance),
     }
     add(&mut headers, "cf-cache-status", "DYNAMIC");
@@ -71,7 +71,7 @@ const RESET_AT: &str = "2026-11-01T00:00:00Z";
 pub fn add_retry_after(headers: &mut HeaderMap, api: Api) {
     add(headers, "retry-after", "1");
     match api {
-        Api::OpenAi => add(headers, "retry-after-ms", "120"),
+        Api::OpenAi | Api::Responses => add(headers, "retry-after-ms", "120"),
         Api::Anthropic => add(headers, "x-should-retry", "true"),
     }
 }

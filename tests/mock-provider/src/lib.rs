@@ -1,5 +1,5 @@
 //! A mock LLM provider that is faithful to the wire: the paths, headers, field order, spacing and chunking of the
-//! OpenAI and Anthropic APIs, over HTTP/1.1 and cleartext HTTP/2, plus every way in which providers misbehave.
+//! OpenAI (Chat Completions and Responses) and Anthropic APIs, over HTTP/1.1 and cleartext HTTP/2, plus every way in which providers misbehave.
 //! It is also the oracle: for each call it keeps what it received, what it wrote, when, and the true usage. Answers
 //! derive from the request alone, so two runs of a test see the same bytes. It must never parse its own output to
 //! learn the truth, and never share code with the agent.
@@ -26,10 +26,13 @@ mod failure;
 mod headers;
 mod json;
 mod ledger;
+mod models;
 mod openai;
 mod request;
+mod responses;
 mod scenario;
 mod server;
+mod stored;
 #[cfg(test)]
 mod tests;
 pub mod text;

@@ -11,10 +11,12 @@ use crate::scenario::{self, Scenario};
 use crate::text;
 
 /// The wire format of a call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, Hash, PartialEq, Eq)]
 pub enum Api {
     /// `POST /v1/chat/completions`.
     OpenAi,
+    /// `POST /v1/responses`.
+    Responses,
     /// `POST /v1/messages`.
     Anthropic,
 }
@@ -94,7 +96,7 @@ pub struct Inbound {
     pub has_stream_options: bool,
     /// `n`, 1 to 16.
     pub choices: u64,
-    /// `max_completion_tokens` or `max_tokens`.
+    /// `max_completion_tokens`, `max_output_tokens` or `max_tokens`.
     pub output_tokens_max: Option<u64>,
     /// The tier asked for.
     pub service_tier: Option<String>,
@@ -102,26 +104,75 @@ pub struct Inbound {
     pub scenario: &'static Scenario,
     /// Overrides of the scenario.
     pub parameters: Parameters,
-    /// Length of `messages` as it was written.
+    /// Length of `messages` or `input` as it was written.
     pub prompt_bytes: u64,
+    /// What only the Responses API has.
+    pub responses: ResponsesFields,
     /// The SDK's own count of retries.
     pub retry: u64,
     /// From path, scenario, model and messages.
     pub seed: u64,
 }
 
+/// Fields of a Responses request that the answer repeats or that change what happens to it. JSON is kept as it was
+/// written.
+#[derive(Clone, Debug, Default)]
+pub struct ResponsesFields {
+    /// The request goes to `/v1/responses/compact`.
+    pub compacts: bool,
+    /// Answer at once and work afterwards.
+    pub background: bool,
+    /// Keep the response for later requests; true unless the request says false.
+    pub store: bool,
+    /// The id of the conversation the response belongs to.
+    pub conversation: Option<String>,
+    /// The response this one continues.
+    pub previous_response_id: Option<String>,
+    /// `input` as JSON.
+    pub input: String,
+    /// `instructions` as JSON.
+    pub instructions: Option<String>,
+    /// `tools` as JSON.
+    pub tools: Option<String>,
+    /// `reasoning` as JSON.
+    pub reasoning: Option<String>,
+    /// `metadata` as JSON.
+    pub metadata: Option<String>,
+}
+
 #[derive(Deserialize)]
 struct Document<'a> {
     model: String,
     #[serde(borrow)]
-    messages: &'a RawValue,
-    #[serde(default)]
+    messages: Option<&'a RawValue>,
+    #[serde(borrow)]
+    input: Option<&'a RawValue>,
+    #[serde(borrow)]
+    instructions: Option<&'a RawValue>,
+    #[serde(borrow)]
+    tools: Option<&'a RawValue>,
+    #[serde(borrow)]
+    reasoning: Option<&'a RawValue>,
+    #[serde(borrow)]
+    metadata: Option<&'a RawValue>,
+    conversation: Option<Conversation>,
+    previous_response_id: Option<String>,
+    background: Option<bool>,
+    store: Option<bool>,
     stream: Option<bool>,
     stream_options: Option<StreamOptions>,
     n: Option<u64>,
     max_tokens: Option<u64>,
     max_completion_tokens: Option<u64>,
+    max_output_tokens: Option<u64>,
     service_tier: Option<String>,
+}
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Conversation {
+    Id(String),
+    Object { id: String },
 }
 
 #[derive(Deserialize)]
@@ -143,7 +194,13 @@ pub fn read(api: Api, headers: &HeaderMap, body: &[u8]) -> Result<Inbound, Misun
     let document: Document<'_> =
         serde_json::from_slice(body).map_err(|error| Misunderstood::Body(error.to_string()))?;
     let header = |name: &str| headers.get(name).and_then(|value| value.to_str().ok());
-    let prompt = document.messages.get();
+    let (prompt, missing) = match api {
+        Api::OpenAi | Api::Anthropic => (document.messages, "messages"),
+        Api::Responses => (document.input, "input"),
+    };
+    let prompt = prompt
+        .map(RawValue::get)
+        .ok_or_else(|| Misunderstood::Body(format!("missing required parameter: '{missing}'")))?;
     let in_prompt =
         prompt.split_once("[[mock:").and_then(|(_, rest)| rest.split_once("]]")).map(|(text, _)| text);
     let (prompt_name, prompt_parameters) = in_prompt
@@ -159,6 +216,7 @@ pub fn read(api: Api, headers: &HeaderMap, body: &[u8]) -> Result<Inbound, Misun
         .map_err(Misunderstood::Mock)?;
     let path: &[u8] = match api {
         Api::OpenAi => b"openai",
+        Api::Responses => b"responses",
         Api::Anthropic => b"anthropic",
     };
     let seed = text::seed_of(&[path, name.as_bytes(), model.as_bytes(), prompt.as_bytes()]);
@@ -173,12 +231,34 @@ pub fn read(api: Api, headers: &HeaderMap, body: &[u8]) -> Result<Inbound, Misun
             .unwrap_or(false),
         has_stream_options: document.stream_options.is_some(),
         choices: document.n.unwrap_or(1).clamp(1, 16),
-        output_tokens_max: document.max_completion_tokens.or(document.max_tokens),
-        service_tier: document.service_tier,
+        output_tokens_max: document
+            .max_completion_tokens
+            .or(document.max_output_tokens)
+            .or(document.max_tokens),
+        service_tier: document.service_tier.clone(),
         scenario,
         parameters,
         prompt_bytes: prompt.len() as u64,
+        responses: responses_fields(&document, prompt),
         retry: header("x-stainless-retry-count").and_then(|count| count.parse().ok()).unwrap_or(0),
         seed,
     })
+}
+
+fn responses_fields(document: &Document<'_>, input: &str) -> ResponsesFields {
+    let raw = |value: Option<&RawValue>| value.map(|value| value.get().to_owned());
+    ResponsesFields {
+        compacts: false,
+        background: document.background.unwrap_or(false),
+        store: document.store.unwrap_or(true),
+        conversation: document.conversation.as_ref().map(|conversation| match conversation {
+            Conversation::Id(id) | Conversation::Object { id } => id.clone(),
+        }),
+        previous_response_id: document.previous_response_id.clone(),
+        input: input.to_owned(),
+        instructions: raw(document.instructions),
+        tools: raw(document.tools),
+        reasoning: raw(document.reasoning),
+        metadata: raw(document.metadata),
+    }
 }

@@ -38,6 +38,12 @@ pub enum Content {
     Filtered,
     /// A transcript with audio.
     Audio,
+    /// Text of many pieces, each long: the event that ends the stream repeats it all.
+    Large,
+    /// Text whose cached part says how long it lives.
+    CacheWriteLives,
+    /// The response fails after it was accepted; its status says so, HTTP's does not.
+    Failed,
     /// Web searches before the text.
     ServerTool,
     /// Text served on this tier.
@@ -112,6 +118,8 @@ pub enum Defect {
     None,
     /// An error event takes the place of the second half.
     ErrorEvent,
+    /// The same in the form that the Responses reference documents, without an `error` object.
+    FlatErrorEvent,
     /// The connection breaks inside a chunk.
     Cut,
     /// The last event is missing.
@@ -141,8 +149,8 @@ pub struct Scenario {
     pub name: &'static str,
     /// What it shows, in one sentence.
     pub doc: &'static str,
-    /// The only API that has it, or both.
-    pub only: Option<Api>,
+    /// The APIs that have it.
+    pub apis: &'static [Api],
     /// What the real SDK makes of it when it streams.
     pub streamed: Expectation,
     /// What the real SDK makes of it when it does not.
@@ -158,7 +166,7 @@ pub struct Scenario {
 impl Scenario {
     /// True if this API has the scenario.
     pub fn applies_to(&self, api: Api) -> bool {
-        self.only.is_none_or(|only| only == api)
+        self.apis.contains(&api)
     }
 
     /// True if the body is encoded, or says so: a proxy cannot take an event out of it without decoding.
@@ -177,10 +185,16 @@ pub fn find(name: &str) -> Option<&'static Scenario> {
     SCENARIOS.iter().find(|scenario| scenario.name == name)
 }
 
+const ALL: &[Api] = &[Api::OpenAi, Api::Responses, Api::Anthropic];
+const OPENAI: &[Api] = &[Api::OpenAi, Api::Responses];
+const CHAT: &[Api] = &[Api::OpenAi];
+const RESPONSES: &[Api] = &[Api::Responses];
+const ANTHROPIC: &[Api] = &[Api::Anthropic];
+
 const PLAIN: Scenario = Scenario {
     name: "plain",
     doc: "A well-behaved answer: one choice of text, usage where the API puts it.",
-    only: None,
+    apis: ALL,
     streamed: Expectation::Answer,
     whole: Expectation::Answer,
     content: Content::Plain,
@@ -195,8 +209,8 @@ const fn says(name: &'static str, content: Content, doc: &'static str) -> Scenar
     Scenario { name, doc, content, ..PLAIN }
 }
 
-const fn only(api: Api, scenario: Scenario) -> Scenario {
-    Scenario { only: Some(api), ..scenario }
+const fn only(apis: &'static [Api], scenario: Scenario) -> Scenario {
+    Scenario { apis, ..scenario }
 }
 
 const fn fails(name: &'static str, failure: Failure, doc: &'static str) -> Scenario {
@@ -230,16 +244,19 @@ pub static SCENARIOS: &[Scenario] = &[
     // What the answer says.
     says("cached", Content::CacheRead, "Most of the prompt was read from the cache; OpenAI counts it inside the input, Anthropic beside it."),
     says("cache_write", Content::CacheWrite, "Part of the prompt was written to the cache with the default lifetime (Anthropic: 5 minutes)."),
-    only(Api::Anthropic, says("cache_write_1h", Content::CacheWrite1h, "Part of the prompt was written to the cache for an hour and part for five minutes.")),
-    says("reasoning", Content::Reasoning, "Hidden reasoning tokens (OpenAI) or a thinking block with a signature (Anthropic); a part of the output count."),
+    only(ANTHROPIC, says("cache_write_1h", Content::CacheWrite1h, "Part of the prompt was written to the cache for an hour and part for five minutes.")),
+    says("reasoning", Content::Reasoning, "Hidden reasoning tokens (OpenAI; Responses adds a summary) or a thinking block with a signature (Anthropic); a part of the output count."),
     says("tool_call", Content::ToolCall, "The model calls a tool; the arguments arrive in fragments that are not JSON one by one."),
-    says("refusal", Content::Refusal, "The model refuses: OpenAI's refusal field, Anthropic's stop reason."),
+    says("refusal", Content::Refusal, "The model refuses: OpenAI's refusal field, a refusal part (Responses), Anthropic's stop reason."),
     says("length", Content::Length, "The answer stops at the token limit."),
-    only(Api::OpenAi, says("content_filter", Content::Filtered, "The provider's filter ends the answer.")),
-    only(Api::OpenAi, says("audio", Content::Audio, "Audio in and out, counted in the usage details.")),
-    only(Api::Anthropic, says("server_tool", Content::ServerTool, "The provider ran web searches, which it bills per request.")),
+    only(OPENAI, says("content_filter", Content::Filtered, "The provider's filter ends the answer.")),
+    only(CHAT, says("audio", Content::Audio, "Audio in and out, counted in the usage details.")),
+    only(&[Api::Responses, Api::Anthropic], says("server_tool", Content::ServerTool, "The provider ran web searches, which it bills per request.")),
     says("priority_tier", Content::Tier("priority"), "The tier served is priority, whatever was asked for."),
-    only(Api::OpenAi, says("flex_tier", Content::Tier("flex"), "The tier served is flex, whatever was asked for.")),
+    only(OPENAI, says("flex_tier", Content::Tier("flex"), "The tier served is flex, whatever was asked for.")),
+    only(RESPONSES, says("cache_write_lives", Content::CacheWriteLives, "Parts of the prompt were written to the cache for 30 minutes, for 12 hours and for a time that is not said.")),
+    only(RESPONSES, says("large_output", Content::Large, "A megabyte of text; the event that ends the stream repeats all of it before it comes to the usage.")),
+    only(RESPONSES, Scenario { streamed: Expectation::Any, whole: Expectation::Any, ..says("failed", Content::Failed, "The response fails while the model works: status `failed`, an error object, no usage, HTTP 200.") }),
     says("unknown_model", Content::UnknownModel, "The model served is in no price book."),
     // Pace.
     Scenario { name: "slow", doc: "Headers, first chunk and each next chunk come late: 40, 40 and 15 ms unless the parameters say otherwise.", slow: true, ..PLAIN },
@@ -258,13 +275,15 @@ pub static SCENARIOS: &[Scenario] = &[
     fails("overloaded_529", Failure::Overloaded, "The model is overloaded."),
     broken(says("no_answer", Content::NoAnswer, "The connection closes before any answer.")),
     says("flaky_429", Content::FailsOnce(Failure::RateLimited), "The first attempt meets the rate limit, a retry by the SDK succeeds."),
-    only(Api::OpenAi, says("usage_on_400", Content::RejectsStreamOptions, "An old OpenAI-compatible server: 400 if `stream_options` is present at all, a plain answer otherwise.")),
+    only(CHAT, says("usage_on_400", Content::RejectsStreamOptions, "An old OpenAI-compatible server: 400 if `stream_options` is present at all, a plain answer otherwise.")),
     // Broken on the way.
     broken(spoils("midstream_error", Defect::ErrorEvent, "A stream that turns into an error half-way; without streaming, a 500.")),
     broken(spoils("truncated", Defect::Cut, "The connection is cut inside an event, or inside the body.")),
     broken(spoils("malformed_json", Defect::MalformedJson, "One event in the middle, or the body, is not complete JSON.")),
     broken(spoils("invalid_utf8", Defect::InvalidUtf8, "Bytes that are not UTF-8 inside a JSON string.")),
-    Scenario { streamed: Expectation::Answer, whole: Expectation::Answer, ..spoils("no_done", Defect::NoTerminator, "The stream ends well but without `[DONE]` or `message_stop`.") },
+    only(&[Api::OpenAi, Api::Anthropic], spoils("no_done", Defect::NoTerminator, "The stream ends well but without `[DONE]` or `message_stop`.")),
+    only(RESPONSES, Scenario { streamed: Expectation::Any, ..spoils("no_terminal_event", Defect::NoTerminator, "The stream ends without `response.completed` and with it without any usage.") }),
+    only(RESPONSES, Scenario { streamed: Expectation::Any, whole: Expectation::Error, ..spoils("flat_error_event", Defect::FlatErrorEvent, "A stream that turns into an error half-way, in the form that the reference documents and the libraries do not raise; without streaming, a 500.") }),
     Scenario { streamed: Expectation::Any, ..spoils("endless_line", Defect::EndlessLine, "After the first events one line runs for `size_bytes` (10 MB) and the stream ends without a line feed.") },
     Scenario { streamed: Expectation::Any, whole: Expectation::Any, ..spoils("trailing_garbage", Defect::TrailingGarbage, "Bytes that are no event follow the end of the answer.") },
     Scenario { streamed: Expectation::Any, whole: Expectation::Any, ..spoils("empty", Defect::Empty, "Status 200 and no body at all.") },
@@ -286,8 +305,8 @@ pub static SCENARIOS: &[Scenario] = &[
     framed("merged", Framing::Merged, "Several events in one chunk, the last of them unfinished."),
     // Counted.
     counts("no_usage", UsageStyle::Omitted, "The provider never says what was used, even when asked."),
-    only(Api::OpenAi, counts("usage_in_finish", UsageStyle::InFinishChunk, "Usage stands in the chunk that carries the finish reason, asked for or not.")),
-    only(Api::OpenAi, counts("usage_every_chunk", UsageStyle::EveryChunk, "A running usage in every chunk; only the last is true.")),
-    only(Api::Anthropic, counts("zero_usage_in_delta", UsageStyle::ZeroInDelta, "message_delta says 0 input and 0 cache although message_start said otherwise.")),
-    only(Api::Anthropic, counts("output_only_delta", UsageStyle::OutputOnlyDelta, "message_delta carries output tokens alone.")),
+    only(CHAT, counts("usage_in_finish", UsageStyle::InFinishChunk, "Usage stands in the chunk that carries the finish reason, asked for or not.")),
+    only(CHAT, counts("usage_every_chunk", UsageStyle::EveryChunk, "A running usage in every chunk; only the last is true.")),
+    only(ANTHROPIC, counts("zero_usage_in_delta", UsageStyle::ZeroInDelta, "message_delta says 0 input and 0 cache although message_start said otherwise.")),
+    only(ANTHROPIC, counts("output_only_delta", UsageStyle::OutputOnlyDelta, "message_delta carries output tokens alone.")),
 ];

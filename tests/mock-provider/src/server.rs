@@ -22,12 +22,14 @@ use crate::failure::{self, Failure};
 use crate::ledger::{Ledger, ServedCall, ServedEnd, hexadecimal};
 use crate::request::{self, Api, Inbound, Misunderstood};
 use crate::scenario::{Content, Defect, UsageStyle};
+use crate::stored::{Reply, Store};
 use crate::wire::{self, Event, Role, Script};
-use crate::{anthropic, headers, openai, text};
+use crate::{anthropic, headers, models, openai, responses, text};
 
 /// Serves until `stop`; then every connection is dropped where it is.
 pub async fn accept(listener: TcpListener, ledger: Arc<Ledger>, stop: CancellationToken) {
     let mut connections = JoinSet::new();
+    let store = Arc::new(Store::default());
     loop {
         let stream = tokio::select! {
             () = stop.cancelled() => break,
@@ -41,9 +43,9 @@ pub async fn accept(listener: TcpListener, ledger: Arc<Ledger>, stop: Cancellati
         if stream.set_nodelay(true).is_err() {
             continue;
         }
-        let ledger = Arc::clone(&ledger);
+        let (ledger, store) = (Arc::clone(&ledger), Arc::clone(&store));
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&ledger), request));
+            let service = service_fn(move |request| answer(Arc::clone(&ledger), Arc::clone(&store), request));
             // An error here is a peer that went away or a cut we were asked for; the ledger has it.
             let served = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
@@ -61,21 +63,37 @@ struct Received {
     body: Bytes,
 }
 
-async fn answer(ledger: Arc<Ledger>, request: Request<Incoming>) -> Result<Response<ScriptBody>, Cut> {
+async fn answer(
+    ledger: Arc<Ledger>,
+    store: Arc<Store>,
+    request: Request<Incoming>,
+) -> Result<Response<ScriptBody>, Cut> {
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     let received = Received { started: Instant::now(), parts, body };
     let path = received.parts.uri.path().to_owned();
     match (&received.parts.method, path.as_str()) {
-        (&Method::POST, "/v1/chat/completions") => call(&ledger, received, Api::OpenAi).await,
-        (&Method::POST, "/v1/messages") => call(&ledger, received, Api::Anthropic).await,
+        (&Method::POST, "/v1/chat/completions") => call(&ledger, &store, received, Api::OpenAi).await,
+        (&Method::POST, "/v1/responses" | "/v1/responses/compact") => {
+            call(&ledger, &store, received, Api::Responses).await
+        }
+        (&Method::POST, "/v1/messages") => call(&ledger, &store, received, Api::Anthropic).await,
+        (&Method::POST, "/v1/responses/input_tokens") => {
+            let tokens = received.body.len() / 4;
+            let body =
+                format!("{{\n  \"object\": \"response.input_tokens\",\n  \"input_tokens\": {tokens}\n}}\n");
+            Ok(aside(&ledger, &received, StatusCode::OK, body))
+        }
         (&Method::POST, "/v1/messages/count_tokens") => {
             let tokens = received.body.len() / 4;
             Ok(aside(&ledger, &received, StatusCode::OK, format!(r#"{{"input_tokens":{tokens}}}"#)))
         }
         (&Method::GET, "/v1/models") => {
-            let body = models(received.parts.headers.contains_key("anthropic-version"));
+            let body = models::list(received.parts.headers.contains_key("anthropic-version"));
             Ok(aside(&ledger, &received, StatusCode::OK, body))
+        }
+        _ if path.starts_with("/v1/responses/") || path.starts_with("/v1/conversations") => {
+            Ok(kept(&ledger, &store, &received))
         }
         _ => {
             let message = format!("Invalid URL ({} {path})", received.parts.method);
@@ -85,12 +103,18 @@ async fn answer(ledger: Arc<Ledger>, request: Request<Incoming>) -> Result<Respo
     }
 }
 
-async fn call(ledger: &Arc<Ledger>, received: Received, api: Api) -> Result<Response<ScriptBody>, Cut> {
+async fn call(
+    ledger: &Arc<Ledger>,
+    store: &Store,
+    received: Received,
+    api: Api,
+) -> Result<Response<ScriptBody>, Cut> {
     let parsed = request::read(api, &received.parts.headers, &received.body);
-    let inbound = match parsed {
+    let mut inbound = match parsed {
         Ok(inbound) => inbound,
         Err(problem) => return Ok(misunderstood(ledger, &received, api, &problem)),
     };
+    inbound.responses.compacts = received.parts.uri.path().ends_with("/compact");
     let answer = answer::compose(&inbound, ledger.occurrence(inbound.seed));
     let verdict = verdict(&inbound, &received.parts.headers);
     let (status, script, headers) = match verdict {
@@ -113,6 +137,9 @@ async fn call(ledger: &Arc<Ledger>, received: Received, api: Api) -> Result<Resp
         call.usage = Some(answer.usage);
         call.model_served = Some(answer.model.clone());
         call.tier_served = Some(answer.tier.clone());
+        if api == Api::Responses && !inbound.responses.compacts {
+            store.keep(&inbound, &answer);
+        }
     }
     let header_wait = script.header_wait;
     // The call is in the ledger before the wait: a peer that leaves during it is a fact about the call.
@@ -132,7 +159,7 @@ enum Verdict {
 
 fn verdict(inbound: &Inbound, headers: &HeaderMap) -> Verdict {
     let has_key = match inbound.api {
-        Api::OpenAi => headers.contains_key(AUTHORIZATION),
+        Api::OpenAi | Api::Responses => headers.contains_key(AUTHORIZATION),
         Api::Anthropic => headers.contains_key("x-api-key") || headers.contains_key(AUTHORIZATION),
     };
     if !has_key {
@@ -150,7 +177,9 @@ fn verdict(inbound: &Inbound, headers: &HeaderMap) -> Verdict {
         Content::RejectsStreamOptions if inbound.has_stream_options => {
             Verdict::RejectArgument("Unrecognized request argument supplied: stream_options")
         }
-        _ if inbound.scenario.defect == Defect::ErrorEvent && !inbound.stream => {
+        _ if matches!(inbound.scenario.defect, Defect::ErrorEvent | Defect::FlatErrorEvent)
+            && !inbound.stream =>
+        {
             Verdict::Fail(Failure::Internal)
         }
         _ => Verdict::Answer,
@@ -176,13 +205,29 @@ fn speak(inbound: &Inbound, answer: &Answer) -> (StatusCode, Script, HeaderMap) 
     let script = match (inbound.api, inbound.stream) {
         (Api::OpenAi, true) => {
             let error = Failure::Internal.event_data(inbound.api, &inbound.model, &answer.request_id);
-            wire::stream(inbound, openai::stream(inbound, answer), Event::new(None, error, Role::Terminator))
+            wire::stream(inbound, openai::stream(inbound, answer), |_| {
+                vec![Event::new(None, error, Role::Terminator)]
+            })
         }
         (Api::Anthropic, true) => {
             headers.insert("cache-control", HeaderValue::from_static("no-cache"));
             let error = Failure::Overloaded.event_data(inbound.api, &inbound.model, &answer.request_id);
             let error = Event::new(Some("error"), error, Role::Terminator);
-            wire::stream(inbound, anthropic::stream(inbound, answer), error)
+            wire::stream(inbound, anthropic::stream(inbound, answer), |_| vec![error])
+        }
+        (Api::Responses, true) => wire::stream(inbound, responses::stream(inbound, answer), |before| {
+            responses::error_events(inbound, answer, before)
+        }),
+        (Api::Responses, false) if inbound.responses.compacts => {
+            wire::whole(inbound, responses::compacted(inbound, answer), true)
+        }
+        (Api::Responses, false) => {
+            let status = match inbound.responses.background {
+                true => responses::Status::Queued,
+                false => responses::final_status(inbound, answer),
+            };
+            let body = responses::whole(inbound, answer, status);
+            wire::whole(inbound, body, responses::has_usage(inbound, status))
         }
         (Api::OpenAi, false) => wire::whole(inbound, openai::whole(inbound, answer), has_usage),
         (Api::Anthropic, false) => wire::whole(inbound, anthropic::whole(inbound, answer), has_usage),
@@ -204,10 +249,43 @@ fn misunderstood(
         Misunderstood::Body(detail) => format!("We could not parse the JSON body of your request: {detail}"),
     };
     let body = match api {
-        Api::OpenAi => failure::openai_body("invalid_request_error", None, None, &message, 2),
+        Api::OpenAi | Api::Responses => {
+            failure::openai_body("invalid_request_error", None, None, &message, 2)
+        }
         Api::Anthropic => failure::anthropic_body("invalid_request_error", &message, "req_011CMock"),
     };
     aside(ledger, received, StatusCode::BAD_REQUEST, body)
+}
+
+/// Answers a request about a response or a conversation that is kept. The usage of a response that worked in the
+/// background stands here and nowhere else.
+fn kept(ledger: &Arc<Ledger>, store: &Store, received: &Received) -> Response<ScriptBody> {
+    let reply = store.reply(&received.parts.method, &received.parts.uri, &received.body);
+    let (kept, script, content_type) = match reply {
+        Reply::Aside(status, body) => return aside(ledger, received, status, body),
+        Reply::Response(kept) => {
+            let body = responses::whole(&kept.inbound, &kept.answer, kept.status);
+            let mut script = wire::untouched(body);
+            if responses::has_usage(&kept.inbound, kept.status) {
+                script.usage_end = script.content_length;
+            }
+            (kept, script, "application/json")
+        }
+        Reply::Resumed(kept, events) => {
+            let script = wire::stream(&kept.inbound, events, |_| Vec::new());
+            (kept, script, "text/event-stream; charset=utf-8")
+        }
+    };
+    let path = received.parts.uri.path();
+    let seed = text::seed_of(&[path.as_bytes()]);
+    let names = answer::unasked(seed, ledger.occurrence(seed));
+    let mut headers = headers::common(Api::Responses, &names, false);
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(content_type));
+    let mut call = record(received, Some(&kept.inbound), &names, StatusCode::OK);
+    call.model_served = Some(kept.answer.model.clone());
+    call.tier_served = Some(kept.answer.tier.clone());
+    call.usage = Some(kept.answer.usage);
+    respond(ledger, call, received.started, script, headers)
 }
 
 /// Answers something that is not a call to a model, with a JSON body that no scenario touches.
@@ -276,25 +354,4 @@ fn respond(
     *response.status_mut() = status;
     *response.headers_mut() = headers;
     response
-}
-
-fn models(is_anthropic: bool) -> String {
-    if is_anthropic {
-        let entry = |id: &str, name: &str, at: &str| {
-            format!(r#"{{"type":"model","id":"{id}","display_name":"{name}","created_at":"{at}"}}"#)
-        };
-        return format!(
-            r#"{{"data":[{},{}],"has_more":false,"first_id":"claude-haiku-4-5-20251001","last_id":"claude-sonnet-4-5-20250929"}}"#,
-            entry("claude-haiku-4-5-20251001", "Claude Haiku 4.5", "2025-10-15T00:00:00Z"),
-            entry("claude-sonnet-4-5-20250929", "Claude Sonnet 4.5", "2025-09-29T00:00:00Z"),
-        );
-    }
-    let entry =
-        |id: &str, at: u64| format!(r#"{{"id":"{id}","object":"model","created":{at},"owned_by":"system"}}"#);
-    let compact = format!(
-        r#"{{"object":"list","data":[{},{}]}}"#,
-        entry("gpt-4.1-mini", 1_744_318_173),
-        entry("gpt-5.5", 1_776_900_000)
-    );
-    format!("{}\n", crate::json::indent(&compact, 2))
 }

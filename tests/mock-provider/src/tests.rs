@@ -21,6 +21,10 @@ const ANTHROPIC_BODY: &str =
     r#"{"model":"claude-sonnet-4-5","max_tokens":40,"messages":[{"role":"user","content":"hello"}]}"#;
 const ANTHROPIC_STREAM: &str = r#"{"model":"claude-sonnet-4-5","max_tokens":40,"messages":[{"role":"user","content":"hello"}],"stream":true}"#;
 
+const RESPONSES_BODY: &str = r#"{"model":"gpt-5.4-mini","input":"hello","max_output_tokens":40}"#;
+const RESPONSES_STREAM: &str =
+    r#"{"model":"gpt-5.4-mini","input":"hello","max_output_tokens":40,"stream":true}"#;
+
 struct Answered {
     status: StatusCode,
     version: Version,
@@ -86,11 +90,22 @@ async fn bytes_are_those_of_the_golden_files() {
     let provider = MockProvider::start(MockOptions::default()).await.unwrap();
     let openai = "/v1/chat/completions";
     let anthropic = "/v1/messages";
+    let responses = "/v1/responses";
     for (name, path, body, scenario) in [
         ("openai_plain.sse", openai, OPENAI_STREAM, "plain"),
         ("openai_cached.json", openai, OPENAI_BODY, "cached"),
         ("openai_tool_call.sse", openai, OPENAI_STREAM, "tool_call"),
         ("openai_error_429.json", openai, OPENAI_BODY, "error_429"),
+        ("responses_plain.sse", responses, RESPONSES_STREAM, "plain"),
+        ("responses_reasoning.sse", responses, RESPONSES_STREAM, "reasoning"),
+        ("responses_tool_call.sse", responses, RESPONSES_STREAM, "tool_call"),
+        ("responses_server_tool.sse", responses, RESPONSES_STREAM, "server_tool"),
+        ("responses_refusal.sse", responses, RESPONSES_STREAM, "refusal"),
+        ("responses_failed.sse", responses, RESPONSES_STREAM, "failed"),
+        ("responses_midstream_error.sse", responses, RESPONSES_STREAM, "midstream_error"),
+        ("responses_cache_write_lives.json", responses, RESPONSES_BODY, "cache_write_lives"),
+        ("responses_length.json", responses, RESPONSES_BODY, "length"),
+        ("responses_compact.json", "/v1/responses/compact", RESPONSES_BODY, "plain"),
         ("anthropic_plain.sse", anthropic, ANTHROPIC_STREAM, "plain"),
         ("anthropic_cache_write_1h.json", anthropic, ANTHROPIC_BODY, "cache_write_1h"),
         ("anthropic_reasoning.sse", anthropic, ANTHROPIC_STREAM, "reasoning"),
@@ -316,4 +331,109 @@ async fn stopping_cuts_streams_and_closes_the_port() {
     stream.read_to_end(&mut rest).await.ok();
     assert_eq!(ledger.calls()[0].end, ServedEnd::PeerGone);
     assert!(TcpStream::connect(address).await.is_err());
+}
+
+async fn ask(
+    provider: &MockProvider,
+    method: &str,
+    path: &str,
+    body: &str,
+) -> (StatusCode, serde_json::Value) {
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let request = Request::builder()
+        .method(method)
+        .uri(format!("{}{path}", provider.url))
+        .header("authorization", "Bearer sk-mock")
+        .body(Full::new(Bytes::from(body.to_owned())))
+        .unwrap();
+    let response = client.request(request).await.unwrap();
+    let status = response.status();
+    let body = response.into_body().collect().await.unwrap().to_bytes();
+    (status, serde_json::from_slice(&body).unwrap())
+}
+
+#[tokio::test]
+async fn a_background_response_shows_its_usage_only_once_it_is_done() {
+    let provider = MockProvider::start(MockOptions::default()).await.unwrap();
+    let body = r#"{"model":"gpt-5.4-mini","input":"hello","background":true}"#;
+    let (_, created) = ask(&provider, "POST", "/v1/responses", body).await;
+    let path = format!("/v1/responses/{}", created["id"].as_str().unwrap());
+    let mut seen = vec![created];
+    for _ in 0..4 {
+        seen.push(ask(&provider, "GET", &path, "").await.1);
+    }
+    let states: Vec<&str> = seen.iter().map(|response| response["status"].as_str().unwrap()).collect();
+    assert_eq!(states, ["queued", "queued", "in_progress", "completed", "completed"]);
+    for response in &seen {
+        assert_eq!(response["usage"].is_null(), response["status"] != "completed", "{response}");
+    }
+    let sent: Vec<bool> = provider.calls().iter().map(|call| call.usage_was_sent).collect();
+    assert_eq!(sent, [false, false, false, true, true]);
+    assert_eq!(seen[4]["usage"]["total_tokens"], {
+        let usage = provider.calls()[0].usage.unwrap();
+        usage.input_total() + usage.output_total()
+    });
+}
+
+#[tokio::test]
+async fn a_cancelled_response_stays_cancelled_and_a_deleted_one_is_gone() {
+    let provider = MockProvider::start(MockOptions::default()).await.unwrap();
+    let body = r#"{"model":"gpt-5.4-mini","input":"hello","background":true}"#;
+    let (_, created) = ask(&provider, "POST", "/v1/responses", body).await;
+    let path = format!("/v1/responses/{}", created["id"].as_str().unwrap());
+    for (method, path) in [("POST", format!("{path}/cancel")), ("GET", path.clone()), ("GET", path.clone())] {
+        assert_eq!(ask(&provider, method, &path, "").await.1["status"], "cancelled");
+    }
+    assert_eq!(ask(&provider, "DELETE", &path, "").await.1["deleted"], true);
+    assert_eq!(ask(&provider, "GET", &path, "").await.0, StatusCode::NOT_FOUND);
+}
+
+#[tokio::test]
+async fn a_stream_is_taken_up_behind_the_event_it_was_left_at() {
+    let provider = MockProvider::start(MockOptions::default()).await.unwrap();
+    let body = r#"{"model":"gpt-5.4-mini","input":"hello","background":true,"stream":true}"#;
+    let whole = String::from_utf8(post(&provider, "/v1/responses", body, "plain", "").await.body()).unwrap();
+    let id = provider.calls()[0].id.clone();
+    let client = Client::builder(TokioExecutor::new()).build_http();
+    let uri = format!("{}/v1/responses/{id}?stream=true&starting_after=6", provider.url);
+    let request = Request::get(uri).body(Full::new(Bytes::new())).unwrap();
+    let rest = client.request(request).await.unwrap().into_body().collect().await.unwrap().to_bytes();
+    let from = whole.match_indices("event: ").nth(7).unwrap().0;
+    assert_eq!(String::from_utf8_lossy(&rest), whole[from..]);
+    assert!(whole.starts_with("event: response.created\n") && whole.contains("event: response.queued\n"));
+}
+
+#[tokio::test]
+async fn a_conversation_takes_up_what_was_said_in_it() {
+    let provider = MockProvider::start(MockOptions::default()).await.unwrap();
+    let (_, conversation) = ask(&provider, "POST", "/v1/conversations", "{}").await;
+    let id = conversation["id"].as_str().unwrap();
+    let body = format!(r#"{{"model":"gpt-5.4-mini","input":"hello","conversation":"{id}"}}"#);
+    let (_, response) = ask(&provider, "POST", "/v1/responses", &body).await;
+    assert_eq!(response["conversation"]["id"], id);
+    let (_, items) = ask(&provider, "GET", &format!("/v1/conversations/{id}/items"), "").await;
+    assert_eq!(items["data"].as_array().unwrap().len(), 2);
+    assert_eq!(items["data"][0]["content"][0]["text"], "hello");
+    assert_eq!(items["data"][1], response["output"][0]);
+}
+
+#[tokio::test]
+async fn events_of_a_response_are_numbered_without_a_gap() {
+    for scenario in ["plain", "reasoning", "server_tool", "tool_call", "failed", "midstream_error", "length"]
+    {
+        let provider = MockProvider::start(MockOptions::default()).await.unwrap();
+        let body = post(&provider, "/v1/responses", RESPONSES_STREAM, scenario, "").await.body();
+        let text = String::from_utf8(body).unwrap();
+        let events: Vec<serde_json::Value> = text
+            .lines()
+            .filter_map(|line| line.strip_prefix("data: "))
+            .map(|data| serde_json::from_str(data).unwrap())
+            .collect();
+        let names: Vec<&str> = text.lines().filter_map(|line| line.strip_prefix("event: ")).collect();
+        for (number, (event, name)) in events.iter().zip(&names).enumerate() {
+            assert_eq!(event["sequence_number"], number, "{scenario}");
+            assert_eq!(event["type"], *name, "{scenario}");
+        }
+        assert!(events.len() > 10 && events.len() == names.len(), "{scenario}");
+    }
 }

@@ -15,7 +15,7 @@ use crate::scenario::{Defect, Encoding, Framing};
 pub enum Role {
     /// Opens the answer or a block.
     Start,
-    /// Anthropic's sign of life.
+    /// A sign of life, or of progress without content.
     Ping,
     /// Carries content.
     Delta,
@@ -36,7 +36,7 @@ pub enum Role {
 /// One server-sent event before it is written.
 #[derive(Clone, Debug)]
 pub struct Event {
-    /// The `event:` line; OpenAI has none.
+    /// The `event:` line; Chat Completions have none.
     pub name: Option<&'static str>,
     /// The `data:` line.
     pub data: String,
@@ -98,8 +98,9 @@ struct Piece {
     is_usage_event: bool,
 }
 
-/// The body of a call that streams. `error_event` replaces the second half if the scenario says so.
-pub fn stream(inbound: &Inbound, mut events: Vec<Event>, error_event: Event) -> Script {
+/// The body of a call that streams. `errors`, which is told how many events went before, replaces the second half if the
+/// scenario says so.
+pub fn stream(inbound: &Inbound, mut events: Vec<Event>, errors: impl FnOnce(usize) -> Vec<Event>) -> Script {
     let scenario = inbound.scenario;
     let deltas: Vec<usize> = events
         .iter()
@@ -107,16 +108,20 @@ pub fn stream(inbound: &Inbound, mut events: Vec<Event>, error_event: Event) -> 
         .filter(|(_, event)| event.role == Role::Delta)
         .map(|(index, _)| index)
         .collect();
-    let middle = deltas[deltas.len() / 2];
+    // What is left of a stream that is taken up again may hold no delta at all.
+    let middle = deltas.get(deltas.len() / 2).copied().unwrap_or(0);
     match scenario.defect {
-        Defect::ErrorEvent => {
+        Defect::ErrorEvent | Defect::FlatErrorEvent => {
             events.truncate(middle);
-            events.push(error_event);
+            events.extend(errors(middle));
         }
         Defect::MalformedJson => {
             let data = &mut events[middle].data;
             let half = (0..=data.len() / 2).rev().find(|at| data.is_char_boundary(*at)).unwrap_or(0);
             data.truncate(half);
+        }
+        Defect::NoTerminator if inbound.api == Api::Responses => {
+            events.retain(|event| event.role != Role::FinishWithUsage);
         }
         Defect::NoTerminator => events.retain(|event| event.role != Role::Terminator),
         Defect::EndlessLine => {
@@ -203,7 +208,7 @@ fn comma_outside_strings(json: &str) -> Option<usize> {
 fn comment(api: Api, index: usize) -> Piece {
     let text = match api {
         Api::Anthropic if index.is_multiple_of(2) => "event: ping\ndata: {\"type\": \"ping\"}\n\n",
-        Api::OpenAi if index.is_multiple_of(2) => ":\n\n",
+        Api::OpenAi | Api::Responses if index.is_multiple_of(2) => ":\n\n",
         _ => ": PROCESSING data: {not data}\n\n",
     };
     Piece { bytes: Bytes::from_static(text.as_bytes()), has_usage: false, is_usage_event: false }
@@ -219,7 +224,14 @@ fn garbage() -> Piece {
 
 /// Puts three bytes that no UTF-8 text holds at the beginning of the text of the answer.
 fn spoil_utf8(bytes: &mut Vec<u8>) {
-    let markers: [&[u8]; 4] = [b"\"content\":\"", b"\"content\": \"", b"\"text\":\"", b"\"thinking\":\""];
+    let markers: [&[u8]; 6] = [
+        b"\"content\":\"",
+        b"\"content\": \"",
+        b"\"text\":\"",
+        b"\"text\": \"",
+        b"\"thinking\":\"",
+        b"\"delta\":\"",
+    ];
     let place = markers.iter().find_map(|marker| {
         bytes.windows(marker.len()).position(|window| window == *marker).map(|at| at + marker.len())
     });

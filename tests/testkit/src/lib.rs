@@ -9,10 +9,10 @@
 )]
 
 pub mod alertmanager;
+pub mod clients;
 pub mod conformance;
 pub mod http;
 pub mod load;
-pub mod python;
 pub mod service;
 pub mod stack;
 pub mod traffic;

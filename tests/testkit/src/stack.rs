@@ -12,6 +12,7 @@ use http::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::clients::Client;
 use crate::http::{get, percent_encoded, send};
 use crate::service::{Recipe, Service, binary, child_of, free_port, signal};
 use crate::traffic::Targets;
@@ -109,6 +110,12 @@ impl Stack {
     #[must_use]
     pub fn anthropic(&self) -> String {
         format!("http://127.0.0.1:{}/anthropic", self.ports.agent)
+    }
+
+    /// The agent's base URL for this client.
+    #[must_use]
+    pub fn base(&self, client: Client) -> String {
+        if client == Client::Anthropic { self.anthropic() } else { self.openai() }
     }
 
     /// Both, for the traffic generator.

@@ -70,6 +70,7 @@ pub struct Outcome {
 pub struct Caller {
     client: Client<HttpConnector, Full<Bytes>>,
     openai: String,
+    responses: String,
     anthropic: String,
     timeout: Duration,
     oracle: Option<Arc<Ledger>>,
@@ -86,6 +87,7 @@ impl Caller {
         Arc::new(Self {
             client: builder.build(connector),
             openai: base(&targets.openai, "/v1/chat/completions"),
+            responses: base(&targets.openai, "/v1/responses"),
             anthropic: base(&targets.anthropic, "/v1/messages"),
             timeout: plan.call_timeout,
             oracle,
@@ -139,6 +141,7 @@ impl Caller {
         let identity = &draft.identity;
         let url = match draft.api {
             Api::OpenAi => &self.openai,
+            Api::Responses => &self.responses,
             Api::Anthropic => &self.anthropic,
         };
         let builder = Request::builder()
@@ -155,7 +158,7 @@ impl Caller {
             .header("x-ledgerline-user", &identity.user)
             .header("x-ledgerline-session", &identity.session);
         let builder = match draft.api {
-            Api::OpenAi => builder.header(AUTHORIZATION, "Bearer sk-mock-traffic"),
+            Api::OpenAi | Api::Responses => builder.header(AUTHORIZATION, "Bearer sk-mock-traffic"),
             Api::Anthropic => {
                 builder.header("x-api-key", "sk-ant-mock-traffic").header("anthropic-version", "2023-06-01")
             }

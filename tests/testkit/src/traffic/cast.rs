@@ -249,6 +249,12 @@ fn body(draft: &Draft, chance: &mut Chance) -> Vec<u8> {
             "temperature": 0.2,
             "user": draft.identity.user,
         }),
+        Api::Responses => json!({
+            "model": draft.model,
+            "instructions": system,
+            "input": [user],
+            "safety_identifier": draft.identity.user,
+        }),
         Api::Anthropic => json!({
             "model": draft.model,
             "system": system,

@@ -1,4 +1,4 @@
-//! Runs the client programs of `tests/clients/python` in their pinned environment: a job as JSON on standard input, one
+//! Runs the client programs of `tests/clients` in their pinned environments, Python's and Node's: a job as JSON on standard input, one
 //! JSON line per case on standard output. A program that does not end is killed at its deadline; what it printed on
 //! standard error becomes the error. It must never fall back to packages of the machine.
 
@@ -7,6 +7,7 @@ use std::process::Stdio;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
+use ledgerline_mock_provider::{Api, Expectation};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -25,43 +26,105 @@ fn clients() -> PathBuf {
 /// process. The error says what is missing on this machine.
 pub async fn environment() -> anyhow::Result<&'static Path> {
     static ENVIRONMENT: OnceCell<PathBuf> = OnceCell::const_new();
-    let path = ENVIRONMENT
-        .get_or_try_init(|| async {
-            if let Some(path) = std::env::var_os("LEDGERLINE_VENV") {
-                return anyhow::Ok(PathBuf::from(path));
-            }
-            let script = clients().join("setup.sh");
-            let output =
-                tokio::time::timeout(SETUP_DEADLINE, Command::new(&script).kill_on_drop(true).output())
-                    .await
-                    .with_context(|| format!("{} did not end within {SETUP_DEADLINE:?}", script.display()))?
-                    .with_context(|| format!("cannot run {}", script.display()))?;
-            if !output.status.success() {
-                bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
-            }
-            let printed = String::from_utf8(output.stdout)?;
-            let path = printed.lines().last().context("setup.sh printed no path")?;
-            Ok(PathBuf::from(path))
-        })
-        .await?;
-    Ok(path)
+    let path = ENVIRONMENT.get_or_try_init(|| async {
+        match std::env::var_os("LEDGERLINE_VENV") {
+            Some(path) => Ok(PathBuf::from(path)),
+            None => set_up("python").await,
+        }
+    });
+    Ok(path.await?)
+}
+
+/// Makes sure that the packages for Node are there, once per process.
+async fn node_packages() -> anyhow::Result<()> {
+    static PACKAGES: OnceCell<PathBuf> = OnceCell::const_new();
+    PACKAGES.get_or_try_init(|| set_up("node")).await.map(drop)
+}
+
+async fn set_up(what: &str) -> anyhow::Result<PathBuf> {
+    let script = clients().join("setup.sh");
+    let run = Command::new(&script).arg(what).kill_on_drop(true).output();
+    let output = tokio::time::timeout(SETUP_DEADLINE, run)
+        .await
+        .with_context(|| format!("{} did not end within {SETUP_DEADLINE:?}", script.display()))?
+        .with_context(|| format!("cannot run {}", script.display()))?;
+    if !output.status.success() {
+        bail!("{}", String::from_utf8_lossy(&output.stderr).trim());
+    }
+    let printed = String::from_utf8(output.stdout)?;
+    let path = printed.lines().last().context("setup.sh printed no path")?;
+    Ok(PathBuf::from(path))
 }
 
 /// A family of real clients.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Client {
-    /// The `openai` package.
+    /// The `openai` package for Python, Chat Completions.
     OpenAi,
-    /// The `anthropic` package.
+    /// The `openai` package for Python, Responses.
+    Responses,
+    /// The `anthropic` package for Python.
     Anthropic,
+    /// The `openai` package for Node, Responses.
+    NodeResponses,
+    /// Vercel's `ai` with `@ai-sdk/openai`, whose default models speak Responses.
+    Vercel,
 }
 
 impl Client {
-    fn script(self) -> &'static str {
+    /// Every client.
+    pub const ALL: [Self; 5] =
+        [Self::OpenAi, Self::Responses, Self::Anthropic, Self::NodeResponses, Self::Vercel];
+
+    /// The API it calls.
+    #[must_use]
+    pub fn api(self) -> Api {
         match self {
-            Self::OpenAi => "openai_client.py",
-            Self::Anthropic => "anthropic_client.py",
+            Self::OpenAi => Api::OpenAi,
+            Self::Responses | Self::NodeResponses | Self::Vercel => Api::Responses,
+            Self::Anthropic => Api::Anthropic,
         }
+    }
+
+    /// The ways in which it can be called: Node knows no blocking client.
+    #[must_use]
+    pub fn modes(self) -> &'static [Mode] {
+        if self.is_node() { &[Mode::Async] } else { &[Mode::Sync, Mode::Async] }
+    }
+
+    /// Whether it makes anything of this scenario that a test could compare. Node's own decoder for Zstandard came with
+    /// 22.15; `ai` does not number its retries, so the mock cannot know one.
+    #[must_use]
+    pub fn can_play(self, scenario: &str) -> bool {
+        match scenario {
+            "zstd" => !self.is_node(),
+            "flaky_429" => self != Self::Vercel,
+            _ => true,
+        }
+    }
+
+    /// What this client makes of a scenario, where that is not what libraries commonly do: Node's decoder replaces bytes
+    /// that are not UTF-8 and says nothing.
+    #[must_use]
+    pub fn expects_otherwise(self, scenario: &str, _stream: bool) -> Option<Expectation> {
+        match scenario {
+            "invalid_utf8" if self.is_node() => Some(Expectation::Any),
+            _ => None,
+        }
+    }
+
+    fn is_node(self) -> bool {
+        matches!(self, Self::NodeResponses | Self::Vercel)
+    }
+
+    fn script(self) -> PathBuf {
+        clients().join(match self {
+            Self::OpenAi => "python/openai_client.py",
+            Self::Responses => "python/responses_client.py",
+            Self::Anthropic => "python/anthropic_client.py",
+            Self::NodeResponses => "node/openai_client.mjs",
+            Self::Vercel => "node/ai_client.mjs",
+        })
     }
 }
 
@@ -103,6 +166,9 @@ pub struct Case {
     /// OpenAI only: the number of choices.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub n: Option<u64>,
+    /// Responses only: several requests that belong together, by the name they have in `responses_client.py`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flow: Option<String>,
     /// Close the stream after this many events.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub abort_after: Option<u64>,
@@ -116,10 +182,21 @@ pub struct Case {
     pub headers: std::collections::BTreeMap<String, String>,
 }
 
+/// One of the responses that a client got.
+#[derive(Clone, Debug, Deserialize)]
+pub struct Exchange {
+    /// The oracle's id of it.
+    pub id: Option<String>,
+    /// SHA-256 of the raw body as far as it was read.
+    pub sha256: String,
+    /// The length of the same.
+    pub bytes: u64,
+}
+
 /// What a client saw of one call.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Line {
-    /// `openai` or `anthropic`.
+    /// `openai`, `anthropic`, `openai-node` or `ai`.
     pub client: String,
     /// [`Case::case`].
     pub case: u64,
@@ -143,6 +220,9 @@ pub struct Line {
     pub headers: Vec<(String, String)>,
     /// How many responses there were: more than one if the SDK retried.
     pub attempts: u64,
+    /// All of them, in order; only the programs for Python say so.
+    #[serde(default)]
+    pub exchanges: Vec<Exchange>,
     /// The first 2,000 characters of the first choice: text, refusal, transcript, thinking and tool arguments.
     pub text: String,
     /// SHA-256 of the whole of it.
@@ -199,10 +279,10 @@ pub async fn run_clients(
     deadline: Duration,
 ) -> anyhow::Result<Vec<Line>> {
     let job = serde_json::json!({ "base_url": base_url, "concurrency": concurrency, "cases": cases });
-    let mut lines: Vec<Line> =
-        run_script(&clients().join("python").join(client.script()), &job, deadline).await?;
+    let script = client.script();
+    let mut lines: Vec<Line> = run_script(&script, &job, deadline).await?;
     if lines.len() != cases.len() {
-        bail!("{}: {} lines for {} cases", client.script(), lines.len(), cases.len());
+        bail!("{}: {} lines for {} cases", script.display(), lines.len(), cases.len());
     }
     let place: std::collections::HashMap<u64, usize> =
         cases.iter().enumerate().map(|(index, case)| (case.case, index)).collect();
@@ -210,16 +290,22 @@ pub async fn run_clients(
     Ok(lines)
 }
 
-/// Runs any program of the environment: `job` goes to its standard input, each line of its standard output is parsed.
+/// Runs a program of the environments, Node's if its name ends in `.mjs` and else Python's: `job` goes to its standard input, each line of its standard output is parsed.
 pub async fn run_script<T: DeserializeOwned>(
     script: &Path,
     job: &Value,
     deadline: Duration,
 ) -> anyhow::Result<Vec<T>> {
-    let mut child = Command::new(environment().await?.join("bin").join("python"))
-        .args(["-I", "-B", "-X", "utf8"])
-        .arg("-c")
-        .arg(RUN)
+    let mut command = if script.extension().is_some_and(|extension| extension == "mjs") {
+        node_packages().await?;
+        Command::new("node")
+    } else {
+        let mut python = Command::new(environment().await?.join("bin").join("python"));
+        python.args(["-I", "-B", "-X", "utf8", "-c", RUN]);
+        python
+    };
+    let name = script.file_name().unwrap_or_default().display();
+    let mut child = command
         .arg(script)
         .env("NO_PROXY", "*")
         .stdin(Stdio::piped())
@@ -227,7 +313,7 @@ pub async fn run_script<T: DeserializeOwned>(
         .stderr(Stdio::piped())
         .kill_on_drop(true)
         .spawn()
-        .context("cannot start python")?;
+        .with_context(|| format!("cannot start {name}"))?;
     let mut stdin = child.stdin.take().context("the child has no standard input")?;
     let job = serde_json::to_vec(job)?;
     let run = async move {
@@ -235,7 +321,6 @@ pub async fn run_script<T: DeserializeOwned>(
         drop(stdin);
         child.wait_with_output().await
     };
-    let name = script.file_name().unwrap_or_default().display();
     let output = tokio::time::timeout(deadline, run)
         .await
         .with_context(|| format!("{name} did not end within {deadline:?} and was killed"))??;
