@@ -13,6 +13,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use ::http::HeaderValue;
 use axum::Router;
 use ledgerline_process::Clock;
 use ledgerline_process::admin::{self, Readiness};
@@ -95,6 +96,7 @@ pub struct App {
     api: Router,
     grpc: Port,
     http: Port,
+    origins: Vec<HeaderValue>,
     admin: Port,
 }
 
@@ -155,6 +157,7 @@ impl App {
             api,
             grpc: Port::bind("listen.grpc", config.listen.grpc).await?,
             http: Port::bind("listen.http", config.listen.http).await?,
+            origins: config.ingest.origins(),
             admin: Port::bind("listen.api", config.listen.api).await?,
         })
     }
@@ -173,12 +176,13 @@ impl App {
 
     /// Serves until the token is cancelled; returns when everything under way is finished.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { engine, engine_restarts, storage, ingest, alerting, api, grpc, http, admin } = self;
+        let Self { engine, engine_restarts, storage, ingest, alerting, api, grpc, http, origins, admin } =
+            self;
         let addresses = (grpc.address, http.address, admin.address);
         tracing::info!(grpc = %addresses.0, http = %addresses.1, api = %addresses.2, "the collector is up");
         let mut tasks = JoinSet::new();
         tasks.spawn(serve(grpc.listener, grpc::router(Arc::clone(&ingest)), shutdown.clone()));
-        tasks.spawn(serve(http.listener, http::router(Arc::clone(&ingest)), shutdown.clone()));
+        tasks.spawn(serve(http.listener, http::router(Arc::clone(&ingest), &origins), shutdown.clone()));
         tasks.spawn(serve(admin.listener, api, shutdown.clone()));
         tasks.spawn(alerting.run(shutdown.clone()));
         let restarts = engine.as_ref().map(Engine::restart_counter).unwrap_or_default();

@@ -16,6 +16,7 @@ use tokio::sync::watch;
 
 use crate::alerting::{AlertingConfig, RuleSet};
 use crate::ingest::auth::Authentication;
+use crate::ingest::config::IngestConfig;
 use ledgerline_store::client::Target;
 
 /// The whole file. Every section may be left out.
@@ -29,6 +30,8 @@ pub struct Config {
     pub tenant: String,
     /// Who may send and ask. Needed to listen anywhere but on loopback.
     pub auth: Option<Auth>,
+    /// What is taken in, and of it kept.
+    pub ingest: IngestConfig,
     /// Where the record is kept.
     pub storage: StorageConfig,
     /// What calls cost.
@@ -45,6 +48,7 @@ impl Default for Config {
             listen: Listen::default(),
             tenant: "default".to_owned(),
             auth: None,
+            ingest: IngestConfig::default(),
             storage: StorageConfig::default(),
             pricing: Pricing::default(),
             alerting: AlertingConfig::default(),

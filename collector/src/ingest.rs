@@ -2,20 +2,23 @@
 //!
 //! The stages, in order; [`Ingest::prepare`] and [`Ingest::export`] are this list as code:
 //!
-//! 1. limit: [`body`] reads, [`unpack`] unpacks and [`weigh`] foresees, within [`admission`]'s memory
+//! 1. limit: [`body`] reads, [`decompress`] decompresses and [`estimate`] foresees, within [`admission`]'s memory
 //! 2. decode: [`decode`] reads Protocol Buffers or JSON
 //! 3. name: [`token`] names the request, which is how the store knows a repeat
 //! 4. normalise: [`normalise`] makes records within our bounds, and quarantines the rest with reasons
 //! 5. price and attribute: [`rows`] adds cost and owner
 //! 6. insert: [`ledgerline_store::writer`] sends one block, until it is stored
-//! 7. acknowledge: [`reply`] answers, and only now
+//! 7. acknowledge: [`reply`] responds, and only now
 //!
-//! [`grpc`] and [`http`] are the two doors to it. Nothing is buffered across requests: one request is one insert.
+//! [`grpc`] and [`http`] are its two transports. Nothing is buffered across requests: one request is one insert.
 
 pub mod admission;
 pub mod auth;
 pub mod body;
+pub mod config;
 pub mod decode;
+pub mod decompress;
+pub mod estimate;
 pub mod grpc;
 pub mod http;
 pub mod normalise;
@@ -25,8 +28,6 @@ pub mod rows;
 #[cfg(test)]
 pub mod testing;
 pub mod token;
-pub mod unpack;
-pub mod weigh;
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
@@ -35,6 +36,8 @@ use bytes::Bytes;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::Clock;
 use ledgerline_proto::producer::RequestIdentity;
+use ledgerline_store::Store;
+use ledgerline_store::writer::{Batch, Transport, Writer, Written};
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -44,11 +47,9 @@ use crate::metrics::{Metrics, Reason};
 use admission::{Admission, Grant};
 use auth::Authentication;
 use decode::Format;
-use ledgerline_store::Store;
-use ledgerline_store::writer::{Batch, Transport, Writer, Written};
+use decompress::Encoding;
 use refusal::Refusal;
 use reply::Receipt;
-use unpack::Encoding;
 
 /// One export request as it came in.
 #[derive(Debug)]
@@ -59,7 +60,7 @@ pub struct Request {
     pub producer: Option<RequestIdentity>,
     /// How it is written.
     pub format: Format,
-    /// How it is packed.
+    /// How it is compressed.
     pub encoding: Encoding,
     /// The bytes.
     pub body: Bytes,
@@ -83,7 +84,7 @@ pub struct Parts<T> {
     pub metrics: Metrics,
 }
 
-/// The way in. Shared by all doors.
+/// The way in. Shared by all transports.
 pub struct Ingest<T = Store> {
     writer: Writer<T>,
     prices: PriceBook,
@@ -157,8 +158,8 @@ impl<T: Transport + 'static> Ingest<T> {
     /// The stages that need no waiting: everything before the insert.
     fn prepare(&self, request: Request) -> Result<Prepared, Refusal> {
         let Request { tenant, producer, format, encoding, body, mut grant, deadline: _ } = request;
-        let body = unpack::unpack(encoding, body, &mut grant)?;
-        grant.grow(weigh::weigh(format, &body)?)?;
+        let body = decompress::decompress(encoding, body, &mut grant)?;
+        grant.grow(estimate::decoded_size(format, &body)?)?;
         let decoded = decode::decode(format, &body)?;
         if normalise::span_count(&decoded) > limits::SPANS_MAX {
             return Err(Refusal::TooMany(limits::SPANS_MAX));
@@ -168,13 +169,13 @@ impl<T: Transport + 'static> Ingest<T> {
         let now_unix_ns = self.clock.now_unix_ns();
         let normalised = normalise::normalise(&decoded, now_unix_ns);
         let receipt = Receipt::of(&normalised);
-        let origin = rows::Origin {
+        let context = rows::BatchContext {
             tenant,
             batch_id: id,
             now_unix_ns,
             price_version: Arc::clone(&self.price_version),
         };
-        let batch = rows::batch(&self.prices, &origin, normalised);
+        let batch = rows::batch(&self.prices, &context, normalised);
         Ok(Prepared { batch, receipt, waiting, grant })
     }
 
@@ -207,7 +208,7 @@ fn lost(error: &JoinError) -> Refusal {
 /// The panic's text is on standard error already; here it becomes a record that says what it meant.
 fn panicked(stage: &'static str) -> Refusal {
     tracing::error!(stage, "a request panicked; its sender is told to repeat it");
-    Refusal::Panic
+    Refusal::Internal
 }
 
 /// Spans between decoding and the answer. However it ends they are counted once more: stored, quarantined or not

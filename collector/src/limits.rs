@@ -8,19 +8,13 @@ use std::time::Duration;
 /// A request body as it arrives. Above: 413 or INVALID_ARGUMENT, which no client repeats (some repeat RESOURCE_EXHAUSTED).
 pub const REQUEST_BYTES_MAX: usize = 16 << 20;
 
-/// A request body unpacked. OTLP recommends 4 MiB; spans with long attributes need more.
+/// A request body decompressed. OTLP recommends 4 MiB; spans with long attributes need more. Above: 413 or INVALID_ARGUMENT.
 pub const DECODED_BYTES_MAX: usize = 64 << 20;
-
-/// How many bytes one byte may unpack to, once [`RATIO_FREE_BYTES`] are unpacked. Real telemetry packs 5 to 30 times.
-pub const DECODED_RATIO_MAX: usize = 100;
-
-/// Unpacked bytes before the ratio counts: a short text packs well.
-pub const RATIO_FREE_BYTES: usize = 1 << 20;
 
 /// Memory that requests may hold at once. Above: 503 or UNAVAILABLE, and the client repeats.
 pub const IN_FLIGHT_BYTES_MAX: usize = 256 << 20;
 
-/// How often an unpacked byte is counted against [`IN_FLIGHT_BYTES_MAX`]: the byte, the span made of it, the block.
+/// How often a decompressed byte is counted against [`IN_FLIGHT_BYTES_MAX`]: the byte, the span made of it, the block.
 pub const MEMORY_PER_DECODED_BYTE: usize = 3;
 
 /// Spans in one request. Above: 413 or INVALID_ARGUMENT. A span is two bytes at least and a thousand times that in memory.
@@ -29,7 +23,7 @@ pub const SPANS_MAX: usize = 65_536;
 /// The largest window a zstd frame may ask for, 8 MiB: what RFC 8878 asks receivers to support, and no more.
 pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// A body larger than this is unpacked and decoded on a thread of its own, so that it does not stall its neighbours.
+/// A body larger than this is decompressed and decoded on a thread of its own, so that it does not stall its neighbours.
 pub const INLINE_DECODE_BYTES_MAX: usize = 64 << 10;
 
 /// Attributes kept of one span. The rest is counted in the attribute [`DROPPED_ATTRIBUTES`].
@@ -74,6 +68,9 @@ pub const HEADER_READ_WAIT: Duration = Duration::from_secs(10);
 
 /// A client has this long to send a request body.
 pub const BODY_READ_WAIT: Duration = Duration::from_secs(30);
+
+/// How long a browser may remember that a page of some origin may send.
+pub const PREFLIGHT_AGE_MAX: Duration = Duration::from_secs(3600);
 
 /// Bytes of a refused body that are read and thrown away, so that its sender reads the refusal.
 pub const DISCARD_BYTES_MAX: usize = 64 << 20;

@@ -21,6 +21,7 @@ impl Validate for Config {
         if let Some(auth) = &self.auth {
             tokens(auth, problems);
         }
+        self.ingest.validate("ingest", problems);
         storage(&self.storage, problems);
         prices(&self.pricing, problems);
         self.alerting.validate("alerting", problems);
@@ -216,7 +217,8 @@ mod tests {
         let config: Config = parse("example", &with_engine).unwrap();
         assert!(config.storage.is_embedded());
         assert_eq!(config.listen.grpc.port(), 4317);
-        for section in ["listen:", "tenant:", "auth:", "storage:", "pricing:", "alerting:", "log:"] {
+        for section in ["listen:", "tenant:", "auth:", "ingest:", "storage:", "pricing:", "alerting:", "log:"]
+        {
             assert!(text.contains(section), "{section}");
         }
         config.prices().unwrap();

@@ -1,6 +1,6 @@
 //! Bounds the memory that requests hold, in bytes and not in requests.
 //!
-//! A grant grows while its request is read and unpacked and ends with it. When nothing is left the sender is told to come
+//! A grant grows while its request is read and decompressed and ends with it. When nothing is left the sender is told to come
 //! back: a refusal costs it a second, an out-of-memory kill costs everybody.
 
 use std::sync::Arc;

@@ -27,7 +27,7 @@ async fn collect(body: &mut Body, grant: &mut Grant, deadline: Instant) -> Resul
     let mut read = BytesMut::new();
     while let Some(data) = next(body, deadline).await? {
         if read.len() + data.len() > limits::REQUEST_BYTES_MAX {
-            return Err(Refusal::TooLarge { what: "packed", limit: limits::REQUEST_BYTES_MAX });
+            return Err(Refusal::TooLarge { what: "as sent", limit: limits::REQUEST_BYTES_MAX });
         }
         grant.grow(data.len())?;
         read.extend_from_slice(&data);
@@ -37,9 +37,10 @@ async fn collect(body: &mut Body, grant: &mut Grant, deadline: Instant) -> Resul
 
 async fn next(body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Refusal> {
     loop {
-        let frame =
-            timeout_at(deadline, body.frame()).await.map_err(|_| Refusal::Slow(limits::BODY_READ_WAIT))?;
-        match frame.transpose().map_err(|error| Refusal::Garbage(format!("the body broke off: {error}")))? {
+        let frame = timeout_at(deadline, body.frame())
+            .await
+            .map_err(|_| Refusal::BodyTimeout(limits::BODY_READ_WAIT))?;
+        match frame.transpose().map_err(|error| Refusal::Malformed(format!("the body broke off: {error}")))? {
             None => return Ok(None),
             Some(frame) => {
                 if let Ok(data) = frame.into_data() {

@@ -46,13 +46,13 @@ impl Format {
 /// Reads a request.
 ///
 /// # Errors
-/// [`Refusal::Garbage`] with the reader's reason.
+/// [`Refusal::Malformed`] with the reader's reason.
 pub fn decode(format: Format, body: &[u8]) -> Result<ExportTraceServiceRequest, Refusal> {
     match format {
         Format::Protobuf => ExportTraceServiceRequest::decode(body)
-            .map_err(|error| Refusal::Garbage(format!("not an OTLP trace request: {error}"))),
+            .map_err(|error| Refusal::Malformed(format!("not an OTLP trace request: {error}"))),
         Format::Json => {
-            json::decode(body).map_err(|error| Refusal::Garbage(format!("not OTLP JSON: {error}")))
+            json::decode(body).map_err(|error| Refusal::Malformed(format!("not OTLP JSON: {error}")))
         }
     }
 }

@@ -1,8 +1,8 @@
 //! OTLP over gRPC: the one unary method `TraceService/Export`.
 //!
-//! Written on hyper's HTTP/2 and not with a generated service, for what the generated one hides: the memory of a message is
-//! bounded across requests while it is unpacked, and a damaged message is INVALID_ARGUMENT with a reason where generated code
-//! says INTERNAL. Tests speak to it with tonic's client and the official exporters.
+//! Written on hyper's HTTP/2 and not on tonic's server, also not with a codec of our own: tonic decompresses before a codec
+//! sees a byte, so the memory of a message could not be bounded across requests, and a damaged message would be INTERNAL where
+//! ours is INVALID_ARGUMENT with a reason. Tests speak to it with tonic's client and the official exporters.
 //!
 //! Source: grpc/grpc doc/PROTOCOL-HTTP2.md.
 
@@ -20,24 +20,24 @@ use http::header::CONTENT_TYPE;
 use http::{HeaderMap, HeaderValue};
 use http_body_util::{BodyExt, Full};
 use tokio::time::Instant;
+use tonic_types::{ErrorDetails, StatusExt};
 
 use super::decode::Format;
-use super::refusal::{Code, Refusal};
+use super::decompress::Encoding;
+use super::refusal::Refusal;
 use super::reply::{self, Receipt};
-use super::unpack::Encoding;
-use super::{Ingest, Request, body, http as http_door};
+use super::{Ingest, Request, body, http as http_transport};
 use crate::limits;
 use crate::metrics::{Protocol, Reason};
-use ledgerline_store::writer::Transport;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
-/// A frame: whether it is packed, and its length.
+/// A frame: whether it is compressed, and its length.
 const FRAME_HEAD_BYTES: usize = 5;
 
 /// The routes. Every other path is a method that is not offered.
-pub fn router<T: Transport + 'static>(ingest: Arc<Ingest<T>>) -> Router {
-    Router::new().route(EXPORT, post(export::<T>)).fallback(unknown_method).with_state(ingest)
+pub fn router(ingest: Arc<Ingest>) -> Router {
+    Router::new().route(EXPORT, post(export)).fallback(unknown_method).with_state(ingest)
 }
 
 async fn unknown_method(request: HttpRequest) -> Response {
@@ -47,10 +47,7 @@ async fn unknown_method(request: HttpRequest) -> Response {
     tonic::Status::unimplemented(message).into_http()
 }
 
-async fn export<T: Transport + 'static>(
-    State(ingest): State<Arc<Ingest<T>>>,
-    request: HttpRequest,
-) -> Response {
+async fn export(State(ingest): State<Arc<Ingest>>, request: HttpRequest) -> Response {
     let begun = Instant::now();
     ingest.metrics.requests.get_or_create(&Protocol { protocol: "grpc" }).inc();
     let outcome = take(&ingest, request, begun).await;
@@ -64,11 +61,7 @@ async fn export<T: Transport + 'static>(
     }
 }
 
-async fn take<T: Transport + 'static>(
-    ingest: &Arc<Ingest<T>>,
-    request: HttpRequest,
-    begun: Instant,
-) -> Result<Receipt, Refusal> {
+async fn take(ingest: &Arc<Ingest>, request: HttpRequest, begun: Instant) -> Result<Receipt, Refusal> {
     let (head, http_body) = request.into_parts();
     let headers = &head.headers;
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
@@ -80,30 +73,30 @@ async fn take<T: Transport + 'static>(
     let encoding = headers.get("grpc-encoding").map_or(Ok(""), HeaderValue::to_str);
     let encoding = Encoding::from_name(encoding.unwrap_or("not text"))?;
     let mut grant = ingest.admission.enter();
-    let (packed, body) = message(body::read(http_body, &mut grant).await?)?;
-    let encoding = if packed { encoding } else { Encoding::Identity };
-    let producer = http_door::producer(headers);
+    let (compressed, body) = message(body::read(http_body, &mut grant).await?)?;
+    let encoding = if compressed { encoding } else { Encoding::Identity };
+    let producer = http_transport::producer(headers);
     ingest
         .export(Request { tenant, producer, format: Format::Protobuf, encoding, body, grant, deadline })
         .await
 }
 
-/// The one message of a unary call, and whether it is packed.
+/// The one message of a unary call, and whether it is compressed.
 fn message(mut frames: Bytes) -> Result<(bool, Bytes), Refusal> {
-    let garbage = |what: &str| Refusal::Garbage(format!("not one gRPC message: {what}"));
+    let malformed = |what: &str| Refusal::Malformed(format!("not one gRPC message: {what}"));
     if frames.len() < FRAME_HEAD_BYTES {
-        return Err(garbage("its head is missing"));
+        return Err(malformed("its head is missing"));
     }
-    let packed = match frames.get_u8() {
+    let compressed = match frames.get_u8() {
         0 => false,
         1 => true,
-        _ => return Err(garbage("its first byte is neither 0 nor 1")),
+        _ => return Err(malformed("its first byte is neither 0 nor 1")),
     };
     let length = frames.get_u32() as usize;
     if frames.len() != length {
-        return Err(garbage("its length is not that of the body"));
+        return Err(malformed("its length is not that of the body"));
     }
-    Ok((packed, frames))
+    Ok((compressed, frames))
 }
 
 /// `grpc-timeout`: at most 8 digits and a unit.
@@ -144,14 +137,12 @@ fn accepted(receipt: &Receipt) -> Response {
 }
 
 fn refused(refusal: &Refusal) -> Response {
-    let message = refusal.to_string();
-    let code = refusal.code();
-    let status = match code {
-        Code::Unavailable => {
-            let details = reply::retry_details(code, &message, limits::RETRY_AFTER);
-            tonic::Status::with_details(tonic::Code::Unavailable, message, details.into())
-        }
-        code => tonic::Status::new(tonic::Code::from_i32(code as i32), message),
+    let (code, message) = (refusal.code(), refusal.to_string());
+    let status = if refusal.is_transient() {
+        let details = ErrorDetails::with_retry_info(Some(limits::RETRY_AFTER));
+        tonic::Status::with_error_details(code, message, details)
+    } else {
+        tonic::Status::new(code, message)
     };
     let mut response: Response = status.into_http();
     response.headers_mut().insert("grpc-accept-encoding", HeaderValue::from_static(Encoding::ACCEPTED));
@@ -195,7 +186,7 @@ mod tests {
             b"\x00\x00\x00\x00\x03ab",
             b"\x00\x00\x00\x00\x01ab",
         ] {
-            assert!(matches!(of(bytes), Err(Refusal::Garbage(_))), "{bytes:?}");
+            assert!(matches!(of(bytes), Err(Refusal::Malformed(_))), "{bytes:?}");
         }
     }
 }

@@ -8,50 +8,87 @@ use axum::Router;
 use axum::extract::{Request as HttpRequest, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
-use http::header::{ACCEPT_ENCODING, CONTENT_ENCODING, CONTENT_TYPE, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderMap, StatusCode};
+use http::header::{
+    ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFTER,
+    WWW_AUTHENTICATE,
+};
+use http::{HeaderMap, HeaderValue, Method};
 use ledgerline_proto::producer::{EPOCH_KEY, PRODUCER_ID_KEY, RequestIdentity, SEQUENCE_KEY};
 use tokio::time::Instant;
+use tower_http::cors::CorsLayer;
 
 use super::decode::Format;
+use super::decompress::Encoding;
 use super::refusal::Refusal;
 use super::reply::{self, Receipt};
-use super::unpack::Encoding;
 use super::{Ingest, Request, body};
 use crate::limits;
 use crate::metrics::{Protocol, Reason};
-use ledgerline_store::writer::Transport;
 
 /// Where OTLP says traces go, and where senders that are configured for Langfuse put them.
 const PATHS: [&str; 2] = ["/v1/traces", "/api/public/otel/v1/traces"];
 
-/// The routes.
-pub fn router<T: Transport + 'static>(ingest: Arc<Ingest<T>>) -> Router {
-    PATHS
-        .into_iter()
-        .fold(Router::new(), |router, path| router.route(path, post(export::<T>)))
-        .with_state(ingest)
+/// What the handlers share.
+#[derive(Clone)]
+struct Shared {
+    ingest: Arc<Ingest>,
+    /// Pages of these may send. A browser names the page's origin with every POST and lets no page change that, so this also
+    /// keeps out a page that got here by a name of its own (DNS rebinding).
+    origins: Arc<[HeaderValue]>,
 }
 
-async fn export<T: Transport + 'static>(
-    State(ingest): State<Arc<Ingest<T>>>,
-    request: HttpRequest,
-) -> Response {
+/// The routes. Web pages may send if they are of these origins.
+pub fn router(ingest: Arc<Ingest>, origins: &[HeaderValue]) -> Router {
+    let cors = CorsLayer::new()
+        .allow_origin(origins.to_vec())
+        .allow_methods([Method::POST])
+        .allow_headers([AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE])
+        .expose_headers([RETRY_AFTER])
+        .max_age(limits::PREFLIGHT_AGE_MAX);
+    let router = PATHS
+        .into_iter()
+        .fold(Router::new(), |router, path| router.route(path, post(export)))
+        .method_not_allowed_fallback(not_allowed)
+        .fallback(not_found)
+        .with_state(Shared { ingest, origins: origins.into() });
+    if origins.is_empty() { router } else { router.layer(cors) }
+}
+
+async fn not_found(State(shared): State<Shared>, request: HttpRequest) -> Response {
+    let path = request.uri().path().escape_debug().to_string();
+    elsewhere(&shared, &request, &Refusal::NotFound(path))
+}
+
+async fn not_allowed(State(shared): State<Shared>, request: HttpRequest) -> Response {
+    let mut response = elsewhere(&shared, &request, &Refusal::Method);
+    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
+    response
+}
+
+fn elsewhere(shared: &Shared, request: &HttpRequest, refusal: &Refusal) -> Response {
+    let metrics = &shared.ingest.metrics;
+    metrics.requests.get_or_create(&Protocol { protocol: "http" }).inc();
+    metrics.refused.get_or_create(&Reason { reason: refusal.name() }).inc();
+    refused(format(request.headers()).unwrap_or(Format::Json), refusal)
+}
+
+async fn export(State(shared): State<Shared>, request: HttpRequest) -> Response {
     let begun = Instant::now();
-    ingest.metrics.requests.get_or_create(&Protocol { protocol: "http" }).inc();
+    let metrics = &shared.ingest.metrics;
+    metrics.requests.get_or_create(&Protocol { protocol: "http" }).inc();
     let format = format(request.headers());
-    // An answer to a content type we do not know is written in the format that people can read.
-    let answer = format.as_ref().map_or(Format::Json, |format| *format);
+    // The response to a content type we do not know is written in the format that people can read.
+    let response_format = format.as_ref().map_or(Format::Json, |format| *format);
     let outcome = match format {
-        Ok(format) => take(&ingest, format, request, begun).await,
+        Ok(format) => take(&shared, format, request, begun).await,
         Err(refusal) => Err(refusal),
     };
-    ingest.metrics.request_seconds.observe(begun.elapsed().as_secs_f64());
+    metrics.request_seconds.observe(begun.elapsed().as_secs_f64());
     match outcome {
-        Ok(receipt) => accepted(answer, &receipt),
+        Ok(receipt) => accepted(response_format, &receipt),
         Err(refusal) => {
-            ingest.metrics.refused.get_or_create(&Reason { reason: refusal.name() }).inc();
-            refused(answer, &refusal)
+            metrics.refused.get_or_create(&Reason { reason: refusal.name() }).inc();
+            refused(response_format, &refusal)
         }
     }
 }
@@ -62,15 +99,18 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
     )
 }
 
-async fn take<T: Transport + 'static>(
-    ingest: &Arc<Ingest<T>>,
+async fn take(
+    Shared { ingest, origins }: &Shared,
     format: Format,
     request: HttpRequest,
     begun: Instant,
 ) -> Result<Receipt, Refusal> {
     let (head, http_body) = request.into_parts();
+    if head.headers.get(ORIGIN).is_some_and(|origin| !origins.contains(origin)) {
+        return Err(Refusal::Origin);
+    }
     let tenant = ingest.authentication.tenant(&head.headers)?;
-    let encoding = head.headers.get(CONTENT_ENCODING).map_or(Ok(""), http::HeaderValue::to_str);
+    let encoding = head.headers.get(CONTENT_ENCODING).map_or(Ok(""), HeaderValue::to_str);
     let encoding = Encoding::from_name(encoding.unwrap_or("not text"))?;
     let mut grant = ingest.admission.enter();
     let body = body::read(http_body, &mut grant).await?;
@@ -83,19 +123,18 @@ fn accepted(format: Format, receipt: &Receipt) -> Response {
 }
 
 fn refused(format: Format, refusal: &Refusal) -> Response {
-    let status = StatusCode::from_u16(refusal.http_status()).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let body = reply::failure(format, refusal.code(), &refusal.to_string());
-    let mut response = (status, [(CONTENT_TYPE, format.content_type())], body).into_response();
+    let body = reply::failure(format, refusal);
+    let mut response = (refusal.http_status(), [(CONTENT_TYPE, format.content_type())], body).into_response();
     let headers = response.headers_mut();
     if refusal.is_transient() {
         headers.insert(RETRY_AFTER, limits::RETRY_AFTER.as_secs().into());
     }
     match refusal {
         Refusal::Unauthenticated => {
-            headers.insert(WWW_AUTHENTICATE, http::HeaderValue::from_static("Bearer"));
+            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Refusal::Unsupported(_) => {
-            headers.insert(ACCEPT_ENCODING, http::HeaderValue::from_static(Encoding::ACCEPTED));
+            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(Encoding::ACCEPTED));
         }
         _ => {}
     }

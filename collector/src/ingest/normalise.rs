@@ -15,16 +15,16 @@ use opentelemetry_proto::tonic::trace::v1::Span;
 use crate::limits;
 use ledgerline_store::quarantine::{Reason, clipped};
 
-/// A span that is kept.
+/// A span that is stored.
 #[derive(Clone, Debug)]
-pub struct Kept {
+pub struct Accepted {
     /// Its place among the spans of its request.
     pub place: usize,
     /// What is stored of it.
     pub record: SpanRecord,
 }
 
-/// A span that is not kept.
+/// A span that goes to the quarantine.
 #[derive(Clone, Debug)]
 pub struct Rejected {
     /// Its place among the spans of its request.
@@ -41,11 +41,11 @@ pub struct Rejected {
     pub payload: String,
 }
 
-/// The spans of a request, sorted into those that are kept and those that are not.
+/// The spans of a request, sorted into those that are stored and those that are refused.
 #[derive(Debug, Default)]
 pub struct Normalised {
     /// Within our bounds, in the request's order.
-    pub kept: Vec<Kept>,
+    pub accepted: Vec<Accepted>,
     /// The rest, in the request's order.
     pub rejected: Vec<Rejected>,
 }
@@ -64,7 +64,8 @@ pub fn span_count(request: &ExportTraceServiceRequest) -> usize {
 /// Sorts the spans of a request that came in at `now_unix_ns`.
 #[must_use]
 pub fn normalise(request: &ExportTraceServiceRequest, now_unix_ns: u64) -> Normalised {
-    let mut normalised = Normalised { kept: Vec::with_capacity(span_count(request)), rejected: Vec::new() };
+    let mut normalised =
+        Normalised { accepted: Vec::with_capacity(span_count(request)), rejected: Vec::new() };
     let mut place = 0;
     for spans in &request.resource_spans {
         let attributes = spans.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
@@ -73,7 +74,7 @@ pub fn normalise(request: &ExportTraceServiceRequest, now_unix_ns: u64) -> Norma
             let scope_name = scope.scope.as_ref().map_or("", |scope| &scope.name);
             for span in &scope.spans {
                 match record(&resource, scope_name, span, now_unix_ns) {
-                    Ok(record) => normalised.kept.push(Kept { place, record }),
+                    Ok(record) => normalised.accepted.push(Accepted { place, record }),
                     Err((reason, detail)) => normalised.rejected.push(rejected(place, span, reason, detail)),
                 }
                 place += 1;

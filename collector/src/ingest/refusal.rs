@@ -5,6 +5,9 @@
 //!
 //! Source: opentelemetry-proto docs/specification.md, "OTLP/gRPC Response" and "OTLP/HTTP Response".
 
+use http::StatusCode;
+use tonic::Code;
+
 use ledgerline_store::writer::WriteError;
 
 /// Why nothing of a request was taken.
@@ -12,11 +15,11 @@ use ledgerline_store::writer::WriteError;
 pub enum Refusal {
     /// Not what its content type says.
     #[error("cannot read the request: {0}")]
-    Garbage(String),
-    /// Too large, as it came or unpacked.
+    Malformed(String),
+    /// Too large, as it came or decompressed.
     #[error("the request is {what} larger than {limit} bytes; send fewer spans at once")]
     TooLarge {
-        /// `packed`, `unpacked` or `in memory`.
+        /// `as sent`, `decompressed` or `in memory`.
         what: &'static str,
         /// The bound.
         limit: usize,
@@ -24,18 +27,24 @@ pub enum Refusal {
     /// More spans than one request may have.
     #[error("the request has more than {0} spans; send fewer at once")]
     TooMany(usize),
-    /// Unpacks to implausibly much.
-    #[error("the request unpacks to more than {0} times its size; send it less packed or in smaller parts")]
-    Bomb(usize),
     /// A content type or encoding we do not have.
     #[error("{0}")]
     Unsupported(String),
+    /// No such path.
+    #[error("there is no {0} here; send traces to POST /v1/traces")]
+    NotFound(String),
+    /// The path takes POST alone.
+    #[error("this path takes POST only")]
+    Method,
     /// No token, or not one of ours.
     #[error("send one of the collector's tokens as `authorization: Bearer <token>`")]
     Unauthenticated,
+    /// A page of a web site that the configuration does not name.
+    #[error("pages of this origin may not send; name it in ingest.cors.allowed_origins")]
+    Origin,
     /// The body did not come in time.
     #[error("the request did not arrive within {0:?}")]
-    Slow(std::time::Duration),
+    BodyTimeout(std::time::Duration),
     /// Too much under way; come back.
     #[error("the collector is busy: {0}")]
     Busy(&'static str),
@@ -47,25 +56,10 @@ pub enum Refusal {
     Deadline,
     /// A defect of ours, found while the request was under way; come back, perhaps to another version.
     #[error("the collector failed on this request; its log says where")]
-    Panic,
+    Internal,
     /// The collector is stopping; come back.
     #[error("the collector is shutting down")]
     Stopping,
-}
-
-/// The codes of google.rpc that we answer with.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Code {
-    /// Done.
-    Ok = 0,
-    /// The request is at fault; it must not be repeated.
-    InvalidArgument = 3,
-    /// Not offered here.
-    Unimplemented = 12,
-    /// Come back.
-    Unavailable = 14,
-    /// Who are you?
-    Unauthenticated = 16,
 }
 
 impl Refusal {
@@ -73,34 +67,36 @@ impl Refusal {
     #[must_use]
     pub const fn code(&self) -> Code {
         match self {
-            Self::Garbage(_) | Self::TooLarge { .. } | Self::TooMany(_) | Self::Bomb(_) => {
-                Code::InvalidArgument
-            }
-            Self::Unsupported(_) => Code::Unimplemented,
+            Self::Malformed(_) | Self::TooLarge { .. } | Self::TooMany(_) => Code::InvalidArgument,
+            Self::Unsupported(_) | Self::NotFound(_) | Self::Method => Code::Unimplemented,
             Self::Unauthenticated => Code::Unauthenticated,
-            Self::Slow(_)
+            Self::Origin => Code::PermissionDenied,
+            Self::BodyTimeout(_)
             | Self::Busy(_)
             | Self::Unavailable(_)
             | Self::Deadline
-            | Self::Panic
+            | Self::Internal
             | Self::Stopping => Code::Unavailable,
         }
     }
 
     /// The HTTP status.
     #[must_use]
-    pub const fn http_status(&self) -> u16 {
+    pub const fn http_status(&self) -> StatusCode {
         match self {
-            Self::Garbage(_) => 400,
-            Self::TooLarge { .. } | Self::TooMany(_) | Self::Bomb(_) => 413,
-            Self::Unsupported(_) => 415,
-            Self::Unauthenticated => 401,
-            Self::Slow(_)
+            Self::Malformed(_) => StatusCode::BAD_REQUEST,
+            Self::TooLarge { .. } | Self::TooMany(_) => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
+            Self::NotFound(_) => StatusCode::NOT_FOUND,
+            Self::Method => StatusCode::METHOD_NOT_ALLOWED,
+            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Origin => StatusCode::FORBIDDEN,
+            Self::BodyTimeout(_)
             | Self::Busy(_)
             | Self::Unavailable(_)
             | Self::Deadline
-            | Self::Panic
-            | Self::Stopping => 503,
+            | Self::Internal
+            | Self::Stopping => StatusCode::SERVICE_UNAVAILABLE,
         }
     }
 
@@ -111,17 +107,18 @@ impl Refusal {
     }
 
     /// Every [`Refusal::name`].
-    pub const NAMES: [&'static str; 11] = [
-        "garbage",
+    pub const NAMES: [&'static str; 12] = [
+        "malformed",
         "too_large",
-        "bomb",
         "unsupported",
+        "path",
         "unauthenticated",
-        "slow",
+        "origin",
+        "body_timeout",
         "busy",
         "store_unavailable",
         "deadline",
-        "panic",
+        "internal",
         "stopping",
     ];
 
@@ -129,16 +126,17 @@ impl Refusal {
     #[must_use]
     pub const fn name(&self) -> &'static str {
         match self {
-            Self::Garbage(_) => "garbage",
+            Self::Malformed(_) => "malformed",
             Self::TooLarge { .. } | Self::TooMany(_) => "too_large",
-            Self::Bomb(_) => "bomb",
             Self::Unsupported(_) => "unsupported",
+            Self::NotFound(_) | Self::Method => "path",
             Self::Unauthenticated => "unauthenticated",
-            Self::Slow(_) => "slow",
+            Self::Origin => "origin",
+            Self::BodyTimeout(_) => "body_timeout",
             Self::Busy(_) => "busy",
             Self::Unavailable(_) => "store_unavailable",
             Self::Deadline => "deadline",
-            Self::Panic => "panic",
+            Self::Internal => "internal",
             Self::Stopping => "stopping",
         }
     }
@@ -152,25 +150,27 @@ mod tests {
 
     #[test]
     fn a_sender_keeps_its_spans_exactly_when_they_may_still_be_taken() {
-        let check = |refusal: &Refusal, code, status, transient| {
+        let check = |refusal: &Refusal, code, status: u16, transient| {
             assert_eq!(
-                (refusal.code(), refusal.http_status(), refusal.is_transient()),
+                (refusal.code(), refusal.http_status().as_u16(), refusal.is_transient()),
                 (code, status, transient)
             );
             assert!(Refusal::NAMES.contains(&refusal.name()), "{refusal:?}");
         };
-        check(&Refusal::Garbage(String::new()), Code::InvalidArgument, 400, false);
-        check(&Refusal::TooLarge { what: "packed", limit: 1 }, Code::InvalidArgument, 413, false);
+        check(&Refusal::Malformed(String::new()), Code::InvalidArgument, 400, false);
+        check(&Refusal::TooLarge { what: "as sent", limit: 1 }, Code::InvalidArgument, 413, false);
         check(&Refusal::TooMany(1), Code::InvalidArgument, 413, false);
-        check(&Refusal::Bomb(100), Code::InvalidArgument, 413, false);
         check(&Refusal::Unsupported(String::new()), Code::Unimplemented, 415, false);
+        check(&Refusal::NotFound(String::new()), Code::Unimplemented, 404, false);
+        check(&Refusal::Method, Code::Unimplemented, 405, false);
         check(&Refusal::Unauthenticated, Code::Unauthenticated, 401, false);
+        check(&Refusal::Origin, Code::PermissionDenied, 403, false);
         for refusal in [
-            Refusal::Slow(Duration::ZERO),
+            Refusal::BodyTimeout(Duration::ZERO),
             Refusal::Busy(""),
             Refusal::Unavailable(WriteError::Busy),
             Refusal::Deadline,
-            Refusal::Panic,
+            Refusal::Internal,
             Refusal::Stopping,
         ] {
             check(&refusal, Code::Unavailable, 503, true);

@@ -1,10 +1,8 @@
-//! Answers in OTLP's words. No I/O.
+//! Responses in OTLP's words. No I/O.
 //!
-//! Source: opentelemetry-proto docs/specification.md, "Partial Success", "Failures", "JSON Protobuf Encoding"; google.rpc.Status and
-//! google.rpc.RetryInfo of googleapis.
+//! Source: opentelemetry-proto docs/specification.md, "Partial Success", "Failures", "JSON Protobuf Encoding".
 
 use std::fmt::Write as _;
-use std::time::Duration;
 
 use ledgerline_proto::otlp::{ExportTracePartialSuccess, ExportTraceServiceResponse};
 use prost::Message;
@@ -12,7 +10,7 @@ use serde_json::json;
 
 use super::decode::Format;
 use super::normalise::Normalised;
-use super::refusal::Code;
+use super::refusal::Refusal;
 use ledgerline_store::quarantine::Reason;
 use ledgerline_store::writer::Written;
 
@@ -27,7 +25,7 @@ impl Receipt {
     /// The receipt for these, should the store take all of them.
     #[must_use]
     pub fn of(normalised: &Normalised) -> Self {
-        let mut receipt = Self { stored: normalised.kept.len(), rejected: Vec::new() };
+        let mut receipt = Self { stored: normalised.accepted.len(), rejected: Vec::new() };
         for rejected in &normalised.rejected {
             receipt.reject(rejected.reason, 1, &rejected.detail);
         }
@@ -97,63 +95,12 @@ pub fn success(format: Format, receipt: &Receipt) -> Vec<u8> {
 
 /// The body of a failure: a `google.rpc.Status`.
 #[must_use]
-pub fn failure(format: Format, code: Code, message: &str) -> Vec<u8> {
+pub fn failure(format: Format, refusal: &Refusal) -> Vec<u8> {
+    let (code, message) = (refusal.code() as i32, refusal.to_string());
     match format {
-        Format::Protobuf => status(code, message, None).encode_to_vec(),
-        Format::Json => json!({ "code": code as i32, "message": message }).to_string().into_bytes(),
+        Format::Protobuf => tonic_types::Status { code, message, details: Vec::new() }.encode_to_vec(),
+        Format::Json => json!({ "code": code, "message": message }).to_string().into_bytes(),
     }
-}
-
-/// The `google.rpc.Status` of a failure that heals, with the time to wait.
-#[must_use]
-pub fn retry_details(code: Code, message: &str, wait: Duration) -> Vec<u8> {
-    status(code, message, Some(wait)).encode_to_vec()
-}
-
-fn status(code: Code, message: &str, wait: Option<Duration>) -> Status {
-    let details = wait.map(|wait| Any {
-        type_url: "type.googleapis.com/google.rpc.RetryInfo".to_owned(),
-        value: RetryInfo {
-            retry_delay: Some(ProtoDuration {
-                seconds: i64::try_from(wait.as_secs()).unwrap_or(i64::MAX),
-                nanos: i32::try_from(wait.subsec_nanos()).unwrap_or_default(),
-            }),
-        }
-        .encode_to_vec(),
-    });
-    Status { code: code as i32, message: message.to_owned(), details: details.into_iter().collect() }
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Status {
-    #[prost(int32, tag = "1")]
-    code: i32,
-    #[prost(string, tag = "2")]
-    message: String,
-    #[prost(message, repeated, tag = "3")]
-    details: Vec<Any>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct Any {
-    #[prost(string, tag = "1")]
-    type_url: String,
-    #[prost(bytes = "vec", tag = "2")]
-    value: Vec<u8>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct RetryInfo {
-    #[prost(message, optional, tag = "1")]
-    retry_delay: Option<ProtoDuration>,
-}
-
-#[derive(Clone, PartialEq, prost::Message)]
-struct ProtoDuration {
-    #[prost(int64, tag = "1")]
-    seconds: i64,
-    #[prost(int32, tag = "2")]
-    nanos: i32,
 }
 
 #[cfg(test)]
@@ -180,13 +127,9 @@ mod tests {
 
     #[test]
     fn a_failure_is_a_google_rpc_status_in_both_formats() {
-        let json = failure(Format::Json, Code::InvalidArgument, "no");
-        assert_eq!(String::from_utf8(json).unwrap(), r#"{"code":3,"message":"no"}"#);
-        // Field 1 varint 14, field 2 bytes "later".
-        assert_eq!(failure(Format::Protobuf, Code::Unavailable, "later"), b"\x08\x0e\x12\x05later");
-        let details =
-            Status::decode(&*retry_details(Code::Unavailable, "later", Duration::from_millis(1500))).unwrap();
-        let info = RetryInfo::decode(&*details.details[0].value).unwrap();
-        assert_eq!(info.retry_delay, Some(ProtoDuration { seconds: 1, nanos: 500_000_000 }));
+        let json = failure(Format::Json, &Refusal::Method);
+        assert_eq!(String::from_utf8(json).unwrap(), r#"{"code":12,"message":"this path takes POST only"}"#);
+        // Field 1 varint 12, field 2 the bytes of the message.
+        assert_eq!(failure(Format::Protobuf, &Refusal::Method), b"\x08\x0c\x12\x19this path takes POST only");
     }
 }

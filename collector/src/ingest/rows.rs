@@ -4,14 +4,14 @@ use std::sync::Arc;
 
 use ledgerline_pricing::PriceBook;
 
-use super::normalise::{Kept, Normalised};
+use super::normalise::{Accepted, Normalised};
 use ledgerline_store::quarantine::QuarantineRow;
 use ledgerline_store::spans::{self, SpanRow};
 use ledgerline_store::writer::Batch;
 
 /// What all rows of a request share.
 #[derive(Clone, Debug)]
-pub struct Origin {
+pub struct BatchContext {
     /// Who owns them.
     pub tenant: Arc<str>,
     /// The request's name.
@@ -24,32 +24,32 @@ pub struct Origin {
 
 /// The rows of a request.
 #[must_use]
-pub fn batch(prices: &PriceBook, origin: &Origin, normalised: Normalised) -> Batch {
-    let now_ms = i64::try_from(origin.now_unix_ns / 1_000_000).unwrap_or(i64::MAX);
-    let places = normalised.kept.len() + normalised.rejected.len();
-    let spans = normalised.kept.into_iter().map(|Kept { place, record }| {
+pub fn batch(prices: &PriceBook, context: &BatchContext, normalised: Normalised) -> Batch {
+    let now_ms = i64::try_from(context.now_unix_ns / 1_000_000).unwrap_or(i64::MAX);
+    let places = normalised.accepted.len() + normalised.rejected.len();
+    let spans = normalised.accepted.into_iter().map(|Accepted { place, record }| {
         let price = prices.price_call(&record.call);
         SpanRow {
             place,
-            tenant: Arc::clone(&origin.tenant),
+            tenant: Arc::clone(&context.tenant),
             unpriced_reason: spans::unpriced_reason(&price),
             price,
             record,
-            price_version: Arc::clone(&origin.price_version),
-            batch_id: origin.batch_id,
+            price_version: Arc::clone(&context.price_version),
+            batch_id: context.batch_id,
             ingested_at_ms: now_ms,
         }
     });
     let quarantine = normalised.rejected.into_iter().map(|rejected| QuarantineRow {
         place: rejected.place,
-        tenant: Arc::clone(&origin.tenant),
+        tenant: Arc::clone(&context.tenant),
         received_at_ms: now_ms,
-        batch_id: origin.batch_id,
+        batch_id: context.batch_id,
         reason: rejected.reason,
         detail: rejected.detail,
         trace_id: rejected.trace_id,
         span_id: rejected.span_id,
         payload: rejected.payload,
     });
-    Batch { id: origin.batch_id, places, spans: spans.collect(), quarantine: quarantine.collect() }
+    Batch { id: context.batch_id, places, spans: spans.collect(), quarantine: quarantine.collect() }
 }

@@ -184,18 +184,18 @@ async fn a_panic_while_reading_costs_no_span() {
         assert_eq!(request.encoded_len() > limits::INLINE_DECODE_BYTES_MAX, spans > 1);
         let refusal = world.send(&request).await.unwrap_err();
         assert!(refusal.is_transient(), "{refusal}");
-        assert_eq!(refusal.name(), "panic");
+        assert_eq!(refusal.name(), "internal");
     }
     assert_eq!(world.balance(), (2_001, 0, 0, 2_001, 0));
 }
 
 #[tokio::test]
-async fn garbage_and_nothing_reach_no_store() {
+async fn what_cannot_be_read_reaches_no_store() {
     let world = world();
     let refusal = world.send_bytes(Bytes::from_static(b"\xff\xff\xff not protobuf")).await.unwrap_err();
-    assert!(matches!(refusal, Refusal::Garbage(_)), "{refusal}");
+    assert!(matches!(refusal, Refusal::Malformed(_)), "{refusal}");
     let large = vec![0xff; limits::INLINE_DECODE_BYTES_MAX + 1];
-    assert!(matches!(world.send_bytes(large.into()).await, Err(Refusal::Garbage(_))));
+    assert!(matches!(world.send_bytes(large.into()).await, Err(Refusal::Malformed(_))));
     assert_eq!(world.send(&ExportTraceServiceRequest::default()).await.unwrap(), Receipt::default());
     assert!(world.store.inserts.lock().unwrap().is_empty());
     assert_eq!(world.balance(), (0, 0, 0, 0, 0));

@@ -21,6 +21,7 @@ use ledgerline_proto::otlp::{ExportTraceServiceRequest, ExportTraceServiceRespon
 use ledgerline_proto::producer::{EPOCH_KEY, PRODUCER_ID_KEY, SEQUENCE_KEY};
 use ledgerline_store::Store;
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_client::TraceServiceClient;
+use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use prost::Message;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -120,6 +121,10 @@ const JSON: (&str, &str) = ("content-type", "application/json");
 fn request(numbers: std::ops::Range<u64>) -> ExportTraceServiceRequest {
     let now = SystemClock.now_unix_ns();
     export_request(&numbers.map(|number| call(number, now)).collect::<Vec<_>>())
+}
+
+fn key_value(key: &str, value: Value) -> KeyValue {
+    KeyValue { key: key.to_owned(), value: Some(AnyValue { value: Some(value) }), ..Default::default() }
 }
 
 fn gzip(body: &[u8]) -> Vec<u8> {
@@ -282,19 +287,19 @@ async fn an_unknown_price_is_never_zero() {
 async fn bad_requests_have_clear_answers_and_harm_nobody() {
     let collector = Collector::on_shared_engine("bad").await;
     let body = request(0..10).encode_to_vec();
-    let bomb = gzip(&vec![0; 32 << 20]);
+    let bomb = gzip(&vec![0; limits::DECODED_BYTES_MAX + 1]);
     let huge = vec![b'x'; limits::REQUEST_BYTES_MAX + 1];
     type Case<'a> = (&'a [(&'a str, &'a str)], Vec<u8>, u16, i64, &'a str);
     let cases: [Case<'_>; 10] = [
         (&[JSON], b"{\"resourceSpans\":[{".to_vec(), 400, 3, "not OTLP JSON"),
-        (&[JSON], b"{}".to_vec(), 400, 3, "resourceSpans"),
+        (&[JSON], b"{\"resourceLogs\":[]}".to_vec(), 400, 3, "takes traces"),
         (&[JSON], b"\xff\xfe".to_vec(), 400, 3, "not OTLP JSON"),
         (&[JSON, ("content-encoding", "gzip")], b"{}".to_vec(), 400, 3, "not Gzip"),
         (&[JSON, ("content-encoding", "br")], b"{}".to_vec(), 415, 12, "content encoding `br`"),
         (&[("content-type", "text/plain")], b"hello".to_vec(), 415, 12, "content type `text/plain`"),
         (&[], b"hello".to_vec(), 415, 12, "content type ``"),
-        (&[JSON, ("content-encoding", "gzip")], bomb.clone(), 413, 3, "unpacks to more than 100 times"),
-        (&[JSON], huge.clone(), 413, 3, "packed larger than"),
+        (&[JSON, ("content-encoding", "gzip")], bomb, 413, 3, "decompressed larger than"),
+        (&[JSON], huge, 413, 3, "as sent larger than"),
         (&[JSON, ("content-encoding", "gzip")], gzip(&body)[..60].to_vec(), 400, 3, "not Gzip"),
     ];
     for (headers, body, status, code, part) in cases {
@@ -309,7 +314,14 @@ async fn bad_requests_have_clear_answers_and_harm_nobody() {
     let answer = collector.post(&[PROTOBUF], body[..body.len() / 2].to_vec()).await;
     assert_eq!((answer.status, &answer.body[..2]), (400, &b"\x08\x03"[..]));
     assert_eq!(answer.headers[CONTENT_TYPE], "application/x-protobuf");
-    assert_eq!(get(&format!("http://{}/v1/traces", collector.addresses.http)).await.status, 405);
+    for (path, status, part) in
+        [("/v1/traces", 405, "POST only"), ("/v1/logs", 404, "there is no /v1/logs here")]
+    {
+        let answer = get(&format!("http://{}{path}", collector.addresses.http)).await;
+        assert_eq!((answer.status, &answer.json()["code"]), (status, &12.into()), "{path}");
+        assert!(answer.json()["message"].as_str().unwrap().contains(part), "{path}: {}", answer.text());
+        assert_eq!(answer.headers.contains_key("allow"), status == 405, "{path}");
+    }
     // gRPC: noise in a well-formed frame, and a message that is too large.
     let mut client = collector.grpc().await;
     let mut large = request(0..1);
@@ -318,9 +330,67 @@ async fn bad_requests_have_clear_answers_and_harm_nobody() {
     assert_eq!(status.code(), tonic::Code::InvalidArgument, "{status}");
     client.export(request(0..10)).await.unwrap();
     assert_eq!(ask(&collector.storage, "SELECT count() FROM spans").await, "10");
-    assert_eq!(collector.metric("ledgerline_collector_requests_refused_total{reason=\"bomb\"}").await, 1);
+    assert_eq!(
+        collector.metric("ledgerline_collector_requests_refused_total{reason=\"too_large\"}").await,
+        3
+    );
     assert_eq!(collector.metric("ledgerline_collector_spans_unacknowledged_total").await, 0);
     collector.stop().await;
+}
+
+/// Scenario: 300 spans that share a prompt of 16 kB, compressed more than 100 times; and a request without spans.
+/// Guarantees: what is honest is taken, however well it compresses.
+#[tokio::test]
+async fn honest_batches_are_taken_however_well_they_compress() {
+    let collector = Collector::on_shared_engine("compressible").await;
+    let mut request = request(0..300);
+    let prompt = "You are a careful assistant of a bank. ".repeat(420);
+    for span in request.resource_spans.iter_mut().flat_map(|spans| &mut spans.scope_spans[0].spans) {
+        span.attributes.push(key_value("input.value", Value::StringValue(prompt.clone())));
+    }
+    let body = request.encode_to_vec();
+    let compressed = zstd::encode_all(&*body, 3).unwrap();
+    assert!(body.len() > 100 * compressed.len(), "{} of {}", compressed.len(), body.len());
+    assert_eq!(collector.post(&[PROTOBUF, ("content-encoding", "zstd")], compressed).await.status, 200);
+    let answer = collector.post(&[JSON], "{}").await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
+    assert_eq!(ask(&collector.storage, "SELECT count() FROM spans").await, "300");
+    collector.stop().await;
+}
+
+/// Scenario: web pages send, of an origin that is named in the configuration and of others.
+/// Guarantees: a page may send exactly when its origin is named, and programs, which have none, always may.
+#[tokio::test]
+async fn pages_may_send_when_their_origin_is_named() {
+    let url = engine::url().borrow().clone();
+    let cors = "ingest: {cors: {allowed_origins: ['https://app.example.com']}}";
+    let named = Collector::start(&format!("{{url: '{url}', database: cors}}"), cors).await;
+    let unnamed = Collector::on_shared_engine("cors").await;
+    for (collector, origin, allowed) in [
+        (&named, "https://app.example.com", true),
+        (&named, "https://evil.example", false),
+        (&named, "null", false),
+        (&unnamed, "https://app.example.com", false),
+        (&unnamed, "http://127.0.0.1:4318", false),
+    ] {
+        let preflight = Request::options(format!("http://{}/v1/traces", collector.addresses.http))
+            .header("origin", origin)
+            .header("access-control-request-method", "POST")
+            .header("access-control-request-headers", "content-type");
+        let answer = send(preflight.body(Full::default()).unwrap()).await;
+        let header = |name: &str| answer.headers.get(name).and_then(|value| value.to_str().ok());
+        assert_eq!(header("access-control-allow-origin"), allowed.then_some(origin), "{origin}");
+        if allowed {
+            assert_eq!((answer.status, header("access-control-allow-methods")), (200, Some("POST")));
+            assert!(header("access-control-allow-headers").unwrap().contains("content-type"));
+        }
+        let answer = collector.post(&[JSON, ("origin", origin)], "{}").await;
+        assert_eq!(answer.status, if allowed { 200 } else { 403 }, "{origin}");
+        assert_eq!(answer.headers.contains_key("access-control-allow-origin"), allowed, "{origin}");
+    }
+    assert_eq!(named.post(&[JSON], "{}").await.status, 200);
+    named.stop().await;
+    unnamed.stop().await;
 }
 
 /// Guarantees: with tokens configured the token decides the tenant, whatever the payload says, and nothing else is let in.

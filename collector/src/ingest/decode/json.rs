@@ -8,6 +8,8 @@
 
 use std::fmt;
 
+use base64::alphabet;
+use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
 use ledgerline_proto::otlp::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1 as common;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -17,6 +19,10 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, Visitor};
 
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, serde_json::Error> {
+    // A reader of structs takes a list for an object, and an empty one would pass for an empty request.
+    if body.trim_ascii_start().first() == Some(&b'[') {
+        return Err(de::Error::custom("expected an object"));
+    }
     serde_json::from_slice::<Request>(body).map(Into::into)
 }
 
@@ -33,11 +39,26 @@ fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
     Option::deserialize(deserializer).map(Option::unwrap_or_default)
 }
 
-#[derive(Deserialize)]
+/// Unknown fields are skipped, as the mapping asks, so `{}` is a request without spans. But another signal's request, which
+/// is a request without spans too, is refused: a success would hide that nothing of it is kept.
+#[derive(Deserialize, Default)]
+#[serde(default, rename_all = "camelCase")]
 struct Request {
-    // Without a default: a JSON object that has no such key is some other document, and an empty success would hide that.
-    #[serde(rename = "resourceSpans", alias = "resource_spans", deserialize_with = "nullable")]
+    #[serde(alias = "resource_spans", deserialize_with = "nullable")]
     resource_spans: Vec<ResourceSpans>,
+    #[serde(alias = "resource_logs")]
+    resource_logs: NotTraces,
+    #[serde(alias = "resource_metrics")]
+    resource_metrics: NotTraces,
+}
+
+#[derive(Default)]
+struct NotTraces;
+
+impl<'de> Deserialize<'de> for NotTraces {
+    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
+        Err(de::Error::custom("this is a request with logs or metrics; this path takes traces"))
+    }
 }
 
 #[derive(Deserialize, Default)]
@@ -129,7 +150,7 @@ struct AnyValue {
     #[serde(alias = "kvlist_value")]
     kvlist_value: Option<List<KeyValue>>,
     #[serde(alias = "bytes_value")]
-    bytes_value: Option<String>,
+    bytes_value: Option<Base64>,
 }
 
 #[derive(Deserialize)]
@@ -153,6 +174,20 @@ impl<'de> Deserialize<'de> for Hex {
             None
         };
         Ok(Self(bytes.unwrap_or_default()))
+    }
+}
+
+/// Bytes, in any of the alphabets and paddings that the mapping allows. What is none of them is no value.
+struct Base64(Option<Vec<u8>>);
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        const LENIENT: GeneralPurposeConfig =
+            GeneralPurposeConfig::new().with_decode_padding_mode(DecodePaddingMode::Indifferent);
+        const STANDARD: GeneralPurpose = GeneralPurpose::new(&alphabet::STANDARD, LENIENT);
+        const URL_SAFE: GeneralPurpose = GeneralPurpose::new(&alphabet::URL_SAFE, LENIENT);
+        let text = String::deserialize(deserializer)?;
+        Ok(Self(STANDARD.decode(&text).or_else(|_| URL_SAFE.decode(&text)).ok()))
     }
 }
 
@@ -312,8 +347,7 @@ impl From<AnyValue> for common::AnyValue {
             .or(value
                 .kvlist_value
                 .map(|list| Value::KvlistValue(common::KeyValueList { values: key_values(list.values) })))
-            // Base64; kept as the text it came as, because bytes are only ever shown.
-            .or(value.bytes_value.map(Value::StringValue));
+            .or(value.bytes_value.and_then(|bytes| bytes.0).map(Value::BytesValue));
         Self { value }
     }
 }

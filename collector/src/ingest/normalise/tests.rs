@@ -24,7 +24,7 @@ fn each_reason_spoils_its_span_and_no_other() {
     let day = Duration::from_secs(86_400);
     let check = |reason: Reason, part: &str, change: &dyn Fn(&mut Span)| {
         let normalised = with(change);
-        assert_eq!(normalised.kept.len(), 1, "{reason:?}");
+        assert_eq!(normalised.accepted.len(), 1, "{reason:?}");
         let rejected = &normalised.rejected[0];
         assert_eq!(rejected.reason, reason);
         assert!(rejected.detail.contains(part), "{}", rejected.detail);
@@ -53,7 +53,7 @@ fn each_reason_spoils_its_span_and_no_other() {
         span.start_time_unix_nano = 1;
         span.end_time_unix_nano = NOW_NS - ns(day * 31);
     });
-    assert_eq!(edges.kept.len(), 2);
+    assert_eq!(edges.accepted.len(), 2);
 }
 
 #[test]
@@ -66,7 +66,7 @@ fn long_texts_are_cut_on_a_character_and_surplus_attributes_counted() {
             span.attributes.push(attribute(&format!("a{number}"), "x"));
         }
     });
-    let record = &normalised.kept[0].record;
+    let record = &normalised.accepted[0].record;
     assert_eq!(record.name, "\u{e9}".repeat(128));
     let of =
         |name: &str| record.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -85,8 +85,8 @@ fn a_long_text_of_the_resource_is_not_copied_into_every_span() {
     }
     let resource = request.resource_spans[0].resource.as_mut().unwrap();
     resource.attributes = vec![attribute("service.name", &"s".repeat(1 << 20))];
-    for kept in normalise(&request, NOW_NS).kept {
-        let service = kept.record.call.identity.service;
+    for accepted in normalise(&request, NOW_NS).accepted {
+        let service = accepted.record.call.identity.service;
         assert_eq!(service, "s".repeat(limits::NAME_BYTES_MAX));
         assert!(service.capacity() <= 2 * limits::NAME_BYTES_MAX, "{}", service.capacity());
     }

@@ -58,6 +58,24 @@ fn every_kind_of_value_is_read() {
     assert_eq!(value(r#"{"stringValue":""}"#), Some(Value::StringValue(String::new())));
     assert_eq!(value(r#"{"intValue":"9223372036854775808"}"#), None);
     assert_eq!(value("{}"), None);
+    // A fast reader takes 1e23's neighbour for it; Protocol Buffers carry the bits.
+    for text in
+        ["1e23", "0.1", "5e-324", "2.2250738585072014e-308", "123456789.123456789", "0.30000000000000004"]
+    {
+        let exact: f64 = text.parse().unwrap();
+        let Some(Value::DoubleValue(read)) = value(&format!(r#"{{"doubleValue":{text}}}"#)) else {
+            panic!("{text}")
+        };
+        assert_eq!(read.to_bits(), exact.to_bits(), "{text}");
+    }
+    for text in ["+/8=", "+/8", "-_8=", "-_8"] {
+        assert_eq!(
+            value(&format!(r#"{{"bytesValue":"{text}"}}"#)),
+            Some(Value::BytesValue(vec![0xfb, 0xff])),
+            "{text}"
+        );
+    }
+    assert_eq!(value(r#"{"bytesValue":"no base64!"}"#), None);
     let Some(Value::ArrayValue(list)) = value(r#"{"arrayValue":{"values":[{"stringValue":"stop"}]}}"#) else {
         panic!("not a list")
     };
@@ -76,14 +94,21 @@ fn an_id_that_is_none_spoils_its_span_only() {
 }
 
 #[test]
+fn an_empty_request_is_a_request() {
+    for body in ["{}", r#"{"resourceSpans":null}"#, r#"{"resourceSpans":[]}"#, r#"{"brandNew":[1]}"#] {
+        assert_eq!(decode(body.as_bytes()).unwrap(), ExportTraceServiceRequest::default(), "{body}");
+    }
+}
+
+#[test]
 fn what_is_not_a_request_says_why() {
     let deep =
         (0..100).fold("{}".to_owned(), |value, _| format!(r#"{{"arrayValue":{{"values":[{value}]}}}}"#));
     for (body, part) in [
         ("", "EOF"),
         ("[]", "expected"),
-        ("{}", "resourceSpans"),
-        (r#"{"logs":[]}"#, "resourceSpans"),
+        (r#"{"resourceLogs":[]}"#, "takes traces"),
+        (r#"{"resource_metrics":[]}"#, "takes traces"),
         (r#"{"resourceSpans":[{"scopeSpans":[{"spans":[{"startTimeUnixNano":"soon"}]}]}]}"#, "soon"),
         (r#"{"resourceSpans":5}"#, "sequence"),
         (

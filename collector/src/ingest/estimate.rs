@@ -1,4 +1,4 @@
-//! What a request will weigh once it is decoded, found without decoding it.
+//! Estimates the size of a request once it is decoded, without decoding it.
 //!
 //! On the wire a span or an attribute may be two bytes; in memory it is hundreds, and again in its record and its row. So the
 //! bytes of a body do not bound its memory. Here the messages in it are counted, with nothing allocated, and each is charged
@@ -51,20 +51,20 @@ const DEPTH_MAX: usize = 128;
 /// The bytes that decoding this body will take, beyond those of its texts.
 ///
 /// # Errors
-/// [`Refusal::TooMany`] for more spans than a request may have, [`Refusal::Garbage`] for what is no Protocol Buffers.
-pub fn weigh(format: Format, body: &[u8]) -> Result<usize, Refusal> {
+/// [`Refusal::TooMany`] for more spans than a request may have, [`Refusal::Malformed`] for what is no Protocol Buffers.
+pub fn decoded_size(format: Format, body: &[u8]) -> Result<usize, Refusal> {
     match format {
         Format::Protobuf => {
-            let mut weight = Weight::default();
-            walk(body, Kind::Request, 0, &mut weight)?;
-            Ok(weight.bytes)
+            let mut estimate = Estimate::default();
+            walk(body, Kind::Request, 0, &mut estimate)?;
+            Ok(estimate.bytes)
         }
         Format::Json => Ok(json_bytes(body)),
     }
 }
 
 #[derive(Default)]
-struct Weight {
+struct Estimate {
     spans: usize,
     bytes: usize,
 }
@@ -130,9 +130,9 @@ impl Kind {
     }
 }
 
-fn walk(mut bytes: &[u8], kind: Kind, depth: usize, weight: &mut Weight) -> Result<(), Refusal> {
+fn walk(mut bytes: &[u8], kind: Kind, depth: usize, estimate: &mut Estimate) -> Result<(), Refusal> {
     if depth > DEPTH_MAX {
-        return Err(garbage("its messages are nested too deeply"));
+        return Err(malformed("its messages are nested too deeply"));
     }
     while !bytes.is_empty() {
         let key = varint(&mut bytes)?;
@@ -146,40 +146,40 @@ fn walk(mut bytes: &[u8], kind: Kind, depth: usize, weight: &mut Weight) -> Resu
                 let length = varint(&mut bytes)?;
                 let field = usize::try_from(length).ok().and_then(|length| bytes.split_at_checked(length));
                 let Some((field, rest)) = field else {
-                    return Err(garbage("a field is longer than what is left"));
+                    return Err(malformed("a field is longer than what is left"));
                 };
                 bytes = rest;
                 if let Some(child) = kind.child(key >> 3) {
-                    weight.bytes = weight.bytes.saturating_add(child.bytes());
-                    weight.spans += usize::from(child == Kind::Span);
-                    if weight.spans > limits::SPANS_MAX {
+                    estimate.bytes = estimate.bytes.saturating_add(child.bytes());
+                    estimate.spans += usize::from(child == Kind::Span);
+                    if estimate.spans > limits::SPANS_MAX {
                         return Err(Refusal::TooMany(limits::SPANS_MAX));
                     }
                     if child != Kind::Text {
-                        walk(field, child, depth + 1, weight)?;
+                        walk(field, child, depth + 1, estimate)?;
                     }
                 }
             }
             // Groups, which OTLP has never had.
-            _ => return Err(garbage("a field has a wire type that OTLP does not use")),
+            _ => return Err(malformed("a field has a wire type that OTLP does not use")),
         }
     }
     Ok(())
 }
 
 fn varint(bytes: &mut &[u8]) -> Result<u64, Refusal> {
-    prost::encoding::decode_varint(bytes).map_err(|error| Refusal::Garbage(format!("{NOT_OTLP}: {error}")))
+    prost::encoding::decode_varint(bytes).map_err(|error| Refusal::Malformed(format!("{NOT_OTLP}: {error}")))
 }
 
 fn skip(bytes: &mut &[u8], count: usize) -> Result<(), Refusal> {
-    *bytes = bytes.get(count..).ok_or_else(|| garbage("its last field is cut short"))?;
+    *bytes = bytes.get(count..).ok_or_else(|| malformed("its last field is cut short"))?;
     Ok(())
 }
 
 const NOT_OTLP: &str = "not an OTLP trace request";
 
-fn garbage(what: &str) -> Refusal {
-    Refusal::Garbage(format!("{NOT_OTLP}: {what}"))
+fn malformed(what: &str) -> Refusal {
+    Refusal::Malformed(format!("{NOT_OTLP}: {what}"))
 }
 
 /// JSON is read into types of our own first, and those become the types of Protocol Buffers. A reader of structs takes a list
@@ -226,7 +226,7 @@ mod tests {
     fn a_request_is_charged_by_its_spans_and_attributes() {
         let of = |spans: usize| {
             let body = export_request(&vec![call("gpt-4.1"); spans]).encode_to_vec();
-            weigh(Format::Protobuf, &body).unwrap()
+            decoded_size(Format::Protobuf, &body).unwrap()
         };
         let (one, two) = (of(1), of(2));
         let attributes =
@@ -237,24 +237,24 @@ mod tests {
     }
 
     #[test]
-    fn what_prost_takes_is_weighed_and_what_is_cut_short_is_garbage() {
+    fn what_prost_takes_is_weighed_and_what_is_cut_short_is_malformed() {
         let body = export_request(&[call("gpt-4.1"), call("gpt-4o")]).encode_to_vec();
         for end in 0..body.len() {
             let read = opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest::decode(
                 &body[..end],
             );
-            let weighed = weigh(Format::Protobuf, &body[..end]);
-            assert_eq!(read.is_ok(), weighed.is_ok(), "{end}");
+            let estimated = decoded_size(Format::Protobuf, &body[..end]);
+            assert_eq!(read.is_ok(), estimated.is_ok(), "{end}");
         }
         for bytes in [&b"\x0b\x0c"[..], b"\x0a\xff\xff\xff\xff\xff\xff\xff\xff\xff\x01", b"\x0d\x00"] {
-            assert!(matches!(weigh(Format::Protobuf, bytes), Err(Refusal::Garbage(_))), "{bytes:?}");
+            assert!(matches!(decoded_size(Format::Protobuf, bytes), Err(Refusal::Malformed(_))), "{bytes:?}");
         }
     }
 
     #[test]
-    fn braces_in_json_texts_weigh_nothing() {
-        let weight = |text: &str| weigh(Format::Json, text.as_bytes()).unwrap();
-        assert_eq!(weight(r#"{"a":"{[\"{\\\\\"{,"#), weight(r#"{"a":""#));
-        assert!(weight(r#"{"a":"\\"}{"#) > weight(r#"{"a":"\\"}"#));
+    fn braces_in_json_texts_cost_nothing() {
+        let size = |text: &str| decoded_size(Format::Json, text.as_bytes()).unwrap();
+        assert_eq!(size(r#"{"a":"{[\"{\\\\\"{,"#), size(r#"{"a":""#));
+        assert!(size(r#"{"a":"\\"}{"#) > size(r#"{"a":"\\"}"#));
     }
 }

@@ -1,0 +1,79 @@
+//! The section `ingest` of the configuration.
+
+use http::{HeaderValue, Uri};
+use ledgerline_process::config::Problems;
+use serde::Deserialize;
+
+/// What is taken in, and of it kept.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct IngestConfig {
+    /// Web pages that may send over OTLP/HTTP.
+    pub cors: Cors,
+}
+
+/// Web pages that may send over OTLP/HTTP.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Cors {
+    /// Origins as browsers write them: `https://app.example.com`. None by default: then no page may send, also none of this
+    /// machine. There is no wildcard; a page of an origin that is not named could be anybody's.
+    pub allowed_origins: Vec<String>,
+}
+
+impl IngestConfig {
+    /// What is wrong with it.
+    pub fn validate(&self, path: &str, problems: &mut Problems) {
+        for (index, origin) in self.cors.allowed_origins.iter().enumerate() {
+            if parse_origin(origin).is_none() {
+                problems.push(
+                    format!("{path}.cors.allowed_origins[{index}]"),
+                    format!(
+                        "{origin:?} is not an origin: write scheme://host or scheme://host:port, no more"
+                    ),
+                );
+            }
+        }
+    }
+
+    /// The origins, as browsers send them.
+    #[must_use]
+    pub fn origins(&self) -> Vec<HeaderValue> {
+        self.cors.allowed_origins.iter().filter_map(|origin| parse_origin(origin)).collect()
+    }
+}
+
+fn parse_origin(text: &str) -> Option<HeaderValue> {
+    let uri: Uri = text.parse().ok()?;
+    let (scheme, authority) = (uri.scheme_str()?, uri.authority()?);
+    // Whatever is more than scheme, host and port, or is spelt in another way, would match no browser.
+    let is_origin = matches!(scheme, "http" | "https") && text == format!("{scheme}://{authority}");
+    let is_lower_case = !text.bytes().any(|byte| byte.is_ascii_uppercase() || byte == b'@' || byte == b'*');
+    if is_origin && is_lower_case { HeaderValue::from_str(text).ok() } else { None }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_scheme_host_and_port_and_no_wildcard() {
+        for (text, is_origin) in [
+            ("https://app.example.com", true),
+            ("http://localhost:3000", true),
+            ("http://[::1]:3000", true),
+            ("https://app.example.com/", false),
+            ("https://app.example.com/page", false),
+            ("https://App.example.com", false),
+            ("https://user@example.com", false),
+            ("https://*.example.com", false),
+            ("app.example.com", false),
+            ("ftp://example.com", false),
+            ("null", false),
+            ("*", false),
+            ("", false),
+        ] {
+            assert_eq!(parse_origin(text).is_some(), is_origin, "{text}");
+        }
+    }
+}
