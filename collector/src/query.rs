@@ -1,9 +1,6 @@
-//! Answers Prometheus queries: what the language (`ledgerline_promql`) reads from (`catalog`, `sql`), how one query runs
-//! (`querier`) and the HTTP API that Grafana and promtool speak (`http`). Knows nothing of ClickHouse beyond the text of a
-//! statement; never writes.
+//! Answers Prometheus queries: how one query of the language (`ledgerline_promql`) runs (`querier`) and the HTTP API that Grafana and promtool speak (`http`). What is read is behind a `SeriesSource`,
+//! `ledgerline_store::sql`; never writes.
 
-pub mod catalog;
 pub mod http;
 pub mod limits;
 pub mod querier;
-pub mod sql;

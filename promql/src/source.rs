@@ -70,12 +70,12 @@ pub enum SourceError {
         limit: usize,
     },
     /// The exact answer needs rows that are no longer kept.
-    #[error(
-        "the query reads {days} days back at times that are not kept so long: put start, step, range and offset on whole hours (kept 400 days) or whole days in UTC (kept for ever), or start within the last 90 days"
-    )]
+    #[error("the query reads {days} days back at times that are not kept so long: {kept}")]
     NotKept {
         /// How far back the query reads.
         days: i64,
+        /// What is kept for how long, and so what to do.
+        kept: String,
     },
     /// More series than one query may touch.
     #[error("the query touches more than {limit} series; add matchers or aggregate by fewer labels")]

@@ -1,33 +1,33 @@
 //! ClickHouse over HTTP: statements with bound parameters, and inserts of prepared blocks.
 //!
-//! An insert is one POST with a Content-Length and the settings that make a repeat harmless. It succeeded when the answer
-//! is 200, carries no exception code and wrote the rows; anything else is in doubt, and the caller sends the same bytes with
+//! Statements and reads are the `clickhouse` crate's, on an HTTP client of ours: connections, TLS and deadlines are decided here.
+//! An insert is one POST of plain hyper with a Content-Length and the settings that make a repeat harmless: the crate would stream
+//! it in chunks, and what we send is finished bytes that may be sent again. It succeeded when the response is 200, carries no
+//! exception code and its summary counts the rows; anything else is in doubt, and the caller sends the same bytes with
 //! the same token again. The server's defaults are never relied on: they changed in 25.9, 25.10 and 26.2.
-//!
-//! Why hyper and not the `clickhouse` crate for inserts: its inserter streams rows and drops its buffer on an error, and
-//! what we send is finished bytes.
 
 mod error;
-mod url;
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
+use clickhouse::Compression;
+use clickhouse::query::Query;
+use form_urlencoded::Serializer;
 use http::header::CONTENT_LENGTH;
-use http::{Method, Request, Response, Uri};
+use http::request::Builder;
+use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper::body::Incoming;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::Client as HyperClient;
 use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::client::legacy::{Builder as HyperBuilder, Client as HyperClient};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ledgerline_process::config::SecretText;
 use tokio::sync::watch;
 
 use crate::limits;
 pub use error::{ConnectError, StoreError};
-use url::QueryString;
 
 /// Settings of every insert. The first four make a repeat harmless, through the views too; `optimize_on_insert` would sort and merge
 /// a block that replaces nothing yet (140k rows/s with it, 528k without); the rest keep a request one block, because a
@@ -61,35 +61,6 @@ pub struct Target {
     pub password: Option<SecretText>,
 }
 
-/// One statement and what it is given. The text is ours; values travel as parameters.
-#[derive(Clone, Debug)]
-pub struct Statement {
-    sql: String,
-    query: QueryString,
-}
-
-impl Statement {
-    /// A statement without parameters.
-    #[must_use]
-    pub fn new(sql: &str) -> Self {
-        Self { sql: sql.to_owned(), query: QueryString::default() }
-    }
-
-    /// Binds `{name:Type}`.
-    #[must_use]
-    pub fn parameter(mut self, name: &str, value: impl std::fmt::Display) -> Self {
-        self.query.push(&format!("param_{name}"), &url::escaped_parameter(&value.to_string()));
-        self
-    }
-
-    /// Sets a setting for this statement.
-    #[must_use]
-    pub fn setting(mut self, name: &str, value: impl std::fmt::Display) -> Self {
-        self.query.push(name, &value.to_string());
-        self
-    }
-}
-
 /// One block for one table.
 #[derive(Clone, Debug)]
 pub struct Insert<'a> {
@@ -105,7 +76,8 @@ pub struct Insert<'a> {
 
 /// A pool of connections to one store.
 pub struct Client {
-    http: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    statements: clickhouse::Client,
+    inserts: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
     target: Target,
     knows_deduplicate_insert: AtomicBool,
 }
@@ -116,29 +88,17 @@ impl Client {
     /// # Errors
     /// When the URL is none, or the machine's certificates cannot be read for an https URL.
     pub fn new(target: Target) -> Result<Self, ConnectError> {
-        let url = target.url.borrow().clone();
-        let uri: Uri = url.parse().map_err(|_| ConnectError::Url(url.clone()))?;
-        if uri.authority().is_none() {
-            return Err(ConnectError::Url(url));
+        let connector = connector(&target.url.borrow())?;
+        let mut statements = clickhouse::Client::with_http_client(pool().build(connector.clone()))
+            .with_compression(Compression::None);
+        if let Some(user) = &target.user {
+            statements = statements.with_user(user);
         }
-        let mut connector = HttpConnector::new();
-        connector.enforce_http(false);
-        connector.set_nodelay(true);
-        connector.set_connect_timeout(Some(limits::CONNECT_WAIT));
-        let provider = rustls::crypto::ring::default_provider();
-        let builder = HttpsConnectorBuilder::new();
-        let builder = if uri.scheme_str() == Some("https") {
-            builder.with_provider_and_native_roots(provider).map_err(ConnectError::Certificates)?
-        } else {
-            builder.with_provider_and_webpki_roots(provider).map_err(ConnectError::Tls)?
-        };
-        let connector = builder.https_or_http().enable_http1().wrap_connector(connector);
-        let http = HyperClient::builder(TokioExecutor::new())
-            // Below ClickHouse's keep_alive_timeout of 10 s (30 s since 24.x), so that we do not write into a closing socket.
-            .pool_idle_timeout(Duration::from_secs(5))
-            .pool_timer(TokioTimer::new())
-            .build(connector);
-        Ok(Self { http, target, knows_deduplicate_insert: AtomicBool::new(true) })
+        if let Some(password) = &target.password {
+            statements = statements.with_password(password.expose());
+        }
+        let inserts = pool().build(connector);
+        Ok(Self { statements, inserts, target, knows_deduplicate_insert: AtomicBool::new(true) })
     }
 
     /// Where the store is now.
@@ -153,13 +113,24 @@ impl Client {
         &self.target.database
     }
 
+    /// A statement in the store's database: bind values with `param`, send it with [`Client::text`] or [`Client::fetch`].
+    pub fn query(&self, sql: &str) -> Query {
+        self.outside(sql).with_setting("database", &self.target.database)
+    }
+
+    /// A statement in no database. Held back until it ends, so that its failure is a status and never the tail of a 200.
+    fn outside(&self, sql: &str) -> Query {
+        let client = self.statements.clone().with_url(self.url());
+        client.query_raw(sql).with_setting("wait_end_of_query", "1")
+    }
+
     /// Whether the store answers at all.
     ///
     /// # Errors
     /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
-        let request = self.request(Method::GET, "/ping", Full::default())?;
-        self.finish(request, limits::CONNECT_WAIT, limits::ANSWER_BYTES_MAX).await.map(drop)
+        let request = self.request("/ping").body(Full::default())?;
+        self.send(request, limits::CONNECT_WAIT).await.map(drop)
     }
 
     /// Creates the database unless it is there.
@@ -168,8 +139,7 @@ impl Client {
     /// When the store does not do it.
     pub async fn create_database(&self) -> Result<(), StoreError> {
         let sql = format!("CREATE DATABASE IF NOT EXISTS `{}`", self.target.database);
-        self.run(&Statement::new(&sql), None, limits::STATEMENT_WAIT, limits::ANSWER_BYTES_MAX).await?;
-        Ok(())
+        self.text(self.outside(&sql)).await.map(drop)
     }
 
     /// Learns what the server's version decides about inserts.
@@ -177,34 +147,48 @@ impl Client {
     /// # Errors
     /// When the store does not answer.
     pub async fn learn_version(&self) -> Result<(), StoreError> {
-        let statement = Statement::new("SELECT count() FROM system.settings WHERE name = {name:String}")
-            .parameter("name", DEDUPLICATE_INSERT);
-        let known = self.execute(&statement).await?.trim() != "0";
+        let query = self
+            .query("SELECT count() FROM system.settings WHERE name = {name:String}")
+            .param("name", DEDUPLICATE_INSERT);
+        let known = self.text(query).await?.trim() != "0";
         self.knows_deduplicate_insert.store(known, Ordering::Relaxed);
         Ok(())
     }
 
-    /// Runs a statement of our own and returns its answer as text.
+    /// Runs a statement of our own and returns its response: columns by tab, rows by newline, unless it names a FORMAT.
     ///
     /// # Errors
     /// When it fails; see [`StoreError`].
-    pub async fn execute(&self, statement: &Statement) -> Result<String, StoreError> {
-        let (wait, bytes_max) = (limits::STATEMENT_WAIT, limits::ANSWER_BYTES_MAX);
-        let answer = self.run(statement, Some(&self.target.database), wait, bytes_max).await?;
-        String::from_utf8(answer.to_vec()).map_err(|_| StoreError::Answer("not UTF-8".to_owned()))
+    pub async fn text(&self, query: Query) -> Result<String, StoreError> {
+        let (wait, bytes_max) = (limits::STATEMENT_WAIT, limits::STATEMENT_BYTES_MAX);
+        let bytes = self.fetch(query, "TabSeparated", wait, bytes_max).await?;
+        String::from_utf8(bytes.to_vec()).map_err(|_| StoreError::Answer("not UTF-8".to_owned()))
     }
 
-    /// Runs a query within a time and a size, and returns its answer as it came.
+    /// Runs a query within a time and a size, and returns its response in that format. Dropping the future closes the connection,
+    /// on which ClickHouse cancels a read.
     ///
     /// # Errors
     /// When it fails or exceeds one of them; see [`StoreError`].
-    pub async fn query(
+    pub async fn fetch(
         &self,
-        statement: &Statement,
+        query: Query,
+        format: &str,
         wait: Duration,
         bytes_max: usize,
     ) -> Result<Bytes, StoreError> {
-        self.run(statement, Some(&self.target.database), wait, bytes_max).await
+        let read = async {
+            let mut pieces = query.fetch_bytes(format)?;
+            let mut response = BytesMut::new();
+            while let Some(piece) = pieces.next().await? {
+                if response.len() + piece.len() > bytes_max {
+                    return Err(StoreError::TooLarge(bytes_max));
+                }
+                response.extend_from_slice(&piece);
+            }
+            Ok(response.freeze())
+        };
+        tokio::time::timeout(wait, read).await.map_err(|_| StoreError::Late(wait))?
     }
 
     /// Sends a block once. Repeating it with the same token is safe, however this ended.
@@ -212,66 +196,58 @@ impl Client {
     /// # Errors
     /// When it failed or is in doubt; [`StoreError::blames_data`] tells whether a repeat can help.
     pub async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
-        let mut query = QueryString::default();
-        query.push("query", insert.statement);
-        query.push("database", &self.target.database);
-        INSERT_SETTINGS.iter().for_each(|(name, value)| query.push(name, value));
+        let request = self
+            .request(&self.insert_path(insert))
+            .method(http::Method::POST)
+            .header(CONTENT_LENGTH, insert.block.len())
+            .body(Full::new(insert.block.clone()))?;
+        written(&self.send(request, limits::INSERT_WAIT).await?, insert.rows)
+    }
+
+    fn insert_path(&self, insert: &Insert<'_>) -> String {
+        let mut parameters = Serializer::new("/?".to_owned());
+        parameters
+            .append_pair("query", insert.statement)
+            .append_pair("database", &self.target.database)
+            .append_pair("insert_deduplication_token", insert.token)
+            .extend_pairs(INSERT_SETTINGS);
         if self.knows_deduplicate_insert.load(Ordering::Relaxed) {
-            query.push(DEDUPLICATE_INSERT, "enable");
+            parameters.append_pair(DEDUPLICATE_INSERT, "enable");
         }
-        query.push("insert_deduplication_token", insert.token);
-        let length = insert.block.len();
-        let mut request = self.request(Method::POST, &query.path(), Full::new(insert.block.clone()))?;
-        request.headers_mut().insert(CONTENT_LENGTH, length.into());
-        let response = self.finish(request, limits::INSERT_WAIT, limits::ANSWER_BYTES_MAX).await?;
-        written(&response, insert.rows)
+        parameters.finish()
     }
 
-    async fn run(
-        &self,
-        statement: &Statement,
-        database: Option<&str>,
-        wait: Duration,
-        bytes_max: usize,
-    ) -> Result<Bytes, StoreError> {
-        let mut query = statement.query.clone();
-        if let Some(database) = database {
-            query.push("database", database);
-        }
-        query.push("wait_end_of_query", "1");
-        let body = Full::new(Bytes::from(statement.sql.clone()));
-        let request = self.request(Method::POST, &query.path(), body)?;
-        Ok(self.finish(request, wait, bytes_max).await?.into_body())
-    }
-
-    fn request(
-        &self,
-        method: Method,
-        path: &str,
-        body: Full<Bytes>,
-    ) -> Result<Request<Full<Bytes>>, StoreError> {
-        let uri = format!("{}{path}", self.url().trim_end_matches('/'));
-        let mut builder = Request::builder().method(method).uri(uri);
+    fn request(&self, path: &str) -> Builder {
+        let mut builder = Request::builder().uri(format!("{}{path}", self.url().trim_end_matches('/')));
         if let Some(user) = &self.target.user {
             builder = builder.header("X-ClickHouse-User", user);
         }
         if let Some(password) = &self.target.password {
             builder = builder.header("X-ClickHouse-Key", password.expose());
         }
-        builder.body(body).map_err(StoreError::Request)
+        builder
     }
 
-    async fn finish(
+    async fn send(
         &self,
         request: Request<Full<Bytes>>,
         wait: Duration,
-        bytes_max: usize,
     ) -> Result<Response<Bytes>, StoreError> {
-        let answer = async {
-            let response = self.http.request(request).await.map_err(StoreError::Unreachable)?;
-            collect(response, bytes_max).await
+        let exchange = async {
+            let response =
+                self.inserts.request(request).await.map_err(|error| StoreError::unreachable(&error))?;
+            let (head, body) = response.into_parts();
+            let bytes_max = limits::STATEMENT_BYTES_MAX;
+            let body = Limited::new(body, bytes_max).collect().await.map_err(|error| {
+                if error.is::<LengthLimitError>() {
+                    StoreError::TooLarge(bytes_max)
+                } else {
+                    StoreError::unreachable(&*error)
+                }
+            })?;
+            Ok::<_, StoreError>(Response::from_parts(head, body.to_bytes()))
         };
-        let response = tokio::time::timeout(wait, answer).await.map_err(|_| StoreError::Late(wait))??;
+        let response = tokio::time::timeout(wait, exchange).await.map_err(|_| StoreError::Late(wait))??;
         match error::exception(&response) {
             Some(exception) => Err(exception),
             None => Ok(response),
@@ -279,12 +255,31 @@ impl Client {
     }
 }
 
-async fn collect(response: Response<Incoming>, bytes_max: usize) -> Result<Response<Bytes>, StoreError> {
-    let (head, body) = response.into_parts();
-    let body = Limited::new(body, bytes_max).collect().await.map_err(|error| {
-        if error.is::<LengthLimitError>() { StoreError::TooLarge(bytes_max) } else { StoreError::Cut(error) }
-    })?;
-    Ok(Response::from_parts(head, body.to_bytes()))
+/// The machine's certificates are read for an https store only.
+fn connector(url: &str) -> Result<HttpsConnector<HttpConnector>, ConnectError> {
+    let uri: Uri = url.parse().map_err(|_| ConnectError::Url(url.to_owned()))?;
+    if uri.authority().is_none() {
+        return Err(ConnectError::Url(url.to_owned()));
+    }
+    let mut connector = HttpConnector::new();
+    connector.enforce_http(false);
+    connector.set_nodelay(true);
+    connector.set_connect_timeout(Some(limits::CONNECT_WAIT));
+    let provider = rustls::crypto::ring::default_provider();
+    let builder = HttpsConnectorBuilder::new();
+    let builder = if uri.scheme_str() == Some("https") {
+        builder.with_provider_and_native_roots(provider).map_err(ConnectError::Certificates)?
+    } else {
+        builder.with_provider_and_webpki_roots(provider).map_err(ConnectError::Tls)?
+    };
+    Ok(builder.https_or_http().enable_http1().wrap_connector(connector))
+}
+
+fn pool() -> HyperBuilder {
+    let mut builder = HyperClient::builder(TokioExecutor::new());
+    // Below ClickHouse's keep_alive_timeout of 10 s (30 s since 24.x), so that we do not write into a closing socket.
+    builder.pool_idle_timeout(Duration::from_secs(5)).pool_timer(TokioTimer::new());
+    builder
 }
 
 /// The summary counts the rows of the views too, and none at all for a block that was there already.

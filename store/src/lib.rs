@@ -1,10 +1,11 @@
 //! The store: the only part of Ledgerline that speaks ClickHouse.
 //!
 //! [`client`] speaks its HTTP interface, [`native`] its block format; [`spans`] and [`quarantine`] declare what is
-//! written, [`writer`] makes a write exact, [`migrate`] keeps the tables, [`rows`] answers the query layer,
+//! written, [`writer`] makes a write exact, [`migrate`] keeps the tables, [`rows`] reads, [`sql`] is what PromQL selects from,
 //! [`engine`] runs the embedded server. Table names, their TTLs, ClickHouse's functions, settings and error codes stand here
 //! and nowhere else.
 
+pub mod catalog;
 pub mod client;
 pub mod engine;
 pub mod limits;
@@ -14,6 +15,7 @@ pub mod native;
 pub mod quarantine;
 pub mod rows;
 pub mod spans;
+pub mod sql;
 pub mod writer;
 
 use std::sync::Arc;

@@ -77,7 +77,7 @@ impl StoreMetrics {
     pub(crate) fn retried(&self, error: &StoreError) {
         let [unreachable, late, exception, partial, answer] = RETRY_REASONS;
         let reason = match error {
-            StoreError::Unreachable(_) | StoreError::Cut(_) => unreachable,
+            StoreError::Unreachable(_) => unreachable,
             StoreError::Late(_) => late,
             StoreError::Exception { .. } => exception,
             StoreError::Partial { .. } => partial,

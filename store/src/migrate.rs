@@ -8,8 +8,8 @@ mod statements;
 
 use xxhash_rust::xxh3::xxh3_128;
 
-use super::client::{Client, Statement, StoreError};
-use statements::statements;
+use super::client::{Client, StoreError};
+pub(crate) use statements::statements;
 
 /// One file of `migrations/`.
 #[derive(Debug)]
@@ -169,7 +169,7 @@ pub async fn migrate(client: &Client, migrations: &[Migration]) -> Result<Vec<&'
 async fn run(client: &Client, name: &str, sql: &str) -> Result<(), MigrateError> {
     for statement in statements(sql) {
         client
-            .execute(&Statement::new(&statement))
+            .text(client.query(&statement))
             .await
             .map_err(|source| MigrateError::Statement { name: name.to_owned(), source })?;
     }
@@ -179,7 +179,7 @@ async fn run(client: &Client, name: &str, sql: &str) -> Result<(), MigrateError>
 async fn applied(client: &Client) -> Result<Vec<(u32, String, String)>, MigrateError> {
     let sql =
         "SELECT DISTINCT version, name, checksum FROM migrations ORDER BY version LIMIT 10000 FORMAT TSV";
-    let text = client.execute(&Statement::new(sql)).await?;
+    let text = client.text(client.query(sql)).await?;
     text.lines()
         .map(|line| {
             let mut parts = line.split('\t');
@@ -195,12 +195,13 @@ async fn applied(client: &Client) -> Result<Vec<(u32, String, String)>, MigrateE
 async fn record(client: &Client, migration: &Migration, checksum: &str) -> Result<(), MigrateError> {
     // The token makes a row that two collectors write at once one row.
     let sql = "INSERT INTO migrations SELECT {version:UInt32}, {name:String}, {checksum:String}, now64(3)";
-    let statement = Statement::new(sql)
-        .parameter("version", migration.version)
-        .parameter("name", migration.name)
-        .parameter("checksum", checksum)
-        .setting("insert_deduplication_token", checksum);
-    client.execute(&statement).await?;
+    let query = client
+        .query(sql)
+        .param("version", migration.version)
+        .param("name", migration.name)
+        .param("checksum", checksum)
+        .with_setting("insert_deduplication_token", checksum);
+    client.text(query).await?;
     Ok(())
 }
 
@@ -211,8 +212,8 @@ async fn record(client: &Client, migration: &Migration, checksum: &str) -> Resul
 pub async fn verify(client: &Client) -> Result<(), MigrateError> {
     let sql = "SELECT name, engine, extract(engine_full, 'non_replicated_deduplication_window = (\\\\d+)') \
                FROM system.tables WHERE database = {database:String} LIMIT 10000 FORMAT TSV";
-    let statement = Statement::new(sql).parameter("database", client.database());
-    check_chain(&client.execute(&statement).await?)
+    let query = client.query(sql).param("database", client.database());
+    check_chain(&client.text(query).await?)
 }
 
 /// Lines of name, engine and window.

@@ -1,8 +1,8 @@
-//! Rows of a read-only statement, each column as text: what the query layer reads.
+//! Rows of a read-only statement, each column as text: what [`crate::sql`] turns into series.
 
 use std::time::Duration;
 
-use super::client::{Client, Statement, StoreError};
+use crate::client::{Client, StoreError};
 
 /// A value bound to a name.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -14,19 +14,22 @@ pub enum Value {
 }
 
 /// One SELECT whose columns are all of type String, and its bounds.
-#[derive(Clone, Debug)]
-pub struct Select<'a> {
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Select {
     /// The text, without a FORMAT.
-    pub text: &'a str,
+    pub text: String,
     /// Values by name.
-    pub parameters: &'a [(String, Value)],
+    pub parameters: Vec<(String, Value)>,
     /// ClickHouse's settings that bound it.
-    pub settings: &'a [(&'static str, u64)],
+    pub settings: Vec<(&'static str, u64)>,
     /// The reader gives up after this long.
     pub timeout: Duration,
-    /// The answer may be this large.
+    /// A larger response is refused as [`StoreError::TooLarge`].
     pub bytes_max: usize,
 }
+
+/// One row: each column as text.
+pub type Row = Vec<String>;
 
 /// What a bound does when it is reached. A server's profile may say `break`, which would make a part look like the whole.
 const OVERFLOW_MODES: [&str; 4] =
@@ -36,30 +39,29 @@ const OVERFLOW_MODES: [&str; 4] =
 ///
 /// # Errors
 /// When it fails or exceeds a bound; see [`StoreError`].
-pub async fn select(client: &Client, select: &Select<'_>) -> Result<Vec<Vec<String>>, StoreError> {
-    let sql = format!("{}\nFORMAT JSONCompactEachRow", select.text);
-    let mut statement = Statement::new(&sql)
+pub async fn select(client: &Client, select: &Select) -> Result<Vec<Row>, StoreError> {
+    let mut query = client
+        .query(&select.text)
         // 2 and not 1: the settings beside it must still be accepted.
-        .setting("readonly", 2)
-        .setting("cancel_http_readonly_queries_on_client_close", 1);
+        .with_setting("readonly", "2")
+        .with_setting("cancel_http_readonly_queries_on_client_close", "1");
     for mode in OVERFLOW_MODES {
-        statement = statement.setting(mode, "throw");
+        query = query.with_setting(mode, "throw");
     }
-    for (name, value) in select.settings {
-        statement = statement.setting(name, value);
+    for (name, value) in &select.settings {
+        query = query.with_setting(*name, value.to_string());
     }
-    for (name, value) in select.parameters {
-        statement = match value {
-            Value::String(text) => statement.parameter(name, text),
-            Value::Int64(number) => statement.parameter(name, number),
+    for (name, value) in &select.parameters {
+        query = match value {
+            Value::String(text) => query.param(name, text),
+            Value::Int64(number) => query.param(name, number),
         };
     }
-    let answer = client.query(&statement, select.timeout, select.bytes_max).await?;
-    parse(&answer)
+    parse(&client.fetch(query, "JSONCompactEachRow", select.timeout, select.bytes_max).await?)
 }
 
-fn parse(answer: &[u8]) -> Result<Vec<Vec<String>>, StoreError> {
-    serde_json::Deserializer::from_slice(answer)
+fn parse(response: &[u8]) -> Result<Vec<Row>, StoreError> {
+    serde_json::Deserializer::from_slice(response)
         .into_iter()
         .collect::<Result<_, _>>()
         .map_err(|error| StoreError::Answer(format!("not rows of text: {error}")))

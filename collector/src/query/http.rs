@@ -17,8 +17,8 @@ use axum::routing::{MethodRouter, get};
 use ledgerline_process::clock::Clock;
 use ledgerline_promql::source::{Scope, SeriesFilter, SourceError, Tenant};
 use ledgerline_promql::{QueryParams, parse_selector};
+use ledgerline_store::catalog::{METRIC_TYPE, METRICS};
 
-use super::catalog::{METRIC_TYPE, METRICS};
 use super::querier::{Querier, RunError};
 use json::{ApiError, Notices};
 use params::Params;

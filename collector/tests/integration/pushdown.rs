@@ -7,7 +7,6 @@ use std::time::Duration;
 
 use crate::engine;
 use ledgerline_collector::query::querier::Querier;
-use ledgerline_collector::query::sql::SqlSource;
 use ledgerline_process::clock::ManualClock;
 use ledgerline_promql::memory::MemorySource;
 use ledgerline_promql::source::{Scope, SeriesFilter, Tenant};
@@ -15,6 +14,7 @@ use ledgerline_promql::{
     Labels, Number, QueryParams, QueryResult, QueryValue, RangeSeries, Samples, Series, VectorSample,
 };
 use ledgerline_store::Store;
+use ledgerline_store::sql::SqlSource;
 
 const SPANS: usize = 3000;
 const QUERIES: usize = 100;

@@ -5,7 +5,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Response;
 
-/// The header ClickHouse puts on an answer that is an error, even under status 200.
+/// The header ClickHouse puts on a response that is an error, even under status 200.
 const EXCEPTION_CODE: &str = "X-ClickHouse-Exception-Code";
 
 /// Bytes of ClickHouse's error text that are kept.
@@ -30,18 +30,15 @@ pub enum ConnectError {
 pub enum StoreError {
     /// The request cannot be written.
     #[error("cannot build the request")]
-    Request(#[source] http::Error),
-    /// No connection, or it broke before an answer.
+    Request(#[from] http::Error),
+    /// No connection, or it broke before the end of the response; why, with all causes.
     #[error("the store cannot be reached: {0}")]
-    Unreachable(#[source] hyper_util::client::legacy::Error),
+    Unreachable(String),
     /// No answer in time.
     #[error("the store did not answer within {0:?}")]
     Late(Duration),
-    /// The answer broke off.
-    #[error("the answer broke off: {0}")]
-    Cut(#[source] Box<dyn std::error::Error + Send + Sync>),
-    /// The answer is larger than was allowed.
-    #[error("the answer is larger than {0} bytes")]
+    /// The response is larger than was allowed.
+    #[error("the response is larger than {0} bytes")]
     TooLarge(usize),
     /// ClickHouse says why not.
     #[error("ClickHouse error {code}: {message}")]
@@ -60,11 +57,37 @@ pub enum StoreError {
         rows: usize,
     },
     /// Something else came than was asked for.
-    #[error("unexpected answer: {0}")]
+    #[error("unexpected response: {0}")]
     Answer(String),
 }
 
+impl From<clickhouse::error::Error> for StoreError {
+    /// The crate gives an exception as its text alone.
+    fn from(error: clickhouse::error::Error) -> Self {
+        match error {
+            clickhouse::error::Error::BadResponse(text) => {
+                let message = shortened(text);
+                Self::Exception { code: code_in(&message).unwrap_or(0), message }
+            }
+            clickhouse::error::Error::Network(cause) => Self::unreachable(&*cause),
+            other => Self::Answer(other.to_string()),
+        }
+    }
+}
+
 impl StoreError {
+    /// hyper's own text is only "client error", so the causes are said too.
+    pub(super) fn unreachable(error: &dyn std::error::Error) -> Self {
+        let mut text = error.to_string();
+        let mut cause = error.source();
+        while let Some(inner) = cause {
+            text.push_str(": ");
+            text.push_str(&inner.to_string());
+            cause = inner.source();
+        }
+        Self::Unreachable(text)
+    }
+
     /// Whether the rows themselves are at fault, so that the same bytes will fail for ever. Everything not known to be
     /// of this kind is taken for transient: a repeat costs time, a wrong verdict would cost data. So is whatever failed in a
     /// view: by then the rows and the views beside it may be written, and cut into parts they would be written again.
@@ -121,7 +144,7 @@ const DATA_ERRORS: [i32; 20] = [
     691, // UNKNOWN_ELEMENT_OF_ENUM
 ];
 
-/// The error in an answer, if it is one. A 200 with the exception header is: ClickHouse/ClickHouse#65117.
+/// The error in a response, if it is one. A 200 with the exception header is: ClickHouse/ClickHouse#65117.
 pub(super) fn exception(response: &Response<Bytes>) -> Option<StoreError> {
     let header = response.headers().get(EXCEPTION_CODE).and_then(|value| value.to_str().ok());
     if header.is_none() && response.status().is_success() {
@@ -154,7 +177,7 @@ fn code_in(message: &str) -> Option<i32> {
 mod tests {
     use super::*;
 
-    fn answer(status: u16, code: Option<&str>, body: &'static str) -> Response<Bytes> {
+    fn response(status: u16, code: Option<&str>, body: &'static str) -> Response<Bytes> {
         let mut builder = Response::builder().status(status);
         if let Some(code) = code {
             builder = builder.header(EXCEPTION_CODE, code);
@@ -164,14 +187,16 @@ mod tests {
 
     #[test]
     fn an_exception_is_found_by_header_by_text_and_by_status() {
-        assert!(exception(&answer(200, None, "1\n")).is_none());
-        for (response, expected) in [
-            (answer(200, Some("60"), "Code: 60. DB::Exception: no table"), 60),
-            (answer(500, None, "Code: 241. DB::Exception: memory"), 241),
-            (answer(502, None, ""), 0),
+        assert!(exception(&response(200, None, "1\n")).is_none());
+        for (given, expected) in [
+            (response(200, Some("60"), "Code: 60. DB::Exception: no table"), 60),
+            (response(500, None, "Code: 241. DB::Exception: memory"), 241),
+            (response(502, None, ""), 0),
         ] {
-            assert_eq!(exception(&response).unwrap().code(), Some(expected));
+            assert_eq!(exception(&given).unwrap().code(), Some(expected));
         }
+        let text = "Code: 60. DB::Exception: no table".to_owned();
+        assert_eq!(StoreError::from(clickhouse::error::Error::BadResponse(text)).code(), Some(60));
     }
 
     #[test]

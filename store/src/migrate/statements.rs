@@ -3,7 +3,7 @@
 //! ClickHouse runs one statement a request, so a file is cut at its semicolons; those within quotes and comments are none.
 
 /// The statements of a file, comments and surrounding space left out.
-pub(super) fn statements(sql: &str) -> Vec<String> {
+pub(crate) fn statements(sql: &str) -> Vec<String> {
     let mut list = Vec::new();
     let mut statement = String::new();
     let mut rest = sql;

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 use std::sync::LazyLock;
 
 use ledgerline_store::Store;
-use ledgerline_store::client::{Statement, Target};
+use ledgerline_store::client::Target;
 use ledgerline_store::engine::{Engine, EngineConfig};
 use tokio::runtime::Runtime;
 use tokio::sync::watch;
@@ -69,5 +69,5 @@ pub async fn storage(database: &str) -> Store {
 
 /// The answer of a statement, columns by tab, rows by newline.
 pub async fn ask(storage: &Store, sql: &str) -> String {
-    storage.client().execute(&Statement::new(sql)).await.unwrap().trim_end().to_owned()
+    storage.client().text(storage.client().query(sql)).await.unwrap().trim_end().to_owned()
 }

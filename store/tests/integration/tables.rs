@@ -7,7 +7,7 @@ use ledgerline_pricing::PriceBook;
 use ledgerline_process::{Clock, SystemClock};
 use ledgerline_proto::otlp::SpanRecord;
 use ledgerline_store::Store;
-use ledgerline_store::client::{Client, Statement, StoreError, Target};
+use ledgerline_store::client::{Client, StoreError, Target};
 use ledgerline_store::metrics::StoreMetrics;
 use ledgerline_store::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
 use ledgerline_store::rows::{Select, Value, select};
@@ -102,12 +102,12 @@ async fn what_is_written_is_what_is_read() {
                toString(http_status), toString(tokens_input_uncached), toString(cost), toString(reported_cost), \
                toString(web_search_requests), toString(ttft_us), attrs['k'], toString(length(attrs['long'])), toString(batch_id), \
                toString(toUnixTimestamp64Micro(end_time)), toString(duration_us), user_id, price_rule, usage_source \
-               FROM spans WHERE tenant = {tenant:String} AND trace_id = unhex({trace:String})",
-        parameters: &[
+               FROM spans WHERE tenant = {tenant:String} AND trace_id = unhex({trace:String})".into(),
+        parameters: vec![
             ("tenant".into(), Value::String("default".into())),
             ("trace".into(), Value::String(format!("{:032x}", 1))),
         ],
-        settings: &[("max_execution_time", 10)],
+        settings: vec![("max_execution_time", 10)],
         timeout: Duration::from_secs(10),
         bytes_max: 1 << 20,
     };
@@ -235,24 +235,24 @@ async fn migrations_apply_once_and_refuse_what_they_do_not_know() {
     list[0].sql = changed;
     let error = migrate(&client, &list).await.unwrap_err();
     assert!(matches!(&error, MigrateError::Changed { name, .. } if name == "0001_spans"), "{error}");
-    let show = Statement::new("SHOW CREATE TABLE calls_hour_from_calls_minute FORMAT TSVRaw");
-    let create = client.execute(&show).await.unwrap();
-    client.execute(&Statement::new("DROP TABLE calls_hour_from_calls_minute")).await.unwrap();
+    let show = client.query("SHOW CREATE TABLE calls_hour_from_calls_minute FORMAT TSVRaw");
+    let create = client.text(show).await.unwrap();
+    client.text(client.query("DROP TABLE calls_hour_from_calls_minute")).await.unwrap();
     let error = migrate(&client, MIGRATIONS).await.unwrap_err();
     assert!(
         matches!(&error, MigrateError::ViewMissing { view: "calls_hour_from_calls_minute", .. }),
         "{error}"
     );
-    client.execute(&Statement::new(&create)).await.unwrap();
+    client.text(client.query(&create)).await.unwrap();
     assert!(migrate(&client, MIGRATIONS).await.unwrap().is_empty());
     let off = "ALTER TABLE calls_hour MODIFY SETTING non_replicated_deduplication_window = 0";
-    client.execute(&Statement::new(off)).await.unwrap();
+    client.text(client.query(off)).await.unwrap();
     let error = migrate(&client, MIGRATIONS).await.unwrap_err();
     assert!(
         matches!(&error, MigrateError::NoDeduplicationWindow { table } if table == "calls_hour"),
         "{error}"
     );
-    client.execute(&Statement::new("DROP TABLE calls_hour")).await.unwrap();
+    client.text(client.query("DROP TABLE calls_hour")).await.unwrap();
     assert!(matches!(
         migrate(&client, MIGRATIONS).await,
         Err(MigrateError::TableMissing { table: "calls_hour" })
@@ -283,19 +283,19 @@ async fn the_committed_schema_is_what_the_migrations_make() {
 #[tokio::test]
 async fn values_are_bound_and_bounds_hold() {
     let storage = storage("bounds").await;
-    let text = "a'; DROP TABLE spans --\t\\ \n \u{e9}";
+    let text = "a'; DROP TABLE spans --\t\\ \n\r\n \0 \u{e9}";
     let mut query = Select {
-        text: "SELECT {value:String}, toString({number:Int64})",
-        parameters: &[("value".into(), Value::String(text.into())), ("number".into(), Value::Int64(-5))],
-        settings: &[],
+        text: "SELECT {value:String}, toString({number:Int64})".into(),
+        parameters: vec![("value".into(), Value::String(text.into())), ("number".into(), Value::Int64(-5))],
+        settings: vec![],
         timeout: Duration::from_secs(10),
         bytes_max: 1 << 20,
     };
     assert_eq!(select(storage.client(), &query).await.unwrap(), [[text, "-5"]]);
     let modes = Select {
         text: "SELECT name, value FROM system.settings WHERE changed AND name IN \
-               ('timeout_overflow_mode', 'read_overflow_mode', 'result_overflow_mode', 'group_by_overflow_mode')",
-        parameters: &[],
+               ('timeout_overflow_mode', 'read_overflow_mode', 'result_overflow_mode', 'group_by_overflow_mode')".into(),
+        parameters: vec![],
         ..query.clone()
     };
     let modes = select(storage.client(), &modes).await.unwrap();
@@ -303,8 +303,8 @@ async fn values_are_bound_and_bounds_hold() {
     query.bytes_max = 10;
     assert!(matches!(select(storage.client(), &query).await, Err(StoreError::TooLarge(10))));
     let write = Select {
-        text: "INSERT INTO quarantine (tenant) SELECT 'x'",
-        parameters: &[],
+        text: "INSERT INTO quarantine (tenant) SELECT 'x'".into(),
+        parameters: vec![],
         bytes_max: 1 << 20,
         ..query
     };
@@ -312,9 +312,9 @@ async fn values_are_bound_and_bounds_hold() {
     assert!(refused.code().is_some(), "{refused}");
     assert_eq!(ask(&storage, "SELECT count() FROM quarantine").await, "0");
     let slow = Select {
-        text: "SELECT toString(sum(sleepEachRow(0.1))) FROM numbers(100)",
-        parameters: &[],
-        settings: &[("max_execution_time", 1)],
+        text: "SELECT toString(sum(sleepEachRow(0.1))) FROM numbers(100)".into(),
+        parameters: vec![],
+        settings: vec![("max_execution_time", 1)],
         timeout: Duration::from_secs(5),
         bytes_max: 1 << 20,
     };

@@ -12,10 +12,11 @@ use ledgerline_promql::{Edges, Grouping, Labels, METRIC_NAME, Matcher, Samples, 
 use ledgerline_proto::dimension::Dimension;
 use tokio::sync::{Semaphore, SemaphorePermit};
 
+use super::SqlRunner;
 use super::statement::{Selection, statement};
-use super::{SqlRow, SqlRunner, SqlStatement};
-use crate::query::catalog::{METRICS, Measure, Metric, TOKEN_CLASS};
-use crate::query::limits::{ANSWER_BYTES_FIRST, ANSWER_BYTES_MAX, ANSWERS_BYTES_MAX, ROWS_MAX};
+use crate::catalog::{METRICS, Measure, Metric, TOKEN_CLASS};
+use crate::limits::{READ_BYTES_FIRST, READ_BYTES_MAX, READS_BYTES_MAX, ROWS_MAX};
+use crate::rows::{Row, Select};
 
 /// The end of time for a metadata request that names none: 2100-01-01, a whole day.
 const METADATA_END_MS: i64 = 4_102_444_800_000;
@@ -38,7 +39,7 @@ struct Wanted {
 impl<R: SqlRunner> SqlSource<R> {
     /// A source over a store. The clock tells which rows have expired.
     pub fn new(runner: R, clock: Arc<dyn Clock>) -> Self {
-        Self { runner, clock, answers: Semaphore::new(ANSWERS_BYTES_MAX as usize) }
+        Self { runner, clock, answers: Semaphore::new(READS_BYTES_MAX as usize) }
     }
 
     async fn fetch(&self, scope: &Scope, request: &SelectorRequest) -> Result<Vec<Series>, SourceError> {
@@ -64,19 +65,19 @@ impl<R: SqlRunner> SqlSource<R> {
         series(rows, &dimensions, &wanted)
     }
 
-    /// A statement's rows, and the part of [`ANSWERS_BYTES_MAX`] that is theirs until they have become series. The wait for it
+    /// A statement's rows, and the part of [`READS_BYTES_MAX`] that is theirs until they have become series. The wait for it
     /// ends with the caller's deadline.
-    async fn rows(&self, statement: SqlStatement) -> Result<(Vec<SqlRow>, SemaphorePermit<'_>), SourceError> {
+    async fn rows(&self, statement: Select) -> Result<(Vec<Row>, SemaphorePermit<'_>), SourceError> {
         let closed = |_| SourceError::Unavailable { reason: "queries have ended".to_owned() };
-        let filled = self.answers.acquire_many(ANSWER_BYTES_FIRST).await.map_err(closed)?;
+        let filled = self.answers.acquire_many(READ_BYTES_FIRST).await.map_err(closed)?;
         match self.runner.rows(statement.clone()).await {
             Err(SourceError::TooManyBytes { .. }) => {}
             answer => return answer.map(|rows| (rows, filled)),
         }
         // Given back first: statements that wait for more while they hold some would wait for each other.
         drop(filled);
-        let filled = self.answers.acquire_many(ANSWER_BYTES_MAX).await.map_err(closed)?;
-        let wide = SqlStatement { bytes_max: ANSWER_BYTES_MAX as usize, ..statement };
+        let filled = self.answers.acquire_many(READ_BYTES_MAX).await.map_err(closed)?;
+        let wide = Select { bytes_max: READ_BYTES_MAX as usize, ..statement };
         Ok((self.runner.rows(wide).await?, filled))
     }
 
@@ -164,11 +165,7 @@ fn kept_dimensions(grouping: Option<&Grouping>) -> Vec<Dimension> {
 }
 
 /// Rows to series. Two points of one series at one edge come from two tiers and are added.
-fn series(
-    rows: Vec<SqlRow>,
-    dimensions: &[Dimension],
-    wanted: &[Wanted],
-) -> Result<Vec<Series>, SourceError> {
+fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result<Vec<Series>, SourceError> {
     let malformed = |reason: String| SourceError::Malformed { reason };
     let mut out = Vec::new();
     let mut read = 0;

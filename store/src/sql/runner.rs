@@ -4,10 +4,10 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use ledgerline_promql::source::SourceError;
 
-use super::{SqlRow, SqlRunner, SqlStatement};
-use ledgerline_store::Store;
-use ledgerline_store::client::StoreError;
-use ledgerline_store::rows::{Select, select};
+use super::SqlRunner;
+use crate::Store;
+use crate::client::StoreError;
+use crate::rows::{Row, Select, select};
 
 /// ClickHouse's codes for a bound that was exceeded (`src/Common/ErrorCodes.cpp`): TIMEOUT_EXCEEDED, TOO_SLOW.
 const OUT_OF_TIME: [i32; 2] = [159, 160];
@@ -15,18 +15,8 @@ const OUT_OF_TIME: [i32; 2] = [159, 160];
 const TOO_MUCH: [i32; 4] = [158, 307, 396, 241];
 
 impl SqlRunner for Store {
-    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>> {
-        async move {
-            let wanted = Select {
-                text: &statement.text,
-                parameters: &statement.parameters,
-                settings: &statement.settings,
-                timeout: statement.timeout,
-                bytes_max: statement.bytes_max,
-            };
-            select(self.client(), &wanted).await.map_err(|error| source_error(&error))
-        }
-        .boxed()
+    fn rows(&self, statement: Select) -> BoxFuture<'_, Result<Vec<Row>, SourceError>> {
+        async move { select(self.client(), &statement).await.map_err(|error| source_error(&error)) }.boxed()
     }
 }
 
@@ -34,9 +24,7 @@ fn source_error(error: &StoreError) -> SourceError {
     let reason = error.to_string();
     match error {
         StoreError::Late(_) => SourceError::TimedOut,
-        StoreError::Unreachable(_) | StoreError::Cut(_) | StoreError::Partial { .. } => {
-            SourceError::Unavailable { reason }
-        }
+        StoreError::Unreachable(_) | StoreError::Partial { .. } => SourceError::Unavailable { reason },
         StoreError::TooLarge(limit) => SourceError::TooManyBytes { limit: *limit },
         StoreError::Exception { code, .. } if OUT_OF_TIME.contains(code) => SourceError::TimedOut,
         StoreError::Exception { code, .. } if TOO_MUCH.contains(code) => SourceError::Refused {

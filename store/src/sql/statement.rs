@@ -12,10 +12,10 @@ use ledgerline_promql::source::{Scope, SourceError};
 use ledgerline_promql::{Edges, MatchKind, Matcher};
 use ledgerline_proto::dimension::Dimension;
 
-use super::{SqlStatement, Tier};
-use crate::query::catalog::Measure;
-use crate::query::limits::{ANSWER_BYTES_FIRST, ROWS_MAX, STATEMENT_MEMORY_BYTES_MAX};
-use ledgerline_store::rows::Value;
+use super::Tier;
+use crate::catalog::Measure;
+use crate::limits::{READ_BYTES_FIRST, READ_MEMORY_BYTES_MAX, ROWS_MAX};
+use crate::rows::{Select, Value};
 
 /// The last second a DateTime can hold.
 const DATE_TIME_MAX_S: i64 = u32::MAX as i64;
@@ -39,7 +39,7 @@ pub(super) struct Selection<'a> {
 /// Builds the statement. Each row is one label set: the dimensions, then all its points in one text, `edge:value:...` with a comma
 /// between points. The edge is the time in milliseconds at which the values count; there is one value per measure, empty where
 /// there is none. One text per series keeps a large answer small.
-pub(super) fn statement(selection: &Selection<'_>) -> Result<SqlStatement, SourceError> {
+pub(super) fn statement(selection: &Selection<'_>) -> Result<Select, SourceError> {
     let mut builder = Builder::new(selection);
     let parts = tiers(selection.edges, selection.now_ms)?;
     let texts: Vec<String> = parts
@@ -65,17 +65,17 @@ pub(super) fn statement(selection: &Selection<'_>) -> Result<SqlStatement, Sourc
         let _ = write!(text, "\nGROUP BY {}", names.join(", "));
     }
     let _ = write!(text, "\nLIMIT {}", SERIES_MAX + 1);
-    Ok(SqlStatement {
+    Ok(Select {
         text,
         parameters: builder.parameters,
         settings: vec![
             ("max_execution_time", selection.scope.timeout.as_secs().max(1)),
-            ("max_memory_usage", STATEMENT_MEMORY_BYTES_MAX),
+            ("max_memory_usage", READ_MEMORY_BYTES_MAX),
             // Two decimals of the widest kind must still add up exactly or fail.
             ("decimal_check_overflow", 1),
         ],
         timeout: selection.scope.timeout,
-        bytes_max: ANSWER_BYTES_FIRST as usize,
+        bytes_max: READ_BYTES_FIRST as usize,
     })
 }
 
@@ -102,7 +102,21 @@ fn tiers(edges: Edges, now_ms: i64) -> Result<Vec<Tier>, SourceError> {
             return Ok(tiers);
         }
     }
-    Err(SourceError::NotKept { days: age_ms / 86_400_000 })
+    Err(SourceError::NotKept { days: age_ms / 86_400_000, kept: kept() })
+}
+
+/// What each tier asks of the edges and how long it answers, for the person whose query is refused.
+fn kept() -> String {
+    let rows = |tier: Tier| match tier.kept_days() {
+        Some(days) => format!("{days} days"),
+        None => "without end".to_owned(),
+    };
+    format!(
+        "put start, step, range and offset on whole hours (kept {}) or whole days in UTC (kept {}), or start within the last {}",
+        rows(Tier::Hour),
+        rows(Tier::Day),
+        rows(Tier::Spans)
+    )
 }
 
 struct Builder<'a> {

@@ -16,7 +16,9 @@ use proptest::prelude::*;
 use super::source::nanos;
 use super::statement::{Selection, statement};
 use super::*;
-use crate::query::catalog::Measure;
+use crate::catalog::Measure;
+use crate::migrate::{MIGRATIONS, statements};
+use crate::rows::Value;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -90,7 +92,7 @@ fn what_has_expired_is_passed_over_or_refused_and_never_missed() {
     assert!(uses(minutes, now_ms, "spans"), "spans of 61 days ago are not");
     assert!(uses(hours, now_ms, "calls_hour") && !uses(hours, now_ms, "spans"));
     let later = 600 * DAY;
-    assert!(matches!(text_at(minutes, later), Err(SourceError::NotKept { days: 159 })));
+    assert!(matches!(text_at(minutes, later), Err(SourceError::NotKept { days: 159, .. })));
     assert!(uses(hours, later, "calls_hour"));
     assert!(matches!(text_at(hours, 1000 * DAY), Err(SourceError::NotKept { .. })));
     assert!(uses(once, 10_000 * DAY, "calls_day"));
@@ -170,18 +172,18 @@ fn decimals_become_nanos_exactly_or_not_at_all() {
 /// Answers every statement with the same rows and keeps the statements.
 #[derive(Default)]
 struct Canned {
-    rows: Vec<SqlRow>,
-    seen: Mutex<Vec<SqlStatement>>,
+    rows: Vec<Row>,
+    seen: Mutex<Vec<Select>>,
 }
 
 impl SqlRunner for Canned {
-    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>> {
+    fn rows(&self, statement: Select) -> BoxFuture<'_, Result<Vec<Row>, SourceError>> {
         self.seen.lock().unwrap().push(statement);
         ready(Ok(self.rows.clone())).boxed()
     }
 }
 
-fn answer(query: &str, rows: &[&[&str]]) -> (Result<QueryValue, SourceError>, Vec<SqlStatement>) {
+fn answer(query: &str, rows: &[&[&str]]) -> (Result<QueryValue, SourceError>, Vec<Select>) {
     let rows = rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
     let runner = Arc::new(Canned { rows, seen: Mutex::default() });
     let source = SqlSource::new(Arc::clone(&runner), clock());
@@ -276,7 +278,7 @@ struct Large {
 }
 
 impl SqlRunner for Large {
-    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>> {
+    fn rows(&self, statement: Select) -> BoxFuture<'_, Result<Vec<Row>, SourceError>> {
         async move {
             let limit = statement.bytes_max;
             let now = {
@@ -391,5 +393,18 @@ proptest! {
             .collect();
         all.sort_unstable();
         prop_assert_eq!(suppliers[0].1, all[0]);
+    }
+}
+
+/// The TTL of a table is in its migration, and what the planner believes of it in [`Tier`]: they must be one.
+#[test]
+fn a_tier_is_kept_as_long_as_its_migration_says() {
+    for tier in Tier::ALL {
+        let head = format!("CREATE TABLE IF NOT EXISTS {}\n", tier.table());
+        let mut made = MIGRATIONS.iter().flat_map(|migration| statements(migration.sql));
+        let statement = made.find(|statement| statement.starts_with(&head)).unwrap();
+        let ttl = statement.lines().find_map(|line| line.strip_prefix("TTL "));
+        let days = ttl.map(|ttl| ttl.split("INTERVAL ").nth(1).unwrap().strip_suffix(" DAY").unwrap());
+        assert_eq!(days.map(|days| days.parse().unwrap()), tier.kept_days(), "{tier:?}");
     }
 }

@@ -10,42 +10,23 @@ mod statement;
 mod tests;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use futures_util::future::BoxFuture;
 use ledgerline_promql::source::SourceError;
 
-use ledgerline_store::rows::Value;
+use crate::rows::{Row, Select};
 
 pub use source::SqlSource;
-
-/// A statement and all that belongs to its execution.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SqlStatement {
-    /// The text, one SELECT. Every column is a String.
-    pub text: String,
-    /// Names and values of its parameters.
-    pub parameters: Vec<(String, Value)>,
-    /// Settings that bound it; ClickHouse's names.
-    pub settings: Vec<(&'static str, u64)>,
-    /// The reader gives up after this long.
-    pub timeout: Duration,
-    /// A larger answer is refused as [`SourceError::TooManyBytes`].
-    pub bytes_max: usize,
-}
-
-/// One row: each column as text, as `FORMAT JSONCompactEachRow` gives it for columns of type String.
-pub type SqlRow = Vec<String>;
 
 /// Executes statements. Must be read-only, must bind the parameters and apply the settings, and must cancel the statement in the
 /// store when the future is dropped.
 pub trait SqlRunner: Send + Sync {
     /// All rows of a statement.
-    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>>;
+    fn rows(&self, statement: Select) -> BoxFuture<'_, Result<Vec<Row>, SourceError>>;
 }
 
 impl<R: SqlRunner + ?Sized> SqlRunner for Arc<R> {
-    fn rows(&self, statement: SqlStatement) -> BoxFuture<'_, Result<Vec<SqlRow>, SourceError>> {
+    fn rows(&self, statement: Select) -> BoxFuture<'_, Result<Vec<Row>, SourceError>> {
         (**self).rows(statement)
     }
 }
@@ -73,14 +54,20 @@ impl Tier {
         }
     }
 
-    /// How long rows are kept, milliseconds; the TTL of the migrations. Days are kept for ever.
-    const fn kept_ms(self) -> i64 {
-        const DAY_MS: i64 = 86_400_000;
+    /// The TTL of the table, days; `None`: kept without end. A test holds the migrations to it.
+    const fn kept_days(self) -> Option<i64> {
         match self {
-            Self::Day => i64::MAX,
-            Self::Hour => 400 * DAY_MS,
-            Self::Minute => 35 * DAY_MS,
-            Self::Spans => 90 * DAY_MS,
+            Self::Day => None,
+            Self::Hour => Some(400),
+            Self::Minute => Some(35),
+            Self::Spans => Some(90),
+        }
+    }
+
+    const fn kept_ms(self) -> i64 {
+        match self.kept_days() {
+            Some(days) => days * 86_400_000,
+            None => i64::MAX,
         }
     }
 
