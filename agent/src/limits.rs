@@ -48,6 +48,17 @@ pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 /// the race between our close and its next request.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(600);
 
+/// How often a client that has closed its sending side is asked whether it still listens. Each question is an interim
+/// response of 25 bytes; a client that is gone answers it with a reset.
+pub const HALF_CLOSED_ASK_EVERY: Duration = Duration::from_secs(2);
+
+/// A connection is not evicted before it has been idle this long: a client that has just connected sends its request
+/// within a round trip.
+pub const EVICTION_IDLE_MIN: Duration = Duration::from_millis(500);
+
+/// How long an idle connection that makes room may take to end in order.
+pub const EVICTION_GRACE: Duration = Duration::from_secs(1);
+
 /// TCP keep-alive on both sides: finds peers that vanished without a word.
 pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 

@@ -113,6 +113,8 @@ pub struct Metrics {
     pub connections: Gauge,
     /// Connections the operating system would not hand over.
     pub accept_errors: Counter,
+    /// Idle connections closed to make room for others.
+    pub connections_evicted: Counter,
     /// Headers with our prefix that nothing reads.
     pub unknown_headers: Counter,
     /// Requests by upstream and outcome.
@@ -195,6 +197,11 @@ impl Metrics {
             "relay_accept_errors",
             "Connections the operating system would not hand over",
             self.accept_errors.clone(),
+        );
+        r.register(
+            "relay_connections_evicted",
+            "Idle client connections closed to make room for others",
+            self.connections_evicted.clone(),
         );
         r.register(
             "relay_unknown_headers",

@@ -7,10 +7,12 @@
 
 pub mod amend;
 pub mod body;
+pub mod client;
 pub mod forward;
 pub mod headers;
 pub mod hide;
 pub mod identity;
+pub mod idle;
 pub mod reply;
 pub mod route;
 pub mod server;

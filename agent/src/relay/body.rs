@@ -14,6 +14,7 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
 
+use super::client::{BodyEnd, ClientGone, Exchange};
 use super::forward::Running;
 use super::hide::UsageFilter;
 use super::tap::{CallTap, ObservedCall};
@@ -27,6 +28,8 @@ pub enum RequestBody {
         client: Incoming,
         /// Where the copy goes.
         tap: Option<Arc<CallTap>>,
+        /// Dropped with the body, or when it has been read.
+        end: Option<BodyEnd>,
     },
     /// Collected before, sent in one piece.
     Whole {
@@ -48,8 +51,11 @@ impl Body for RequestBody {
         context: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
         match self.get_mut() {
-            Self::Streamed { client, tap } => {
-                let frame = ready!(Pin::new(client).poll_frame(context));
+            Self::Streamed { client, tap, end } => {
+                let frame = ready!(Pin::new(&mut *client).poll_frame(context));
+                if frame.is_none() || client.is_end_stream() {
+                    *end = None;
+                }
                 if let (Some(Ok(frame)), Some(tap)) = (&frame, tap)
                     && let Some(bytes) = frame.data_ref()
                 {
@@ -82,6 +88,17 @@ impl Body for RequestBody {
     }
 }
 
+/// Why an answer breaks off.
+#[derive(Debug, thiserror::Error)]
+pub enum BodyError {
+    /// It broke off at the upstream.
+    #[error("the upstream broke off")]
+    Upstream(#[from] hyper::Error),
+    /// Nobody reads it any more.
+    #[error(transparent)]
+    Client(#[from] ClientGone),
+}
+
 /// The body of an answer to the client.
 pub struct ResponseBody {
     /// Frames that `hide` has released, or an answer of our own.
@@ -89,13 +106,15 @@ pub struct ResponseBody {
     /// What the upstream still sends; `None` for an answer of our own and after the end.
     upstream: Option<Incoming>,
     /// What comes after `ready` when `upstream` is `None`.
-    last: Option<Result<HeaderMap, hyper::Error>>,
+    last: Option<Result<HeaderMap, BodyError>>,
     /// The server has had a turn to write what came before a break.
     paused_before_break: bool,
     hide: Option<UsageFilter>,
     call: Option<ObservedCall>,
     /// Held until the body is dropped.
     _held: Option<(LanePlace, Running)>,
+    /// The request that it answers.
+    exchange: Option<Exchange>,
 }
 
 impl ResponseBody {
@@ -110,6 +129,7 @@ impl ResponseBody {
             hide: None,
             call: None,
             _held: None,
+            exchange: None,
         }
     }
 
@@ -129,7 +149,13 @@ impl ResponseBody {
             hide,
             call,
             _held: Some(held),
+            exchange: None,
         }
+    }
+
+    /// The request that this answers; it lives as long as the body.
+    pub fn attach(&mut self, exchange: Exchange) {
+        self.exchange = Some(exchange);
     }
 
     fn end_call(&mut self, end: EndOfStream, class: Option<&'static str>) {
@@ -139,7 +165,7 @@ impl ResponseBody {
     }
 
     /// The upstream has said its last word: release what `hide` holds back.
-    fn finish(&mut self, last: Option<Result<HeaderMap, hyper::Error>>) {
+    fn finish(&mut self, last: Option<Result<HeaderMap, BodyError>>) {
         self.upstream = None;
         self.last = last;
         if let Some(mut hide) = self.hide.take() {
@@ -166,7 +192,7 @@ impl ResponseBody {
             }
             Some(Err(error)) => {
                 self.end_call(EndOfStream::ProviderError, Some("upstream_reset"));
-                self.finish(Some(Err(error)));
+                self.finish(Some(Err(error.into())));
             }
             None => {
                 self.end_call(EndOfStream::Complete, None);
@@ -179,12 +205,12 @@ impl ResponseBody {
 
 impl Body for ResponseBody {
     type Data = Bytes;
-    type Error = hyper::Error;
+    type Error = BodyError;
 
     fn poll_frame(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, hyper::Error>>> {
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         loop {
             if let Some(bytes) = this.ready.pop_front() {
@@ -199,7 +225,13 @@ impl Body for ResponseBody {
                 }
                 return Poll::Ready(this.last.take().map(|last| last.map(Frame::trailers)));
             };
-            let event = ready!(Pin::new(upstream).poll_frame(context));
+            let Poll::Ready(event) = Pin::new(upstream).poll_frame(context) else {
+                let left = this.exchange.as_ref().map_or(Poll::Pending, |e| e.poll_left(context));
+                ready!(left);
+                // Dropping both cancels the call upstream and ends it as one that the client left.
+                (this.upstream, this.call) = (None, None);
+                return Poll::Ready(Some(Err(ClientGone.into())));
+            };
             if let Some(frame) = this.take_in(event) {
                 return Poll::Ready(Some(Ok(frame)));
             }

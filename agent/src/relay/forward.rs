@@ -5,15 +5,19 @@
 
 use std::sync::Arc;
 
-use http::header::{CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, HOST, HeaderMap, UPGRADE};
+use http::header::{
+    CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE,
+};
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body::Body;
 use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
 use prometheus_client::metrics::gauge::Gauge;
 
 use super::amend::Untouched;
 use super::body::{RequestBody, ResponseBody};
+use super::client::{ClientGone, Exchange};
 use super::headers;
 use super::hide::UsageFilter;
 use super::identity::take_reserved;
@@ -55,6 +59,7 @@ struct Passage<'a> {
     running: Running,
     call: Option<ObservedCall>,
     outcome: CountedOutcome<'a>,
+    exchange: &'a Exchange,
 }
 
 /// Counts how the request went, `client_gone` if it is dropped before that is known.
@@ -71,12 +76,19 @@ impl Drop for CountedOutcome<'_> {
 }
 
 impl Relay {
-    /// Forwards one request. Dropping the future, as the server does when the client goes away, cancels it upstream.
-    pub async fn handle(&self, request: Request<Incoming>) -> Response<ResponseBody> {
+    /// Forwards one request. Dropping the future cancels it upstream.
+    ///
+    /// # Errors
+    /// When the client is gone before there is an answer.
+    pub async fn handle(
+        &self,
+        request: Request<Incoming>,
+        exchange: &Exchange,
+    ) -> Result<Response<ResponseBody>, ClientGone> {
         let running = Running::new(&self.metrics.requests_running);
         let (mut parts, body) = request.into_parts();
         if let Some(refusal) = refuse_what_is_not_carried(&parts) {
-            return self.refuse(refusal, None);
+            return Ok(self.refuse(refusal, None));
         }
         let Some((route, destination, path)) = self.routes.find(parts.uri.path()) else {
             let message = format!(
@@ -85,26 +97,35 @@ impl Relay {
                 self.routes.prefixes()
             );
             let refusal = Refusal { status: StatusCode::NOT_FOUND, class: "unknown_path", message: &message };
-            return self.refuse(refusal, None);
+            return Ok(self.refuse(refusal, None));
         };
         if route.is_left_by(path) {
             let message = "the path leads out of the base path of its upstream; send it without `..`";
             let refusal = Refusal { status: StatusCode::BAD_REQUEST, class: "path_escapes", message };
-            return self.refuse(refusal, route.dialect);
+            return Ok(self.refuse(refusal, route.dialect));
         }
         let Ok(target) = route.target(path, parts.uri.query()) else {
             let message = "the path is too long to be forwarded";
             let refusal = Refusal { status: StatusCode::URI_TOO_LONG, class: "path_too_long", message };
-            return self.refuse(refusal, route.dialect);
+            return Ok(self.refuse(refusal, route.dialect));
         };
         let endpoint = route.dialect.and_then(|dialect| dialect.endpoint(&parts.method, path));
         let call = self.observe(route, path, endpoint, &parts.method, &mut parts.headers);
+        let expects_continue = headers::expects_continue(&parts.headers);
         headers::prepare_request(&mut parts.headers);
         let Destination { upstream, asking, reachability } = destination;
         let plan = asking.as_ref().map(|asking| (asking, asking.plan(endpoint, &parts, &body)));
         let outcome = CountedOutcome { relay: self, upstream: &route.name, outcome: Outcome::client_gone };
-        let passage = Passage { relay: self, route, upstream, reachability, running, call, outcome };
-        let head = Head { method: parts.method, target, headers: parts.headers };
+        let passage =
+            Passage { relay: self, route, upstream, reachability, running, call, outcome, exchange };
+        let mut head = Head { method: parts.method, target, headers: parts.headers };
+        if body.is_end_stream() {
+            drop(exchange.body_end());
+        }
+        let is_collected = matches!(plan, Some((_, Plan::Collect(_))));
+        if expects_continue && !is_collected && upstream.is_http1_only() && exchange.await_upstream() {
+            head.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+        }
         match plan {
             Some((asking, Plan::Collect(permit))) => passage.ask_for_usage(head, body, asking, permit).await,
             Some((_, Plan::StreamUnasked(reason))) => {
@@ -191,8 +212,13 @@ pub(super) struct Head {
 }
 
 impl Head {
-    fn with(self, body: RequestBody) -> Request<RequestBody> {
+    fn with(self, body: RequestBody, exchange: &Exchange) -> Request<RequestBody> {
         let mut request = Request::new(body);
+        if let Some(interim) = exchange.interim() {
+            hyper::ext::on_informational(&mut request, move |response| {
+                interim.send(response.status(), response.headers());
+            });
+        }
         *request.method_mut() = self.method;
         *request.uri_mut() = self.target;
         *request.headers_mut() = self.headers;
@@ -203,19 +229,29 @@ impl Head {
 type Answer = (Response<Incoming>, LanePlace);
 
 impl Passage<'_> {
-    async fn stream(self, head: Head, body: Incoming) -> Response<ResponseBody> {
-        let tap = self.tap();
-        self.exchange(head.with(RequestBody::Streamed { client: body, tap })).await
+    async fn stream(self, head: Head, body: Incoming) -> Result<Response<ResponseBody>, ClientGone> {
+        let (tap, end) = (self.tap(), self.exchange.body_end());
+        let request = head.with(RequestBody::Streamed { client: body, tap, end }, self.exchange);
+        self.forward(request).await
     }
 
     fn tap(&self) -> Option<Arc<CallTap>> {
         self.call.as_ref().map(|call| call.tap().clone())
     }
 
-    async fn exchange(self, request: Request<RequestBody>) -> Response<ResponseBody> {
-        match self.upstream.send(request).await {
+    async fn forward(self, request: Request<RequestBody>) -> Result<Response<ResponseBody>, ClientGone> {
+        Ok(match self.send(request).await? {
             Ok(answer) => self.deliver(answer, None),
             Err(error) => self.fail(&error),
+        })
+    }
+
+    /// Sends a request, for as long as the client waits for its answer.
+    async fn send(&self, request: Request<RequestBody>) -> Result<Result<Answer, UpstreamError>, ClientGone> {
+        tokio::select! {
+            biased;
+            () = self.exchange.gone() => Err(ClientGone),
+            answer = self.upstream.send(request) => Ok(answer),
         }
     }
 
@@ -227,10 +263,11 @@ impl Passage<'_> {
         body: Incoming,
         asking: &Asking,
         _permit: usage::Permit,
-    ) -> Response<ResponseBody> {
+    ) -> Result<Response<ResponseBody>, ClientGone> {
         let Ok((original, trailers)) = usage::collect(body).await else {
-            return self.client_broke_off();
+            return Ok(self.client_broke_off());
         };
+        drop(self.exchange.body_end());
         let copy = self.tap().map(|tap| (tap, original.clone()));
         let whole = |bytes, copy| RequestBody::Whole { bytes: Some(bytes), trailers: trailers.clone(), copy };
         let changed = match usage::amended(&original).await {
@@ -239,30 +276,36 @@ impl Passage<'_> {
                 if reason == Untouched::Doubtful {
                     self.relay.metrics.count_not_requested(NotRequested::doubtful);
                 }
-                return self.exchange(head.with(whole(original, copy))).await;
+                let request = head.with(whole(original, copy), self.exchange);
+                return self.forward(request).await;
             }
         };
         self.relay.metrics.usage_requested.inc();
         let as_it_came = head.clone();
         usage::prepare_changed(&mut head.headers, changed.len());
-        match self.upstream.send(head.with(whole(changed, copy))).await {
+        Ok(match self.send(head.with(whole(changed, copy), self.exchange)).await? {
             Ok((response, _)) if usage::may_be_our_fault(response.status()) => {
                 drop(response);
-                self.take_back(as_it_came.with(whole(original, None)), asking).await
+                let request = as_it_came.with(whole(original, None), self.exchange);
+                return self.take_back(request, asking).await;
             }
             Ok(answer) => {
                 let hide = self.hide(&answer.0, asking);
                 self.deliver(answer, hide)
             }
             Err(error) => self.fail(&error),
-        }
+        })
     }
 
     /// Sends the request as the client made it, after the changed one was refused, for which no provider bills. What the
     /// upstream says now is what it would have said without us.
-    async fn take_back(self, request: Request<RequestBody>, asking: &Asking) -> Response<ResponseBody> {
+    async fn take_back(
+        self,
+        request: Request<RequestBody>,
+        asking: &Asking,
+    ) -> Result<Response<ResponseBody>, ClientGone> {
         self.relay.metrics.usage_refused.inc();
-        match self.upstream.send(request).await {
+        Ok(match self.send(request).await? {
             Ok(answer) => {
                 if answer.0.status().is_success() {
                     asking.give_up(&self.route.name, "it refuses stream_options.include_usage");
@@ -270,7 +313,7 @@ impl Passage<'_> {
                 self.deliver(answer, None)
             }
             Err(error) => self.fail(&error),
-        }
+        })
     }
 
     /// The filter for the answer to a changed request. JSON is no stream and has no extra chunk; anything else may be

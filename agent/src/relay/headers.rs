@@ -47,9 +47,15 @@ pub fn prepare_request(headers: &mut HeaderMap) {
     }
     // The client library sets the upstream's name, as `Host` or as `:authority`.
     headers.remove(header::HOST);
-    // Answered by us: the body is forwarded as soon as it comes.
+    // Whoever forwards decides who answers it.
     headers.remove(header::EXPECT);
     join_cookies(headers);
+}
+
+/// Whether the client waits with its body until it is told to send it.
+#[must_use]
+pub fn expects_continue(headers: &HeaderMap) -> bool {
+    headers.get(header::EXPECT).is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"100-continue"))
 }
 
 /// HTTP/2 may split `Cookie`; HTTP/1.1 must not (RFC 9113 section 8.2.3).

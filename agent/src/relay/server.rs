@@ -4,7 +4,6 @@
 //! to do so. Then idle connections are closed and running calls may finish, for as long as `drain_timeout` says. What
 //! still runs then is broken off.
 
-use std::convert::Infallible;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
@@ -13,7 +12,6 @@ use std::time::Duration;
 
 use http::Request;
 use hyper::body::Incoming;
-use hyper::rt::{Read, Write};
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -21,20 +19,25 @@ use rustls::ServerConfig;
 use rustls_pki_types::pem::PemObject;
 use rustls_pki_types::{CertificateDer, PrivateKeyDer};
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::Relay;
+use super::client::{Client, ClientGone, ClientIo};
 use super::forward::Running;
+use super::idle::{IdleConnections, IdleSlot};
 use crate::config::TlsConfig;
 use crate::limits::{
-    ACCEPT_RETRY, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
+    ACCEPT_RETRY, EVICTION_GRACE, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
     HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX, LISTEN_BACKLOG,
     SETTLE_BEFORE_DRAIN, TCP_KEEPALIVE, TLS_HANDSHAKE_TIMEOUT,
 };
+use crate::metrics::Metrics;
 
 /// Why the relay cannot be reached.
 #[derive(Debug, thiserror::Error)]
@@ -98,6 +101,7 @@ pub struct Server {
     tls: Option<TlsAcceptor>,
     http: auto::Builder<TokioExecutor>,
     connections: Arc<Semaphore>,
+    idle: IdleConnections,
     tracker: TaskTracker,
     /// Close when idle.
     drain: CancellationToken,
@@ -111,9 +115,10 @@ impl Server {
     pub fn new(relay: Arc<Relay>, tls: Option<TlsAcceptor>, connections_max: usize) -> Self {
         Self {
             relay,
+            http: http(tls.is_none()),
             tls,
-            http: http(),
             connections: Arc::new(Semaphore::new(connections_max)),
+            idle: IdleConnections::default(),
             tracker: TaskTracker::new(),
             drain: CancellationToken::new(),
             kill: CancellationToken::new(),
@@ -145,9 +150,11 @@ impl Server {
 
     async fn accept(&self, listener: &TcpListener) {
         loop {
-            let Ok(permit) = self.connections.clone().acquire_owned().await else { return };
             match listener.accept().await {
-                Ok((stream, _)) => self.spawn(stream, permit),
+                Ok((stream, _)) => {
+                    let permit = self.permit().await;
+                    self.spawn(stream, permit);
+                }
                 Err(error) => {
                     self.relay.metrics.accept_errors.inc();
                     // A connection that was reset in the queue is one client's business; the rest is ours.
@@ -160,12 +167,35 @@ impl Server {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, permit: OwnedSemaphorePermit) {
+    /// Room for one connection more. Where there is none, idle ones make it.
+    async fn permit(&self) -> Option<OwnedSemaphorePermit> {
+        loop {
+            if let Ok(permit) = self.connections.clone().try_acquire_owned() {
+                return Some(permit);
+            }
+            let due = match self.idle.evict(Instant::now()) {
+                Ok(()) => {
+                    self.relay.metrics.connections_evicted.inc();
+                    None
+                }
+                Err(due) => due,
+            };
+            tokio::select! {
+                // The semaphore is never closed.
+                permit = self.connections.clone().acquire_owned() => return permit.ok(),
+                () = self.idle.grew() => {}
+                () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
+            }
+        }
+    }
+
+    fn spawn(&self, stream: TcpStream, permit: Option<OwnedSemaphorePermit>) {
         let connection = Connection {
             relay: self.relay.clone(),
             http: self.http.clone(),
             drain: self.drain.clone(),
             kill: self.kill.clone(),
+            slot: self.idle.slot(),
         };
         let tls = self.tls.clone();
         self.tracker.spawn(async move {
@@ -173,9 +203,15 @@ impl Server {
             let _permit = permit;
             prepare_socket(&stream);
             match tls {
-                None => connection.serve(TokioIo::new(stream)).await,
+                None => {
+                    let (client, io) = Client::plain(stream, connection.slot.clone(), connection.metrics());
+                    connection.serve(client, io).await;
+                }
                 Some(tls) => match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => connection.serve(TokioIo::new(stream)).await,
+                    Ok(Ok(stream)) => {
+                        let (client, io) = Client::tls(stream, connection.slot.clone(), connection.metrics());
+                        connection.serve(client, io).await;
+                    }
                     Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
                     Err(_) => tracing::debug!("a TLS handshake took too long"),
                 },
@@ -194,12 +230,14 @@ fn prepare_socket(stream: &TcpStream) {
     }
 }
 
-fn http() -> auto::Builder<TokioExecutor> {
+/// On plain connections we see ourselves when a client is gone (`relay/client.rs`), and better than the library.
+fn http(is_plain: bool) -> auto::Builder<TokioExecutor> {
     let mut builder = auto::Builder::new(TokioExecutor::new());
     builder
         .http1()
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD_TIMEOUT)
+        .half_close(is_plain)
         .max_buf_size(HEAD_BYTES_MAX)
         .max_headers(HEADERS_MAX)
         // The provider's `Date` passes; where there is none, none is added.
@@ -220,21 +258,36 @@ struct Connection {
     http: auto::Builder<TokioExecutor>,
     drain: CancellationToken,
     kill: CancellationToken,
+    slot: IdleSlot,
 }
 
 impl Connection {
-    async fn serve<I>(self, io: I)
+    fn metrics(&self) -> Arc<Metrics> {
+        self.relay.metrics.clone()
+    }
+
+    async fn serve<S>(self, client: Client, io: ClientIo<S>)
     where
-        I: Read + Write + Unpin + Send + 'static,
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
         let relay = self.relay.clone();
         let service = service_fn(move |request: Request<Incoming>| {
             let relay = relay.clone();
-            async move { Ok::<_, Infallible>(relay.handle(request).await) }
+            let exchange = client.begin(request.version());
+            async move {
+                let mut response = relay.handle(request, &exchange).await?;
+                exchange.begin_response();
+                response.body_mut().attach(exchange);
+                Ok::<_, ClientGone>(response)
+            }
         });
-        let connection = self.http.serve_connection(io, service);
+        let connection = self.http.serve_connection(TokioIo::new(io), service);
         tokio::pin!(connection);
         let mut draining = false;
+        // The library's own time-out begins when it knows the version, which a silent client never tells.
+        let silence = tokio::time::sleep(HEAD_TIMEOUT);
+        tokio::pin!(silence);
+        let (mut is_silence_over, mut is_evicted) = (false, false);
         loop {
             tokio::select! {
                 result = connection.as_mut() => {
@@ -247,6 +300,21 @@ impl Connection {
                 () = self.drain.cancelled(), if !draining => {
                     draining = true;
                     connection.as_mut().graceful_shutdown();
+                }
+                () = silence.as_mut(), if !is_silence_over => {
+                    is_silence_over = true;
+                    if self.slot.is_silent() || (is_evicted && self.slot.is_idle()) {
+                        return;
+                    }
+                }
+                () = self.slot.close().cancelled(), if !is_evicted => {
+                    if self.slot.is_silent() {
+                        return;
+                    }
+                    is_evicted = true;
+                    connection.as_mut().graceful_shutdown();
+                    silence.as_mut().reset(Instant::now() + EVICTION_GRACE);
+                    is_silence_over = false;
                 }
                 () = self.kill.cancelled() => return,
             }

@@ -77,6 +77,7 @@ impl UpstreamError {
 /// would wait until another ends. So there are several such clients, lanes, and a call takes the first one with room.
 #[derive(Clone)]
 pub struct Upstream {
+    offer: Offer,
     lanes: Arc<[Lane]>,
 }
 
@@ -116,7 +117,13 @@ impl Upstream {
             client: client(connector.clone(), offer == Offer::Http2, keep_alive),
             running: Arc::new(AtomicUsize::new(0)),
         };
-        Self { lanes: std::iter::repeat_with(lane).take(lanes).collect() }
+        Self { offer, lanes: std::iter::repeat_with(lane).take(lanes).collect() }
+    }
+
+    /// Whether it is never spoken to in HTTP/2, where the library does not tell us of interim responses.
+    #[must_use]
+    pub fn is_http1_only(&self) -> bool {
+        self.offer == Offer::Http1
     }
 
     /// Sends a request and returns the head of the answer; its body follows. Dropping the future, or later the body,

@@ -3,6 +3,7 @@
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "a test fails by panicking")]
 
 mod bytes;
+mod clients;
 mod connections;
 mod failures;
 mod headers;

@@ -131,6 +131,46 @@ async fn clients_wait_when_descriptors_run_out() {
     }
 }
 
+/// Scenario: 120 descriptors, and far more clients that connect and say nothing, or half a head, or one request and then
+/// nothing.
+/// Guarantees: other clients are served, and a call that runs is not closed for them.
+#[tokio::test]
+async fn silent_clients_make_room() {
+    let (go, gate) = (tokio_util::sync::CancellationToken::new(), tokio_util::sync::CancellationToken::new());
+    let (opened, arrived) = (go.clone(), gate.clone());
+    let upstream = Upstream::start(move |mut message| {
+        let (go, arrived) = (go.clone(), arrived.clone());
+        async move {
+            if message.head.contains("/slow") {
+                arrived.cancel();
+                go.cancelled().await;
+            }
+            let closing = completion().replacen("content-length", "connection: close\r\ncontent-length", 1);
+            message.connection.send(closing).await;
+        }
+    })
+    .await;
+    let (_directory, path, address) = configuration(upstream.address, "").await;
+    let mut child = limited("ulimit -n 120", &path);
+    let mut slow = connect(&mut child, address).await;
+    slow.send(post("/openai/slow", "", "{}")).await;
+    within(gate.cancelled()).await;
+    let mut others = Vec::new();
+    for number in 0..150 {
+        let mut client = Connection::open(address).await;
+        match number % 3 {
+            0 => {}
+            1 => client.send("POST /openai/v1/x HTTP/1.1\r\nhost: ").await,
+            _ => completes(&mut client).await,
+        }
+        others.push(client);
+    }
+    completes(&mut Connection::open(address).await).await;
+    opened.cancel();
+    let head = slow.read_head().await.unwrap();
+    assert_eq!(slow.read_body(&head).await, (COMPLETION.as_bytes().to_vec(), true));
+}
+
 /// Scenario: standard error is a full disk, the level is the noisiest, the collector is dead.
 /// Guarantees: calls pass, and SIGTERM ends the process with success.
 #[tokio::test]

@@ -86,6 +86,11 @@ impl Connection {
         self.0.flush().await
     }
 
+    /// Says that nothing more is sent.
+    pub async fn close_sending(&mut self) {
+        self.0.shutdown().await.unwrap();
+    }
+
     pub async fn read_head(&mut self) -> Option<String> {
         let mut head = String::new();
         loop {

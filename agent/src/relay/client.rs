@@ -1,0 +1,406 @@
+//! The client's side of an HTTP/1 connection, where the server library is not enough.
+//!
+//! The library takes a client that closes its sending side for one that is gone, has no way to send an interim
+//! response (1xx), says `100 Continue` for the provider, and refuses malformed requests with an empty body. This file
+//! stands between it and the socket: it passes interim responses on, writes a text into the refusals, and tells a client
+//! that is gone from one that merely has nothing more to say. That works on plain connections; under TLS the socket's
+//! bytes are not ours to read, so a closed sending side ends the call and interim responses end here, as they do for clients that
+//! speak HTTP/2. Must never write while a response, or what the library has buffered of one, is on its way.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use futures_util::task::AtomicWaker;
+use http::{HeaderMap, StatusCode, Version};
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::headers::strip_hop_by_hop;
+use super::idle::IdleSlot;
+use super::reply::Refusal;
+use crate::limits::{HALF_CLOSED_ASK_EVERY, HEAD_BYTES_MAX};
+use crate::metrics::{Metrics, Outcome};
+
+/// What the library writes when a client waits with its body, and what finds out whether a client still listens.
+const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
+
+/// The library's own refusals are shorter.
+const REFUSAL_BYTES_MAX: usize = 160;
+
+/// The client is gone: nobody reads the response.
+#[derive(Clone, Copy, Debug, thiserror::Error)]
+#[error("the client is gone")]
+pub struct ClientGone;
+
+/// Where an HTTP/1 connection is. HTTP/2 connections leave it as it is.
+#[derive(Debug, Default)]
+struct Phase {
+    /// A request was read and its response is not finished.
+    is_running: AtomicBool,
+    /// The head of the response has been handed to the library.
+    has_begun: AtomicBool,
+    /// And the library has not written it yet.
+    owes_head: AtomicBool,
+    /// `Expect: 100-continue` went to the upstream, whose word counts.
+    awaits_upstream: AtomicBool,
+    body_has_ended: AtomicBool,
+    /// Wakes who waits for the end of the request's body.
+    body_end: AtomicWaker,
+    /// The client closed its sending side and still listens.
+    is_half_closed: AtomicBool,
+    /// The library has bytes that the socket did not take.
+    is_blocked: AtomicBool,
+    /// Half an interim response was written.
+    is_broken: AtomicBool,
+}
+
+/// What the connection and the requests on it share.
+#[derive(Debug)]
+struct Shared {
+    phase: Phase,
+    /// `None` under TLS.
+    socket: Option<Arc<Mutex<TcpStream>>>,
+    slot: IdleSlot,
+}
+
+fn lock<S>(socket: &Mutex<S>) -> MutexGuard<'_, S> {
+    socket.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// A client's connection, for the requests that come on it.
+#[derive(Clone, Debug)]
+pub struct Client(Arc<Shared>);
+
+impl Client {
+    /// A client on a plain connection, and what the library shall read and write.
+    #[must_use]
+    pub fn plain(stream: TcpStream, slot: IdleSlot, metrics: Arc<Metrics>) -> (Self, ClientIo<TcpStream>) {
+        let socket = Arc::new(Mutex::new(stream));
+        let shared = Arc::new(Shared { phase: Phase::default(), socket: Some(socket.clone()), slot });
+        (Self(shared.clone()), ClientIo { socket, shared, metrics })
+    }
+
+    /// The same on a connection with TLS.
+    #[must_use]
+    pub fn tls<S>(stream: S, slot: IdleSlot, metrics: Arc<Metrics>) -> (Self, ClientIo<S>) {
+        let shared = Arc::new(Shared { phase: Phase::default(), socket: None, slot });
+        (Self(shared.clone()), ClientIo { socket: Arc::new(Mutex::new(stream)), shared, metrics })
+    }
+
+    /// A request was read. What is returned lives as long as its response.
+    #[must_use]
+    pub fn begin(&self, version: Version) -> Exchange {
+        self.0.slot.enter();
+        let is_http1 = version <= Version::HTTP_11;
+        if is_http1 {
+            let phase = &self.0.phase;
+            for flag in
+                [&phase.has_begun, &phase.awaits_upstream, &phase.body_has_ended, &phase.is_half_closed]
+            {
+                flag.store(false, Ordering::Relaxed);
+            }
+            phase.is_running.store(true, Ordering::Relaxed);
+        }
+        Exchange { shared: self.0.clone(), version: is_http1.then_some(version) }
+    }
+}
+
+/// One request and its response on a client's connection.
+#[derive(Debug)]
+pub struct Exchange {
+    shared: Arc<Shared>,
+    /// `None` on HTTP/2.
+    version: Option<Version>,
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        if self.version.is_some() {
+            self.shared.phase.is_running.store(false, Ordering::Relaxed);
+        }
+        self.shared.slot.leave();
+    }
+}
+
+impl Exchange {
+    /// Whether interim responses can reach this client.
+    fn takes_interim(&self) -> bool {
+        self.version == Some(Version::HTTP_11) && self.shared.socket.is_some()
+    }
+
+    /// What passes the upstream's interim responses on to this client; `None` where none can be passed.
+    #[must_use]
+    pub fn interim(&self) -> Option<Interim> {
+        self.takes_interim().then(|| Interim(self.shared.clone()))
+    }
+
+    /// Tells when the body of the request has been read to its end.
+    #[must_use]
+    pub fn body_end(&self) -> Option<BodyEnd> {
+        self.version.is_some().then(|| BodyEnd(self.shared.clone()))
+    }
+
+    /// The upstream, not the library, says whether the client shall send its body. Returns whether that is possible.
+    #[must_use]
+    pub fn await_upstream(&self) -> bool {
+        let possible = self.takes_interim();
+        self.shared.phase.awaits_upstream.store(possible, Ordering::Relaxed);
+        possible
+    }
+
+    /// The head of the response goes to the library now.
+    pub fn begin_response(&self) {
+        self.shared.phase.owes_head.store(self.version.is_some(), Ordering::Relaxed);
+        self.shared.phase.has_begun.store(true, Ordering::Relaxed);
+    }
+
+    /// Resolves when the client is gone, while it waits for its response. A client that has closed its sending side may still
+    /// listen: an interim response finds out, because a kernel whose process has closed the connection answers it with
+    /// a reset.
+    pub async fn gone(&self) {
+        let Some(socket) = &self.shared.socket else { return std::future::pending().await };
+        if self.version.is_none() {
+            return std::future::pending().await;
+        }
+        std::future::poll_fn(|context| self.shared.phase.poll_body_end(context)).await;
+        match std::future::poll_fn(|context| poll_closed(&lock(socket), context)).await {
+            Sending::Closed => {}
+            Sending::Continues => return std::future::pending().await,
+            Sending::Broken => return,
+        }
+        // The socket stays readable from now on, so there is no event to wait for. A client that has closed its sending
+        // side says nothing more when it goes, so it is asked again from time to time.
+        while self.takes_interim() && matches!(lock(socket).try_write(CONTINUE), Ok(n) if n == CONTINUE.len())
+        {
+            self.shared.phase.is_half_closed.store(true, Ordering::Relaxed);
+            let asked_at = Instant::now();
+            let mut pause = Duration::from_millis(1);
+            while asked_at.elapsed() < HALF_CLOSED_ASK_EVERY {
+                if !matches!(lock(socket).take_error(), Ok(None)) {
+                    return;
+                }
+                tokio::time::sleep(pause).await;
+                pause *= 2;
+            }
+        }
+    }
+
+    /// Whether the client has left a response in its middle. One that had closed its sending side before shows that by a
+    /// reset, which the library sees when it writes.
+    pub fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
+        let Some(socket) = &self.shared.socket else { return Poll::Pending };
+        if self.version.is_none() || self.shared.phase.is_half_closed.load(Ordering::Relaxed) {
+            return Poll::Pending;
+        }
+        match ready!(poll_closed(&lock(socket), context)) {
+            Sending::Continues => Poll::Pending,
+            Sending::Closed | Sending::Broken => Poll::Ready(()),
+        }
+    }
+}
+
+impl Phase {
+    fn poll_body_end(&self, context: &mut Context<'_>) -> Poll<()> {
+        self.body_end.register(context.waker());
+        if self.body_has_ended.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
+    }
+}
+
+/// What a client does with its side of a connection behind a complete request.
+enum Sending {
+    /// It sends the next request already.
+    Continues,
+    Closed,
+    Broken,
+}
+
+fn poll_closed(socket: &TcpStream, context: &mut Context<'_>) -> Poll<Sending> {
+    let mut byte = [0];
+    Poll::Ready(match ready!(socket.poll_peek(context, &mut ReadBuf::new(&mut byte))) {
+        Ok(0) => Sending::Closed,
+        Ok(_) => Sending::Continues,
+        Err(_) => Sending::Broken,
+    })
+}
+
+/// Told by the body of a request when it has been read; at the latest when it is dropped.
+pub struct BodyEnd(Arc<Shared>);
+
+impl Drop for BodyEnd {
+    fn drop(&mut self) {
+        self.0.phase.body_has_ended.store(true, Ordering::Release);
+        self.0.phase.body_end.wake();
+    }
+}
+
+/// Passes interim responses on.
+pub struct Interim(Arc<Shared>);
+
+impl Interim {
+    /// Writes an interim response, if it comes before the response and nothing is in its way.
+    pub fn send(&self, status: StatusCode, headers: &HeaderMap) {
+        let phase = &self.0.phase;
+        let is_meant_for_us =
+            status == StatusCode::CONTINUE && !phase.awaits_upstream.load(Ordering::Relaxed);
+        let Some(socket) = self.0.socket.as_ref().filter(|_| !is_meant_for_us) else { return };
+        let mut headers = headers.clone();
+        strip_hop_by_hop(&mut headers);
+        let mut text =
+            format!("HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or(""))
+                .into_bytes();
+        for (name, value) in &headers {
+            text.extend_from_slice(name.as_str().as_bytes());
+            text.extend_from_slice(b": ");
+            text.extend_from_slice(value.as_bytes());
+            text.extend_from_slice(b"\r\n");
+        }
+        text.extend_from_slice(b"\r\n");
+        let socket = lock(socket);
+        let is_possible = phase.is_running.load(Ordering::Relaxed)
+            && !phase.has_begun.load(Ordering::Relaxed)
+            && !phase.is_blocked.load(Ordering::Relaxed)
+            && text.len() <= HEAD_BYTES_MAX;
+        if is_possible && matches!(socket.try_write(&text), Ok(written) if written < text.len()) {
+            // The rest would come in the middle of the response; no connection is better than a garbled one.
+            phase.is_broken.store(true, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What the library reads and writes.
+pub struct ClientIo<S> {
+    socket: Arc<Mutex<S>>,
+    shared: Arc<Shared>,
+    metrics: Arc<Metrics>,
+}
+
+/// What is to become of bytes that the library writes.
+enum Written {
+    AsTheyAre,
+    /// The upstream says it, or will not.
+    Swallowed,
+    /// The text of a refusal in their place.
+    Explained(Vec<u8>),
+}
+
+impl<S: AsyncWrite + Unpin> ClientIo<S> {
+    /// Looks at the first bytes of a write. What the library says of its own accord it says in one piece.
+    fn judge(&self, bytes: &[u8]) -> io::Result<Written> {
+        let phase = &self.shared.phase;
+        if phase.is_broken.load(Ordering::Relaxed) {
+            return Err(io::ErrorKind::BrokenPipe.into());
+        }
+        if phase.is_running.load(Ordering::Relaxed) {
+            if bytes.starts_with(b"HTTP/1.") && phase.has_begun.load(Ordering::Relaxed) {
+                phase.owes_head.store(false, Ordering::Relaxed);
+            }
+            let swallow = !phase.has_begun.load(Ordering::Relaxed)
+                && phase.awaits_upstream.load(Ordering::Relaxed)
+                && bytes == CONTINUE;
+            return Ok(if swallow { Written::Swallowed } else { Written::AsTheyAre });
+        }
+        if bytes.starts_with(b"HTTP/1.") && phase.owes_head.swap(false, Ordering::Relaxed) {
+            return Ok(Written::AsTheyAre);
+        }
+        Ok(explain(bytes).map_or(Written::AsTheyAre, Written::Explained))
+    }
+
+    fn write(
+        &self,
+        first: &[u8],
+        context: &mut Context<'_>,
+        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+    ) -> Poll<io::Result<usize>> {
+        match self.judge(first)? {
+            Written::Swallowed => Poll::Ready(Ok(first.len())),
+            Written::Explained(text) => {
+                // It is the last word on this connection and far smaller than the socket's buffer.
+                let _written = ready!(Pin::new(&mut *lock(&self.socket)).poll_write(context, &text))?;
+                self.metrics.count_request(&"".into(), Outcome::refused);
+                Poll::Ready(Ok(first.len()))
+            }
+            Written::AsTheyAre => {
+                let written = write(Pin::new(&mut *lock(&self.socket)), context);
+                let is_blocked = written.is_pending();
+                self.shared.phase.is_blocked.store(is_blocked, Ordering::Relaxed);
+                written
+            }
+        }
+    }
+}
+
+/// The library's refusal of a malformed request with a text that says what is wrong; `None` when the bytes are not one.
+fn explain(bytes: &[u8]) -> Option<Vec<u8>> {
+    if bytes.len() > REFUSAL_BYTES_MAX || !bytes.starts_with(b"HTTP/1.1 4") || !bytes.ends_with(b"\r\n\r\n") {
+        return None;
+    }
+    let head = std::str::from_utf8(bytes).ok()?;
+    let (status, class, message) = match head.get(9..12)? {
+        "400" => (
+            StatusCode::BAD_REQUEST,
+            "malformed_request",
+            "ledgerline-agent cannot read this request: its first line or a header is malformed. Spaces, quotes, \
+             backticks, < and > in a path or query must be percent-encoded",
+        ),
+        "414" => (StatusCode::URI_TOO_LONG, "path_too_long", "the path is too long to be forwarded"),
+        "431" => (
+            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            "headers_too_large",
+            "ledgerline-agent takes 2,000 headers and 256 KiB of them",
+        ),
+        _ => return None,
+    };
+    if !head.contains("content-length: 0\r\n") {
+        return None;
+    }
+    let body = Refusal { status, class, message }.body(None);
+    let length = body.len();
+    Some(
+        format!(
+            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json\r\n\
+             x-ledgerline-error: {class}\r\ncontent-length: {length}\r\n\r\n{body}"
+        )
+        .into_bytes(),
+    )
+}
+
+impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        buffer: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        Pin::new(&mut *lock(&self.socket)).poll_read(context, buffer)
+    }
+}
+
+impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
+    fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
+        self.write(bytes, context, |socket, context| socket.poll_write(context, bytes))
+    }
+
+    fn poll_write_vectored(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        slices: &[io::IoSlice<'_>],
+    ) -> Poll<io::Result<usize>> {
+        let first: &[u8] = slices.first().map_or(&[], |slice| slice);
+        self.write(first, context, |socket, context| socket.poll_write_vectored(context, slices))
+    }
+
+    fn is_write_vectored(&self) -> bool {
+        lock(&self.socket).is_write_vectored()
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *lock(&self.socket)).poll_flush(context)
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut *lock(&self.socket)).poll_shutdown(context)
+    }
+}

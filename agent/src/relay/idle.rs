@@ -1,0 +1,193 @@
+//! Which connections of clients do nothing, so that they make room when there are as many as the process can hold.
+//!
+//! Those that never sent a request go first, oldest first: whoever opens thousands of connections and stays silent
+//! loses his own. Then those between two requests go, the longest idle first, as nginx reuses connections when it runs
+//! short. A connection with a call on it is never closed for another.
+
+use std::collections::BTreeMap;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+
+use tokio::sync::Notify;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use crate::limits::EVICTION_IDLE_MIN;
+
+/// By age within those that never spoke, then within those that did.
+type Key = (bool, u64);
+
+#[derive(Debug)]
+struct Idle {
+    since: Instant,
+    close: CancellationToken,
+}
+
+#[derive(Debug, Default)]
+struct Inner {
+    idle: Mutex<BTreeMap<Key, Idle>>,
+    next: AtomicU64,
+    grew: Notify,
+}
+
+/// The idle connections of a server.
+#[derive(Clone, Debug, Default)]
+pub struct IdleConnections(Arc<Inner>);
+
+impl IdleConnections {
+    /// A new connection, idle until [`IdleSlot::enter`].
+    #[must_use]
+    pub fn slot(&self) -> IdleSlot {
+        let close = CancellationToken::new();
+        let key = self.0.add((false, self.0.next.fetch_add(1, Ordering::Relaxed)), &close);
+        let state = Mutex::new(State { running: 0, key: Some(key) });
+        IdleSlot(Arc::new(Slot { inner: self.0.clone(), state, close }))
+    }
+
+    /// Tells the first of the idle connections to close.
+    ///
+    /// # Errors
+    /// When there is none that has been idle for [`EVICTION_IDLE_MIN`]: when there will be, if none becomes busy.
+    pub fn evict(&self, now: Instant) -> Result<(), Option<Instant>> {
+        let mut idle = lock(&self.0.idle);
+        let firsts =
+            [(false, 0), (true, 0)].map(|from| idle.range(from..).next().map(|(key, i)| (*key, i.since)));
+        let due = |since: Instant| since + EVICTION_IDLE_MIN;
+        let Some((key, _)) = firsts.into_iter().flatten().find(|(_, since)| due(*since) <= now) else {
+            return Err(firsts.into_iter().flatten().map(|(_, since)| due(since)).min());
+        };
+        if let Some(first) = idle.remove(&key) {
+            first.close.cancel();
+        }
+        Ok(())
+    }
+
+    /// Resolves when a connection has become idle.
+    pub async fn grew(&self) {
+        self.0.grew.notified().await;
+    }
+}
+
+impl Inner {
+    fn add(&self, key: Key, close: &CancellationToken) -> Key {
+        lock(&self.idle).insert(key, Idle { since: Instant::now(), close: close.clone() });
+        self.grew.notify_one();
+        key
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[derive(Debug)]
+struct Slot {
+    inner: Arc<Inner>,
+    state: Mutex<State>,
+    close: CancellationToken,
+}
+
+#[derive(Debug)]
+struct State {
+    /// Requests under way.
+    running: usize,
+    /// Under which the connection stands among the idle ones.
+    key: Option<Key>,
+}
+
+impl Drop for Slot {
+    fn drop(&mut self) {
+        if let Some(key) = lock(&self.state).key {
+            lock(&self.inner.idle).remove(&key);
+        }
+    }
+}
+
+/// One connection's place among the idle ones, taken while no request runs on it.
+#[derive(Clone, Debug)]
+pub struct IdleSlot(Arc<Slot>);
+
+impl IdleSlot {
+    /// A request begins.
+    pub fn enter(&self) {
+        let mut state = lock(&self.0.state);
+        state.running += 1;
+        if let Some(key) = state.key.take() {
+            lock(&self.0.inner.idle).remove(&key);
+        }
+    }
+
+    /// A request has ended.
+    pub fn leave(&self) {
+        let mut state = lock(&self.0.state);
+        state.running -= 1;
+        if state.running == 0 {
+            let inner = &self.0.inner;
+            let key = (true, inner.next.fetch_add(1, Ordering::Relaxed));
+            state.key = Some(inner.add(key, &self.0.close));
+        }
+    }
+
+    /// Whether it never had a request.
+    #[must_use]
+    pub fn is_silent(&self) -> bool {
+        matches!(lock(&self.0.state).key, Some((false, _)))
+    }
+
+    /// Whether no request runs on it.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        lock(&self.0.state).key.is_some()
+    }
+
+    /// Cancelled when the connection is to make room.
+    #[must_use]
+    pub fn close(&self) -> &CancellationToken {
+        &self.0.close
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_silent_go_first_then_the_longest_idle_and_never_the_busy() {
+        let connections = IdleConnections::default();
+        let [old, spoke, busy, young] = std::array::from_fn(|_| connections.slot());
+        spoke.enter();
+        spoke.leave();
+        busy.enter();
+        busy.enter();
+        busy.leave();
+        assert!(old.is_silent() && !spoke.is_silent() && !busy.is_silent());
+        let later = Instant::now() + EVICTION_IDLE_MIN;
+        for expected in [&old, &young, &spoke] {
+            assert!(!expected.close().is_cancelled());
+            assert_eq!(connections.evict(later), Ok(()));
+            assert!(expected.close().is_cancelled());
+        }
+        assert_eq!(connections.evict(later), Err(None));
+        assert!(!busy.close().is_cancelled());
+        busy.leave();
+        assert_eq!(connections.evict(Instant::now() + EVICTION_IDLE_MIN), Ok(()));
+        assert!(busy.close().is_cancelled());
+    }
+
+    #[test]
+    fn a_connection_may_be_silent_for_a_moment() {
+        let connections = IdleConnections::default();
+        let before = Instant::now();
+        let slot = connections.slot();
+        let due = connections.evict(before).unwrap_err().unwrap();
+        assert!(due >= before + EVICTION_IDLE_MIN && !slot.close().is_cancelled());
+        assert_eq!(connections.evict(due), Ok(()));
+    }
+
+    #[test]
+    fn a_connection_that_ended_is_not_evicted() {
+        let connections = IdleConnections::default();
+        drop(connections.slot());
+        assert_eq!(connections.evict(Instant::now() + EVICTION_IDLE_MIN), Err(None));
+    }
+}
