@@ -2,6 +2,7 @@
 //! computed over this data (`execution`, 422) or ran out of its allowance (`timeout`, 503).
 
 use super::functions::supported_functions;
+use super::syntax::{ParseError, SyntaxError};
 
 /// Prometheus's `errorType`, as far as the evaluator can cause one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,11 +19,8 @@ pub enum ErrorKind {
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QueryError {
     /// The text is not PromQL.
-    #[error("invalid parameter \"query\": {reason}")]
-    Parse {
-        /// What the parser says.
-        reason: String,
-    },
+    #[error("invalid parameter \"query\": {0}")]
+    Syntax(SyntaxError),
     /// The text is longer, deeper or wider than we read.
     #[error("invalid parameter \"query\": {what} is {found}, the limit is {limit}; split the query")]
     TooLarge {
@@ -142,7 +140,7 @@ impl QueryError {
     /// How the HTTP API reports it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Parse { .. }
+            Self::Syntax(_)
             | Self::TooLarge { .. }
             | Self::TooManyPoints
             | Self::Regex { .. }
@@ -152,6 +150,15 @@ impl QueryError {
             | Self::RangeQueryType { .. } => ErrorKind::BadData,
             Self::Deadline => ErrorKind::Timeout,
             _ => ErrorKind::Execution,
+        }
+    }
+}
+
+impl From<ParseError> for QueryError {
+    fn from(error: ParseError) -> Self {
+        match error {
+            ParseError::Syntax(error) => Self::Syntax(error),
+            ParseError::TooLarge { what, found, limit } => Self::TooLarge { what, found, limit },
         }
     }
 }

@@ -13,6 +13,14 @@ pub const QUERY_BYTES_MAX: usize = 16 * 1024;
 pub const REGEX_BYTES_MAX: usize = 1024;
 /// Bytes a compiled regular expression may take.
 pub const REGEX_COMPILED_BYTES_MAX: usize = 1 << 20;
+/// Bytes of all regular expressions of one query together, those of `label_replace` among them.
+pub const REGEXES_BYTES_MAX: usize = 8 * 1024;
+/// Bytes that all compiled regular expressions of one query's selectors may take together.
+pub const REGEXES_COMPILED_BYTES_MAX: usize = 8 << 20;
+/// Label matchers in one query.
+pub const MATCHERS_MAX: usize = 256;
+/// Nodes in the tree of one query: operands, operators, modifiers and grouping labels.
+pub const NODES_MAX: usize = 2_000;
 /// Nested brackets of any kind.
 pub const NESTING_MAX: usize = 64;
 /// Operators in one query: a chain of operators is a tree as deep as the chain is long.

@@ -1,22 +1,21 @@
 //! Pure: from query text to a [`Plan`]. Everything that can be refused without data is refused here.
 
 use std::sync::Arc;
-use std::time::{Duration, UNIX_EPOCH};
 
-use promql_parser::label::{MatchOp, Matchers};
-use promql_parser::parser::token::{self, TokenType};
-use promql_parser::parser::value::ValueType;
-use promql_parser::parser::{self as ast, AtModifier, Expr, LabelModifier, Offset, VectorMatchCardinality};
-
-use super::error::QueryError;
-use super::functions::{Function, Implementation};
-use super::guard::check_text;
-use super::labels::METRIC_NAME;
-use super::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX};
-use super::matcher::{MatchKind, Matcher};
-use super::plan::{
+use crate::error::QueryError;
+use crate::functions::{Function, Implementation};
+use crate::labels::METRIC_NAME;
+use crate::limits::{
+    POINTS_PER_SERIES_MAX, REGEX_COMPILED_BYTES_MAX, REGEXES_COMPILED_BYTES_MAX, SUBQUERY_STEPS_MAX,
+    TIME_MS_MAX,
+};
+use crate::matcher::Matcher;
+use crate::plan::{
     Aggregate, Aggregation, Binary, Call, Cardinality, Comparison, Edges, Grid, Grouping, MatchLabels,
     Matching, Node, Operator, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest, TimeShift,
+};
+use crate::syntax::{
+    self as ast, At, Expr, ExprKind, MatchKind, ParseError, RangeMode, Sign, Span, SyntaxError, ValueType,
 };
 
 /// The step of a subquery that names none.
@@ -25,39 +24,33 @@ const SUBQUERY_STEP_MS_DEFAULT: i64 = 60_000;
 /// Reads a query and lists what it needs.
 pub fn plan(query: &str, params: QueryParams) -> Result<Plan, QueryError> {
     check_params(params)?;
-    let expr = parse(query)?;
+    let expr = ast::parse(query)?;
     let kind = expr.value_type();
     let range_query = matches!(params, QueryParams::Range { .. });
     if range_query && !matches!(kind, ValueType::Scalar | ValueType::Vector) {
-        let found = if kind == ValueType::String { "string" } else { "range vector" };
-        return Err(QueryError::RangeQueryType { found });
+        return Err(QueryError::RangeQueryType { found: kind.name() });
     }
     let grid = Grid::from(params);
-    let mut lowering = Lowering { bounds: grid, requests: Vec::new() };
+    let selectors = expr.selectors();
+    let patterns = selectors.iter().flat_map(|(selector, _)| &selector.matchers);
+    let regex_bytes_max = regex_bytes_max(patterns);
+    let mut lowering = Lowering { text: query, bounds: grid, requests: Vec::new(), regex_bytes_max };
     let root = lowering.node(&expr, grid, None)?;
     Ok(Plan { requests: lowering.requests, root, params })
 }
 
 /// Reads a bare selector, as in `match[]`.
-pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, QueryError> {
-    match parse(text)? {
-        Expr::VectorSelector(selector) if selector.offset.is_none() && selector.at.is_none() => {
-            matchers(selector.name.as_deref(), &selector.matchers)
-        }
-        _ => Err(QueryError::Parse { reason: format!("{text:?} is not a series selector") }),
-    }
+pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+    let (selector, span) = ast::parse_selector(text)?;
+    Ok(matchers(text, &selector, span, regex_bytes_max(&selector.matchers))?)
 }
 
-fn parse(query: &str) -> Result<Expr, QueryError> {
-    check_text(query)?;
-    if query.trim().is_empty() {
-        return Err(QueryError::Parse { reason: "no expression found in input".to_owned() });
-    }
-    // The parser panics on some texts, such as a range of 1e999 seconds; for the user that is one more text it cannot read.
-    let parsed = std::panic::catch_unwind(|| ast::parse(query));
-    let refused =
-        || "the parser cannot read this query; look for a number or a duration out of range".to_owned();
-    parsed.unwrap_or_else(|_| Err(refused())).map_err(|reason| QueryError::Parse { reason })
+/// What each of these may take when it is compiled, so that all of them together stay in bounds.
+fn regex_bytes_max<'a>(matchers: impl IntoIterator<Item = &'a ast::LabelMatcher>) -> usize {
+    let is_regex =
+        |matcher: &&ast::LabelMatcher| matches!(matcher.kind, MatchKind::Regex | MatchKind::NotRegex);
+    let count = matchers.into_iter().filter(is_regex).count();
+    REGEX_COMPILED_BYTES_MAX.min(REGEXES_COMPILED_BYTES_MAX / count.max(1))
 }
 
 fn check_params(params: QueryParams) -> Result<(), QueryError> {
@@ -84,76 +77,107 @@ fn check_params(params: QueryParams) -> Result<(), QueryError> {
     }
 }
 
-struct Lowering {
-    /// The query's own times, to which `@ start()` and `@ end()` refer.
+struct Lowering<'a> {
+    text: &'a str,
+    /// The query's own times, to which `@ start()`, `@ end()`, `step()` and `range()` refer.
     bounds: Grid,
     requests: Vec<SelectorRequest>,
+    regex_bytes_max: usize,
 }
 
-impl Lowering {
+impl Lowering<'_> {
     /// `sum` is what an enclosing sum keeps, if this node is all it sums.
     fn node(&mut self, expr: &Expr, grid: Grid, sum: Option<&Grouping>) -> Result<Node, QueryError> {
-        Ok(match expr {
-            Expr::NumberLiteral(number) => Node::Number(number.val),
-            Expr::StringLiteral(text) => Node::Text(text.val.clone()),
-            Expr::Paren(paren) => self.node(&paren.expr, grid, sum)?,
-            Expr::Unary(unary) => Node::Negate(Box::new(self.node(&unary.expr, grid, None)?)),
-            Expr::VectorSelector(selector) => {
-                let shift = self.shift(selector.offset.as_ref(), selector.at.as_ref())?;
-                let id = self.request(selector, shift.apply_grid(grid), None, sum)?;
+        Ok(match &expr.kind {
+            ExprKind::Number(number) => Node::Number(number.value),
+            ExprKind::String(text) => Node::Text(text.clone()),
+            ExprKind::Paren(inner) => self.node(inner, grid, sum)?,
+            ExprKind::Unary(Sign::Plus, inner) => self.node(inner, grid, sum)?,
+            ExprKind::Unary(Sign::Minus, inner) => Node::Negate(Box::new(self.node(inner, grid, None)?)),
+            ExprKind::Selector(selector) => {
+                let shift = self.shift(&selector.modifiers)?;
+                let id = self.request(selector, expr.span, shift.apply_grid(grid), None, sum)?;
                 Node::Selector(Selector { id, shift })
             }
-            Expr::MatrixSelector(matrix) => {
-                let shift = self.shift(matrix.vs.offset.as_ref(), matrix.vs.at.as_ref())?;
-                let window_ms = duration_ms("range", matrix.range)?;
-                let id = self.request(&matrix.vs, shift.apply_grid(grid), Some(window_ms), sum)?;
+            ExprKind::Range(range) => {
+                let shift = self.shift(&range.selector.modifiers)?;
+                let window_ms = self.positive_ms("range", &range.range)?;
+                let id =
+                    self.request(&range.selector, expr.span, shift.apply_grid(grid), Some(window_ms), sum)?;
                 Node::Range(Box::new(RangeNode { window_ms, shift, over: RangeOver::Selector { id } }))
             }
-            Expr::Subquery(subquery) => self.subquery(subquery, grid)?,
-            Expr::Binary(binary) => self.binary(binary, grid)?,
-            Expr::Aggregate(aggregate) => self.aggregate(aggregate, grid)?,
-            Expr::Call(call) => self.call(call, grid, sum)?,
-            Expr::Extension(_) => return Err(unsupported("this expression", "use plain PromQL")),
+            ExprKind::Subquery(subquery) => self.subquery(subquery, grid)?,
+            ExprKind::Binary(binary) => self.binary(binary, grid)?,
+            ExprKind::Aggregate(aggregate) => self.aggregate(aggregate, grid)?,
+            ExprKind::Call(call) => self.call(call, grid, sum)?,
         })
     }
 
     fn request(
         &mut self,
-        selector: &ast::VectorSelector,
+        selector: &ast::Selector,
+        span: Span,
         grid: Grid,
         window_ms: Option<i64>,
         sum: Option<&Grouping>,
     ) -> Result<usize, QueryError> {
+        match selector.mode {
+            None => {}
+            Some(RangeMode::Anchored) => return Err(unsupported("the anchored modifier", "leave it out")),
+            Some(RangeMode::Smoothed) => return Err(unsupported("the smoothed modifier", "leave it out")),
+        }
         let id = self.requests.len();
         let edges = Edges { first_ms: grid.start_ms, step_ms: grid.step_ms, count: grid.count, window_ms };
-        let matchers = matchers(selector.name.as_deref(), &selector.matchers)?;
+        let matchers =
+            matchers(self.text, selector, span, self.regex_bytes_max).map_err(QueryError::Syntax)?;
         self.requests.push(SelectorRequest { selector: id, matchers, edges, grouping: sum.cloned() });
         Ok(id)
     }
 
-    fn shift(&self, offset: Option<&Offset>, at: Option<&AtModifier>) -> Result<TimeShift, QueryError> {
-        let offset_ms = match offset {
+    fn shift(&self, modifiers: &ast::Modifiers) -> Result<TimeShift, QueryError> {
+        let offset_ms = match &modifiers.offset {
             None => 0,
-            Some(Offset::Pos(duration)) => duration_ms("offset", *duration)?,
-            Some(Offset::Neg(duration)) => -duration_ms("offset", *duration)?,
+            Some(offset) => self.duration_ms("offset", offset)?,
         };
-        let at_ms = match at {
+        let at_ms = match modifiers.at {
             None => None,
-            Some(AtModifier::Start) => Some(self.bounds.start_ms),
-            Some(AtModifier::End) => Some(self.bounds.end_ms()),
-            Some(AtModifier::At(time)) => Some(match time.duration_since(UNIX_EPOCH) {
-                Ok(after) => duration_ms("@ time", after)?,
-                Err(before) => -duration_ms("@ time", before.duration())?,
-            }),
+            Some(At::Start) => Some(self.bounds.start_ms),
+            Some(At::End) => Some(self.bounds.end_ms()),
+            Some(At::Time(ms)) => Some(in_time("@ time", ms)?),
         };
         Ok(TimeShift { offset_ms, at_ms })
     }
 
-    fn subquery(&mut self, subquery: &ast::SubqueryExpr, grid: Grid) -> Result<Node, QueryError> {
-        let shift = self.shift(subquery.offset.as_ref(), subquery.at.as_ref())?;
-        let window_ms = duration_ms("range", subquery.range)?;
-        let step_ms = match subquery.step {
-            Some(step) => duration_ms("subquery step", step)?,
+    /// A length in whole milliseconds, computed where it has to be.
+    fn duration_ms(&self, what: &'static str, duration: &ast::Duration) -> Result<i64, QueryError> {
+        let seconds = |ms: i64| std::time::Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
+        let range = seconds(self.bounds.end_ms() - self.bounds.start_ms);
+        let length = duration.seconds(seconds(self.bounds.step_ms), range);
+        let length = length.map_err(|(span, message)| self.fault(span, message))?;
+        let ms = (length * 1000.0).round();
+        if ms.is_nan() {
+            return Err(self.fault(duration.span, "duration is not a number"));
+        }
+        #[allow(clippy::cast_possible_truncation, reason = "what is beyond 64 bits stays beyond the bound")]
+        in_time(what, ms as i64)
+    }
+
+    fn positive_ms(&self, what: &'static str, duration: &ast::Duration) -> Result<i64, QueryError> {
+        match self.duration_ms(what, duration)? {
+            ..=0 => Err(self.fault(duration.span, "duration must be greater than 0")),
+            ms => Ok(ms),
+        }
+    }
+
+    fn fault(&self, span: Span, message: &str) -> QueryError {
+        QueryError::Syntax(SyntaxError::new(self.text, span, message))
+    }
+
+    fn subquery(&mut self, subquery: &ast::Subquery, grid: Grid) -> Result<Node, QueryError> {
+        let shift = self.shift(&subquery.modifiers)?;
+        let window_ms = self.positive_ms("range", &subquery.range)?;
+        let step_ms = match &subquery.step {
+            Some(step) => self.positive_ms("subquery step", step)?,
             None => SUBQUERY_STEP_MS_DEFAULT,
         };
         let mut range =
@@ -171,37 +195,35 @@ impl Lowering {
         Ok(Node::Range(Box::new(range)))
     }
 
-    fn binary(&mut self, binary: &ast::BinaryExpr, grid: Grid) -> Result<Node, QueryError> {
-        let operator = operator(binary.op)?;
-        let modifier = binary.modifier.as_ref();
-        let comparison = if binary.return_bool() { Comparison::Bool } else { Comparison::Filter };
-        let labels = match modifier.and_then(|m| m.matching.as_ref()) {
-            Some(LabelModifier::Include(labels)) => MatchLabels::On(names(&labels.labels)),
-            Some(LabelModifier::Exclude(labels)) => MatchLabels::Ignoring(names(&labels.labels)),
+    fn binary(&mut self, binary: &ast::Binary, grid: Grid) -> Result<Node, QueryError> {
+        let operator = operator(binary.operator)?;
+        let comparison = if binary.return_bool { Comparison::Bool } else { Comparison::Filter };
+        let labels = match &binary.matching.labels {
+            Some(ast::Grouping::By(labels)) => MatchLabels::On(names(labels)),
+            Some(ast::Grouping::Without(labels)) => MatchLabels::Ignoring(names(labels)),
             None => MatchLabels::Ignoring(Vec::new()),
         };
-        if modifier.is_some_and(|m| m.fill_values.lhs.is_some() || m.fill_values.rhs.is_some()) {
+        if binary.fill != ast::Fill::default() {
             return Err(unsupported("the fill modifier", "use `or` with a vector of the missing labels"));
         }
-        let cardinality = match modifier.map(|m| &m.card) {
-            Some(VectorMatchCardinality::ManyToOne(labels)) => Cardinality::ManyToOne(names(&labels.labels)),
-            Some(VectorMatchCardinality::OneToMany(labels)) => Cardinality::OneToMany(names(&labels.labels)),
-            _ => Cardinality::OneToOne,
+        let cardinality = match &binary.matching.cardinality {
+            ast::Cardinality::ManyToOne(labels) => Cardinality::ManyToOne(names(labels)),
+            ast::Cardinality::OneToMany(labels) => Cardinality::OneToMany(names(labels)),
+            ast::Cardinality::OneToOne => Cardinality::OneToOne,
         };
-        let left = self.node(&binary.lhs, grid, None)?;
-        let right = self.node(&binary.rhs, grid, None)?;
+        let left = self.node(&binary.left, grid, None)?;
+        let right = self.node(&binary.right, grid, None)?;
         let matching = Matching { labels, cardinality };
         Ok(Node::Binary(Box::new(Binary { operator, comparison, matching, left, right })))
     }
 
-    fn aggregate(&mut self, aggregate: &ast::AggregateExpr, grid: Grid) -> Result<Node, QueryError> {
-        let operation = aggregation(aggregate.op)?;
-        let grouping = match &aggregate.modifier {
-            None => Grouping::By(Vec::new()),
-            Some(LabelModifier::Include(labels)) => Grouping::By(names(&labels.labels)),
-            Some(LabelModifier::Exclude(labels)) => Grouping::Without(names(&labels.labels)),
+    fn aggregate(&mut self, aggregate: &ast::Aggregate, grid: Grid) -> Result<Node, QueryError> {
+        let operation = aggregation(aggregate.aggregation)?;
+        let grouping = match &aggregate.grouping {
+            ast::Grouping::By(labels) => Grouping::By(names(labels)),
+            ast::Grouping::Without(labels) => Grouping::Without(names(labels)),
         };
-        let parameter = match &aggregate.param {
+        let parameter = match &aggregate.parameter {
             None => None,
             Some(parameter) => Some(self.node(parameter, grid, None)?),
         };
@@ -211,15 +233,15 @@ impl Lowering {
     }
 
     fn call(&mut self, call: &ast::Call, grid: Grid, sum: Option<&Grouping>) -> Result<Node, QueryError> {
-        let name = call.func.name;
+        let name = call.function.name;
         let Some(function) = Function::find(name) else {
             return Err(QueryError::UnsupportedFunction { name: name.to_owned() });
         };
         // Only these are linear in the increments, so that summing first gives the same answer.
         let linear = matches!(function.implementation, Implementation::Increase | Implementation::Rate);
         let push = if linear { sum } else { None };
-        let mut arguments = Vec::with_capacity(call.args.args.len());
-        for argument in &call.args.args {
+        let mut arguments = Vec::with_capacity(call.arguments.len());
+        for argument in &call.arguments {
             arguments.push(self.node(argument, grid, push)?);
         }
         Ok(Node::Call(Box::new(Call { function, arguments })))
@@ -234,75 +256,87 @@ fn names(labels: &[String]) -> Vec<Arc<str>> {
     labels.iter().map(|label| Arc::from(label.as_str())).collect()
 }
 
-fn duration_ms(what: &'static str, duration: Duration) -> Result<i64, QueryError> {
-    let value = duration.as_millis();
-    match i64::try_from(value) {
-        Ok(ms) if ms <= TIME_MS_MAX => Ok(ms),
-        _ => Err(QueryError::TimeOutOfRange { what, value: i128::try_from(value).unwrap_or(i128::MAX) }),
+fn in_time(what: &'static str, ms: i64) -> Result<i64, QueryError> {
+    if ms.unsigned_abs() <= TIME_MS_MAX.unsigned_abs() {
+        Ok(ms)
+    } else {
+        Err(QueryError::TimeOutOfRange { what, value: ms.into() })
     }
 }
 
-fn matchers(name: Option<&str>, parsed: &Matchers) -> Result<Vec<Matcher>, QueryError> {
-    if !parsed.or_matchers.is_empty() {
-        return Err(unsupported("`or` between label matchers", "join two selectors with the `or` operator"));
+/// Compiles the matchers of a selector, which the parser has counted and measured.
+fn matchers(
+    text: &str,
+    selector: &ast::Selector,
+    span: Span,
+    regex_bytes_max: usize,
+) -> Result<Vec<Matcher>, SyntaxError> {
+    let fault = |span, message: String| SyntaxError::new(text, span, message);
+    let mut all = Vec::with_capacity(selector.matchers.len() + 1);
+    let mut compile = |name: &str, kind, value: &str, span| {
+        let matcher = Matcher::within(name, kind, value, regex_bytes_max);
+        all.push(matcher.map_err(|error| fault(span, error.to_string()))?);
+        Ok::<_, SyntaxError>(())
+    };
+    if let Some(name) = &selector.name {
+        compile(METRIC_NAME, MatchKind::Equal, name, span)?;
     }
-    let mut all = Vec::with_capacity(parsed.matchers.len() + 1);
-    if let Some(name) = name {
-        all.push(Matcher::new(METRIC_NAME, MatchKind::Equal, name)?);
+    for matcher in &selector.matchers {
+        compile(&matcher.name, matcher.kind, &matcher.value, matcher.span)?;
     }
-    for matcher in &parsed.matchers {
-        let kind = match matcher.op {
-            MatchOp::Equal => MatchKind::Equal,
-            MatchOp::NotEqual => MatchKind::NotEqual,
-            MatchOp::Re(_) => MatchKind::Regex,
-            MatchOp::NotRe(_) => MatchKind::NotRegex,
-        };
-        all.push(Matcher::new(&matcher.name, kind, &matcher.value)?);
+    if all.iter().all(|matcher| matcher.matches("")) {
+        let message = "vector selector must contain at least one non-empty matcher";
+        return Err(fault(span, message.to_owned()));
     }
     Ok(all)
 }
 
-fn operator(op: TokenType) -> Result<Operator, QueryError> {
-    Ok(match op.id() {
-        token::T_ADD => Operator::Add,
-        token::T_SUB => Operator::Subtract,
-        token::T_MUL => Operator::Multiply,
-        token::T_DIV => Operator::Divide,
-        token::T_MOD => Operator::Modulo,
-        token::T_POW => Operator::Power,
-        token::T_ATAN2 => Operator::Atan2,
-        token::T_EQLC => Operator::Equal,
-        token::T_NEQ => Operator::NotEqual,
-        token::T_LSS => Operator::Less,
-        token::T_LTE => Operator::LessOrEqual,
-        token::T_GTR => Operator::Greater,
-        token::T_GTE => Operator::GreaterOrEqual,
-        token::T_LAND => Operator::And,
-        token::T_LOR => Operator::Or,
-        token::T_LUNLESS => Operator::Unless,
-        _ => return Err(unsupported(&format!("the operator {op}"), "see the PromQL operators")),
+fn operator(operator: ast::Operator) -> Result<Operator, QueryError> {
+    use ast::Operator as Written;
+    Ok(match operator {
+        Written::Add => Operator::Add,
+        Written::Subtract => Operator::Subtract,
+        Written::Multiply => Operator::Multiply,
+        Written::Divide => Operator::Divide,
+        Written::Modulo => Operator::Modulo,
+        Written::Power => Operator::Power,
+        Written::Atan2 => Operator::Atan2,
+        Written::Equal => Operator::Equal,
+        Written::NotEqual => Operator::NotEqual,
+        Written::Less => Operator::Less,
+        Written::LessOrEqual => Operator::LessOrEqual,
+        Written::Greater => Operator::Greater,
+        Written::GreaterOrEqual => Operator::GreaterOrEqual,
+        Written::And => Operator::And,
+        Written::Or => Operator::Or,
+        Written::Unless => Operator::Unless,
+        Written::TrimUpper | Written::TrimLower => {
+            return Err(unsupported(
+                &format!("the operator {}", operator.symbol()),
+                "there are no native histograms here",
+            ));
+        }
     })
 }
 
-fn aggregation(op: TokenType) -> Result<Aggregation, QueryError> {
-    Ok(match op.id() {
-        token::T_SUM => Aggregation::Sum,
-        token::T_AVG => Aggregation::Average,
-        token::T_MIN => Aggregation::Minimum,
-        token::T_MAX => Aggregation::Maximum,
-        token::T_COUNT => Aggregation::Count,
-        token::T_GROUP => Aggregation::Group,
-        token::T_STDDEV => Aggregation::Deviation,
-        token::T_STDVAR => Aggregation::Variance,
-        token::T_TOPK => Aggregation::Top,
-        token::T_BOTTOMK => Aggregation::Bottom,
-        token::T_QUANTILE => Aggregation::Quantile,
-        token::T_COUNT_VALUES => Aggregation::CountValues,
-        _ => {
-            return Err(unsupported(
-                &format!("the aggregation {op}"),
-                "use sum, avg, min, max, count, group, stddev, stdvar, topk, bottomk, quantile or count_values",
-            ));
+fn aggregation(aggregation: ast::Aggregation) -> Result<Aggregation, QueryError> {
+    use ast::Aggregation as Written;
+    Ok(match aggregation {
+        Written::Sum => Aggregation::Sum,
+        Written::Average => Aggregation::Average,
+        Written::Minimum => Aggregation::Minimum,
+        Written::Maximum => Aggregation::Maximum,
+        Written::Count => Aggregation::Count,
+        Written::Group => Aggregation::Group,
+        Written::Deviation => Aggregation::Deviation,
+        Written::Variance => Aggregation::Variance,
+        Written::Top => Aggregation::Top,
+        Written::Bottom => Aggregation::Bottom,
+        Written::Quantile => Aggregation::Quantile,
+        Written::CountValues => Aggregation::CountValues,
+        Written::Limit | Written::LimitRatio => {
+            let name = aggregation.name();
+            return Err(unsupported(&format!("the aggregation {name}"), "use topk or bottomk"));
         }
     })
 }

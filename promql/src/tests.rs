@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::guard::check_text;
 use super::matcher::anchored_regex;
 use super::number::decimal;
 use super::*;
@@ -198,8 +197,10 @@ fn regular_expressions_mean_what_they_mean_in_re2() {
 
 #[test]
 fn text_is_measured_before_it_is_parsed() {
-    assert!(check_text("sum by (a) (rate(x{b=~\"(((((((\"}[5m])) > 1 # ((((").is_ok());
-    let too_large = |text: &str| matches!(check_text(text), Err(QueryError::TooLarge { .. }));
+    assert!(crate::syntax::parse("sum by (a) (rate(x{b=~\"(((((((\"}[5m])) > 1 # ((((").is_ok());
+    let too_large = |text: &str| {
+        matches!(plan(text, QueryParams::Instant { time_ms: 0 }), Err(QueryError::TooLarge { .. }))
+    };
     assert!(too_large(&"(".repeat(65)));
     assert!(too_large(&format!("1{}", " + 1".repeat(501))));
     assert!(too_large(&format!("a{}", " and a".repeat(501))));

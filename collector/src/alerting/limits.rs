@@ -6,9 +6,6 @@ use std::time::Duration;
 /// Bytes of one rule file. Prometheus' largest public rule packs are about 300 KiB.
 pub const RULE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 
-/// Bytes of one expression. Generated rules reach a few KiB; the parser's tree is walked recursively, so length bounds depth.
-pub const EXPR_BYTES_MAX: usize = 16 * 1024;
-
 /// Series one rule may return. At about 1 KiB per alert this keeps one rule below 10 MiB.
 pub const SERIES_PER_RULE_MAX: usize = 10_000;
 

@@ -14,10 +14,8 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use promql_parser::parser::Expr;
-use promql_parser::parser::value::ValueType;
+use ledgerline_promql::syntax::{self, ValueType};
 
-use crate::alerting::limits::EXPR_BYTES_MAX;
 use crate::alerting::sample::{METRIC_NAME, is_label_name};
 use crate::alerting::template::Template;
 use crate::alerting::time::parse_duration;
@@ -99,7 +97,7 @@ impl fmt::Display for RuleProblem {
 }
 
 /// Says whether the query source can evaluate an expression, and if not, why and what to write instead.
-pub type AcceptExpr<'a> = &'a dyn Fn(&Expr) -> Result<(), String>;
+pub type AcceptExpr<'a> = &'a dyn Fn(&str) -> Result<(), String>;
 
 /// Reads one rule file. `file` is only a name for messages and for the API.
 pub fn parse(file: &str, text: &str, accept: AcceptExpr<'_>) -> Result<Vec<Group>, Vec<RuleProblem>> {
@@ -234,10 +232,7 @@ fn check_expr(expr: &str, accept: AcceptExpr<'_>, problems: &mut Problems<'_>) {
         problems.add("the rule has no expr:; write the PromQL expression that must hold");
         return;
     }
-    if expr.len() > EXPR_BYTES_MAX {
-        return problems.add(format!("expr is longer than {EXPR_BYTES_MAX} bytes; split the rule"));
-    }
-    let parsed = match promql_parser::parser::parse(expr) {
+    let parsed = match syntax::parse(expr) {
         Ok(parsed) => parsed,
         Err(error) => return problems.add(format!("expr is not valid PromQL: {error}")),
     };
@@ -245,11 +240,12 @@ fn check_expr(expr: &str, accept: AcceptExpr<'_>, problems: &mut Problems<'_>) {
         ValueType::Vector | ValueType::Scalar => {}
         other => {
             return problems.add(format!(
-                "expr gives a {other}; an alert needs a vector or a scalar, for example rate(...) or a comparison"
+                "expr gives a {}; an alert needs a vector or a scalar, for example rate(...) or a comparison",
+                other.name()
             ));
         }
     }
-    if let Err(reason) = accept(&parsed) {
+    if let Err(reason) = accept(expr) {
         problems.add(format!("expr cannot be evaluated here: {reason}"));
     }
 }

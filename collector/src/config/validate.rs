@@ -7,7 +7,6 @@ use http::Uri;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Problems, SecretText, Validate};
 use ledgerline_promql::{self as promql, QueryParams};
-use promql_parser::parser::Expr;
 
 use super::{Auth, Config, EMBEDDED, Pricing, StorageConfig, Tokens};
 use crate::alerting::{AlertingConfig, RuleSet, check_rules_with};
@@ -169,8 +168,8 @@ pub(super) fn prices(pricing: &Pricing, problems: &mut Problems) -> PriceBook {
 /// The rules, if all of them can be read and evaluated.
 pub(super) fn rules(config: &AlertingConfig, problems: &mut Problems) -> RuleSet {
     // What the evaluator cannot answer is said now and not at the first evaluation.
-    let accept = |expr: &Expr| {
-        let plan = promql::plan(&expr.to_string(), QueryParams::Instant { time_ms: 0 });
+    let accept = |expr: &str| {
+        let plan = promql::plan(expr, QueryParams::Instant { time_ms: 0 });
         plan.map(drop).map_err(|error| error.to_string())
     };
     check_rules_with(&config.rule_files, &accept).unwrap_or_else(|found| {

@@ -134,7 +134,7 @@ fn judge_error(eval: &Eval, error: &QueryError) -> Outcome {
     match error {
         QueryError::UnsupportedFunction { name } => Outcome::Unsupported(format!("function {name}")),
         QueryError::Unsupported { what, .. } => Outcome::Unsupported(what.clone()),
-        QueryError::Parse { .. } if !eval.fails => {
+        QueryError::Syntax(_) if !eval.fails => {
             Outcome::Unsupported(format!("not parsed: {}", eval.expression))
         }
         _ if eval.fails => {

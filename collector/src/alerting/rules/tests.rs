@@ -125,7 +125,7 @@ groups:
 
 #[test]
 fn rules_that_could_never_work_are_refused() {
-    refused("{alert: A, expr: 'up[5m]'}", "expr gives a matrix");
+    refused("{alert: A, expr: 'up[5m]'}", "expr gives a range vector");
     refused("{alert: A, expr: '\"text\"'}", "expr gives a string");
     refused("{alert: A, expr: 'foo('}", "not valid PromQL");
     refused("{alert: A, expr: up, expr: down}", "key \"expr\" stands here twice");
@@ -138,13 +138,13 @@ fn rules_that_could_never_work_are_refused() {
 #[test]
 fn deep_and_long_input_is_read_or_refused_but_never_crashes() {
     let nested = |depth: usize| format!("{{alert: A, expr: '{}1{}'}}", "(".repeat(depth), ")".repeat(depth));
-    assert!(load(&format!("groups: [{{name: g, rules: [{}]}}]", nested(8_000))).is_ok());
-    refused(&nested(10_000), "longer than 16384 bytes");
-    refused(&format!("{{alert: A, expr: '{}1'}}", "-".repeat(20_000)), "longer than 16384 bytes");
-    assert!(
-        load(&format!("groups: [{{name: g, rules: [{{alert: A, expr: '{}1'}}]}}]", "-".repeat(16_000)))
-            .is_ok()
-    );
+    let file = |rule: &str| format!("groups: [{{name: g, rules: [{rule}]}}]");
+    assert!(load(&file(&nested(64))).is_ok());
+    refused(&nested(65), "its nesting depth is 65, the limit is 64");
+    refused(&nested(10_000), "its length in bytes is 20001, the limit is 16384");
+    let signs = |count: usize| format!("{{alert: A, expr: '{}1'}}", "-".repeat(count));
+    assert!(load(&file(&signs(500))).is_ok());
+    refused(&signs(15_000), "its number of operators is 501, the limit is 500");
     problems(&format!("groups: {}", "[".repeat(5_000)));
 }
 

@@ -1,0 +1,218 @@
+//! Pure: the tree as text, in the canonical form of Prometheus: one line, matchers in order, durations in units. Reading the text
+//! again gives the same tree.
+
+use std::fmt::{self, Display, Formatter, Write};
+
+use super::ast::{
+    Aggregate, At, Binary, Cardinality, Duration, DurationKind, Expr, ExprKind, Grouping, LabelMatcher,
+    MatchKind, Modifiers, Number, RangeMode, Selector, Sign,
+};
+use super::duration::format_duration_ms;
+use super::quoted::quote;
+
+impl Display for Expr {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            ExprKind::Number(number) => number.fmt(f),
+            ExprKind::String(text) => f.write_str(&quote(text)),
+            ExprKind::Paren(inner) => write!(f, "({inner})"),
+            ExprKind::Unary(sign, inner) => {
+                write!(f, "{}{inner}", if *sign == Sign::Minus { '-' } else { '+' })
+            }
+            ExprKind::Selector(selector) => {
+                write!(f, "{}", Bare(selector))?;
+                write_at(f, &selector.modifiers)?;
+                write_mode(f, selector)?;
+                write_offset(f, &selector.modifiers)
+            }
+            ExprKind::Range(range) => {
+                write!(f, "{}[{}]", Bare(&range.selector), range.range)?;
+                write_mode(f, &range.selector)?;
+                write_at(f, &range.selector.modifiers)?;
+                write_offset(f, &range.selector.modifiers)
+            }
+            ExprKind::Subquery(subquery) => {
+                write!(f, "{}[{}:", subquery.expr, subquery.range)?;
+                if let Some(step) = &subquery.step {
+                    step.fmt(f)?;
+                }
+                f.write_char(']')?;
+                write_at(f, &subquery.modifiers)?;
+                write_offset(f, &subquery.modifiers)
+            }
+            ExprKind::Binary(binary) => binary.fmt(f),
+            ExprKind::Aggregate(aggregate) => aggregate.fmt(f),
+            ExprKind::Call(call) => {
+                write!(f, "{}(", call.function.name)?;
+                write_list(f, &call.arguments)?;
+                f.write_char(')')
+            }
+        }
+    }
+}
+
+/// A selector without its modifiers.
+struct Bare<'a>(&'a Selector);
+
+impl Display for Bare<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let Selector { name, matchers, .. } = self.0;
+        f.write_str(name.as_deref().unwrap_or_default())?;
+        if matchers.is_empty() {
+            return if name.is_none() { f.write_str("{}") } else { Ok(()) };
+        }
+        let mut sorted: Vec<String> = matchers.iter().map(LabelMatcher::to_string).collect();
+        sorted.sort_unstable();
+        write!(f, "{{{}}}", sorted.join(","))
+    }
+}
+
+impl Display for LabelMatcher {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let operator = match self.kind {
+            MatchKind::Equal => "=",
+            MatchKind::NotEqual => "!=",
+            MatchKind::Regex => "=~",
+            MatchKind::NotRegex => "!~",
+        };
+        write!(f, "{}{operator}{}", Label(&self.name), quote(&self.value))
+    }
+}
+
+/// A label's name, quoted unless it is an ordinary one.
+struct Label<'a>(&'a str);
+
+impl Display for Label<'_> {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let plain = |c: char| c == '_' || c.is_ascii_alphanumeric();
+        let ordinary = self.0.chars().all(plain) && !self.0.starts_with(|c: char| c.is_ascii_digit());
+        // Between brackets these two words are numbers.
+        let number = ["inf", "nan"].iter().any(|word| self.0.eq_ignore_ascii_case(word));
+        if ordinary && !number && !self.0.is_empty() {
+            f.write_str(self.0)
+        } else {
+            f.write_str(&quote(self.0))
+        }
+    }
+}
+
+impl Display for Number {
+    #[allow(clippy::cast_possible_truncation, reason = "only whole milliseconds within 64 bits get there")]
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        let ms = self.value * 1000.0;
+        if self.duration && ms.fract() == 0.0 && ms.abs() < 9e15 {
+            return f.write_str(&format_duration_ms(ms as i64));
+        }
+        match self.value {
+            // Prometheus prints +Inf, which reads back as a sign and a number where it stands left of `^`.
+            value if value.is_infinite() => f.write_str(if value > 0.0 { "Inf" } else { "-Inf" }),
+            value => write!(f, "{value}"),
+        }
+    }
+}
+
+impl Display for Duration {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        match &self.kind {
+            DurationKind::Number(number) => number.fmt(f),
+            DurationKind::Step => f.write_str("step()"),
+            DurationKind::Range => f.write_str("range()"),
+            DurationKind::Negate(inner) => write!(f, "-{inner}"),
+            DurationKind::Paren(inner) => write!(f, "({inner})"),
+            DurationKind::Least(left, right) => write!(f, "min_of({left}, {right})"),
+            DurationKind::Greatest(left, right) => write!(f, "max_of({left}, {right})"),
+            DurationKind::Binary(operator, left, right) => write!(f, "{left} {} {right}", operator.symbol()),
+        }
+    }
+}
+
+impl Display for Binary {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{} {}", self.left, self.operator.symbol())?;
+        if self.return_bool {
+            f.write_str(" bool")?;
+        }
+        match (&self.matching.labels, &self.matching.cardinality) {
+            (Some(Grouping::By(labels)), _) => write_labels(f, " on", labels)?,
+            (Some(Grouping::Without(labels)), Cardinality::OneToOne) if labels.is_empty() => {}
+            (Some(Grouping::Without(labels)), _) => write_labels(f, " ignoring", labels)?,
+            (None, _) => {}
+        }
+        match &self.matching.cardinality {
+            Cardinality::OneToOne => {}
+            Cardinality::ManyToOne(labels) => write_labels(f, " group_left", labels)?,
+            Cardinality::OneToMany(labels) => write_labels(f, " group_right", labels)?,
+        }
+        let number = |value| Number { value, duration: false };
+        match (self.fill.left, self.fill.right) {
+            (Some(left), Some(right)) if left.to_bits() == right.to_bits() => {
+                write!(f, " fill ({})", number(left))?;
+            }
+            (left, right) => {
+                for (name, value) in [("fill_left", left), ("fill_right", right)] {
+                    if let Some(value) = value {
+                        write!(f, " {name} ({})", number(value))?;
+                    }
+                }
+            }
+        }
+        write!(f, " {}", self.right)
+    }
+}
+
+impl Display for Aggregate {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        f.write_str(self.aggregation.name())?;
+        match &self.grouping {
+            Grouping::By(labels) if labels.is_empty() => {}
+            Grouping::By(labels) => write_labels(f, " by", labels).and_then(|()| f.write_char(' '))?,
+            Grouping::Without(labels) => {
+                write_labels(f, " without", labels).and_then(|()| f.write_char(' '))?;
+            }
+        }
+        f.write_char('(')?;
+        write_list(f, self.parameter.iter().chain([&self.expr]))?;
+        f.write_char(')')
+    }
+}
+
+fn write_list<T: Display>(f: &mut Formatter<'_>, items: impl IntoIterator<Item = T>) -> fmt::Result {
+    for (at, item) in items.into_iter().enumerate() {
+        let separator = if at == 0 { "" } else { ", " };
+        write!(f, "{separator}{item}")?;
+    }
+    Ok(())
+}
+
+fn write_labels(f: &mut Formatter<'_>, word: &str, labels: &[String]) -> fmt::Result {
+    write!(f, "{word} (")?;
+    write_list(f, labels.iter().map(|label| Label(label)))?;
+    f.write_char(')')
+}
+
+fn write_mode(f: &mut Formatter<'_>, selector: &Selector) -> fmt::Result {
+    match selector.mode {
+        Some(RangeMode::Anchored) => f.write_str(" anchored"),
+        Some(RangeMode::Smoothed) => f.write_str(" smoothed"),
+        None => Ok(()),
+    }
+}
+
+fn write_at(f: &mut Formatter<'_>, modifiers: &Modifiers) -> fmt::Result {
+    match modifiers.at {
+        None => Ok(()),
+        Some(At::Start) => f.write_str(" @ start()"),
+        Some(At::End) => f.write_str(" @ end()"),
+        Some(At::Time(ms)) => {
+            let (sign, ms) = (if ms < 0 { "-" } else { "" }, ms.unsigned_abs());
+            write!(f, " @ {sign}{}.{:03}", ms / 1000, ms % 1000)
+        }
+    }
+}
+
+fn write_offset(f: &mut Formatter<'_>, modifiers: &Modifiers) -> fmt::Result {
+    match &modifiers.offset {
+        Some(offset) => write!(f, " offset {offset}"),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,162 @@
+//! Pure: the words of the language, and how Prometheus's error texts call them.
+
+use super::ast::{Aggregation, Operator, Span};
+use super::quoted::quote;
+
+/// What a piece of the text is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// The text ends here.
+    End,
+    /// The text cannot be cut any further; the lexer says why.
+    Error,
+    Identifier,
+    /// With a colon: a metric's name and never a label's.
+    MetricIdentifier,
+    String,
+    Number,
+    Duration,
+    LeftParen,
+    RightParen,
+    LeftBrace,
+    RightBrace,
+    LeftBracket,
+    RightBracket,
+    Comma,
+    Colon,
+    /// `=`
+    Assign,
+    /// `=~`
+    MatchRegex,
+    /// `!~`
+    NotMatchRegex,
+    At,
+    Operator(Operator),
+    Aggregation(Aggregation),
+    Keyword(Keyword),
+}
+
+/// The words that are neither operators nor aggregations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Keyword {
+    Anchored,
+    Bool,
+    By,
+    End,
+    Fill,
+    FillLeft,
+    FillRight,
+    GroupLeft,
+    GroupRight,
+    Ignoring,
+    Offset,
+    On,
+    Range,
+    Smoothed,
+    Start,
+    Step,
+    Without,
+}
+
+/// A piece of the text.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Token {
+    pub kind: TokenKind,
+    pub span: Span,
+}
+
+/// The kind of a word, whatever its case; `None` for an ordinary name.
+pub(super) fn word(text: &str) -> Option<TokenKind> {
+    let aggregation = TokenKind::Aggregation;
+    let keyword = TokenKind::Keyword;
+    Some(match text.to_ascii_lowercase().as_str() {
+        "and" => TokenKind::Operator(Operator::And),
+        "or" => TokenKind::Operator(Operator::Or),
+        "unless" => TokenKind::Operator(Operator::Unless),
+        "atan2" => TokenKind::Operator(Operator::Atan2),
+        "sum" => aggregation(Aggregation::Sum),
+        "avg" => aggregation(Aggregation::Average),
+        "count" => aggregation(Aggregation::Count),
+        "min" => aggregation(Aggregation::Minimum),
+        "max" => aggregation(Aggregation::Maximum),
+        "group" => aggregation(Aggregation::Group),
+        "stddev" => aggregation(Aggregation::Deviation),
+        "stdvar" => aggregation(Aggregation::Variance),
+        "topk" => aggregation(Aggregation::Top),
+        "bottomk" => aggregation(Aggregation::Bottom),
+        "count_values" => aggregation(Aggregation::CountValues),
+        "quantile" => aggregation(Aggregation::Quantile),
+        "limitk" => aggregation(Aggregation::Limit),
+        "limit_ratio" => aggregation(Aggregation::LimitRatio),
+        "offset" => keyword(Keyword::Offset),
+        "smoothed" => keyword(Keyword::Smoothed),
+        "anchored" => keyword(Keyword::Anchored),
+        "by" => keyword(Keyword::By),
+        "without" => keyword(Keyword::Without),
+        "on" => keyword(Keyword::On),
+        "ignoring" => keyword(Keyword::Ignoring),
+        "group_left" => keyword(Keyword::GroupLeft),
+        "group_right" => keyword(Keyword::GroupRight),
+        "fill" => keyword(Keyword::Fill),
+        "fill_left" => keyword(Keyword::FillLeft),
+        "fill_right" => keyword(Keyword::FillRight),
+        "bool" => keyword(Keyword::Bool),
+        "start" => keyword(Keyword::Start),
+        "end" => keyword(Keyword::End),
+        "step" => keyword(Keyword::Step),
+        "range" => keyword(Keyword::Range),
+        "inf" | "nan" => TokenKind::Number,
+        _ => return None,
+    })
+}
+
+impl TokenKind {
+    /// Whether it can be a metric's name where an expression begins.
+    pub fn is_metric(self) -> bool {
+        use Keyword::{Bool, GroupLeft, GroupRight, Ignoring, On};
+        match self {
+            Self::Identifier | Self::MetricIdentifier | Self::Aggregation(_) => true,
+            Self::Operator(operator) => operator.is_set(),
+            Self::Keyword(keyword) => !matches!(keyword, Bool | On | Ignoring | GroupLeft | GroupRight),
+            _ => false,
+        }
+    }
+
+    /// Whether it can be a label's name in a list of labels.
+    pub fn is_label(self) -> bool {
+        self.is_metric() || matches!(self, Self::Keyword(_) | Self::Operator(Operator::Atan2))
+    }
+
+    /// Whether an expression can begin with it.
+    pub fn starts_expression(self) -> bool {
+        use TokenKind::{Duration, LeftBrace, LeftParen, Number, String};
+        matches!(self, LeftParen | LeftBrace | String | Number | Duration)
+            || matches!(self, Self::Operator(Operator::Add | Operator::Subtract))
+            || self.is_metric()
+    }
+}
+
+/// A token as Prometheus's error texts describe it.
+pub(super) fn describe(kind: TokenKind, text: &str) -> String {
+    let short = || {
+        if text.len() <= 10 {
+            return quote(text);
+        }
+        format!("{}...", quote(&text.chars().take(10).collect::<String>()))
+    };
+    match kind {
+        TokenKind::End => "end of input".to_owned(),
+        TokenKind::Identifier => format!("identifier {}", quote(text)),
+        TokenKind::MetricIdentifier => format!("metric identifier {}", quote(text)),
+        TokenKind::String => format!("string {}", short()),
+        TokenKind::Number => format!("number {}", short()),
+        TokenKind::Duration => format!("duration {}", short()),
+        TokenKind::Keyword(Keyword::Start | Keyword::End | Keyword::Step | Keyword::Range) => quote(text),
+        TokenKind::Keyword(_) => format!("<{text}>"),
+        TokenKind::Operator(_) | TokenKind::MatchRegex | TokenKind::NotMatchRegex | TokenKind::At => {
+            format!("<op:{text}>")
+        }
+        TokenKind::Aggregation(_) => format!("<aggr:{text}>"),
+        _ => quote(text),
+    }
+}
