@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use http::Uri;
 use http::header::HeaderName;
-use ledgerline_process::config::{Problems, Validate};
+use ledgerline_process::config::{Problems, Resolve};
 use ledgerline_process::logging::LogConfig;
 use serde::Deserialize;
 
@@ -335,8 +335,10 @@ pub fn parse_base_url(text: &str) -> Result<Uri, String> {
     Ok(uri)
 }
 
-impl Validate for Config {
-    fn validate(&self, problems: &mut Problems) {
+impl Resolve for Config {
+    type Settings = Self;
+
+    fn resolve(self, problems: &mut Problems) -> Option<Self> {
         self.validate_addresses(problems);
         self.validate_upstreams(problems);
         self.validate_identity_headers(problems);
@@ -370,14 +372,13 @@ impl Validate for Config {
         if self.export.spool_bytes_max < (1 << 20) {
             problems.push("export.spool_bytes_max", "must be at least 1048576 (1 MiB)");
         }
-        if let Err(error) = self.log.check() {
-            problems.push("log.level", error.to_string());
-        }
+        self.log.resolve(problems);
         for (path, file) in self.files() {
             if let Err(error) = std::fs::File::open(file) {
                 problems.push(path, format!("cannot open {}: {error}", file.display()));
             }
         }
+        Some(self)
     }
 }
 

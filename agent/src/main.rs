@@ -8,6 +8,7 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ledgerline_agent::app::{App, Parts};
 use ledgerline_agent::config::Config;
+use ledgerline_process::logging::LogSettings;
 
 /// Threads for what would keep a forwarding thread: name lookups, and reading large requests. They end when idle.
 const BLOCKING_THREADS_MAX: usize = 16;
@@ -49,15 +50,15 @@ fn main() -> ExitCode {
 }
 
 fn check(arguments: &Arguments) -> anyhow::Result<()> {
-    let config: Config = ledgerline_process::config::load(&arguments.config)?;
+    let config = ledgerline_process::config::load::<Config>(&arguments.config)?;
     App::check(&config)?;
-    writeln!(std::io::stdout(), "{}: good", arguments.config.display())?;
+    writeln!(std::io::stdout(), "{}: the configuration is valid", arguments.config.display())?;
     Ok(())
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let config: Config = ledgerline_process::config::load(&arguments.config)?;
-    ledgerline_process::logging::init(&config.log)?;
+    let config = ledgerline_process::config::load::<Config>(&arguments.config)?;
+    ledgerline_process::logging::init(&LogSettings::new(config.log.format, &config.log.level)?)?;
     if let Err(error) = ledgerline_agent::descriptors::raise_limit() {
         tracing::warn!(%error, "cannot raise the limit of file descriptors; fewer connections are accepted");
     }

@@ -24,7 +24,6 @@ pub mod state;
 pub mod template;
 pub mod time;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 
 use ledgerline_process::clock::Clock;
@@ -32,14 +31,16 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use config::AlertingConfig;
+pub use config::{AlertingConfig, AlertingSettings};
+pub use files::load_rules;
 pub use metrics::AlertingMetrics;
 pub use rules::{AcceptExpr, RuleProblem, RuleSet};
 pub use sample::{Labels, Sample};
 pub use schedule::{InstantQuery, QueryError};
-pub use snapshot::{Reader, RulesView};
+pub use snapshot::RulesView;
 pub use time::UnixMs;
 
+use crate::access::Principal;
 use limits::CONCURRENT_QUERIES_MAX;
 use notify::http::Client;
 use notify::link::generator_url;
@@ -53,19 +54,6 @@ pub enum AlertingError {
     /// No HTTP client for the receivers.
     #[error("cannot prepare delivery to receivers: {0}")]
     Client(String),
-    /// A receiver's address or secret cannot be used.
-    #[error("{0}")]
-    Receiver(String),
-}
-
-/// Loads rule files and directories; every problem of every file, or the rules. Opens nothing but the files.
-pub fn check_rules(paths: &[PathBuf]) -> Result<RuleSet, Vec<RuleProblem>> {
-    check_rules_with(paths, &|_| Ok(()))
-}
-
-/// As [`check_rules`], and refuses expressions that the query source says it cannot evaluate.
-pub fn check_rules_with(paths: &[PathBuf], accept: AcceptExpr<'_>) -> Result<RuleSet, Vec<RuleProblem>> {
-    files::load(paths, accept)
 }
 
 /// All groups and receivers, ready to run.
@@ -76,31 +64,30 @@ pub struct Alerting {
 }
 
 impl Alerting {
-    /// Reads the receivers' secrets; starts nothing. `tenant` is whose record `query` reads: the rules and alerts are theirs.
+    /// Starts nothing. `owner` is whose record `query` reads: the rules and alerts are theirs.
     pub fn new(
-        config: &AlertingConfig,
-        tenant: Arc<str>,
-        rules: RuleSet,
+        settings: AlertingSettings,
+        owner: Principal,
         query: Arc<dyn InstantQuery>,
         clock: Arc<dyn Clock>,
         metrics: AlertingMetrics,
     ) -> Result<Self, AlertingError> {
         let client = Client::new().map_err(AlertingError::Client)?;
         let (notifier, deliveries) =
-            Notifier::new(&config.receivers, config.resend_delay(), &client, &clock, &metrics)
-                .map_err(AlertingError::Receiver)?;
-        let snapshots: Vec<GroupSnapshot> = rules
+            Notifier::new(settings.receivers, settings.resend_delay, &client, &clock, &metrics);
+        let snapshots: Vec<GroupSnapshot> = settings
+            .rules
             .groups
             .into_iter()
             .map(|group| GroupSnapshot {
-                interval: group.interval.unwrap_or(config.evaluation_interval()),
+                interval: group.interval.unwrap_or(settings.evaluation_interval),
                 last_evaluation: None,
                 evaluation_time: std::time::Duration::ZERO,
                 rules: vec![RuleSnapshot::default(); group.rules.len()],
                 group: Arc::new(group),
             })
             .collect();
-        let view = RulesView::new(tenant, snapshots.iter().cloned());
+        let view = RulesView::new(owner, snapshots.iter().cloned());
         let shared = Shared {
             query,
             clock,
@@ -108,16 +95,20 @@ impl Alerting {
             notifier,
             view: view.clone(),
             permits: Arc::new(Semaphore::new(CONCURRENT_QUERIES_MAX)),
-            query_timeout: config.query_timeout(),
-            resend_delay: config.resend_delay(),
+            query_timeout: settings.query_timeout,
+            resend_delay: settings.resend_delay,
         };
         let groups = snapshots
             .iter()
             .enumerate()
             .map(|(index, snapshot)| {
-                let links =
-                    snapshot.group.rules.iter().map(|rule| generator_url(config, &rule.expr)).collect();
-                GroupTask::new(shared.clone(), index, snapshot, config.query_offset(), links)
+                let links = snapshot
+                    .group
+                    .rules
+                    .iter()
+                    .map(|rule| generator_url(&settings.link, &rule.expr))
+                    .collect();
+                GroupTask::new(shared.clone(), index, snapshot, settings.query_offset, links)
             })
             .collect();
         Ok(Self { groups, deliveries, view })

@@ -26,13 +26,14 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerting::{Alerting, AlertingError, AlertingMetrics};
-use crate::config::{Config, StorageConfig, Unreadable};
+use crate::config::{Settings, StoragePlace, StorageSettings};
 use crate::ingest::{self, Ingest, grpc, http};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::query::querier::Querier;
 use crate::serve::serve;
-use ledgerline_store::engine::{Engine, EngineConfig, EngineError};
+use ledgerline_store::client::Target;
+use ledgerline_store::engine::{Engine, EngineError};
 use ledgerline_store::sql::SqlSource;
 use ledgerline_store::writer::Writer;
 use ledgerline_store::{OpenError, Store};
@@ -51,9 +52,6 @@ pub struct Parts {
 /// Why the collector does not start.
 #[derive(Debug, thiserror::Error)]
 pub enum BuildError {
-    /// Files or secrets of the configuration changed since it was checked.
-    #[error("the configuration cannot be used: {0}")]
-    Config(#[from] Unreadable),
     /// The embedded engine does not run.
     #[error("the embedded engine does not run")]
     Engine(#[from] EngineError),
@@ -105,9 +103,9 @@ impl App {
     ///
     /// # Errors
     /// See [`BuildError`]. An engine that was started is stopped again.
-    pub async fn build(config: Config, parts: Parts) -> Result<Self, BuildError> {
-        let (engine, url) = start_engine(&config.storage).await?;
-        match Self::build_on(&config, parts, url).await {
+    pub async fn build(settings: Settings, parts: Parts) -> Result<Self, BuildError> {
+        let (engine, url) = start_engine(&settings.storage.place).await?;
+        match Self::build_on(settings, parts, url).await {
             Ok(app) => Ok(Self { engine, ..app }),
             Err(error) => {
                 if let Some(engine) = engine {
@@ -119,13 +117,15 @@ impl App {
     }
 
     async fn build_on(
-        config: &Config,
+        settings: Settings,
         parts: Parts,
         url: watch::Receiver<String>,
     ) -> Result<Self, BuildError> {
-        let prices = config.prices()?;
-        let authentication = config.authentication()?;
-        let storage = Store::open(config.target(url)?).await?;
+        let Settings { listen, access, owner, ingest: ingest_settings, storage, prices, alerting, log: _ } =
+            settings;
+        let access = Arc::new(access);
+        let StorageSettings { place: _, database, user, password } = storage;
+        let storage = Store::open(Target { url, database, user, password }).await?;
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
         let writer = Writer::new(storage.clone(), metrics.store.clone());
@@ -133,20 +133,17 @@ impl App {
         let source = SqlSource::new(storage.clone(), Arc::clone(&parts.clock));
         let querier = Arc::new(Querier::new(Arc::new(source)).reporting(Box::new(metrics.clone())));
         let clock = Arc::clone(&parts.clock);
-        let ingest = Ingest::new(ingest::Parts { writer, prices, authentication, clock, metrics });
-        let tenant: Arc<str> = config.tenant.as_str().into();
-        let rules =
-            RuleQuery::new(Arc::clone(&querier), Arc::clone(&tenant), config.alerting.query_timeout());
+        let ingest =
+            Ingest::new(ingest::Parts { writer, prices, access: Arc::clone(&access), clock, metrics });
+        let rules = RuleQuery::new(Arc::clone(&querier), owner.clone(), alerting.query_timeout);
         let alerting = Alerting::new(
-            &config.alerting,
-            Arc::clone(&tenant),
-            config.rules()?,
+            alerting,
+            owner,
             Arc::new(rules),
             Arc::clone(&parts.clock),
             AlertingMetrics::register(&mut registry),
         )?;
-        let prometheus =
-            api::prometheus(querier, alerting.view(), parts.clock, tenant, config.authentication()?);
+        let prometheus = api::prometheus(querier, alerting.view(), parts.clock, access);
         let api = admin::router(readiness(&storage), Arc::new(registry)).merge(prometheus);
         Ok(Self {
             engine: None,
@@ -155,10 +152,10 @@ impl App {
             ingest,
             alerting,
             api,
-            grpc: Port::bind("listen.grpc", config.listen.grpc).await?,
-            http: Port::bind("listen.http", config.listen.http).await?,
-            origins: config.ingest.origins(),
-            admin: Port::bind("listen.api", config.listen.api).await?,
+            grpc: Port::bind("listen.grpc", listen.grpc).await?,
+            http: Port::bind("listen.http", listen.http).await?,
+            origins: ingest_settings.origins,
+            admin: Port::bind("listen.api", listen.api).await?,
         })
     }
 
@@ -221,22 +218,17 @@ impl Port {
 
 /// The engine, where one is embedded, and where the store is.
 async fn start_engine(
-    config: &StorageConfig,
+    place: &StoragePlace,
 ) -> Result<(Option<Engine>, watch::Receiver<String>), EngineError> {
-    if !config.is_embedded() {
-        return Ok((None, watch::channel(config.url.clone()).1));
+    match place {
+        StoragePlace::Server(url) => Ok((None, watch::channel(url.clone()).1)),
+        StoragePlace::Embedded(config) => {
+            // Not the collector's own token: the engine must outlive the inserts under way, and is stopped last.
+            let engine = Engine::start(config.clone(), CancellationToken::new()).await?;
+            let url = engine.url();
+            Ok((Some(engine), url))
+        }
     }
-    let config = EngineConfig {
-        binary: config.engine.binary.clone(),
-        data_dir: config.data_dir.clone(),
-        library: config.engine.library.clone(),
-        connections: None,
-        memory_bytes_max: None,
-    };
-    // Not the collector's own token: the engine must outlive the inserts under way, and is stopped last.
-    let engine = Engine::start(config, CancellationToken::new()).await?;
-    let url = engine.url();
-    Ok((Some(engine), url))
 }
 
 fn readiness(storage: &Store) -> Readiness {

@@ -2,22 +2,20 @@
 //!
 //! The doc comment of a field is its manual entry; `ledgerline-collector.example.yaml` shows every field.
 
-mod validate;
+mod resolve;
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use ledgerline_pricing::PriceBook;
-use ledgerline_process::config::{Problem, Problems, Secret, SecretText};
-use ledgerline_process::logging::LogConfig;
+use ledgerline_process::config::{Secret, SecretText};
+use ledgerline_process::logging::{LogConfig, LogSettings};
 use serde::Deserialize;
-use tokio::sync::watch;
 
-use crate::alerting::{AlertingConfig, RuleSet};
-use crate::ingest::auth::Authentication;
-use crate::ingest::config::IngestConfig;
-use ledgerline_store::client::Target;
+use crate::access::{Access, Principal};
+use crate::alerting::{AlertingConfig, AlertingSettings};
+use crate::ingest::config::{IngestConfig, IngestSettings};
+use ledgerline_store::engine;
 
 /// The whole file. Every section may be left out.
 #[derive(Clone, Debug, Deserialize)]
@@ -108,7 +106,7 @@ pub struct StorageConfig {
     /// `embedded` only: where the engine keeps its data.
     pub data_dir: PathBuf,
     /// `embedded` only: how to run the engine.
-    pub engine: EngineConfig,
+    pub engine: EngineSection,
 }
 
 impl Default for StorageConfig {
@@ -119,7 +117,7 @@ impl Default for StorageConfig {
             user: None,
             password: None,
             data_dir: PathBuf::from("ledgerline-data"),
-            engine: EngineConfig::default(),
+            engine: EngineSection::default(),
         }
     }
 }
@@ -127,18 +125,10 @@ impl Default for StorageConfig {
 /// The value of `storage.url` that starts an engine of our own.
 pub const EMBEDDED: &str = "embedded";
 
-impl StorageConfig {
-    /// Whether the collector runs the engine itself.
-    #[must_use]
-    pub fn is_embedded(&self) -> bool {
-        self.url == EMBEDDED
-    }
-}
-
 /// How to run the engine.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
-pub struct EngineConfig {
+pub struct EngineSection {
     /// `ledgerline-engine`; looked for beside the collector, then in PATH, when not set.
     pub binary: Option<PathBuf>,
     /// `libchdb.so`; looked for in the cache that set-up fills when not set.
@@ -153,61 +143,45 @@ pub struct Pricing {
     pub overrides: Vec<PathBuf>,
 }
 
-/// A configuration whose files and secrets could not be read. Found by `validate` too, unless they changed since.
-#[derive(Debug, thiserror::Error)]
-#[error("{}", .0.iter().map(ToString::to_string).collect::<Vec<_>>().join("; "))]
-pub struct Unreadable(pub Vec<Problem>);
-
-impl Config {
-    /// The price book: what this build carries, below the overrides.
-    ///
-    /// # Errors
-    /// Every problem of every override file.
-    pub fn prices(&self) -> Result<PriceBook, Unreadable> {
-        let mut problems = Problems::default();
-        let book = validate::prices(&self.pricing, &mut problems);
-        problems.into_result(book).map_err(Unreadable)
-    }
-
-    /// The rules, each with an expression that our evaluator can answer.
-    ///
-    /// # Errors
-    /// Every problem of every rule file.
-    pub fn rules(&self) -> Result<RuleSet, Unreadable> {
-        let mut problems = Problems::default();
-        let rules = validate::rules(&self.alerting, &mut problems);
-        problems.into_result(rules).map_err(Unreadable)
-    }
-
-    /// How requests find their tenant.
-    ///
-    /// # Errors
-    /// Every token that cannot be read.
-    pub fn authentication(&self) -> Result<Authentication, Unreadable> {
-        let mut problems = Problems::default();
-        let authentication = match &self.auth {
-            None => Authentication::Open(self.tenant.as_str().into()),
-            Some(auth) => Authentication::Tokens(validate::tokens(auth, &mut problems)),
-        };
-        problems.into_result(authentication).map_err(Unreadable)
-    }
-
-    /// The store at that URL, with the configured database and user.
-    ///
-    /// # Errors
-    /// When the password cannot be read.
-    pub fn target(&self, url: watch::Receiver<String>) -> Result<Target, Unreadable> {
-        let mut problems = Problems::default();
-        let password = validate::password(&self.storage, &mut problems);
-        let target = Target {
-            url,
-            database: self.storage.database.clone(),
-            user: self.storage.user.clone(),
-            password,
-        };
-        problems.into_result(target).map_err(Unreadable)
-    }
+/// What a collector is built from: the configuration, parsed once, with the files and secrets that it names.
+#[derive(Debug)]
+pub struct Settings {
+    /// The ports.
+    pub listen: Listen,
+    /// How requests find their principal.
+    pub access: Access,
+    /// What is taken in.
+    pub ingest: IngestSettings,
+    /// Whose record the rules read.
+    pub owner: Principal,
+    /// Where the record is kept.
+    pub storage: StorageSettings,
+    /// What this build knows of prices, below the overrides.
+    pub prices: PriceBook,
+    /// Rules and receivers.
+    pub alerting: AlertingSettings,
+    /// What is written to standard error.
+    pub log: LogSettings,
 }
 
-/// Tokens and their tenants, read.
-type Tokens = Vec<(SecretText, Arc<str>)>;
+/// Where the record is kept, and who we are there.
+#[derive(Clone, Debug)]
+pub struct StorageSettings {
+    /// An engine of our own, or a server.
+    pub place: StoragePlace,
+    /// The database, an identifier.
+    pub database: String,
+    /// The user; the server's default user when not set.
+    pub user: Option<String>,
+    /// The user's password.
+    pub password: Option<SecretText>,
+}
+
+/// Who runs ClickHouse.
+#[derive(Clone, Debug)]
+pub enum StoragePlace {
+    /// We do, with this.
+    Embedded(engine::EngineConfig),
+    /// Somebody else, at `http://host:port` or `https://host:port`.
+    Server(String),
+}

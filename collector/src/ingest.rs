@@ -13,7 +13,6 @@
 //! [`grpc`] and [`http`] are its two transports. Nothing is buffered across requests: one request is one insert.
 
 pub mod admission;
-pub mod auth;
 pub mod body;
 pub mod config;
 pub mod decode;
@@ -42,10 +41,10 @@ use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
 
+use crate::access::{Access, Principal};
 use crate::limits;
 use crate::metrics::{Metrics, Reason};
 use admission::{Admission, Grant};
-use auth::Authentication;
 use decode::Format;
 use decompress::Encoding;
 use refusal::Refusal;
@@ -55,7 +54,7 @@ use reply::Receipt;
 #[derive(Debug)]
 pub struct Request {
     /// Who owns its spans.
-    pub tenant: Arc<str>,
+    pub principal: Principal,
     /// The agent's numbering, where the sender is an agent.
     pub producer: Option<RequestIdentity>,
     /// How it is written.
@@ -77,7 +76,7 @@ pub struct Parts<T> {
     /// Prices the calls.
     pub prices: PriceBook,
     /// Decides whose spans they are.
-    pub authentication: Authentication,
+    pub access: Arc<Access>,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Counts.
@@ -89,7 +88,7 @@ pub struct Ingest<T = Store> {
     writer: Writer<T>,
     prices: PriceBook,
     price_version: Arc<str>,
-    authentication: Authentication,
+    access: Arc<Access>,
     admission: Admission,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -108,11 +107,11 @@ struct Prepared {
 impl<T: Transport + 'static> Ingest<T> {
     /// Ready to take requests.
     pub fn new(parts: Parts<T>) -> Arc<Self> {
-        let Parts { writer, prices, authentication, clock, metrics } = parts;
+        let Parts { writer, prices, access, clock, metrics } = parts;
         let price_version = prices.version().to_string().into();
         let admission = Admission::of_bytes(limits::IN_FLIGHT_BYTES_MAX);
         let writes = TaskTracker::new();
-        Arc::new(Self { writer, prices, price_version, authentication, admission, clock, metrics, writes })
+        Arc::new(Self { writer, prices, price_version, access, admission, clock, metrics, writes })
     }
 
     /// Takes one request; returns when its spans are stored.
@@ -157,7 +156,7 @@ impl<T: Transport + 'static> Ingest<T> {
 
     /// The stages that need no waiting: everything before the insert.
     fn prepare(&self, request: Request) -> Result<Prepared, Refusal> {
-        let Request { tenant, producer, format, encoding, body, mut grant, deadline: _ } = request;
+        let Request { principal, producer, format, encoding, body, mut grant, deadline: _ } = request;
         let body = decompress::decompress(encoding, body, &mut grant)?;
         grant.grow(estimate::decoded_size(format, &body)?)?;
         let decoded = decode::decode(format, &body)?;
@@ -165,12 +164,12 @@ impl<T: Transport + 'static> Ingest<T> {
             return Err(Refusal::TooMany(limits::SPANS_MAX));
         }
         let waiting = Waiting::enter(&self.metrics, normalise::span_count(&decoded));
-        let id = token::of(&tenant, producer.as_ref(), &decoded);
+        let id = token::of(&principal.tenant.0, producer.as_ref(), &decoded);
         let now_unix_ns = self.clock.now_unix_ns();
         let normalised = normalise::normalise(&decoded, now_unix_ns);
         let receipt = Receipt::of(&normalised);
         let context = rows::BatchContext {
-            tenant,
+            tenant: principal.tenant.0,
             batch_id: id,
             now_unix_ns,
             price_version: Arc::clone(&self.price_version),

@@ -3,6 +3,7 @@
 //! [`app`] puts the parts together. Dependencies point down: `app` -> {`ingest`, `query`, `alerting`} -> `ledgerline_store` -> `ledgerline_proto`;
 //! only the store speaks ClickHouse.
 
+pub mod access;
 pub mod alerting;
 pub mod app;
 pub mod config;

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use clap::{Parser, Subcommand};
 use ledgerline_collector::app::{App, Parts};
-use ledgerline_collector::config::Config;
+use ledgerline_collector::config::{Config, Settings};
 use ledgerline_process::{SystemClock, config, logging, shutdown};
 
 /// Takes LLM spans in, prices them, keeps the record in ClickHouse, answers Grafana and raises alerts.
@@ -32,7 +32,7 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command.unwrap_or(Command::Run) {
-        Command::CheckConfig => load(&arguments.config).map(|_| say(&arguments.config)),
+        Command::CheckConfig => load(&arguments.config).map(|_| report_valid(&arguments.config)),
         Command::Run => load(&arguments.config).and_then(run),
     };
     match outcome {
@@ -45,21 +45,21 @@ fn main() -> ExitCode {
     }
 }
 
-fn say(config: &Path) {
-    let _ = writeln!(std::io::stdout(), "{}: good", config.display());
+fn report_valid(config: &Path) {
+    let _ = writeln!(std::io::stdout(), "{}: the configuration is valid", config.display());
 }
 
-fn load(path: &Path) -> anyhow::Result<Config> {
-    Ok(config::load(path)?)
+fn load(path: &Path) -> anyhow::Result<Settings> {
+    Ok(config::load::<Config>(path)?)
 }
 
-fn run(config: Config) -> anyhow::Result<()> {
-    logging::init(&config.log)?;
+fn run(settings: Settings) -> anyhow::Result<()> {
+    logging::init(&settings.log)?;
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shutdown = shutdown::on_signal()?;
         let parts = Parts { clock: Arc::new(SystemClock) };
         let app = tokio::select! {
-            app = App::build(config, parts) => app?,
+            app = App::build(settings, parts) => app?,
             () = shutdown.cancelled() => return Ok(()),
         };
         app.run(shutdown).await;

@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::Parser;
 use ledgerline_engine::app::{self, Config, Engine};
 use ledgerline_engine::{library, limits};
-use ledgerline_process::logging::{self, LogConfig, LogFormat};
+use ledgerline_process::logging::{self, LogFormat, LogSettings};
 use ledgerline_process::shutdown;
 use tokio_util::sync::CancellationToken;
 
@@ -52,7 +52,9 @@ struct Arguments {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let format = if arguments.log_json { LogFormat::Json } else { LogFormat::Text };
-    if let Err(error) = logging::init(&LogConfig { format, level: arguments.log_level.clone() }) {
+    let started =
+        LogSettings::new(format, &arguments.log_level).and_then(|settings| logging::init(&settings));
+    if let Err(error) = started {
         report(&error.into());
         return ExitCode::FAILURE;
     }

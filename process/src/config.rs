@@ -38,19 +38,34 @@ impl Problems {
         self.0.push(Problem { path: path.into(), message: message.into() });
     }
 
+    /// The value, or `None` and the reason as a problem: for what is read by somebody else's parser.
+    pub fn take<T, E: fmt::Display>(&mut self, path: &str, result: Result<T, E>) -> Option<T> {
+        result.map_err(|error| self.push(path, error.to_string())).ok()
+    }
+
     /// The value if nothing is wrong, all the problems otherwise.
     ///
     /// # Errors
     /// The collected problems.
-    pub fn into_result<T>(self, value: T) -> Result<T, Vec<Problem>> {
-        if self.0.is_empty() { Ok(value) } else { Err(self.0) }
+    pub fn into_result<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
+        match value {
+            Some(value) if self.0.is_empty() => Ok(value),
+            _ => Err(self.0),
+        }
     }
 }
 
-/// A configuration that knows what would be wrong with it.
-pub trait Validate {
-    /// Adds every problem that the types do not exclude. Reads no clock and opens no port.
-    fn validate(&self, problems: &mut Problems);
+/// A configuration as written, which becomes settings that cannot be wrong.
+///
+/// Everything is parsed here and once: addresses, header names, secrets, the files that the configuration names. What comes
+/// after takes the settings and has nothing left to refuse.
+pub trait Resolve: DeserializeOwned {
+    /// What the process is built from.
+    type Settings;
+
+    /// The settings, and every problem that the types do not exclude. `None` only where a problem was added. Reads no clock
+    /// and opens no port.
+    fn resolve(self, problems: &mut Problems) -> Option<Self::Settings>;
 }
 
 /// Why there is no configuration.
@@ -76,7 +91,7 @@ pub enum ConfigError {
         message: String,
     },
     /// Readable, but wrong. Every problem is listed.
-    #[error("{origin}: {} problem(s)\n{}", .problems.len(), list(.problems))]
+    #[error("{origin}: {}\n{}", count(.problems.len()), list(.problems))]
     Invalid {
         /// File name.
         origin: String,
@@ -85,42 +100,46 @@ pub enum ConfigError {
     },
 }
 
+fn count(problems: usize) -> String {
+    if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
+}
+
 fn list(problems: &[Problem]) -> String {
     problems.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n")
 }
 
-/// Reads and checks a configuration file.
+/// Reads a configuration file and resolves it.
 ///
 /// # Errors
 /// See [`ConfigError`]; its text is what the user reads.
-pub fn load<T: DeserializeOwned + Validate>(path: &Path) -> Result<T, ConfigError> {
+pub fn load<C: Resolve>(path: &Path) -> Result<C::Settings, ConfigError> {
     let read = |source| ConfigError::Read { path: path.to_owned(), source };
     if std::fs::metadata(path).map_err(read)?.len() > CONFIG_BYTES_MAX {
         return Err(ConfigError::TooLarge(path.to_owned()));
     }
     let text = std::fs::read_to_string(path).map_err(read)?;
-    parse(&path.display().to_string(), &text)
+    parse::<C>(&path.display().to_string(), &text)
 }
 
-/// Reads and checks a configuration from text; `origin` names it in errors.
+/// Resolves a configuration from text; `origin` names it in errors.
 ///
 /// # Errors
 /// As [`load`].
-pub fn parse<T: DeserializeOwned + Validate>(origin: &str, text: &str) -> Result<T, ConfigError> {
+pub fn parse<C: Resolve>(origin: &str, text: &str) -> Result<C::Settings, ConfigError> {
     // An empty file is the configuration of defaults.
     let text = if text.trim().is_empty() { "{}" } else { text };
     let mut problems = Problems::default();
     let deserializer = yaml_serde::Deserializer::from_str(text);
-    let config: T = serde_ignored::deserialize(deserializer, |path| {
+    let config: C = serde_ignored::deserialize(deserializer, |path| {
         problems.push(
             readable(&path.to_string()),
             "is not a key of this configuration; remove it or correct its name",
         );
     })
     .map_err(|error| ConfigError::Parse { origin: origin.to_owned(), message: error.to_string() })?;
-    config.validate(&mut problems);
+    let settings = config.resolve(&mut problems);
     problems
-        .into_result(config)
+        .into_result(settings)
         .map_err(|problems| ConfigError::Invalid { origin: origin.to_owned(), problems })
 }
 
@@ -222,13 +241,16 @@ mod tests {
         token: Option<Secret>,
     }
 
-    impl Validate for Config {
-        fn validate(&self, problems: &mut Problems) {
+    impl Resolve for Config {
+        type Settings = Self;
+
+        fn resolve(self, problems: &mut Problems) -> Option<Self> {
             for (index, upstream) in self.upstreams.iter().enumerate() {
                 if !upstream.url.starts_with("http") {
                     problems.push(format!("upstreams[{index}].url"), "must start with http:// or https://");
                 }
             }
+            Some(self)
         }
     }
 
@@ -237,7 +259,7 @@ mod tests {
         let error =
             parse::<Config>("a.yaml", "wrokers: 1\nupstreams: [{url: ftp://x, dialcet: y}]\n").unwrap_err();
         let text = error.to_string();
-        assert!(text.starts_with("a.yaml: 3 problem(s)"), "{text}");
+        assert!(text.starts_with("a.yaml: 3 problems"), "{text}");
         for part in
             ["- wrokers: is not a key", "- upstreams[0].dialcet: is not", "- upstreams[0].url: must start"]
         {

@@ -4,7 +4,10 @@
 //! panic is reported by its place only, because its message may quote what was being handled.
 
 use serde::Deserialize;
-use tracing_subscriber::{EnvFilter, Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+use tracing_subscriber::filter::Targets;
+use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
+
+use crate::config::Problems;
 
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -36,42 +39,52 @@ impl Default for LogConfig {
 /// Why logging could not start.
 #[derive(Debug, thiserror::Error)]
 pub enum LoggingError {
-    /// `log.level` is neither a level nor a filter.
-    #[error("log.level `{0}` is not a level (error, warn, info, debug, trace) or a list of target=level")]
+    /// Neither a level nor a filter.
+    #[error("`{0}` is not a level (error, warn, info, debug, trace) or a list of target=level")]
     Level(String),
     /// Something in this process installed a subscriber before.
     #[error("logging was started twice in one process")]
     Twice,
 }
 
+/// What is logged, and how.
+#[derive(Clone, Debug)]
+pub struct LogSettings {
+    format: LogFormat,
+    filter: Targets,
+}
+
 impl LogConfig {
-    /// Checks the level without starting anything.
+    /// Reads the filter; starts nothing.
+    pub fn resolve(&self, problems: &mut Problems) -> Option<LogSettings> {
+        problems.take("log.level", LogSettings::new(self.format, &self.level))
+    }
+}
+
+impl LogSettings {
+    /// Lines of that form at that level or with that filter.
     ///
     /// # Errors
     /// [`LoggingError::Level`].
-    pub fn check(&self) -> Result<(), LoggingError> {
-        self.filter().map(drop)
-    }
-
-    fn filter(&self) -> Result<EnvFilter, LoggingError> {
-        EnvFilter::try_new(&self.level).map_err(|_| LoggingError::Level(self.level.clone()))
+    pub fn new(format: LogFormat, level: &str) -> Result<Self, LoggingError> {
+        let filter = level.parse().map_err(|_| LoggingError::Level(level.to_owned()))?;
+        Ok(Self { format, filter })
     }
 }
 
 /// Starts logging for this process and reports panics through it.
 ///
 /// # Errors
-/// When the level cannot be read, or logging runs already.
-pub fn init(config: &LogConfig) -> Result<(), LoggingError> {
-    let filter = config.filter()?;
+/// When logging runs already.
+pub fn init(settings: &LogSettings) -> Result<(), LoggingError> {
     let plain =
         tracing_subscriber::fmt::layer::<Registry>().with_writer(std::io::stderr).log_internal_errors(false);
-    let layer = match config.format {
+    let layer = match settings.format {
         LogFormat::Text => plain.with_ansi(false).boxed(),
         LogFormat::Json => plain.json().flatten_event(true).boxed(),
     };
     tracing_subscriber::registry()
-        .with(layer.with_filter(filter))
+        .with(layer.with_filter(settings.filter.clone()))
         .try_init()
         .map_err(|_| LoggingError::Twice)?;
     std::panic::set_hook(Box::new(|panic| {
@@ -89,8 +102,7 @@ mod tests {
     #[test]
     fn a_level_that_is_none_is_told_apart() {
         for (level, good) in [("info", true), ("warn,ledgerline_agent=trace", true), ("loud=very", false)] {
-            let config = LogConfig { level: level.into(), ..LogConfig::default() };
-            assert_eq!(config.check().is_ok(), good, "{level}");
+            assert_eq!(LogSettings::new(LogFormat::Text, level).is_ok(), good, "{level}");
         }
     }
 }

@@ -96,7 +96,7 @@ async fn a_panicking_worker_changes_nothing() {
          export: {{collector: 'http://127.0.0.1:1', flush_timeout_seconds: 1}}\n",
         provider.url
     );
-    let mut config: Config = parse("the test", &yaml).unwrap();
+    let mut config = parse::<Config>("the test", &yaml).unwrap();
     for upstream in &mut config.upstreams {
         upstream.dialect = Some(&EXPLOSIVE);
     }

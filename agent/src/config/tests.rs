@@ -7,7 +7,7 @@ use super::*;
 #[test]
 fn the_example_file_is_valid_and_shows_the_defaults() {
     let text = include_str!("../../ledgerline-agent.example.yaml");
-    let example: Config = parse("ledgerline-agent.example.yaml", text).unwrap();
+    let example = parse::<Config>("ledgerline-agent.example.yaml", text).unwrap();
     let defaults = Config::default();
     assert_eq!(example.upstreams.len(), 2);
     assert_eq!(example.listen, defaults.listen);

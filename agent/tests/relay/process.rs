@@ -34,18 +34,18 @@ fn version_and_help_say_what_it_is() {
 /// Guarantees: one run of `check-config` tells everything that is wrong, also in files that the configuration names.
 #[test]
 fn check_config_tells_all() {
-    let (good, text) = check(include_str!("../../ledgerline-agent.example.yaml"));
-    assert!(good && text.ends_with("agent.yaml: good\n"), "{text}");
-    let (good, text) = check("listen: 0.0.0.0:1\nunknown: 1\nupstreams: [{name: a, prefix: b, url: c}]\n");
-    assert!(!good);
-    for part in ["4 problem(s)", "- unknown:", "- listen:", "- upstreams[0].prefix:", "- upstreams[0].url:"] {
+    let (valid, text) = check(include_str!("../../ledgerline-agent.example.yaml"));
+    assert!(valid && text.ends_with("agent.yaml: the configuration is valid\n"), "{text}");
+    let (valid, text) = check("listen: 0.0.0.0:1\nunknown: 1\nupstreams: [{name: a, prefix: b, url: c}]\n");
+    assert!(!valid);
+    for part in ["4 problems", "- unknown:", "- listen:", "- upstreams[0].prefix:", "- upstreams[0].url:"] {
         assert!(text.contains(part), "{part} in {text}");
     }
     let not_a_key = env!("CARGO_MANIFEST_DIR").to_owned() + "/Cargo.toml";
-    let (good, text) = check(&format!(
+    let (valid, text) = check(&format!(
         "upstreams: [{{name: a, prefix: /, url: \"http://b\"}}]\ntls: {{cert_file: {not_a_key}, key_file: {not_a_key}}}\n"
     ));
-    assert!(!good && text.contains("tls: "), "{text}");
+    assert!(!valid && text.contains("tls: "), "{text}");
 }
 
 struct Running(std::process::Child);

@@ -387,7 +387,7 @@ impl Agent {
 }
 
 pub fn config(yaml: &str) -> Config {
-    ledgerline_process::config::parse("test.yaml", yaml).unwrap()
+    ledgerline_process::config::parse::<Config>("test.yaml", yaml).unwrap()
 }
 
 /// A configuration with one upstream at `/openai`; `more` is appended to its entry.

@@ -15,16 +15,17 @@ use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde::Serialize;
 
+use crate::access::Principal;
 use crate::alerting::limits::API_BODY_BYTES_MAX;
 use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::Labels;
-use crate::alerting::snapshot::{GroupSnapshot, Health, Reader, RuleSnapshot, RulesView};
+use crate::alerting::snapshot::{GroupSnapshot, Health, RuleSnapshot, RulesView};
 use crate::alerting::state::{Alert, Phase};
 use crate::alerting::template::{Template, exponential};
 use crate::alerting::time::{UnixMs, ZERO_TIME};
 
 /// Serves `/api/v1/rules` and `/api/v1/alerts`, to be nested under the Prometheus prefix and behind a layer that puts a
-/// [`Reader`] into every request.
+/// [`Principal`] into every request.
 pub fn router(view: RulesView) -> Router {
     Router::new()
         .route("/api/v1/rules", get(rules).post(rules))
@@ -43,7 +44,7 @@ async fn rules(State(view): State<RulesView>, request: Request) -> Response {
     success(RulesData { groups })
 }
 
-async fn alerts(State(view): State<RulesView>, reader: Option<Extension<Reader>>) -> Response {
+async fn alerts(State(view): State<RulesView>, reader: Option<Extension<Principal>>) -> Response {
     let groups = view.groups_for(reader.as_deref());
     let rules = groups.iter().flat_map(|group| &group.rules);
     success(AlertsData { alerts: rules.flat_map(active).collect() })

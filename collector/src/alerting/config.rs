@@ -1,10 +1,18 @@
 //! The `alerting` section of the collector's configuration.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::time::Duration;
 
+use http::{HeaderValue, Uri};
 use ledgerline_process::config::{Problems, Secret};
 use serde::Deserialize;
+
+use super::files;
+use super::rules::{AcceptExpr, RuleSet};
+
+/// Where Alertmanager's API v2 takes alerts.
+const ALERTMANAGER_PATH: &str = "/api/v2/alerts";
 
 /// Rules, when they are evaluated, and who hears of their alerts.
 #[derive(Clone, Debug, Deserialize)]
@@ -84,9 +92,63 @@ impl Default for AlertingConfig {
     }
 }
 
+/// What alerting is built from.
+#[derive(Debug)]
+pub struct AlertingSettings {
+    /// What is evaluated.
+    pub rules: RuleSet,
+    /// For groups without an `interval`.
+    pub evaluation_interval: Duration,
+    /// For groups without a `query_offset`.
+    pub query_offset: Duration,
+    /// Longest time of one rule's query.
+    pub query_timeout: Duration,
+    /// Time between two sendings of one firing alert to an Alertmanager.
+    pub resend_delay: Duration,
+    /// Where alerts lead.
+    pub link: LinkBase,
+    /// Who hears of alerts.
+    pub receivers: Vec<Receiver>,
+}
+
+/// Where the links of alerts lead. Addresses are without a slash at their end.
+#[derive(Clone, Debug)]
+pub enum LinkBase {
+    /// This collector's Prometheus API.
+    Prometheus(String),
+    /// Grafana's Explore.
+    Grafana {
+        /// Base address.
+        url: String,
+        /// Uid of the data source.
+        datasource_uid: String,
+    },
+}
+
+/// One receiver, ready to be sent to.
+#[derive(Clone, Debug)]
+pub struct Receiver {
+    /// Unique.
+    pub name: String,
+    /// What it speaks.
+    pub kind: ReceiverKind,
+    /// The full address that is posted to.
+    pub uri: Uri,
+    /// The value of the `Authorization` header, marked sensitive, so that it prints as `Sensitive`.
+    pub authorization: Option<HeaderValue>,
+    /// Longest time of one delivery, answer included.
+    pub timeout: Duration,
+}
+
 impl AlertingConfig {
-    /// Adds what the types do not exclude; `path` is the section's key.
-    pub fn validate(&self, path: &str, problems: &mut Problems) {
+    /// Reads the rule files and the receivers' secrets. `path` is the section's key; `accept` says whether an expression can be
+    /// evaluated.
+    pub fn resolve(
+        self,
+        path: &str,
+        accept: AcceptExpr<'_>,
+        problems: &mut Problems,
+    ) -> Option<AlertingSettings> {
         for (key, value) in [
             ("evaluation_interval_ms", self.evaluation_interval_ms),
             ("query_timeout_ms", self.query_timeout_ms),
@@ -96,54 +158,83 @@ impl AlertingConfig {
                 problems.push(format!("{path}.{key}"), "must be at least 100; the unit is milliseconds");
             }
         }
-        check_url(&format!("{path}.external_url"), &self.external_url, problems);
-        if let Some(grafana) = &self.grafana {
-            check_url(&format!("{path}.grafana.url"), &grafana.url, problems);
-        }
-        let mut names = std::collections::BTreeSet::new();
+        let external_url = url(&format!("{path}.external_url"), &self.external_url, problems);
+        let link = match &self.grafana {
+            None => external_url.map(LinkBase::Prometheus),
+            Some(grafana) => url(&format!("{path}.grafana.url"), &grafana.url, problems)
+                .map(|url| LinkBase::Grafana { url, datasource_uid: grafana.datasource_uid.clone() }),
+        };
+        let mut names = BTreeSet::new();
+        let mut receivers = Vec::new();
         for (index, receiver) in self.receivers.iter().enumerate() {
             let path = format!("{path}.receivers[{index}]");
             if receiver.name.is_empty() || !names.insert(&receiver.name) {
                 problems
                     .push(format!("{path}.name"), "must be there and differ from the other receivers' names");
             }
-            check_url(&format!("{path}.url"), &receiver.url, problems);
-            if receiver.timeout_ms == 0 {
-                problems.push(format!("{path}.timeout_ms"), "must be above 0");
-            }
+            receivers.extend(receiver.resolve(&path, problems));
         }
-    }
-
-    pub(crate) fn evaluation_interval(&self) -> Duration {
-        Duration::from_millis(self.evaluation_interval_ms)
-    }
-
-    pub(crate) fn query_offset(&self) -> Duration {
-        Duration::from_millis(self.query_offset_ms)
-    }
-
-    pub(crate) fn query_timeout(&self) -> Duration {
-        Duration::from_millis(self.query_timeout_ms)
-    }
-
-    pub(crate) fn resend_delay(&self) -> Duration {
-        Duration::from_millis(self.resend_delay_ms)
+        let rules = files::load_rules(&self.rule_files, accept).map_err(|found| {
+            for problem in found {
+                problems.push(format!("{path}.rule_files"), problem.to_string());
+            }
+        });
+        Some(AlertingSettings {
+            rules: rules.ok()?,
+            evaluation_interval: Duration::from_millis(self.evaluation_interval_ms),
+            query_offset: Duration::from_millis(self.query_offset_ms),
+            query_timeout: Duration::from_millis(self.query_timeout_ms),
+            resend_delay: Duration::from_millis(self.resend_delay_ms),
+            link: link?,
+            receivers,
+        })
     }
 }
 
-fn check_url(path: &str, text: &str, problems: &mut Problems) {
-    let uri = text.parse::<http::Uri>().ok();
+impl ReceiverConfig {
+    fn resolve(&self, path: &str, problems: &mut Problems) -> Option<Receiver> {
+        if self.timeout_ms == 0 {
+            problems.push(format!("{path}.timeout_ms"), "must be above 0");
+        }
+        let address = url(&format!("{path}.url"), &self.url, problems);
+        let authorization = match &self.authorization {
+            None => None,
+            Some(secret) => Some(authorization(&format!("{path}.authorization"), secret, problems)?),
+        };
+        let address = match self.kind {
+            ReceiverKind::Alertmanager => format!("{}{ALERTMANAGER_PATH}", address?),
+            ReceiverKind::Webhook => self.url.clone(),
+        };
+        let uri = problems.take(&format!("{path}.url"), address.parse())?;
+        let timeout = Duration::from_millis(self.timeout_ms);
+        Some(Receiver { name: self.name.clone(), kind: self.kind, uri, authorization, timeout })
+    }
+}
+
+fn authorization(path: &str, secret: &Secret, problems: &mut Problems) -> Option<HeaderValue> {
+    let text = problems.take(path, secret.read())?;
+    let value = HeaderValue::from_str(text.expose()).map_err(|_| "has characters no header can carry");
+    let mut value = problems.take(path, value)?;
+    value.set_sensitive(true);
+    Some(value)
+}
+
+/// An address without a slash at its end.
+fn url(path: &str, text: &str, problems: &mut Problems) -> Option<String> {
+    let uri = text.parse::<Uri>().ok();
     let usable =
         uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
     if !usable {
         problems.push(path, format!("{text:?} is not an http:// or https:// address"));
+        return None;
     }
+    Some(text.trim_end_matches('/').to_owned())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use ledgerline_process::config::{Validate, parse};
+    use ledgerline_process::config::{Resolve, parse};
 
     #[derive(Debug, Deserialize)]
     struct Outer {
@@ -151,22 +242,29 @@ mod tests {
         alerting: AlertingConfig,
     }
 
-    impl Validate for Outer {
-        fn validate(&self, problems: &mut Problems) {
-            self.alerting.validate("alerting", problems);
+    impl Resolve for Outer {
+        type Settings = AlertingSettings;
+
+        fn resolve(self, problems: &mut Problems) -> Option<AlertingSettings> {
+            self.alerting.resolve("alerting", &|_| Ok(()), problems)
         }
     }
 
     #[test]
     fn defaults_are_valid_and_a_full_section_reads() {
-        assert_eq!(parse::<Outer>("a", "").unwrap().alerting.evaluation_interval_ms, 15_000);
-        let text =
-            "alerting: {rule_files: [alerts], grafana: {url: 'https://g', datasource_uid: llm}, receivers: [
-            {name: am, kind: alertmanager, url: 'http://am:9093', authorization: {env: AM_AUTH}},
+        assert_eq!(parse::<Outer>("a", "").unwrap().evaluation_interval, Duration::from_secs(15));
+        let secret = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(secret.path(), "Bearer x").unwrap();
+        let text = "alerting: {grafana: {url: 'https://g', datasource_uid: llm}, receivers: [
+            {name: am, kind: alertmanager, url: 'http://am:9093/', authorization: {file: SECRET}},
             {name: hook, kind: webhook, url: 'https://hooks/x', timeout_ms: 500}]}";
-        let alerting = parse::<Outer>("a", text).unwrap().alerting;
-        assert_eq!(alerting.receivers[0].timeout_ms, 10_000);
-        assert_eq!(alerting.receivers[1].kind, ReceiverKind::Webhook);
+        let text = text.replace("SECRET", &secret.path().display().to_string());
+        let receivers = parse::<Outer>("a", &text).unwrap().receivers;
+        assert_eq!(receivers[0].timeout, Duration::from_secs(10));
+        assert_eq!(receivers[0].uri, "http://am:9093/api/v2/alerts");
+        assert_eq!(receivers[0].authorization.as_ref().unwrap(), "Bearer x");
+        assert_eq!(format!("{:?}", receivers[0].authorization), "Some(Sensitive)");
+        assert_eq!((receivers[1].kind, receivers[1].uri.path()), (ReceiverKind::Webhook, "/x"));
     }
 
     #[test]

@@ -7,7 +7,7 @@ use crate::alerting::limits::RULE_FILE_BYTES_MAX;
 use crate::alerting::rules::{self, AcceptExpr, RuleProblem, RuleSet};
 
 /// Loads every file; all problems of all files, or the rules.
-pub(super) fn load(paths: &[PathBuf], accept: AcceptExpr<'_>) -> Result<RuleSet, Vec<RuleProblem>> {
+pub fn load_rules(paths: &[PathBuf], accept: AcceptExpr<'_>) -> Result<RuleSet, Vec<RuleProblem>> {
     let mut set = RuleSet::default();
     let mut problems = Vec::new();
     for path in paths {
@@ -82,14 +82,14 @@ mod tests {
         write("a.yaml", "groups: [{name: a, rules: [{alert: A, expr: up}, {alert: C, expr: up}]}]");
         write("a_test.yaml", "rule_files: [a.yaml]");
         write("notes.txt", "not a rule file");
-        let set = load(&[directory.path().to_owned()], &|_| Ok(())).unwrap();
+        let set = load_rules(&[directory.path().to_owned()], &|_| Ok(())).unwrap();
         let names: Vec<&str> = set.groups.iter().map(|group| group.name.as_str()).collect();
         assert_eq!((names, set.rule_count()), (vec!["a", "b"], 3));
 
         write("a.yaml", "groups: [{name: a, rules: [{alert: A, exprr: up}]}]");
         write("c.yaml", "groups: 1");
         let paths = [directory.path().to_owned(), directory.path().join("missing.yaml")];
-        let problems = load(&paths, &|_| Ok(())).unwrap_err();
+        let problems = load_rules(&paths, &|_| Ok(())).unwrap_err();
         let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
         assert_eq!(text.len(), 4, "{text:#?}");
         assert!(text[0].contains("unknown key \"exprr\"") && text[1].contains("has no expr"), "{text:#?}");
@@ -100,10 +100,10 @@ mod tests {
     #[test]
     fn directories_without_rules_and_files_that_are_not_text_are_refused() {
         let directory = tempfile::tempdir().unwrap();
-        let empty = load(&[directory.path().to_owned()], &|_| Ok(())).unwrap_err();
+        let empty = load_rules(&[directory.path().to_owned()], &|_| Ok(())).unwrap_err();
         assert!(empty[0].message.contains("holds no rule files"));
         let file = directory.path().join("a.yaml");
         std::fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
-        assert!(load(&[file], &|_| Ok(())).unwrap_err()[0].message.contains("cannot read the file"));
+        assert!(load_rules(&[file], &|_| Ok(())).unwrap_err()[0].message.contains("cannot read the file"));
     }
 }

@@ -19,7 +19,7 @@ use tokio::sync::Notify;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerting::config::{ReceiverConfig, ReceiverKind};
+use crate::alerting::config::{Receiver, ReceiverKind};
 use crate::alerting::metrics::{AlertingMetrics, DropLabels, ReceiverLabels};
 use crate::alerting::sample::Labels;
 use crate::alerting::state::{Alert, Phase, Transition, TransitionKind};
@@ -109,12 +109,12 @@ impl Source<'_> {
     }
 }
 
-/// The outbox of one receiver and the bell that wakes its task.
+/// The outbox of one receiver and the notification that wakes its task.
 pub(crate) struct Mailbox {
     name: String,
     kind: ReceiverKind,
     outbox: Mutex<Outbox>,
-    bell: Notify,
+    notify: Notify,
     metrics: AlertingMetrics,
 }
 
@@ -127,7 +127,7 @@ impl Mailbox {
         };
         self.count_dropped("overflow", dropped);
         self.show_waiting(waiting);
-        self.bell.notify_one();
+        self.notify.notify_one();
     }
 
     fn count_dropped(&self, reason: &str, count: u64) {
@@ -156,31 +156,31 @@ pub(crate) struct Notifier {
 impl Notifier {
     /// The notifier and one delivery for each receiver, to be run by [`run`].
     pub(crate) fn new(
-        receivers: &[ReceiverConfig],
+        receivers: Vec<Receiver>,
         resend_delay: Duration,
         client: &Client,
         clock: &Arc<dyn Clock>,
         metrics: &AlertingMetrics,
-    ) -> Result<(Self, Vec<Delivery>), String> {
+    ) -> (Self, Vec<Delivery>) {
         let mut mailboxes = Vec::new();
         let mut deliveries = Vec::new();
-        for config in receivers {
-            let keep = match config.kind {
+        for receiver in receivers {
+            let keep = match receiver.kind {
                 ReceiverKind::Alertmanager => Keep::NewestPerAlert,
                 ReceiverKind::Webhook => Keep::Every,
             };
             let mailbox = Arc::new(Mailbox {
-                name: config.name.clone(),
-                kind: config.kind,
+                name: receiver.name.clone(),
+                kind: receiver.kind,
                 outbox: Mutex::new(Outbox::new(keep)),
-                bell: Notify::new(),
+                notify: Notify::new(),
                 metrics: metrics.clone(),
             });
             mailbox.show_waiting(0);
             mailboxes.push(mailbox.clone());
-            deliveries.push(Delivery::new(config, resend_delay, mailbox, client.clone(), clock.clone())?);
+            deliveries.push(Delivery::new(receiver, resend_delay, mailbox, client.clone(), clock.clone()));
         }
-        Ok((Self { mailboxes: mailboxes.into() }, deliveries))
+        (Self { mailboxes: mailboxes.into() }, deliveries)
     }
 
     /// Hands over what one evaluation of one rule brought: transitions for webhooks, states for Alertmanagers. Never waits.

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use arc_swap::ArcSwap;
 
+use crate::access::Principal;
 use crate::alerting::rules::Group;
 use crate::alerting::state::RuleState;
 use crate::alerting::time::UnixMs;
@@ -49,29 +50,22 @@ pub enum Health {
     Failed(String),
 }
 
-/// Who asks for rules and alerts. Whoever checked the credential puts it into a request's extensions.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Reader {
-    /// The tenant of the credential.
-    pub tenant: Arc<str>,
-}
-
 /// A view of all groups that stays current. Cheap to clone.
 #[derive(Clone, Debug)]
 pub struct RulesView {
-    tenant: Arc<str>,
+    owner: Principal,
     groups: Arc<[ArcSwap<GroupSnapshot>]>,
 }
 
 impl RulesView {
-    pub(super) fn new(tenant: Arc<str>, groups: impl IntoIterator<Item = GroupSnapshot>) -> Self {
-        Self { tenant, groups: groups.into_iter().map(ArcSwap::from_pointee).collect() }
+    pub(super) fn new(owner: Principal, groups: impl IntoIterator<Item = GroupSnapshot>) -> Self {
+        Self { owner, groups: groups.into_iter().map(ArcSwap::from_pointee).collect() }
     }
 
-    /// What that reader may see: all groups of the tenant whose record the rules read, and nothing of another's. A request
-    /// that nobody has put a [`Reader`] into sees nothing either.
-    pub fn groups_for(&self, reader: Option<&Reader>) -> Vec<Arc<GroupSnapshot>> {
-        if reader.is_some_and(|reader| reader.tenant == self.tenant) { self.groups() } else { Vec::new() }
+    /// What that reader may see: all groups of the one whose record the rules read, and nothing of another's. A request that
+    /// nobody has put a [`Principal`] into sees nothing either.
+    pub fn groups_for(&self, reader: Option<&Principal>) -> Vec<Arc<GroupSnapshot>> {
+        if reader == Some(&self.owner) { self.groups() } else { Vec::new() }
     }
 
     /// All groups, each as of its last evaluation.

@@ -1,4 +1,4 @@
-//! The API port: health and metrics for everybody who can reach it, the Prometheus API for a tenant.
+//! The API port: health and metrics for everybody who can reach it, the Prometheus API for a principal.
 
 #[cfg(test)]
 mod tests;
@@ -6,48 +6,22 @@ mod tests;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request, State};
-use axum::http::{StatusCode, header};
-use axum::middleware::{Next, from_fn_with_state};
-use axum::response::{IntoResponse, Response};
+use axum::middleware::from_fn_with_state;
 use ledgerline_process::Clock;
-use ledgerline_promql::source::Tenant;
 
-use crate::alerting::{self, Reader, RulesView};
-use crate::ingest::auth::Authentication;
+use crate::access::{Access, authenticate};
+use crate::alerting::{self, RulesView};
 use crate::query::http::{self, ApiState};
 use crate::query::querier::Querier;
 
-/// Everything Prometheus's API answers, below `/prometheus`.
+/// Everything Prometheus's API answers, below `/prometheus`. The credential decides whose data, rules and alerts are read, as it
+/// decides whose spans are stored.
 pub fn prometheus(
     querier: Arc<Querier>,
     rules: RulesView,
     clock: Arc<dyn Clock>,
-    tenant: Arc<str>,
-    authentication: Authentication,
+    access: Arc<Access>,
 ) -> Router {
-    let queries = http::router(ApiState { querier, clock, default_tenant: Tenant(tenant) });
-    let routes = queries.merge(alerting::api::router(rules));
-    Router::new()
-        .nest("/prometheus", routes)
-        .layer(from_fn_with_state(Arc::new(authentication), authenticate))
-}
-
-/// The credential decides whose data, rules and alerts are read, as it decides whose spans are stored.
-async fn authenticate(
-    State(authentication): State<Arc<Authentication>>,
-    mut request: Request,
-    next: Next,
-) -> Response {
-    match authentication.tenant(request.headers()) {
-        Ok(tenant) => {
-            request.extensions_mut().insert(Reader { tenant: Arc::clone(&tenant) });
-            request.extensions_mut().insert(Tenant(tenant));
-            next.run(request).await
-        }
-        Err(refusal) => {
-            (StatusCode::UNAUTHORIZED, [(header::WWW_AUTHENTICATE, "Bearer")], format!("{refusal}\n"))
-                .into_response()
-        }
-    }
+    let routes = http::router(ApiState { querier, clock }).merge(alerting::api::router(rules));
+    Router::new().nest("/prometheus", routes).layer(from_fn_with_state(access, authenticate))
 }

@@ -5,9 +5,10 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use ledgerline_promql::source::{Scope, Tenant};
+use ledgerline_promql::source::Scope;
 use ledgerline_promql::{QueryParams, QueryValue};
 
+use crate::access::Principal;
 use crate::alerting::{InstantQuery, Labels, QueryError, Sample, UnixMs};
 use crate::query::querier::Querier;
 
@@ -18,9 +19,9 @@ pub struct RuleQuery {
 }
 
 impl RuleQuery {
-    /// Asks on behalf of that tenant; one query may take that long.
-    pub fn new(querier: Arc<Querier>, tenant: Arc<str>, timeout: Duration) -> Self {
-        Self { querier, scope: Scope { tenant: Tenant(tenant), timeout } }
+    /// Asks on the owner's behalf; one query may take that long.
+    pub fn new(querier: Arc<Querier>, owner: Principal, timeout: Duration) -> Self {
+        Self { querier, scope: Scope { tenant: owner.tenant, timeout } }
     }
 }
 

@@ -22,25 +22,24 @@ pub struct Cors {
 }
 
 impl IngestConfig {
-    /// What is wrong with it.
-    pub fn validate(&self, path: &str, problems: &mut Problems) {
+    /// Reads the origins.
+    pub fn resolve(&self, path: &str, problems: &mut Problems) -> IngestSettings {
+        let mut origins = Vec::new();
         for (index, origin) in self.cors.allowed_origins.iter().enumerate() {
-            if parse_origin(origin).is_none() {
-                problems.push(
-                    format!("{path}.cors.allowed_origins[{index}]"),
-                    format!(
-                        "{origin:?} is not an origin: write scheme://host or scheme://host:port, no more"
-                    ),
-                );
-            }
+            let wrong =
+                || format!("{origin:?} is not an origin: write scheme://host or scheme://host:port, no more");
+            let path = format!("{path}.cors.allowed_origins[{index}]");
+            origins.extend(problems.take(&path, parse_origin(origin).ok_or_else(wrong)));
         }
+        IngestSettings { origins }
     }
+}
 
-    /// The origins, as browsers send them.
-    #[must_use]
-    pub fn origins(&self) -> Vec<HeaderValue> {
-        self.cors.allowed_origins.iter().filter_map(|origin| parse_origin(origin)).collect()
-    }
+/// What ingest is built from.
+#[derive(Clone, Debug, Default)]
+pub struct IngestSettings {
+    /// Origins whose pages may send, as browsers send them.
+    pub origins: Vec<HeaderValue>,
 }
 
 fn parse_origin(text: &str) -> Option<HeaderValue> {

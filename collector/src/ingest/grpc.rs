@@ -68,7 +68,7 @@ async fn take(ingest: &Arc<Ingest>, request: HttpRequest, begun: Instant) -> Res
     if content_type != b"application/grpc" && !content_type.starts_with(b"application/grpc+proto") {
         return Err(Refusal::Unsupported("content type is not application/grpc".to_owned()));
     }
-    let tenant = ingest.authentication.tenant(headers)?;
+    let principal = ingest.access.principal(headers)?;
     let deadline = begun + timeout(headers).unwrap_or(limits::REQUEST_WAIT).min(limits::REQUEST_WAIT_MAX);
     let encoding = headers.get("grpc-encoding").map_or(Ok(""), HeaderValue::to_str);
     let encoding = Encoding::from_name(encoding.unwrap_or("not text"))?;
@@ -77,7 +77,7 @@ async fn take(ingest: &Arc<Ingest>, request: HttpRequest, begun: Instant) -> Res
     let encoding = if compressed { encoding } else { Encoding::Identity };
     let producer = http_transport::producer(headers);
     ingest
-        .export(Request { tenant, producer, format: Format::Protobuf, encoding, body, grant, deadline })
+        .export(Request { principal, producer, format: Format::Protobuf, encoding, body, grant, deadline })
         .await
 }
 

@@ -109,13 +109,13 @@ async fn take(
     if head.headers.get(ORIGIN).is_some_and(|origin| !origins.contains(origin)) {
         return Err(Refusal::Origin);
     }
-    let tenant = ingest.authentication.tenant(&head.headers)?;
+    let principal = ingest.access.principal(&head.headers)?;
     let encoding = head.headers.get(CONTENT_ENCODING).map_or(Ok(""), HeaderValue::to_str);
     let encoding = Encoding::from_name(encoding.unwrap_or("not text"))?;
     let mut grant = ingest.admission.enter();
     let body = body::read(http_body, &mut grant).await?;
     let (producer, deadline) = (producer(&head.headers), begun + limits::REQUEST_WAIT);
-    ingest.export(Request { tenant, producer, format, encoding, body, grant, deadline }).await
+    ingest.export(Request { principal, producer, format, encoding, body, grant, deadline }).await
 }
 
 fn accepted(format: Format, receipt: &Receipt) -> Response {
@@ -130,7 +130,7 @@ fn refused(format: Format, refusal: &Refusal) -> Response {
         headers.insert(RETRY_AFTER, limits::RETRY_AFTER.as_secs().into());
     }
     match refusal {
-        Refusal::Unauthenticated => {
+        Refusal::Unauthenticated(_) => {
             headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
         }
         Refusal::Unsupported(_) => {

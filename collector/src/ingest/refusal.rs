@@ -8,6 +8,7 @@
 use http::StatusCode;
 use tonic::Code;
 
+use crate::access::Unauthenticated;
 use ledgerline_store::writer::WriteError;
 
 /// Why nothing of a request was taken.
@@ -36,9 +37,9 @@ pub enum Refusal {
     /// The path takes POST alone.
     #[error("this path takes POST only")]
     Method,
-    /// No token, or not one of ours.
-    #[error("send one of the collector's tokens as `authorization: Bearer <token>`")]
-    Unauthenticated,
+    /// Nobody we know.
+    #[error(transparent)]
+    Unauthenticated(#[from] Unauthenticated),
     /// A page of a web site that the configuration does not name.
     #[error("pages of this origin may not send; name it in ingest.cors.allowed_origins")]
     Origin,
@@ -69,7 +70,7 @@ impl Refusal {
         match self {
             Self::Malformed(_) | Self::TooLarge { .. } | Self::TooMany(_) => Code::InvalidArgument,
             Self::Unsupported(_) | Self::NotFound(_) | Self::Method => Code::Unimplemented,
-            Self::Unauthenticated => Code::Unauthenticated,
+            Self::Unauthenticated(_) => Code::Unauthenticated,
             Self::Origin => Code::PermissionDenied,
             Self::BodyTimeout(_)
             | Self::Busy(_)
@@ -89,7 +90,7 @@ impl Refusal {
             Self::Unsupported(_) => StatusCode::UNSUPPORTED_MEDIA_TYPE,
             Self::NotFound(_) => StatusCode::NOT_FOUND,
             Self::Method => StatusCode::METHOD_NOT_ALLOWED,
-            Self::Unauthenticated => StatusCode::UNAUTHORIZED,
+            Self::Unauthenticated(_) => StatusCode::UNAUTHORIZED,
             Self::Origin => StatusCode::FORBIDDEN,
             Self::BodyTimeout(_)
             | Self::Busy(_)
@@ -130,7 +131,7 @@ impl Refusal {
             Self::TooLarge { .. } | Self::TooMany(_) => "too_large",
             Self::Unsupported(_) => "unsupported",
             Self::NotFound(_) | Self::Method => "path",
-            Self::Unauthenticated => "unauthenticated",
+            Self::Unauthenticated(_) => "unauthenticated",
             Self::Origin => "origin",
             Self::BodyTimeout(_) => "body_timeout",
             Self::Busy(_) => "busy",
@@ -163,7 +164,7 @@ mod tests {
         check(&Refusal::Unsupported(String::new()), Code::Unimplemented, 415, false);
         check(&Refusal::NotFound(String::new()), Code::Unimplemented, 404, false);
         check(&Refusal::Method, Code::Unimplemented, 405, false);
-        check(&Refusal::Unauthenticated, Code::Unauthenticated, 401, false);
+        check(&Refusal::Unauthenticated(Unauthenticated), Code::Unauthenticated, 401, false);
         check(&Refusal::Origin, Code::PermissionDenied, 403, false);
         for refusal in [
             Refusal::BodyTimeout(Duration::ZERO),

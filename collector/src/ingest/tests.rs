@@ -10,6 +10,7 @@ use prost::Message;
 
 use super::testing::{NOW_NS, call};
 use super::*;
+use crate::access::{Access, Principal};
 use ledgerline_store::client::{Insert, StoreError};
 
 /// Keeps the tokens and row counts of inserts; fails or waits on demand.
@@ -59,7 +60,7 @@ fn ingest(clock: Arc<dyn Clock>) -> (Arc<Store>, Arc<Ingest<Arc<Store>>>, Metric
     let ingest = Ingest::new(Parts {
         writer: Writer::new(Arc::clone(&store), metrics.store.clone()),
         prices: PriceBook::embedded(),
-        authentication: Authentication::Open("default".into()),
+        access: Arc::new(Access::Open(Principal::of("default"))),
         clock,
         metrics: metrics.clone(),
     });
@@ -77,7 +78,7 @@ impl World {
 
     async fn send_as(&self, format: Format, body: Bytes) -> Result<Receipt, Refusal> {
         let request = Request {
-            tenant: "default".into(),
+            principal: Principal::of("default"),
             producer: None,
             format,
             encoding: Encoding::Identity,

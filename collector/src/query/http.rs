@@ -15,9 +15,11 @@ use axum::extract::{Path, Request, State};
 use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use ledgerline_process::clock::Clock;
-use ledgerline_promql::source::{Scope, SeriesFilter, SourceError, Tenant};
+use ledgerline_promql::source::{Scope, SeriesFilter, SourceError};
 use ledgerline_promql::{QueryParams, parse_selector};
 use ledgerline_store::catalog::{METRIC_TYPE, METRICS};
+
+use crate::access::Principal;
 
 use super::querier::{Querier, RunError};
 use json::{ApiError, Notices};
@@ -34,11 +36,10 @@ pub struct ApiState {
     pub querier: Arc<Querier>,
     /// The time of a query that names none.
     pub clock: Arc<dyn Clock>,
-    /// Whose data is read when no middleware has put a [`Tenant`] into the request's extensions.
-    pub default_tenant: Tenant,
 }
 
-/// The routes below `/prometheus`.
+/// The routes below `/prometheus`. Whoever checked the credential has put a [`Principal`] into each request's extensions; a
+/// request without one is refused.
 pub fn router(state: ApiState) -> Router {
     Router::new()
         .route("/api/v1/query", both(query))
@@ -79,7 +80,9 @@ struct Call {
 
 impl Call {
     async fn read(state: &ApiState, request: Request<Body>) -> Result<Self, ApiError> {
-        let tenant = request.extensions().get::<Tenant>().unwrap_or(&state.default_tenant).clone();
+        let Some(Principal { tenant }) = request.extensions().get::<Principal>().cloned() else {
+            return Err(ApiError::unauthenticated());
+        };
         let params = Params::read(request).await?;
         let timeout = Duration::from_millis(params.timeout_ms()?);
         let now_ms = i64::try_from(state.clock.now_unix_ns() / 1_000_000).unwrap_or(i64::MAX);

@@ -42,8 +42,8 @@ impl Collector {
         let yaml = format!(
             "listen: {{grpc: '127.0.0.1:0', http: '127.0.0.1:0', api: '127.0.0.1:0'}}\nstorage: {storage}\n{more}"
         );
-        let config: Config = parse("test", &yaml).unwrap();
-        let app = App::build(config, Parts { clock: Arc::new(SystemClock) }).await.unwrap();
+        let settings = parse::<Config>("test", &yaml).unwrap();
+        let app = App::build(settings, Parts { clock: Arc::new(SystemClock) }).await.unwrap();
         let (addresses, storage) = (app.addresses(), app.storage().clone());
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(app.run(shutdown.clone()));
@@ -451,7 +451,7 @@ fn check_config_names_every_mistake() {
         crate::engine::binary().display()
     ));
     assert_eq!(right.status.code(), Some(0));
-    assert!(right.stdout.ends_with(b": good\n"), "{:?}", right.stdout);
+    assert!(right.stdout.ends_with(b": the configuration is valid\n"), "{:?}", right.stdout);
 }
 
 /// Scenario: an agent sends requests in order and repeats each until it is acknowledged, while the engine is killed again

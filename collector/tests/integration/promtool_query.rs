@@ -3,27 +3,27 @@
 
 use std::sync::Arc;
 
-use axum::Router;
+use axum::{Extension, Router};
+use ledgerline_collector::access::Principal;
 use ledgerline_collector::query::http::{ApiState, router};
 use ledgerline_collector::query::querier::Querier;
 use ledgerline_process::clock::ManualClock;
 use ledgerline_promql::memory::MemorySource;
-use ledgerline_promql::source::Tenant;
 use ledgerline_promql::{Labels, Samples, Series};
 
 const NOW_S: i64 = 1_700_000_000;
 
 fn api() -> Router {
-    let tenant = Tenant("acme".into());
+    let reader = Principal::of("acme");
     let mut source = MemorySource::default();
     for (team, nanos) in [("ads", 1_250_000_001), ("search", 40)] {
         let labels = Labels::from_pairs([("__name__", "llm_cost_usd_total"), ("team", team)]);
         let points = vec![((NOW_S - 60) * 1000, nanos), (NOW_S * 1000, nanos)];
-        source.push(tenant.clone(), Series { labels, samples: Samples::Delta(points) });
+        source.push(reader.tenant.clone(), Series { labels, samples: Samples::Delta(points) });
     }
     let clock = Arc::new(ManualClock::at(u64::try_from(NOW_S).unwrap() * 1_000_000_000));
     let querier = Arc::new(Querier::new(Arc::new(source)));
-    Router::new().nest("/prometheus", router(ApiState { querier, clock, default_tenant: tenant }))
+    Router::new().nest("/prometheus", router(ApiState { querier, clock })).layer(Extension(reader))
 }
 
 /// What promtool prints, and whether it was content.

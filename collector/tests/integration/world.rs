@@ -12,12 +12,14 @@ use axum::body::Bytes;
 use axum::http::{HeaderMap, StatusCode, Uri};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
+use ledgerline_collector::access::Principal;
 use ledgerline_collector::alerting::config::{ReceiverConfig, ReceiverKind};
 use ledgerline_collector::alerting::metrics::{DropLabels, ReceiverLabels};
 use ledgerline_collector::alerting::{
-    Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, Sample, UnixMs, check_rules,
+    Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, Sample, UnixMs,
 };
 use ledgerline_process::clock::SystemClock;
+use ledgerline_process::config::Problems;
 use serde_json::Value;
 use tokio::sync::mpsc;
 use tokio_util::sync::CancellationToken;
@@ -137,14 +139,15 @@ impl Running {
             receivers,
             ..AlertingConfig::default()
         };
-        let rules = check_rules(&config.rule_files).unwrap();
+        let mut problems = Problems::default();
+        let settings = config.resolve("alerting", &|_| Ok(()), &mut problems);
+        let settings = problems.into_result(settings).unwrap();
         let switch = Arc::new(Switch::default());
         switch.on.store(true, Ordering::SeqCst);
         let metrics = AlertingMetrics::default();
         let alerting = Alerting::new(
-            &config,
-            "acme".into(),
-            rules,
+            settings,
+            Principal::of("acme"),
             switch.clone(),
             Arc::new(SystemClock),
             metrics.clone(),

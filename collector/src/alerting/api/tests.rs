@@ -33,7 +33,7 @@ fn view() -> RulesView {
     let at = UnixMs(1_700_000_000_500);
     let groups = rules::parse("alerts/pack.yaml", PACK, &|_| Ok(())).unwrap();
     RulesView::new(
-        "acme".into(),
+        Principal::of("acme"),
         groups.into_iter().map(|group| {
             let rules = group.rules.iter().map(|rule| {
                 let sample = Sample { labels: [("team".into(), "search".into())].into(), value: 120.5 };
@@ -62,7 +62,7 @@ fn view() -> RulesView {
 }
 
 async fn ask(request: http::request::Builder, body: &str) -> (StatusCode, Value) {
-    let request = request.extension(Reader { tenant: "acme".into() });
+    let request = request.extension(Principal::of("acme"));
     let request = request.body(Body::from(body.to_owned())).unwrap();
     let answer = router(view()).oneshot(request).await.unwrap();
     let status = answer.status();

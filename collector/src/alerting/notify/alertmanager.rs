@@ -6,9 +6,6 @@ use crate::alerting::sample::Labels;
 
 use super::Notification;
 
-/// Path below an Alertmanager's base address.
-pub(super) const PATH: &str = "/api/v2/alerts";
-
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PostableAlert<'a> {

@@ -7,12 +7,12 @@ use std::sync::{Arc, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderValue, Request, StatusCode, Uri, header};
+use http::{Request, StatusCode, header};
 use http_body_util::Full;
 use ledgerline_process::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerting::config::{ReceiverConfig, ReceiverKind};
+use crate::alerting::config::{Receiver, ReceiverKind};
 use crate::alerting::limits::{
     ALERTS_PER_REQUEST_MAX, BACKOFF_MAX, BACKOFF_MIN, DRAIN_DEADLINE, NOTIFICATION_AGE_MAX,
 };
@@ -27,10 +27,7 @@ pub(crate) struct Delivery {
     mailbox: Arc<Mailbox>,
     client: Client,
     clock: Arc<dyn Clock>,
-    uri: Uri,
-    /// Marked sensitive, so that it prints as `Sensitive`.
-    authorization: Option<HeaderValue>,
-    timeout: Duration,
+    receiver: Receiver,
     backoff_max: Duration,
 }
 
@@ -44,35 +41,19 @@ enum Outcome {
 
 impl Delivery {
     pub(super) fn new(
-        config: &ReceiverConfig,
+        receiver: Receiver,
         resend_delay: Duration,
         mailbox: Arc<Mailbox>,
         client: Client,
         clock: Arc<dyn Clock>,
-    ) -> Result<Self, String> {
-        let wrong = |message: String| format!("receiver {:?}: {message}", config.name);
-        let base = config.url.trim_end_matches('/');
-        let (url, backoff_max) = match config.kind {
+    ) -> Self {
+        let backoff_max = match receiver.kind {
             // A firing alert that an Alertmanager does not hear of for 4 resend delays resolves there, so it gets at least
             // one attempt per resend delay however long it has been away.
-            ReceiverKind::Alertmanager => {
-                (format!("{base}{}", alertmanager::PATH), BACKOFF_MAX.min(resend_delay).max(BACKOFF_MIN))
-            }
-            ReceiverKind::Webhook => (config.url.clone(), BACKOFF_MAX),
+            ReceiverKind::Alertmanager => BACKOFF_MAX.min(resend_delay).max(BACKOFF_MIN),
+            ReceiverKind::Webhook => BACKOFF_MAX,
         };
-        let uri = url.parse().map_err(|error| wrong(format!("{url:?} is not an address: {error}")))?;
-        let authorization = match &config.authorization {
-            None => None,
-            Some(secret) => {
-                let text = secret.read().map_err(|error| wrong(format!("authorization: {error}")))?;
-                let mut value = HeaderValue::from_str(text.expose())
-                    .map_err(|_| wrong("authorization: has characters no header can carry".to_owned()))?;
-                value.set_sensitive(true);
-                Some(value)
-            }
-        };
-        let timeout = Duration::from_millis(config.timeout_ms);
-        Ok(Self { mailbox, client, clock, uri, authorization, timeout, backoff_max })
+        Self { mailbox, client, clock, receiver, backoff_max }
     }
 
     /// Delivers until `shutdown`, then tries for [`DRAIN_DEADLINE`] to deliver what is left. A request that `shutdown` cuts off
@@ -109,10 +90,10 @@ impl Delivery {
         let mut backoff = BACKOFF_MIN;
         let mut batch_size = self.batch_size_max();
         loop {
-            // The bell keeps one ring, so news that comes between the look and the wait is not missed.
+            // `Notify` keeps one permit, so news that comes between the look and the wait is not missed.
             let batch = self.next_batch(batch_size);
             if batch.is_empty() {
-                self.mailbox.bell.notified().await;
+                self.mailbox.notify.notified().await;
             } else if self.attempt(&batch, &mut batch_size).await.is_ok() {
                 backoff = BACKOFF_MIN;
             } else {
@@ -196,7 +177,7 @@ impl Delivery {
             Ok(request) => request,
             Err(error) => return Outcome::Rejected(error),
         };
-        match self.client.send(request, self.timeout).await {
+        match self.client.send(request, self.receiver.timeout).await {
             Ok(answer) if answer.status.is_success() => Outcome::Delivered,
             Ok(answer) => {
                 let text = format!("{}: {}", answer.status, answer.excerpt);
@@ -212,8 +193,9 @@ impl Delivery {
     }
 
     fn request(&self, batch: &[(Ticket, Notification)]) -> Result<Request<Full<Bytes>>, String> {
-        let mut request = Request::post(self.uri.clone()).header(header::CONTENT_TYPE, "application/json");
-        if let Some(authorization) = &self.authorization {
+        let mut request =
+            Request::post(self.receiver.uri.clone()).header(header::CONTENT_TYPE, "application/json");
+        if let Some(authorization) = &self.receiver.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
         let body = match (self.mailbox.kind, batch.first()) {

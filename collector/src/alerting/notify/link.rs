@@ -2,21 +2,17 @@
 
 use std::fmt::Write;
 
-use crate::alerting::config::{AlertingConfig, GrafanaConfig};
+use crate::alerting::config::LinkBase;
 
 /// Where a person sees the expression: Grafana's Explore if configured, else the address Prometheus would give.
-pub(crate) fn generator_url(config: &AlertingConfig, expr: &str) -> String {
-    match &config.grafana {
-        Some(grafana) => explore(grafana, expr),
-        None => {
-            let base = config.external_url.trim_end_matches('/');
-            format!("{base}/graph?g0.expr={}&g0.tab=1", encode(expr))
-        }
+pub(crate) fn generator_url(base: &LinkBase, expr: &str) -> String {
+    match base {
+        LinkBase::Grafana { url, datasource_uid } => explore(url, datasource_uid, expr),
+        LinkBase::Prometheus(url) => format!("{url}/graph?g0.expr={}&g0.tab=1", encode(expr)),
     }
 }
 
-fn explore(grafana: &GrafanaConfig, expr: &str) -> String {
-    let uid = &grafana.datasource_uid;
+fn explore(url: &str, uid: &str, expr: &str) -> String {
     let panes = serde_json::json!({
         "a": {
             "datasource": uid,
@@ -24,8 +20,7 @@ fn explore(grafana: &GrafanaConfig, expr: &str) -> String {
             "range": {"from": "now-1h", "to": "now"},
         }
     });
-    let base = grafana.url.trim_end_matches('/');
-    format!("{base}/explore?schemaVersion=1&panes={}", encode(&panes.to_string()))
+    format!("{url}/explore?schemaVersion=1&panes={}", encode(&panes.to_string()))
 }
 
 /// Percent-encoding of everything but RFC 3986's unreserved characters.
@@ -47,14 +42,12 @@ mod tests {
 
     #[test]
     fn links_carry_the_encoded_expression() {
-        let mut config =
-            AlertingConfig { external_url: "http://c:9090/prometheus/".into(), ..Default::default() };
         assert_eq!(
-            generator_url(&config, "a{b=\"\u{fc}\"} > 1"),
+            generator_url(&LinkBase::Prometheus("http://c:9090/prometheus".into()), "a{b=\"\u{fc}\"} > 1"),
             "http://c:9090/prometheus/graph?g0.expr=a%7Bb%3D%22%C3%BC%22%7D%20%3E%201&g0.tab=1"
         );
-        config.grafana = Some(GrafanaConfig { url: "https://g".into(), datasource_uid: "llm".into() });
-        let link = generator_url(&config, "up > 1");
+        let grafana = LinkBase::Grafana { url: "https://g".into(), datasource_uid: "llm".into() };
+        let link = generator_url(&grafana, "up > 1");
         assert!(link.starts_with("https://g/explore?schemaVersion=1&panes=%7B%22a%22%3A%7B"), "{link}");
         assert!(link.contains("%22expr%22%3A%22up%20%3E%201%22"), "{link}");
     }

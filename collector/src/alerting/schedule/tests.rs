@@ -1,7 +1,10 @@
 //! Groups on paused tokio time: the clock follows it, so hours pass in milliseconds and nothing sleeps.
 
 use super::*;
-use crate::alerting::config::AlertingConfig;
+use ledgerline_process::config::Problems;
+
+use crate::access::Principal;
+use crate::alerting::config::{AlertingConfig, AlertingSettings};
 use crate::alerting::rules;
 use crate::alerting::{Alerting, RuleSet};
 use std::sync::Mutex;
@@ -64,20 +67,16 @@ struct World {
 }
 
 impl World {
-    fn start(yaml: &str, config: &AlertingConfig) -> Self {
+    fn start(yaml: &str, config: AlertingConfig) -> Self {
         let groups = rules::parse("f", yaml, &|_| Ok(())).unwrap();
+        let settings = config.resolve("alerting", &|_| Ok(()), &mut Problems::default()).unwrap();
+        let settings = AlertingSettings { rules: RuleSet { groups }, ..settings };
         let query = Arc::new(Scripted::default());
         let clock = Arc::new(FollowingClock { started: Instant::now(), jump_ms: AtomicI64::new(0) });
         let metrics = AlertingMetrics::default();
-        let alerting = Alerting::new(
-            config,
-            "acme".into(),
-            RuleSet { groups },
-            query.clone(),
-            clock.clone(),
-            metrics.clone(),
-        )
-        .unwrap();
+        let alerting =
+            Alerting::new(settings, Principal::of("acme"), query.clone(), clock.clone(), metrics.clone())
+                .unwrap();
         let view = alerting.view();
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(alerting.run(shutdown.clone()));
@@ -110,7 +109,7 @@ fn labels(group: &str) -> GroupLabels {
 async fn groups_are_evaluated_on_the_utc_grid_of_their_interval_behind_their_offset() {
     let yaml = "groups: [{name: a, rules: [{alert: A, expr: one}]},
         {name: b, interval: 1m, query_offset: 5s, rules: [{alert: B, expr: two}]}]";
-    let world = World::start(yaml, &AlertingConfig::default());
+    let world = World::start(yaml, AlertingConfig::default());
     world.pass(Duration::from_secs(120)).await;
     let one = world.query.times("one");
     assert_eq!(one[..3], [START_MS + 7_500 - 10_000, START_MS + 22_500 - 10_000, START_MS + 37_500 - 10_000]);
@@ -126,7 +125,7 @@ async fn groups_are_evaluated_on_the_utc_grid_of_their_interval_behind_their_off
 #[tokio::test(start_paused = true)]
 async fn evaluations_that_take_longer_than_the_interval_are_skipped_and_counted() {
     let config = AlertingConfig { query_timeout_ms: 60_000, ..AlertingConfig::default() };
-    let world = World::start("groups: [{name: a, rules: [{alert: A, expr: slow}]}]", &config);
+    let world = World::start("groups: [{name: a, rules: [{alert: A, expr: slow}]}]", config);
     world.pass(Duration::from_secs(200)).await;
     // Each takes 40 s, so of three grid points two pass unused.
     let times = world.query.times("slow");
@@ -144,7 +143,7 @@ async fn a_bad_group_stops_no_other_and_says_why() {
     let yaml = "groups: [{name: hangs, rules: [{alert: A, expr: hang}]}, {name: breaks, rules: [{alert: A, expr: broken}]},
         {name: panics, rules: [{alert: A, expr: panics}, {alert: B, expr: after}]}, {name: good, rules: [{alert: A, expr: good}]}]";
     let config = AlertingConfig { query_timeout_ms: 5_000, ..AlertingConfig::default() };
-    let world = World::start(yaml, &config);
+    let world = World::start(yaml, config);
     world.pass(Duration::from_secs(60)).await;
     assert_eq!(world.query.times("good").len(), 4);
     assert_eq!(world.query.times("after").len(), 4);
@@ -165,7 +164,7 @@ async fn a_bad_group_stops_no_other_and_says_why() {
 async fn failed_evaluations_resolve_nothing() {
     let world = World::start(
         "groups: [{name: a, rules: [{alert: A, expr: breaks_later}]}]",
-        &AlertingConfig::default(),
+        AlertingConfig::default(),
     );
     world.pass(Duration::from_secs(3600)).await;
     let rule = world.rule(0);
@@ -181,7 +180,7 @@ async fn failed_evaluations_resolve_nothing() {
 #[tokio::test(start_paused = true)]
 async fn a_clock_set_back_is_followed_and_a_clock_set_ahead_skips() {
     let world =
-        World::start("groups: [{name: a, rules: [{alert: A, expr: one}]}]", &AlertingConfig::default());
+        World::start("groups: [{name: a, rules: [{alert: A, expr: one}]}]", AlertingConfig::default());
     world.pass(Duration::from_secs(60)).await;
     world.clock.jump_ms.store(-86_400_000, Ordering::SeqCst);
     world.pass(Duration::from_secs(60)).await;

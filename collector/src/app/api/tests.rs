@@ -4,10 +4,12 @@ use std::path::Path;
 use std::time::Duration;
 
 use axum::body::Body;
+use axum::extract::Request;
+use axum::http::{StatusCode, header};
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use http_body_util::BodyExt as _;
-use ledgerline_process::config::{Secret, SecretText};
+use ledgerline_process::config::{Problems, Secret, SecretText};
 use ledgerline_promql::memory::MemorySource;
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -15,9 +17,8 @@ use tokio_util::sync::CancellationToken;
 use tower::ServiceExt as _;
 
 use super::*;
-use crate::alerting::{
-    Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, Sample, UnixMs, check_rules,
-};
+use crate::access::Principal;
+use crate::alerting::{Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, Sample, UnixMs};
 
 /// One series over every threshold.
 struct Spent;
@@ -60,20 +61,19 @@ async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
     let file = directory.path().join("rules.yaml");
     std::fs::write(&file, "groups: [{name: spend, rules: [{alert: OverBudget, expr: secret_spend}]}]")
         .unwrap();
-    let rules = check_rules(&[file]).unwrap();
-    let config = AlertingConfig::default();
+    let config = AlertingConfig { rule_files: vec![file], ..AlertingConfig::default() };
+    let settings = config.resolve("alerting", &|_| Ok(()), &mut Problems::default()).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(Following(Instant::now()));
-    let (metrics, owner): (_, Arc<str>) = (AlertingMetrics::default(), "owner".into());
+    let (metrics, owner) = (AlertingMetrics::default(), Principal::of("owner"));
     let alerting =
-        Alerting::new(&config, Arc::clone(&owner), rules, Arc::new(Spent), Arc::clone(&clock), metrics)
-            .unwrap();
+        Alerting::new(settings, owner.clone(), Arc::new(Spent), Arc::clone(&clock), metrics).unwrap();
     let view = alerting.view();
-    let authentication = Authentication::Tokens(vec![
-        (secret(directory.path(), "token-of-owner-1"), Arc::clone(&owner)),
-        (secret(directory.path(), "token-of-other-1"), "other".into()),
+    let access = Access::Tokens(vec![
+        (secret(directory.path(), "token-of-owner-1"), owner),
+        (secret(directory.path(), "token-of-other-1"), Principal::of("other")),
     ]);
     let querier = Arc::new(Querier::new(Arc::new(MemorySource::default())));
-    let api = prometheus(querier, view, clock, owner, authentication);
+    let api = prometheus(querier, view, clock, Arc::new(access));
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(alerting.run(shutdown.clone()));
     tokio::time::sleep(Duration::from_secs(60)).await;

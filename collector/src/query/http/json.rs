@@ -29,6 +29,12 @@ impl ApiError {
     pub fn bad_data(message: impl Into<String>) -> Self {
         Self { status: StatusCode::BAD_REQUEST, kind: "bad_data", message: message.into() }
     }
+
+    /// A request that came past the check of credentials, which is a defect of ours: nobody's data is shown.
+    pub fn unauthenticated() -> Self {
+        let message = "nobody has said who asks".to_owned();
+        Self { status: StatusCode::UNAUTHORIZED, kind: "unauthorized", message }
+    }
 }
 
 impl From<RunError> for ApiError {

@@ -1,35 +1,50 @@
-//! What is wrong with a configuration that the types allow. Reads the files it names; opens no port.
+//! From the configuration as written to settings. Reads the files it names; opens no port.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
 
 use http::Uri;
 use ledgerline_pricing::PriceBook;
-use ledgerline_process::config::{Problems, SecretText, Validate};
+use ledgerline_process::config::{Problems, Resolve, SecretText};
 use ledgerline_promql::{self as promql, QueryParams};
 
-use super::{Auth, Config, EMBEDDED, Pricing, StorageConfig, Tokens};
-use crate::alerting::{AlertingConfig, RuleSet, check_rules_with};
+use super::{Auth, Config, EMBEDDED, Pricing, Settings, StorageConfig, StoragePlace, StorageSettings};
+use crate::access::{Access, Principal};
 use crate::limits::NAME_BYTES_MAX;
-use ledgerline_store::engine::find_binary;
+use ledgerline_store::engine::{EngineConfig, find_binary};
 
-impl Validate for Config {
-    fn validate(&self, problems: &mut Problems) {
-        listen(self, problems);
+impl Resolve for Config {
+    type Settings = Settings;
+
+    fn resolve(self, problems: &mut Problems) -> Option<Settings> {
+        listen(&self, problems);
         tenant("tenant", &self.tenant, problems);
-        if let Some(auth) = &self.auth {
-            tokens(auth, problems);
-        }
-        self.ingest.validate("ingest", problems);
-        storage(&self.storage, problems);
-        prices(&self.pricing, problems);
-        self.alerting.validate("alerting", problems);
-        rules(&self.alerting, problems);
-        rules_have_a_record(self, problems);
-        if let Err(error) = self.log.check() {
-            problems.push("log.level", error.to_string());
-        }
+        rules_have_a_record(&self, problems);
+        let access = match &self.auth {
+            None => Access::Open(Principal::of(&self.tenant)),
+            Some(auth) => Access::Tokens(tokens(auth, problems)),
+        };
+        let ingest = self.ingest.resolve("ingest", problems);
+        let storage = storage(self.storage, problems);
+        let prices = prices(&self.pricing, problems);
+        let alerting = self.alerting.resolve("alerting", &accept, problems);
+        let log = self.log.resolve(problems);
+        Some(Settings {
+            listen: self.listen,
+            access,
+            ingest,
+            owner: Principal::of(&self.tenant),
+            storage: storage?,
+            prices: prices?,
+            alerting: alerting?,
+            log: log?,
+        })
     }
+}
+
+/// What the evaluator cannot answer is said now and not at the first evaluation.
+fn accept(expr: &str) -> Result<(), String> {
+    let plan = promql::plan(expr, QueryParams::Instant { time_ms: 0 });
+    plan.map(drop).map_err(|error| error.to_string())
 }
 
 fn listen(config: &Config, problems: &mut Problems) {
@@ -59,11 +74,11 @@ fn tenant(path: &str, name: &str, problems: &mut Problems) {
 }
 
 /// The tokens that can be read.
-pub(super) fn tokens(auth: &Auth, problems: &mut Problems) -> Tokens {
+fn tokens(auth: &Auth, problems: &mut Problems) -> Vec<(SecretText, Principal)> {
     if auth.tokens.is_empty() {
         problems.push("auth.tokens", "is empty, so nobody could send; add a token or remove auth");
     }
-    let mut read: Tokens = Vec::new();
+    let mut read: Vec<(SecretText, Principal)> = Vec::new();
     for (index, token) in auth.tokens.iter().enumerate() {
         let path = format!("auth.tokens[{index}]");
         tenant(&format!("{path}.tenant"), &token.tenant, problems);
@@ -75,40 +90,48 @@ pub(super) fn tokens(auth: &Auth, problems: &mut Problems) -> Tokens {
             Ok(text) if read.iter().any(|(other, _)| other.expose() == text.expose()) => {
                 problems.push(format!("{path}.token"), "is the same as an earlier one");
             }
-            Ok(text) => read.push((text, Arc::from(token.tenant.as_str()))),
+            Ok(text) => read.push((text, Principal::of(&token.tenant))),
         }
     }
     read
 }
 
-fn storage(storage: &StorageConfig, problems: &mut Problems) {
+fn storage(config: StorageConfig, problems: &mut Problems) -> Option<StorageSettings> {
     let identifier = |name: &str| {
         name.len() <= 64
             && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
             && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
     };
-    if !identifier(&storage.database) {
+    if !identifier(&config.database) {
         problems.push("storage.database", "must be letters, digits and _, and begin with no digit");
     }
-    password(storage, problems);
-    if storage.is_embedded() {
-        for (path, set) in
-            [("storage.user", storage.user.is_some()), ("storage.password", storage.password.is_some())]
-        {
-            if set {
-                problems.push(
-                    path,
-                    "the embedded engine has no users; remove it, or name a server in storage.url",
-                );
-            }
+    let password = password(&config, problems);
+    let StorageConfig { database, user, .. } = config.clone();
+    let place = if config.url == EMBEDDED { embedded(config, problems) } else { server(config, problems) };
+    Some(StorageSettings { place: place?, database, user, password })
+}
+
+fn embedded(config: StorageConfig, problems: &mut Problems) -> Option<StoragePlace> {
+    for (path, set) in
+        [("storage.user", config.user.is_some()), ("storage.password", config.password.is_some())]
+    {
+        if set {
+            problems
+                .push(path, "the embedded engine has no users; remove it, or name a server in storage.url");
         }
-        if let Err(error) = find_binary(storage.engine.binary.as_deref()) {
-            problems.push("storage.engine.binary", error.to_string());
-        }
-        return;
     }
-    let uri = storage.url.parse::<Uri>().ok();
-    let usable = uri.as_ref().is_some_and(|uri| {
+    let binary = problems.take("storage.engine.binary", find_binary(config.engine.binary.as_deref()))?;
+    Some(StoragePlace::Embedded(EngineConfig {
+        binary: Some(binary),
+        data_dir: config.data_dir,
+        library: config.engine.library,
+        connections: None,
+        memory_bytes_max: None,
+    }))
+}
+
+fn server(config: StorageConfig, problems: &mut Problems) -> Option<StoragePlace> {
+    let usable = config.url.parse::<Uri>().is_ok_and(|uri| {
         matches!(uri.scheme_str(), Some("http" | "https"))
             && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
             && uri.query().is_none()
@@ -118,25 +141,18 @@ fn storage(storage: &StorageConfig, problems: &mut Problems) {
             "storage.url",
             format!("must be `{EMBEDDED}`, http://host:port or https://host:port, without user or query"),
         );
+        return None;
     }
-    if uri.is_some_and(|uri| uri.scheme_str() == Some("http")) && storage.password.is_some() {
-        tracing::debug!("the password travels unencrypted to an http store");
-    }
+    Some(StoragePlace::Server(config.url))
 }
 
 /// The password, if it is set and can be read.
-pub(super) fn password(storage: &StorageConfig, problems: &mut Problems) -> Option<SecretText> {
-    match storage.password.as_ref()?.read() {
-        Ok(text) => Some(text),
-        Err(reason) => {
-            problems.push("storage.password", reason);
-            None
-        }
-    }
+fn password(storage: &StorageConfig, problems: &mut Problems) -> Option<SecretText> {
+    problems.take("storage.password", storage.password.as_ref()?.read())
 }
 
-/// The price book, with those overrides that can be read.
-pub(super) fn prices(pricing: &Pricing, problems: &mut Problems) -> PriceBook {
+/// The price book: what this build carries, below the overrides.
+fn prices(pricing: &Pricing, problems: &mut Problems) -> Option<PriceBook> {
     let mut files = Vec::new();
     for (index, path) in pricing.overrides.iter().enumerate() {
         match std::fs::read_to_string(path) {
@@ -151,33 +167,18 @@ pub(super) fn prices(pricing: &Pricing, problems: &mut Problems) -> PriceBook {
     }
     let published = PriceBook::embedded();
     if files.is_empty() {
-        return published;
+        return Some(published);
     }
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
     match PriceBook::parse(&files) {
-        Ok(overrides) => published.with_overrides(&overrides),
+        Ok(overrides) => Some(published.with_overrides(&overrides)),
         Err(found) => {
             for problem in found {
                 problems.push("pricing.overrides", problem.to_string());
             }
-            published
+            None
         }
     }
-}
-
-/// The rules, if all of them can be read and evaluated.
-pub(super) fn rules(config: &AlertingConfig, problems: &mut Problems) -> RuleSet {
-    // What the evaluator cannot answer is said now and not at the first evaluation.
-    let accept = |expr: &str| {
-        let plan = promql::plan(expr, QueryParams::Instant { time_ms: 0 });
-        plan.map(drop).map_err(|error| error.to_string())
-    };
-    check_rules_with(&config.rule_files, &accept).unwrap_or_else(|found| {
-        for problem in found {
-            problems.push("alerting.rule_files", problem.to_string());
-        }
-        RuleSet::default()
-    })
 }
 
 /// With tokens, only what a token sends is recorded: rules over a tenant without one would never fire, and say so nowhere.
@@ -213,14 +214,13 @@ mod tests {
         let engine = format!("    binary: {}", std::env::current_exe().unwrap().display());
         let with_engine = text.replace("    # binary: /usr/local/bin/ledgerline-engine", &engine);
         assert_ne!(with_engine, text);
-        let config: Config = parse("example", &with_engine).unwrap();
-        assert!(config.storage.is_embedded());
-        assert_eq!(config.listen.grpc.port(), 4317);
+        let settings = parse::<Config>("example", &with_engine).unwrap();
+        assert!(matches!(settings.storage.place, StoragePlace::Embedded(_)));
+        assert_eq!(settings.listen.grpc.port(), 4317);
         for section in ["listen:", "tenant:", "auth:", "ingest:", "storage:", "pricing:", "alerting:", "log:"]
         {
             assert!(text.contains(section), "{section}");
         }
-        config.prices().unwrap();
     }
 
     #[test]
@@ -253,7 +253,9 @@ mod tests {
                 "storage: {{url: 'http://127.0.0.1:8123'}}\nlisten: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{{token: {{file: {path}}}, tenant: '{tenant}'}}]}}"
             )
         };
-        parse::<Config>("c", &yaml("a")).unwrap().authentication().unwrap();
+        assert!(
+            matches!(parse::<Config>("c", &yaml("a")).unwrap().access, Access::Tokens(tokens) if tokens.len() == 1)
+        );
         assert!(wrong(&yaml("")).contains("auth.tokens[0].tenant"));
         std::fs::write(file.path(), "short").unwrap();
         assert!(wrong(&yaml("a")).contains("shorter than 16 bytes"));

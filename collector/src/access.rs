@@ -1,0 +1,137 @@
+//! Who sends and asks: credentials and what they open.
+//!
+//! A tenant comes from the credential, never from a payload or a query: the one way to a [`Principal`] from outside is
+//! [`Access::principal`], for ingest and for the API alike.
+
+use std::fmt;
+use std::sync::Arc;
+
+use axum::extract::{Request, State};
+use axum::http::HeaderMap;
+use axum::http::StatusCode;
+use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use ledgerline_process::config::SecretText;
+
+use ledgerline_promql::source::Tenant;
+
+/// On whose behalf something is stored or read.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Principal {
+    /// Whose record it is.
+    pub tenant: Tenant,
+}
+
+impl Principal {
+    /// The principal of that tenant; for configuration and tests, never for what a request says.
+    #[must_use]
+    pub fn of(tenant: &str) -> Self {
+        Self { tenant: Tenant(tenant.into()) }
+    }
+}
+
+/// How a request finds its principal.
+pub enum Access {
+    /// Nobody is asked; everything belongs to one tenant. Only behind a loopback address.
+    Open(Principal),
+    /// Tokens and whose they are.
+    Tokens(Vec<(SecretText, Principal)>),
+}
+
+/// No token, or not one of ours.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("send one of the collector's tokens as `authorization: Bearer <token>`")]
+pub struct Unauthenticated;
+
+impl fmt::Debug for Access {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Open(principal) => write!(f, "Open({principal:?})"),
+            Self::Tokens(tokens) => write!(f, "Tokens({})", tokens.len()),
+        }
+    }
+}
+
+impl Access {
+    /// Who sends a request with these headers.
+    ///
+    /// # Errors
+    /// [`Unauthenticated`] when tokens are asked for and none of them came.
+    pub fn principal(&self, headers: &HeaderMap) -> Result<Principal, Unauthenticated> {
+        match self {
+            Self::Open(principal) => Ok(principal.clone()),
+            Self::Tokens(tokens) => {
+                let sent = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+                let sent = sent.ok_or(Unauthenticated)?;
+                // Every token is compared, so that the time taken does not tell which one was nearly right.
+                let mut found = None;
+                for (token, principal) in tokens {
+                    if equal(token.expose().as_bytes(), sent) {
+                        found = Some(principal.clone());
+                    }
+                }
+                found.ok_or(Unauthenticated)
+            }
+        }
+    }
+}
+
+/// Middleware: puts the [`Principal`] into the request's extensions, or answers 401.
+pub async fn authenticate(State(access): State<Arc<Access>>, mut request: Request, next: Next) -> Response {
+    match access.principal(request.headers()) {
+        Ok(principal) => {
+            request.extensions_mut().insert(principal);
+            next.run(request).await
+        }
+        Err(error) => {
+            (StatusCode::UNAUTHORIZED, [(WWW_AUTHENTICATE, "Bearer")], format!("{error}\n")).into_response()
+        }
+    }
+}
+
+fn bearer(header: &[u8]) -> Option<&[u8]> {
+    let (scheme, token) = header.split_at_checked(7)?;
+    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+}
+
+/// Takes as long for a wrong first byte as for a wrong last one. The length is not hidden.
+fn equal(one: &[u8], other: &[u8]) -> bool {
+    one.len() == other.len() && one.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerline_process::config::Secret;
+
+    use super::*;
+
+    fn secret(text: &str) -> SecretText {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Secret::File(file.path().to_owned()).read().unwrap()
+    }
+
+    #[test]
+    fn the_token_decides_the_tenant_and_nothing_else_does() {
+        let tokens = vec![(secret("alpha"), Principal::of("a")), (secret("beta"), Principal::of("b"))];
+        let access = Access::Tokens(tokens);
+        for (header, expected) in [
+            (Some("Bearer alpha"), Some("a")),
+            (Some("bearer beta"), Some("b")),
+            (Some("Bearer alphb"), None),
+            (Some("Bearer "), None),
+            (Some("Basic alpha"), None),
+            (Some("alpha"), None),
+            (None, None),
+        ] {
+            let mut headers = HeaderMap::new();
+            headers.insert("x-tenant", "b".parse().unwrap());
+            if let Some(header) = header {
+                headers.insert(AUTHORIZATION, header.parse().unwrap());
+            }
+            assert_eq!(access.principal(&headers).ok(), expected.map(Principal::of), "{header:?}");
+        }
+        assert!(!format!("{access:?}").contains("alpha"));
+    }
+}
