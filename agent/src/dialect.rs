@@ -10,6 +10,7 @@
 mod json;
 pub mod request;
 pub mod text;
+pub mod unread;
 
 use http::Method;
 use ledgerline_proto::{Billing, Operation, TokenCounts};
@@ -45,7 +46,9 @@ pub struct Spec {
     pub provider: &'static str,
     /// What can be called. The first endpoint that a request fits counts.
     pub endpoints: &'static [Endpoint],
-    /// An error answer in the shape that its client libraries report well, from our class of error and a text for
+    /// Ends of paths of requests that name a model and cost nothing: counting tokens, moderation.
+    pub free: &'static [&'static str],
+    /// An error response in the shape that its client libraries report well, from our class of error and a text for
     /// people.
     pub error_body: fn(class: &str, message: &str) -> serde_json::Value,
     /// How the names of its own request headers begin. Such headers decide what the upstream understands.
@@ -60,12 +63,25 @@ pub struct Endpoint {
     pub method: Method,
     /// The end of the path, because upstreams differ in what precedes it (`/v1`, `/openai/deployments/<name>`).
     pub path: &'static str,
+    /// Whether it begins a call.
+    pub purpose: Purpose,
     /// What is asked of the model.
     pub operation: Operation,
     /// How its streams are made to carry usage.
     pub usage_injection: UsageInjection,
     /// Makes the reader of one call.
     pub reader: fn() -> Box<dyn Reader>,
+}
+
+/// What a request does to the record.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// It is a call, and is recorded.
+    Call,
+    /// It carries a model and no dialect reads it; see [`unread`].
+    Unread,
+    /// It asks after a call that goes on in the background. The call is recorded, once, when a poll shows its end.
+    Poll,
 }
 
 /// Whether the relay asks for usage where the client left it open.
@@ -103,7 +119,7 @@ pub struct Response {
     pub output: Option<TokenCounts>,
     /// The counts are the provider's last word. Until then the output may be a running total.
     pub usage_is_final: bool,
-    /// Tier, speed, place, searches: as served, not as asked for.
+    /// Tier, speed, place, searches, other tools: as served, not as asked for.
     pub billing: Billing,
     /// One per choice.
     pub finish_reasons: Vec<String>,
@@ -111,6 +127,8 @@ pub struct Response {
     pub error: Option<Option<String>>,
     /// How far the response has come.
     pub progress: Progress,
+    /// The provider goes on in the background, and its last word comes with a later request.
+    pub is_running: bool,
     /// Model runs within this call that were billed on another model and are therefore not in the counts.
     pub foreign_runs: u64,
 }

@@ -309,6 +309,16 @@ impl Collector for WorkerCollector {
             let labels = [("reason", failure.name())];
             ConstCounter::new(read(worker.failure(failure))).encode(unread.encode_family(&labels)?)?;
         }
+        let mut calls_unread = encoder.encode_descriptor(
+            "calls_unread",
+            "Calls recorded without usage or cost because no dialect reads them, by upstream.",
+            None,
+            MetricType::Counter,
+        )?;
+        for (upstream, count) in worker.calls_unread.list() {
+            let labels = [("upstream", &*upstream)];
+            ConstCounter::new(count).encode(calls_unread.encode_family(&labels)?)?;
+        }
         let counters = [
             ("calls_ignored", "Requests that are not calls to a model.", ignored),
             (
@@ -333,6 +343,11 @@ impl Collector for WorkerCollector {
         }
         let gauges = [
             ("calls_open", "Calls under way in the worker.", &worker.open_calls),
+            (
+                "calls_in_background",
+                "Calls whose response is still to be fetched from the provider.",
+                &worker.background_calls,
+            ),
             ("worker_held_bytes", "Bytes of bodies held by the worker.", &worker.held_bytes),
         ];
         for (name, help, value) in gauges {

@@ -23,6 +23,8 @@ pub struct CallStart {
     pub at_unix_ns: u64,
     /// What is called.
     pub endpoint: &'static Endpoint,
+    /// The upstream's name in the configuration.
+    pub upstream: Arc<str>,
     /// `gen_ai.provider.name` of the upstream, which decides whose prices hold: a dialect is spoken by many.
     pub provider: Arc<str>,
     /// The path below the upstream's prefix, without the query: `/v1/chat/completions`.

@@ -6,12 +6,14 @@
 //! logged or passed on.
 
 pub mod assemble;
+pub mod background;
 mod call_reader;
 pub mod counters;
 pub mod decode;
 pub mod estimate;
 pub mod limits;
 pub mod skim;
+pub mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -21,11 +23,13 @@ use std::sync::atomic::Ordering;
 use ledgerline_proto::{Call, EndOfStream};
 
 use self::assemble::{CallFacts, RelayEnd, assemble};
+use self::background::{BackgroundCalls, Waiting};
 use self::call_reader::CallReader;
 use self::counters::add_one;
 pub use self::counters::{Failure, WorkerCounters};
 pub use self::limits::WorkerLimits;
-use crate::dialect::{RequestFacts, Response, TextCounts};
+use self::unread::UnreadPaths;
+use crate::dialect::{Purpose, RequestFacts, Response, TextCounts};
 use crate::observation::{CallNumber, CallStart, Observation, Tagged};
 
 /// The error class of a call that was recorded before its end.
@@ -41,6 +45,9 @@ pub struct Worker<S> {
     /// Under way, and nothing more to record: not calls to a model, or recorded before their end. Kept so that their
     /// end is not taken for that of a lost call.
     settled: BTreeSet<CallNumber>,
+    /// Their responses have ended, and the providers work on.
+    background: BackgroundCalls,
+    unread: UnreadPaths,
     held_bytes: usize,
     /// The newest time an event carried; the end of calls that get none.
     now_unix_ns: u64,
@@ -62,6 +69,8 @@ impl<S: FnMut(Call)> Worker<S> {
             sink,
             open: BTreeMap::new(),
             settled: BTreeSet::new(),
+            background: BackgroundCalls::new(limits.background_calls_max, limits.background_age_ns_max),
+            unread: UnreadPaths::default(),
             held_bytes: 0,
             now_unix_ns: 0,
         }
@@ -102,6 +111,7 @@ impl<S: FnMut(Call)> Worker<S> {
         }
         self.counters.open_calls.store(self.open.len() as u64, Ordering::Relaxed);
         self.counters.held_bytes.store(self.held_bytes as u64, Ordering::Relaxed);
+        self.counters.background_calls.store(self.background.len() as u64, Ordering::Relaxed);
     }
 
     /// Records every open call as ended by the agent.
@@ -110,12 +120,22 @@ impl<S: FnMut(Call)> Worker<S> {
             let at_unix_ns = self.now_unix_ns;
             self.end(call, RelayEnd { end: EndOfStream::RelayKilled, at_unix_ns, class: None });
         }
+        self.expire(u64::MAX);
+    }
+
+    /// Records the calls in the background that nobody has asked for in time: without usage.
+    fn expire(&mut self, now_unix_ns: u64) {
+        while let Some(Waiting { mut facts, end }) = self.background.expired(now_unix_ns) {
+            facts.response_is_whole = false;
+            self.record(facts, RelayEnd { end: EndOfStream::Complete, ..end });
+        }
     }
 
     fn start(&mut self, call: CallNumber, start: CallStart) {
         self.now_unix_ns = self.now_unix_ns.max(start.at_unix_ns);
         self.settled.remove(&call);
         self.evict(call);
+        self.expire(self.now_unix_ns);
         let reader = catch_unwind(AssertUnwindSafe(|| CallReader::new((start.endpoint.reader)()))).ok();
         let mut open = OpenCall { facts: CallFacts::new(start), reader };
         if open.reader.is_none() {
@@ -190,8 +210,29 @@ impl<S: FnMut(Call)> Worker<S> {
                 open.lose(counters);
             }
         }
-        let foreign_runs = open.facts.response.foreign_runs;
-        let finished = assemble(open.facts, relay);
+        let facts = open.facts;
+        match facts.start.endpoint.purpose {
+            Purpose::Call if facts.response.is_running && !facts.response.response_id.is_empty() => {
+                self.background.insert(facts, relay);
+                self.expire(self.now_unix_ns);
+            }
+            Purpose::Call => self.record(facts, relay),
+            Purpose::Unread => match self.unread.complete(facts, &self.counters.calls_unread) {
+                Some(facts) => self.record(facts, relay),
+                None => add_one(&self.counters.requests_ignored),
+            },
+            Purpose::Poll => {
+                add_one(&self.counters.requests_ignored);
+                if let Some(facts) = self.background.complete(facts) {
+                    self.record(facts, relay);
+                }
+            }
+        }
+    }
+
+    fn record(&mut self, facts: CallFacts, relay: RelayEnd) {
+        let foreign_runs = facts.response.foreign_runs;
+        let finished = assemble(facts, relay);
         self.counters.foreign_runs.fetch_add(foreign_runs, Ordering::Relaxed);
         self.count(&finished);
         if catch_unwind(AssertUnwindSafe(|| (self.sink)(finished))).is_err() {

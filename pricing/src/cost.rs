@@ -1,7 +1,7 @@
 //! What one call cost. Pure; must never contain a float, nor answer 0 where the answer is "not known".
 
 use ledgerline_proto::usage::Direction;
-use ledgerline_proto::{Billing, Call, EndOfStream, NanoUsd, Operation, TokenClass, Usage};
+use ledgerline_proto::{BillGap, Billing, Call, EndOfStream, NanoUsd, Operation, TokenClass, Usage};
 
 use crate::book::{Period, PriceBook, Rates, RuleId, Settings, StepPrice, Table, Tier, TierPrice};
 use crate::exact::Exact;
@@ -102,6 +102,9 @@ impl PriceBook {
         if !query.operation.is_call() {
             return Err(UnpricedReason::NotACall);
         }
+        if *query.operation == Operation::Unread {
+            return Err(UnpricedReason::Unread);
+        }
         let Some(usage) = query.usage else {
             let settings = self.settings(query.provider);
             return if settings.is_some_and(|settings| is_not_billed(settings, query)) {
@@ -110,6 +113,12 @@ impl PriceBook {
                 Err(UnpricedReason::UsageMissing)
             };
         };
+        // An amount that is known to be too small must not pass for the cost.
+        match query.billing.gap {
+            Some(BillGap::OtherModel) => return Err(UnpricedReason::OtherModel),
+            Some(BillGap::Tool) => return Err(UnpricedReason::NoPriceForTool),
+            None => {}
+        }
         let settings = self.settings(query.provider).ok_or(UnpricedReason::UnknownProvider)?;
         let period =
             self.period(query.provider, query.response_model, query.request_model, query.at_unix_ns)?;

@@ -9,6 +9,8 @@ use ledgerline_proto::TokenClass;
 pub enum UnpricedReason {
     /// A wrapper span (agent, workflow, tool): its usage repeats that of the calls below it.
     NotACall,
+    /// The request carried a model, and no dialect of the agent reads it: neither counts nor price.
+    Unread,
     /// Nobody counted the tokens. Missing is not zero.
     UsageMissing,
     /// No price file for this provider.
@@ -23,6 +25,10 @@ pub enum UnpricedReason {
     NoPriceForClass(TokenClass),
     /// Web searches were made, and the book states no fee for them.
     NoPriceForWebSearch,
+    /// A tool of the provider ran that is billed apart from tokens, and has no price here.
+    NoPriceForTool,
+    /// Another model ran within the call, and its tokens are not among those of the call.
+    OtherModel,
     /// The provider served the call in a tier that the book does not price for this model.
     UnknownServiceTier,
     /// The provider served the call at a speed that the book does not price for this model.
@@ -41,6 +47,7 @@ impl UnpricedReason {
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotACall => "not_a_call",
+            Self::Unread => "unread",
             Self::UsageMissing => "usage_missing",
             Self::UnknownProvider => "unknown_provider",
             Self::ModelMissing => "model_missing",
@@ -48,6 +55,8 @@ impl UnpricedReason {
             Self::NoPriceAtThatTime => "no_price_at_that_time",
             Self::NoPriceForClass(_) => "no_price_for_class",
             Self::NoPriceForWebSearch => "no_price_for_web_search",
+            Self::NoPriceForTool => "no_price_for_tool",
+            Self::OtherModel => "other_model",
             Self::UnknownServiceTier => "unknown_service_tier",
             Self::UnknownSpeed => "unknown_speed",
             Self::UnknownInferenceGeo => "unknown_inference_geo",
@@ -71,6 +80,9 @@ impl UnpricedReason {
     pub const fn advice(self) -> &'static str {
         match self {
             Self::NotACall => "nothing to do: the calls below this span carry the cost",
+            Self::Unread => {
+                "send it through an upstream whose dialect reads it; ledgerline.upstream and url.template say where it went"
+            }
             Self::UsageMissing => {
                 "have the client ask for usage (OpenAI streams: stream_options.include_usage)"
             }
@@ -82,6 +94,10 @@ impl UnpricedReason {
             Self::NoPriceAtThatTime => "add a price with an earlier valid_from or a later valid_until",
             Self::NoPriceForClass(_) => "add this token class to the price that applies",
             Self::NoPriceForWebSearch => "add usd_per_thousand_web_searches to the price of the model",
+            Self::NoPriceForTool => {
+                "look at the invoice: containers, searches in files and images made by tools have no price here yet"
+            }
+            Self::OtherModel => "look at the invoice: a call has the price of one model, and two ran",
             Self::UnknownServiceTier => "add the tier to service_tiers, with the price of your contract",
             Self::UnknownSpeed => "add the speed to speeds",
             Self::UnknownInferenceGeo => "add the region to inference_geo",
@@ -90,14 +106,17 @@ impl UnpricedReason {
         }
     }
 
-    const PLAIN: [Self; 12] = [
+    const PLAIN: [Self; 15] = [
         Self::NotACall,
+        Self::Unread,
         Self::UsageMissing,
         Self::UnknownProvider,
         Self::ModelMissing,
         Self::UnknownModel,
         Self::NoPriceAtThatTime,
         Self::NoPriceForWebSearch,
+        Self::NoPriceForTool,
+        Self::OtherModel,
         Self::UnknownServiceTier,
         Self::UnknownSpeed,
         Self::UnknownInferenceGeo,

@@ -6,7 +6,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use ledgerline_pricing::{PriceBook, PriceQuery, Priced};
-use ledgerline_proto::{Billing, EndOfStream, Operation, TokenClass, TokenCounts, Usage, UsageSource};
+use ledgerline_proto::{
+    BillGap, Billing, EndOfStream, Operation, TokenClass, TokenCounts, Usage, UsageSource,
+};
 use serde::Deserialize;
 
 #[path = "support/arithmetic.rs"]
@@ -51,6 +53,7 @@ struct Facts {
     speed: Option<String>,
     inference_geo: Option<String>,
     web_search_requests: Option<u64>,
+    gap: Option<String>,
 }
 
 fn chat() -> String {
@@ -87,6 +90,7 @@ fn price(book: &PriceBook, bill: &Bill) -> Priced {
             speed: bill.billing.speed.clone(),
             inference_geo: bill.billing.inference_geo.clone(),
             web_search_requests: bill.billing.web_search_requests,
+            gap: bill.billing.gap.as_deref().map(|gap| BillGap::from_name(gap).unwrap()),
             reported_cost: None,
         },
         usage: usage.as_ref(),
@@ -148,6 +152,9 @@ fn every_reason_a_call_can_be_unpriced_has_a_bill() {
         "not_a_call",
         "overflow",
         "tier_combination",
+        "unread",
+        "no_price_for_tool",
+        "other_model",
         "unknown_inference_geo",
         "unknown_model",
         "unknown_provider",

@@ -207,6 +207,7 @@ fn a_call_is_priced_at_the_time_of_its_request() {
         }),
         billing: Billing { service_tier: Some("flex".into()), ..Billing::default() },
         identity: Identity::default(),
+        unread: None,
     };
     let book = PriceBook::embedded();
     let nanos = |start, end| book.price_call(&call(start, end)).amount().map(NanoUsd::nanos);

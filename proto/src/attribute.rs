@@ -78,6 +78,12 @@ pub const USAGE_CLASS_PREFIX: &str = "ledgerline.usage.tokens.";
 pub const SPEED: &str = "ledgerline.speed";
 /// Anthropic's `inference_geo`.
 pub const INFERENCE_GEO: &str = "ledgerline.inference_geo";
+/// The agent's name of the upstream of a call that it could not read.
+pub const UPSTREAM: &str = "ledgerline.upstream";
+/// The path of such a call, without ids.
+pub const PATH_TEMPLATE: &str = "url.template";
+/// See [`BillGap`](crate::BillGap).
+pub const BILL_GAP: &str = "ledgerline.bill_gap";
 /// Web searches the provider ran.
 pub const WEB_SEARCH_REQUESTS: &str = "ledgerline.web_search_requests";
 

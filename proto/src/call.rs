@@ -17,6 +17,8 @@ pub enum Operation {
     TextCompletion,
     /// Embeddings.
     Embeddings,
+    /// Something was asked of a model, and the agent cannot read what; see [`Unread`].
+    Unread,
     /// Any other GenAI operation: agents, tools, retrieval. Its usage repeats what its children report.
     Other(String),
     /// A span without GenAI facts, kept for its place in the trace.
@@ -32,6 +34,7 @@ impl Operation {
             "generate_content" => Self::GenerateContent,
             "text_completion" => Self::TextCompletion,
             "embeddings" => Self::Embeddings,
+            "unread" => Self::Unread,
             "" => Self::NotGenAi,
             other => Self::Other(other.to_owned()),
         }
@@ -45,6 +48,7 @@ impl Operation {
             Self::GenerateContent => "generate_content",
             Self::TextCompletion => "text_completion",
             Self::Embeddings => "embeddings",
+            Self::Unread => "unread",
             Self::Other(name) => name,
             Self::NotGenAi => "",
         }
@@ -54,7 +58,10 @@ impl Operation {
     /// usage of the calls below them, and a total that counted both would be wrong.
     #[must_use]
     pub const fn is_call(&self) -> bool {
-        matches!(self, Self::Chat | Self::GenerateContent | Self::TextCompletion | Self::Embeddings)
+        matches!(
+            self,
+            Self::Chat | Self::GenerateContent | Self::TextCompletion | Self::Embeddings | Self::Unread
+        )
     }
 }
 
@@ -124,6 +131,35 @@ impl fmt::Debug for Identity {
     }
 }
 
+/// Why the counts of a call are not its whole bill. What is left out has no price yet, so neither has the call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum BillGap {
+    /// Another model ran within the call, at its own price.
+    OtherModel,
+    /// A tool of the provider ran that is billed apart from tokens: a container, a search in files, an image.
+    Tool,
+}
+
+impl BillGap {
+    /// Every gap.
+    pub const ALL: [Self; 2] = [Self::OtherModel, Self::Tool];
+
+    /// The name on the wire.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::OtherModel => "other_model",
+            Self::Tool => "tool",
+        }
+    }
+
+    /// The gap of that name.
+    #[must_use]
+    pub fn from_name(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|gap| gap.name() == name)
+    }
+}
+
 /// Facts beside the token counts that decide the price.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Billing {
@@ -136,8 +172,20 @@ pub struct Billing {
     pub inference_geo: Option<String>,
     /// Web searches the provider ran for this call. `None`: the provider does not say.
     pub web_search_requests: Option<u64>,
+    /// What was billed and is not in the counts.
+    pub gap: Option<BillGap>,
     /// The cost the provider itself reported; kept beside ours, never in its place.
     pub reported_cost: Option<NanoUsd>,
+}
+
+/// Where a request went that carried a model and that no dialect reads. The agent writes it; the collector keeps both as
+/// attributes of the span.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Unread {
+    /// The agent's name of the upstream.
+    pub upstream: String,
+    /// The path, with what looks like an id or a name replaced, so that few are distinct.
+    pub path: String,
 }
 
 /// One request to a model and its answer. Times are nanoseconds since the Unix epoch, UTC.
@@ -182,6 +230,8 @@ pub struct Call {
     pub billing: Billing,
     /// Who made it.
     pub identity: Identity,
+    /// Where it went, if its operation is [`Operation::Unread`].
+    pub unread: Option<Unread>,
 }
 
 impl Call {
@@ -210,7 +260,9 @@ mod tests {
 
     #[test]
     fn only_leaf_operations_are_calls() {
-        for (name, is_call) in [("chat", true), ("embeddings", true), ("invoke_agent", false), ("", false)] {
+        for (name, is_call) in
+            [("chat", true), ("embeddings", true), ("unread", true), ("invoke_agent", false), ("", false)]
+        {
             let operation = Operation::from_name(name);
             assert_eq!((operation.name(), operation.is_call()), (name, is_call));
         }

@@ -13,7 +13,7 @@ pub mod otlp;
 pub mod producer;
 pub mod usage;
 
-pub use call::{Billing, Call, EndOfStream, Identity, Operation};
+pub use call::{BillGap, Billing, Call, EndOfStream, Identity, Operation, Unread};
 pub use id::{SpanId, TraceId};
 pub use money::NanoUsd;
 pub use usage::{TokenClass, TokenCounts, Usage, UsageSource};

@@ -4,7 +4,9 @@ use std::time::Duration;
 
 use ledgerline_agent::app::{App, Parts};
 use ledgerline_agent::config::Config;
-use ledgerline_agent::dialect::{Endpoint, Reader, Response, Spec, TextSink, Unreadable, UsageInjection};
+use ledgerline_agent::dialect::{
+    Endpoint, Purpose, Reader, Response, Spec, TextSink, Unreadable, UsageInjection,
+};
 use ledgerline_agent::sse::Event;
 use ledgerline_mock_provider::{MockOptions, MockProvider};
 use ledgerline_process::config::parse;
@@ -70,6 +72,7 @@ const fn explosive(path: &'static str) -> Endpoint {
     Endpoint {
         method: http::Method::POST,
         path,
+        purpose: Purpose::Call,
         operation: Operation::Chat,
         usage_injection: UsageInjection::Unneeded,
         reader: || Box::new(Explosive),
@@ -80,6 +83,7 @@ static EXPLOSIVE: Spec = Spec {
     name: "explosive",
     provider: "explosive",
     endpoints: &[explosive("/completions"), explosive("/embeddings"), explosive("/messages")],
+    free: &[],
     error_body: |_, message| serde_json::json!(message),
     header_prefixes: &[],
 };

@@ -6,13 +6,14 @@
 //! stated before. Thinking is inside `output_tokens`.
 
 use http::Method;
-use ledgerline_proto::{Operation, TokenClass, TokenCounts};
+use ledgerline_proto::{BillGap, Operation, TokenClass, TokenCounts};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::json::{Content, Count, ErrorBody, ErrorField, List, Object, Text, bounded, object};
 use super::{
-    Endpoint, Kind, Part, Progress, Reader, Response, Role, Spec, TextSink, Unreadable, UsageInjection,
+    Endpoint, Kind, Part, Progress, Purpose, Reader, Response, Role, Spec, TextSink, Unreadable,
+    UsageInjection,
 };
 use crate::sse::Event;
 
@@ -24,10 +25,12 @@ pub static SPEC: Spec = Spec {
     endpoints: &[Endpoint {
         method: Method::POST,
         path: "/messages",
+        purpose: Purpose::Call,
         operation: Operation::Chat,
         usage_injection: UsageInjection::Unneeded,
         reader: || Box::new(MessageReader::default()),
     }],
+    free: &["/messages/count_tokens"],
     error_body,
     header_prefixes: &["anthropic-"],
 };
@@ -160,7 +163,7 @@ struct ServerToolUse {
 
 /// One run of a model within the call (beta). Ordinary runs are in the call's counts. Compaction runs are billed but
 /// not in them, so they are added. Runs of another model (advisor, fallback) have their own price, which one call
-/// with one model cannot hold: they are counted as foreign.
+/// with one model cannot hold: they are counted as foreign, and the call's bill has a gap.
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Iteration<'a> {
@@ -266,10 +269,12 @@ impl MessageReader {
     fn read_iterations(&mut self, runs: &[Iteration<'_>], response: &mut Response) {
         self.compaction = Counts::default();
         response.foreign_runs = 0;
+        response.billing.gap = None;
         for run in runs {
             let is_foreign = run.model.get().is_some_and(|model| model != response.model);
             if is_foreign && run.output_tokens.or_zero() > 0 {
                 response.foreign_runs += 1;
+                response.billing.gap = Some(BillGap::OtherModel);
             } else if !is_foreign && run.kind.get() == Some("compaction") {
                 self.compaction.add(run);
             }

@@ -127,11 +127,16 @@ impl<'de, T: FromValue<'de>> Visitor<'de> for Lenient<T> {
     }
 }
 
+/// Deserializes any JSON value as a `T`.
+pub fn lenient<'de, T: FromValue<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
+    deserializer.deserialize_any(Lenient(PhantomData))
+}
+
 macro_rules! lenient {
     ($([$($generics:tt)*] $type:ty;)*) => {$(
         impl<$($generics)*> Deserialize<'de> for $type {
             fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-                deserializer.deserialize_any(Lenient(PhantomData))
+                lenient(deserializer)
             }
         }
     )*};

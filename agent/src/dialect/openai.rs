@@ -1,7 +1,9 @@
-//! OpenAI's API, which many servers speak: chat and text completions, embeddings. Pure.
+//! OpenAI's API, which many servers speak: chat and text completions, responses, embeddings. Pure.
 
 mod chat;
 mod embeddings;
+mod responses;
+mod usage;
 
 use http::Method;
 use ledgerline_proto::Operation;
@@ -9,7 +11,8 @@ use serde_json::{Value, json};
 
 use self::chat::ChatReader;
 use self::embeddings::EmbeddingsReader;
-use super::{Endpoint, Reader, Spec, UsageInjection};
+use self::responses::ResponsesReader;
+use super::{Endpoint, Purpose, Reader, Spec, UsageInjection};
 
 /// What the agent knows of it.
 pub static SPEC: Spec = Spec {
@@ -19,28 +22,55 @@ pub static SPEC: Spec = Spec {
         Endpoint {
             method: Method::POST,
             path: "/chat/completions",
+            purpose: Purpose::Call,
             operation: Operation::Chat,
             usage_injection: UsageInjection::StreamOptions,
             reader: chat,
         },
-        Endpoint {
-            method: Method::POST,
-            path: "/completions",
-            operation: Operation::TextCompletion,
-            usage_injection: UsageInjection::Unneeded,
-            reader: chat,
-        },
-        Endpoint {
-            method: Method::POST,
-            path: "/embeddings",
-            operation: Operation::Embeddings,
-            usage_injection: UsageInjection::Unneeded,
-            reader: || Box::new(EmbeddingsReader),
-        },
+        call("/completions", Operation::TextCompletion, chat),
+        call("/responses", Operation::Chat, responses),
+        call("/responses/compact", Operation::Chat, responses),
+        poll(Method::GET, "/responses/*"),
+        poll(Method::POST, "/responses/*/cancel"),
+        call("/embeddings", Operation::Embeddings, || Box::new(EmbeddingsReader)),
+    ],
+    free: &[
+        "/moderations",
+        "/responses/input_tokens",
+        "/chat/completions/*",
+        "/assistants",
+        "/assistants/*",
+        // Of vLLM and Ollama.
+        "/tokenize",
+        "/detokenize",
+        "/api/show",
+        "/api/pull",
+        "/api/create",
     ],
     error_body,
     header_prefixes: &["openai-"],
 };
+
+const fn call(path: &'static str, operation: Operation, reader: fn() -> Box<dyn Reader>) -> Endpoint {
+    let usage_injection = UsageInjection::Unneeded;
+    Endpoint { method: Method::POST, path, purpose: Purpose::Call, operation, usage_injection, reader }
+}
+
+const fn poll(method: Method, path: &'static str) -> Endpoint {
+    let usage_injection = UsageInjection::Unneeded;
+    Endpoint {
+        method,
+        path,
+        purpose: Purpose::Poll,
+        operation: Operation::Chat,
+        usage_injection,
+        reader: responses,
+    }
+}
+
+fn responses() -> Box<dyn Reader> {
+    Box::new(ResponsesReader)
+}
 
 fn chat() -> Box<dyn Reader> {
     Box::new(ChatReader::default())

@@ -237,6 +237,7 @@ fn call_bytes(call: &Call) -> usize {
         + texts.into_iter().map(String::len).sum::<usize>()
         + call.request_model.len()
         + call.error_type.as_ref().map_or(0, String::len)
+        + call.unread.as_ref().map_or(0, |unread| unread.upstream.len() + unread.path.len() + 64)
         + call.finish_reasons.iter().map(|reason| reason.len() + 4).sum::<usize>()
 }
 

@@ -8,7 +8,7 @@ use ledgerline_process::clock::ManualClock;
 use ledgerline_proto::{EndOfStream, Identity, Operation, SpanId, TraceId};
 
 use super::*;
-use crate::dialect::{self, Endpoint, Reader, Response, TextSink, Unreadable, UsageInjection};
+use crate::dialect::{self, Endpoint, Purpose, Reader, Response, TextSink, Unreadable, UsageInjection};
 use crate::observation::{CallStart, ResponseHead};
 use crate::relay::tap::{Tap, TapLimits, tap};
 use crate::sse::Event;
@@ -43,6 +43,7 @@ fn start() -> CallStart {
     CallStart {
         at_unix_ns: 7,
         endpoint: &dialect::ALL[0].endpoints[0],
+        upstream: "openai".into(),
         provider: "openai".into(),
         path: "/v1/chat/completions".into(),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
@@ -93,6 +94,7 @@ impl Reader for PanicsTwice {
 static PANICS_TWICE: Endpoint = Endpoint {
     method: http::Method::POST,
     path: "/panics",
+    purpose: Purpose::Call,
     operation: Operation::Chat,
     usage_injection: UsageInjection::Unneeded,
     reader: || Box::new(PanicsTwice),

@@ -28,7 +28,7 @@ use super::trace::TraceContext;
 use super::upstream::{LanePlace, Upstream, UpstreamError};
 use super::usage::{self, Asking, Plan};
 use super::{Destination, Relay};
-use crate::dialect::{Endpoint, Spec};
+use crate::dialect::{Endpoint, Purpose, Spec, unread};
 use crate::metrics::{NotRequested, Outcome};
 use crate::observation::{CallStart, ResponseHead};
 use crate::reachability::Reachability;
@@ -156,16 +156,24 @@ impl Relay {
         if !unknown.is_empty() {
             self.unknown_headers.report(&unknown, &self.metrics);
         }
-        let Some(endpoint) = endpoint else {
-            if route.dialect.is_some() && *method == Method::POST {
-                self.tap.ignore();
+        // Without a dialect the operator wants nothing observed.
+        let is_candidate = route.dialect.is_some() && *method == Method::POST;
+        let content_type = || headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let endpoint = match endpoint {
+            Some(endpoint) => endpoint,
+            None if is_candidate && unread::may_carry_model(path, content_type()) => &unread::UNREAD,
+            None => {
+                if is_candidate {
+                    self.tap.ignore();
+                }
+                return None;
             }
-            return None;
         };
         let trace = TraceContext::of(headers);
         let call = self.tap.start(CallStart {
             at_unix_ns: self.tap.now_unix_ns(),
             endpoint,
+            upstream: Arc::clone(&route.name),
             provider: Arc::clone(&route.provider),
             path: path.into(),
             trace_id: trace.trace_id,
@@ -173,7 +181,9 @@ impl Relay {
             parent_span_id: trace.parent_span_id,
             identity,
         })?;
-        trace.pass_on(headers);
+        if endpoint.purpose == Purpose::Call {
+            trace.pass_on(headers);
+        }
         Some(call)
     }
 }

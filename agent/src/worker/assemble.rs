@@ -4,7 +4,7 @@
 //! behind it: the provider's counts before ours, an estimate before nothing where the text is known, and nothing before
 //! a guess. Missing is never zero.
 
-use ledgerline_proto::{Call, EndOfStream, TokenClass, TokenCounts, Usage, UsageSource};
+use ledgerline_proto::{Call, EndOfStream, TokenClass, TokenCounts, Unread, Usage, UsageSource};
 
 use super::estimate;
 use crate::dialect::{Progress, RequestFacts, Response, TextCounts};
@@ -31,6 +31,8 @@ pub struct CallFacts {
     pub first_token_unix_ns: Option<u64>,
     /// No part of the response was lost on us.
     pub response_is_whole: bool,
+    /// Where it went, if nobody could read it.
+    pub unread: Option<Unread>,
 }
 
 impl CallFacts {
@@ -47,6 +49,7 @@ impl CallFacts {
             response_texts: TextCounts::default(),
             first_token_unix_ns: None,
             response_is_whole: true,
+            unread: None,
         }
     }
 
@@ -95,6 +98,7 @@ pub fn assemble(facts: CallFacts, relay: RelayEnd) -> Call {
         usage,
         billing: facts.response.billing,
         identity: facts.start.identity,
+        unread: facts.unread,
     }
 }
 
@@ -138,10 +142,7 @@ fn usage(facts: &CallFacts, end: EndOfStream) -> Option<Usage> {
         return None;
     }
     if let (true, Some(input), Some(output)) = (usage_is_final, input, output) {
-        // A run of another model is billed but not in the counts of this one: they must not pass for exact.
-        let is_exact = facts.response.foreign_runs == 0;
-        let source = if is_exact { UsageSource::Provider } else { UsageSource::Estimated };
-        return Some(Usage { tokens: merge(input, output), source });
+        return Some(Usage { tokens: merge(input, output), source: UsageSource::Provider });
     }
     let was_answered = facts.response_texts.has_part || input.is_some() || output.is_some();
     let was_refused = facts.response.error.is_some() && !was_answered;

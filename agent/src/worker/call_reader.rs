@@ -10,7 +10,7 @@ use super::counters::{Failure, WorkerCounters};
 use super::decode::{DecodeError, Decoder};
 use super::limits::WorkerLimits;
 use super::skim::{Skim, SkimLimits};
-use crate::dialect::{Reader, Unreadable, last_of_repeated};
+use crate::dialect::{Purpose, Reader, Unreadable, last_of_repeated};
 use crate::observation::ResponseHead;
 use crate::sse::{Event, Splitter};
 
@@ -96,6 +96,9 @@ impl CallReader {
             None => facts.request.stream,
         };
         facts.streamed = is_events;
+        if facts.start.endpoint.purpose == Purpose::Unread {
+            return self.lose_response(facts);
+        }
         self.response = match Decoder::new(head.content_encoding.as_deref(), limits.decode) {
             Ok(decoder) if is_events => {
                 ResponseReader::Events(decoder, Splitter::new(limits.event_bytes_max))
@@ -166,7 +169,7 @@ impl CallReader {
         }
         if !self.request.is_empty() {
             facts.request = self.reader.read_request(&self.request, &mut facts.request_texts);
-            if !facts.request.whole {
+            if !facts.request.whole && facts.start.endpoint.purpose != Purpose::Unread {
                 counters.fail(Failure::UnreadRequest);
             }
         }

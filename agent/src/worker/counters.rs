@@ -4,6 +4,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use ledgerline_proto::EndOfStream;
 
+use super::unread::UnreadCounts;
+
 /// Why a part of a call could not be read. The call itself is recorded all the same.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Failure {
@@ -67,6 +69,8 @@ pub struct WorkerCounters {
     pub calls_recorded: [AtomicU64; EndOfStream::ALL.len()],
     /// Requests that are not calls to a model.
     pub requests_ignored: AtomicU64,
+    /// Calls that no dialect reads.
+    pub calls_unread: UnreadCounts,
     /// Calls that ended but whose beginning was not seen: not recorded.
     pub calls_unobserved: AtomicU64,
     /// Calls recorded before their end, because too many were under way: without usage unless it was stated by then.
@@ -85,6 +89,8 @@ pub struct WorkerCounters {
     pub failures: [AtomicU64; Failure::ALL.len()],
     /// Calls under way now.
     pub open_calls: AtomicU64,
+    /// Calls now whose providers work on in the background.
+    pub background_calls: AtomicU64,
     /// Bytes of bodies held now.
     pub held_bytes: AtomicU64,
 }

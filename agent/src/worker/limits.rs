@@ -25,6 +25,12 @@ pub const OPEN_CALLS_MAX: usize = 8_192;
 
 const _: () = assert!(2 * OPEN_CALLS_MAX >= OBSERVATIONS_MAX);
 
+/// Calls whose providers work on in the background, at most 1 KiB each: 4 MiB.
+pub const BACKGROUND_CALLS_MAX: usize = 4_096;
+
+/// How long such a call is waited for: the longest research takes an hour, and its result is fetched soon after.
+pub const BACKGROUND_AGE_NS_MAX: u64 = 6 * 3_600 * 1_000_000_000;
+
 /// Bounds of the worker.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct WorkerLimits {
@@ -35,8 +41,12 @@ pub struct WorkerLimits {
     pub held_bytes_max: usize,
     /// Bytes of one request body that are read.
     pub request_bytes_max: usize,
-    /// Bytes of one event of a stream.
+    /// Bytes of one event of a stream. The last event of a response repeats all of it.
     pub event_bytes_max: usize,
+    /// Calls in the background; beyond it the oldest is recorded without usage.
+    pub background_calls_max: usize,
+    /// Their age; beyond it they are recorded without usage.
+    pub background_age_ns_max: u64,
     /// Bounds of decoding.
     pub decode: DecodeLimits,
 }
@@ -47,7 +57,9 @@ impl Default for WorkerLimits {
             open_calls_max: OPEN_CALLS_MAX,
             held_bytes_max: 12 << 20,
             request_bytes_max: 4 << 20,
-            event_bytes_max: 1 << 20,
+            event_bytes_max: 4 << 20,
+            background_calls_max: BACKGROUND_CALLS_MAX,
+            background_age_ns_max: BACKGROUND_AGE_NS_MAX,
             decode: DecodeLimits::default(),
         }
     }

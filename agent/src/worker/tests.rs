@@ -10,7 +10,7 @@ use ledgerline_proto::{EndOfStream::*, Identity, SpanId, TraceId, UsageSource};
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::{self, Endpoint, Reader, Response, TextSink, Unreadable, UsageInjection};
+use crate::dialect::{self, Endpoint, Purpose, Reader, Response, TextSink, Unreadable, UsageInjection};
 use crate::observation::ResponseHead;
 use crate::sse::Event;
 
@@ -90,6 +90,7 @@ fn start_of(endpoint: &'static Endpoint, dialect: &str, path: &str) -> Observati
     Observation::Start(Box::new(CallStart {
         at_unix_ns: 1_000,
         endpoint,
+        upstream: Arc::from(dialect),
         provider: Arc::from(dialect),
         path: Arc::from(path),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
@@ -342,7 +343,7 @@ fn an_answer_that_cannot_be_decoded_is_missing_and_counted() {
 
 #[test]
 fn malformed_answers_are_missing_and_counted() {
-    let long = format!("data: {}\n\n", "x".repeat(2 << 20));
+    let long = format!("data: {}\n\n", "x".repeat(5 << 20));
     for (content_type, body, failure) in [
         (JSON, "{\"usage\":", "malformed_body"),
         (JSON, "", "malformed_body"),
@@ -436,6 +437,181 @@ fn a_repeated_field_costs_no_bill() {
     }
 }
 
+/// A response of the Responses API with that status; with usage unless it is under way.
+fn response(id: &str, status: &str, background: bool) -> String {
+    let usage = if matches!(status, "queued" | "in_progress") {
+        "null"
+    } else {
+        r#"{"input_tokens":40,"output_tokens":7,"total_tokens":47}"#
+    };
+    format!(
+        r#"{{"id":"{id}","object":"response","status":"{status}","background":{background},"model":"o3-deep-research","output":[],"usage":{usage}}}"#
+    )
+}
+
+impl Bench {
+    /// One request to the Responses API, answered with `body`; the calls that were recorded by then.
+    fn exchange(&mut self, call: u64, method: &http::Method, path: &str, body: &str) -> Vec<Call> {
+        let endpoint = dialect::find("openai").unwrap().endpoint(method, path).unwrap();
+        self.tell(call, start_of(endpoint, "openai", path));
+        let request = r#"{"model":"o3","background":true,"input":"Dig"}"#;
+        self.tell(call, Observation::RequestBody(Bytes::from_static(request.as_bytes())));
+        let content_type = if body.starts_with("event") { EVENTS } else { JSON };
+        self.head(call, 200, content_type, None);
+        self.body(call, body.as_bytes(), 3_000);
+        self.tell(call, Observation::End(Complete, 9_000 + call, None));
+        std::mem::take(&mut *self.calls.lock().unwrap())
+    }
+
+    fn create(&mut self, call: u64, id: &str) {
+        let recorded =
+            self.exchange(call, &http::Method::POST, "/v1/responses", &response(id, "queued", true));
+        assert_eq!(recorded, [], "its usage is still to come");
+    }
+
+    fn poll(&mut self, call: u64, id: &str, status: &str) -> Vec<Call> {
+        let path = format!("/v1/responses/{id}");
+        self.exchange(call, &http::Method::GET, &path, &response(id, status, true))
+    }
+}
+
+#[test]
+fn a_background_response_is_recorded_once_when_a_poll_shows_its_end() {
+    let mut bench = Bench::new();
+    bench.create(1, "resp_1");
+    bench.create(2, "resp_2");
+    assert_eq!(bench.counters.background_calls.load(Ordering::Relaxed), 2);
+    for call in 3..6 {
+        assert_eq!(bench.poll(call, "resp_1", "in_progress"), []);
+    }
+    let [recorded] = bench.poll(6, "resp_1", "completed").try_into().unwrap();
+    assert_eq!(usage(&recorded), Some((40, 7, UsageSource::Provider)));
+    assert_eq!(
+        (recorded.request_model.as_str(), recorded.response_model.as_str()),
+        ("o3", "o3-deep-research")
+    );
+    assert_eq!((recorded.response_id.as_str(), recorded.end), ("resp_1", Complete));
+    assert_eq!((recorded.start_unix_ns, recorded.end_unix_ns), (1_000, 9_006));
+    assert_eq!(bench.poll(7, "resp_1", "completed"), [], "once");
+    let cancel = bench.exchange(
+        8,
+        &http::Method::POST,
+        "/v1/responses/resp_2/cancel",
+        &response("resp_2", "cancelled", true),
+    );
+    assert_eq!(cancel[0].finish_reasons, ["cancelled"]);
+    assert_eq!(bench.counters.background_calls.load(Ordering::Relaxed), 0);
+    assert_eq!(bench.counters.requests_ignored.load(Ordering::Relaxed), 6, "a poll is no call");
+}
+
+#[test]
+fn a_background_stream_that_breaks_is_recorded_by_the_stream_that_takes_it_up() {
+    let mut bench = Bench::new();
+    let event = |status: &str| {
+        let name = if status == "queued" { "queued" } else { "completed" };
+        format!(
+            "event: response.{name}\ndata: {{\"type\":\"response.{name}\",\"response\":{}}}\n\n",
+            response("resp_1", status, true)
+        )
+    };
+    assert_eq!(bench.exchange(1, &http::Method::POST, "/v1/responses", &event("queued")), []);
+    let [recorded] = bench
+        .exchange(2, &http::Method::GET, "/v1/responses/resp_1", &event("completed"))
+        .try_into()
+        .unwrap();
+    assert_eq!((usage(&recorded), recorded.stream), (Some((40, 7, UsageSource::Provider)), true));
+    // One that ends in its own stream needs nobody else.
+    let whole = event("queued").replace("resp_1", "resp_2") + &event("completed").replace("resp_1", "resp_2");
+    assert_eq!(bench.exchange(3, &http::Method::POST, "/v1/responses", &whole).len(), 1);
+    assert_eq!(bench.poll(4, "resp_2", "completed"), []);
+}
+
+#[test]
+fn a_stored_response_that_is_fetched_is_no_call() {
+    let mut bench = Bench::new();
+    let stored = response("resp_9", "completed", false);
+    assert_eq!(bench.exchange(1, &http::Method::GET, "/v1/responses/resp_9", &stored), []);
+    assert_eq!(bench.poll(2, "resp_of_another_agent", "completed"), []);
+    assert_eq!(
+        bench.exchange(3, &http::Method::GET, "/v1/responses/x", r#"{"error":{"code":"not_found"}}"#),
+        []
+    );
+    assert_eq!(bench.exchange(4, &http::Method::POST, "/v1/responses", &stored).len(), 1);
+}
+
+#[test]
+fn a_background_response_that_nobody_fetches_is_recorded_without_usage() {
+    let limits =
+        WorkerLimits { background_calls_max: 2, background_age_ns_max: 1_000_000, ..WorkerLimits::default() };
+    let mut bench = Bench::with(limits);
+    bench.create(1, "resp_1");
+    bench.create(2, "resp_2");
+    let [oldest] = bench
+        .exchange(3, &http::Method::POST, "/v1/responses", &response("resp_3", "queued", true))
+        .try_into()
+        .unwrap();
+    assert_eq!((oldest.response_id.as_str(), oldest.usage, oldest.end), ("resp_1", None, Complete));
+    assert_eq!((oldest.error_type, oldest.end_unix_ns), (None, 9_001));
+    assert_eq!(bench.poll(4, "resp_1", "completed"), [], "too late, and not twice");
+    bench.tell(5, Observation::End(ClientGone, 2_000_000, None));
+    bench.start(6, "openai", REQUEST);
+    let aged: Vec<String> = bench.calls.lock().unwrap().drain(..).map(|call| call.response_id).collect();
+    assert_eq!(aged, ["resp_2", "resp_3"]);
+    let mut bench = Bench::new();
+    bench.create(1, "resp_4");
+    bench.worker.finish();
+    let last = bench.calls.lock().unwrap().pop().unwrap();
+    assert_eq!((last.response_id.as_str(), last.usage, last.end), ("resp_4", None, Complete));
+}
+
+#[test]
+fn a_request_with_a_model_that_no_dialect_reads_is_recorded_as_unread() {
+    use ledgerline_proto::{Operation, Unread};
+    let mut bench = Bench::new();
+    let mut exchange = |call, path: &str, request: &'static str, status| {
+        bench.tell(call, start_of(&dialect::unread::UNREAD, "gateway", path));
+        bench.tell(call, Observation::RequestBody(Bytes::from_static(request.as_bytes())));
+        bench.head(call, status, JSON, None);
+        bench.body(call, br#"{"usage":{"input_tokens":9,"output_tokens":9}}"#, 3_000);
+        bench.tell(call, Observation::End(Complete, 9_000, None));
+        bench.calls.lock().unwrap().pop()
+    };
+    let image =
+        exchange(1, "/v1/images/generations", r#"{"model":"gpt-image-1","prompt":"a cat"}"#, 200).unwrap();
+    assert_eq!((image.operation, image.request_model.as_str()), (Operation::Unread, "gpt-image-1"));
+    assert_eq!(
+        (image.usage, image.end, image.error_type, image.http_status),
+        (None, Complete, None, Some(200))
+    );
+    assert_eq!(
+        image.unread,
+        Some(Unread { upstream: "gateway".into(), path: "/v1/images/generations".into() })
+    );
+    let gemini = exchange(2, "/v1beta/models/gemini-3:generateContent", r#"{"contents":[]}"#, 404).unwrap();
+    assert_eq!((gemini.request_model.as_str(), gemini.end), ("gemini-3", ProviderError));
+    assert_eq!(gemini.unread.unwrap().path, "/v1beta/models/*:generateContent");
+    assert_eq!(exchange(3, "/v1/vector_stores", r#"{"name":"docs"}"#, 200), None);
+    assert_eq!(bench.counters.calls_unread.list(), [(Arc::from("gateway"), 2)]);
+    assert_eq!(bench.counters.requests_ignored.load(Ordering::Relaxed), 1);
+    assert_eq!(bench.failures(), []);
+}
+
+#[test]
+fn paths_that_nobody_reads_do_not_grow_without_bound() {
+    let mut bench = Bench::new();
+    for call in 0..400 {
+        let mut path = "/v1/".to_owned();
+        path.extend(format!("{call:03}").chars().map(|digit| char::from(digit as u8 + 50)));
+        bench.tell(call, start_of(&dialect::unread::UNREAD, "gateway", &path));
+        bench.tell(call, Observation::RequestBody(Bytes::from_static(br#"{"model":"m"}"#)));
+        bench.tell(call, Observation::End(Complete, 9_000, None));
+    }
+    let paths: BTreeSet<String> =
+        bench.calls.lock().unwrap().drain(..).map(|call| call.unread.unwrap().path).collect();
+    assert_eq!(paths.len(), 257, "256, and one for the rest");
+    assert!(paths.contains("other"));
+}
+
 /// Panics at a chosen step.
 struct Panics(&'static str);
 
@@ -473,6 +649,7 @@ const fn with_reader(reader: fn() -> Box<dyn Reader>) -> Endpoint {
     Endpoint {
         method: http::Method::POST,
         path: "/panics",
+        purpose: Purpose::Call,
         operation: ledgerline_proto::Operation::Chat,
         usage_injection: UsageInjection::Unneeded,
         reader,

@@ -3,7 +3,9 @@
 use std::sync::Arc;
 
 use ledgerline_agent::app::Parts;
-use ledgerline_agent::dialect::{Endpoint, Reader, Response, Spec, TextSink, Unreadable, UsageInjection};
+use ledgerline_agent::dialect::{
+    Endpoint, Purpose, Reader, Response, Spec, TextSink, Unreadable, UsageInjection,
+};
 use ledgerline_agent::relay::tap::TapLimits;
 use ledgerline_agent::sse::Event;
 use tokio::sync::mpsc;
@@ -183,6 +185,7 @@ const fn with_endpoints(endpoints: &'static [Endpoint]) -> Spec {
         name: "faulty",
         provider: "faulty",
         endpoints,
+        free: &[],
         error_body: |_, message| serde_json::json!(message),
         header_prefixes: &[],
     }
@@ -192,6 +195,7 @@ const fn chat(reader: fn() -> Box<dyn Reader>) -> Endpoint {
     Endpoint {
         method: http::Method::POST,
         path: "/chat/completions",
+        purpose: Purpose::Call,
         operation: ledgerline_proto::Operation::Chat,
         usage_injection: UsageInjection::Unneeded,
         reader,

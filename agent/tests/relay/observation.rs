@@ -133,3 +133,72 @@ async fn the_books_of_observation_add_up() {
     assert_eq!(agent.metric("ledgerline_agent_observed_bytes").await, 0);
     agent.stop().await;
 }
+
+/// Scenario: requests that carry a model to paths that the dialect of their upstream does not read.
+/// Guarantees: each is forwarded, recorded as unread with upstream, path and model, without usage; what carries no model
+/// is not recorded.
+#[tokio::test]
+async fn what_carries_a_model_and_is_not_read_is_recorded_as_unread() {
+    let (upstream, _) = Upstream::fixed(completion()).await;
+    let collector = Collector::start().await;
+    let agent = Agent::before(upstream.address, collector.address).await;
+    for (path, body) in [
+        ("/openai/v1/messages", r#"{"model":"claude-opus-5","max_tokens":5,"messages":[]}"#),
+        ("/openai/v1beta/models/gemini-3:generateContent", r#"{"contents":[]}"#),
+        ("/openai/v1/vector_stores", r#"{"name":"docs"}"#),
+        ("/openai/v1/messages/count_tokens", r#"{"model":"claude-opus-5","messages":[]}"#),
+    ] {
+        assert_eq!(agent.call(post(path, "", body)).await.body, COMPLETION.as_bytes(), "{path}");
+    }
+    let spans = collector.spans(2).await;
+    let facts = |name| {
+        let mut found: Vec<_> = spans.iter().filter_map(|span| attribute(span, name)).collect();
+        found.sort();
+        found
+    };
+    assert_eq!(facts("gen_ai.operation.name"), ["unread", "unread"]);
+    assert_eq!(facts("gen_ai.request.model"), ["claude-opus-5", "gemini-3"]);
+    assert_eq!(facts("ledgerline.upstream"), ["openai", "openai"]);
+    assert_eq!(facts("url.template"), ["/v1/messages", "/v1beta/models/*:generateContent"]);
+    assert_eq!(facts("ledgerline.usage.source"), ["missing", "missing"]);
+    assert_eq!(facts("gen_ai.usage.input_tokens"), Vec::<String>::new());
+    assert_eq!(agent.metric("ledgerline_agent_calls_unread_total").await, 2);
+    assert_eq!(agent.metric("ledgerline_agent_calls_ignored_total").await, 2);
+    agent.stop().await;
+}
+
+/// Scenario: a response is created in the background and asked for twice.
+/// Guarantees: one call is recorded, when its end is known, with its usage and the span that the client was told of.
+#[tokio::test]
+async fn a_response_in_the_background_is_recorded_when_it_is_fetched() {
+    let upstream = Upstream::start(|mut message| async move {
+        let usage = r#"{"input_tokens":40,"output_tokens":7,"total_tokens":47}"#;
+        let (status, usage) =
+            if message.head.starts_with("GET ") { ("completed", usage) } else { ("queued", "null") };
+        let body = format!(
+            r#"{{"id":"resp_1","status":"{status}","background":true,"model":"o3","usage":{usage}}}"#
+        );
+        let length = body.len();
+        message
+            .connection
+            .send(format!(
+                "HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: {length}\r\n\r\n{body}"
+            ))
+            .await;
+    })
+    .await;
+    let collector = Collector::start().await;
+    let agent = Agent::before(upstream.address, collector.address).await;
+    agent.call(post("/openai/v1/responses", "", r#"{"model":"o3","background":true,"input":"Dig"}"#)).await;
+    for _ in 0..2 {
+        agent.call("GET /openai/v1/responses/resp_1 HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    }
+    let spans = collector.spans(1).await;
+    assert_eq!(spans.len(), 1);
+    assert_eq!(attribute(&spans[0], "gen_ai.response.id").as_deref(), Some("resp_1"));
+    assert_eq!(attribute(&spans[0], "gen_ai.usage.input_tokens").as_deref(), Some("40"));
+    eventually("the second poll was read", || agent.metrics.calls_exported.get() == 1).await;
+    assert_eq!(agent.metric("ledgerline_agent_calls_observed_total").await, 3);
+    assert_eq!(agent.metric("ledgerline_agent_calls_recorded_total").await, 1);
+    agent.stop().await;
+}

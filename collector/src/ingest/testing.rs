@@ -33,5 +33,6 @@ pub fn call(model: &str) -> Call {
         usage: Some(Usage { tokens, source: UsageSource::Provider }),
         billing: Billing::default(),
         identity: Identity { service: "checkout".into(), team: "payments".into(), ..Identity::default() },
+        unread: None,
     }
 }

@@ -6,7 +6,7 @@ use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 use super::usage;
 use super::value::{Attributes, display};
 use crate::attribute;
-use crate::call::{Billing, Call, EndOfStream, Identity, Operation};
+use crate::call::{BillGap, Billing, Call, EndOfStream, Identity, Operation};
 use crate::id::{SpanId, TraceId};
 use crate::money::NanoUsd;
 
@@ -107,6 +107,7 @@ pub fn read_span(resource: &Resource, scope_name: &str, span: &Span) -> Result<S
         usage,
         billing: billing(attributes),
         identity: identity(resource, attributes),
+        unread: None,
     };
     let (attributes, content_dropped) = rest(&span.attributes);
     Ok(SpanRecord { call, name: span.name.clone(), attributes, content_dropped })
@@ -147,6 +148,7 @@ fn billing(attributes: Attributes<'_>) -> Billing {
         speed: owned(&[attribute::SPEED]),
         inference_geo: owned(&[attribute::INFERENCE_GEO]),
         web_search_requests: attributes.count(&[attribute::WEB_SEARCH_REQUESTS]),
+        gap: attributes.text(&[attribute::BILL_GAP]).and_then(BillGap::from_name),
         reported_cost: attribute::REPORTED_COST
             .iter()
             .find_map(|name| reported_cost(attributes.value(name)?)),
@@ -177,7 +179,7 @@ fn identity(resource: &Resource, attributes: Attributes<'_>) -> Identity {
 }
 
 fn has_a_field(name: &str) -> bool {
-    const SINGLE: [&str; 17] = [
+    const SINGLE: [&str; 18] = [
         attribute::OPERATION,
         attribute::REQUEST_MODEL,
         attribute::REQUEST_STREAM,
@@ -194,6 +196,7 @@ fn has_a_field(name: &str) -> bool {
         attribute::SPEED,
         attribute::INFERENCE_GEO,
         attribute::WEB_SEARCH_REQUESTS,
+        attribute::BILL_GAP,
         attribute::SERVICE_NAME,
     ];
     let listed = |names: &[&str]| names.contains(&name);

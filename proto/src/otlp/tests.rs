@@ -7,8 +7,8 @@ use super::value::{integer, key_value, text};
 use super::*;
 use crate::usage::Direction;
 use crate::{
-    Billing, Call, EndOfStream, Identity, NanoUsd, Operation, SpanId, TokenClass, TokenCounts, TraceId,
-    Usage, UsageSource,
+    BillGap, Billing, Call, EndOfStream, Identity, NanoUsd, Operation, SpanId, TokenClass, TokenCounts,
+    TraceId, Usage, UsageSource,
 };
 
 fn call() -> Call {
@@ -45,6 +45,7 @@ fn call() -> Call {
             speed: Some("fast".into()),
             inference_geo: Some("us".into()),
             web_search_requests: Some(3),
+            gap: Some(BillGap::Tool),
             reported_cost: NanoUsd::from_nanos(1_234_567_891),
         },
         identity: Identity {
@@ -55,6 +56,7 @@ fn call() -> Call {
             user: "u-1".into(),
             session: "s-1".into(),
         },
+        unread: None,
     }
 }
 

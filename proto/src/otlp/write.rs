@@ -10,7 +10,7 @@ use opentelemetry_proto::tonic::trace::v1::{
 use super::usage;
 use super::value::{integer, key_value, text, texts};
 use crate::attribute;
-use crate::call::Call;
+use crate::call::{BillGap, Call, Unread};
 
 /// The instrumentation scope of spans made by our agent. A reader knows by it that the token classes are exact.
 pub const SCOPE_NAME: &str = "ledgerline-agent";
@@ -98,6 +98,10 @@ fn attributes(call: &Call) -> Vec<KeyValue> {
         list.push(key_value(attribute::HTTP_STATUS, integer(status.into())));
     }
     push_text(&mut list, attribute::END_OF_STREAM, call.end.name());
+    if let Some(Unread { upstream, path }) = &call.unread {
+        push_text(&mut list, attribute::UPSTREAM, upstream);
+        push_text(&mut list, attribute::PATH_TEMPLATE, path);
+    }
     push_identity(&mut list, call);
     push_billing(&mut list, call);
     usage::write(call.usage.as_ref(), &mut list);
@@ -123,6 +127,7 @@ fn push_billing(list: &mut Vec<KeyValue>, call: &Call) {
     if let Some(searches) = billing.web_search_requests {
         list.push(key_value(attribute::WEB_SEARCH_REQUESTS, integer(searches)));
     }
+    push_text(list, attribute::BILL_GAP, billing.gap.map_or("", BillGap::name));
     if let Some(cost) = billing.reported_cost {
         list.push(key_value(attribute::REPORTED_COST[0], text(&cost.to_string())));
     }

@@ -37,6 +37,7 @@ fn call(model: &str) -> Call {
         usage: Some(Usage { tokens, source: UsageSource::Provider }),
         billing: Billing::default(),
         identity: Identity { service: "checkout".into(), team: "payments".into(), ..Identity::default() },
+        unread: None,
     }
 }
 

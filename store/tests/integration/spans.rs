@@ -42,6 +42,7 @@ pub fn call(number: u64, end_unix_ns: u64) -> Call {
             user: format!("user-{number}"),
             ..Identity::default()
         },
+        unread: None,
     }
 }
 

@@ -94,6 +94,7 @@ fn runs_outside_the_counts_are_added_or_counted_as_foreign() {
     );
     assert_eq!(counts(&read), [(InputUncached, 110), (OutputText, 50)]);
     assert_eq!(read.foreign_runs, 1, "a run without output is not billed");
+    assert_eq!(read.billing.gap, Some(BillGap::OtherModel));
     assert_eq!(read.billing.web_search_requests, Some(2));
     assert_eq!(read.billing.speed.as_deref(), Some("fast"));
 }

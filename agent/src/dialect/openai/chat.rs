@@ -1,13 +1,10 @@
 //! OpenAI Chat Completions, and the many servers that speak it; also the older text completions. Pure.
 //!
-//! Counts are inclusive: cached, written and audio tokens are inside `prompt_tokens`; reasoning, audio and predicted
-//! tokens inside `completion_tokens`. Two kinds of server deviate and are recognised by arithmetic, not by name: where
-//! the parts do not fit into the whole, or `total_tokens` equals the sum with the part, the part is beside the whole.
 //! Usage may come in any chunk; the last one counts.
 
-use ledgerline_proto::{TokenClass, TokenCounts};
 use serde::Deserialize;
 
+use super::usage::{CompletionUsage, Inclusive};
 use crate::dialect::json::{Content, Count, ErrorField, LIST_MAX, List, Object, Text, bounded, object};
 use crate::dialect::{Kind, Progress, Reader, Response, TextSink, Unreadable};
 use crate::sse::Event;
@@ -31,7 +28,7 @@ struct Chunk<'a> {
     service_tier: Text<'a>,
     #[serde(borrow)]
     choices: List<Choice<'a>>,
-    usage: Object<UsageBody>,
+    usage: Object<CompletionUsage>,
     error: ErrorField,
 }
 
@@ -71,86 +68,6 @@ struct Message<'a> {
     reasoning: Content<'a>,
 }
 
-/// `usage`, as far as it decides money.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-pub(super) struct UsageBody {
-    prompt_tokens: Count,
-    completion_tokens: Count,
-    total_tokens: Count,
-    prompt_tokens_details: Object<PromptDetails>,
-    completion_tokens_details: Object<CompletionDetails>,
-    /// DeepSeek's name for cached tokens.
-    prompt_cache_hit_tokens: Count,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct PromptDetails {
-    cached_tokens: Count,
-    cache_write_tokens: Count,
-    cache_write_tokens_details: Object<CacheWriteDetails>,
-    audio_tokens: Count,
-    image_tokens: Count,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct CacheWriteDetails {
-    ttl_30m_tokens: Count,
-    ttl_12h_tokens: Count,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct CompletionDetails {
-    reasoning_tokens: Count,
-    audio_tokens: Count,
-    image_tokens: Count,
-}
-
-impl UsageBody {
-    pub(super) fn input(&self) -> Option<TokenCounts> {
-        let whole = self.prompt_tokens.0?;
-        let details = self.prompt_tokens_details.0.unwrap_or_default();
-        let cached = details.cached_tokens.0.or(self.prompt_cache_hit_tokens.0).unwrap_or(0);
-        let lives = details.cache_write_tokens_details.0.unwrap_or_default();
-        let (life_30m, life_12h) = (lives.ttl_30m_tokens.or_zero(), lives.ttl_12h_tokens.or_zero());
-        let written = details.cache_write_tokens.or_zero().max(life_30m + life_12h);
-        let rest = whole.checked_sub(cached + written).unwrap_or(whole);
-        // Cached audio is counted as cached and as audio: it is cheaper as cached, and that is what it was.
-        let audio = details.audio_tokens.or_zero().min(rest);
-        let image = details.image_tokens.or_zero().min(rest - audio);
-        Some(TokenCounts::from_pairs(&[
-            (TokenClass::InputUncached, rest - audio - image),
-            (TokenClass::CacheRead, cached),
-            (TokenClass::CacheWrite5m, written - life_30m - life_12h),
-            (TokenClass::CacheWrite30m, life_30m),
-            (TokenClass::CacheWrite12h, life_12h),
-            (TokenClass::InputAudio, audio),
-            (TokenClass::InputImage, image),
-        ]))
-    }
-
-    fn output(&self) -> Option<TokenCounts> {
-        let whole = self.completion_tokens.0?;
-        let details = self.completion_tokens_details.0.unwrap_or_default();
-        let reasoning = details.reasoning_tokens.or_zero();
-        let prompt = self.prompt_tokens.or_zero();
-        let beside =
-            reasoning > 0 && self.total_tokens.0.is_some_and(|total| total == prompt + whole + reasoning);
-        let rest = if beside { whole } else { whole.checked_sub(reasoning).unwrap_or(whole) };
-        let audio = details.audio_tokens.or_zero().min(rest);
-        let image = details.image_tokens.or_zero().min(rest - audio);
-        Some(TokenCounts::from_pairs(&[
-            (TokenClass::OutputText, rest - audio - image),
-            (TokenClass::OutputReasoning, reasoning),
-            (TokenClass::OutputAudio, audio),
-            (TokenClass::OutputImage, image),
-        ]))
-    }
-}
-
 impl ChatReader {
     fn read(&mut self, chunk: &Chunk<'_>, response: &mut Response, texts: &mut dyn TextSink) {
         chunk.id.store(&mut response.response_id);
@@ -167,6 +84,7 @@ impl ChatReader {
             response.progress = if finished { Progress::Finished } else { Progress::Open };
         }
         if let Some(usage) = &chunk.usage.0 {
+            let usage = Inclusive::from(usage);
             let (input, output) = (usage.input(), usage.output());
             if input.is_some() || output.is_some() {
                 response.usage_is_final = finished;

@@ -3,7 +3,7 @@
 use ledgerline_proto::TokenCounts;
 use serde::Deserialize;
 
-use super::chat::UsageBody;
+use super::usage::{CompletionUsage, Inclusive};
 use crate::dialect::json::{ErrorField, Object, Text, object};
 use crate::dialect::{Progress, Reader, Response, TextSink, Unreadable};
 use crate::sse::Event;
@@ -18,7 +18,7 @@ pub struct EmbeddingsReader;
 struct Body<'a> {
     #[serde(borrow)]
     model: Text<'a>,
-    usage: Object<UsageBody>,
+    usage: Object<CompletionUsage>,
     error: ErrorField,
 }
 
@@ -38,7 +38,7 @@ impl Reader for EmbeddingsReader {
         if let Some(error) = body.error.0 {
             response.error = Some(error.class());
         }
-        response.input = body.usage.0.and_then(|usage| usage.input());
+        response.input = body.usage.0.and_then(|usage| Inclusive::from(&usage).input());
         // Embeddings make no tokens; this zero is a fact, not a gap.
         response.output = response.input.map(|_| TokenCounts::default());
         response.usage_is_final = response.input.is_some();

@@ -2,7 +2,7 @@
 
 use futures_util::FutureExt;
 use ledgerline_proto::otlp::ExportTraceServiceRequest;
-use ledgerline_proto::{Billing, EndOfStream, Identity, Operation, SpanId, TraceId};
+use ledgerline_proto::{BillGap, Billing, EndOfStream, Identity, Operation, SpanId, TraceId, Unread};
 
 use super::*;
 
@@ -27,6 +27,7 @@ pub fn call(number: u64) -> Call {
         usage: None,
         billing: Billing::default(),
         identity: Identity { service: "shop".into(), team: "search".into(), ..Identity::default() },
+        unread: None,
     }
 }
 
@@ -138,8 +139,10 @@ fn the_estimate_of_a_call_is_never_below_its_encoding() {
         speed: Some("standard".into()),
         inference_geo: Some("us".into()),
         web_search_requests: Some(3),
+        gap: Some(BillGap::OtherModel),
         reported_cost: None,
     };
+    full.unread = Some(Unread { upstream: "u".repeat(60), path: "p".repeat(100) });
     for call in [call(1), full] {
         let encoded = export_request(std::slice::from_ref(&call)).encoded_len();
         assert!(encoded <= call_bytes(&call), "{encoded} > {}", call_bytes(&call));

@@ -9,6 +9,7 @@ fn start() -> CallStart {
     CallStart {
         at_unix_ns: 7,
         endpoint: &crate::dialect::ALL[0].endpoints[0],
+        upstream: "openai".into(),
         provider: "openai".into(),
         path: "/v1/chat/completions".into(),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),

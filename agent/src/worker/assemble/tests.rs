@@ -14,6 +14,7 @@ fn facts(change: impl FnOnce(&mut CallFacts)) -> CallFacts {
     let start = CallStart {
         at_unix_ns: START_NS,
         endpoint: &dialect::ALL[0].endpoints[0],
+        upstream: Arc::from("fast"),
         provider: Arc::from("groq"),
         path: Arc::from("/v1/chat/completions"),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
@@ -197,21 +198,4 @@ fn times_never_run_backwards() {
         Complete,
     );
     assert_eq!(body.time_to_first_token_ns, None);
-}
-
-#[test]
-fn counts_that_leave_out_runs_of_another_model_are_not_exact() {
-    for (foreign_runs, source) in [(0, UsageSource::Provider), (1, UsageSource::Estimated)] {
-        let call = end(
-            facts(|facts| {
-                facts.response.input = counted(TokenClass::InputUncached, 10);
-                facts.response.output = counted(TokenClass::OutputText, 20);
-                facts.response.usage_is_final = true;
-                facts.response.progress = Progress::Terminated;
-                facts.response.foreign_runs = foreign_runs;
-            }),
-            Complete,
-        );
-        assert_eq!(tokens(&call), Some((10, 20, source)));
-    }
 }

@@ -1,0 +1,325 @@
+//! Responses, plain, streamed and in the background; compaction. Pure.
+//!
+//! One object says everything: its `status`, its `usage`, and the tools of the provider that ran, which are billed apart.
+//! A stream states it at its beginning and, whole, in its last event; between them come deltas of texts. A response in the
+//! background is created without usage, and whoever asks for it later sees it grow; [`Response::is_running`] says so.
+
+use ledgerline_proto::BillGap;
+use serde::Deserialize;
+use serde::de::{Deserializer, SeqAccess};
+
+use super::usage::{Inclusive, ResponseUsage};
+use crate::dialect::json::{
+    Code, Content, Count, ErrorBody, ErrorField, Flag, FromValue, LIST_MAX, List, Object, Text, bounded,
+    lenient, object,
+};
+use crate::dialect::{Kind, Part, Progress, Reader, Response, Role, TextSink, Unreadable};
+use crate::sse::Event;
+
+/// Reads one response.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct ResponsesReader;
+
+/// The response object, or an error in its place.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Body<'a> {
+    #[serde(borrow)]
+    id: Text<'a>,
+    #[serde(borrow)]
+    status: Text<'a>,
+    #[serde(borrow)]
+    model: Text<'a>,
+    #[serde(borrow)]
+    service_tier: Text<'a>,
+    background: Flag,
+    error: ErrorField,
+    #[serde(borrow)]
+    incomplete_details: Object<IncompleteDetails<'a>>,
+    #[serde(borrow)]
+    output: Output<'a>,
+    #[serde(borrow)]
+    tools: List<Tool<'a>>,
+    usage: Object<ResponseUsage>,
+    tool_usage: Object<ToolUsage>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct IncompleteDetails<'a> {
+    #[serde(borrow)]
+    reason: Text<'a>,
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Tool<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+}
+
+/// Newer servers count their tools themselves.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct ToolUsage {
+    web_search: Object<WebSearchUsage>,
+    image_gen: Object<ImageUsage>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct WebSearchUsage {
+    num_requests: Count,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct ImageUsage {
+    total_tokens: Count,
+}
+
+/// What the model and its tools put out. Deep research makes thousands of items: all are counted, the texts of the
+/// first are kept.
+#[derive(Default)]
+struct Output<'a> {
+    items: Vec<Item<'a>>,
+    searches: u64,
+    /// The client is asked to run something.
+    has_client_tool: bool,
+    has_reasoning: bool,
+    /// A tool ran that costs more than its tokens.
+    has_billed_tool: bool,
+}
+
+impl<'de: 'a, 'a> Deserialize<'de> for Output<'a> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        lenient(deserializer)
+    }
+}
+
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct Item<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    /// Of a message, of reasoning.
+    #[serde(borrow)]
+    content: Content<'a>,
+    /// Of reasoning.
+    #[serde(borrow)]
+    summary: Content<'a>,
+    /// Of calls of functions.
+    #[serde(borrow)]
+    name: Content<'a>,
+    #[serde(borrow)]
+    arguments: Content<'a>,
+    /// Of calls of the client's own tools.
+    #[serde(borrow)]
+    input: Content<'a>,
+    /// Of web searches: what was done.
+    #[serde(borrow)]
+    action: Object<Tool<'a>>,
+    /// Of commands: where they run.
+    #[serde(borrow)]
+    environment: Object<Tool<'a>>,
+}
+
+impl<'de: 'a, 'a> FromValue<'de> for Output<'a> {
+    fn from_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
+        let mut output = Self::default();
+        while let Some(item) = list.next_element::<Object<Item<'a>>>()? {
+            let Some(item) = item.0 else { continue };
+            output.count(&item);
+            if output.items.len() < LIST_MAX {
+                output.items.push(item);
+            }
+        }
+        Ok(output)
+    }
+}
+
+impl Output<'_> {
+    fn count(&mut self, item: &Item<'_>) {
+        match item.kind.get().unwrap_or_default() {
+            // Opening a page and looking into it are free.
+            "web_search_call" => {
+                let action = item.action.0.as_ref().and_then(|action| action.kind.get());
+                self.searches += u64::from(action.is_none_or(|action| action == "search"));
+            }
+            "reasoning" => self.has_reasoning = true,
+            "function_call" | "custom_tool_call" | "computer_call" | "local_shell_call"
+            | "apply_patch_call" => {
+                self.has_client_tool = true;
+            }
+            "shell_call" => {
+                let place = item.environment.0.as_ref().and_then(|place| place.kind.get());
+                let is_hosted = place.is_some_and(|place| place != "local");
+                self.has_billed_tool |= is_hosted;
+                self.has_client_tool |= !is_hosted;
+            }
+            "file_search_call" | "code_interpreter_call" | "image_generation_call" => {
+                self.has_billed_tool = true;
+            }
+            _ => {}
+        }
+    }
+}
+
+impl Item<'_> {
+    fn hand_to(&self, texts: &mut dyn TextSink) {
+        match self.kind.get().unwrap_or_default() {
+            "message" => self.content.hand_to(Kind::Text, texts),
+            "reasoning" => {
+                self.summary.hand_to(Kind::Reasoning, texts);
+                self.content.hand_to(Kind::Reasoning, texts);
+            }
+            _ => {
+                for content in [&self.name, &self.arguments, &self.input] {
+                    content.hand_to(Kind::Tool, texts);
+                }
+            }
+        }
+    }
+}
+
+impl Body<'_> {
+    fn read(&self, response: &mut Response) {
+        self.id.store(&mut response.response_id);
+        self.model.store(&mut response.model);
+        self.service_tier.store_some(&mut response.billing.service_tier);
+        if let Some(error) = &self.error.0 {
+            response.error = Some(error.clone().class());
+        }
+        let status = self.status.get().unwrap_or_default();
+        let is_under_way = matches!(status, "queued" | "in_progress");
+        response.is_running = is_under_way && self.background.0;
+        if is_under_way {
+            return;
+        }
+        response.progress = Progress::Terminated;
+        self.read_end(status, response);
+        self.read_tools(response);
+        if let Some(usage) = &self.usage.0 {
+            let usage = Inclusive::from(usage);
+            response.input = usage.input().or(response.input);
+            response.output = usage.output().or(response.output);
+        }
+        response.usage_is_final = response.input.is_some() || response.output.is_some();
+    }
+
+    fn read_end(&self, status: &str, response: &mut Response) {
+        let incomplete = self.incomplete_details.0.as_ref().and_then(|details| details.reason.get());
+        let reason = match status {
+            "completed" if self.output.has_client_tool => "tool_calls",
+            "completed" => "stop",
+            "incomplete" => incomplete.unwrap_or(status),
+            "cancelled" => status,
+            "failed" => {
+                response.error.get_or_insert_default();
+                return;
+            }
+            _ => return,
+        };
+        response.finish_reasons = vec![bounded(reason)];
+    }
+
+    fn read_tools(&self, response: &mut Response) {
+        let usage = self.tool_usage.0.as_ref();
+        let stated = usage.and_then(|usage| usage.web_search.0?.num_requests.0);
+        let searches = stated.or(Some(self.output.searches).filter(|searches| *searches > 0));
+        response.billing.web_search_requests = searches.or(response.billing.web_search_requests);
+        // The older search tool costs the same as the newer with models that reason, and another fee with others.
+        let is_preview =
+            |tool: &Tool<'_>| tool.kind.get().is_some_and(|kind| kind.starts_with("web_search_preview"));
+        let has_other_fee = searches.is_some_and(|searches| searches > 0)
+            && self.tools.0.iter().any(is_preview)
+            && !self.output.has_reasoning;
+        let images = usage.and_then(|usage| usage.image_gen.0?.total_tokens.0).unwrap_or(0);
+        if self.output.has_billed_tool || has_other_fee || images > 0 {
+            response.billing.gap = Some(BillGap::Tool);
+        }
+    }
+}
+
+/// An event of a stream.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+struct StreamEvent<'a> {
+    #[serde(borrow, rename = "type")]
+    kind: Text<'a>,
+    #[serde(borrow)]
+    delta: Content<'a>,
+    #[serde(borrow)]
+    response: Object<Body<'a>>,
+    #[serde(borrow)]
+    item: Object<Item<'a>>,
+    /// Of the event `error`, where some servers put an object and most its fields.
+    error: ErrorField,
+    code: Code,
+}
+
+/// What a delta adds to, from the name of its event.
+fn kind_of_delta(event: &str) -> Option<Kind> {
+    let of = event.strip_prefix("response.")?.strip_suffix(".delta")?;
+    Some(match of {
+        "output_text" | "refusal" | "audio.transcript" => Kind::Text,
+        _ if of.starts_with("reasoning") => Kind::Reasoning,
+        _ => Kind::Tool,
+    })
+}
+
+impl Reader for ResponsesReader {
+    fn read_event(
+        &mut self,
+        event: Event<'_>,
+        response: &mut Response,
+        texts: &mut dyn TextSink,
+    ) -> Result<(), Unreadable> {
+        let data = event.data.trim_ascii();
+        if data.is_empty() || data == b"[DONE]" {
+            return Ok(());
+        }
+        let event: StreamEvent<'_> = object(data).ok_or(Unreadable)?;
+        let kind = event.kind.get().unwrap_or_default();
+        if let Some(body) = &event.response.0 {
+            body.read(response);
+        }
+        match kind {
+            // Encoded sound is no text.
+            "response.audio.delta" => texts.part(Part { role: Role::Assistant, kind: Kind::Text, text: "" }),
+            "response.output_item.added" => {
+                if let Some(item) = &event.item.0 {
+                    item.name.hand_to(Kind::Tool, texts);
+                }
+            }
+            "error" => {
+                let body = ErrorBody { code: event.code, kind: Code::default() };
+                response.error = Some(event.error.0.unwrap_or(body).class());
+                response.progress = Progress::Terminated;
+            }
+            _ => {
+                if let Some(kind) = kind_of_delta(kind) {
+                    event.delta.hand_to(kind, texts);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn read_body(
+        &mut self,
+        body: &[u8],
+        response: &mut Response,
+        texts: &mut dyn TextSink,
+    ) -> Result<(), Unreadable> {
+        let body: Body<'_> = object(body).ok_or(Unreadable)?;
+        body.read(response);
+        for item in &body.output.items {
+            item.hand_to(texts);
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests;

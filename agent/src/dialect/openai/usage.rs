@@ -1,0 +1,137 @@
+//! How this provider and its kin count: with inclusive totals. Pure.
+//!
+//! Cached, written and audio tokens are inside the input; reasoning, audio and predicted tokens inside the output. Two
+//! kinds of server deviate and are recognised by arithmetic, not by name: where the parts do not fit into the whole, or the
+//! total equals the sum with the part, the part is beside the whole. The endpoints differ in the names only.
+
+use ledgerline_proto::{TokenClass, TokenCounts};
+use serde::Deserialize;
+
+use crate::dialect::json::{Count, Object};
+
+/// `usage` of chat, text completions and embeddings, as far as it decides money.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct CompletionUsage {
+    prompt_tokens: Count,
+    completion_tokens: Count,
+    total_tokens: Count,
+    prompt_tokens_details: Object<InputDetails>,
+    completion_tokens_details: Object<OutputDetails>,
+    /// DeepSeek's name for cached tokens.
+    prompt_cache_hit_tokens: Count,
+}
+
+/// `usage` of responses, as far as it decides money.
+#[derive(Default, Deserialize)]
+#[serde(default)]
+pub(super) struct ResponseUsage {
+    input_tokens: Count,
+    output_tokens: Count,
+    total_tokens: Count,
+    input_tokens_details: Object<InputDetails>,
+    output_tokens_details: Object<OutputDetails>,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct InputDetails {
+    cached_tokens: Count,
+    cache_write_tokens: Count,
+    cache_write_tokens_details: Object<CacheWriteDetails>,
+    audio_tokens: Count,
+    image_tokens: Count,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct CacheWriteDetails {
+    ttl_30m_tokens: Count,
+    ttl_12h_tokens: Count,
+}
+
+#[derive(Clone, Copy, Default, Deserialize)]
+#[serde(default)]
+struct OutputDetails {
+    reasoning_tokens: Count,
+    audio_tokens: Count,
+    image_tokens: Count,
+}
+
+/// The counts under whatever names they came.
+pub(super) struct Inclusive {
+    input: Count,
+    output: Count,
+    total: Count,
+    of_input: InputDetails,
+    of_output: OutputDetails,
+}
+
+impl From<&CompletionUsage> for Inclusive {
+    fn from(usage: &CompletionUsage) -> Self {
+        let details = usage.prompt_tokens_details.0.unwrap_or_default();
+        let cached_tokens = Count(details.cached_tokens.0.or(usage.prompt_cache_hit_tokens.0));
+        Self {
+            input: usage.prompt_tokens,
+            output: usage.completion_tokens,
+            total: usage.total_tokens,
+            of_input: InputDetails { cached_tokens, ..details },
+            of_output: usage.completion_tokens_details.0.unwrap_or_default(),
+        }
+    }
+}
+
+impl From<&ResponseUsage> for Inclusive {
+    fn from(usage: &ResponseUsage) -> Self {
+        Self {
+            input: usage.input_tokens,
+            output: usage.output_tokens,
+            total: usage.total_tokens,
+            of_input: usage.input_tokens_details.0.unwrap_or_default(),
+            of_output: usage.output_tokens_details.0.unwrap_or_default(),
+        }
+    }
+}
+
+impl Inclusive {
+    /// The input side in disjoint classes.
+    pub(super) fn input(&self) -> Option<TokenCounts> {
+        let whole = self.input.0?;
+        let details = self.of_input;
+        let cached = details.cached_tokens.or_zero();
+        let lives = details.cache_write_tokens_details.0.unwrap_or_default();
+        let (life_30m, life_12h) = (lives.ttl_30m_tokens.or_zero(), lives.ttl_12h_tokens.or_zero());
+        let written = details.cache_write_tokens.or_zero().max(life_30m + life_12h);
+        let rest = whole.checked_sub(cached + written).unwrap_or(whole);
+        // Cached audio is counted as cached and as audio: it is cheaper as cached, and that is what it was.
+        let audio = details.audio_tokens.or_zero().min(rest);
+        let image = details.image_tokens.or_zero().min(rest - audio);
+        Some(TokenCounts::from_pairs(&[
+            (TokenClass::InputUncached, rest - audio - image),
+            (TokenClass::CacheRead, cached),
+            (TokenClass::CacheWrite5m, written - life_30m - life_12h),
+            (TokenClass::CacheWrite30m, life_30m),
+            (TokenClass::CacheWrite12h, life_12h),
+            (TokenClass::InputAudio, audio),
+            (TokenClass::InputImage, image),
+        ]))
+    }
+
+    /// The output side in disjoint classes.
+    pub(super) fn output(&self) -> Option<TokenCounts> {
+        let whole = self.output.0?;
+        let details = self.of_output;
+        let reasoning = details.reasoning_tokens.or_zero();
+        let input = self.input.or_zero();
+        let beside = reasoning > 0 && self.total.0.is_some_and(|total| total == input + whole + reasoning);
+        let rest = if beside { whole } else { whole.checked_sub(reasoning).unwrap_or(whole) };
+        let audio = details.audio_tokens.or_zero().min(rest);
+        let image = details.image_tokens.or_zero().min(rest - audio);
+        Some(TokenCounts::from_pairs(&[
+            (TokenClass::OutputText, rest - audio - image),
+            (TokenClass::OutputReasoning, reasoning),
+            (TokenClass::OutputAudio, audio),
+            (TokenClass::OutputImage, image),
+        ]))
+    }
+}

@@ -1,0 +1,94 @@
+//! Calls that go on after their response: the provider works in the background, and its last word comes with a later
+//! request. Pure.
+//!
+//! A call is kept here from the response that says so until a poll shows its end; then it is recorded, once, with
+//! what the poll read. One that nobody asks for any more is recorded without usage, which is missing and never zero.
+
+use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
+
+use super::assemble::{CallFacts, RelayEnd};
+
+/// A call whose end is still to come.
+#[derive(Debug)]
+pub struct Waiting {
+    /// What is known of it.
+    pub facts: CallFacts,
+    /// How its first response ended.
+    pub end: RelayEnd,
+}
+
+/// The provider, whose ids are its own, and the id of the response.
+type Key = (Arc<str>, String);
+
+/// The calls that wait, at most so many for so long.
+#[derive(Debug)]
+pub struct BackgroundCalls {
+    calls: HashMap<Key, Waiting>,
+    /// By age; some were recorded meanwhile.
+    by_age: VecDeque<(u64, Key)>,
+    calls_max: usize,
+    age_max_ns: u64,
+}
+
+impl BackgroundCalls {
+    /// None wait.
+    #[must_use]
+    pub fn new(calls_max: usize, age_max_ns: u64) -> Self {
+        Self { calls: HashMap::new(), by_age: VecDeque::new(), calls_max, age_max_ns }
+    }
+
+    /// How many wait.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.calls.len()
+    }
+
+    /// Whether none waits.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.calls.is_empty()
+    }
+
+    /// Keeps a call.
+    pub fn insert(&mut self, facts: CallFacts, end: RelayEnd) {
+        let key = key(&facts);
+        if self.by_age.len() > 2 * self.calls_max {
+            self.by_age.retain(|(_, key)| self.calls.contains_key(key));
+        }
+        self.by_age.push_back((end.at_unix_ns, key.clone()));
+        self.calls.insert(key, Waiting { facts, end });
+    }
+
+    /// The call that this poll is about, with what the poll read; `None` when there is none or it still runs.
+    pub fn complete(&mut self, poll: CallFacts) -> Option<CallFacts> {
+        if poll.response.is_running || poll.response.response_id.is_empty() {
+            return None;
+        }
+        let Waiting { mut facts, .. } = self.calls.remove(&key(&poll))?;
+        facts.response = poll.response;
+        facts.response_texts = poll.response_texts;
+        facts.response_is_whole = poll.response_is_whole;
+        Some(facts)
+    }
+
+    /// The oldest call, if it has waited too long at that time or there are too many.
+    pub fn expired(&mut self, now_unix_ns: u64) -> Option<Waiting> {
+        while let Some((since, key)) = self.by_age.front() {
+            let is_due = now_unix_ns.saturating_sub(*since) > self.age_max_ns;
+            let is_recorded = !self.calls.contains_key(key);
+            if !is_due && !is_recorded && self.calls.len() <= self.calls_max {
+                return None;
+            }
+            let key = self.by_age.pop_front()?.1;
+            if let Some(waiting) = self.calls.remove(&key) {
+                return Some(waiting);
+            }
+        }
+        None
+    }
+}
+
+fn key(facts: &CallFacts) -> Key {
+    (facts.start.provider.clone(), facts.response.response_id.clone())
+}
