@@ -14,11 +14,10 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use ledgerline_promql::syntax::{self, ValueType};
+use ledgerline_promql::syntax::{self, ValueType, parse_duration_ms};
 
 use crate::alerting::sample::{METRIC_NAME, is_label_name};
 use crate::alerting::template::Template;
-use crate::alerting::time::parse_duration;
 
 use document::{Pairs, RawFile, RawGroup, RawRule};
 
@@ -140,10 +139,10 @@ impl Problems<'_> {
     }
 
     fn duration(&mut self, key: &str, text: Option<&String>) -> Option<Duration> {
-        match parse_duration(text?) {
-            Ok(duration) => Some(duration),
-            Err(error) => {
-                self.add(format!("{key}: {error}"));
+        match parse_duration_ms(text?) {
+            Ok(ms) => Some(Duration::from_millis(ms.unsigned_abs())),
+            Err(reason) => {
+                self.add(format!("{key}: {reason}; write for example 5m or 1h30m"));
                 None
             }
         }
