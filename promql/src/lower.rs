@@ -32,7 +32,7 @@ pub fn plan(query: &str, params: QueryParams) -> Result<Plan, QueryError> {
     }
     let grid = Grid::from(params);
     let selectors = expr.selectors();
-    let patterns = selectors.iter().flat_map(|(selector, _)| &selector.matchers);
+    let patterns = selectors.iter().flat_map(|selector| &selector.matchers);
     let regex_bytes_max = regex_bytes_max(patterns);
     let mut lowering = Lowering { text: query, bounds: grid, requests: Vec::new(), regex_bytes_max };
     let root = lowering.node(&expr, grid, None)?;

@@ -20,13 +20,13 @@ mod signatures;
 mod tests;
 mod token;
 
-pub use ast::{
-    Aggregate, Aggregation, At, Binary, Call, Cardinality, Duration, DurationKind, Expr, ExprKind, Fill,
-    Grouping, LabelMatcher, MatchKind, Matching, Modifiers, Number, Operator, RangeMode, RangeSelector,
-    Selector, Sign, Span, Subquery, ValueType,
+pub(crate) use ast::{
+    Aggregate, Aggregation, At, Binary, Call, Cardinality, Duration, ExprKind, Fill, Grouping, LabelMatcher,
+    Modifiers, Operator, RangeMode, Selector, Sign, Subquery,
 };
-pub use duration::{format_duration_ms, parse_duration_ms};
+pub use ast::{Expr, MatchKind, Span, ValueType};
+pub use duration::parse_duration_ms;
 pub use error::{ParseError, SyntaxError};
-pub use parser::{parse, parse_selector};
-pub use quoted::quote;
+pub use parser::parse;
+pub(crate) use parser::parse_selector;
 pub use signatures::{Signature, signature, signatures};

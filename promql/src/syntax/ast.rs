@@ -43,37 +43,27 @@ impl ValueType {
     }
 }
 
-/// A node with its place in the text.
+/// A query, or a part of one, with its place in the text. Prints in Prometheus's canonical form.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expr {
-    /// What it is.
-    pub kind: ExprKind,
-    /// Where it stands, modifiers included.
-    pub span: Span,
+    pub(crate) kind: ExprKind,
+    /// Modifiers included.
+    pub(crate) span: Span,
 }
 
-/// The kinds of expression.
 #[derive(Debug, Clone, PartialEq)]
-pub enum ExprKind {
-    /// `1`, `0x1F`, `5m`.
+pub(crate) enum ExprKind {
     Number(Number),
-    /// `"text"`, unquoted.
+    /// Unquoted.
     String(String),
-    /// `(expr)`
     Paren(Box<Expr>),
-    /// `-expr` over anything but a number, whose sign is part of it.
+    /// Over anything but a number, whose sign is part of it.
     Unary(Sign, Box<Expr>),
-    /// `metric{label="value"}`
     Selector(Box<Selector>),
-    /// `metric[5m]`
     Range(Box<RangeSelector>),
-    /// `expr[1h:5m]`
     Subquery(Box<Subquery>),
-    /// `left op right`
     Binary(Box<Binary>),
-    /// `sum by (label) (expr)`
     Aggregate(Box<Aggregate>),
-    /// `rate(expr)`
     Call(Box<Call>),
 }
 
@@ -104,49 +94,38 @@ impl Expr {
         }
     }
 
-    /// The operands and arguments, in the order in which they stand.
-    pub fn children(&self) -> Vec<&Self> {
-        match &self.kind {
-            ExprKind::Number(_) | ExprKind::String(_) | ExprKind::Selector(_) | ExprKind::Range(_) => {
-                Vec::new()
-            }
-            ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => vec![inner],
-            ExprKind::Subquery(subquery) => vec![&subquery.expr],
-            ExprKind::Binary(binary) => vec![&binary.left, &binary.right],
-            ExprKind::Aggregate(aggregate) => aggregate.parameter.iter().chain([&aggregate.expr]).collect(),
-            ExprKind::Call(call) => call.arguments.iter().collect(),
-        }
-    }
-
-    /// Every selector of the tree, those under a range too, from left to right.
-    pub fn selectors(&self) -> Vec<(&Selector, Span)> {
+    /// Every selector of the tree, those under a range too.
+    pub(crate) fn selectors(&self) -> Vec<&Selector> {
         let (mut found, mut open) = (Vec::new(), vec![self]);
         while let Some(expr) = open.pop() {
             match &expr.kind {
-                ExprKind::Selector(selector) => found.push((&**selector, expr.span)),
-                ExprKind::Range(range) => found.push((&range.selector, expr.span)),
-                _ => open.extend(expr.children().into_iter().rev()),
+                ExprKind::Number(_) | ExprKind::String(_) => {}
+                ExprKind::Selector(selector) => found.push(&**selector),
+                ExprKind::Range(range) => found.push(&range.selector),
+                ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => open.push(inner),
+                ExprKind::Subquery(subquery) => open.push(&subquery.expr),
+                ExprKind::Binary(binary) => open.extend([&binary.left, &binary.right]),
+                ExprKind::Aggregate(aggregate) => {
+                    open.extend(aggregate.parameter.iter().chain([&aggregate.expr]));
+                }
+                ExprKind::Call(call) => open.extend(&call.arguments),
             }
         }
         found
     }
 }
 
-/// A number and how it was written.
+/// A number; of a duration the seconds.
 #[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Number {
-    /// The value; of a duration in seconds.
+pub(crate) struct Number {
     pub value: f64,
     /// Whether it was written as a duration.
     pub duration: bool,
 }
 
-/// A unary operator.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Sign {
-    /// `+`
+pub(crate) enum Sign {
     Plus,
-    /// `-`
     Minus,
 }
 
@@ -163,181 +142,140 @@ pub enum MatchKind {
     NotRegex,
 }
 
-/// `name <kind> "value"`. A quoted metric name inside the braces is an `=` matcher on `__name__`.
+/// A quoted metric name inside the braces is an `=` matcher on `__name__`.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct LabelMatcher {
-    /// The label.
+pub(crate) struct LabelMatcher {
     pub name: String,
-    /// How it compares.
     pub kind: MatchKind,
-    /// The value or the pattern, not anchored, never compiled here.
+    /// A pattern is not anchored, and never compiled here.
     pub value: String,
-    /// Where it stands.
     pub span: Span,
 }
 
 /// An instant selector, or what a range selector ranges over.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Selector {
+pub(crate) struct Selector {
     /// The metric's name before the braces.
     pub name: Option<String>,
     /// What is in the braces, as written.
     pub matchers: Vec<LabelMatcher>,
-    /// `anchored` or `smoothed`.
     pub mode: Option<RangeMode>,
-    /// `offset` and `@`.
     pub modifiers: Modifiers,
 }
 
 /// How the samples around a window's edges count.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RangeMode {
-    /// `anchored`: the last sample before the window takes part.
+pub(crate) enum RangeMode {
+    /// The last sample before the window takes part.
     Anchored,
-    /// `smoothed`: values at the edges are interpolated.
+    /// Values at the edges are interpolated.
     Smoothed,
 }
 
-/// When a selector or a subquery is read.
 #[derive(Debug, Clone, PartialEq, Default)]
-pub struct Modifiers {
-    /// `offset`, unless it is 0.
+pub(crate) struct Modifiers {
+    /// Never 0, which is the same as none.
     pub offset: Option<Duration>,
-    /// `@`
     pub at: Option<At>,
 }
 
-/// The time of an `@`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum At {
+pub(crate) enum At {
     /// Milliseconds since 1970.
     Time(i64),
-    /// `start()`
     Start,
-    /// `end()`
     End,
 }
 
-/// `selector[range]`; offset and `@` are the selector's.
+/// Offset and `@` are the selector's.
 #[derive(Debug, Clone, PartialEq)]
-pub struct RangeSelector {
-    /// Over what.
+pub(crate) struct RangeSelector {
     pub selector: Selector,
-    /// How long.
     pub range: Duration,
 }
 
-/// `expr[range:step]`
 #[derive(Debug, Clone, PartialEq)]
-pub struct Subquery {
-    /// Over what.
+pub(crate) struct Subquery {
     pub expr: Expr,
-    /// How long.
     pub range: Duration,
-    /// How often; `None` leaves it to the evaluator.
+    /// `None` leaves it to the evaluator.
     pub step: Option<Duration>,
-    /// `offset` and `@`.
     pub modifiers: Modifiers,
 }
 
 /// A length of time, possibly computed.
 #[derive(Debug, Clone, PartialEq)]
-pub struct Duration {
-    /// What it is.
+pub(crate) struct Duration {
     pub kind: DurationKind,
-    /// Where it stands.
     pub span: Span,
 }
 
-/// The kinds of length.
 #[derive(Debug, Clone, PartialEq)]
-pub enum DurationKind {
-    /// `5m` or `300`, sign included.
+pub(crate) enum DurationKind {
     Number(Number),
-    /// `step()`: the query's step.
+    /// The query's step.
     Step,
-    /// `range()`: the query's end less its start.
+    /// The query's end less its start.
     Range,
-    /// `-(...)`
     Negate(Box<Duration>),
-    /// `(...)`
     Paren(Box<Duration>),
-    /// `min_of(a, b)`
     Least(Box<Duration>, Box<Duration>),
-    /// `max_of(a, b)`
     Greatest(Box<Duration>, Box<Duration>),
-    /// `a + b`, one of `+ - * / % ^`.
     Binary(Operator, Box<Duration>, Box<Duration>),
 }
 
-/// The operators between two expressions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Operator {
-    /// `+`
+pub(crate) enum Operator {
     Add,
-    /// `-`
     Subtract,
-    /// `*`
     Multiply,
-    /// `/`
     Divide,
-    /// `%`
     Modulo,
-    /// `^`
     Power,
-    /// `atan2`
     Atan2,
-    /// `==`
     Equal,
-    /// `!=`
     NotEqual,
-    /// `<`
     Less,
-    /// `<=`
     LessOrEqual,
-    /// `>`
     Greater,
-    /// `>=`
     GreaterOrEqual,
-    /// `</`: takes the upper buckets off a native histogram.
+    /// Takes the upper buckets off a native histogram.
     TrimUpper,
-    /// `>/`: takes the lower buckets off.
     TrimLower,
-    /// `and`
     And,
-    /// `or`
     Or,
-    /// `unless`
     Unless,
 }
 
+/// Every operator as written.
+pub(super) const OPERATORS: [(&str, Operator); 18] = [
+    ("+", Operator::Add),
+    ("-", Operator::Subtract),
+    ("*", Operator::Multiply),
+    ("/", Operator::Divide),
+    ("%", Operator::Modulo),
+    ("^", Operator::Power),
+    ("atan2", Operator::Atan2),
+    ("==", Operator::Equal),
+    ("!=", Operator::NotEqual),
+    ("<", Operator::Less),
+    ("<=", Operator::LessOrEqual),
+    (">", Operator::Greater),
+    (">=", Operator::GreaterOrEqual),
+    ("</", Operator::TrimUpper),
+    (">/", Operator::TrimLower),
+    ("and", Operator::And),
+    ("or", Operator::Or),
+    ("unless", Operator::Unless),
+];
+
 impl Operator {
-    /// As written.
     pub fn symbol(self) -> &'static str {
-        match self {
-            Self::Add => "+",
-            Self::Subtract => "-",
-            Self::Multiply => "*",
-            Self::Divide => "/",
-            Self::Modulo => "%",
-            Self::Power => "^",
-            Self::Atan2 => "atan2",
-            Self::Equal => "==",
-            Self::NotEqual => "!=",
-            Self::Less => "<",
-            Self::LessOrEqual => "<=",
-            Self::Greater => ">",
-            Self::GreaterOrEqual => ">=",
-            Self::TrimUpper => "</",
-            Self::TrimLower => ">/",
-            Self::And => "and",
-            Self::Or => "or",
-            Self::Unless => "unless",
-        }
+        name_in(&OPERATORS, self)
     }
 
     /// How tightly it binds; a sign binds as `*` does.
-    pub(super) fn precedence(self) -> u8 {
+    pub fn precedence(self) -> u8 {
         match self {
             Self::Or => 1,
             Self::And | Self::Unless => 2,
@@ -349,48 +287,36 @@ impl Operator {
         }
     }
 
-    /// `==`, `!=`, `<`, `<=`, `>` or `>=`.
     pub fn is_comparison(self) -> bool {
         use Operator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
         matches!(self, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual)
     }
 
-    /// `and`, `or` or `unless`.
     pub fn is_set(self) -> bool {
         matches!(self, Self::And | Self::Or | Self::Unless)
     }
 }
 
-/// `left op right`
 #[derive(Debug, Clone, PartialEq)]
-pub struct Binary {
-    /// The operator.
+pub(crate) struct Binary {
     pub operator: Operator,
-    /// Whether `bool` follows it.
     pub return_bool: bool,
-    /// How elements of two vectors find each other.
     pub matching: Matching,
-    /// What stands in for a missing element.
     pub fill: Fill,
-    /// The left side.
     pub left: Expr,
-    /// The right side.
     pub right: Expr,
 }
 
-/// `on` or `ignoring`, `group_left` or `group_right`.
+/// How the elements of two vectors find each other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Matching {
+pub(crate) struct Matching {
     /// `By` for `on`, `Without` for `ignoring`; `None` when neither was written.
     pub labels: Option<Grouping>,
-    /// How many of one side match one of the other.
     pub cardinality: Cardinality,
 }
 
-/// How many of one side match one of the other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub enum Cardinality {
-    /// Neither group modifier was written.
+pub(crate) enum Cardinality {
     #[default]
     OneToOne,
     /// `group_left`, with the labels taken over from the right.
@@ -399,76 +325,59 @@ pub enum Cardinality {
     OneToMany(Vec<String>),
 }
 
-/// The values of `fill`, `fill_left` and `fill_right`.
+/// What stands in for a missing element of either side.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
-pub struct Fill {
-    /// For the left side.
+pub(crate) struct Fill {
     pub left: Option<f64>,
-    /// For the right side.
     pub right: Option<f64>,
 }
 
-/// A list of labels.
+/// Only these labels, or all but these.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Grouping {
-    /// Only these.
+pub(crate) enum Grouping {
     By(Vec<String>),
-    /// All but these.
     Without(Vec<String>),
 }
 
-/// The aggregations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Aggregation {
-    /// `sum`
+pub(crate) enum Aggregation {
     Sum,
-    /// `avg`
     Average,
-    /// `min`
     Minimum,
-    /// `max`
     Maximum,
-    /// `count`
     Count,
-    /// `group`
     Group,
-    /// `stddev`
     Deviation,
-    /// `stdvar`
     Variance,
-    /// `topk`
     Top,
-    /// `bottomk`
     Bottom,
-    /// `quantile`
     Quantile,
-    /// `count_values`
     CountValues,
-    /// `limitk`
     Limit,
-    /// `limit_ratio`
     LimitRatio,
 }
 
+/// Every aggregation as written.
+pub(super) const AGGREGATIONS: [(&str, Aggregation); 14] = [
+    ("sum", Aggregation::Sum),
+    ("avg", Aggregation::Average),
+    ("min", Aggregation::Minimum),
+    ("max", Aggregation::Maximum),
+    ("count", Aggregation::Count),
+    ("group", Aggregation::Group),
+    ("stddev", Aggregation::Deviation),
+    ("stdvar", Aggregation::Variance),
+    ("topk", Aggregation::Top),
+    ("bottomk", Aggregation::Bottom),
+    ("quantile", Aggregation::Quantile),
+    ("count_values", Aggregation::CountValues),
+    ("limitk", Aggregation::Limit),
+    ("limit_ratio", Aggregation::LimitRatio),
+];
+
 impl Aggregation {
-    /// As written.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Sum => "sum",
-            Self::Average => "avg",
-            Self::Minimum => "min",
-            Self::Maximum => "max",
-            Self::Count => "count",
-            Self::Group => "group",
-            Self::Deviation => "stddev",
-            Self::Variance => "stdvar",
-            Self::Top => "topk",
-            Self::Bottom => "bottomk",
-            Self::Quantile => "quantile",
-            Self::CountValues => "count_values",
-            Self::Limit => "limitk",
-            Self::LimitRatio => "limit_ratio",
-        }
+        name_in(&AGGREGATIONS, self)
     }
 
     /// The type of its parameter, if it has one.
@@ -483,24 +392,23 @@ impl Aggregation {
     }
 }
 
-/// `sum by (label) (expr)`
 #[derive(Debug, Clone, PartialEq)]
-pub struct Aggregate {
-    /// Which one.
+pub(crate) struct Aggregate {
     pub aggregation: Aggregation,
-    /// What is kept; no modifier is `By` of nothing.
+    /// No modifier is `By` of nothing.
     pub grouping: Grouping,
     /// The first argument of those that have two.
     pub parameter: Option<Expr>,
-    /// Over what.
     pub expr: Expr,
 }
 
-/// `rate(expr)`
 #[derive(Debug, Clone, PartialEq)]
-pub struct Call {
-    /// Which function.
-    pub function: &'static Signature,
-    /// Its arguments.
+pub(crate) struct Call {
+    pub function: Signature,
     pub arguments: Vec<Expr>,
+}
+
+/// The word for a value in a table that has all of them.
+fn name_in<T: PartialEq + Copy>(table: &[(&'static str, T)], wanted: T) -> &'static str {
+    table.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| name)
 }

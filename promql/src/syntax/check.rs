@@ -106,11 +106,11 @@ impl Check<'_> {
 
     fn call(&self, call: &Call, span: Span) -> Checked {
         let (function, found) = (call.function, call.arguments.len());
-        let wanted = if found < function.least {
-            Some((if function.most == Some(function.least) { "" } else { "at least " }, function.least))
-        } else {
-            let most = function.most.filter(|most| found > *most);
-            most.map(|most| (if most == function.least { "" } else { "at most " }, most))
+        let exact = function.least == function.most;
+        let wanted = match found {
+            _ if found < function.least => Some((if exact { "" } else { "at least " }, function.least)),
+            _ if found > function.most => Some((if exact { "" } else { "at most " }, function.most)),
+            _ => None,
         };
         let name = quote(function.name);
         if let Some((bound, count)) = wanted {

@@ -46,7 +46,7 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
 }
 
 /// A length as Prometheus writes it: years and weeks only where nothing remains.
-pub fn format_duration_ms(ms: i64) -> String {
+pub(super) fn format_duration_ms(ms: i64) -> String {
     if ms == 0 {
         return "0s".to_owned();
     }
@@ -63,11 +63,11 @@ pub fn format_duration_ms(ms: i64) -> String {
 }
 
 /// A length that cannot be computed: where, and why.
-pub type DurationFault = (Span, &'static str);
+pub(crate) type DurationFault = (Span, &'static str);
 
 impl Duration {
     /// The length in seconds, for a query of this step and this range (its end less its start), both in seconds.
-    pub fn seconds(&self, step: f64, range: f64) -> Result<f64, DurationFault> {
+    pub(crate) fn seconds(&self, step: f64, range: f64) -> Result<f64, DurationFault> {
         let of = |part: &Self| part.seconds(step, range);
         Ok(match &self.kind {
             DurationKind::Number(number) => number.value,

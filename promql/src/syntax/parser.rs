@@ -33,7 +33,7 @@ pub fn parse(text: &str) -> Result<Expr, ParseError> {
 }
 
 /// Reads a bare selector, as in `match[]`, with its place in the text.
-pub fn parse_selector(text: &str) -> Result<(Selector, Span), ParseError> {
+pub(crate) fn parse_selector(text: &str) -> Result<(Selector, Span), ParseError> {
     let mut parser = Parser::new(text)?;
     let kind = parser.kind();
     if kind != TokenKind::LeftBrace && !kind.is_metric() {

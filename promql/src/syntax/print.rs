@@ -21,15 +21,11 @@ impl Display for Expr {
             }
             ExprKind::Selector(selector) => {
                 write!(f, "{}", Bare(selector))?;
-                write_at(f, &selector.modifiers)?;
-                write_mode(f, selector)?;
-                write_offset(f, &selector.modifiers)
+                write_modifiers(f, &selector.modifiers, ["", mode(selector)])
             }
             ExprKind::Range(range) => {
                 write!(f, "{}[{}]", Bare(&range.selector), range.range)?;
-                write_mode(f, &range.selector)?;
-                write_at(f, &range.selector.modifiers)?;
-                write_offset(f, &range.selector.modifiers)
+                write_modifiers(f, &range.selector.modifiers, [mode(&range.selector), ""])
             }
             ExprKind::Subquery(subquery) => {
                 write!(f, "{}[{}:", subquery.expr, subquery.range)?;
@@ -37,8 +33,7 @@ impl Display for Expr {
                     step.fmt(f)?;
                 }
                 f.write_char(']')?;
-                write_at(f, &subquery.modifiers)?;
-                write_offset(f, &subquery.modifiers)
+                write_modifiers(f, &subquery.modifiers, [""; 2])
             }
             ExprKind::Binary(binary) => binary.fmt(f),
             ExprKind::Aggregate(aggregate) => aggregate.fmt(f),
@@ -190,29 +185,28 @@ fn write_labels(f: &mut Formatter<'_>, word: &str, labels: &[String]) -> fmt::Re
     f.write_char(')')
 }
 
-fn write_mode(f: &mut Formatter<'_>, selector: &Selector) -> fmt::Result {
+fn mode(selector: &Selector) -> &'static str {
     match selector.mode {
-        Some(RangeMode::Anchored) => f.write_str(" anchored"),
-        Some(RangeMode::Smoothed) => f.write_str(" smoothed"),
-        None => Ok(()),
+        Some(RangeMode::Anchored) => " anchored",
+        Some(RangeMode::Smoothed) => " smoothed",
+        None => "",
     }
 }
 
-fn write_at(f: &mut Formatter<'_>, modifiers: &Modifiers) -> fmt::Result {
-    match modifiers.at {
-        None => Ok(()),
-        Some(At::Start) => f.write_str(" @ start()"),
-        Some(At::End) => f.write_str(" @ end()"),
+/// Writes `@` with what stands before and after it, then the offset. An offset in parentheses goes first: at the end it would take
+/// in an operator that follows.
+fn write_modifiers(f: &mut Formatter<'_>, modifiers: &Modifiers, around: [&str; 2]) -> fmt::Result {
+    let at = match modifiers.at {
+        None => String::new(),
+        Some(At::Start) => " @ start()".to_owned(),
+        Some(At::End) => " @ end()".to_owned(),
         Some(At::Time(ms)) => {
             let (sign, ms) = (if ms < 0 { "-" } else { "" }, ms.unsigned_abs());
-            write!(f, " @ {sign}{}.{:03}", ms / 1000, ms % 1000)
+            format!(" @ {sign}{}.{:03}", ms / 1000, ms % 1000)
         }
-    }
-}
-
-fn write_offset(f: &mut Formatter<'_>, modifiers: &Modifiers) -> fmt::Result {
-    match &modifiers.offset {
-        Some(offset) => write!(f, " offset {offset}"),
-        None => Ok(()),
-    }
+    };
+    let offset = modifiers.offset.as_ref().map(|offset| format!(" offset {offset}")).unwrap_or_default();
+    let first = offset.starts_with(" offset (");
+    let (before, after) = if first { (offset.as_str(), "") } else { ("", offset.as_str()) };
+    write!(f, "{before}{}{at}{}{after}", around[0], around[1])
 }

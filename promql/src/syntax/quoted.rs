@@ -1,7 +1,7 @@
 //! Pure: strings between quotes, with Go's escapes.
 
 /// A text between double quotes, as Go's `strconv.Quote` writes it.
-pub fn quote(text: &str) -> String {
+pub(super) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     text.chars().for_each(|c| push_escaped(&mut out, c, '"'));

@@ -1,6 +1,6 @@
 //! Pure: the words of the language, and how Prometheus's error texts call them.
 
-use super::ast::{Aggregation, Operator, Span};
+use super::ast::{AGGREGATIONS, Aggregation, OPERATORS, Operator, Span};
 use super::quoted::quote;
 
 /// What a piece of the text is.
@@ -65,49 +65,37 @@ pub(super) struct Token {
     pub span: Span,
 }
 
+const KEYWORDS: [(&str, Keyword); 17] = [
+    ("anchored", Keyword::Anchored),
+    ("bool", Keyword::Bool),
+    ("by", Keyword::By),
+    ("end", Keyword::End),
+    ("fill", Keyword::Fill),
+    ("fill_left", Keyword::FillLeft),
+    ("fill_right", Keyword::FillRight),
+    ("group_left", Keyword::GroupLeft),
+    ("group_right", Keyword::GroupRight),
+    ("ignoring", Keyword::Ignoring),
+    ("offset", Keyword::Offset),
+    ("on", Keyword::On),
+    ("range", Keyword::Range),
+    ("smoothed", Keyword::Smoothed),
+    ("start", Keyword::Start),
+    ("step", Keyword::Step),
+    ("without", Keyword::Without),
+];
+
 /// The kind of a word, whatever its case; `None` for an ordinary name.
 pub(super) fn word(text: &str) -> Option<TokenKind> {
-    let aggregation = TokenKind::Aggregation;
-    let keyword = TokenKind::Keyword;
-    Some(match text.to_ascii_lowercase().as_str() {
-        "and" => TokenKind::Operator(Operator::And),
-        "or" => TokenKind::Operator(Operator::Or),
-        "unless" => TokenKind::Operator(Operator::Unless),
-        "atan2" => TokenKind::Operator(Operator::Atan2),
-        "sum" => aggregation(Aggregation::Sum),
-        "avg" => aggregation(Aggregation::Average),
-        "count" => aggregation(Aggregation::Count),
-        "min" => aggregation(Aggregation::Minimum),
-        "max" => aggregation(Aggregation::Maximum),
-        "group" => aggregation(Aggregation::Group),
-        "stddev" => aggregation(Aggregation::Deviation),
-        "stdvar" => aggregation(Aggregation::Variance),
-        "topk" => aggregation(Aggregation::Top),
-        "bottomk" => aggregation(Aggregation::Bottom),
-        "count_values" => aggregation(Aggregation::CountValues),
-        "quantile" => aggregation(Aggregation::Quantile),
-        "limitk" => aggregation(Aggregation::Limit),
-        "limit_ratio" => aggregation(Aggregation::LimitRatio),
-        "offset" => keyword(Keyword::Offset),
-        "smoothed" => keyword(Keyword::Smoothed),
-        "anchored" => keyword(Keyword::Anchored),
-        "by" => keyword(Keyword::By),
-        "without" => keyword(Keyword::Without),
-        "on" => keyword(Keyword::On),
-        "ignoring" => keyword(Keyword::Ignoring),
-        "group_left" => keyword(Keyword::GroupLeft),
-        "group_right" => keyword(Keyword::GroupRight),
-        "fill" => keyword(Keyword::Fill),
-        "fill_left" => keyword(Keyword::FillLeft),
-        "fill_right" => keyword(Keyword::FillRight),
-        "bool" => keyword(Keyword::Bool),
-        "start" => keyword(Keyword::Start),
-        "end" => keyword(Keyword::End),
-        "step" => keyword(Keyword::Step),
-        "range" => keyword(Keyword::Range),
-        "inf" | "nan" => TokenKind::Number,
-        _ => return None,
-    })
+    fn find<T: Copy>(table: &[(&str, T)], text: &str) -> Option<T> {
+        table.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
+    }
+    let number = || find(&[("inf", TokenKind::Number), ("nan", TokenKind::Number)], text);
+    find(&OPERATORS, text)
+        .map(TokenKind::Operator)
+        .or_else(|| find(&AGGREGATIONS, text).map(TokenKind::Aggregation))
+        .or_else(|| find(&KEYWORDS, text).map(TokenKind::Keyword))
+        .or_else(number)
 }
 
 impl TokenKind {

@@ -1,6 +1,7 @@
 //! Errors: the words and the positions of Prometheus.
 
-use ledgerline_promql::syntax::{ParseError, SyntaxError, parse, parse_selector};
+use ledgerline_promql::parse_selector;
+use ledgerline_promql::syntax::{ParseError, SyntaxError, parse};
 
 #[track_caller]
 fn refused(text: &str, wanted: &str) -> SyntaxError {

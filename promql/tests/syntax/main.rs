@@ -1,4 +1,4 @@
-//! The parser, checks and printer of the language, from outside: errors in Prometheus's words, texts that read back, texts that must
+//! The parser and its checks, from outside: errors in Prometheus's words, texts that must
 //! end within bounds, and Debian's promtool as the judge.
 #![allow(
     clippy::unwrap_used,
@@ -9,6 +9,8 @@
 
 mod bombs;
 mod errors;
+#[path = "../../src/syntax/tests/generator.rs"]
 mod generator;
-mod printing;
 mod promtool;
+
+use ledgerline_promql::syntax::{ValueType, signatures};

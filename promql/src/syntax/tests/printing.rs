@@ -1,11 +1,10 @@
 //! The canonical form: what is printed reads back as the same tree, and is what Prometheus prints.
 
-use ledgerline_promql::syntax::{
-    Duration, DurationKind, Expr, ExprKind, Modifiers, ParseError, Selector, Span, parse,
-};
+use crate::syntax::ast::{Binary, Duration, DurationKind, Expr, ExprKind, Modifiers, Selector, Span};
+use crate::syntax::{ParseError, parse};
 use proptest::prelude::*;
 
-use crate::generator::Generator;
+use super::generator::Generator;
 
 /// The tree without places, and with the matchers in the order in which they are printed.
 fn bare(mut expr: Expr) -> String {
@@ -46,7 +45,7 @@ fn strip(expr: &mut Expr) {
     }
 }
 
-fn without_labels(binary: &ledgerline_promql::syntax::Binary) -> String {
+fn without_labels(binary: &Binary) -> String {
     let mut without = binary.clone();
     without.matching.labels = None;
     without.to_string()
@@ -107,6 +106,9 @@ fn the_canonical_form_is_that_of_prometheus() {
         ("a[5m+step()*(2)]", "a[5m + step() * (2)]"),
         ("a offset -(1m+max(1m,2m))", "a offset -(1m + max_of(1m, 2m))"),
         ("a[5m]anchored", "a[5m] anchored"),
+        ("a[5m]offset 1m@end()smoothed", "a[5m] smoothed @ end() offset 1m"),
+        ("a offset (1m)@5 / b", "a offset (1m) @ 5.000 / b"),
+        ("a offset(1m)anchored / b", "a offset (1m) anchored / b"),
         ("1e3+0x1F*5m", "1000 + 31 * 5m"),
         ("-+-1^-2", "-+-1 ^ -2"),
         ("- 1", "-1"),
