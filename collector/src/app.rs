@@ -10,7 +10,6 @@ mod rule_query;
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use ::http::HeaderValue;
@@ -20,7 +19,6 @@ use ledgerline_process::admin::{self, Readiness};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
@@ -87,7 +85,6 @@ pub struct Addresses {
 /// A collector that is ready to serve. Its ports are bound, so nobody is refused between `build` and `run`.
 pub struct App {
     engine: Option<Engine>,
-    engine_restarts: Counter,
     storage: Store,
     ingest: Arc<Ingest>,
     alerting: Alerting,
@@ -104,8 +101,11 @@ impl App {
     /// # Errors
     /// See [`BuildError`]. An engine that was started is stopped again.
     pub async fn build(settings: Settings, parts: Parts) -> Result<Self, BuildError> {
-        let (engine, url) = start_engine(&settings.storage.place).await?;
-        match Self::build_on(settings, parts, url).await {
+        let mut registry = Registry::default();
+        let metrics = Metrics::register(&mut registry);
+        let restarts = metrics.store.engine_restarts.clone();
+        let (engine, target) = start_engine(settings.storage.clone(), restarts).await?;
+        match Self::build_on(settings, parts, target, registry, metrics).await {
             Ok(app) => Ok(Self { engine, ..app }),
             Err(error) => {
                 if let Some(engine) = engine {
@@ -119,17 +119,15 @@ impl App {
     async fn build_on(
         settings: Settings,
         parts: Parts,
-        url: watch::Receiver<String>,
+        target: Target,
+        mut registry: Registry,
+        metrics: Metrics,
     ) -> Result<Self, BuildError> {
-        let Settings { listen, access, owner, ingest: ingest_settings, storage, prices, alerting, log: _ } =
+        let Settings { listen, access, owner, ingest: ingest_settings, storage: _, prices, alerting, log: _ } =
             settings;
         let access = Arc::new(access);
-        let StorageSettings { place: _, database, user, password } = storage;
-        let storage = Store::open(Target { url, database, user, password }).await?;
-        let mut registry = Registry::default();
-        let metrics = Metrics::register(&mut registry);
+        let storage = Store::open(target).await?;
         let writer = Writer::new(storage.clone(), metrics.store.clone());
-        let engine_restarts = metrics.store.engine_restarts.clone();
         let source = SqlSource::new(storage.clone(), Arc::clone(&parts.clock));
         let querier = Arc::new(Querier::new(Arc::new(source)).reporting(Box::new(metrics.clone())));
         let clock = Arc::clone(&parts.clock);
@@ -147,7 +145,6 @@ impl App {
         let api = admin::router(readiness(&storage), Arc::new(registry)).merge(prometheus);
         Ok(Self {
             engine: None,
-            engine_restarts,
             storage,
             ingest,
             alerting,
@@ -173,8 +170,7 @@ impl App {
 
     /// Serves until the token is cancelled; returns when everything under way is finished.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { engine, engine_restarts, storage, ingest, alerting, api, grpc, http, origins, admin } =
-            self;
+        let Self { engine, storage, ingest, alerting, api, grpc, http, origins, admin } = self;
         let addresses = (grpc.address, http.address, admin.address);
         tracing::info!(grpc = %addresses.0, http = %addresses.1, api = %addresses.2, "the collector is up");
         let mut tasks = JoinSet::new();
@@ -182,8 +178,7 @@ impl App {
         tasks.spawn(serve(http.listener, http::router(Arc::clone(&ingest), &origins), shutdown.clone()));
         tasks.spawn(serve(admin.listener, api, shutdown.clone()));
         tasks.spawn(alerting.run(shutdown.clone()));
-        let restarts = engine.as_ref().map(Engine::restart_counter).unwrap_or_default();
-        tasks.spawn(watch_store(storage, Restarts { seen: restarts, counted: engine_restarts }, shutdown));
+        tasks.spawn(watch_store(storage, shutdown));
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
                 tracing::error!(%error, "a part of the collector failed");
@@ -218,15 +213,17 @@ impl Port {
 
 /// The engine, where one is embedded, and where the store is.
 async fn start_engine(
-    place: &StoragePlace,
-) -> Result<(Option<Engine>, watch::Receiver<String>), EngineError> {
+    storage: StorageSettings,
+    restarts: Counter,
+) -> Result<(Option<Engine>, Target), EngineError> {
+    let StorageSettings { place, database, user, password } = storage;
     match place {
-        StoragePlace::Server(url) => Ok((None, watch::channel(url.clone()).1)),
+        StoragePlace::Server(url) => Ok((None, Target { url, database, user, password })),
         StoragePlace::Embedded(config) => {
             // Not the collector's own token: the engine must outlive the inserts under way, and is stopped last.
-            let engine = Engine::start(config.clone(), CancellationToken::new()).await?;
-            let url = engine.url();
-            Ok((Some(engine), url))
+            let engine = Engine::start(config, restarts, CancellationToken::new()).await?;
+            let target = engine.target(&database);
+            Ok((Some(engine), target))
         }
     }
 }
@@ -236,20 +233,7 @@ fn readiness(storage: &Store) -> Readiness {
     Arc::new(move || storage.ready())
 }
 
-/// The engine's own count of its restarts, and the metric that follows it.
-struct Restarts {
-    seen: Arc<AtomicU64>,
-    counted: Counter,
-}
-
-impl Restarts {
-    fn count(&self) {
-        let seen = self.seen.load(Ordering::Relaxed);
-        self.counted.inc_by(seen.saturating_sub(self.counted.get()));
-    }
-}
-
-async fn watch_store(storage: Store, restarts: Restarts, shutdown: CancellationToken) {
+async fn watch_store(storage: Store, shutdown: CancellationToken) {
     let mut answers = interval(limits::STORE_CHECK_INTERVAL);
     let mut tables = interval(TABLES_CHECK_INTERVAL);
     answers.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -258,10 +242,7 @@ async fn watch_store(storage: Store, restarts: Restarts, shutdown: CancellationT
         // A check that is cut off changed nothing, so a stop waits for none.
         let check = async {
             tokio::select! {
-                _ = answers.tick() => {
-                    restarts.count();
-                    storage.check().await;
-                }
+                _ = answers.tick() => drop(storage.check().await),
                 _ = tables.tick() => storage.check_tables().await,
             }
         };

@@ -1,18 +1,21 @@
-//! What a statement may reach: the store, and nothing else of the machine.
+//! Who may do what: the passwords, and what a statement may reach.
 //!
-//! The engine has no password: whoever can open a connection on loopback is in, and that includes every web page in a browser on this
-//! machine. libchdb's own default user may read and write any file (`file()`), any address (`url()`, `remote()`) and start programs.
-//! So the user gets a list of what a store is used for, without the sources, and requests that come from a browser are refused.
+//! Whoever can open a connection on loopback can try, and that includes every web page in a browser on this machine. So every
+//! request but `/ping` brings a password, and requests that come from a browser are refused. Two users: `default`, the collector's,
+//! and `reader`, for people, whose connections are read-only whatever a request says. libchdb has one user of its own, which may read and
+//! write any file (`file()`), any address (`url()`, `remote()`) and start programs; it gets a list of what a store is used for.
 
-use std::io;
+use std::io::{self, BufRead};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use http::{HeaderMap, header};
 
 use crate::errors::{Kind, QueryError};
+use crate::http::credentials::Credentials;
 
-/// The one user. No FILE, URL, REMOTE, S3 or any other source; no users, roles, dictionaries (their sources are files) or backups.
+/// libchdb's user. No FILE, URL, REMOTE, S3 or any other source; no users, roles, dictionaries (their sources are files) or backups;
+/// of SYSTEM nothing that stops the process. DROP and TRUNCATE are for repairs, and only `default` gets that far.
 const USERS: &str = "<clickhouse>
     <profiles><default/></profiles>
     <quotas><default/></quotas>
@@ -24,7 +27,8 @@ const USERS: &str = "<clickhouse>
             <quota>default</quota>
             <grants>
                 <query>GRANT SELECT, INSERT, ALTER, CREATE DATABASE, CREATE TABLE, CREATE VIEW, CREATE TEMPORARY TABLE,
-                    CREATE FUNCTION, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, KILL QUERY, SHOW, CHECK, SYSTEM, dictGet
+                    CREATE FUNCTION, DROP, UNDROP TABLE, TRUNCATE, OPTIMIZE, KILL QUERY, SHOW, CHECK, SYSTEM MERGES,
+                    SYSTEM TTL MERGES, SYSTEM FLUSH LOGS, dictGet
                     ON *.*</query>
             </grants>
         </default>
@@ -32,13 +36,74 @@ const USERS: &str = "<clickhouse>
 </clickhouse>
 ";
 
-/// Writes the user's definition into the data directory and returns its path, for `--users_config`.
+/// Writes libchdb's user's definition into the data directory and returns its path, for `--users_config`.
 pub fn write_users(data_dir: &Path) -> io::Result<PathBuf> {
     let path = data_dir.join("engine-users.xml");
     let unfinished = data_dir.join("engine-users.xml.tmp");
     std::fs::write(&unfinished, USERS)?;
     std::fs::rename(&unfinished, &path)?;
     Ok(path)
+}
+
+/// Whose password a request brought.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum User {
+    /// `default`: everything that libchdb's user may.
+    Owner,
+    /// `reader`: reads only.
+    Reader,
+}
+
+/// The passwords of the two users.
+pub struct Passwords {
+    owner: String,
+    reader: Option<String>,
+}
+
+impl Passwords {
+    /// From two lines: the password of `default`, and that of `reader`, which may be missing and is then never right.
+    ///
+    /// # Errors
+    /// When the first line is empty, or nothing can be read.
+    pub fn read(from: &mut impl BufRead) -> io::Result<Self> {
+        let mut line = || {
+            let mut text = String::new();
+            from.read_line(&mut text)?;
+            Ok::<_, io::Error>(text.trim_end().to_owned())
+        };
+        let owner = line()?;
+        if owner.is_empty() {
+            return Err(io::Error::new(io::ErrorKind::InvalidData, "the first line is no password"));
+        }
+        Ok(Self { owner, reader: Some(line()?).filter(|reader| !reader.is_empty()) })
+    }
+
+    /// Whose they are.
+    ///
+    /// # Errors
+    /// In ClickHouse's words, which do not tell an unknown user from a wrong password.
+    pub fn authenticate(&self, given: &Credentials) -> Result<User, QueryError> {
+        let (user, password) = match given.user.as_str() {
+            "default" => (User::Owner, Some(&self.owner)),
+            _ => (User::Reader, self.reader.as_ref().filter(|_| given.user == "reader")),
+        };
+        if password.is_some_and(|password| equal(password.as_bytes(), given.password.as_bytes())) {
+            return Ok(user);
+        }
+        Err(QueryError::new(
+            Kind::AuthenticationFailed,
+            format_args!(
+                "{}: Authentication failed: password is incorrect, or there is no user with such name. People read as \
+                 user reader: the file reader.url beside the data has the address with its password",
+                given.user
+            ),
+        ))
+    }
+}
+
+/// Takes as long for a near miss as for a far one.
+fn equal(a: &[u8], b: &[u8]) -> bool {
+    a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 /// Refuses what a browser sends for a page: anything with an `Origin`, and a `Host` that is not this machine (a name that was made to
@@ -68,6 +133,31 @@ fn is_loopback(host: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_user_has_a_password_and_nobody_else_gets_in() {
+        let passwords = Passwords::read(&mut &b"mine\nyours\n"[..]).unwrap();
+        let of = |passwords: &Passwords, user: &str, password: &str| {
+            let given = Credentials { user: user.to_owned(), password: password.to_owned() };
+            passwords.authenticate(&given).map_err(|error| (error.code(), error.status().as_u16()))
+        };
+        assert_eq!(of(&passwords, "default", "mine"), Ok(User::Owner));
+        assert_eq!(of(&passwords, "reader", "yours"), Ok(User::Reader));
+        for (user, password) in [
+            ("default", "yours"),
+            ("reader", "mine"),
+            ("default", ""),
+            ("", ""),
+            ("root", "mine"),
+            ("default", "min"),
+        ] {
+            assert_eq!(of(&passwords, user, password), Err((516, 403)), "{user}:{password}");
+        }
+        let alone = Passwords::read(&mut &b"mine"[..]).unwrap();
+        assert_eq!(of(&alone, "default", "mine"), Ok(User::Owner));
+        assert!(of(&alone, "reader", "").is_err() && of(&alone, "reader", "mine").is_err());
+        assert!(Passwords::read(&mut &b"\nyours\n"[..]).is_err() && Passwords::read(&mut &b""[..]).is_err());
+    }
 
     #[test]
     fn only_this_machine_is_a_host() {

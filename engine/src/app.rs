@@ -6,19 +6,20 @@
 use std::collections::HashMap;
 use std::ffi::CString;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use ledgerline_process::lock::{self, DirectoryLock, LockError};
 use tokio::net::TcpListener;
 use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access;
+use crate::access::{self, Passwords};
 use crate::cancel::Canceller;
 use crate::connection::{self, Connector};
-use crate::datadir::{DataDir, DataDirError};
 use crate::errors::QueryError;
 use crate::execute::Shared;
 use crate::ffi::{Connection, Library, LibraryError};
@@ -48,7 +49,7 @@ pub struct Config {
 pub enum StartError {
     /// The data directory.
     #[error(transparent)]
-    DataDir(#[from] DataDirError),
+    DataDir(#[from] LockError),
     /// The library.
     #[error(transparent)]
     Library(#[from] LibraryError),
@@ -61,7 +62,7 @@ pub enum StartError {
         reason: String,
     },
     /// Not a loopback address.
-    #[error("{0} is not a loopback address: the engine has no authentication and serves this machine only")]
+    #[error("{0} is not a loopback address: the engine serves this machine only")]
     NotLoopback(SocketAddr),
     /// The port.
     #[error("cannot listen on {address}")]
@@ -71,52 +72,59 @@ pub enum StartError {
         /// The system's reason.
         source: std::io::Error,
     },
+    /// Started as a collector starts it, by something that is none.
+    #[error("standard output is no listening socket: only a collector says --supervised")]
+    NotSupervised(#[source] std::io::Error),
     /// No thread could be started.
-    #[error("cannot start a thread: {0}")]
+    #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
 }
 
 /// An open store, not yet served.
 pub struct Engine {
     library: &'static Library,
-    keeper: Connection,
+    root: Connection,
     shared: Shared,
     pool: Pool,
     threads: Vec<JoinHandle<()>>,
     cancel_thread: JoinHandle<()>,
-    _data_dir: DataDir,
+    _data_dir: DirectoryLock,
 }
 
 impl Engine {
     /// Locks the directory, loads the library and opens the store. Blocks, 0.1 s for an empty one.
     pub fn open(config: &Config) -> Result<Self, StartError> {
-        let data_dir = DataDir::open(&config.data_dir)?;
+        let data_dir = DirectoryLock::take(&config.data_dir, lock::ENGINE)?;
         let library = Library::load(&config.library)?;
         let store_error = |reason: String| StartError::Store { path: config.data_dir.clone(), reason };
         let users = access::write_users(data_dir.path()).map_err(|error| store_error(error.to_string()))?;
         let arguments =
             arguments(data_dir.path(), &users, config).map_err(|error| store_error(error.to_string()))?;
-        // The keeper boots the engine and stays open: closing the last connection shuts the engine down.
-        let mut keeper = library.connect(&arguments).ok_or_else(|| {
+        // The root connection boots the engine and stays open: closing the last connection shuts the engine down.
+        let mut root = library.connect(&arguments).ok_or_else(|| {
             store_error("libchdb refused it; is it the store of a newer ClickHouse?".to_owned())
         })?;
-        let info =
-            server_info(&mut keeper, data_dir.path()).map_err(|error| store_error(error.to_string()))?;
+        let info = server_info(&mut root, data_dir.path()).map_err(|error| store_error(error.to_string()))?;
         let connector = Connector::new(library, arguments);
         let (canceller, cancel_thread) = Canceller::start(connector.clone())?;
         let (pool, threads) = Pool::start(config.connections.clamp(1, limits::CONNECTIONS_MAX))?;
         tracing::info!(version = info.version, chdb = library.version(), path = %data_dir.path().display(), "store opened");
         let sessions = Sessions::new(connector.clone());
         let shared = Shared { connector, sessions, canceller, info: Arc::new(info) };
-        Ok(Self { library, keeper, shared, pool, threads, cancel_thread, _data_dir: data_dir })
+        Ok(Self { library, root, shared, pool, threads, cancel_thread, _data_dir: data_dir })
     }
 
     /// Serves until `shutdown`, then closes everything. False: a statement would not end, and the store was left open.
-    pub async fn serve(self, listener: TcpListener, shutdown: CancellationToken) -> bool {
-        let Self { library, keeper, shared, pool, threads, cancel_thread, _data_dir } = self;
+    pub async fn serve(
+        self,
+        listener: TcpListener,
+        passwords: Passwords,
+        shutdown: CancellationToken,
+    ) -> bool {
+        let Self { library, root, shared, pool, threads, cancel_thread, _data_dir } = self;
         let shared = Arc::new(shared);
         let tasks = TaskTracker::new();
-        let server = Arc::new(Server { shared: Arc::clone(&shared), pool, tasks: tasks.clone() });
+        let server = Arc::new(Server { shared: Arc::clone(&shared), pool, passwords, tasks: tasks.clone() });
         tasks.spawn(expire_sessions(Arc::clone(&shared), shutdown.clone()));
         http::accept(Arc::clone(&server), listener, shutdown).await;
         tasks.close();
@@ -127,7 +135,7 @@ impl Engine {
         }
         drop(server);
         let closed =
-            tokio::task::spawn_blocking(move || close(library, keeper, shared, threads, cancel_thread));
+            tokio::task::spawn_blocking(move || close(library, root, shared, threads, cancel_thread));
         closed.await.unwrap_or(false)
     }
 }
@@ -138,6 +146,18 @@ pub async fn listen(address: SocketAddr) -> Result<TcpListener, StartError> {
         return Err(StartError::NotLoopback(address));
     }
     TcpListener::bind(address).await.map_err(|source| StartError::Listen { address, source })
+}
+
+/// The listening socket that the collector passes as standard output: it outlives this process, so that callers queue while the next
+/// one starts. Standard input is the collector's life line already, and nothing here prints.
+pub fn inherited_listener() -> Result<TcpListener, StartError> {
+    let inherited = || {
+        let listener = std::net::TcpListener::from(std::io::stdout().as_fd().try_clone_to_owned()?);
+        listener.set_nonblocking(true)?;
+        Ok((listener.local_addr()?, TcpListener::from_std(listener)?))
+    };
+    let (address, listener) = inherited().map_err(StartError::NotSupervised)?;
+    if address.ip().is_loopback() { Ok(listener) } else { Err(StartError::NotLoopback(address)) }
 }
 
 async fn cancel_all(canceller: &Canceller, tasks: &TaskTracker) -> bool {
@@ -153,10 +173,10 @@ async fn cancel_all(canceller: &Canceller, tasks: &TaskTracker) -> bool {
     false
 }
 
-/// Threads, sessions, the keeper, the library: in this order.
+/// Threads, sessions, the root connection, the library: in this order.
 fn close(
     library: &Library,
-    keeper: Connection,
+    root: Connection,
     shared: Arc<Shared>,
     threads: Vec<JoinHandle<()>>,
     cancel_thread: JoinHandle<()>,
@@ -173,7 +193,7 @@ fn close(
     if released {
         join(cancel_thread);
     }
-    drop(keeper);
+    drop(root);
     if released && !library.shutdown() {
         // Some of ClickHouse's pools keep threads; with every connection closed the end of the process ends them safely.
         tracing::debug!("libchdb kept some threads");
@@ -223,11 +243,11 @@ fn arguments(path: &Path, users: &Path, config: &Config) -> Result<Vec<CString>,
     arguments.into_iter().map(CString::new).collect()
 }
 
-fn server_info(keeper: &mut Connection, data_dir: &Path) -> Result<ServerInfo, QueryError> {
-    let version = connection::ask(keeper, "SELECT version()")?;
-    let timezone = connection::ask(keeper, "SELECT timezone()")?;
+fn server_info(root: &mut Connection, data_dir: &Path) -> Result<ServerInfo, QueryError> {
+    let version = connection::ask(root, "SELECT version()")?;
+    let timezone = connection::ask(root, "SELECT timezone()")?;
     let listed =
-        connection::ask(keeper, "SELECT lower(name), content_type FROM system.formats WHERE is_output")?;
+        connection::ask(root, "SELECT lower(name), content_type FROM system.formats WHERE is_output")?;
     let content_types: HashMap<String, String> = listed
         .lines()
         .filter_map(|line| line.split_once('\t'))

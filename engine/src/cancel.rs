@@ -133,3 +133,29 @@ fn kill(connector: &Connector, tags: &[String]) {
         tracing::warn!(%error, "could not kill a query");
     }
 }
+
+/// Ends a statement when its response is no longer wanted.
+pub struct CancelOnDrop {
+    canceller: Canceller,
+    tag: Option<String>,
+}
+
+impl CancelOnDrop {
+    /// Ends the statement of that tag unless it is disarmed before.
+    pub fn new(canceller: Canceller, tag: &str) -> Self {
+        Self { canceller, tag: Some(tag.to_owned()) }
+    }
+
+    /// The response is complete.
+    pub fn disarm(&mut self) {
+        self.tag = None;
+    }
+}
+
+impl Drop for CancelOnDrop {
+    fn drop(&mut self) {
+        if let Some(tag) = self.tag.take() {
+            self.canceller.cancel(&tag);
+        }
+    }
+}

@@ -59,7 +59,7 @@ impl ContentEncoding {
             .find(|encoding| accepted.contains(encoding))
     }
 
-    /// Unpacks a body.
+    /// Decompresses a body.
     pub fn reader(self, body: Box<dyn BufRead + Send>) -> io::Result<Box<dyn BufRead + Send>> {
         fn buffered(reader: impl io::Read + Send + 'static) -> Box<dyn BufRead + Send> {
             Box::new(BufReader::with_capacity(limits::DECODE_BUFFER_BYTES, reader))
@@ -73,7 +73,7 @@ impl ContentEncoding {
     }
 }
 
-/// Packs an answer piece by piece: ClickHouse's framing first, then the content encoding.
+/// Compresses an answer piece by piece: ClickHouse's framing first, then the content encoding.
 pub struct Encoder {
     blocks: bool,
     outer: Outer,
@@ -110,11 +110,11 @@ impl Encoder {
         if !self.blocks {
             return self.write_outer(plain);
         }
-        let mut packed = Vec::new();
+        let mut compressed = Vec::new();
         for piece in plain.chunks(limits::COMPRESSED_BLOCK_BYTES) {
-            packed.clear();
-            blocks::pack(piece, &mut packed);
-            self.write_outer(&packed)?;
+            compressed.clear();
+            blocks::compress(piece, &mut compressed);
+            self.write_outer(&compressed)?;
         }
         Ok(())
     }
@@ -129,7 +129,7 @@ impl Encoder {
         }
     }
 
-    /// Takes what is packed so far.
+    /// Takes what is compressed so far.
     pub fn take(&mut self) -> Vec<u8> {
         std::mem::take(match &mut self.outer {
             Outer::Plain(out) => out,
@@ -166,19 +166,19 @@ mod tests {
         {
             for blocks in [false, true] {
                 let mut encoder = Encoder::new(blocks, Some(encoding), None).unwrap();
-                let mut packed = Vec::new();
+                let mut compressed = Vec::new();
                 for piece in plain.chunks(700_001) {
                     encoder.write(piece).unwrap();
-                    packed.extend(encoder.take());
+                    compressed.extend(encoder.take());
                 }
-                packed.extend(encoder.finish().unwrap());
-                let mut reader = encoding.reader(Box::new(Cursor::new(packed))).unwrap();
+                compressed.extend(encoder.finish().unwrap());
+                let mut reader = encoding.reader(Box::new(Cursor::new(compressed))).unwrap();
                 if blocks {
-                    reader = Box::new(blocks::Unpacker::new(reader));
+                    reader = Box::new(blocks::Decompressor::new(reader));
                 }
-                let mut unpacked = Vec::new();
-                reader.read_to_end(&mut unpacked).unwrap();
-                assert!(unpacked == plain, "{encoding:?} blocks={blocks}");
+                let mut decompressed = Vec::new();
+                reader.read_to_end(&mut decompressed).unwrap();
+                assert!(decompressed == plain, "{encoding:?} blocks={blocks}");
             }
         }
     }
@@ -196,9 +196,9 @@ mod tests {
     fn a_cut_gzip_body_is_an_error() {
         let mut encoder = Encoder::new(false, Some(ContentEncoding::Gzip), None).unwrap();
         encoder.write(&[7; 10_000]).unwrap();
-        let mut packed = encoder.finish().unwrap();
-        packed.truncate(packed.len() - 4);
-        let mut reader = ContentEncoding::Gzip.reader(Box::new(Cursor::new(packed))).unwrap();
+        let mut compressed = encoder.finish().unwrap();
+        compressed.truncate(compressed.len() - 4);
+        let mut reader = ContentEncoding::Gzip.reader(Box::new(Cursor::new(compressed))).unwrap();
         assert!(reader.read_to_end(&mut Vec::new()).is_err());
     }
 }

@@ -11,6 +11,9 @@ use crate::errors::{Kind, QueryError};
 use crate::ffi::{Connection, Library};
 use crate::http::request::Request;
 
+/// Reads and settings only; ClickHouse lets no later SET or SETTINGS weaken it.
+const READ_ONLY: (&str, &str) = ("readonly", "2");
+
 /// Opens connections, all with the same arguments.
 #[derive(Clone)]
 pub struct Connector {
@@ -27,6 +30,11 @@ impl Connector {
     /// A fresh connection.
     pub fn connect(&self) -> Result<Connection, QueryError> {
         self.open(&self.arguments)
+    }
+
+    /// A fresh connection that changes no data and stays so.
+    pub fn connect_read_only(&self) -> Result<Connection, QueryError> {
+        self.connect_with(&[READ_ONLY])
     }
 
     /// A fresh connection with settings of our own, which spares a SET. Not for settings of the client: a bad value would be
@@ -54,9 +62,9 @@ impl Connector {
         if !given("log_comment") {
             ours.push(("log_comment", tag));
         }
-        if request.read_only && !given("readonly") {
-            // As in ClickHouse: a GET may change settings, not data.
-            ours.push(("readonly", "2"));
+        if request.reader || (request.read_only && !given("readonly")) {
+            // As in ClickHouse: a GET may change settings, not data. Nothing takes it off again.
+            ours.push(READ_ONLY);
         }
         let mut connection = self.connect_with(&ours)?;
         if let Some(database) = &request.database {

@@ -73,7 +73,9 @@ pub enum Kind {
     Readonly,
     /// A request from a browser, or for another host.
     AccessDenied,
-    /// The body does not unpack.
+    /// No password, or a wrong one.
+    AuthenticationFailed,
+    /// The body cannot be decompressed.
     CannotDecompress,
     /// A compressed block whose checksum is wrong.
     ChecksumMismatch,
@@ -89,7 +91,7 @@ pub enum Kind {
     FromInfile,
     /// The statement is larger than the bound.
     QueryTooLarge,
-    /// The held-back response is larger than the bound.
+    /// The buffered response is larger than the bound.
     ResultTooLarge,
     /// POST without a length.
     LengthRequired,
@@ -115,6 +117,7 @@ impl Kind {
             Self::UnknownSetting => (115, "UNKNOWN_SETTING"),
             Self::Readonly => (164, "READONLY"),
             Self::AccessDenied => (497, "ACCESS_DENIED"),
+            Self::AuthenticationFailed => (516, "AUTHENTICATION_FAILED"),
             Self::CannotDecompress => (271, "CANNOT_DECOMPRESS"),
             Self::ChecksumMismatch => (40, "CHECKSUM_DOESNT_MATCH"),
             Self::UnknownCompression => (89, "UNKNOWN_COMPRESSION_METHOD"),

@@ -9,11 +9,11 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use crate::cancel::{Canceller, Running};
-use crate::compression::blocks::{BlockError, Unpacker};
+use crate::compression::blocks::Decompressor;
 use crate::connection::{self, Connector};
 use crate::errors::{Kind, QueryError};
 use crate::ffi::{Connection, Counters};
-use crate::http::body::BodyError;
+use crate::http::body::body_error;
 use crate::http::multipart;
 use crate::http::request::Request;
 use crate::http::response::{Responder, ServerInfo};
@@ -175,50 +175,27 @@ impl Incoming {
     }
 }
 
-/// The unpacked body.
+/// The body, decompressed.
 fn open(request: &Request, mut body: Box<dyn BufRead + Send>) -> Result<Box<dyn BufRead + Send>, QueryError> {
     if let Some(encoding) = request.content_encoding {
         body = encoding.reader(body).map_err(|error| body_error(&error))?;
     }
     if request.decompress {
-        body = Box::new(Unpacker::new(body));
+        body = Box::new(Decompressor::new(body));
     }
     Ok(body)
 }
 
-/// The text of the URL, a line end, and the body, as one stream.
-pub fn after_query(query: &[u8], body: Box<dyn BufRead + Send>) -> Box<dyn BufRead + Send> {
-    if query.is_empty() {
-        return body;
-    }
-    Box::new(Cursor::new([query, b"\n"].concat()).chain(body))
-}
-
-/// What a failed read of a body means.
-pub fn body_error(error: &io::Error) -> QueryError {
-    let inner = error.get_ref();
-    if let Some(lost) = inner.and_then(|inner| inner.downcast_ref::<BodyError>()) {
-        return QueryError::new(Kind::BodyLost, lost);
-    }
-    match inner.and_then(|inner| inner.downcast_ref::<BlockError>()) {
-        Some(checksum @ BlockError::Checksum) => QueryError::new(Kind::ChecksumMismatch, checksum),
-        Some(malformed) => QueryError::new(Kind::CannotDecompress, malformed),
-        None => QueryError::new(
-            Kind::CannotDecompress,
-            format_args!("Cannot decompress the request body: {error}"),
-        ),
-    }
-}
-
-/// One statement per request; and over GET in a session, whose connection must stay writable, only one that reads.
+/// One statement per request; and from a reader, whom `readonly` alone would let stop merges, only one that reads. So too over GET in a
+/// session, whose connection must stay writable.
 fn check_single(
     connection: &mut Connection,
     request: &Request,
     text: &[u8],
     statement: &Statement,
 ) -> Result<(), QueryError> {
-    let guarded =
-        request.read_only && request.session.is_some() && matches!(statement, Statement::Other { .. });
+    let reads_only = request.reader || request.read_only && request.session.is_some();
+    let guarded = reads_only && matches!(statement, Statement::Other { .. });
     let text = text.trim_ascii_end();
     if !guarded && !text.strip_suffix(b";").unwrap_or(text).contains(&b';') {
         return Ok(());
@@ -249,7 +226,7 @@ fn insert(
     mut data: Box<dyn BufRead + Send>,
     running: &Running,
 ) -> Result<Counters, QueryError> {
-    if request.read_only {
+    if request.read_only || request.reader {
         return Err(readonly());
     }
     let engine_error = |text: String| QueryError::from_engine(&text);

@@ -3,10 +3,11 @@
 //! Nothing here blocks and nothing here knows libchdb.
 
 pub mod body;
-pub mod held;
+pub mod credentials;
 pub mod multipart;
 pub mod request;
 pub mod response;
+pub mod spill;
 
 use std::convert::Infallible;
 use std::io::BufRead;
@@ -22,12 +23,13 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use crate::access;
-use crate::cancel::Canceller;
+use crate::access::{self, Passwords, User};
+use crate::cancel::CancelOnDrop;
 use crate::errors::{Kind, QueryError};
 use crate::execute::{self, Shared};
 use crate::limits;
 use crate::pool::Pool;
+use credentials::Credentials;
 use request::Request;
 use response::{Head, Responder, ResponseBody};
 
@@ -37,6 +39,8 @@ pub struct Server {
     pub shared: Arc<Shared>,
     /// The threads.
     pub pool: Pool,
+    /// Who may ask.
+    pub passwords: Passwords,
     /// Every task of every connection.
     pub tasks: TaskTracker,
 }
@@ -100,10 +104,20 @@ async fn answer(server: &Server, request: http::Request<Incoming>) -> Response<R
     if let Err(error) = access::check_origin(request.headers()) {
         return refused(server, &Request::default(), &error);
     }
+    let reads = matches!(*request.method(), Method::GET | Method::HEAD);
+    // The one thing that anybody may know.
+    if reads && path == "/ping" {
+        return plain(StatusCode::OK, "Ok.\n");
+    }
+    let given = Credentials::of(request.headers(), request.uri());
+    let user = match given.and_then(|given| server.passwords.authenticate(&given)) {
+        Ok(user) => user,
+        Err(error) => return refused(server, &Request::default(), &error),
+    };
     match (request.method(), path) {
-        (&Method::GET | &Method::HEAD, "/ping" | "/replicas_status") => plain(StatusCode::OK, "Ok.\n"),
+        (&Method::GET | &Method::HEAD, "/replicas_status") => plain(StatusCode::OK, "Ok.\n"),
         (&Method::GET | &Method::HEAD, "/") if !queries => plain(StatusCode::OK, "Ok.\n"),
-        (&Method::GET | &Method::HEAD | &Method::POST, "/") => query(server, request).await,
+        (&Method::GET | &Method::HEAD | &Method::POST, "/") => query(server, user, request).await,
         _ => {
             let method = request.method();
             let text = format!(
@@ -121,9 +135,10 @@ fn plain(status: StatusCode, text: impl Into<bytes::Bytes>) -> Response<Response
     response
 }
 
-async fn query(server: &Server, http_request: http::Request<Incoming>) -> Response<ResponseBody> {
+async fn query(server: &Server, user: User, http_request: http::Request<Incoming>) -> Response<ResponseBody> {
     let (parts, body) = http_request.into_parts();
     let request = match Request::parse(&parts.method, &parts.uri, &parts.headers) {
+        Ok(request) if user == User::Reader => request.for_reader(),
         Ok(request) => request,
         Err(error) => return refused(server, &Request::default(), &error),
     };
@@ -143,8 +158,7 @@ async fn admit(
     let permit = server.pool.admit().await?;
     let shared = Arc::clone(&server.shared);
     let running = shared.canceller.register(&request.query_id);
-    let mut cancel =
-        CancelOnDrop { canceller: shared.canceller.clone(), tag: Some(running.tag().to_owned()) };
+    let mut cancel = CancelOnDrop::new(shared.canceller.clone(), running.tag());
     let runtime = tokio::runtime::Handle::current();
     let (responder, head, pieces) = Responder::new(Arc::clone(&shared.info), runtime, request);
     let reader: Box<dyn BufRead + Send> = if request.read_only {
@@ -198,25 +212,4 @@ fn refused(server: &Server, request: &Request, error: &QueryError) -> Response<R
         response.headers_mut().insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
     }
     response
-}
-
-/// Ends a statement when its answer is no longer wanted.
-pub struct CancelOnDrop {
-    canceller: Canceller,
-    tag: Option<String>,
-}
-
-impl CancelOnDrop {
-    /// The answer is complete.
-    pub fn disarm(&mut self) {
-        self.tag = None;
-    }
-}
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        if let Some(tag) = self.tag.take() {
-            self.canceller.cancel(&tag);
-        }
-    }
 }

@@ -9,19 +9,18 @@
 //!
 //! Where it differs from ClickHouse's server, because libchdb does: `written_rows` in the summary counts the rows of materialised
 //! views too (as ClickHouse does) and a deduplicated retry reports the rows it sent, not 0; `system.processes.query_id` is
-//! libchdb's own, the client's id is in `Settings['log_comment']`; `query_log` and its like do not exist; roles, users, quotas and
-//! external tables do not exist; `client_protocol_version` has no effect.
+//! libchdb's own, the client's id is in `Settings['log_comment']`; `query_log` and its like do not exist; roles and quotas do not exist, and users are two; `client_protocol_version` has no effect.
 //!
-//! A statement reaches the store and nothing else of the machine (`access`): `file()`, `url()`, `remote()` and the like are denied.
+//! Every request but `/ping` brings a password, and a statement reaches the store and nothing else of the machine (`access`):
+//! `file()`, `url()`, `remote()` and the like are denied, and so is `SYSTEM SHUTDOWN`.
 //!
-//! Must never: listen beyond loopback, serve a web page, lose a byte of a body, or answer 200 to a statement that failed.
+//! Must never: listen beyond loopback, answer a query without a password, serve a web page, lose a byte of a body, or answer 200 to a statement that failed.
 
 pub mod access;
 pub mod app;
 pub mod cancel;
 pub mod compression;
 pub mod connection;
-pub mod datadir;
 pub mod errors;
 pub mod execute;
 pub mod ffi;

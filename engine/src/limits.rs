@@ -48,16 +48,16 @@ pub const STATEMENT_BYTES_MAX: usize = 16 << 20;
 /// How much of a body is searched for the place where an INSERT's text ends and its data begins.
 pub const INSERT_HEAD_BYTES_MAX: usize = 1 << 20;
 
-/// Response bytes held back before the head is sent. A result that fits has an exact summary, a length and a true status.
+/// Response bytes buffered before the head is sent. A result that fits has an exact summary, a length and a true status.
 pub const RESPONSE_BUFFER_BYTES: u64 = 1 << 20;
 
-/// The most a response may hold back with `wait_end_of_query=1` or `buffer_size`, in memory and file together.
-pub const RESPONSE_HELD_BYTES_MAX: u64 = 16 << 30;
+/// The most a response may buffer with `wait_end_of_query=1` or `buffer_size`, in memory and file together.
+pub const RESPONSE_SPILL_BYTES_MAX: u64 = 16 << 30;
 
-/// The part of a held response that may be in memory.
+/// The part of a buffered response that may be in memory.
 pub const RESPONSE_MEMORY_BYTES_MAX: usize = 16 << 20;
 
-/// One block of ClickHouse's compressed framing, packed or unpacked, that we accept.
+/// One block of ClickHouse's compressed framing, compressed or decompressed, that we accept.
 pub const COMPRESSED_BLOCK_BYTES_MAX: usize = 128 << 20;
 
 /// One block of ClickHouse's compressed framing that we write (its `max_compress_block_size`).

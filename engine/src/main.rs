@@ -1,12 +1,13 @@
 //! The binary: command line, signals, and the exit code. The program is `ledgerline_engine::app`.
 
-use std::io::Read;
+use std::io::{BufReader, Read};
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
+use ledgerline_engine::access::Passwords;
 use ledgerline_engine::app::{self, Config, Engine};
 use ledgerline_engine::{library, limits};
 use ledgerline_process::logging::{self, LogFormat, LogSettings};
@@ -26,9 +27,9 @@ struct Arguments {
     /// Address on loopback; port 0 takes a free one
     #[arg(long, default_value = "127.0.0.1:8123")]
     listen: SocketAddr,
-    /// Write the bound address into this file once requests are served
-    #[arg(long)]
-    address_file: Option<PathBuf>,
+    /// File with the password of user `default` in its first line and that of user `reader` in its second
+    #[arg(long, required_unless_present = "supervised")]
+    passwords: Option<PathBuf>,
     /// Statements that run at once
     #[arg(long, default_value_t = limits::CONNECTIONS)]
     max_connections: usize,
@@ -38,9 +39,9 @@ struct Arguments {
     /// Bytes of memory of all queries together; 90 % of the machine when absent
     #[arg(long)]
     max_memory: Option<u64>,
-    /// Stop when standard input ends, that is, when the process that holds its other end dies
-    #[arg(long)]
-    exit_with_parent: bool,
+    /// For the collector: standard input brings the passwords and ends with the collector, standard output is the socket
+    #[arg(long, conflicts_with_all = ["listen", "passwords"])]
+    supervised: bool,
     /// error, warn, info, debug, trace, or a list of target=level
     #[arg(long, default_value = "info")]
     log_level: String,
@@ -87,30 +88,33 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         memory_bytes_max: arguments.max_memory,
     };
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let passwords = passwords(arguments.passwords.as_deref())?;
     runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
-        if arguments.exit_with_parent {
-            stop_with_parent(shutdown.clone())?;
-        }
         // The port first: a taken one should be told at once, not after the store is open.
-        let listener = app::listen(arguments.listen).await?;
+        let listener = if arguments.supervised {
+            stop_with_parent(shutdown.clone())?;
+            app::inherited_listener()?
+        } else {
+            app::listen(arguments.listen).await?
+        };
         let address = listener.local_addr()?;
         let engine = tokio::task::block_in_place(|| Engine::open(&config))?;
-        if let Some(path) = &arguments.address_file {
-            publish(path, address).with_context(|| format!("cannot write {}", path.display()))?;
-        }
         tracing::info!(%address, "listening");
-        let closed = engine.serve(listener, shutdown).await;
+        let closed = engine.serve(listener, passwords, shutdown).await;
         tracing::info!("stopped");
         Ok(closed)
     })
 }
 
-/// Through a rename: a reader sees the whole address or no file.
-fn publish(path: &std::path::Path, address: SocketAddr) -> std::io::Result<()> {
-    let unfinished = path.with_extension("tmp");
-    std::fs::write(&unfinished, format!("{address}\n"))?;
-    std::fs::rename(&unfinished, path)
+/// From the file, or from the collector, which writes them into standard input first.
+fn passwords(file: Option<&Path>) -> anyhow::Result<Passwords> {
+    let Some(path) = file else {
+        return Passwords::read(&mut std::io::stdin().lock()).context("no passwords on standard input");
+    };
+    let unreadable = || format!("cannot read passwords from {}", path.display());
+    let file = std::fs::File::open(path).with_context(unreadable)?;
+    Passwords::read(&mut BufReader::new(file)).with_context(unreadable)
 }
 
 /// A thread, not a task: a blocked read of standard input would keep the runtime from ending.

@@ -62,7 +62,9 @@ impl Sessions {
         drop(slots);
         let mut lease = Lease { sessions: self, key: key.clone(), connection: existing };
         if lease.connection.is_none() {
-            lease.connection = Some(self.connector.connect()?);
+            let opened =
+                if key.read_only { self.connector.connect_read_only() } else { self.connector.connect() };
+            lease.connection = Some(opened?);
         }
         Ok(lease)
     }

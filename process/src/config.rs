@@ -210,6 +210,12 @@ impl Secret {
 #[derive(Clone)]
 pub struct SecretText(String);
 
+impl From<String> for SecretText {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
 impl SecretText {
     /// The secret itself, for the one place that sends or compares it.
     #[must_use]

@@ -6,6 +6,7 @@
 pub mod admin;
 pub mod clock;
 pub mod config;
+pub mod lock;
 pub mod logging;
 pub mod shutdown;
 

@@ -24,7 +24,6 @@ use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Builder as HyperBuilder, Client as HyperClient};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ledgerline_process::config::SecretText;
-use tokio::sync::watch;
 
 use crate::limits;
 pub use error::{ConnectError, StoreError};
@@ -50,9 +49,8 @@ const DEDUPLICATE_INSERT: &str = "deduplicate_insert";
 /// Where the store is and who we are there.
 #[derive(Clone, Debug)]
 pub struct Target {
-    /// `http://host:port` or `https://host:port`. It may change while we run: an engine that was restarted may have another
-    /// port. The scheme may not.
-    pub url: watch::Receiver<String>,
+    /// `http://host:port` or `https://host:port`.
+    pub url: String,
     /// The database; an identifier, checked by the configuration.
     pub database: String,
     /// The user; `None`: the server's default user.
@@ -88,8 +86,9 @@ impl Client {
     /// # Errors
     /// When the URL is none, or the machine's certificates cannot be read for an https URL.
     pub fn new(target: Target) -> Result<Self, ConnectError> {
-        let connector = connector(&target.url.borrow())?;
+        let connector = connector(&target.url)?;
         let mut statements = clickhouse::Client::with_http_client(pool().build(connector.clone()))
+            .with_url(&target.url)
             .with_compression(Compression::None);
         if let Some(user) = &target.user {
             statements = statements.with_user(user);
@@ -101,10 +100,10 @@ impl Client {
         Ok(Self { statements, inserts, target, knows_deduplicate_insert: AtomicBool::new(true) })
     }
 
-    /// Where the store is now.
+    /// Where the store is.
     #[must_use]
-    pub fn url(&self) -> String {
-        self.target.url.borrow().clone()
+    pub fn url(&self) -> &str {
+        &self.target.url
     }
 
     /// The database all statements run in.
@@ -120,8 +119,7 @@ impl Client {
 
     /// A statement in no database. Held back until it ends, so that its failure is a status and never the tail of a 200.
     fn outside(&self, sql: &str) -> Query {
-        let client = self.statements.clone().with_url(self.url());
-        client.query_raw(sql).with_setting("wait_end_of_query", "1")
+        self.statements.query_raw(sql).with_setting("wait_end_of_query", "1")
     }
 
     /// Whether the store answers at all.

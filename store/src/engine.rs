@@ -1,53 +1,35 @@
 //! Starts, watches and stops `ledgerline-engine`, for `storage.url: embedded`.
 //!
-//! The engine is a child process that holds the read end of a pipe from us: when we stop, or die in any way, the pipe ends and it closes
-//! its store in order. So stopping needs no signal, and no engine outlives its collector. When it dies it is started again, on the same
-//! port where that is possible, after a pause that doubles; the address is published so that clients follow.
+//! The listening socket is bound here, once, and handed to every engine in turn: the address never changes, and callers queue in the
+//! kernel while the next engine starts. Its passwords are made here too, at each start of the collector: one for the collector, which
+//! leaves this process only through a pipe, and one for people, in a file of the data directory that only its owner reads.
+//! When an engine dies it is started again after a pause that doubles.
 //!
 //! Must never: block the runtime, restart without a pause, or leave a process behind.
 
-use std::ffi::OsStr;
+mod binary;
+mod process;
+
 use std::io;
-use std::net::SocketAddr;
-use std::os::unix::fs::PermissionsExt as _;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt as _;
 use std::path::{Path, PathBuf};
-use std::process::{ExitStatus, Stdio};
+use std::process::ExitStatus;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::watch;
+use ledgerline_process::config::SecretText;
+use ledgerline_process::lock::{self, DirectoryLock, LockError};
+use prometheus_client::metrics::counter::Counter;
 use tokio::task::JoinHandle;
-use tokio::time::{Instant, sleep, timeout};
+use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-/// The engine must answer `/ping` within this time of its start; recovery of a large store is most of it.
-const START_WAIT: Duration = Duration::from_secs(60);
-
-/// The engine has this long to close its store before it is killed.
-const STOP_WAIT: Duration = Duration::from_secs(30);
-
-/// The engine of a collector that was killed closes its store by itself; until then the data directory is its. A little
-/// longer than it gives its statements to end.
-const PREDECESSOR_WAIT: Duration = Duration::from_secs(40);
-
-/// One `/ping`.
-const PING_WAIT: Duration = Duration::from_secs(2);
-
-/// Between two looks at an engine that starts.
-const POLL: Duration = Duration::from_millis(20);
-
-/// The pause before the first restart.
-const BACKOFF_FIRST: Duration = Duration::from_millis(100);
-
-/// The longest pause before a restart.
-const BACKOFF_MAX: Duration = Duration::from_secs(30);
-
-/// An engine that ran this long is healthy again: the next pause is the first one.
-const BACKOFF_RESET: Duration = Duration::from_secs(60);
+use crate::client::Target;
+use crate::limits;
+pub use binary::find_binary;
+use process::{Launch, Process};
 
 /// How to run the engine.
 #[derive(Debug, Clone)]
@@ -76,6 +58,20 @@ pub enum EngineError {
          storage.engine.binary to its path"
     )]
     NotFound(String),
+    /// The data directory cannot be used, or another collector has it.
+    #[error(transparent)]
+    DataDir(#[from] LockError),
+    /// No socket on loopback, or it cannot be handed on.
+    #[error("cannot make a listening socket on loopback for the engine")]
+    Socket(#[source] io::Error),
+    /// The address and password for people cannot be written.
+    #[error("cannot write {path}")]
+    ReaderUrl {
+        /// The file.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
     /// The system would not start it.
     #[error("cannot start {binary}")]
     Spawn {
@@ -85,79 +81,98 @@ pub enum EngineError {
         source: io::Error,
     },
     /// It ended before it answered.
-    #[error("the engine ended at its start ({status}): {said}")]
+    #[error("the engine ended at its start ({status}): {last_line}")]
     Exited {
         /// How it ended.
         status: ExitStatus,
         /// The last line it wrote.
-        said: String,
+        last_line: String,
     },
     /// It runs and does not answer.
-    #[error("the engine did not answer within {} s of its start; its last words: {said}", START_WAIT.as_secs())]
+    #[error(
+        "the engine did not answer within {} s of its start; its last line: {last_line}",
+        limits::ENGINE_START_WAIT.as_secs()
+    )]
     Silent {
         /// The last line it wrote.
-        said: String,
+        last_line: String,
     },
     /// We are stopping.
     #[error("the start of the engine was interrupted")]
     Interrupted,
 }
 
+/// The file of the data directory with the URL for people: `http://reader:PASSWORD@127.0.0.1:PORT/`. It is there while an engine is
+/// supervised.
+pub const READER_URL: &str = "reader.url";
+
+/// The user of the collector.
+const OWNER: &str = "default";
+
 /// A supervised engine.
 #[derive(Debug)]
 pub struct Engine {
-    url: watch::Receiver<String>,
-    process_id: watch::Receiver<Option<u32>>,
-    restarts: Arc<AtomicU64>,
+    address: SocketAddr,
+    password: SecretText,
+    process_id: Arc<AtomicU32>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
 
 impl Engine {
-    /// Starts the engine and waits until it answers. `shutdown` ends it as `stop` does.
-    pub async fn start(config: EngineConfig, shutdown: CancellationToken) -> Result<Self, EngineError> {
+    /// Starts the engine and waits until it answers. `shutdown` ends it as `stop` does; `restarts` counts its deaths.
+    ///
+    /// # Errors
+    /// See [`EngineError`].
+    pub async fn start(
+        config: EngineConfig,
+        restarts: Counter,
+        shutdown: CancellationToken,
+    ) -> Result<Self, EngineError> {
         let binary = find_binary(config.binary.as_deref())?;
+        let data_dir = DirectoryLock::take(&config.data_dir, lock::COLLECTOR)?;
+        let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(EngineError::Socket)?;
+        let address = socket.local_addr().map_err(EngineError::Socket)?;
+        let [password, reader] = [secret(), secret()];
+        let launch = Launch { binary, config, socket, address, passwords: format!("{password}\n{reader}\n") };
         let stop = shutdown.child_token();
         let process = tokio::select! {
-            started = Process::start_after_predecessor(&binary, &config) => started?,
+            started = start_after_predecessor(&launch, data_dir.path()) => started?,
             () = stop.cancelled() => return Err(EngineError::Interrupted),
         };
-        let (url_sender, url) = watch::channel(process.url());
-        let (process_id_sender, process_id) = watch::channel(process.child.id());
-        let restarts = Arc::new(AtomicU64::new(0));
+        let reader_url = ReaderUrl::write(data_dir.path(), &format!("http://reader:{reader}@{address}/\n"))?;
+        tracing::info!(%address, "the engine runs");
+        let process_id = Arc::new(AtomicU32::new(process.id()));
         let supervisor = Supervisor {
-            binary,
-            config,
-            url: url_sender,
-            process_id: process_id_sender,
-            restarts: Arc::clone(&restarts),
+            launch,
+            process_id: Arc::clone(&process_id),
+            restarts,
             stop: stop.clone(),
+            _reader_url: reader_url,
+            _data_dir: data_dir,
         };
         let task = tokio::spawn(supervisor.run(process));
-        Ok(Self { url, process_id, restarts, stop, task })
+        Ok(Self { address, password: password.into(), process_id, stop, task })
     }
 
-    /// Where the engine listens, `http://127.0.0.1:port`; changes if a restart could not have the old port.
-    pub fn url(&self) -> watch::Receiver<String> {
-        self.url.clone()
+    /// Where the engine is, for a client of that database; good for as long as this value.
+    #[must_use]
+    pub fn target(&self, database: &str) -> Target {
+        Target {
+            url: format!("http://{}", self.address),
+            database: database.to_owned(),
+            user: Some(OWNER.to_owned()),
+            password: Some(self.password.clone()),
+        }
     }
 
     /// The process, while one runs.
+    #[must_use]
     pub fn process_id(&self) -> Option<u32> {
-        *self.process_id.borrow()
+        Some(self.process_id.load(Ordering::Relaxed)).filter(|id| *id != 0)
     }
 
-    /// How often it died and was started again.
-    pub fn restarts(&self) -> u64 {
-        self.restart_counter().load(Ordering::Relaxed)
-    }
-
-    /// What [`Engine::restarts`] reads, for somebody who outlives the borrow.
-    pub fn restart_counter(&self) -> Arc<AtomicU64> {
-        Arc::clone(&self.restarts)
-    }
-
-    /// Stops it in order, or by force after 30 s, and waits until it is gone.
+    /// Stops it in order, or by force after [`limits::ENGINE_STOP_WAIT`], and waits until it is gone.
     pub async fn stop(self) {
         self.stop.cancel();
         if self.task.await.is_err() {
@@ -166,34 +181,95 @@ impl Engine {
     }
 }
 
+/// 128 random bits.
+fn secret() -> String {
+    format!("{:032x}", rand::random::<u128>())
+}
+
+/// Starts the first engine of this process, once the one of a killed predecessor has let go of the data.
+async fn start_after_predecessor(launch: &Launch, data_dir: &Path) -> Result<Process, EngineError> {
+    let deadline = Instant::now() + limits::ENGINE_PREDECESSOR_WAIT;
+    let mut told = false;
+    loop {
+        match DirectoryLock::take(data_dir, lock::ENGINE) {
+            Ok(free) => {
+                // For the engine itself to take.
+                drop(free);
+                return Process::start(launch).await;
+            }
+            Err(LockError::InUse { owner, .. }) if Instant::now() < deadline => {
+                if !told {
+                    tracing::info!(
+                        engine = owner,
+                        "waiting for the engine of an earlier collector to close its data"
+                    );
+                }
+                told = true;
+                sleep(limits::ENGINE_PREDECESSOR_LOOK).await;
+            }
+            Err(error) => return Err(error.into()),
+        }
+    }
+}
+
+/// The file for people. Removed with the value: the address in it is then nobody's.
+struct ReaderUrl(PathBuf);
+
+impl ReaderUrl {
+    /// Whole or not at all, and for its owner alone from its first byte. A few bytes: not worth a thread of their own.
+    fn write(data_dir: &Path, url: &str) -> Result<Self, EngineError> {
+        let path = data_dir.join(READER_URL);
+        let unfinished = data_dir.join(format!("{READER_URL}.tmp"));
+        let write = || {
+            match std::fs::remove_file(&unfinished) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+            let mut options = std::fs::OpenOptions::new();
+            let mut file = options.write(true).create_new(true).mode(0o600).open(&unfinished)?;
+            io::Write::write_all(&mut file, url.as_bytes())?;
+            std::fs::rename(&unfinished, &path)
+        };
+        write().map_err(|source| EngineError::ReaderUrl { path: path.clone(), source })?;
+        Ok(Self(path))
+    }
+}
+
+impl Drop for ReaderUrl {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_file(&self.0) {
+            tracing::debug!(%error, "could not remove the address of the engine");
+        }
+    }
+}
+
 /// The task that watches.
 struct Supervisor {
-    binary: PathBuf,
-    config: EngineConfig,
-    url: watch::Sender<String>,
-    process_id: watch::Sender<Option<u32>>,
-    restarts: Arc<AtomicU64>,
+    launch: Launch,
+    process_id: Arc<AtomicU32>,
+    restarts: Counter,
     stop: CancellationToken,
+    _reader_url: ReaderUrl,
+    _data_dir: DirectoryLock,
 }
 
 impl Supervisor {
     async fn run(self, mut process: Process) {
-        let mut backoff = Backoff::new();
+        let mut pauses = Pauses::new();
         loop {
             let started = Instant::now();
-            let ended = tokio::select! {
-                ended = process.child.wait() => ended,
+            let status = tokio::select! {
+                status = process.ended() => status,
                 () = self.stop.cancelled() => return process.stop().await,
             };
-            self.process_id.send_replace(None);
-            let restarts = self.restarts.fetch_add(1, Ordering::Relaxed) + 1;
-            let status = ended.map_or_else(|error| error.to_string(), |status| status.to_string());
-            let said = process.said.borrow().clone();
-            tracing::warn!(status, said, restarts, "the engine died");
-            if started.elapsed() >= BACKOFF_RESET {
-                backoff = Backoff::new();
+            self.process_id.store(0, Ordering::Relaxed);
+            self.restarts.inc();
+            let (last_line, restarts) = (process.last_line(), self.restarts.get());
+            tracing::warn!(status, last_line, restarts, "the engine died");
+            if started.elapsed() >= limits::ENGINE_HEALTHY_AFTER {
+                pauses = Pauses::new();
             }
-            match self.restart(process.address, &mut backoff).await {
+            match self.restart(&mut pauses).await {
                 Some(next) => process = next,
                 None => return,
             }
@@ -201,14 +277,12 @@ impl Supervisor {
     }
 
     /// Tries until it runs; `None`: we are stopping.
-    async fn restart(&self, address: SocketAddr, backoff: &mut Backoff) -> Option<Process> {
-        // The old port first, so that clients need not notice; when it cannot be had, any.
-        let mut wanted = Some(address);
+    async fn restart(&self, pauses: &mut Pauses) -> Option<Process> {
         loop {
-            let pause = backoff.next();
+            let pause = pauses.next();
             let attempt = async {
                 sleep(pause).await;
-                Process::start(&self.binary, &self.config, wanted).await
+                Process::start(&self.launch).await
             };
             let started = tokio::select! {
                 started = attempt => started,
@@ -216,226 +290,31 @@ impl Supervisor {
             };
             match started {
                 Ok(process) => {
-                    self.process_id.send_replace(process.child.id());
-                    self.url.send_if_modified(|url| {
-                        let changed = *url != process.url();
-                        *url = process.url();
-                        changed
-                    });
-                    tracing::info!(url = process.url(), "the engine runs again");
+                    self.process_id.store(process.id(), Ordering::Relaxed);
+                    tracing::info!("the engine runs again");
                     return Some(process);
                 }
                 Err(error) => {
                     tracing::warn!(%error, pause_ms = pause.as_millis(), "could not restart the engine");
-                    wanted = wanted.filter(|_| !is_address_in_use(&error));
                 }
             }
         }
     }
 }
 
-fn is_address_in_use(error: &EngineError) -> bool {
-    matches!(error, EngineError::Exited { said, .. } if said.contains("cannot listen"))
-}
+/// Pauses that double up to [`limits::ENGINE_PAUSE_MAX`].
+struct Pauses(Duration);
 
-fn is_data_in_use(error: &EngineError) -> bool {
-    matches!(error, EngineError::Exited { said, .. } if said.contains("in use by another engine"))
-}
-
-/// A doubling pause.
-struct Backoff {
-    pause: Duration,
-}
-
-impl Backoff {
-    fn new() -> Self {
-        Self { pause: BACKOFF_FIRST }
+impl Pauses {
+    const fn new() -> Self {
+        Self(limits::ENGINE_PAUSE_FIRST)
     }
 
     fn next(&mut self) -> Duration {
-        let pause = self.pause;
-        self.pause = (pause * 2).min(BACKOFF_MAX);
+        let pause = self.0;
+        self.0 = (pause * 2).min(limits::ENGINE_PAUSE_MAX);
         pause
     }
-}
-
-/// One run of the binary.
-struct Process {
-    child: Child,
-    /// Its life line. Kept apart from `child`, whose `wait` would close it.
-    stdin: Option<ChildStdin>,
-    address: SocketAddr,
-    /// The last line it wrote.
-    said: watch::Receiver<String>,
-}
-
-impl Process {
-    /// Starts the first engine of this process, once the one of a killed predecessor has let go of the data.
-    async fn start_after_predecessor(binary: &Path, config: &EngineConfig) -> Result<Self, EngineError> {
-        let deadline = Instant::now() + PREDECESSOR_WAIT;
-        loop {
-            match Self::start(binary, config, None).await {
-                Err(error) if is_data_in_use(&error) && Instant::now() < deadline => {
-                    tracing::info!(
-                        "waiting for the engine of an earlier collector to close the data directory"
-                    );
-                    sleep(BACKOFF_FIRST * 5).await;
-                }
-                outcome => return outcome,
-            }
-        }
-    }
-
-    async fn start(
-        binary: &Path,
-        config: &EngineConfig,
-        address: Option<SocketAddr>,
-    ) -> Result<Self, EngineError> {
-        let address_file = config.data_dir.join("engine.address");
-        let spawn_error = |source| EngineError::Spawn { binary: binary.to_owned(), source };
-        // For its owner alone, as the engine itself would make it.
-        let mut directory = tokio::fs::DirBuilder::new();
-        directory.recursive(true).mode(0o700).create(&config.data_dir).await.map_err(spawn_error)?;
-        match tokio::fs::remove_file(&address_file).await {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(spawn_error(error)),
-            _ => {}
-        }
-        let mut child = command(binary, config, address, &address_file).spawn().map_err(spawn_error)?;
-        let stdin = child.stdin.take();
-        let said = forward_log(&mut child);
-        let deadline = Instant::now() + START_WAIT;
-        loop {
-            if let Some(status) = child.try_wait().map_err(spawn_error)? {
-                // The pipe may hold its last words for a moment longer.
-                let mut said = said;
-                let _ = timeout(PING_WAIT, async { while said.changed().await.is_ok() {} }).await;
-                let said = said.borrow().clone();
-                return Err(EngineError::Exited { status, said });
-            }
-            if let Some(address) = read_address(&address_file).await
-                && ping(address).await
-            {
-                return Ok(Self { child, stdin, address, said });
-            }
-            if Instant::now() >= deadline {
-                let said = said.borrow().clone();
-                return Err(EngineError::Silent { said });
-            }
-            sleep(POLL).await;
-        }
-    }
-
-    fn url(&self) -> String {
-        format!("http://{}", self.address)
-    }
-
-    async fn stop(mut self) {
-        // The end of its standard input is the engine's sign to stop.
-        drop(self.stdin.take());
-        if timeout(STOP_WAIT, self.child.wait()).await.is_ok() {
-            return;
-        }
-        tracing::warn!(wait_s = STOP_WAIT.as_secs(), "the engine did not stop and is killed");
-        if let Err(error) = self.child.kill().await {
-            tracing::error!(%error, "could not kill the engine");
-        }
-    }
-}
-
-fn command(
-    binary: &Path,
-    config: &EngineConfig,
-    address: Option<SocketAddr>,
-    address_file: &Path,
-) -> Command {
-    let mut command = Command::new(binary);
-    command
-        .arg("--data-dir")
-        .arg(&config.data_dir)
-        .arg("--address-file")
-        .arg(address_file)
-        .arg("--exit-with-parent");
-    let listen = address.map_or_else(|| "127.0.0.1:0".to_owned(), |address| address.to_string());
-    command.arg("--listen").arg(listen);
-    if let Some(library) = &config.library {
-        command.arg("--library").arg(library);
-    }
-    if let Some(connections) = config.connections {
-        command.arg("--max-connections").arg(connections.to_string());
-    }
-    if let Some(bytes) = config.memory_bytes_max {
-        command.arg("--max-memory").arg(bytes.to_string());
-    }
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
-    command
-}
-
-/// Passes the engine's log on into ours. The task ends with the child's pipe.
-fn forward_log(child: &mut Child) -> watch::Receiver<String> {
-    let (sender, said) = watch::channel(String::new());
-    if let Some(stderr) = child.stderr.take() {
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(stderr).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                tracing::info!(target: "ledgerline_engine", line, "engine");
-                sender.send_replace(line);
-            }
-        });
-    }
-    said
-}
-
-async fn read_address(file: &Path) -> Option<SocketAddr> {
-    tokio::fs::read_to_string(file).await.ok()?.trim().parse().ok()
-}
-
-/// True when the engine answers. One small request, so no client is kept for it.
-async fn ping(address: SocketAddr) -> bool {
-    let asked = async {
-        let mut socket = TcpStream::connect(address).await?;
-        socket.write_all(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-        let mut answer = Vec::new();
-        socket.take(4096).read_to_end(&mut answer).await?;
-        Ok::<_, io::Error>(answer)
-    };
-    matches!(timeout(PING_WAIT, asked).await, Ok(Ok(answer)) if answer.starts_with(b"HTTP/1.1 200"))
-}
-
-/// The binary that [`Engine::start`] runs: the configured one, else the one beside our own, else the first in PATH.
-///
-/// # Errors
-/// When there is none.
-pub fn find_binary(configured: Option<&Path>) -> Result<PathBuf, EngineError> {
-    binary(configured, std::env::current_exe().ok().as_deref(), std::env::var_os("PATH").as_deref())
-}
-
-fn binary(
-    configured: Option<&Path>,
-    own: Option<&Path>,
-    path: Option<&OsStr>,
-) -> Result<PathBuf, EngineError> {
-    if let Some(configured) = configured {
-        let exists = configured.is_file();
-        return if exists {
-            Ok(configured.to_owned())
-        } else {
-            Err(EngineError::NoBinary(configured.to_owned()))
-        };
-    }
-    let name = format!("ledgerline-engine{}", std::env::consts::EXE_SUFFIX);
-    let beside = own.and_then(Path::parent).map(|directory| directory.join(&name));
-    if let Some(beside) = beside.filter(|beside| beside.is_file()) {
-        return Ok(beside);
-    }
-    // An empty or relative entry means the working directory, from which nothing is started by name.
-    let folders = path.into_iter().flat_map(std::env::split_paths).filter(|folder| folder.is_absolute());
-    let found = folders.map(|folder| folder.join(&name)).find(|file| is_program(file));
-    found.ok_or(EngineError::NotFound(name))
-}
-
-/// As a shell sees it: a file that somebody may execute.
-fn is_program(file: &Path) -> bool {
-    file.metadata().is_ok_and(|metadata| metadata.is_file() && metadata.permissions().mode() & 0o111 != 0)
 }
 
 #[cfg(test)]
@@ -444,47 +323,26 @@ mod tests {
 
     #[test]
     fn the_pause_doubles_up_to_its_bound() {
-        let mut backoff = Backoff::new();
-        let pauses: Vec<_> = std::iter::repeat_with(|| backoff.next().as_millis()).take(11).collect();
+        let mut pauses = Pauses::new();
+        let pauses: Vec<_> = std::iter::repeat_with(|| pauses.next().as_millis()).take(11).collect();
         assert_eq!(pauses, [100, 200, 400, 800, 1600, 3200, 6400, 12_800, 25_600, 30_000, 30_000]);
     }
 
-    #[test]
-    fn the_binary_is_the_configured_one_or_the_one_beside_us_or_in_path() {
-        let directory = std::env::temp_dir().join(format!("ledgerline-engine-{}", std::process::id()));
-        std::fs::create_dir_all(&directory).unwrap();
-        let engine = directory.join("ledgerline-engine");
-        let own = directory.join("ledgerline-collector");
-        let missing = binary(None, Some(&own), None).unwrap_err();
-        assert!(missing.to_string().contains("cargo build -p ledgerline-engine"), "{missing}");
-        std::fs::write(&engine, "").unwrap();
-        assert_eq!(binary(None, Some(&own), None).unwrap(), engine);
-        assert_eq!(binary(Some(&engine), None, None).unwrap(), engine);
-        // Elsewhere, PATH is searched: programs only, absolute folders only, and never instead of a configured path.
-        let empty = directory.join("empty");
-        std::fs::create_dir_all(&empty).unwrap();
-        let path = std::env::join_paths([empty.as_path(), Path::new(""), &directory]).unwrap();
-        let elsewhere = empty.join("ledgerline-collector");
-        let search = |configured| binary(configured, Some(&elsewhere), Some(&path));
-        assert!(matches!(search(None), Err(EngineError::NotFound(_))), "a file that is no program");
-        std::fs::set_permissions(&engine, std::fs::Permissions::from_mode(0o755)).unwrap();
-        assert_eq!(search(None).unwrap(), engine);
-        let wrong = empty.join("ledgerline-engine");
-        assert!(matches!(search(Some(&wrong)), Err(EngineError::NoBinary(path)) if path == wrong));
-        std::fs::remove_dir_all(&directory).unwrap();
-    }
-
     #[tokio::test]
-    async fn an_engine_that_ends_at_its_start_is_an_error_with_its_last_words() {
+    async fn an_engine_that_ends_at_its_start_is_an_error_with_its_last_line() {
+        let directory = tempfile::tempdir().unwrap();
         let config = EngineConfig {
             binary: Some(PathBuf::from("/bin/sh")),
-            data_dir: std::env::temp_dir().join(format!("ledgerline-engine-dies-{}", std::process::id())),
+            data_dir: directory.path().to_owned(),
             library: None,
             connections: None,
             memory_bytes_max: None,
         };
-        let error = Engine::start(config.clone(), CancellationToken::new()).await.unwrap_err();
-        std::fs::remove_dir_all(&config.data_dir).unwrap();
-        assert!(matches!(&error, EngineError::Exited { said, .. } if said.contains("option")), "{error}");
+        let error = Engine::start(config, Counter::default(), CancellationToken::new()).await.unwrap_err();
+        assert!(
+            matches!(&error, EngineError::Exited { last_line, .. } if last_line.contains("option")),
+            "{error}"
+        );
+        assert!(!directory.path().join(READER_URL).exists());
     }
 }

@@ -34,13 +34,13 @@ pub enum OpenError {
     #[error(transparent)]
     Connect(#[from] ConnectError),
     /// It did not answer in time.
-    #[error("the store at {url} did not answer within {waited:?}: {source}")]
+    #[error("the store at {url} did not answer within {waited:?}")]
     Silent {
         /// Its URL.
         url: String,
         /// How long we waited.
         waited: std::time::Duration,
-        /// Its last answer.
+        /// How the last attempt ended.
         source: StoreError,
     },
     /// Its tables are not ours.
@@ -64,7 +64,7 @@ impl Store {
     /// See [`OpenError`].
     pub async fn open(target: Target) -> Result<Self, OpenError> {
         let client = Client::new(target)?;
-        let url = client.url();
+        let url = client.url().to_owned();
         wait_for(&client).await.map_err(|source| OpenError::Silent {
             url,
             waited: limits::STORE_START_WAIT,

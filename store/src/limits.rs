@@ -46,3 +46,28 @@ pub const READ_BYTES_FIRST: u32 = 16 << 20;
 
 /// Bytes one read's response may have. [`ROWS_MAX`] rows of a bucket and a sum are about 60 MB; labels are the rest.
 pub const READ_BYTES_MAX: u32 = 256 << 20;
+
+/// The engine must answer `/ping` within this time of its start; recovery of a large store is most of it.
+pub const ENGINE_START_WAIT: Duration = Duration::from_secs(60);
+
+/// The engine has this long to close its store before it is killed.
+pub const ENGINE_STOP_WAIT: Duration = Duration::from_secs(30);
+
+/// The engine of a collector that was killed closes its store by itself; until then the data directory is its. A little
+/// longer than it gives its statements to end.
+pub const ENGINE_PREDECESSOR_WAIT: Duration = Duration::from_secs(40);
+
+/// Between two looks whether it has.
+pub const ENGINE_PREDECESSOR_LOOK: Duration = Duration::from_millis(200);
+
+/// For the last lines of an engine that ended.
+pub const ENGINE_LOG_WAIT: Duration = Duration::from_secs(2);
+
+/// The pause before the first restart.
+pub const ENGINE_PAUSE_FIRST: Duration = Duration::from_millis(100);
+
+/// The longest pause before a restart.
+pub const ENGINE_PAUSE_MAX: Duration = Duration::from_secs(30);
+
+/// An engine that ran this long is healthy again: the next pause is the first one.
+pub const ENGINE_HEALTHY_AFTER: Duration = Duration::from_secs(60);

@@ -53,7 +53,7 @@ pub const MIGRATIONS: &[Migration] = migrations! {
 #[derive(Debug, thiserror::Error)]
 pub enum MigrateError {
     /// The store failed or refused a statement.
-    #[error("migration {name}: {source}")]
+    #[error("migration {name} failed")]
     Statement {
         /// The migration.
         name: String,

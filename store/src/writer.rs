@@ -73,8 +73,8 @@ pub enum WriteError {
     #[error("the store is busy: no insert became free in time")]
     Busy,
     /// The store did not take it until the deadline.
-    #[error("the store did not take the spans in time; last answer: {0}")]
-    Unavailable(#[source] StoreError),
+    #[error("the store did not take the spans in time; the last attempt: {0}")]
+    Unavailable(StoreError),
 }
 
 /// Writes batches; at most [`limits::INSERTS_MAX`] at once.

@@ -116,8 +116,10 @@ fn embedded(config: StorageConfig, problems: &mut Problems) -> Option<StoragePla
         [("storage.user", config.user.is_some()), ("storage.password", config.password.is_some())]
     {
         if set {
-            problems
-                .push(path, "the embedded engine has no users; remove it, or name a server in storage.url");
+            problems.push(
+                path,
+                "the collector makes the embedded engine's passwords itself; remove it, or name a server in storage.url",
+            );
         }
     }
     let binary = problems.take("storage.engine.binary", find_binary(config.engine.binary.as_deref()))?;

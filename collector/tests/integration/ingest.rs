@@ -52,8 +52,7 @@ impl Collector {
 
     /// On the engine that all tests share.
     async fn on_shared_engine(database: &str) -> Self {
-        let url = engine::url().borrow().clone();
-        Self::start(&format!("{{url: '{url}', database: {database}}}"), "").await
+        Self::start(&section(database), "").await
     }
 
     async fn stop(self) {
@@ -362,9 +361,8 @@ async fn honest_batches_are_taken_however_well_they_compress() {
 /// Guarantees: a page may send exactly when its origin is named, and programs, which have none, always may.
 #[tokio::test]
 async fn pages_may_send_when_their_origin_is_named() {
-    let url = engine::url().borrow().clone();
     let cors = "ingest: {cors: {allowed_origins: ['https://app.example.com']}}";
-    let named = Collector::start(&format!("{{url: '{url}', database: cors}}"), cors).await;
+    let named = Collector::start(&section("cors"), cors).await;
     let unnamed = Collector::on_shared_engine("cors").await;
     for (collector, origin, allowed) in [
         (&named, "https://app.example.com", true),
@@ -399,9 +397,8 @@ async fn the_token_decides_the_tenant() {
     let directory = tempfile::tempdir().unwrap();
     let token = directory.path().join("token");
     std::fs::write(&token, "0123456789abcdef\n").unwrap();
-    let url = engine::url().borrow().clone();
     let auth = format!("auth: {{tokens: [{{token: {{file: {}}}, tenant: acme}}]}}", token.display());
-    let collector = Collector::start(&format!("{{url: '{url}', database: tokens}}"), &auth).await;
+    let collector = Collector::start(&section("tokens"), &auth).await;
     let body = request(0..5).encode_to_vec();
     let refused =
         collector.post(&[PROTOBUF, ("authorization", "Bearer 0123456789abcdeX")], body.clone()).await;
@@ -504,6 +501,17 @@ async fn kills_of_the_engine_lose_and_double_nothing() {
         assert_eq!(ask(&collector.storage, &sums_of(table)).await, spans, "{table}");
     }
     collector.stop().await;
+}
+
+/// The engine that all tests share, as the `storage` section of a collector's configuration.
+fn section(database: &str) -> String {
+    let ledgerline_store::client::Target { url, user, password, .. } = engine::target(database);
+    // Whoever writes it writes the same.
+    let file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"))
+        .join(format!("password-{}", std::process::id()));
+    std::fs::write(&file, password.unwrap().expose()).unwrap();
+    let (user, file) = (user.unwrap(), file.display());
+    format!("{{url: '{url}', database: {database}, user: {user}, password: {{file: '{file}'}}}}")
 }
 
 /// Sends signal 9 to the engine of that data directory; 1 if there was one.

@@ -1,7 +1,7 @@
 //! ClickHouse's compressed framing: what `compress=1` and `decompress=1` mean, and what its native protocol uses.
 //!
 //! A stream of blocks, each: 16 bytes CityHash128 (version 1.0.2, the old one) of the rest, then one byte method, two
-//! little-endian u32 (packed size with this 9-byte header, unpacked size), then the packed bytes. The framing says its sizes before
+//! little-endian u32 (compressed size with this 9-byte header, decompressed size), then the compressed bytes. The framing says its sizes before
 //! it is checked, so both are bounded before anything is allocated.
 
 use std::io::{self, BufRead, Read};
@@ -37,17 +37,17 @@ fn checksum(bytes: &[u8]) -> u128 {
 }
 
 /// Appends one LZ4 block. `plain` is at most `COMPRESSED_BLOCK_BYTES`.
-pub fn pack(plain: &[u8], out: &mut Vec<u8>) {
+pub fn compress(plain: &[u8], out: &mut Vec<u8>) {
     let start = out.len();
     let most = lz4_flex::block::get_maximum_output_size(plain.len());
     out.resize(start + CHECKSUM_BYTES + HEADER_BYTES + most, 0);
     let body = start + CHECKSUM_BYTES + HEADER_BYTES;
     // The buffer has the size that the library asks for, so packing cannot fail; an empty block would show in the checksum.
-    let packed = lz4_flex::block::compress_into(plain, &mut out[body..]).unwrap_or(0);
-    out.truncate(body + packed);
+    let compressed = lz4_flex::block::compress_into(plain, &mut out[body..]).unwrap_or(0);
+    out.truncate(body + compressed);
     let header = start + CHECKSUM_BYTES;
     out[header] = METHOD_LZ4;
-    out[header + 1..header + 5].copy_from_slice(&size(packed + HEADER_BYTES));
+    out[header + 1..header + 5].copy_from_slice(&size(compressed + HEADER_BYTES));
     out[header + 5..body].copy_from_slice(&size(plain.len()));
     let sum = checksum(&out[header..]).to_le_bytes();
     out[start..header].copy_from_slice(&sum);
@@ -57,18 +57,18 @@ fn size(bytes: usize) -> [u8; 4] {
     u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes()
 }
 
-/// Unpacks a stream of blocks.
-pub struct Unpacker<R> {
+/// Decompresses a stream of blocks.
+pub struct Decompressor<R> {
     source: R,
-    packed: Vec<u8>,
+    compressed: Vec<u8>,
     plain: Vec<u8>,
     position: usize,
 }
 
-impl<R: BufRead> Unpacker<R> {
+impl<R: BufRead> Decompressor<R> {
     /// Reads blocks from `source` until it ends.
     pub fn new(source: R) -> Self {
-        Self { source, packed: Vec::new(), plain: Vec::new(), position: 0 }
+        Self { source, compressed: Vec::new(), plain: Vec::new(), position: 0 }
     }
 
     fn next_block(&mut self) -> io::Result<()> {
@@ -84,29 +84,29 @@ impl<R: BufRead> Unpacker<R> {
             let bytes = [header[at], header[at + 1], header[at + 2], header[at + 3]];
             usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX)
         };
-        let (packed_size, plain_size) = (read_size(1), read_size(5));
+        let (compressed_size, plain_size) = (read_size(1), read_size(5));
         let bounds = HEADER_BYTES..=limits::COMPRESSED_BLOCK_BYTES_MAX;
-        if !bounds.contains(&packed_size) || plain_size > limits::COMPRESSED_BLOCK_BYTES_MAX {
+        if !bounds.contains(&compressed_size) || plain_size > limits::COMPRESSED_BLOCK_BYTES_MAX {
             return Err(BlockError::Malformed("too large block").into());
         }
-        self.packed.clear();
-        self.packed.extend_from_slice(header);
-        let rest = u64::try_from(packed_size - HEADER_BYTES).unwrap_or(u64::MAX);
-        let read = self.source.by_ref().take(rest).read_to_end(&mut self.packed)?;
-        if read != packed_size - HEADER_BYTES {
+        self.compressed.clear();
+        self.compressed.extend_from_slice(header);
+        let rest = u64::try_from(compressed_size - HEADER_BYTES).unwrap_or(u64::MAX);
+        let read = self.source.by_ref().take(rest).read_to_end(&mut self.compressed)?;
+        if read != compressed_size - HEADER_BYTES {
             return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        if checksum(&self.packed).to_le_bytes() != *sum {
+        if checksum(&self.compressed).to_le_bytes() != *sum {
             return Err(BlockError::Checksum.into());
         }
-        self.unpack(plain_size)
+        self.decompress(plain_size)
     }
 
-    fn unpack(&mut self, plain_size: usize) -> io::Result<()> {
-        let method = self.packed[0];
-        let body = &self.packed[HEADER_BYTES..];
+    fn decompress(&mut self, plain_size: usize) -> io::Result<()> {
+        let method = self.compressed[0];
+        let body = &self.compressed[HEADER_BYTES..];
         self.plain.resize(plain_size, 0);
-        let unpacked = match method {
+        let decompressed = match method {
             METHOD_NONE => {
                 self.plain.clear();
                 self.plain.extend_from_slice(body);
@@ -118,14 +118,14 @@ impl<R: BufRead> Unpacker<R> {
                 .map_err(|_| BlockError::Malformed("bad ZSTD data"))?,
             _ => return Err(BlockError::Malformed("unknown method").into()),
         };
-        if unpacked != plain_size {
+        if decompressed != plain_size {
             return Err(BlockError::Malformed("the size is not the announced one").into());
         }
         Ok(())
     }
 }
 
-impl<R: BufRead> Read for Unpacker<R> {
+impl<R: BufRead> Read for Decompressor<R> {
     fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
         let available = self.fill_buf()?;
         let length = available.len().min(out.len());
@@ -135,7 +135,7 @@ impl<R: BufRead> Read for Unpacker<R> {
     }
 }
 
-impl<R: BufRead> BufRead for Unpacker<R> {
+impl<R: BufRead> BufRead for Decompressor<R> {
     fn fill_buf(&mut self) -> io::Result<&[u8]> {
         // A block may hold nothing; only the end of the source ends the stream.
         while self.position == self.plain.len() {
@@ -156,9 +156,9 @@ impl<R: BufRead> BufRead for Unpacker<R> {
 mod tests {
     use super::*;
 
-    fn unpack(packed: &[u8]) -> io::Result<Vec<u8>> {
+    fn decompress(compressed: &[u8]) -> io::Result<Vec<u8>> {
         let mut plain = Vec::new();
-        Unpacker::new(packed).read_to_end(&mut plain).map(|_| plain)
+        Decompressor::new(compressed).read_to_end(&mut plain).map(|_| plain)
     }
 
     /// A column file that ClickHouse wrote: `hello clickhouse` under the LZ4 codec.
@@ -169,38 +169,38 @@ mod tests {
 
     #[test]
     fn packs_the_bytes_that_clickhouse_packs() {
-        let mut packed = Vec::new();
-        pack(b"hello clickhouse", &mut packed);
-        assert_eq!(packed, FROM_CLICKHOUSE);
-        assert_eq!(unpack(&FROM_CLICKHOUSE).unwrap(), b"hello clickhouse");
+        let mut compressed = Vec::new();
+        compress(b"hello clickhouse", &mut compressed);
+        assert_eq!(compressed, FROM_CLICKHOUSE);
+        assert_eq!(decompress(&FROM_CLICKHOUSE).unwrap(), b"hello clickhouse");
     }
 
     #[test]
     fn a_changed_bit_is_a_checksum_error() {
         for bit in [16 * 8, 42 * 8, 3] {
-            let mut packed = FROM_CLICKHOUSE;
-            packed[bit / 8] ^= 1 << (bit % 8);
-            let error = unpack(&packed).unwrap_err();
+            let mut compressed = FROM_CLICKHOUSE;
+            compressed[bit / 8] ^= 1 << (bit % 8);
+            let error = decompress(&compressed).unwrap_err();
             assert!(matches!(error.get_ref().unwrap().downcast_ref(), Some(BlockError::Checksum)), "{error}");
         }
     }
 
     #[test]
     fn a_cut_stream_and_a_huge_size_are_errors() {
-        assert_eq!(unpack(&FROM_CLICKHOUSE[..20]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
-        assert_eq!(unpack(&FROM_CLICKHOUSE[..42]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(decompress(&FROM_CLICKHOUSE[..20]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
+        assert_eq!(decompress(&FROM_CLICKHOUSE[..42]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         let mut huge = FROM_CLICKHOUSE;
         huge[17..21].copy_from_slice(&u32::MAX.to_le_bytes());
-        assert!(unpack(&huge).unwrap_err().to_string().contains("too large"));
+        assert!(decompress(&huge).unwrap_err().to_string().contains("too large"));
     }
 
     #[test]
     fn blocks_follow_each_other() {
-        let mut packed = Vec::new();
-        pack(b"", &mut packed);
-        pack(&[b'a'; 100_000], &mut packed);
-        pack(b"b", &mut packed);
-        let plain = unpack(&packed).unwrap();
+        let mut compressed = Vec::new();
+        compress(b"", &mut compressed);
+        compress(&[b'a'; 100_000], &mut compressed);
+        compress(b"b", &mut compressed);
+        let plain = decompress(&compressed).unwrap();
         assert_eq!((plain.len(), plain.last()), (100_001, Some(&b'b')));
     }
 }

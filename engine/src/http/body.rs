@@ -3,7 +3,7 @@
 //! A task reads the socket and hands pieces over a bounded channel; the engine's thread sees a `BufRead`. A client that stalls or
 //! leaves is an error there, never an early end: half a body must not be committed.
 
-use std::io::{self, BufRead, Read};
+use std::io::{self, BufRead, Cursor, Read};
 
 use bytes::{Buf, Bytes};
 use http_body_util::BodyExt;
@@ -11,6 +11,8 @@ use hyper::body::Incoming;
 use tokio::sync::mpsc;
 use tokio::time::timeout;
 
+use crate::compression::blocks::BlockError;
+use crate::errors::{Kind, QueryError};
 use crate::limits;
 
 /// Why a body did not end.
@@ -94,5 +96,29 @@ impl BufRead for BodyReader {
 
     fn consume(&mut self, amount: usize) {
         self.current.advance(amount);
+    }
+}
+
+/// The text of the URL, a line end, and the body, as one stream.
+pub fn after_query(query: &[u8], body: Box<dyn BufRead + Send>) -> Box<dyn BufRead + Send> {
+    if query.is_empty() {
+        return body;
+    }
+    Box::new(Read::chain(Cursor::new([query, b"\n"].concat()), body))
+}
+
+/// What a failed read of a body means.
+pub fn body_error(error: &io::Error) -> QueryError {
+    let inner = error.get_ref();
+    if let Some(lost) = inner.and_then(|inner| inner.downcast_ref::<BodyError>()) {
+        return QueryError::new(Kind::BodyLost, lost);
+    }
+    match inner.and_then(|inner| inner.downcast_ref::<BlockError>()) {
+        Some(checksum @ BlockError::Checksum) => QueryError::new(Kind::ChecksumMismatch, checksum),
+        Some(malformed) => QueryError::new(Kind::CannotDecompress, malformed),
+        None => QueryError::new(
+            Kind::CannotDecompress,
+            format_args!("Cannot decompress the request body: {error}"),
+        ),
     }
 }

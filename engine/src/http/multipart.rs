@@ -7,8 +7,8 @@ use std::io::{BufRead, Cursor, Read};
 
 use crate::connection;
 use crate::errors::{Kind, QueryError};
-use crate::execute::{after_query, body_error};
 use crate::ffi::Connection;
+use crate::http::body::{after_query, body_error};
 use crate::http::request::Request;
 use crate::limits;
 

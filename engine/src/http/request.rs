@@ -18,6 +18,8 @@ pub struct Request {
     pub query: Vec<u8>,
     /// GET and HEAD may read only.
     pub read_only: bool,
+    /// From a user who may read only, by whatever method.
+    pub reader: bool,
     /// `database`, or `X-ClickHouse-Database`.
     pub database: Option<String>,
     /// `default_format`, or `X-ClickHouse-Format`.
@@ -40,12 +42,12 @@ pub struct Request {
     pub accept_encoding: Option<ContentEncoding>,
     /// `http_zlib_compression_level`.
     pub compression_level: Option<u32>,
-    /// Bytes of the answer held back before its head is sent.
-    pub hold_bytes: u64,
+    /// Bytes of the answer buffered before its head is sent.
+    pub buffer_bytes: u64,
     /// The boundary, when the body is a multipart form.
     pub boundary: Option<String>,
-    /// `wait_end_of_query=1`: hold all of it, and fail rather than stream when it does not fit.
-    pub hold_all: bool,
+    /// `wait_end_of_query=1`: buffer all of it, and fail rather than stream when it does not fit.
+    pub buffer_all: bool,
 }
 
 /// A named session.
@@ -57,6 +59,8 @@ pub struct SessionKey {
     pub timeout: Duration,
     /// `session_check=1`: fail when the session does not exist yet.
     pub must_exist: bool,
+    /// Its connection may read only.
+    pub read_only: bool,
 }
 
 impl Request {
@@ -64,7 +68,7 @@ impl Request {
     pub fn parse(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Self, QueryError> {
         let mut request = Self {
             read_only: matches!(*method, Method::GET | Method::HEAD),
-            hold_bytes: limits::RESPONSE_BUFFER_BYTES,
+            buffer_bytes: limits::RESPONSE_BUFFER_BYTES,
             database: header_text(headers, "x-clickhouse-database")?,
             format: header_text(headers, "x-clickhouse-format")?,
             content_encoding: content_encoding(headers)?,
@@ -101,6 +105,19 @@ impl Request {
         Ok(request)
     }
 
+    /// The same request of a user who may read only: on read-only connections, in sessions apart from the owner's.
+    #[must_use]
+    pub fn for_reader(mut self) -> Self {
+        self.reader = true;
+        // A read-only connection takes no other value, and clients set 1 or 2 as a matter of course.
+        self.settings.retain(|(name, _)| name != "readonly");
+        if let Some(session) = &mut self.session {
+            session.id.insert_str(0, "reader/");
+            session.read_only = true;
+        }
+        self
+    }
+
     /// Adds a field of a multipart form: the same parameters, in the body.
     pub fn take_field(&mut self, name: String, value: Vec<u8>) -> Result<(), QueryError> {
         match name.as_str() {
@@ -124,23 +141,23 @@ impl Request {
             "compress" => self.compress = flag(&name, &value)?,
             "decompress" => self.decompress = flag(&name, &value)?,
             "wait_end_of_query" => {
-                self.hold_all = flag(&name, &value)?;
-                if self.hold_all {
-                    self.hold_bytes = limits::RESPONSE_HELD_BYTES_MAX;
+                self.buffer_all = flag(&name, &value)?;
+                if self.buffer_all {
+                    self.buffer_bytes = limits::RESPONSE_SPILL_BYTES_MAX;
                 }
             }
             "buffer_size" => {
                 let bytes: u64 = number(&name, &value)?;
-                self.hold_bytes = self.hold_bytes.max(bytes.min(limits::RESPONSE_HELD_BYTES_MAX));
+                self.buffer_bytes = self.buffer_bytes.max(bytes.min(limits::RESPONSE_SPILL_BYTES_MAX));
             }
-            // Accepted and without effect: there is one user without a password, and the Native format has one revision.
+            // Without effect here: [`super::credentials`] reads the first two, and the Native format has one revision.
             "user"
             | "password"
             | "quota_key"
             | "client_protocol_version"
             | "stacktrace"
             | "close_session" => {}
-            "role" => return Err(bad("roles are not supported: the embedded engine has one user")),
+            "role" => return Err(bad("roles are not supported by the embedded engine")),
             _ => match name.strip_prefix("param_") {
                 Some(parameter) => self.parameters.push((parameter.to_owned(), value)),
                 None => {
@@ -183,7 +200,7 @@ impl SessionParameters {
                 format_args!("session_timeout {} is larger than {most}", timeout.as_secs()),
             ));
         }
-        Ok(Some(SessionKey { id, timeout, must_exist: self.must_exist }))
+        Ok(Some(SessionKey { id, timeout, must_exist: self.must_exist, read_only: false }))
     }
 }
 
@@ -223,7 +240,7 @@ fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, QueryError
     value.parse().map_err(|_| bad(format_args!("{name} is a number, not '{value}'")))
 }
 
-fn header_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, QueryError> {
+pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, QueryError> {
     headers
         .get(name)
         .map(|value| {
@@ -246,7 +263,7 @@ fn content_encoding(headers: &HeaderMap) -> Result<Option<ContentEncoding>, Quer
 }
 
 /// Splits and decodes a query string. Values stay bytes: a statement may hold any.
-fn parameters(query: &str) -> Result<Vec<(String, Vec<u8>)>, QueryError> {
+pub(super) fn parameters(query: &str) -> Result<Vec<(String, Vec<u8>)>, QueryError> {
     query
         .split('&')
         .filter(|pair| !pair.is_empty())

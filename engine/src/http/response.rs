@@ -1,6 +1,6 @@
-//! The answer to one request: held back while it is small, streamed when it is not.
+//! The answer to one request: buffered while it is small, streamed when it is not.
 //!
-//! While nothing has been sent, an error is a proper status. So the first `hold_bytes` wait here, and only a larger result is sent
+//! While nothing has been sent, an error is a proper status. So the first `buffer_bytes` wait here, and only a larger result is sent
 //! under a 200 that cannot be taken back; an error after that is written into the body in ClickHouse's tagged form and the
 //! connection is cut, so that every client notices, tagged or not.
 
@@ -17,12 +17,12 @@ use http_body::Frame;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, Sleep};
 
-use super::held::Held;
 use super::request::Request;
+use super::spill::SpillBuffer;
+use crate::cancel::CancelOnDrop;
 use crate::compression::Encoder;
 use crate::errors::{Kind, QueryError};
 use crate::ffi::Counters;
-use crate::http::CancelOnDrop;
 use crate::limits;
 
 /// What the engine says about itself in every answer; read once at start.
@@ -34,7 +34,7 @@ pub struct ServerInfo {
     pub timezone: String,
     /// Content type by lower-case format name, from `system.formats`.
     pub content_types: HashMap<String, String>,
-    /// Where held-back answers go that do not fit into memory.
+    /// Where buffered responses go that do not fit into memory.
     pub temporary: PathBuf,
 }
 
@@ -74,7 +74,7 @@ pub struct Responder {
     started: Instant,
     head: Option<oneshot::Sender<Head>>,
     pieces: mpsc::Sender<Piece>,
-    held: Held,
+    buffer: SpillBuffer,
     encoder: Option<Encoder>,
     format: String,
     exception_tag: String,
@@ -83,8 +83,8 @@ pub struct Responder {
 
 struct ResponseOptions {
     query_id: String,
-    hold_bytes: u64,
-    hold_all: bool,
+    buffer_bytes: u64,
+    buffer_all: bool,
     compress: bool,
     encoding: Option<crate::compression::ContentEncoding>,
     level: Option<u32>,
@@ -115,14 +115,14 @@ impl Responder {
             started: Instant::now(),
             head: Some(head),
             pieces,
-            held: Held::default(),
+            buffer: SpillBuffer::default(),
             encoder: None,
             format: request.format.clone().unwrap_or_else(|| "TabSeparated".to_owned()),
             exception_tag: uuid::Uuid::new_v4().simple().to_string()[..16].to_owned(),
             request: ResponseOptions {
                 query_id: request.query_id.clone(),
-                hold_bytes: request.hold_bytes,
-                hold_all: request.hold_all,
+                buffer_bytes: request.buffer_bytes,
+                buffer_all: request.buffer_all,
                 compress: request.compress,
                 encoding: request.accept_encoding,
                 level: request.compression_level,
@@ -146,12 +146,12 @@ impl Responder {
         if self.head.is_none() {
             return self.stream(plain);
         }
-        let length = self.held.length() + u64::try_from(plain.len()).unwrap_or(u64::MAX);
-        if length <= self.request.hold_bytes {
-            return self.held.push(plain, &self.info.temporary).map_err(|error| internal(&error));
+        let length = self.buffer.length() + u64::try_from(plain.len()).unwrap_or(u64::MAX);
+        if length <= self.request.buffer_bytes {
+            return self.buffer.push(plain, &self.info.temporary).map_err(|error| internal(&error));
         }
-        if self.request.hold_all {
-            let most = self.request.hold_bytes;
+        if self.request.buffer_all {
+            let most = self.request.buffer_bytes;
             let message =
                 format!("The result is larger than the {most} bytes that wait_end_of_query can hold");
             return Err(QueryError::new(Kind::ResultTooLarge, message));
@@ -160,12 +160,12 @@ impl Responder {
         self.stream(plain)
     }
 
-    /// Sends the head and what is held; from here on the status is 200.
+    /// Sends the head and what is buffered; from here on the status is 200.
     fn begin_stream(&mut self, counters: Counters) -> Result<(), QueryError> {
         self.encoder = Some(self.new_encoder()?);
         let headers = self.headers(counters);
         self.send_head(Head { status: StatusCode::OK, headers, body: None })?;
-        std::mem::take(&mut self.held)
+        std::mem::take(&mut self.buffer)
             .replay(|bytes| self.stream(bytes).map_err(Replay))
             .map_err(|Replay(error)| error)
     }
@@ -178,7 +178,7 @@ impl Responder {
     }
 
     fn try_finish(&mut self, counters: Counters) -> Result<(), QueryError> {
-        if self.head.is_some() && self.held.whole().is_none() {
+        if self.head.is_some() && self.buffer.whole().is_none() {
             self.begin_stream(counters)?;
         }
         if self.head.is_none() {
@@ -186,7 +186,7 @@ impl Responder {
             return self.send(encoder.finish().map_err(|error| internal(&error))?);
         }
         let mut encoder = self.new_encoder()?;
-        encoder.write(self.held.whole().unwrap_or_default()).map_err(|error| internal(&error))?;
+        encoder.write(self.buffer.whole().unwrap_or_default()).map_err(|error| internal(&error))?;
         let body = encoder.finish().map_err(|error| internal(&error))?;
         let headers = self.headers(counters);
         Ok(self.send_head(Head { status: StatusCode::OK, headers, body: Some(body.into()) })?)
@@ -223,8 +223,8 @@ impl Responder {
     fn stream(&mut self, plain: &[u8]) -> Result<(), QueryError> {
         let Some(encoder) = &mut self.encoder else { return Err(ClientGone.into()) };
         encoder.write(plain).map_err(|error| internal(&error))?;
-        let packed = encoder.take();
-        self.send(packed)
+        let compressed = encoder.take();
+        self.send(compressed)
     }
 
     fn send(&self, bytes: Vec<u8>) -> Result<(), QueryError> {
@@ -276,7 +276,7 @@ impl Responder {
     }
 }
 
-/// Carries an error of the stream through `Held::replay`, whose own errors are those of a file.
+/// Carries an error of the stream through `SpillBuffer::replay`, whose own errors are those of a file.
 struct Replay(QueryError);
 
 impl From<std::io::Error> for Replay {

@@ -6,7 +6,7 @@ use std::process::Command;
 use clickhouse::{Client, Row};
 use serde::{Deserialize, Serialize};
 
-use super::harness::Engine;
+use super::harness::{Engine, PASSWORD};
 
 #[derive(Debug, Clone, PartialEq, Row, Serialize, Deserialize)]
 struct Call {
@@ -31,7 +31,11 @@ fn calls(count: u64) -> Vec<Call> {
 async fn the_clickhouse_crate_writes_and_reads() {
     let engine = Engine::start().await;
     for compression in [clickhouse::Compression::None, clickhouse::Compression::Lz4] {
-        let client = Client::default().with_url(engine.url()).with_compression(compression);
+        let client = Client::default()
+            .with_url(format!("http://{}", engine.address()))
+            .with_user("default")
+            .with_password(PASSWORD)
+            .with_compression(compression);
         client.query("DROP TABLE IF EXISTS calls").execute().await.unwrap();
         let table = "CREATE TABLE calls (id UInt64, name String, tags Array(LowCardinality(String)), score Nullable(Float64)) \
             ENGINE = MergeTree ORDER BY id";

@@ -55,7 +55,7 @@ async fn answers_are_encoded_as_the_client_accepts() {
             assert_eq!((reply.status, reply.header("content-encoding")), (200, encoding.name()));
             let mut reader = encoding.reader(Box::new(Cursor::new(reply.body))).unwrap();
             if compress == "1" {
-                reader = Box::new(blocks::Unpacker::new(reader));
+                reader = Box::new(blocks::Decompressor::new(reader));
             }
             let mut unpacked = Vec::new();
             reader.read_to_end(&mut unpacked).unwrap();

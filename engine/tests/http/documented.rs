@@ -20,7 +20,7 @@ const COMMANDS: &[(&str, &str)] = &[
     ("curl -s $URL/replicas_status", "Ok.\n"),
     ("curl -s -I $URL/ping | head -1", "HTTP/1.1 200 OK\r\n"),
     ("curl -s \"$URL/?query=SELECT%201\"", "1\n"),
-    ("wget -nv -O- \"$URL/?query=SELECT 1\" 2>/dev/null", "1\n"),
+    ("wget --auth-no-challenge -nv -O- \"$URL/?query=SELECT 1\" 2>/dev/null", "1\n"),
     ("echo 'SELECT 1' | curl -s $URL/ --data-binary @-", "1\n"),
     ("echo 'SELECT 1' | curl -s \"$URL/?query=\" --data-binary @-", "1\n"),
     ("echo '1' | curl -s \"$URL/?query=SELECT\" --data-binary @-", "1\n"),
@@ -55,10 +55,13 @@ const COMMANDS: &[(&str, &str)] = &[
         "echo 'SELECT number FROM numbers LIMIT 3' | curl -s \"$URL/?database=system\" --data-binary @-",
         "0\n1\n2\n",
     ),
-    ("echo 'SELECT number FROM system.numbers LIMIT 3' | curl -s -u user:password $URL/ -d @-", "0\n1\n2\n"),
-    ("echo 'SELECT 7' | curl -s \"$URL/?user=user&password=password\" -d @-", "7\n"),
     (
-        "echo 'SELECT 7' | curl -s -H 'X-ClickHouse-User: user' -H 'X-ClickHouse-Key: password' $URL/ -d @-",
+        "echo 'SELECT number FROM system.numbers LIMIT 3' | curl -s -u default:password $URL/ -d @-",
+        "0\n1\n2\n",
+    ),
+    ("echo 'SELECT 7' | curl -s \"$URL/?user=default&password=password\" -d @-", "7\n"),
+    (
+        "echo 'SELECT 7' | curl -s -H 'X-ClickHouse-User: default' -H 'X-ClickHouse-Key: password' $URL/ -d @-",
         "7\n",
     ),
     (
@@ -123,7 +126,9 @@ async fn only_loopback_is_served() {
     let directory = tempfile::tempdir().unwrap();
     for address in ["0.0.0.0:0", "[::]:0", "192.0.2.1:0"] {
         let output = Command::new(super::harness::BINARY)
-            .args(["--listen", address, "--data-dir"])
+            .args(["--listen", address, "--passwords"])
+            .arg(super::harness::passwords(directory.path()))
+            .arg("--data-dir")
             .arg(directory.path())
             .output()
             .unwrap();

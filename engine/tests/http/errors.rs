@@ -98,7 +98,7 @@ async fn an_error_in_a_stream_is_in_the_body_and_breaks_it() {
     let raw = raw_answer(
         engine.address(),
         &format!(
-            "POST /?max_threads=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{sql}",
+            "POST /?password=password&max_threads=1 HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{sql}",
             sql.len()
         ),
     );
@@ -128,15 +128,16 @@ async fn bad_http_is_answered_and_the_engine_lives() {
     let engine = Engine::start().await;
     let answer = |request: &str| String::from_utf8_lossy(&raw_answer(engine.address(), request)).into_owned();
     assert!(
-        answer("POST / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").starts_with("HTTP/1.1 411")
+        answer("POST /?password=password HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+            .starts_with("HTTP/1.1 411")
     );
     assert!(answer("NONSENSE\r\n\r\n").starts_with("HTTP/1.1 400"));
     assert!(
-        answer("GET /?query=%zz HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer("GET /?query=%zz HTTP/1.1\r\nHost: localhost\r\nX-ClickHouse-Key: password\r\nConnection: close\r\n\r\n")
             .starts_with("HTTP/1.1 400")
     );
     assert!(
-        answer("DELETE / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
+        answer("DELETE /?password=password HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n")
             .starts_with("HTTP/1.1 404")
     );
     let huge = engine.query(&format!("SELECT '{}'", "x".repeat(17 << 20))).await;

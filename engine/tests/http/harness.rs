@@ -1,7 +1,8 @@
 //! An engine process, and a plain HTTP client.
 
 use std::collections::HashMap;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
+use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
@@ -15,6 +16,12 @@ use hyper_util::rt::TokioExecutor;
 use tokio::time::{Instant, sleep};
 
 pub const BINARY: &str = env!("CARGO_BIN_EXE_ledgerline-engine");
+
+/// Of user `default`.
+pub const PASSWORD: &str = "password";
+
+/// Of user `reader`.
+pub const READER_PASSWORD: &str = "look";
 
 const START_WAIT: Duration = Duration::from_secs(60);
 
@@ -75,36 +82,35 @@ impl Engine {
 
     /// An engine on a directory that outlives it.
     pub async fn on(data_dir: &Path, arguments: &[&str]) -> Self {
-        let address_file = data_dir.join("test.address");
-        let _ = std::fs::remove_file(&address_file);
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
         let mut child = Command::new(BINARY)
-            .args(["--listen", "127.0.0.1:0", "--data-dir"])
+            .args(["--supervised", "--data-dir"])
             .arg(data_dir)
-            .arg("--address-file")
-            .arg(&address_file)
             .args(arguments)
             .stdin(Stdio::piped())
+            .stdout(Stdio::from(OwnedFd::from(listener)))
             .stderr(Stdio::piped())
             .spawn()
             .unwrap();
+        let passwords = format!("{PASSWORD}\n{READER_PASSWORD}\n");
+        child.stdin.as_mut().unwrap().write_all(passwords.as_bytes()).unwrap();
         let log = collect_log(&mut child);
         let deadline = Instant::now() + START_WAIT;
-        let address = loop {
-            if let Ok(address) = std::fs::read_to_string(&address_file) {
-                break address.trim().to_owned();
-            }
+        while !log.lock().unwrap().contains("listening") {
             if let Some(status) = child.try_wait().unwrap() {
                 panic!("the engine ended: {status}: {}", log.lock().unwrap());
             }
             assert!(Instant::now() < deadline, "the engine does not start: {}", log.lock().unwrap());
             sleep(Duration::from_millis(5)).await;
-        };
+        }
         let client = Client::builder(TokioExecutor::new()).build_http();
         Self { child, log, address, data_dir: data_dir.to_owned(), _temporary: None, client }
     }
 
+    /// With the owner's name and password, as curl and Python take them.
     pub fn url(&self) -> String {
-        format!("http://{}", self.address)
+        format!("http://default:{PASSWORD}@{}", self.address)
     }
 
     pub fn address(&self) -> &str {
@@ -174,10 +180,11 @@ impl Engine {
         self.send(http::Request::get(self.target(parameters)).body(Full::default()).unwrap()).await
     }
 
+    /// The URL of a request with these parameters, and the owner's password; credentials in headers come before it.
     pub fn target(&self, parameters: &[(&str, &str)]) -> String {
         let pairs: Vec<String> =
             parameters.iter().map(|(name, value)| format!("{}={}", encode(name), encode(value))).collect();
-        format!("http://{}/?{}", self.address, pairs.join("&"))
+        format!("http://{}/?password={PASSWORD}&{}", self.address, pairs.join("&"))
     }
 
     /// SIGKILL, and gone when this returns.
@@ -213,6 +220,13 @@ impl Drop for Engine {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+/// A file for `--passwords` in that directory.
+pub fn passwords(directory: &Path) -> PathBuf {
+    let path = directory.join("passwords");
+    std::fs::write(&path, format!("{PASSWORD}\n{READER_PASSWORD}\n")).unwrap();
+    path
 }
 
 fn collect_log(child: &mut Child) -> Arc<Mutex<String>> {

@@ -142,8 +142,11 @@ async fn a_body_cut_short_is_not_committed() {
     for framing in ["Content-Length: 1000", "Transfer-Encoding: chunked"] {
         let mut socket = TcpStream::connect(engine.address()).unwrap();
         let body = if framing.starts_with("Transfer") { "4\r\n1\n2\n\r\n" } else { "1\n2\n" };
-        write!(socket, "POST /?query={query} HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n{body}")
-            .unwrap();
+        write!(
+            socket,
+            "POST /?password=password&query={query} HTTP/1.1\r\nHost: localhost\r\n{framing}\r\n\r\n{body}"
+        )
+        .unwrap();
         drop(socket);
     }
     // With one connection in the pool, an answer here means that both inserts have ended.

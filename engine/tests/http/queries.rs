@@ -177,8 +177,12 @@ async fn a_query_ends_when_its_client_leaves() {
         (insert, "INSERT INTO t SELECT", false),
     ] {
         let mut socket = TcpStream::connect(engine.address()).unwrap();
-        write!(socket, "POST / HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{sql}", sql.len())
-            .unwrap();
+        write!(
+            socket,
+            "POST /?password=password HTTP/1.1\r\nHost: localhost\r\nContent-Length: {}\r\n\r\n{sql}",
+            sql.len()
+        )
+        .unwrap();
         if reads {
             socket.read_exact(&mut [0; 4096]).unwrap();
         }

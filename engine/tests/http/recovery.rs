@@ -3,13 +3,13 @@
 use std::process::Command;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
-use super::harness::{BINARY, Engine};
+use super::harness::{BINARY, Engine, passwords};
 
 #[tokio::test]
 async fn signals_and_a_dead_parent_stop_it_in_order() {
     for how in ["-TERM", "-INT", "stdin"] {
         let directory = tempfile::tempdir().unwrap();
-        let mut engine = Engine::on(directory.path(), &["--exit-with-parent"]).await;
+        let mut engine = Engine::on(directory.path(), &[]).await;
         engine.run("CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a").await;
         engine.run("INSERT INTO t VALUES (1)").await;
         engine.post(&[("session_id", "s")], &[], "CREATE TEMPORARY TABLE x (a UInt8)").await.good();
@@ -59,7 +59,9 @@ async fn shutdown_ends_what_runs() {
 async fn a_second_engine_on_one_directory_says_so() {
     let engine = Engine::start().await;
     let output = Command::new(BINARY)
-        .args(["--listen", "127.0.0.1:0", "--data-dir"])
+        .args(["--listen", "127.0.0.1:0", "--passwords"])
+        .arg(passwords(engine.data_dir()))
+        .arg("--data-dir")
         .arg(engine.data_dir())
         .output()
         .unwrap();
@@ -72,7 +74,9 @@ async fn a_second_engine_on_one_directory_says_so() {
 async fn a_missing_library_names_the_script() {
     let directory = tempfile::tempdir().unwrap();
     let output = Command::new(BINARY)
-        .args(["--listen", "127.0.0.1:0", "--library", "/nonexistent/libchdb.so", "--data-dir"])
+        .args(["--listen", "127.0.0.1:0", "--library", "/nonexistent/libchdb.so", "--passwords"])
+        .arg(passwords(directory.path()))
+        .arg("--data-dir")
         .arg(directory.path())
         .output()
         .unwrap();

@@ -6,8 +6,8 @@ use std::sync::LazyLock;
 use ledgerline_store::Store;
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::{Engine, EngineConfig};
+use prometheus_client::metrics::counter::Counter;
 use tokio::runtime::Runtime;
-use tokio::sync::watch;
 use tokio_util::sync::CancellationToken;
 
 /// The binary: LEDGERLINE_ENGINE_BIN, else the one built beside this test.
@@ -45,7 +45,8 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
             tokio::runtime::Builder::new_multi_thread().worker_threads(1).enable_all().build().unwrap();
         let data_dir = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join("integration-engine");
         let _ = std::fs::remove_dir_all(&data_dir);
-        let engine = runtime.block_on(Engine::start(config(data_dir), CancellationToken::new()));
+        let engine =
+            runtime.block_on(Engine::start(config(data_dir), Counter::default(), CancellationToken::new()));
         let engine = engine.unwrap_or_else(|error| {
             panic!("{error}: `make setup` fetches libchdb; LEDGERLINE_LIBCHDB names one that is elsewhere")
         });
@@ -55,16 +56,14 @@ static SHARED: LazyLock<Shared> = LazyLock::new(|| {
     .unwrap()
 });
 
-/// Where the engine is.
-pub fn url() -> watch::Receiver<String> {
-    SHARED.engine.url()
+/// The engine, for a client of that database.
+pub fn target(database: &str) -> Target {
+    SHARED.engine.target(database)
 }
 
 /// An empty, migrated store in a database of that name.
 pub async fn storage(database: &str) -> Store {
-    Store::open(Target { url: url(), database: database.to_owned(), user: None, password: None })
-        .await
-        .unwrap()
+    Store::open(target(database)).await.unwrap()
 }
 
 /// The answer of a statement, columns by tab, rows by newline.

@@ -1,10 +1,15 @@
 //! The supervisor against the real engine.
 
-use std::path::Path;
+use std::net::TcpListener;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::Duration;
 
-use ledgerline_store::engine::{Engine, EngineConfig, EngineError};
+use ledgerline_process::lock::LockError;
+use ledgerline_store::client::{Client, StoreError};
+use ledgerline_store::engine::{Engine, EngineConfig, EngineError, READER_URL};
+use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
@@ -18,11 +23,12 @@ fn config(directory: &Path) -> EngineConfig {
     }
 }
 
-fn ask(url: &str, sql: &str) -> String {
-    let output = Command::new("curl").args(["-s", "--fail-with-body", url, "-d", sql]).output().unwrap();
-    let text = String::from_utf8_lossy(&output.stdout).into_owned();
-    assert!(output.status.success(), "{sql}: {} {text}", output.status);
-    text
+async fn start(directory: &Path, restarts: &Counter) -> Result<Engine, EngineError> {
+    Engine::start(config(directory), restarts.clone(), CancellationToken::new()).await
+}
+
+async fn ask(client: &Client, sql: &str) -> Result<String, StoreError> {
+    client.text(client.query(sql)).await
 }
 
 /// Looks until there is a value, and fails after 30 s.
@@ -38,66 +44,105 @@ async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
 }
 
 fn alive(process: u32) -> bool {
-    std::path::Path::new(&format!("/proc/{process}")).exists()
+    Path::new(&format!("/proc/{process}")).exists()
 }
 
-/// Scenario: the engine is killed under its supervisor, twice, then stopped.
-/// Guarantees: it comes back on the same address with its rows, the deaths are counted, and nothing is left.
+fn kill(process: u32) {
+    assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
+}
+
+/// Scenario: the engine is killed under its supervisor, twice, and asked at once; then stopped.
+/// Guarantees: the question waits and is answered at the same address, with the rows; the deaths are counted, nobody else can have
+/// the port meanwhile, and nothing is left.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_killed_engine_comes_back_on_its_address() {
+async fn a_killed_engine_comes_back_on_its_address_and_callers_wait() {
     let directory = tempfile::tempdir().unwrap();
-    let engine = Engine::start(config(directory.path()), CancellationToken::new()).await.unwrap();
-    let url = engine.url().borrow().clone();
-    ask(&url, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a");
-    ask(&url, "INSERT INTO t VALUES (1)");
+    let restarts = Counter::default();
+    let engine = start(directory.path(), &restarts).await.unwrap();
+    let target = engine.target("default");
+    let address = target.url.strip_prefix("http://").unwrap().to_owned();
+    let client = Client::new(target).unwrap();
+    ask(&client, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a").await.unwrap();
+    ask(&client, "INSERT INTO t VALUES (1)").await.unwrap();
     for deaths in 1..=2 {
         let process = engine.process_id().unwrap();
-        assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
-        eventually("the restart", || {
-            let back = engine.restarts() == deaths && engine.process_id().is_some_and(|next| next != process);
-            back.then_some(())
-        })
-        .await;
-        assert_eq!(*engine.url().borrow(), url);
-        assert_eq!(ask(&url, "SELECT * FROM t"), "1\n");
+        kill(process);
+        eventually("its end", || (!alive(process)).then_some(())).await;
+        TcpListener::bind(&address).unwrap_err();
+        assert_eq!(ask(&client, "SELECT * FROM t").await.unwrap(), "1\n");
+        eventually("the count", || (restarts.get() == deaths).then_some(())).await;
+        eventually("the new process", || engine.process_id().filter(|next| *next != process)).await;
     }
     let process = engine.process_id().unwrap();
     engine.stop().await;
     assert!(!alive(process));
+    assert!(!directory.path().join(READER_URL).exists());
 }
 
-/// Scenario: another program takes the port while the engine is down.
-/// Guarantees: the engine takes another one and says so.
+/// Scenario: another local user, a person with the file, and the collector ask the engine.
+/// Guarantees: the first is refused; the second, whose file only the owner reads, may read and not change; no secret is on a command line.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_lost_port_is_replaced_and_published() {
+async fn only_who_has_a_password_gets_in_and_the_reader_only_reads() {
     let directory = tempfile::tempdir().unwrap();
-    let shutdown = CancellationToken::new();
-    let engine = Engine::start(config(directory.path()), shutdown.clone()).await.unwrap();
-    let mut url = engine.url();
-    let first = url.borrow_and_update().clone();
+    let engine = start(directory.path(), &Counter::default()).await.unwrap();
+    let target = engine.target("default");
+    let file = directory.path().join(READER_URL);
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let url = std::fs::read_to_string(&file).unwrap().trim().to_owned();
+    let curl = |url: &str, sql: &str| {
+        let output =
+            Command::new("curl").args(["-s", "-w", " %{http_code}", url, "-d", sql]).output().unwrap();
+        String::from_utf8(output.stdout).unwrap()
+    };
+    assert_eq!(curl(&url, "SELECT 7"), "7\n 200");
+    let refused = curl(&url, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a");
+    assert!(refused.starts_with("Code: 164.") && refused.ends_with(" 500"), "{refused}");
+    let strangers = curl(&target.url, "SYSTEM SHUTDOWN");
+    assert!(strangers.starts_with("Code: 516.") && strangers.ends_with(" 403"), "{strangers}");
+    let client = Client::new(target.clone()).unwrap();
+    for sql in ["SYSTEM SHUTDOWN", "SYSTEM KILL"] {
+        assert_eq!(ask(&client, sql).await.unwrap_err().code(), Some(497), "{sql}");
+    }
+    assert_eq!(ask(&client, "SELECT 1").await.unwrap(), "1\n");
     let process = engine.process_id().unwrap();
-    assert!(Command::new("kill").args(["-9", &process.to_string()]).status().unwrap().success());
-    let address = first.trim_start_matches("http://").to_owned();
-    let taken = eventually("the port", || std::net::TcpListener::bind(&address).ok()).await;
-    url.changed().await.unwrap();
-    let second = url.borrow().clone();
-    assert_ne!(first, second);
-    assert_eq!(ask(&second, "SELECT 1"), "1\n");
-    drop(taken);
-    let process = engine.process_id().unwrap();
-    shutdown.cancel();
+    let read = |name: &str| std::fs::read(format!("/proc/{process}/{name}")).unwrap();
+    let owner = target.password.unwrap();
+    for shown in [read("cmdline"), read("environ")] {
+        let shown = String::from_utf8_lossy(&shown).into_owned();
+        assert!(!shown.contains(owner.expose()), "{shown}");
+    }
+    // A process group of its own: the fifth field of its stat.
+    let stat = String::from_utf8(read("stat")).unwrap();
+    let group = stat.rsplit(')').next().unwrap().split_whitespace().nth(2).unwrap().to_owned();
+    assert_eq!(group, process.to_string());
     engine.stop().await;
-    assert!(!alive(process));
+}
+
+/// Scenario: a second collector is started on the data of a running one.
+/// Guarantees: it is told so at once, and the first one and its files are as they were.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_second_collector_on_one_folder_is_told_at_once() {
+    let directory = tempfile::tempdir().unwrap();
+    let engine = start(directory.path(), &Counter::default()).await.unwrap();
+    let url = std::fs::read(directory.path().join(READER_URL)).unwrap();
+    let error = start(directory.path(), &Counter::default()).await.unwrap_err();
+    assert!(matches!(error, EngineError::DataDir(LockError::InUse { .. })), "{error}");
+    let text = error.to_string();
+    assert!(text.contains("another collector (process") && text.contains("storage.data_dir"), "{text}");
+    assert_eq!(std::fs::read(directory.path().join(READER_URL)).unwrap(), url);
+    let client = Client::new(engine.target("default")).unwrap();
+    assert_eq!(ask(&client, "SELECT 1").await.unwrap(), "1\n");
+    engine.stop().await;
 }
 
 #[tokio::test]
 async fn a_start_that_fails_gives_the_engines_reason() {
     let directory = tempfile::tempdir().unwrap();
     let mut wrong = config(directory.path());
-    wrong.library = Some(std::path::PathBuf::from("/nonexistent/libchdb.so"));
-    let error = Engine::start(wrong, CancellationToken::new()).await.unwrap_err();
+    wrong.library = Some(PathBuf::from("/nonexistent/libchdb.so"));
+    let error = Engine::start(wrong, Counter::default(), CancellationToken::new()).await.unwrap_err();
     assert!(
-        matches!(&error, EngineError::Exited { said, .. } if said.contains("engine/fetch.sh")),
+        matches!(&error, EngineError::Exited { last_line, .. } if last_line.contains("engine/fetch.sh")),
         "{error}"
     );
 }

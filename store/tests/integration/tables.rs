@@ -7,7 +7,7 @@ use ledgerline_pricing::PriceBook;
 use ledgerline_process::{Clock, SystemClock};
 use ledgerline_proto::otlp::SpanRecord;
 use ledgerline_store::Store;
-use ledgerline_store::client::{Client, StoreError, Target};
+use ledgerline_store::client::{Client, StoreError};
 use ledgerline_store::metrics::StoreMetrics;
 use ledgerline_store::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
 use ledgerline_store::rows::{Select, Value, select};
@@ -15,7 +15,7 @@ use ledgerline_store::spans::{COLUMNS, SpanRow, unpriced_reason};
 use ledgerline_store::writer::{Batch, Writer, Written};
 use tokio::time::Instant;
 
-use crate::engine::{ask, storage, url};
+use crate::engine::{ask, storage, target};
 use crate::spans::{call, sums_of};
 
 /// The rows of these calls, priced as ingest prices them.
@@ -212,8 +212,7 @@ async fn a_view_that_fails_is_no_fault_of_the_rows() {
 }
 
 fn client(database: &str) -> Client {
-    let target = Target { url: url(), database: database.to_owned(), user: None, password: None };
-    Client::new(target).unwrap()
+    Client::new(target(database)).unwrap()
 }
 
 /// Guarantees: migrations apply once, and a database that is not ours stops the collector with the reason.

@@ -13,7 +13,9 @@ URL = urllib.parse.urlparse(sys.argv[1])
 
 
 def connect(**options):
-    return clickhouse_connect.get_client(host=URL.hostname, port=URL.port, **options)
+    return clickhouse_connect.get_client(
+        host=URL.hostname, port=URL.port, username=URL.username, password=URL.password, **options
+    )
 
 
 def round_trip(client):

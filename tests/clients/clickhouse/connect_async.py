@@ -10,7 +10,13 @@ URL = urllib.parse.urlparse(sys.argv[1])
 
 
 async def main():
-    client = await clickhouse_connect.get_async_client(host=URL.hostname, port=URL.port, autogenerate_session_id=False)
+    client = await clickhouse_connect.get_async_client(
+        host=URL.hostname,
+        port=URL.port,
+        username=URL.username,
+        password=URL.password,
+        autogenerate_session_id=False,
+    )
     await client.command("DROP TABLE IF EXISTS parallel")
     await client.command("CREATE TABLE parallel (a UInt64) ENGINE = MergeTree ORDER BY a")
     rows = [[number] for number in range(1000)]

@@ -224,14 +224,16 @@ impl Stack {
     }
 }
 
-/// Where the engine that keeps its data there listens.
+/// Where the engine that keeps its data there listens, with the password of its reader.
 ///
 /// # Errors
 /// When no engine has said so.
 pub fn engine_url(data: &Path) -> anyhow::Result<String> {
-    let file = data.join("engine.address");
-    let address = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-    Ok(format!("http://{}", address.trim()))
+    let file = data.join("reader.url");
+    let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
+    let url = text.trim().strip_prefix("http://reader:").and_then(|rest| rest.split_once('@'));
+    let (password, address) = url.with_context(|| format!("{} holds no URL", file.display()))?;
+    Ok(format!("http://{address}?user=reader&password={password}"))
 }
 
 /// Runs a query in an engine, in the product's database, and returns its answer as tab-separated text.
@@ -239,7 +241,7 @@ pub fn engine_url(data: &Path) -> anyhow::Result<String> {
 /// # Errors
 /// When the engine refuses it; the error is the engine's own.
 pub async fn sql(engine: &str, query: &str) -> anyhow::Result<String> {
-    let url = format!("{engine}/?database=ledgerline&output_format_decimal_trailing_zeros=1");
+    let url = format!("{engine}&database=ledgerline&output_format_decimal_trailing_zeros=1");
     let answer = send(Method::POST, &url, &[], Bytes::from(query.to_owned())).await?;
     ensure!(answer.status.is_success(), "{query}: {}", answer.text());
     Ok(answer.text())

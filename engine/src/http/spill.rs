@@ -8,16 +8,16 @@ use std::path::Path;
 
 use crate::limits;
 
-/// Bytes held back, in order.
+/// Bytes that wait, in order.
 #[derive(Default)]
-pub struct Held {
+pub struct SpillBuffer {
     memory: Vec<u8>,
     file: Option<File>,
     length: u64,
 }
 
-impl Held {
-    /// Bytes held.
+impl SpillBuffer {
+    /// Bytes in it.
     pub fn length(&self) -> u64 {
         self.length
     }
@@ -62,21 +62,22 @@ mod tests {
     #[test]
     fn what_goes_in_comes_out_in_order_from_memory_and_file() {
         let directory = tempfile::tempdir().unwrap();
-        let mut held = Held::default();
+        let mut buffer = SpillBuffer::default();
         let mut expected = Vec::new();
         for number in 0..70_u8 {
             let bytes = vec![number; 300_000];
-            held.push(&bytes, directory.path()).unwrap();
+            buffer.push(&bytes, directory.path()).unwrap();
             expected.extend(bytes);
         }
-        assert!(held.whole().is_none() && held.memory.len() <= limits::RESPONSE_MEMORY_BYTES_MAX);
-        assert_eq!(held.length(), 21_000_000);
+        assert!(buffer.whole().is_none() && buffer.memory.len() <= limits::RESPONSE_MEMORY_BYTES_MAX);
+        assert_eq!(buffer.length(), 21_000_000);
         let mut found = Vec::new();
-        held.replay(|bytes| {
-            found.extend_from_slice(bytes);
-            Ok::<_, io::Error>(())
-        })
-        .unwrap();
+        buffer
+            .replay(|bytes| {
+                found.extend_from_slice(bytes);
+                Ok::<_, io::Error>(())
+            })
+            .unwrap();
         assert!(found == expected);
         assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 0, "the file has a name");
     }

@@ -1,0 +1,92 @@
+//! The user and the password of a request, wherever ClickHouse's clients put them: headers of ClickHouse's own, Basic
+//! authentication, or the URL.
+
+use base64::Engine as _;
+use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, Uri, header};
+
+use super::request::{header_text, parameters};
+use crate::errors::{Kind, QueryError};
+
+/// What a request says of itself; not yet believed.
+#[derive(Clone)]
+pub struct Credentials {
+    /// ClickHouse's `default` when the request names none.
+    pub user: String,
+    /// Empty when the request brings none.
+    pub password: String,
+}
+
+impl Credentials {
+    /// Of the first place that has any: `X-ClickHouse-User` and `-Key`, then `Authorization: Basic`, then the URL.
+    ///
+    /// # Errors
+    /// When they cannot be decoded.
+    pub fn of(headers: &HeaderMap, uri: &Uri) -> Result<Self, QueryError> {
+        let (user, password) =
+            (header_text(headers, "x-clickhouse-user")?, header_text(headers, "x-clickhouse-key")?);
+        if user.is_some() || password.is_some() {
+            return Ok(Self::new(user, password));
+        }
+        if let Some(given) = header_text(headers, header::AUTHORIZATION.as_str())? {
+            let (user, password) = basic(&given).ok_or_else(|| {
+                QueryError::new(Kind::AuthenticationFailed, "Only HTTP's Basic authentication is known")
+            })?;
+            return Ok(Self::new(Some(user), Some(password)));
+        }
+        let mut found = (None, None);
+        for (name, value) in parameters(uri.query().unwrap_or_default())? {
+            match name.as_str() {
+                "user" => found.0 = String::from_utf8(value).ok(),
+                "password" => found.1 = String::from_utf8(value).ok(),
+                _ => {}
+            }
+        }
+        Ok(Self::new(found.0, found.1))
+    }
+
+    fn new(user: Option<String>, password: Option<String>) -> Self {
+        let user = user.filter(|user| !user.is_empty()).unwrap_or_else(|| "default".to_owned());
+        Self { user, password: password.unwrap_or_default() }
+    }
+}
+
+fn basic(given: &str) -> Option<(String, String)> {
+    let (scheme, encoded) = given.trim().split_once(' ')?;
+    let decoded = STANDARD.decode(encoded.trim()).ok().filter(|_| scheme.eq_ignore_ascii_case("basic"))?;
+    let text = String::from_utf8(decoded).ok()?;
+    text.split_once(':').map(|(user, password)| (user.to_owned(), password.to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(url: &str, headers: &[(&'static str, &str)]) -> Result<(String, String), QueryError> {
+        let headers =
+            headers.iter().map(|(name, value)| (name.parse().unwrap(), value.parse().unwrap())).collect();
+        Credentials::of(&headers, &url.parse().unwrap()).map(|found| (found.user, found.password))
+    }
+
+    #[test]
+    fn they_are_found_where_clients_put_them() {
+        let pair = |user: &str, password: &str| (user.to_owned(), password.to_owned());
+        let own = [("x-clickhouse-user", "a"), ("x-clickhouse-key", "b")];
+        let basic = ("authorization", "Basic YTpiOmM=");
+        for (url, headers, expected) in [
+            ("/", &[][..], pair("default", "")),
+            ("/", &own[..], pair("a", "b")),
+            ("/", &own[1..], pair("default", "b")),
+            ("/", &[basic][..], pair("a", "b:c")),
+            ("/?user=a%20&password=%26&query=SELECT+1", &[][..], pair("a ", "&")),
+            // The first place decides alone.
+            ("/?user=a&password=b", &[basic][..], pair("a", "b:c")),
+            ("/?user=c&password=d", &own[..], pair("a", "b")),
+        ] {
+            assert_eq!(of(url, headers).unwrap(), expected, "{url} {headers:?}");
+        }
+        for given in ["Bearer abc", "Basic %", "Basic YQ==", ""] {
+            assert_eq!(of("/", &[("authorization", given)]).unwrap_err().code(), 516, "{given}");
+        }
+    }
+}

@@ -1,0 +1,114 @@
+//! One process of a kind per data directory.
+//!
+//! The lock is the kernel's (`flock`), so a killed process leaves none behind, and no child inherits it.
+
+use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
+use std::io::{self, Read, Seek, Write};
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+
+/// A kind of process that is alone in its data directory.
+#[derive(Clone, Copy, Debug)]
+pub struct Holder {
+    /// What people call it.
+    name: &'static str,
+    /// What they change to give another one another directory.
+    setting: &'static str,
+}
+
+/// libchdb takes no lock, and two processes on one directory destroy it.
+pub const ENGINE: Holder = Holder { name: "engine", setting: "--data-dir" };
+
+/// Two collectors would take each other's engine away.
+pub const COLLECTOR: Holder = Holder { name: "collector", setting: "storage.data_dir" };
+
+/// A locked data directory. The lock ends with the value, or with the process.
+#[derive(Debug)]
+pub struct DirectoryLock {
+    path: PathBuf,
+    _file: File,
+}
+
+/// Why the directory cannot be used.
+#[derive(Debug, thiserror::Error)]
+pub enum LockError {
+    /// It cannot be made, or the lock file cannot be written.
+    #[error("cannot use the data directory {path}")]
+    Unusable {
+        /// The directory.
+        path: PathBuf,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Another process of the kind has it.
+    #[error(
+        "the data directory {path} is in use by another {} (process {owner}); stop it, or give another {}",
+        holder.name, holder.setting
+    )]
+    InUse {
+        /// The directory.
+        path: PathBuf,
+        /// The kind.
+        holder: Holder,
+        /// What the other process wrote into the lock file.
+        owner: String,
+    },
+}
+
+impl DirectoryLock {
+    /// Makes the directory if need be, for its owner alone, and locks it.
+    ///
+    /// # Errors
+    /// See [`LockError`].
+    pub fn take(path: &Path, holder: Holder) -> Result<Self, LockError> {
+        let unusable = |source| LockError::Unusable { path: path.to_owned(), source };
+        DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
+        let path = path.canonicalize().map_err(unusable)?;
+        let mut file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .read(true)
+            .write(true)
+            .open(path.join(format!("{}.lock", holder.name)))
+            .map_err(unusable)?;
+        match file.try_lock() {
+            Ok(()) => {}
+            Err(TryLockError::WouldBlock) => {
+                let mut owner = String::new();
+                // The text is for the message only.
+                let _ = file.read_to_string(&mut owner);
+                return Err(LockError::InUse { path, holder, owner: owner.trim().to_owned() });
+            }
+            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        }
+        let written = file
+            .set_len(0)
+            .and_then(|()| file.rewind())
+            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        written.map_err(unusable)?;
+        Ok(Self { path, _file: file })
+    }
+
+    /// The directory, absolute.
+    #[must_use]
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_second_process_is_told_who_has_the_directory() {
+        let directory = tempfile::tempdir().unwrap();
+        let first = DirectoryLock::take(directory.path(), COLLECTOR).unwrap();
+        let error = DirectoryLock::take(directory.path(), COLLECTOR).unwrap_err().to_string();
+        assert!(error.contains(&format!("another collector (process {})", std::process::id())), "{error}");
+        // A collector and its engine share the directory.
+        DirectoryLock::take(directory.path(), ENGINE).unwrap();
+        drop(first);
+        DirectoryLock::take(directory.path(), COLLECTOR).unwrap();
+    }
+}
