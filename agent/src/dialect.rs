@@ -20,7 +20,7 @@ pub use text::{Kind, Part, Role, TextCounts, TextSink};
 
 pub use json::last_of_repeated;
 
-use crate::sse::Event;
+use crate::wire::sse::Event;
 
 /// Declares the module of each row and the table of their specifications.
 macro_rules! dialects {

@@ -16,5 +16,5 @@ pub mod observation;
 pub mod observer;
 pub mod reachability;
 pub mod relay;
-pub mod sse;
+pub mod wire;
 pub mod worker;

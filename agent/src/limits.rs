@@ -106,20 +106,23 @@ pub const STOP_TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
 /// TLS handshake of a client.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
+/// Longest event that waits for its end in a stream from which usage is stripped; longer ones pass as they are.
+pub const STRIP_HELD_BYTES_MAX: usize = 64 << 10;
+
 /// Largest request that is collected to ask for usage in its stream. Larger ones pass untouched and their streams are
 /// accounted without the provider's usage.
-pub const AMEND_BODY_BYTES_MAX: u64 = 4 << 20;
+pub const INJECT_BODY_BYTES_MAX: u64 = 4 << 20;
 
 /// How often the body of a collected request may be in memory at once: in the frames it came in, joined into one, and
 /// with the field spliced in.
-pub const AMEND_COPIES: u64 = 3;
+pub const INJECT_COPIES: u64 = 3;
 
 /// Memory for the requests collected at one time, 16 MiB: one of the largest (3 x 4 MiB), or 500 of 10 KiB. Beyond it
 /// requests pass untouched instead of waiting.
-pub const AMEND_BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
+pub const INJECT_BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
 
 /// Larger requests are read on a thread that does not forward: at about 1 GB/s this much takes 0.3 ms, the largest 4 ms.
-pub const AMEND_INLINE_BYTES_MAX: usize = 256 << 10;
+pub const INJECT_INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// Events between relay and worker. Two slots of every running call are reserved for its end and for a gap, so half
 /// of this is also the number of calls observed at once. An event is below 100 bytes: 1.6 MiB when full.
@@ -184,7 +187,7 @@ pub const OBSERVER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
 // Bounds that depend on each other agree, or nothing compiles.
 const _: () = {
-    assert!(AMEND_BODY_BYTES_MAX * AMEND_COPIES <= AMEND_BYTES_IN_FLIGHT_MAX as u64);
+    assert!(INJECT_BODY_BYTES_MAX * INJECT_COPIES <= INJECT_BYTES_IN_FLIGHT_MAX as u64);
     assert!(HTTP2_CONNECTION_WINDOW_BYTES >= 100 * HTTP2_STREAM_WINDOW_BYTES);
     assert!(UPSTREAM_PING_INTERVAL.as_secs() < UPSTREAM_IDLE_TIMEOUT.as_secs());
     assert!(EXPORT_BACKOFF_MIN.as_millis() < EXPORT_BACKOFF_MAX.as_millis());

@@ -64,27 +64,27 @@ pub struct DropLabels {
     pub reason: DropReason,
 }
 
-/// Why a chat request that may be a stream was not asked for usage.
+/// Why nothing was injected into a request that may ask for a stream.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, EncodeLabelValue)]
 #[allow(non_camel_case_types, reason = "the names are label values")]
-pub enum NotRequested {
+pub enum NotInjectedReason {
     /// Other requests took the memory for collecting.
     memory,
     /// It is too large, or does not state its size.
     size,
     /// It is not understood to its last byte.
-    doubtful,
+    not_understood,
     /// It is compressed, signed, or not JSON by its headers.
     encoding,
     /// Its upstream refused the field before, or could not be filtered.
-    unwilling,
+    disabled,
 }
 
-/// Label of `relay_usage_not_requested`.
+/// Label of `relay_usage_not_injected`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct NotRequestedLabels {
+pub struct NotInjectedLabels {
     /// Why.
-    pub reason: NotRequested,
+    pub reason: NotInjectedReason,
 }
 
 /// What the collector said to one attempt.
@@ -122,13 +122,13 @@ pub struct Metrics {
     /// Requests now between their head and the last byte of their answer.
     pub requests_running: Gauge,
     /// Streams whose request was changed to carry usage.
-    pub usage_requested: Counter,
+    pub usage_injected: Counter,
     /// Changed requests that the upstream refused and that were sent again as they came.
     pub usage_refused: Counter,
-    /// Chat requests that may be streams and were not asked, by reason.
-    pub usage_not_requested: Family<NotRequestedLabels, Counter>,
-    /// Streams that were asked and whose usage chunk could not be hidden.
-    pub usage_unhidden: Counter,
+    /// Requests that may ask for streams and were not changed, by reason.
+    pub usage_not_injected: Family<NotInjectedLabels, Counter>,
+    /// Streams whose request was changed and from which the usage could not be stripped.
+    pub usage_unstripped: Counter,
 
     /// Calls that should be observed.
     pub calls_observed: Counter,
@@ -163,9 +163,9 @@ impl Metrics {
         self.requests.get_or_create(&RequestLabels { upstream: upstream.clone(), outcome }).inc();
     }
 
-    /// Counts a chat request that was not asked for usage.
-    pub fn count_not_requested(&self, reason: NotRequested) {
-        self.usage_not_requested.get_or_create(&NotRequestedLabels { reason }).inc();
+    /// Counts a request that was not changed to carry usage.
+    pub fn count_not_injected(&self, reason: NotInjectedReason) {
+        self.usage_not_injected.get_or_create(&NotInjectedLabels { reason }).inc();
     }
 
     /// Counts recorded calls that will not reach the collector.
@@ -215,9 +215,9 @@ impl Metrics {
             self.requests_running.clone(),
         );
         r.register(
-            "relay_usage_requested",
+            "relay_usage_injected",
             "Streams whose request was changed to carry usage",
-            self.usage_requested.clone(),
+            self.usage_injected.clone(),
         );
         r.register(
             "relay_usage_refused",
@@ -225,14 +225,14 @@ impl Metrics {
             self.usage_refused.clone(),
         );
         r.register(
-            "relay_usage_not_requested",
+            "relay_usage_not_injected",
             "Chat requests that may be streams and were not changed to carry usage, by reason",
-            self.usage_not_requested.clone(),
+            self.usage_not_injected.clone(),
         );
         r.register(
-            "relay_usage_unhidden",
-            "Streams whose request was changed and whose usage chunk could not be hidden",
-            self.usage_unhidden.clone(),
+            "relay_usage_unstripped",
+            "Streams whose request was changed and from which the usage could not be stripped",
+            self.usage_unstripped.clone(),
         );
     }
 
@@ -367,7 +367,7 @@ mod tests {
         let metrics = Metrics::default();
         // A family shows up with its first member.
         metrics.count_request(&"openai".into(), Outcome::answered);
-        metrics.count_not_requested(NotRequested::size);
+        metrics.count_not_injected(NotInjectedReason::size);
         metrics.count_dropped(DropReason::spool_full, 1);
         metrics.count_export(ExportResult::acknowledged);
         let list = ledgerline_process::admin::describe(&metrics.registry(&Arc::default())).unwrap();

@@ -48,6 +48,8 @@ pub struct ResponseHead {
     pub content_type: Option<Arc<str>>,
     /// `content-encoding`, as sent; the body that follows is still encoded.
     pub content_encoding: Option<Arc<str>>,
+    /// Whether the head states the length of the body.
+    pub has_length: bool,
 }
 
 /// One event in the life of a call.

@@ -5,17 +5,17 @@
 //! it came), and sets no timeout that is shorter than the client's. What
 //! the tap copies is best effort; what is forwarded is not.
 
-pub mod amend;
 pub mod body;
 pub mod client;
 pub mod forward;
 pub mod headers;
-pub mod hide;
 pub mod identity;
 pub mod idle;
+pub mod inject;
 pub mod reply;
 pub mod route;
 pub mod server;
+pub mod strip;
 pub mod tap;
 pub mod trace;
 pub mod unknown_headers;
@@ -35,7 +35,7 @@ use route::{Route, RouteError, Routes};
 use tap::Tap;
 use unknown_headers::UnknownHeaders;
 use upstream::{KeepAlive, Upstream};
-use usage::{Asking, Collecting};
+use usage::{Collecting, InjectionPolicy};
 
 /// Why there is no relay.
 #[derive(Debug, thiserror::Error)]
@@ -51,8 +51,8 @@ pub enum RelayError {
 /// Where a route leads.
 struct Destination {
     upstream: Upstream,
-    /// `None`: usage is not asked for.
-    asking: Option<Asking>,
+    /// `None`: usage is not injected.
+    injection: Option<InjectionPolicy>,
     reachability: Reachability,
 }
 
@@ -84,13 +84,13 @@ impl Relay {
             let timeout = config.relay.connect_timeout();
             let connections =
                 Upstream::new(tls, upstream.http_version, route.is_https(), timeout, keep_alive);
-            let asking = upstream
+            let injection = upstream
                 .usage_injection
                 .unwrap_or(config.relay.usage_injection)
-                .then(|| Asking::new(collecting.clone()));
+                .then(|| InjectionPolicy::new(collecting.clone()));
             routes.push((
                 route,
-                Destination { upstream: connections, asking, reachability: Reachability::default() },
+                Destination { upstream: connections, injection, reachability: Reachability::default() },
             ));
         }
         Ok(Self {

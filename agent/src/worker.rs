@@ -12,7 +12,7 @@ pub mod counters;
 pub mod decode;
 pub mod estimate;
 pub mod limits;
-pub mod skim;
+pub mod truncate;
 pub mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};

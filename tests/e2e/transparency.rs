@@ -7,7 +7,7 @@ use ledgerline_agent::config::Config;
 use ledgerline_agent::dialect::{
     Endpoint, Purpose, Reader, Response, Spec, TextSink, Unreadable, UsageInjection,
 };
-use ledgerline_agent::sse::Event;
+use ledgerline_agent::wire::sse::Event;
 use ledgerline_mock_provider::{MockOptions, MockProvider};
 use ledgerline_process::config::parse;
 use ledgerline_proto::Operation;

@@ -15,7 +15,7 @@ use super::{
     Endpoint, Kind, Part, Progress, Purpose, Reader, Response, Role, Spec, TextSink, Unreadable,
     UsageInjection,
 };
-use crate::sse::Event;
+use crate::wire::sse::Event;
 
 /// What the agent knows of it.
 pub static SPEC: Spec = Spec {

@@ -11,7 +11,7 @@ use super::{
     ALL, Endpoint, Purpose, Reader, RequestFacts, Response, TextCounts, TextSink, Unreadable, UsageInjection,
     ends_with, request,
 };
-use crate::sse::Event;
+use crate::wire::sse::Event;
 
 /// Stands for all that no dialect reads.
 pub static UNREAD: Endpoint = Endpoint {

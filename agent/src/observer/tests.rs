@@ -11,7 +11,7 @@ use super::*;
 use crate::dialect::{self, Endpoint, Purpose, Reader, Response, TextSink, Unreadable, UsageInjection};
 use crate::observation::{CallStart, ResponseHead};
 use crate::relay::tap::{Tap, TapLimits, tap};
-use crate::sse::Event;
+use crate::wire::sse::Event;
 
 /// The loop's surroundings.
 struct Bench {
@@ -54,7 +54,12 @@ fn start() -> CallStart {
 }
 
 fn head() -> ResponseHead {
-    ResponseHead { status: 200, content_type: Some("text/event-stream".into()), content_encoding: None }
+    ResponseHead {
+        status: 200,
+        content_type: Some("text/event-stream".into()),
+        content_encoding: None,
+        has_length: false,
+    }
 }
 
 #[tokio::test]

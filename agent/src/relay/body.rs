@@ -16,7 +16,7 @@ use ledgerline_proto::EndOfStream;
 
 use super::client::{BodyEnd, ClientGone, Exchange};
 use super::forward::Running;
-use super::hide::UsageFilter;
+use super::strip::UsageStrip;
 use super::tap::{CallTap, ObservedCall};
 use super::upstream::LanePlace;
 
@@ -101,7 +101,7 @@ pub enum BodyError {
 
 /// The body of an answer to the client.
 pub struct ResponseBody {
-    /// Frames that `hide` has released, or an answer of our own.
+    /// Frames that the filter has released, or an answer of our own.
     ready: VecDeque<Bytes>,
     /// What the upstream still sends; `None` for an answer of our own and after the end.
     upstream: Option<Incoming>,
@@ -109,7 +109,7 @@ pub struct ResponseBody {
     last: Option<Result<HeaderMap, BodyError>>,
     /// The server has had a turn to write what came before a break.
     paused_before_break: bool,
-    hide: Option<UsageFilter>,
+    strip: Option<UsageStrip>,
     call: Option<ObservedCall>,
     /// Held until the body is dropped.
     _held: Option<(LanePlace, Running)>,
@@ -126,7 +126,7 @@ impl ResponseBody {
             upstream: None,
             last: None,
             paused_before_break: false,
-            hide: None,
+            strip: None,
             call: None,
             _held: None,
             exchange: None,
@@ -137,7 +137,7 @@ impl ResponseBody {
     #[must_use]
     pub fn forward(
         upstream: Incoming,
-        hide: Option<UsageFilter>,
+        strip: Option<UsageStrip>,
         call: Option<ObservedCall>,
         held: (LanePlace, Running),
     ) -> Self {
@@ -146,7 +146,7 @@ impl ResponseBody {
             upstream: Some(upstream),
             last: None,
             paused_before_break: false,
-            hide,
+            strip,
             call,
             _held: Some(held),
             exchange: None,
@@ -164,12 +164,12 @@ impl ResponseBody {
         }
     }
 
-    /// The upstream has said its last word: release what `hide` holds back.
+    /// The upstream has said its last word: release what the filter holds back.
     fn finish(&mut self, last: Option<Result<HeaderMap, BodyError>>) {
         self.upstream = None;
         self.last = last;
-        if let Some(mut hide) = self.hide.take() {
-            self.ready.extend(hide.finish());
+        if let Some(mut strip) = self.strip.take() {
+            self.ready.extend(Some(strip.finish()).filter(|rest| !rest.is_empty()));
         }
     }
 
@@ -185,9 +185,12 @@ impl ResponseBody {
                 if let Some(call) = &self.call {
                     call.tap().response_body(bytes);
                 }
-                match &mut self.hide {
+                match &mut self.strip {
                     None => return Some(frame),
-                    Some(hide) => self.ready.extend(hide.push(bytes.clone())),
+                    Some(strip) => {
+                        let passing = strip.push(bytes);
+                        return (!passing.is_empty()).then(|| Frame::data(passing));
+                    }
                 }
             }
             Some(Err(error)) => {
@@ -240,14 +243,14 @@ impl Body for ResponseBody {
 
     fn is_end_stream(&self) -> bool {
         let upstream_ended =
-            self.upstream.as_ref().is_none_or(|upstream| self.hide.is_none() && upstream.is_end_stream());
+            self.upstream.as_ref().is_none_or(|upstream| self.strip.is_none() && upstream.is_end_stream());
         self.ready.is_empty() && self.last.is_none() && upstream_ended
     }
 
     fn size_hint(&self) -> SizeHint {
         let waiting = self.ready.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         match &self.upstream {
-            _ if self.hide.is_some() => SizeHint::default(),
+            _ if self.strip.is_some() => SizeHint::default(),
             None if matches!(self.last, Some(Err(_))) => SizeHint::default(),
             None => SizeHint::with_exact(waiting),
             Some(upstream) => {

@@ -1,7 +1,7 @@
 //! One request from its head to the head of its answer.
 //!
 //! The steps read in order in [`Relay::handle`]. Nothing here looks into a body, with one exception: a
-//! request may be collected to ask for usage in its stream (`ask_for_usage`).
+//! request may be collected to ask for usage in its stream (`inject_usage`).
 
 use std::sync::Arc;
 
@@ -15,23 +15,24 @@ use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
 use prometheus_client::metrics::gauge::Gauge;
 
-use super::amend::Untouched;
 use super::body::{RequestBody, ResponseBody};
 use super::client::{ClientGone, Exchange};
 use super::headers;
-use super::hide::UsageFilter;
 use super::identity::take_reserved;
+use super::inject::NotInjected;
 use super::reply::Refusal;
 use super::route::Route;
+use super::strip::UsageStrip;
 use super::tap::{CallTap, ObservedCall};
 use super::trace::TraceContext;
 use super::upstream::{LanePlace, Upstream, UpstreamError};
-use super::usage::{self, Asking, Plan};
+use super::usage::{self, InjectionPolicy, Plan};
 use super::{Destination, Relay};
 use crate::dialect::{Endpoint, Purpose, Spec, unread};
-use crate::metrics::{NotRequested, Outcome};
+use crate::metrics::{NotInjectedReason, Outcome};
 use crate::observation::{CallStart, ResponseHead};
 use crate::reachability::Reachability;
+use crate::wire::Framing;
 
 /// Counts one running request or connection while it lives, also when its task panics.
 #[derive(Debug)]
@@ -113,8 +114,8 @@ impl Relay {
         let call = self.observe(route, path, endpoint, &parts.method, &mut parts.headers);
         let expects_continue = headers::expects_continue(&parts.headers);
         headers::prepare_request(&mut parts.headers);
-        let Destination { upstream, asking, reachability } = destination;
-        let plan = asking.as_ref().map(|asking| (asking, asking.plan(endpoint, &parts, &body)));
+        let Destination { upstream, injection, reachability } = destination;
+        let plan = injection.as_ref().map(|injection| (injection, injection.plan(endpoint, &parts, &body)));
         let outcome = CountedOutcome { relay: self, upstream: &route.name, outcome: Outcome::client_gone };
         let passage =
             Passage { relay: self, route, upstream, reachability, running, call, outcome, exchange };
@@ -127,9 +128,11 @@ impl Relay {
             head.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
         }
         match plan {
-            Some((asking, Plan::Collect(permit))) => passage.ask_for_usage(head, body, asking, permit).await,
-            Some((_, Plan::StreamUnasked(reason))) => {
-                self.metrics.count_not_requested(reason);
+            Some((injection, Plan::Collect(permit))) => {
+                passage.inject_usage(head, body, injection, permit).await
+            }
+            Some((_, Plan::StreamAsItIs(reason))) => {
+                self.metrics.count_not_injected(reason);
                 passage.stream(head, body).await
             }
             Some((_, Plan::Stream)) | None => passage.stream(head, body).await,
@@ -265,13 +268,12 @@ impl Passage<'_> {
         }
     }
 
-    /// Collects the request, asks for usage in its stream if the client left that open, and hides the answer's extra
-    /// chunk. An upstream that does not know the field refuses it; then the request goes again as it came.
-    async fn ask_for_usage(
+    /// Collects the request, injects usage into it if the client left that open, and strips what comes of it. An upstream that does not know the field refuses it; then the request goes again as it came.
+    async fn inject_usage(
         self,
         mut head: Head,
         body: Incoming,
-        asking: &Asking,
+        injection: &InjectionPolicy,
         _permit: usage::Permit,
     ) -> Result<Response<ResponseBody>, ClientGone> {
         let Ok((original, trailers)) = usage::collect(body).await else {
@@ -280,28 +282,28 @@ impl Passage<'_> {
         drop(self.exchange.body_end());
         let copy = self.tap().map(|tap| (tap, original.clone()));
         let whole = |bytes, copy| RequestBody::Whole { bytes: Some(bytes), trailers: trailers.clone(), copy };
-        let changed = match usage::amended(&original).await {
+        let changed = match usage::injected(&original).await {
             Ok(changed) => changed,
             Err(reason) => {
-                if reason == Untouched::Doubtful {
-                    self.relay.metrics.count_not_requested(NotRequested::doubtful);
+                if reason == NotInjected::NotUnderstood {
+                    self.relay.metrics.count_not_injected(NotInjectedReason::not_understood);
                 }
                 let request = head.with(whole(original, copy), self.exchange);
                 return self.forward(request).await;
             }
         };
-        self.relay.metrics.usage_requested.inc();
+        self.relay.metrics.usage_injected.inc();
         let as_it_came = head.clone();
         usage::prepare_changed(&mut head.headers, changed.len());
         Ok(match self.send(head.with(whole(changed, copy), self.exchange)).await? {
             Ok((response, _)) if usage::may_be_our_fault(response.status()) => {
                 drop(response);
                 let request = as_it_came.with(whole(original, None), self.exchange);
-                return self.take_back(request, asking).await;
+                return self.send_unchanged(request, injection).await;
             }
             Ok(answer) => {
-                let hide = self.hide(&answer.0, asking);
-                self.deliver(answer, hide)
+                let strip = self.strip(&answer.0, injection);
+                self.deliver(answer, strip)
             }
             Err(error) => self.fail(&error),
         })
@@ -309,16 +311,16 @@ impl Passage<'_> {
 
     /// Sends the request as the client made it, after the changed one was refused, for which no provider bills. What the
     /// upstream says now is what it would have said without us.
-    async fn take_back(
+    async fn send_unchanged(
         self,
         request: Request<RequestBody>,
-        asking: &Asking,
+        injection: &InjectionPolicy,
     ) -> Result<Response<ResponseBody>, ClientGone> {
         self.relay.metrics.usage_refused.inc();
         Ok(match self.send(request).await? {
             Ok(answer) => {
                 if answer.0.status().is_success() {
-                    asking.give_up(&self.route.name, "it refuses stream_options.include_usage");
+                    injection.disable(&self.route.name, "it refuses stream_options.include_usage");
                 }
                 self.deliver(answer, None)
             }
@@ -326,23 +328,23 @@ impl Passage<'_> {
         })
     }
 
-    /// The filter for the answer to a changed request. JSON is no stream and has no extra chunk; anything else may be
-    /// one, whatever its name.
-    fn hide(&self, response: &Response<Incoming>, asking: &Asking) -> Option<UsageFilter> {
+    /// The filter for the answer to a changed request, which asks for a stream.
+    fn strip(&self, response: &Response<Incoming>, injection: &InjectionPolicy) -> Option<UsageStrip> {
         let headers = response.headers();
-        let is_json = headers::is_media_type(headers.get(CONTENT_TYPE), "application/json");
-        if is_json || !response.status().is_success() {
+        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let framing = Framing::of_head(content_type, headers.contains_key(CONTENT_LENGTH), true);
+        if framing == Framing::Document || !response.status().is_success() {
             return None;
         }
         if usage::is_plain(headers) {
-            return Some(UsageFilter::new());
+            return Some(UsageStrip::new(framing));
         }
-        self.relay.metrics.usage_unhidden.inc();
-        asking.give_up(&self.route.name, "it compresses its answers although told not to");
+        self.relay.metrics.usage_unstripped.inc();
+        injection.disable(&self.route.name, "it compresses its answers although told not to");
         None
     }
 
-    fn deliver(mut self, (response, place): Answer, hide: Option<UsageFilter>) -> Response<ResponseBody> {
+    fn deliver(mut self, (response, place): Answer, strip: Option<UsageStrip>) -> Response<ResponseBody> {
         if self.reachability.found() {
             tracing::info!(upstream = %self.route.name, "the upstream answers again");
         }
@@ -354,14 +356,15 @@ impl Passage<'_> {
                 status: parts.status.as_u16(),
                 content_type: text(CONTENT_TYPE),
                 content_encoding: text(CONTENT_ENCODING),
+                has_length: parts.headers.contains_key(CONTENT_LENGTH),
             });
         }
         parts.version = Version::HTTP_11;
         headers::strip_hop_by_hop(&mut parts.headers);
-        if hide.is_some() {
+        if strip.is_some() {
             parts.headers.remove(CONTENT_LENGTH);
         }
-        let body = ResponseBody::forward(body, hide, self.call.take(), (place, self.running));
+        let body = ResponseBody::forward(body, strip, self.call.take(), (place, self.running));
         Response::from_parts(parts, body)
     }
 

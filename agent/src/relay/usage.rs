@@ -1,7 +1,7 @@
-//! Asking a stream for its usage, where the client left that open.
+//! Injects a request for usage into a stream, where the client left that open.
 //!
 //! Without `stream_options.include_usage` a chat stream carries no token counts at all, and a bill that guesses is not
-//! a bill. So the request is collected, the one field is spliced in, and the extra chunk of the answer is hidden. An
+//! a bill. So the request is collected, the one field is spliced in, and what comes of it in the response is stripped. An
 //! explicit `false` of the client is respected. This is the only place where the relay changes bytes; it can be
 //! switched off for all upstreams or for one (`usage_injection`), and it switches itself off for an upstream that
 //! refuses the field or answers in a way that we cannot filter.
@@ -20,11 +20,13 @@ use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::amend::{self, Amendment, Untouched};
 use super::headers::is_media_type;
+use super::inject::{NotInjected, inject_usage};
 use crate::dialect::{Endpoint, UsageInjection};
-use crate::limits::{AMEND_BODY_BYTES_MAX, AMEND_BYTES_IN_FLIGHT_MAX, AMEND_COPIES, AMEND_INLINE_BYTES_MAX};
-use crate::metrics::NotRequested;
+use crate::limits::{
+    INJECT_BODY_BYTES_MAX, INJECT_BYTES_IN_FLIGHT_MAX, INJECT_COPIES, INJECT_INLINE_BYTES_MAX,
+};
+use crate::metrics::NotInjectedReason;
 
 /// Headers that hold a digest of the body or sign it: such a body cannot be changed without being refused.
 const BODY_DIGESTS: [HeaderName; 5] = [
@@ -44,10 +46,10 @@ pub struct Collecting(Arc<Semaphore>);
 pub struct Permit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
 
 impl Collecting {
-    /// [`AMEND_BYTES_IN_FLIGHT_MAX`] bytes.
+    /// [`INJECT_BYTES_IN_FLIGHT_MAX`] bytes.
     #[must_use]
     pub fn new() -> Self {
-        Self(Arc::new(Semaphore::new(AMEND_BYTES_IN_FLIGHT_MAX)))
+        Self(Arc::new(Semaphore::new(INJECT_BYTES_IN_FLIGHT_MAX)))
     }
 }
 
@@ -57,12 +59,12 @@ impl Default for Collecting {
     }
 }
 
-/// Asking the streams of one upstream.
+/// Whether usage is injected into the streams of one upstream.
 #[derive(Debug)]
-pub struct Asking {
+pub struct InjectionPolicy {
     collecting: Collecting,
     /// It refused our field, or answered in a way that we cannot filter. Holds until the agent starts again.
-    unwilling: AtomicBool,
+    disabled: AtomicBool,
 }
 
 /// What is to be done with a request.
@@ -70,22 +72,22 @@ pub struct Asking {
 pub(super) enum Plan {
     /// Pass it through.
     Stream,
-    /// Pass it through, although its stream may need to be asked.
-    StreamUnasked(NotRequested),
+    /// Pass it through, although its stream may carry no usage.
+    StreamAsItIs(NotInjectedReason),
     /// Collect it.
     Collect(Permit),
 }
 
-impl Asking {
-    /// Asks until the upstream turns out to be unwilling.
+impl InjectionPolicy {
+    /// Injects until an upstream turns out not to bear it.
     #[must_use]
     pub fn new(collecting: Collecting) -> Self {
-        Self { collecting, unwilling: AtomicBool::new(false) }
+        Self { collecting, disabled: AtomicBool::new(false) }
     }
 
-    /// From now on no stream of this upstream is asked.
-    pub(super) fn give_up(&self, upstream: &str, reason: &'static str) {
-        if !self.unwilling.swap(true, Ordering::Relaxed) {
+    /// From now on nothing is injected into streams of this upstream.
+    pub(super) fn disable(&self, upstream: &str, reason: &'static str) {
+        if !self.disabled.swap(true, Ordering::Relaxed) {
             tracing::warn!(
                 upstream,
                 reason,
@@ -106,18 +108,18 @@ impl Asking {
             && is_plain(&parts.headers)
             && !BODY_DIGESTS.iter().any(|name| parts.headers.contains_key(name));
         if !is_plain_json {
-            return Plan::StreamUnasked(NotRequested::encoding);
+            return Plan::StreamAsItIs(NotInjectedReason::encoding);
         }
-        if self.unwilling.load(Ordering::Relaxed) {
-            return Plan::StreamUnasked(NotRequested::unwilling);
+        if self.disabled.load(Ordering::Relaxed) {
+            return Plan::StreamAsItIs(NotInjectedReason::disabled);
         }
-        let length = body.size_hint().exact().filter(|length| *length <= AMEND_BODY_BYTES_MAX);
-        let Some(permits) = length.and_then(|length| u32::try_from(length * AMEND_COPIES).ok()) else {
-            return Plan::StreamUnasked(NotRequested::size);
+        let length = body.size_hint().exact().filter(|length| *length <= INJECT_BODY_BYTES_MAX);
+        let Some(permits) = length.and_then(|length| u32::try_from(length * INJECT_COPIES).ok()) else {
+            return Plan::StreamAsItIs(NotInjectedReason::size);
         };
         match self.collecting.0.clone().try_acquire_many_owned(permits) {
             Ok(permit) => Plan::Collect(Permit(permit)),
-            Err(_) => Plan::StreamUnasked(NotRequested::memory),
+            Err(_) => Plan::StreamAsItIs(NotInjectedReason::memory),
         }
     }
 }
@@ -132,21 +134,18 @@ pub(super) async fn collect(body: Incoming) -> Result<(Bytes, Option<HeaderMap>)
     Ok((collected.to_bytes(), trailers))
 }
 
-/// The request that asks for usage, or why it is sent as it came. Large ones are read on another thread, because those
+/// The request with usage injected, or why it is sent as it came. Large ones are read on another thread, because those
 /// that forward must not be kept for milliseconds.
-pub(super) async fn amended(original: &Bytes) -> Result<Bytes, Untouched> {
-    let amendment = if original.len() <= AMEND_INLINE_BYTES_MAX {
-        amend::ask_for_usage(original)
+pub(super) async fn injected(original: &Bytes) -> Result<Bytes, NotInjected> {
+    let injected = if original.len() <= INJECT_INLINE_BYTES_MAX {
+        inject_usage(original)
     } else {
         let original = original.clone();
-        tokio::task::spawn_blocking(move || amend::ask_for_usage(&original))
+        tokio::task::spawn_blocking(move || inject_usage(&original))
             .await
-            .unwrap_or(Amendment::Untouched(Untouched::Doubtful))
+            .unwrap_or(Err(NotInjected::NotUnderstood))
     };
-    match amendment {
-        Amendment::Amended(changed) => Ok(Bytes::from(changed)),
-        Amendment::Untouched(reason) => Err(reason),
-    }
+    injected.map(Bytes::from)
 }
 
 /// Headers of the changed request: its new length, and an answer that is not compressed, so that the filter can read it.

@@ -9,10 +9,11 @@ use super::assemble::CallFacts;
 use super::counters::{Failure, WorkerCounters};
 use super::decode::{DecodeError, Decoder};
 use super::limits::WorkerLimits;
-use super::skim::{Skim, SkimLimits};
+use super::truncate::{Truncate, TruncateLimits};
 use crate::dialect::{Purpose, Reader, Unreadable, last_of_repeated};
 use crate::observation::ResponseHead;
-use crate::sse::{Event, Splitter};
+use crate::wire::Framing;
+use crate::wire::sse::{Event, Splitter};
 
 /// The machinery of one call. What it finds out goes into a [`CallFacts`].
 pub struct CallReader {
@@ -23,13 +24,61 @@ pub struct CallReader {
     response: ResponseReader,
 }
 
+#[allow(clippy::large_enum_variant, reason = "one for each call, and nearly always the large one")]
 enum ResponseReader {
     /// The head has not come.
     Waiting,
-    Events(Decoder, Splitter),
-    Whole(Decoder, Skim),
+    Reading(Decoder, BodyReader),
     /// It cannot be read, or no more of it.
     Lost,
+}
+
+enum BodyReader {
+    /// Only space has come.
+    ByFirstByte {
+        event_bytes_max: usize,
+    },
+    Events(Splitter),
+    Document(Truncate),
+}
+
+impl BodyReader {
+    fn new(framing: Framing, event_bytes_max: usize) -> Self {
+        match framing {
+            Framing::Events => Self::Events(Splitter::new(event_bytes_max)),
+            Framing::Document => Self::Document(Truncate::new(TruncateLimits::default())),
+            Framing::ByFirstByte => Self::ByFirstByte { event_bytes_max },
+        }
+    }
+
+    fn push(&mut self, bytes: &[u8], on_event: impl FnMut(Event<'_>)) {
+        if let Self::ByFirstByte { event_bytes_max } = *self
+            && let Some(framing) = Framing::of_body(bytes)
+        {
+            *self = Self::new(framing, event_bytes_max);
+        }
+        match self {
+            Self::ByFirstByte { .. } => {}
+            Self::Events(splitter) => splitter.push(bytes, on_event),
+            Self::Document(body) => body.push(bytes),
+        }
+    }
+
+    fn held_bytes(&self) -> usize {
+        match self {
+            Self::ByFirstByte { .. } => 0,
+            Self::Events(splitter) => splitter.held_bytes(),
+            Self::Document(body) => body.held_bytes(),
+        }
+    }
+
+    /// Events left out so far because they were too long.
+    const fn events_skipped(&self) -> u64 {
+        match self {
+            Self::Events(splitter) => splitter.events_skipped(),
+            Self::ByFirstByte { .. } | Self::Document(_) => 0,
+        }
+    }
 }
 
 impl CallReader {
@@ -44,8 +93,7 @@ impl CallReader {
     pub fn held_bytes(&self) -> usize {
         let response = match &self.response {
             ResponseReader::Waiting | ResponseReader::Lost => 0,
-            ResponseReader::Events(_, splitter) => splitter.held_bytes(),
-            ResponseReader::Whole(_, body) => body.held_bytes(),
+            ResponseReader::Reading(_, body) => body.held_bytes(),
         };
         self.request.capacity() + response
     }
@@ -54,7 +102,7 @@ impl CallReader {
     pub fn release(&mut self, facts: &mut CallFacts) {
         self.request_is_whole &= self.request.is_empty();
         self.drop_request();
-        if matches!(self.response, ResponseReader::Events(..) | ResponseReader::Whole(..)) {
+        if matches!(self.response, ResponseReader::Reading(..)) {
             self.lose_response(facts);
         }
     }
@@ -63,7 +111,7 @@ impl CallReader {
     pub fn gap(&mut self, facts: &mut CallFacts) {
         match &mut self.response {
             ResponseReader::Waiting => self.request_is_whole = false,
-            ResponseReader::Events(decoder, splitter) if decoder.is_identity() => {
+            ResponseReader::Reading(decoder, BodyReader::Events(splitter)) if decoder.is_identity() => {
                 splitter.resynchronise();
                 facts.response_is_whole = false;
             }
@@ -91,19 +139,18 @@ impl CallReader {
         counters: &WorkerCounters,
     ) {
         self.read_request(facts, counters);
-        let is_events = match head.content_type.as_deref() {
-            Some(content_type) => is_event_stream(content_type),
-            None => facts.request.stream,
+        let may_stream = facts.request.stream || !facts.request.whole;
+        let framing = Framing::of_head(head.content_type.as_deref(), head.has_length, may_stream);
+        facts.streamed = match framing {
+            Framing::Events => true,
+            Framing::Document => false,
+            Framing::ByFirstByte => facts.request.stream,
         };
-        facts.streamed = is_events;
         if facts.start.endpoint.purpose == Purpose::Unread {
             return self.lose_response(facts);
         }
         self.response = match Decoder::new(head.content_encoding.as_deref(), limits.decode) {
-            Ok(decoder) if is_events => {
-                ResponseReader::Events(decoder, Splitter::new(limits.event_bytes_max))
-            }
-            Ok(decoder) => ResponseReader::Whole(decoder, Skim::new(SkimLimits::default())),
+            Ok(decoder) => ResponseReader::Reading(decoder, BodyReader::new(framing, limits.event_bytes_max)),
             Err(error) => {
                 counters.fail(reason(error));
                 facts.response_is_whole = false;
@@ -120,16 +167,18 @@ impl CallReader {
                 return self.lose_response(facts);
             }
             ResponseReader::Lost => return,
-            ResponseReader::Whole(decoder, body) => decoder.decode(bytes, |plain| body.push(plain)),
-            ResponseReader::Events(decoder, splitter) => {
-                let skipped = splitter.events_skipped();
+            ResponseReader::Reading(decoder, body) => {
+                let skipped = body.events_skipped();
                 let mut events = EventReader { reader: &mut *self.reader, at, facts };
                 let decoded = decoder.decode(bytes, |plain| {
-                    splitter.push(plain, |event| events.read(event, Some(counters)));
+                    body.push(plain, |event| events.read(event, Some(counters)));
                 });
-                for _ in skipped..splitter.events_skipped() {
+                for _ in skipped..body.events_skipped() {
                     counters.fail(Failure::EventTooLarge);
                     facts.response_is_whole = false;
+                }
+                if !matches!(body, BodyReader::ByFirstByte { .. }) {
+                    facts.streamed = matches!(body, BodyReader::Events(_));
                 }
                 decoded
             }
@@ -151,12 +200,15 @@ impl CallReader {
                 facts.response_is_whole &= was_cut;
             }
             ResponseReader::Lost => {}
-            ResponseReader::Events(_, splitter) => {
+            ResponseReader::Reading(_, BodyReader::ByFirstByte { .. }) => {
+                read_left_over(&Truncate::default(), false, was_cut, facts, counters);
+            }
+            ResponseReader::Reading(_, BodyReader::Events(splitter)) => {
                 let mut events = EventReader { reader: &mut *self.reader, at, facts };
                 // An event cut in two is no fault of its own.
                 splitter.finish(|event| events.read(event, (!was_cut).then_some(counters)));
             }
-            ResponseReader::Whole(_, body) => {
+            ResponseReader::Reading(_, BodyReader::Document(body)) => {
                 let is_readable = read_body(&mut *self.reader, body.kept(), facts).is_ok();
                 read_left_over(body, is_readable, was_cut, facts, counters);
             }
@@ -187,15 +239,9 @@ impl CallReader {
     }
 }
 
-/// Whether a `content-type` names an event stream, whatever its parameters.
-fn is_event_stream(content_type: &str) -> bool {
-    let media_type = content_type.split(';').next().unwrap_or_default();
-    media_type.trim().eq_ignore_ascii_case("text/event-stream")
-}
-
 /// What the body says beyond what the dialect read in it.
 fn read_left_over(
-    body: &Skim,
+    body: &Truncate,
     is_readable: bool,
     was_cut: bool,
     facts: &mut CallFacts,

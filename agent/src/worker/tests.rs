@@ -12,7 +12,7 @@ use proptest::prelude::*;
 use super::*;
 use crate::dialect::{self, Endpoint, Purpose, Reader, Response, TextSink, Unreadable, UsageInjection};
 use crate::observation::ResponseHead;
-use crate::sse::Event;
+use crate::wire::sse::Event;
 
 type Calls = Arc<Mutex<Vec<Call>>>;
 
@@ -54,6 +54,7 @@ impl Bench {
             status,
             content_type: Some(Arc::from(content_type)),
             content_encoding: encoding.map(Arc::from),
+            has_length: false,
         };
         self.tell(call, Observation::ResponseHead(head, 2_000));
     }
@@ -671,8 +672,9 @@ fn a_panic_costs_one_call_its_details() {
         bench.tell(2, start_of(endpoint, "panics", "/panics"));
         bench.tell(2, Observation::RequestBody(Bytes::from_static(REQUEST.as_bytes())));
         bench.head(2, 200, content_type, None);
-        bench.body(2, b"data: {}\n\n", 3_000);
-        bench.body(2, b"data: {}\n\n", 3_000);
+        let piece: &[u8] = if *content_type == JSON { b"{}" } else { b"data: {}\n\n" };
+        bench.body(2, piece, 3_000);
+        bench.body(2, piece, 3_000);
         bench.tell(2, Observation::End(Complete, 9_000, None));
         let call = bench.calls.lock().unwrap().pop().unwrap();
         assert_eq!((call.usage, call.end, call.http_status), (None, Complete, Some(200)), "{step}");
@@ -751,7 +753,7 @@ fn every_call_is_counted_in_one_place() {
 fn what_all_calls_hold_together_is_bounded() {
     let limits = WorkerLimits { held_bytes_max: 64 << 10, ..WorkerLimits::default() };
     let mut bench = Bench::with(limits);
-    let piece = vec![b'['; 1 << 10];
+    let piece = ["[", &"[],".repeat(341)].concat().into_bytes();
     for call in 1..=100 {
         bench.start(call, "openai", REQUEST);
         bench.head(call, 200, JSON, None);
@@ -832,7 +834,10 @@ fn any_observation() -> impl Strategy<Value = Observation> {
             |(status, events, encoding)| {
                 let content_type = Some(Arc::from(if events { EVENTS } else { JSON }));
                 let content_encoding = encoding.map(Arc::from);
-                Observation::ResponseHead(ResponseHead { status, content_type, content_encoding }, 5)
+                Observation::ResponseHead(
+                    ResponseHead { status, content_type, content_encoding, has_length: false },
+                    5,
+                )
             }
         ),
         bytes.prop_map(|bytes| Observation::ResponseBody(bytes.into(), 7)),

@@ -7,7 +7,7 @@ use ledgerline_agent::dialect::{
     Endpoint, Purpose, Reader, Response, Spec, TextSink, Unreadable, UsageInjection,
 };
 use ledgerline_agent::relay::tap::TapLimits;
-use ledgerline_agent::sse::Event;
+use ledgerline_agent::wire::sse::Event;
 use tokio::sync::mpsc;
 
 use crate::support::*;

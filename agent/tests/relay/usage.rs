@@ -8,6 +8,11 @@ use crate::support::*;
 
 const REQUEST: &str = r#"{"model":"gpt-4o","stream":true,"messages":[]}"#;
 
+/// [`delta`] as the provider sends it to who does not ask for usage.
+fn unasked(text: &str) -> String {
+    delta(text).replace(",\"usage\":null", "")
+}
+
 fn usage_event() -> String {
     event(
         r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"gpt-4o-2024-08-06","choices":[],"usage":{"prompt_tokens":10,"completion_tokens":2,"total_tokens":12}}"#,
@@ -28,7 +33,7 @@ async fn usage_is_asked_for_and_hidden() {
     let collector = Collector::start().await;
     let agent = Agent::before(upstream.address, collector.address).await;
     let answer = agent.call(post(CHAT, "accept-encoding: gzip\r\n", REQUEST)).await;
-    let expected = [delta("Hel"), delta("lo"), event("[DONE]")].concat();
+    let expected = [unasked("Hel"), unasked("lo"), event("[DONE]")].concat();
     assert_eq!(String::from_utf8(answer.body).unwrap(), expected);
 
     let (head, body) = requests.lock().unwrap()[0].clone();
@@ -55,7 +60,7 @@ async fn requests_that_must_not_be_changed_are_not() {
     agent.call(post(CHAT, "", REQUEST).replace("application/json", "text/plain")).await;
     let head = post(CHAT, "", "").replace("content-length: 0", "transfer-encoding: chunked");
     agent.call([head.as_bytes(), &chunk(REQUEST), b"0\r\n\r\n"].concat()).await;
-    assert_eq!(agent.metric("ledgerline_agent_relay_usage_not_requested_total").await, 5);
+    assert_eq!(agent.metric("ledgerline_agent_relay_usage_not_injected_total").await, 5);
     let requests = requests.lock().unwrap().clone();
     assert_eq!(requests.len(), 5);
     for (head, body) in requests {
@@ -142,7 +147,7 @@ async fn a_refused_field_is_taken_back_and_the_refusal_remembered() {
         assert_eq!(requests.len(), 4, "asked once, taken back once, then left alone twice");
         assert!(requests[1..].iter().all(|body| body == REQUEST.as_bytes()));
         assert_eq!(agent.metric("ledgerline_agent_relay_usage_refused_total").await, 1);
-        assert_eq!(agent.metric("ledgerline_agent_relay_usage_not_requested_total").await, 2);
+        assert_eq!(agent.metric("ledgerline_agent_relay_usage_not_injected_total").await, 2);
         agent.stop().await;
     }
 }
@@ -215,24 +220,56 @@ async fn asking_is_configured_for_each_upstream() {
 }
 
 /// Scenario: upstreams that name no encoding in their own way, or call the stream something else.
-/// Guarantees: the extra chunk is hidden all the same.
+/// Guarantees: the usage is stripped all the same, and recorded: what the one reads as a stream the other does too.
 #[tokio::test]
-async fn the_extra_chunk_is_hidden_whatever_the_headers_say() {
+async fn usage_is_stripped_and_recorded_whatever_the_headers_say() {
     let parts = [delta("Hi"), usage_event(), event("[DONE]")];
     for headers in [
         "content-type: text/event-stream\r\ncontent-encoding: identity\r\n",
         "content-type: text/event-stream\r\ncontent-encoding: none\r\n",
         "content-type: text/event-stream\r\ncontent-encoding:\r\n",
         "content-type: text/plain; charset=utf-8\r\n",
+        "content-type: application/octet-stream\r\n",
+        "content-type: application/json\r\n",
         "",
     ] {
         let head = format!("HTTP/1.1 200 OK\r\n{headers}transfer-encoding: chunked\r\n\r\n");
         let (upstream, _) = Upstream::fixed(stream(&parts).replace(STREAM_HEAD, &head)).await;
-        let agent = Agent::alone(upstream.address).await;
+        let collector = Collector::start().await;
+        let agent = Agent::before(upstream.address, collector.address).await;
         let answer = agent.call(post(CHAT, "", REQUEST)).await;
-        let expected = [delta("Hi"), event("[DONE]")].concat();
+        let expected = [unasked("Hi"), event("[DONE]")].concat();
         assert_eq!(String::from_utf8(answer.body).unwrap(), expected, "{headers}");
+        let span = collector.spans(1).await.remove(0);
+        assert_eq!(attribute(&span, "gen_ai.usage.output_tokens").as_deref(), Some("2"), "{headers}");
         agent.stop().await;
+    }
+}
+
+/// Scenario: an upstream answers a stream with one document, with a length and without.
+/// Guarantees: it passes as it is, its length included, and is recorded.
+#[tokio::test]
+async fn a_document_in_the_place_of_a_stream_passes() {
+    for headers in ["content-type: application/json\r\n", "content-type: text/plain\r\n", ""] {
+        for has_length in [true, false] {
+            let body = if has_length {
+                format!("content-length: {}\r\n\r\n{COMPLETION}", COMPLETION.len())
+            } else {
+                let chunk = String::from_utf8(chunk(COMPLETION)).unwrap();
+                format!("transfer-encoding: chunked\r\n\r\n{chunk}0\r\n\r\n")
+            };
+            let (upstream, _) = Upstream::fixed(format!("HTTP/1.1 200 OK\r\n{headers}{body}")).await;
+            let collector = Collector::start().await;
+            let agent = Agent::before(upstream.address, collector.address).await;
+            let answer = agent.call(post(CHAT, "", REQUEST)).await;
+            assert_eq!(answer.body, COMPLETION.as_bytes(), "{headers}");
+            if has_length && headers.contains("json") {
+                assert_eq!(answer.header("content-length"), [COMPLETION.len().to_string()]);
+            }
+            let span = collector.spans(1).await.remove(0);
+            assert_eq!(attribute(&span, "gen_ai.usage.output_tokens").as_deref(), Some("3"), "{headers}");
+            agent.stop().await;
+        }
     }
 }
 
@@ -247,7 +284,7 @@ async fn what_cannot_be_filtered_is_counted_and_not_asked_again() {
     for _ in 0..2 {
         assert_eq!(agent.call(post(CHAT, "", REQUEST)).await.body, b"\x1f\x08ab");
     }
-    assert_eq!(agent.metric("ledgerline_agent_relay_usage_unhidden_total").await, 1);
+    assert_eq!(agent.metric("ledgerline_agent_relay_usage_unstripped_total").await, 1);
     assert_eq!(requests.lock().unwrap()[1].1, REQUEST.as_bytes());
     agent.stop().await;
 }
@@ -264,7 +301,7 @@ async fn large_requests_are_asked_up_to_a_limit() {
         agent.call(post(CHAT, "", &request(bytes))).await;
         let body = requests.lock().unwrap().last().unwrap().1.clone();
         assert_eq!(body != request(bytes).as_bytes(), asked, "{bytes}");
-        let counted = agent.metric("ledgerline_agent_relay_usage_not_requested_total").await;
+        let counted = agent.metric("ledgerline_agent_relay_usage_not_injected_total").await;
         assert_eq!(counted, not_requested);
     }
     agent.stop().await;

@@ -7,7 +7,7 @@ use serde::Deserialize;
 use super::usage::{CompletionUsage, Inclusive};
 use crate::dialect::json::{Content, Count, ErrorField, LIST_MAX, List, Object, Text, bounded, object};
 use crate::dialect::{Kind, Progress, Reader, Response, TextSink, Unreadable};
-use crate::sse::Event;
+use crate::wire::sse::Event;
 
 /// Reads one chat or text completion.
 #[derive(Debug, Default)]

@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::usage::{CompletionUsage, Inclusive};
 use crate::dialect::json::{ErrorField, Object, Text, object};
 use crate::dialect::{Progress, Reader, Response, TextSink, Unreadable};
-use crate::sse::Event;
+use crate::wire::sse::Event;
 
 /// Reads one embeddings call.
 #[derive(Clone, Copy, Debug, Default)]

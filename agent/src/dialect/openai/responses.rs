@@ -14,7 +14,7 @@ use crate::dialect::json::{
     lenient, object,
 };
 use crate::dialect::{Kind, Part, Progress, Reader, Response, Role, TextSink, Unreadable};
-use crate::sse::Event;
+use crate::wire::sse::Event;
 
 /// Reads one response.
 #[derive(Clone, Copy, Debug, Default)]

@@ -53,7 +53,12 @@ async fn a_call_is_told_in_order_and_ends_once() {
     let call = tap.start(start()).unwrap();
     call.tap().request_body(&Bytes::from_static(b"{}"));
     call.tap().request_body(&Bytes::new());
-    call.tap().response_head(ResponseHead { status: 200, content_type: None, content_encoding: None });
+    call.tap().response_head(ResponseHead {
+        status: 200,
+        content_type: None,
+        content_encoding: None,
+        has_length: false,
+    });
     call.tap().response_body(&Bytes::from(vec![0; 64 << 10]));
     call.end(EndOfStream::Complete, None);
     drop(call);

@@ -94,6 +94,18 @@ impl Splitter {
         self.events_skipped
     }
 
+    /// Whether nothing of an event has come since the last one, comments apart.
+    #[must_use]
+    pub fn is_between_events(&self) -> bool {
+        self.line.is_empty() && self.event_bytes == 0 && !self.skipping
+    }
+
+    /// Whether a line feed, if it comes next, belongs to the end of the line before.
+    #[must_use]
+    pub const fn awaits_line_feed(&self) -> bool {
+        self.after_cr
+    }
+
     /// Memory taken for an event that is not complete, and kept for the next.
     #[must_use]
     pub fn held_bytes(&self) -> usize {
@@ -102,26 +114,40 @@ impl Splitter {
 
     /// Takes the next bytes and gives out the events they complete.
     pub fn push(&mut self, bytes: &[u8], mut on_event: impl FnMut(Event<'_>)) {
-        let mut rest = bytes;
-        let mut borrowed: Borrowed<'_> = None;
-        while !rest.is_empty() {
-            if std::mem::take(&mut self.after_cr) && rest[0] == b'\n' {
-                rest = &rest[1..];
-                continue;
+        self.split(bytes, |event, _| {
+            if let Some(event) = event {
+                on_event(event);
             }
-            let Some(end) = memchr2(b'\n', b'\r', rest) else {
-                self.keep_partial_line(rest);
+        });
+    }
+
+    /// The same for who needs the raw bytes: tells for each blank line where in `bytes` it ends, and the event that it
+    /// ends, unless that has no data or was skipped. A comment before an event is told like a blank line.
+    pub fn split(&mut self, bytes: &[u8], mut on_end: impl FnMut(Option<Event<'_>>, usize)) {
+        let mut borrowed: Borrowed<'_> = None;
+        let mut at = 0;
+        if self.after_cr && !bytes.is_empty() {
+            self.after_cr = false;
+            at = usize::from(bytes[0] == b'\n');
+        }
+        while at < bytes.len() {
+            let Some(length) = memchr2(b'\n', b'\r', &bytes[at..]) else {
+                self.keep_partial_line(&bytes[at..]);
                 break;
             };
-            let line = &rest[..end];
-            self.after_cr = rest[end] == b'\r';
-            rest = &rest[end + 1..];
+            let line = &bytes[at..at + length];
+            at += length + 1;
+            if bytes[at - 1] == b'\r' {
+                self.after_cr = at == bytes.len();
+                at += usize::from(bytes.get(at) == Some(&b'\n'));
+            }
+            let mut on_end = |event: Option<Event<'_>>| on_end(event, at);
             if self.line.is_empty() {
-                self.take_line(line, &mut borrowed, &mut on_event);
+                self.take_line(line, &mut borrowed, &mut on_end);
             } else {
                 self.keep_partial_line(line);
                 let whole = std::mem::take(&mut self.line);
-                self.take_joined_line(&whole, &mut borrowed, &mut on_event);
+                self.take_joined_line(&whole, &mut borrowed, &mut on_end);
                 self.line = whole;
                 empty(&mut self.line);
             }
@@ -136,11 +162,16 @@ impl Splitter {
     /// The stream is over: gives out an event that lacks its blank line. Such an event may be cut short.
     pub fn finish(&mut self, mut on_event: impl FnMut(Event<'_>)) {
         let mut borrowed = None;
+        let mut on_end = |event: Option<Event<'_>>| {
+            if let Some(event) = event {
+                on_event(event);
+            }
+        };
         let last = std::mem::take(&mut self.line);
         if !last.is_empty() {
-            self.take_joined_line(&last, &mut borrowed, &mut on_event);
+            self.take_joined_line(&last, &mut borrowed, &mut on_end);
         }
-        self.end_event(&mut borrowed, &mut on_event);
+        self.end_event(&mut borrowed, &mut on_end);
     }
 
     /// Bytes were lost here: drops the event under way and whatever comes before the next event's beginning.
@@ -176,13 +207,13 @@ impl Splitter {
         &mut self,
         line: &[u8],
         borrowed: &mut Borrowed<'a>,
-        on_event: &mut impl FnMut(Event<'_>),
+        on_end: &mut impl FnMut(Option<Event<'_>>),
     ) {
         let mut own = None;
         if let Some(earlier) = borrowed.take() {
             self.data.extend_from_slice(earlier);
         }
-        self.take_line(line, &mut own, on_event);
+        self.take_line(line, &mut own, on_end);
         if let Some(line) = own {
             self.data.extend_from_slice(line);
         }
@@ -192,12 +223,15 @@ impl Splitter {
         &mut self,
         line: &'a [u8],
         borrowed: &mut Borrowed<'a>,
-        on_event: &mut impl FnMut(Event<'_>),
+        on_end: &mut impl FnMut(Option<Event<'_>>),
     ) {
         if self.skipping {
             let blank = line.is_empty() && !self.skipped_line_has_bytes;
             self.skipped_line_has_bytes = false;
             self.skipping = !blank;
+            if blank {
+                on_end(None);
+            }
             return;
         }
         if line.len() + self.event_bytes > self.event_bytes_max {
@@ -212,9 +246,12 @@ impl Splitter {
         };
         self.at_start = false;
         if line.is_empty() {
-            return self.end_event(borrowed, on_event);
+            return self.end_event(borrowed, on_end);
         }
         if line[0] == b':' {
+            if self.event_bytes == 0 {
+                on_end(None);
+            }
             return;
         }
         self.event_bytes += line.len();
@@ -246,11 +283,9 @@ impl Splitter {
         }
     }
 
-    fn end_event(&mut self, borrowed: &mut Borrowed<'_>, on_event: &mut impl FnMut(Event<'_>)) {
-        if self.has_data {
-            let data = borrowed.take().unwrap_or(&self.data);
-            on_event(Event { name: &self.name, data });
-        }
+    fn end_event(&mut self, borrowed: &mut Borrowed<'_>, on_end: &mut impl FnMut(Option<Event<'_>>)) {
+        let data = borrowed.take().unwrap_or(&self.data);
+        on_end(self.has_data.then_some(Event { name: &self.name, data }));
         self.clear_event();
     }
 

@@ -1,0 +1,81 @@
+//! How the body of a response is framed: as events, or as one document. Pure.
+//!
+//! Relay and worker must agree on it: what the relay strips from a stream the worker must have read. Content types alone
+//! do not tell, because servers send streams as `text/plain`, `application/octet-stream` or `application/json`.
+
+/// The framing of a body.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Framing {
+    /// Server-sent events.
+    Events,
+    /// One JSON document.
+    Document,
+    /// The first byte tells, see [`Framing::of_body`].
+    ByFirstByte,
+}
+
+impl Framing {
+    /// What the head of a response tells. `may_stream`: a stream was asked for, or it is not known whether.
+    #[must_use]
+    pub fn of_head(content_type: Option<&str>, has_length: bool, may_stream: bool) -> Self {
+        let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        if media_type.eq_ignore_ascii_case("text/event-stream") {
+            Self::Events
+        } else if !may_stream || (has_length && media_type.eq_ignore_ascii_case("application/json")) {
+            // Whoever knows the length knows the whole.
+            Self::Document
+        } else {
+            Self::ByFirstByte
+        }
+    }
+
+    /// What the first bytes of a body tell; `None` while only space has come. Events begin with a comment, a byte order mark
+    /// or one of four fields (data, event, id, retry), no document does.
+    #[must_use]
+    pub fn of_body(bytes: &[u8]) -> Option<Self> {
+        let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace())?;
+        let is_of_events = matches!(first, b':' | 0xEF | b'd' | b'e' | b'i' | b'r');
+        Some(if is_of_events { Self::Events } else { Self::Document })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_head_tells_where_it_can() {
+        let check = |content_type, has_length, may_stream, expected| {
+            assert_eq!(Framing::of_head(content_type, has_length, may_stream), expected, "{content_type:?}");
+        };
+        for may_stream in [true, false] {
+            check(Some("Text/Event-Stream; charset=utf-8"), true, may_stream, Framing::Events);
+            check(Some("application/json"), true, may_stream, Framing::Document);
+        }
+        for content_type in
+            [None, Some("text/plain"), Some("application/octet-stream"), Some("application/json")]
+        {
+            check(content_type, false, true, Framing::ByFirstByte);
+            check(content_type, false, false, Framing::Document);
+        }
+        check(Some("text/plain"), true, true, Framing::ByFirstByte);
+    }
+
+    #[test]
+    fn else_the_first_byte_does() {
+        for (body, expected) in [
+            ("", None),
+            (" \r\n", None),
+            ("\n{", Some(Framing::Document)),
+            ("[", Some(Framing::Document)),
+            ("null", Some(Framing::Document)),
+            ("<html>", Some(Framing::Document)),
+            ("id: 1", Some(Framing::Events)),
+            ("data: {}", Some(Framing::Events)),
+            (": ping", Some(Framing::Events)),
+            ("\u{feff}data:", Some(Framing::Events)),
+        ] {
+            assert_eq!(Framing::of_body(body.as_bytes()), expected, "{body:?}");
+        }
+    }
+}

@@ -1,0 +1,428 @@
+//! One pass over JSON (RFC 8259), in whatever pieces it comes, without building anything. Pure.
+//!
+//! Three parts of the agent must look into JSON and keep its bytes as they are: the request into which usage is injected, the
+//! stream from which it is stripped, the response that is truncated. They share this tokenizer: it tells where values
+//! are, checks the grammar on the way and keeps its place between two pieces. What it accepts is what `serde_json`
+//! accepts, but for UTF-8, which is the caller's to check. Must never allocate: its state is a hundred bytes.
+
+use std::ops::Range;
+
+use memchr::memchr2;
+
+/// Nesting that is followed, as much as `serde_json` follows.
+pub const DEPTH_MAX: u32 = 127;
+
+/// Not JSON, or nested too deep.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("not JSON, or nested deeper than {DEPTH_MAX}")]
+pub struct Malformed;
+
+/// What a token is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// `{` or `[`.
+    Open,
+    /// `}` or `]`.
+    Close,
+    /// `:`
+    Colon,
+    /// `,`
+    Comma,
+    /// The name of a member, with its quotes.
+    Name,
+    /// A string that is a value, with its quotes.
+    Text,
+    /// A number.
+    Number,
+    /// `true`, `false` or `null`.
+    Literal,
+}
+
+/// A token, or the part of one that lies in the piece that is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Token {
+    /// What it is.
+    pub kind: Kind,
+    /// Where its first byte in this piece is.
+    pub from: usize,
+    /// Behind its last byte in this piece.
+    pub to: usize,
+    /// It began in this piece.
+    pub begins: bool,
+    /// It ended in this piece. A number at the end of a piece ends when the next piece, or the end of all, shows it.
+    pub ends: bool,
+    /// A string with a backslash in this piece or in an earlier one.
+    pub has_escapes: bool,
+}
+
+/// What may come next between tokens.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Expect {
+    #[default]
+    Value,
+    /// Behind `[`.
+    ValueOrClose,
+    Name,
+    /// Behind `{`.
+    NameOrClose,
+    Colon,
+    CommaOrClose,
+    /// The document is complete.
+    Nothing,
+}
+
+/// Within a token.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Inside {
+    #[default]
+    Nothing,
+    String {
+        is_name: bool,
+        has_escapes: bool,
+        escape: Escape,
+    },
+    Number(Number),
+    Literal {
+        word: &'static [u8],
+        seen: usize,
+    },
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Escape {
+    No,
+    /// Behind a backslash.
+    Kind,
+    /// So many hexadecimal digits to come.
+    Digits(u8),
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Number {
+    Minus,
+    Zero,
+    Integer,
+    Point,
+    Fraction,
+    Exponent,
+    ExponentSign,
+    ExponentDigits,
+}
+
+/// The place in a document.
+#[derive(Clone, Debug, Default)]
+pub struct Tokenizer {
+    expect: Expect,
+    inside: Inside,
+    depth: u32,
+    /// One bit for each open bracket, the innermost lowest: 1 is an object.
+    nesting: u128,
+}
+
+impl Tokenizer {
+    /// Open brackets.
+    #[must_use]
+    pub const fn depth(&self) -> u32 {
+        self.depth
+    }
+
+    /// Whether what came so far is a whole document, if nothing but space follows.
+    #[must_use]
+    pub fn is_complete(&self) -> bool {
+        let ends_here = match self.inside {
+            Inside::Nothing => true,
+            Inside::Number(state) => state.may_end() && self.depth == 0,
+            Inside::String { .. } | Inside::Literal { .. } => false,
+        };
+        ends_here && (self.expect == Expect::Nothing || self.inside != Inside::Nothing)
+    }
+
+    /// How many bytes of the next piece, which begins with `next`, belong to an escape that began in this one.
+    #[must_use]
+    pub const fn escape_bytes_left(&self, next: u8) -> usize {
+        match self.inside {
+            Inside::String { escape: Escape::Kind, .. } => {
+                if next == b'u' {
+                    5
+                } else {
+                    1
+                }
+            }
+            Inside::String { escape: Escape::Digits(left), .. } => left as usize,
+            _ => 0,
+        }
+    }
+
+    /// The next token of `piece` from `at` on, which moves behind it; `None` at the end of the piece.
+    ///
+    /// # Errors
+    /// At the first byte that cannot be. The tokenizer is of no use afterwards.
+    pub fn next(&mut self, piece: &[u8], at: &mut usize) -> Result<Option<Token>, Malformed> {
+        if self.inside != Inside::Nothing {
+            return self.go_on(piece, at, false);
+        }
+        while let Some(b' ' | b'\n' | b'\r' | b'\t') = piece.get(*at) {
+            *at += 1;
+        }
+        let Some(&byte) = piece.get(*at) else { return Ok(None) };
+        match byte {
+            b'"' => self.begin_string()?,
+            b',' => return self.comma(at).map(Some),
+            b':' if self.expect == Expect::Colon => {
+                self.expect = Expect::Value;
+                return Ok(Some(one_byte(Kind::Colon, at)));
+            }
+            b'{' | b'[' => return self.open(byte == b'{', at).map(Some),
+            b'}' | b']' => return self.close(byte == b'}', at).map(Some),
+            b't' => self.begin_value(Inside::Literal { word: b"true", seen: 0 })?,
+            b'f' => self.begin_value(Inside::Literal { word: b"false", seen: 0 })?,
+            b'n' => self.begin_value(Inside::Literal { word: b"null", seen: 0 })?,
+            b'-' => self.begin_value(Inside::Number(Number::Minus))?,
+            b'0' => self.begin_value(Inside::Number(Number::Zero))?,
+            b'1'..=b'9' => self.begin_value(Inside::Number(Number::Integer))?,
+            _ => return Err(Malformed),
+        }
+        self.go_on(piece, at, true)
+    }
+
+    fn begin_value(&mut self, inside: Inside) -> Result<(), Malformed> {
+        if !matches!(self.expect, Expect::Value | Expect::ValueOrClose) {
+            return Err(Malformed);
+        }
+        self.inside = inside;
+        Ok(())
+    }
+
+    fn begin_string(&mut self) -> Result<(), Malformed> {
+        let is_name = match self.expect {
+            Expect::Name | Expect::NameOrClose => true,
+            Expect::Value | Expect::ValueOrClose => false,
+            Expect::Colon | Expect::CommaOrClose | Expect::Nothing => return Err(Malformed),
+        };
+        self.inside = Inside::String { is_name, has_escapes: false, escape: Escape::No };
+        Ok(())
+    }
+
+    fn comma(&mut self, at: &mut usize) -> Result<Token, Malformed> {
+        if self.expect != Expect::CommaOrClose {
+            return Err(Malformed);
+        }
+        self.expect = if self.nesting & 1 == 1 { Expect::Name } else { Expect::Value };
+        Ok(one_byte(Kind::Comma, at))
+    }
+
+    fn open(&mut self, is_object: bool, at: &mut usize) -> Result<Token, Malformed> {
+        if !matches!(self.expect, Expect::Value | Expect::ValueOrClose) || self.depth == DEPTH_MAX {
+            return Err(Malformed);
+        }
+        self.depth += 1;
+        self.nesting = self.nesting << 1 | u128::from(is_object);
+        self.expect = if is_object { Expect::NameOrClose } else { Expect::ValueOrClose };
+        Ok(one_byte(Kind::Open, at))
+    }
+
+    fn close(&mut self, is_object: bool, at: &mut usize) -> Result<Token, Malformed> {
+        let may_close =
+            matches!(self.expect, Expect::CommaOrClose | Expect::NameOrClose | Expect::ValueOrClose);
+        if !may_close || (self.nesting & 1 == 1) != is_object {
+            return Err(Malformed);
+        }
+        self.depth -= 1;
+        self.nesting >>= 1;
+        self.end_value();
+        Ok(one_byte(Kind::Close, at))
+    }
+
+    const fn end_value(&mut self) {
+        self.inside = Inside::Nothing;
+        self.expect = if self.depth == 0 { Expect::Nothing } else { Expect::CommaOrClose };
+    }
+
+    /// The rest of the token under way, as far as the piece has it.
+    fn go_on(&mut self, piece: &[u8], at: &mut usize, begins: bool) -> Result<Option<Token>, Malformed> {
+        let from = *at;
+        if from == piece.len() {
+            return Ok(None);
+        }
+        let (kind, ends, has_escapes) = match self.inside {
+            Inside::String { is_name, has_escapes, escape } => {
+                // Behind the opening quote.
+                *at += usize::from(begins);
+                let (ends, has_escapes) = self.string(piece, at, is_name, has_escapes, escape)?;
+                (if is_name { Kind::Name } else { Kind::Text }, ends, has_escapes)
+            }
+            Inside::Number(state) => {
+                *at += usize::from(begins);
+                (Kind::Number, self.number(piece, at, state)?, false)
+            }
+            Inside::Literal { word, seen } => {
+                let length = (word.len() - seen).min(piece.len() - from);
+                if piece[from..from + length] != word[seen..seen + length] {
+                    return Err(Malformed);
+                }
+                *at += length;
+                let ends = seen + length == word.len();
+                if ends {
+                    self.end_value();
+                } else {
+                    self.inside = Inside::Literal { word, seen: seen + length };
+                }
+                (Kind::Literal, ends, false)
+            }
+            Inside::Nothing => return Ok(None),
+        };
+        Ok(Some(Token { kind, from, to: *at, begins, ends, has_escapes }))
+    }
+
+    /// Bytes of a string. Returns whether it ended, and whether it has escapes.
+    fn string(
+        &mut self,
+        piece: &[u8],
+        at: &mut usize,
+        is_name: bool,
+        mut has_escapes: bool,
+        mut escape: Escape,
+    ) -> Result<(bool, bool), Malformed> {
+        loop {
+            if escape == Escape::No {
+                let rest = &piece[*at..];
+                let plain = memchr2(b'"', b'\\', rest).unwrap_or(rest.len());
+                if has_control_characters(&rest[..plain]) {
+                    return Err(Malformed);
+                }
+                *at += plain;
+            }
+            let Some(&byte) = piece.get(*at) else {
+                self.inside = Inside::String { is_name, has_escapes, escape };
+                return Ok((false, has_escapes));
+            };
+            *at += 1;
+            escape = match escape {
+                Escape::No if byte == b'"' => break,
+                Escape::No => {
+                    has_escapes = true;
+                    Escape::Kind
+                }
+                Escape::Kind => match byte {
+                    b'u' => Escape::Digits(4),
+                    b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Escape::No,
+                    _ => return Err(Malformed),
+                },
+                Escape::Digits(left) if byte.is_ascii_hexdigit() => {
+                    if left > 1 {
+                        Escape::Digits(left - 1)
+                    } else {
+                        Escape::No
+                    }
+                }
+                Escape::Digits(_) => return Err(Malformed),
+            };
+        }
+        if is_name {
+            (self.inside, self.expect) = (Inside::Nothing, Expect::Colon);
+        } else {
+            self.end_value();
+        }
+        Ok((true, has_escapes))
+    }
+
+    /// Bytes of a number. Returns whether it ended.
+    fn number(&mut self, piece: &[u8], at: &mut usize, mut state: Number) -> Result<bool, Malformed> {
+        while let Some(&byte) = piece.get(*at) {
+            match state.then(byte) {
+                Some(next) => state = next,
+                None if state.may_end() => {
+                    self.end_value();
+                    return Ok(true);
+                }
+                None => return Err(Malformed),
+            }
+            *at += 1;
+        }
+        self.inside = Inside::Number(state);
+        Ok(false)
+    }
+}
+
+impl Number {
+    const fn then(self, byte: u8) -> Option<Self> {
+        Some(match (self, byte) {
+            (Self::Minus, b'0') => Self::Zero,
+            (Self::Minus, b'1'..=b'9') | (Self::Integer, b'0'..=b'9') => Self::Integer,
+            (Self::Zero | Self::Integer, b'.') => Self::Point,
+            (Self::Point | Self::Fraction, b'0'..=b'9') => Self::Fraction,
+            (Self::Zero | Self::Integer | Self::Fraction, b'e' | b'E') => Self::Exponent,
+            (Self::Exponent, b'+' | b'-') => Self::ExponentSign,
+            (Self::Exponent | Self::ExponentSign | Self::ExponentDigits, b'0'..=b'9') => Self::ExponentDigits,
+            _ => return None,
+        })
+    }
+
+    const fn may_end(self) -> bool {
+        matches!(self, Self::Zero | Self::Integer | Self::Fraction | Self::ExponentDigits)
+    }
+}
+
+fn one_byte(kind: Kind, at: &mut usize) -> Token {
+    *at += 1;
+    Token { kind, from: *at - 1, to: *at, begins: true, ends: true, has_escapes: false }
+}
+
+/// Written so that the compiler makes vector instructions of it: most bytes of a prompt pass here.
+fn has_control_characters(bytes: &[u8]) -> bool {
+    bytes.iter().fold(false, |found, byte| found | (*byte < 0x20))
+}
+
+/// A member of an object.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Member<'d> {
+    /// Between the quotes, escapes as written.
+    pub name: &'d [u8],
+    /// Whether the name is spelled with escapes, so that it may be another than it looks.
+    pub has_escapes: bool,
+    /// Where it begins: at the quote before its name.
+    pub from: usize,
+    /// Where its value is.
+    pub value: Range<usize>,
+}
+
+/// Reads a whole document that is an object and hands over its members, in order.
+///
+/// # Errors
+/// When it is no object or not JSON to its last byte. Members before the fault have been handed over.
+pub fn members<'d>(document: &'d [u8], mut on_member: impl FnMut(Member<'d>)) -> Result<(), Malformed> {
+    let mut tokenizer = Tokenizer::default();
+    let mut at = 0;
+    let is_object = tokenizer.next(document, &mut at)?.is_some_and(|token| document[token.from] == b'{');
+    if !is_object {
+        return Err(Malformed);
+    }
+    let mut member: Option<Member<'d>> = None;
+    while let Some(token) = tokenizer.next(document, &mut at)? {
+        match (tokenizer.depth(), token.kind) {
+            (1, Kind::Name) => {
+                let name = &document[token.from + 1..token.to - 1];
+                member = Some(Member { name, has_escapes: token.has_escapes, from: token.from, value: 0..0 });
+            }
+            (2, Kind::Open) => {
+                if let Some(member) = &mut member {
+                    member.value.start = token.from;
+                }
+            }
+            (1, Kind::Text | Kind::Number | Kind::Literal | Kind::Close) => {
+                if let Some(mut member) = member.take() {
+                    if token.kind != Kind::Close {
+                        member.value.start = token.from;
+                    }
+                    member.value.end = token.to;
+                    on_member(member);
+                }
+            }
+            _ => {}
+        }
+    }
+    if tokenizer.is_complete() { Ok(()) } else { Err(Malformed) }
+}
+
+#[cfg(test)]
+pub(crate) mod tests;
