@@ -32,11 +32,11 @@ use crate::sessions::Sessions;
 /// How to run the engine.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where the data is.
+    /// Made when it is not there, and locked while the engine runs.
     pub data_dir: PathBuf,
-    /// libchdb.so.
+    /// `libchdb.so`, of the version that `fetch.sh` pins.
     pub library: PathBuf,
-    /// Statements at once.
+    /// Statements at once, each on a thread of its own; more wait.
     pub connections: usize,
     /// Threads of one query; `None`: as many as cores.
     pub threads_max: Option<u16>,
@@ -47,24 +47,24 @@ pub struct Config {
 /// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data directory.
+    /// The data directory cannot be used, or another engine has it.
     #[error(transparent)]
     DataDir(#[from] LockError),
-    /// The library.
+    /// The library is not there, or not the one we know.
     #[error(transparent)]
     Library(#[from] LibraryError),
-    /// The store.
+    /// libchdb does not open what is in the directory.
     #[error("cannot open the store in {path}: {reason}")]
     Store {
         /// The data directory.
         path: PathBuf,
-        /// ClickHouse's reason.
+        /// In ClickHouse's words.
         reason: String,
     },
-    /// Not a loopback address.
+    /// Others could reach it.
     #[error("{0} is not a loopback address: the engine serves this machine only")]
     NotLoopback(SocketAddr),
-    /// The port.
+    /// The port is taken, or may not be had.
     #[error("cannot listen on {address}")]
     Listen {
         /// The address asked for.

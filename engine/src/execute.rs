@@ -23,13 +23,13 @@ use crate::statement::{self, InsertHead, Statement};
 
 /// What every request shares.
 pub struct Shared {
-    /// Opens connections.
+    /// A fresh connection for each request that names no session.
     pub connector: Connector,
-    /// Named sessions.
+    /// Connections that outlive their request.
     pub sessions: Sessions,
-    /// Ends statements.
+    /// Ends the statement of a client that left.
     pub canceller: Canceller,
-    /// What the headers say.
+    /// Version, time zone and content types for the headers.
     pub info: Arc<ServerInfo>,
 }
 

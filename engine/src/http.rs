@@ -37,9 +37,9 @@ use response::{Head, Responder, ResponseBody};
 pub struct Server {
     /// What every request shares.
     pub shared: Arc<Shared>,
-    /// The threads.
+    /// Threads that block in libchdb, and the queue before them.
     pub pool: Pool,
-    /// Who may ask.
+    /// Checked before anything of a request is read but its head.
     pub passwords: Passwords,
     /// Every task of every connection.
     pub tasks: TaskTracker,

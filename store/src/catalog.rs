@@ -8,7 +8,7 @@ use ledgerline_proto::usage::TokenClass;
 /// The label of [`Measure::Tokens`] that names the class.
 pub const TOKEN_CLASS: &str = "token_class";
 
-/// What a metric adds up.
+/// What a metric adds up; each has an expression over the spans and one over the rollups.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Measure {
     /// Finished calls.

@@ -55,7 +55,7 @@ pub struct Target {
     pub database: String,
     /// The user; `None`: the server's default user.
     pub user: Option<String>,
-    /// The user's password.
+    /// Sent with every request; on an http URL in clear.
     pub password: Option<SecretText>,
 }
 
@@ -64,9 +64,9 @@ pub struct Target {
 pub struct Insert<'a> {
     /// `INSERT INTO table (columns) FORMAT Native`.
     pub statement: &'a str,
-    /// The block.
+    /// One or several blocks in Native format.
     pub block: Bytes,
-    /// The rows in it.
+    /// The rows in it, against which the summary is held.
     pub rows: usize,
     /// Names the block, so that a repeat of it is counted once.
     pub token: &'a str,
@@ -100,7 +100,7 @@ impl Client {
         Ok(Self { statements, inserts, target, knows_deduplicate_insert: AtomicBool::new(true) })
     }
 
-    /// Where the store is.
+    /// As it was given, for messages.
     #[must_use]
     pub fn url(&self) -> &str {
         &self.target.url
@@ -160,7 +160,7 @@ impl Client {
     pub async fn text(&self, query: Query) -> Result<String, StoreError> {
         let (wait, bytes_max) = (limits::STATEMENT_WAIT, limits::STATEMENT_BYTES_MAX);
         let bytes = self.fetch(query, "TabSeparated", wait, bytes_max).await?;
-        String::from_utf8(bytes.to_vec()).map_err(|_| StoreError::Answer("not UTF-8".to_owned()))
+        String::from_utf8(bytes.to_vec()).map_err(|_| StoreError::Response("not UTF-8".to_owned()))
     }
 
     /// Runs a query within a time and a size, and returns its response in that format. Dropping the future closes the connection,
@@ -292,6 +292,6 @@ fn written(response: &Response<Bytes>, rows: usize) -> Result<(), StoreError> {
     match written {
         Some(written) if written != 0 && written < rows => Err(StoreError::Partial { written, rows }),
         Some(_) => Ok(()),
-        None => Err(StoreError::Answer(format!("unreadable summary {summary}"))),
+        None => Err(StoreError::Response(format!("unreadable summary {summary}"))),
     }
 }

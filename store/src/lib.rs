@@ -36,9 +36,9 @@ pub enum OpenError {
     /// It did not answer in time.
     #[error("the store at {url} did not answer within {waited:?}")]
     Silent {
-        /// Its URL.
+        /// Where it was looked for.
         url: String,
-        /// How long we waited.
+        /// [`limits::STORE_START_WAIT`].
         waited: std::time::Duration,
         /// How the last attempt ended.
         source: StoreError,

@@ -16,9 +16,9 @@ pub(crate) use statements::statements;
 pub struct Migration {
     /// Its number; the order of the list.
     pub version: u32,
-    /// Its name.
+    /// The name of its file, without `.sql`.
     pub name: &'static str,
-    /// Its text.
+    /// Statements and comments as the file has them.
     pub sql: &'static str,
 }
 

@@ -12,7 +12,7 @@ use dictionary::Dictionary;
 
 /// One column of a table: its name and how a row fills it.
 pub struct Column<R: 'static> {
-    /// The name in the table.
+    /// As the migration declares it.
     pub name: &'static str,
     /// Its type, and the cell of a row.
     pub cells: Cells<R>,
@@ -80,7 +80,7 @@ pub fn insert_statement<R>(table: &str, columns: &[Column<R>]) -> String {
     format!("INSERT INTO {table} ({}) FORMAT Native", names.join(", "))
 }
 
-/// The rows as one block.
+/// The rows as one block: its shape, then for each column name, type and cells.
 #[must_use]
 pub fn block<R>(columns: &[Column<R>], rows: &[R]) -> Vec<u8> {
     // 200 bytes a row is what a span without large attributes takes; a wrong guess costs a reallocation.

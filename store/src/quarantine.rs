@@ -29,7 +29,7 @@ pub enum Reason {
 }
 
 impl Reason {
-    /// Every reason.
+    /// In the order of the checks; metrics start one series for each.
     pub const ALL: [Self; 6] =
         [Self::Identity, Self::Time, Self::TooOld, Self::InTheFuture, Self::Implausible, Self::Poison];
 
@@ -52,13 +52,13 @@ impl Reason {
 pub struct QuarantineRow {
     /// Its place among the spans of its request; no column.
     pub place: usize,
-    /// Who sent it.
+    /// Of the credential that sent it.
     pub tenant: Arc<str>,
     /// When the collector took it, milliseconds since the epoch.
     pub received_at_ms: i64,
     /// The request it came in.
     pub batch_id: u128,
-    /// Why, for grouping.
+    /// A closed set, for counting and grouping.
     pub reason: Reason,
     /// Why exactly, for people.
     pub detail: String,

@@ -64,7 +64,7 @@ fn parse(response: &[u8]) -> Result<Vec<Row>, StoreError> {
     serde_json::Deserializer::from_slice(response)
         .into_iter()
         .collect::<Result<_, _>>()
-        .map_err(|error| StoreError::Answer(format!("not rows of text: {error}")))
+        .map_err(|error| StoreError::Response(format!("not rows of text: {error}")))
 }
 
 #[cfg(test)]

@@ -22,7 +22,7 @@ pub struct SpanRow {
     pub place: usize,
     /// Who owns it; from the credential that sent it.
     pub tenant: Arc<str>,
-    /// The facts.
+    /// The call as it was told; never the price.
     pub record: SpanRecord,
     /// What it cost, or why that is not known.
     pub price: Priced,

@@ -28,7 +28,7 @@ use crate::metrics::StoreMetrics;
 
 /// Sends a block. The real one is [`Client`]; tests have others.
 pub trait Transport: Send + Sync {
-    /// Sends a block once.
+    /// Sends a block once; whether it is repeated is the writer's affair.
     fn insert(&self, insert: &Insert<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 

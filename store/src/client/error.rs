@@ -58,7 +58,7 @@ pub enum StoreError {
     },
     /// Something else came than was asked for.
     #[error("unexpected response: {0}")]
-    Answer(String),
+    Response(String),
 }
 
 impl From<clickhouse::error::Error> for StoreError {
@@ -70,7 +70,7 @@ impl From<clickhouse::error::Error> for StoreError {
                 Self::Exception { code: code_in(&message).unwrap_or(0), message }
             }
             clickhouse::error::Error::Network(cause) => Self::unreachable(&*cause),
-            other => Self::Answer(other.to_string()),
+            other => Self::Response(other.to_string()),
         }
     }
 }

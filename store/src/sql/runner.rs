@@ -31,6 +31,6 @@ fn source_error(error: &StoreError) -> SourceError {
             reason: format!("{reason}; shorten the range, raise the step or add matchers"),
         },
         StoreError::Exception { .. } | StoreError::Request(_) => SourceError::Refused { reason },
-        StoreError::Answer(_) => SourceError::Malformed { reason },
+        StoreError::Response(_) => SourceError::Malformed { reason },
     }
 }
