@@ -213,7 +213,9 @@ impl<S: FnMut(Call)> Worker<S> {
         let facts = open.facts;
         match facts.start.endpoint.purpose {
             Purpose::Call if facts.response.is_running && !facts.response.response_id.is_empty() => {
-                self.background.insert(facts, relay);
+                if let Some(facts) = self.background.insert(facts, relay) {
+                    self.record(facts, relay);
+                }
                 self.expire(self.now_unix_ns);
             }
             Purpose::Call => self.record(facts, relay),

@@ -117,6 +117,13 @@ async fn anthropic_calls_are_recorded_as_they_were() {
     record_equals_the_oracle(Client::Anthropic, "anthropic").await;
 }
 
+/// Scenario: every scenario of the Responses API with the real `openai` package.
+/// Guarantees: as for chat.
+#[tokio::test(flavor = "multi_thread")]
+async fn responses_calls_are_recorded_as_they_were() {
+    record_equals_the_oracle(Client::Responses, "openai").await;
+}
+
 async fn one_call(stack: &Stack, client: Client, case: Case) -> Line {
     let base = stack.base(client);
     run_clients(client, &base, 1, &[case], DEADLINE).await.unwrap().remove(0)
@@ -173,19 +180,19 @@ async fn a_finished_call_is_queryable_within_three_seconds() {
     );
 }
 
-/// Scenario: clients of both providers leave a slow stream after three events.
+/// Scenario: clients of all APIs leave a slow stream after three events.
 /// Guarantees: the call is recorded as client_gone, not as an error, with tokens that are flagged as an estimate and not
 /// zero, and with a cost.
 #[tokio::test(flavor = "multi_thread")]
 async fn an_aborted_stream_is_accounted_with_what_was_delivered() {
     let stack = Stack::start(StackOptions::default()).await.unwrap();
-    for client in [Client::OpenAi, Client::Anthropic] {
+    for client in [Client::OpenAi, Client::Responses, Client::Anthropic] {
         let params = Some("gap_ms=100".to_owned());
         let case =
             Case { scenario: "slow".into(), params, stream: true, abort_after: Some(6), ..Case::default() };
         one_call(&stack, client, case).await;
     }
-    stack.wait_for_calls(2, Duration::from_secs(5)).await.unwrap();
+    stack.wait_for_calls(3, Duration::from_secs(5)).await.unwrap();
     let rows = stack
         .sql(
             "SELECT provider, end_of_stream, status, usage_source, tokens_input_uncached > 0, tokens_output_text > 0, \
@@ -194,7 +201,7 @@ async fn an_aborted_stream_is_accounted_with_what_was_delivered() {
         .await
         .unwrap();
     let tail = "client_gone\tok\testimated\t1\t1\t1\n";
-    assert_eq!(rows, format!("anthropic\t{tail}openai\t{tail}"));
+    assert_eq!(rows, format!("anthropic\t{tail}openai\t{tail}openai\t{tail}"));
 }
 
 /// Scenario: answers that refuse, break, or name a model nobody priced.

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use ledgerline_mock_provider::{MockOptions, MockProvider};
+use ledgerline_mock_provider::{MockOptions, MockProvider, ServedCall};
 use ledgerline_testkit::clients::{Case, Client, Line, run_clients};
 use ledgerline_testkit::conformance::check_exchanges;
 use ledgerline_testkit::stack::{Stack, StackOptions};
@@ -56,5 +56,30 @@ async fn flows_of_several_requests_pass_unchanged() {
     for (direct, relayed) in direct.iter().zip(&relayed) {
         assert_eq!(direct.text_sha256, relayed.text_sha256);
         assert_eq!(direct.usage, relayed.usage);
+    }
+}
+
+/// Scenario: each flow with the real `openai` package through the agent; then a look into the record.
+/// Guarantees: a response is recorded once, however often it is asked for: in the background, cancelled, compacted, taken up
+/// after its stream broke; with the usage that the last word of it carries, missing and not zero where there is none.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_response_of_a_flow_is_recorded_once() {
+    let stack = Stack::start(StackOptions::default()).await.unwrap();
+    let lines = run_clients(Client::Responses, &stack.openai(), 1, &cases(), DEADLINE).await.unwrap();
+    check(&lines, &stack.provider);
+    // What is polled, taken up again or cancelled was begun by one of these.
+    let is_call = |call: &ServedCall| {
+        call.method == "POST" && call.usage.is_some() && !call.path.ends_with("/cancel")
+    };
+    let billed: Vec<_> = stack.provider.calls().into_iter().filter(is_call).collect();
+    assert!(billed.len() >= 8, "{} calls", billed.len());
+    stack.wait_for_calls(u64::try_from(billed.len()).unwrap(), Duration::from_secs(20)).await.unwrap();
+    for call in billed {
+        let query = format!(
+            "SELECT count(), any(usage_source), any(operation) FROM spans WHERE response_id = '{}'",
+            call.id
+        );
+        let row = stack.sql(&query).await.unwrap();
+        assert!(row == "1\tprovider\tchat\n" || row == "1\tmissing\tchat\n", "{}: {row}", call.id);
     }
 }

@@ -9,6 +9,9 @@ use std::sync::Arc;
 
 use super::assemble::{CallFacts, RelayEnd};
 
+/// Polls that are kept for a call that is not known yet.
+const EARLY_POLLS_MAX: usize = 64;
+
 /// A call whose end is still to come.
 #[derive(Debug)]
 pub struct Waiting {
@@ -27,6 +30,9 @@ pub struct BackgroundCalls {
     calls: HashMap<Key, Waiting>,
     /// By age; some were recorded meanwhile.
     by_age: VecDeque<(u64, Key)>,
+    /// The newest polls that saw an end and no call: a client that leaves a stream and asks again may be quicker than the
+    /// news of its leaving.
+    early_polls: VecDeque<(Key, CallFacts)>,
     calls_max: usize,
     age_max_ns: u64,
 }
@@ -35,7 +41,13 @@ impl BackgroundCalls {
     /// None wait.
     #[must_use]
     pub fn new(calls_max: usize, age_max_ns: u64) -> Self {
-        Self { calls: HashMap::new(), by_age: VecDeque::new(), calls_max, age_max_ns }
+        Self {
+            calls: HashMap::new(),
+            by_age: VecDeque::new(),
+            early_polls: VecDeque::new(),
+            calls_max,
+            age_max_ns,
+        }
     }
 
     /// How many wait.
@@ -50,14 +62,18 @@ impl BackgroundCalls {
         self.calls.is_empty()
     }
 
-    /// Keeps a call.
-    pub fn insert(&mut self, facts: CallFacts, end: RelayEnd) {
+    /// Keeps a call, unless its end was seen already: then that is what comes back.
+    pub fn insert(&mut self, facts: CallFacts, end: RelayEnd) -> Option<CallFacts> {
         let key = key(&facts);
+        if let Some(at) = self.early_polls.iter().position(|(early, _)| *early == key) {
+            return self.early_polls.remove(at).map(|(_, poll)| completed(facts, poll));
+        }
         if self.by_age.len() > 2 * self.calls_max {
             self.by_age.retain(|(_, key)| self.calls.contains_key(key));
         }
         self.by_age.push_back((end.at_unix_ns, key.clone()));
         self.calls.insert(key, Waiting { facts, end });
+        None
     }
 
     /// The call that this poll is about, with what the poll read; `None` when there is none or it still runs.
@@ -65,11 +81,15 @@ impl BackgroundCalls {
         if poll.response.is_running || poll.response.response_id.is_empty() {
             return None;
         }
-        let Waiting { mut facts, .. } = self.calls.remove(&key(&poll))?;
-        facts.response = poll.response;
-        facts.response_texts = poll.response_texts;
-        facts.response_is_whole = poll.response_is_whole;
-        Some(facts)
+        let key = key(&poll);
+        if let Some(Waiting { facts, .. }) = self.calls.remove(&key) {
+            return Some(completed(facts, poll));
+        }
+        if self.early_polls.len() >= EARLY_POLLS_MAX {
+            self.early_polls.pop_front();
+        }
+        self.early_polls.push_back((key, poll));
+        None
     }
 
     /// The oldest call, if it has waited too long at that time or there are too many.
@@ -87,6 +107,15 @@ impl BackgroundCalls {
         }
         None
     }
+}
+
+/// The call with what its poll read. What was made for nobody to see cannot be estimated, so usage that is not stated is
+/// missing.
+fn completed(mut facts: CallFacts, poll: CallFacts) -> CallFacts {
+    facts.response_is_whole = poll.response_is_whole && poll.response.usage_is_final;
+    facts.response = poll.response;
+    facts.response_texts = poll.response_texts;
+    facts
 }
 
 fn key(facts: &CallFacts) -> Key {

@@ -501,6 +501,7 @@ fn a_background_response_is_recorded_once_when_a_poll_shows_its_end() {
         &response("resp_2", "cancelled", true),
     );
     assert_eq!(cancel[0].finish_reasons, ["cancelled"]);
+    assert_eq!(usage(&cancel[0]), Some((40, 7, UsageSource::Provider)));
     assert_eq!(bench.counters.background_calls.load(Ordering::Relaxed), 0);
     assert_eq!(bench.counters.requests_ignored.load(Ordering::Relaxed), 6, "a poll is no call");
 }
@@ -525,6 +526,33 @@ fn a_background_stream_that_breaks_is_recorded_by_the_stream_that_takes_it_up() 
     let whole = event("queued").replace("resp_1", "resp_2") + &event("completed").replace("resp_1", "resp_2");
     assert_eq!(bench.exchange(3, &http::Method::POST, "/v1/responses", &whole).len(), 1);
     assert_eq!(bench.poll(4, "resp_2", "completed"), []);
+}
+
+#[test]
+fn a_background_response_without_counts_is_missing_and_never_estimated() {
+    let mut bench = Bench::new();
+    bench.create(1, "resp_1");
+    let silent = response("resp_1", "cancelled", true).replace(r#""usage":{"#, r#""usage":null,"x":{"#);
+    let [recorded] =
+        bench.exchange(2, &http::Method::GET, "/v1/responses/resp_1", &silent).try_into().unwrap();
+    assert_eq!((recorded.usage, recorded.end), (None, Complete));
+}
+
+#[test]
+fn a_poll_that_overtakes_the_end_of_its_call_is_not_lost() {
+    let mut bench = Bench::new();
+    let endpoint = dialect::find("openai").unwrap().endpoint(&http::Method::POST, "/v1/responses").unwrap();
+    bench.tell(1, start_of(endpoint, "openai", "/v1/responses"));
+    bench.head(1, 200, EVENTS, None);
+    let created = format!(
+        "data: {{\"type\":\"response.created\",\"response\":{}}}\n\n",
+        response("resp_1", "queued", true)
+    );
+    bench.body(1, created.as_bytes(), 3_000);
+    assert_eq!(bench.poll(2, "resp_1", "completed"), []);
+    let recorded = bench.end(1, ClientGone);
+    assert_eq!((usage(&recorded), recorded.end), (Some((40, 7, UsageSource::Provider)), Complete));
+    assert_eq!(bench.poll(3, "resp_1", "completed"), []);
 }
 
 #[test]

@@ -186,7 +186,10 @@ impl Body<'_> {
     fn read(&self, response: &mut Response) {
         self.id.store(&mut response.response_id);
         self.model.store(&mut response.model);
-        self.service_tier.store_some(&mut response.billing.service_tier);
+        // Until it ends, a response repeats what was asked for, and `auto` is no tier.
+        if self.service_tier.get() != Some("auto") {
+            self.service_tier.store_some(&mut response.billing.service_tier);
+        }
         if let Some(error) = &self.error.0 {
             response.error = Some(error.clone().class());
         }

@@ -206,6 +206,17 @@ fn a_stream_states_its_usage_in_its_last_event() {
 }
 
 #[test]
+fn the_tier_is_the_one_that_served() {
+    let start =
+        created("in_progress", false).replace(r#""output":[]"#, r#""service_tier":"auto","output":[]"#);
+    assert_eq!(read_events(READER, &[&start]).billing.service_tier, None);
+    let asked = start.replace("auto", "priority");
+    assert_eq!(read_events(READER, &[&asked]).billing.service_tier.as_deref(), Some("priority"));
+    let read = read_events(READER, &[&asked, &last("completed", USAGE)]);
+    assert_eq!(read.billing.service_tier.as_deref(), Some("flex"));
+}
+
+#[test]
 fn deltas_are_first_tokens_and_nothing_else_is() {
     for (event, texts) in [
         (r#"{"type":"response.reasoning_summary_text.delta","delta":"hm"}"#, Some((0, 2))),
