@@ -68,9 +68,8 @@ async fn each_response_of_a_flow_is_recorded_once() {
     let lines = run_clients(Client::Responses, &stack.openai(), 1, &cases(), DEADLINE).await.unwrap();
     check(&lines, &stack.provider);
     // What is polled, taken up again or cancelled was begun by one of these.
-    let is_call = |call: &ServedCall| {
-        call.method == "POST" && call.usage.is_some() && !call.path.ends_with("/cancel")
-    };
+    let is_call =
+        |call: &ServedCall| call.method == "POST" && call.usage.is_some() && !call.path.ends_with("/cancel");
     let billed: Vec<_> = stack.provider.calls().into_iter().filter(is_call).collect();
     assert!(billed.len() >= 8, "{} calls", billed.len());
     stack.wait_for_calls(u64::try_from(billed.len()).unwrap(), Duration::from_secs(20)).await.unwrap();
