@@ -7,17 +7,19 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledgerline_process::{Clock, SystemClock};
-use tokio_rustls::TlsAcceptor;
+use ledgerline_process::host::HostGuard;
+use ledgerline_process::limits::{ADMIN_CONNECTIONS_MAX, ADMIN_DRAIN_TIMEOUT};
+use ledgerline_process::serve::{ListenError, Options, listen, serve};
+use ledgerline_process::tls::{ServerTls, TlsError, client_config};
+use ledgerline_process::{Clock, SystemClock, admin, descriptors};
 use tokio_util::sync::CancellationToken;
 
 use crate::config::Config;
-use crate::connect::{TrustError, client_tls};
-use crate::descriptors;
 use crate::export::{Sender, SenderError, Spool};
+use crate::limits::{CONNECTIONS_MAX, DESCRIPTORS_RESERVED};
 use crate::metrics::Metrics;
 use crate::observer::{Observer, ObserverParts};
-use crate::relay::server::{Server, ServerError, acceptor, listen};
+use crate::relay::server::Server;
 use crate::relay::tap::{Observations, TapLimits, tap};
 use crate::relay::upstream::KeepAlive;
 use crate::relay::{Relay, RelayError};
@@ -49,17 +51,17 @@ pub enum AppError {
     /// The relay cannot be made.
     #[error(transparent)]
     Relay(#[from] RelayError),
-    /// A port or a certificate cannot be used.
+    /// A port cannot be had.
     #[error(transparent)]
-    Server(#[from] ServerError),
+    Listen(#[from] ListenError),
     /// The collector's address cannot be used.
     #[error(transparent)]
     Sender(#[from] SenderError),
-    /// Certificate authorities cannot be loaded.
+    /// A certificate or certificate authorities cannot be used.
     #[error(transparent)]
-    Trust(#[from] TrustError),
+    Tls(#[from] TlsError),
     /// The operating system gives no thread or socket.
-    #[error("cannot start: {0}")]
+    #[error("cannot start")]
     Start(#[from] io::Error),
 }
 
@@ -75,7 +77,7 @@ pub struct Addresses {
 /// Everything but the ports.
 struct Prepared {
     relay: Arc<Relay>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<ServerTls>,
     observations: Observations,
     counters: Arc<WorkerCounters>,
     spool: Arc<Spool>,
@@ -88,6 +90,7 @@ pub struct App {
     prepared: Prepared,
     relay_listener: std::net::TcpListener,
     admin_listener: std::net::TcpListener,
+    admin_guard: HostGuard,
     addresses: Addresses,
     drain_timeout: Duration,
     flush_timeout: Duration,
@@ -98,12 +101,16 @@ impl Prepared {
         let metrics = Arc::new(Metrics::default());
         let epoch = parts.clock.now_unix_ns();
         let (tap, observations) = tap(parts.tap_limits, parts.clock, metrics.clone());
-        let tls = client_tls(config.relay.roots, config.relay.ca_file.as_deref())?;
+        let tls = client_config(config.relay.roots, config.relay.ca_file.as_deref())?;
+        let export_tls = match config.export.ca_file.as_deref() {
+            Some(file) => client_config(config.relay.roots, Some(file))?,
+            None => tls.clone(),
+        };
         let spool = Arc::new(Spool::new(config.export.spool_bytes_max, metrics.clone()));
-        let sender = Sender::new(&config.export, tls.clone(), epoch, spool.clone(), metrics.clone())?;
+        let sender = Sender::new(&config.export, export_tls, epoch, spool.clone(), metrics.clone())?;
         Ok(Self {
             relay: Arc::new(Relay::new(config, &tls, tap, parts.keep_alive, metrics.clone())?),
-            tls: config.tls.as_ref().map(acceptor).transpose()?,
+            tls: config.tls.as_ref().map(ServerTls::load).transpose()?,
             observations,
             counters: Arc::new(WorkerCounters::default()),
             spool,
@@ -128,14 +135,15 @@ impl App {
     /// See [`AppError`]; its text is what the user reads.
     pub fn build(config: &Config, parts: Parts) -> Result<Self, AppError> {
         let prepared = Prepared::new(config, parts)?;
-        let relay_listener = listen(config.listen)?;
-        let admin_listener = listen(config.admin.listen)?;
+        let relay_listener = listen("listen", config.listen)?;
+        let admin_listener = listen("admin.listen", config.admin.listen)?;
         let addresses =
             Addresses { relay: relay_listener.local_addr()?, admin: admin_listener.local_addr()? };
         Ok(Self {
             prepared,
             relay_listener,
             admin_listener,
+            admin_guard: HostGuard::new("admin.hosts", &config.admin.hosts, &[]),
             addresses,
             drain_timeout: config.relay.drain_timeout(),
             flush_timeout: Duration::from_secs(config.export.flush_timeout_seconds),
@@ -160,27 +168,34 @@ impl App {
     /// # Errors
     /// When the operating system gives no thread or refuses the sockets.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
-        let Self { prepared, relay_listener, admin_listener, addresses, drain_timeout, flush_timeout } = self;
+        let Self { prepared, relay_listener, admin_listener, admin_guard, addresses, .. } = self;
         let relay_listener = tokio::net::TcpListener::from_std(relay_listener)?;
         let admin_listener = tokio::net::TcpListener::from_std(admin_listener)?;
         let registry = Arc::new(prepared.metrics.registry(&prepared.counters));
         let draining = shutdown.clone();
         // Ready means: forwards calls. A dead collector or a full spool is no reason to send calls elsewhere.
-        let readiness: ledgerline_process::admin::Readiness =
+        let readiness: admin::Readiness =
             Arc::new(move || if draining.is_cancelled() { Err("shutting down".to_owned()) } else { Ok(()) });
-        let admin = tokio::spawn(
-            axum::serve(admin_listener, ledgerline_process::admin::router(readiness, registry)).into_future(),
-        );
+        // It answers to the end of the drain, so that a prober sees "not ready" and not a closed port.
+        let stopped = CancellationToken::new();
+        let admin = tokio::spawn(serve(
+            admin_listener,
+            admin_guard.protect(admin::router(readiness, registry)),
+            Options::bounded(ADMIN_CONNECTIONS_MAX, ADMIN_DRAIN_TIMEOUT),
+            stopped.clone(),
+        ));
         let observer = Observer::start(ObserverParts {
             observations: prepared.observations,
             counters: prepared.counters,
             spool: prepared.spool,
             sender: prepared.sender,
-            flush_timeout,
+            flush_timeout: self.flush_timeout,
             metrics: prepared.metrics,
         })?;
         let descriptors = descriptors::limit();
-        let connections_max = descriptors::connections_max(descriptors);
+        // Each connection of a client costs two: its own, and one to the upstream.
+        let connections_max =
+            descriptors::connections_max(descriptors, DESCRIPTORS_RESERVED, 2, CONNECTIONS_MAX);
         tracing::info!(
             relay = %addresses.relay,
             admin = %addresses.admin,
@@ -189,12 +204,13 @@ impl App {
             "forwarding calls"
         );
         Server::new(prepared.relay, prepared.tls, connections_max)
-            .run(relay_listener, shutdown, drain_timeout)
+            .run(relay_listener, shutdown, self.drain_timeout)
             .await;
         observer.stop().await;
-        admin.abort();
-        // Aborted on purpose.
-        let _aborted = admin.await;
+        stopped.cancel();
+        if let Err(error) = admin.await {
+            tracing::error!(%error, "the admin port failed");
+        }
         tracing::info!("stopped");
         Ok(())
     }

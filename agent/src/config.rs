@@ -9,8 +9,10 @@ use std::time::Duration;
 
 use http::Uri;
 use http::header::HeaderName;
-use ledgerline_process::config::{Problems, Resolve};
+use ledgerline_process::config::{Problems, Resolve, Secret};
+use ledgerline_process::host;
 use ledgerline_process::logging::LogConfig;
+use ledgerline_process::tls::{Roots, TlsConfig, client_config};
 use serde::Deserialize;
 
 use crate::dialect::{self, Spec};
@@ -63,26 +65,20 @@ impl Default for Config {
     }
 }
 
-/// `tls`: the certificate shown to services.
-#[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
-pub struct TlsConfig {
-    /// PEM file with the certificate and its chain.
-    pub cert_file: PathBuf,
-    /// PEM file with the private key.
-    pub key_file: PathBuf,
-}
-
 /// `admin`: the port for operators.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct AdminConfig {
     /// Address of `/health`, `/ready` and `/metrics`. Default `127.0.0.1:4101`.
     pub listen: SocketAddr,
+    /// Names of this machine that requests may be addressed to, beside IP addresses and `localhost`: what keeps web pages
+    /// from reading it through a rebound name. `*`: any. Default: none.
+    pub hosts: Vec<String>,
 }
 
 impl Default for AdminConfig {
     fn default() -> Self {
-        Self { listen: SocketAddr::from(([127, 0, 0, 1], 4101)) }
+        Self { listen: SocketAddr::from(([127, 0, 0, 1], 4101)), hosts: Vec::new() }
     }
 }
 
@@ -267,23 +263,19 @@ impl RelayConfig {
     }
 }
 
-/// Certificate authorities.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Roots {
-    /// The machine's.
-    #[default]
-    Native,
-    /// Mozilla's, built in.
-    Webpki,
-}
-
 /// `export`: how finished calls reach the collector.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct ExportConfig {
-    /// The collector's OTLP/gRPC address. Default `http://127.0.0.1:4317`.
+    /// The collector's OTLP/gRPC address; `https://` where the collector has `listen.tls`. Default
+    /// `http://127.0.0.1:4317`.
     pub collector: String,
+    /// One of the collector's `auth.tokens`: `{env: NAME}` or `{file: path}`. A file is read again when the collector
+    /// refuses the token. Default: none, which a collector on the same machine takes.
+    pub token: Option<Secret>,
+    /// PEM file with the certificate authorities to trust for an `https://` collector. Default: `relay.ca_file` or
+    /// `relay.roots`.
+    pub ca_file: Option<PathBuf>,
     /// `none` or `zstd`. Default `none`: agent and collector are usually close.
     pub compression: Compression,
     /// Memory for calls the collector has not acknowledged. When it is full, new calls are counted as dropped and not
@@ -298,6 +290,8 @@ impl Default for ExportConfig {
     fn default() -> Self {
         Self {
             collector: "http://127.0.0.1:4317".to_owned(),
+            token: None,
+            ca_file: None,
             compression: Compression::None,
             spool_bytes_max: 12 << 20,
             flush_timeout_seconds: 10,
@@ -358,6 +352,24 @@ impl Resolve for Config {
                 problems.push(path, format!("must be at most {}, a day", STOP_TIMEOUT_MAX.as_secs()));
             }
         }
+        self.validate_export(problems);
+        host::validate("admin.hosts", &self.admin.hosts, problems);
+        if let Some(tls) = &self.tls {
+            tls.validate("tls", problems);
+        }
+        self.log.resolve(problems);
+        let authorities = [("relay.ca_file", &self.relay.ca_file), ("export.ca_file", &self.export.ca_file)];
+        for (path, file) in authorities {
+            if let Some(file) = file.as_deref() {
+                problems.take(path, client_config(Roots::Webpki, Some(file)));
+            }
+        }
+        Some(self)
+    }
+}
+
+impl Config {
+    fn validate_export(&self, problems: &mut Problems) {
         match parse_base_url(&self.export.collector) {
             Ok(url) if !matches!(url.path(), "" | "/") => {
                 let message = format!(
@@ -372,25 +384,9 @@ impl Resolve for Config {
         if self.export.spool_bytes_max < (1 << 20) {
             problems.push("export.spool_bytes_max", "must be at least 1048576 (1 MiB)");
         }
-        self.log.resolve(problems);
-        for (path, file) in self.files() {
-            if let Err(error) = std::fs::File::open(file) {
-                problems.push(path, format!("cannot open {}: {error}", file.display()));
-            }
+        if let Some(Err(reason)) = self.export.token.as_ref().map(Secret::read) {
+            problems.push("export.token", reason);
         }
-        Some(self)
-    }
-}
-
-impl Config {
-    fn files(&self) -> Vec<(&'static str, &PathBuf)> {
-        let mut files = Vec::new();
-        if let Some(tls) = &self.tls {
-            files.push(("tls.cert_file", &tls.cert_file));
-            files.push(("tls.key_file", &tls.key_file));
-        }
-        files.extend(self.relay.ca_file.as_ref().map(|file| ("relay.ca_file", file)));
-        files
     }
 
     fn validate_addresses(&self, problems: &mut Problems) {

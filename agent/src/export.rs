@@ -5,6 +5,8 @@
 //! its insert. What can be lost is bounded, counted and named by reason.
 
 mod codec;
+mod credential;
+mod fault;
 pub mod sender;
 pub mod spool;
 

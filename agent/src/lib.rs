@@ -6,8 +6,6 @@
 
 pub mod app;
 pub mod config;
-pub mod connect;
-pub mod descriptors;
 pub mod dialect;
 pub mod export;
 pub mod limits;

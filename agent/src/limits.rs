@@ -11,11 +11,8 @@ use std::time::Duration;
 pub const CONNECTIONS_MAX: usize = 8_192;
 
 /// File descriptors that are not for connections of clients and their upstreams: listeners, standard streams, the
-/// runtimes, the collector, the admin port, name lookups, and idle upstream connections.
-pub const DESCRIPTORS_RESERVED: u64 = 64;
-
-/// The kernel's queue of connections not yet accepted: it carries the moments when [`CONNECTIONS_MAX`] is reached.
-pub const LISTEN_BACKLOG: i32 = 1_024;
+/// runtimes, the collector, the admin port (32 connections), name lookups, and idle upstream connections.
+pub const DESCRIPTORS_RESERVED: u64 = 96;
 
 /// Size of a request head, and HTTP/1 read buffer: 256 KiB. No provider's edge takes more than half of it (Cloudflare
 /// 128 KB, AWS 64 KB, nginx 32 KB), and a call must not be refused here that the provider would have answered.
@@ -59,9 +56,6 @@ pub const EVICTION_IDLE_MIN: Duration = Duration::from_millis(500);
 /// How long an idle connection that makes room may take to end in order.
 pub const EVICTION_GRACE: Duration = Duration::from_secs(1);
 
-/// TCP keep-alive on both sides: finds peers that vanished without a word.
-pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
-
 /// Idle upstream connections kept for reuse, per connection group.
 pub const UPSTREAM_IDLE_MAX: usize = 128;
 
@@ -78,11 +72,6 @@ pub const UPSTREAM_PING_INTERVAL: Duration = Duration::from_secs(15);
 /// model does; 10 s are a hundred times a slow round trip.
 pub const UPSTREAM_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// What was written to a peer and is not acknowledged by its kernel this long is lost, and so is the connection: the
-/// kernel's own patience is 15 minutes. Twice [`TCP_KEEPALIVE`], because it also bounds how long a peer may refuse to
-/// read on, which a loaded server does for seconds, not minutes.
-pub const TCP_UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(120);
-
 /// Calls on one HTTP/2 connection to an upstream before another one is opened. Servers commonly allow 100 streams;
 /// the 101st would wait for another call to end, which a direct client with HTTP/1.1 would never do.
 pub const UPSTREAM_STREAMS_PER_LANE: usize = 90;
@@ -90,21 +79,11 @@ pub const UPSTREAM_STREAMS_PER_LANE: usize = 90;
 /// HTTP/2 connections to one upstream: 32 lanes x 90 streams are 2,880 calls before any of them shares beyond that.
 pub const UPSTREAM_LANES: usize = 32;
 
-/// Accepted connections may not have sent their first byte when we are told to stop. They get this long to be
-/// accepted and to speak before idle connections are closed.
-pub const SETTLE_BEFORE_DRAIN: Duration = Duration::from_millis(100);
-
-/// Pause after the operating system refuses to accept (no file descriptors), which passes when calls end.
-pub const ACCEPT_RETRY: Duration = Duration::from_millis(20);
-
 /// Longest `connect_timeout_ms`: a client that waits longer for a connection has no use for it.
 pub const CONNECT_TIMEOUT_MAX: Duration = Duration::from_secs(60);
 
 /// Longest drain and flush that can be configured, a day: far above any call, far below what a clock can add.
 pub const STOP_TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
-
-/// TLS handshake of a client.
-pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Longest event that waits for its end in a stream from which usage is stripped; longer ones pass as they are.
 pub const STRIP_HELD_BYTES_MAX: usize = 64 << 10;
@@ -179,7 +158,7 @@ pub const DROP_WARNING_EVERY: Duration = Duration::from_secs(60);
 /// At most one warning per this time and upstream that does not answer; each is followed by a line when it is back.
 pub const REACHABILITY_WARNING_EVERY: Duration = Duration::from_secs(60);
 
-/// At most one warning per this time about a collector that does not answer.
+/// At most one warning per this time and kind of fault about a collector that takes nothing.
 pub const POSTPONED_WARNING_EVERY: Duration = Duration::from_secs(60);
 
 /// How long the observer may take after the last call ended to read what is queued, before the export is flushed.

@@ -59,9 +59,7 @@ fn check(arguments: &Arguments) -> anyhow::Result<()> {
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = ledgerline_process::config::load::<Config>(&arguments.config)?;
     ledgerline_process::logging::init(&LogSettings::new(config.log.format, &config.log.level)?)?;
-    if let Err(error) = ledgerline_agent::descriptors::raise_limit() {
-        tracing::warn!(%error, "cannot raise the limit of file descriptors; fewer connections are accepted");
-    }
+    ledgerline_process::descriptors::raise_limit();
     let app = App::build(&config, Parts::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.relay.threads)

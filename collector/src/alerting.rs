@@ -52,8 +52,8 @@ use snapshot::{GroupSnapshot, RuleSnapshot};
 #[derive(Debug, thiserror::Error)]
 pub enum AlertingError {
     /// No HTTP client for the receivers.
-    #[error("cannot prepare delivery to receivers: {0}")]
-    Client(String),
+    #[error("cannot prepare delivery to receivers")]
+    Client(#[source] ledgerline_process::tls::TlsError),
 }
 
 /// All groups and receivers, ready to run.

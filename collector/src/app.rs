@@ -7,15 +7,17 @@
 mod api;
 mod rule_query;
 
-use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
 use ::http::HeaderValue;
 use axum::Router;
-use ledgerline_process::Clock;
 use ledgerline_process::admin::{self, Readiness};
+use ledgerline_process::host::HostGuard;
+use ledgerline_process::serve::{ListenError, Options, serve};
+use ledgerline_process::tls::{ServerTls, TlsError};
+use ledgerline_process::{Clock, descriptors};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -24,12 +26,12 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::alerting::{Alerting, AlertingError, AlertingMetrics};
-use crate::config::{Settings, StoragePlace, StorageSettings};
+use crate::config::{Listen, Settings, StoragePlace, StorageSettings};
+use crate::ingest::config::IngestSettings;
 use crate::ingest::{self, Ingest, grpc, http};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::query::querier::Querier;
-use crate::serve::serve;
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::{Engine, EngineError};
 use ledgerline_store::sql::SqlSource;
@@ -59,16 +61,15 @@ pub enum BuildError {
     /// The receivers of alerts cannot be used.
     #[error(transparent)]
     Alerting(#[from] AlertingError),
-    /// A port is taken.
-    #[error("cannot listen on {address} ({key}): another process may have it, change {key}")]
-    Listen {
-        /// The configuration key.
-        key: &'static str,
-        /// The address.
-        address: SocketAddr,
-        /// The system's reason.
-        source: io::Error,
-    },
+    /// A port cannot be had.
+    #[error(transparent)]
+    Listen(#[from] ListenError),
+    /// The operating system does not let a socket be used.
+    #[error("cannot use a socket")]
+    Socket(#[from] std::io::Error),
+    /// The certificate cannot be used.
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Where the collector listens. A port 0 of the configuration is the port it got.
@@ -89,10 +90,8 @@ pub struct App {
     ingest: Arc<Ingest>,
     alerting: Alerting,
     api: Router,
-    grpc: Port,
-    http: Port,
+    ports: Ports,
     origins: Vec<HeaderValue>,
-    admin: Port,
 }
 
 impl App {
@@ -130,6 +129,7 @@ impl App {
         let writer = Writer::new(storage.clone(), metrics.store.clone());
         let source = SqlSource::new(storage.clone(), Arc::clone(&parts.clock));
         let querier = Arc::new(Querier::new(Arc::new(source)).reporting(Box::new(metrics.clone())));
+        let ports = Ports::bind(&listen, &ingest_settings, &metrics)?;
         let clock = Arc::clone(&parts.clock);
         let ingest =
             Ingest::new(ingest::Parts { writer, prices, access: Arc::clone(&access), clock, metrics });
@@ -143,23 +143,14 @@ impl App {
         )?;
         let prometheus = api::prometheus(querier, alerting.view(), parts.clock, access);
         let api = admin::router(readiness(&storage), Arc::new(registry)).merge(prometheus);
-        Ok(Self {
-            engine: None,
-            storage,
-            ingest,
-            alerting,
-            api,
-            grpc: Port::bind("listen.grpc", listen.grpc).await?,
-            http: Port::bind("listen.http", listen.http).await?,
-            origins: ingest_settings.origins,
-            admin: Port::bind("listen.api", listen.api).await?,
-        })
+        Ok(Self { engine: None, storage, ingest, alerting, api, ports, origins: ingest_settings.origins })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn addresses(&self) -> Addresses {
-        Addresses { grpc: self.grpc.address, http: self.http.address, api: self.admin.address }
+        let Ports { grpc, http, api, .. } = &self.ports;
+        Addresses { grpc: grpc.address, http: http.address, api: api.address }
     }
 
     /// The store, for tests that look into it.
@@ -170,13 +161,15 @@ impl App {
 
     /// Serves until the token is cancelled; returns when everything under way is finished.
     pub async fn run(self, shutdown: CancellationToken) {
-        let Self { engine, storage, ingest, alerting, api, grpc, http, origins, admin } = self;
-        let addresses = (grpc.address, http.address, admin.address);
-        tracing::info!(grpc = %addresses.0, http = %addresses.1, api = %addresses.2, "the collector is up");
+        let Addresses { grpc, http, api } = self.addresses();
+        let Self { engine, storage, ingest, alerting, api: routes, ports, origins } = self;
+        tracing::info!(%grpc, %http, %api, "the collector is up");
         let mut tasks = JoinSet::new();
-        tasks.spawn(serve(grpc.listener, grpc::router(Arc::clone(&ingest)), shutdown.clone()));
-        tasks.spawn(serve(http.listener, http::router(Arc::clone(&ingest), &origins), shutdown.clone()));
-        tasks.spawn(serve(admin.listener, api, shutdown.clone()));
+        let http_routes = ports.http_guard.protect(http::router(Arc::clone(&ingest), &origins));
+        let api_routes = ports.api_guard.protect(routes);
+        tasks.spawn(ports.grpc.serve(grpc::router(Arc::clone(&ingest)), &shutdown));
+        tasks.spawn(ports.http.serve(http_routes, &shutdown));
+        tasks.spawn(ports.api.serve(api_routes, &shutdown));
         tasks.spawn(alerting.run(shutdown.clone()));
         tasks.spawn(watch_store(storage, shutdown));
         while let Some(ended) = tasks.join_next().await {
@@ -196,18 +189,56 @@ impl App {
     }
 }
 
+/// The bound ports.
+struct Ports {
+    grpc: Port,
+    http: Port,
+    api: Port,
+    http_guard: HostGuard,
+    /// No page but our own may read; and no browser speaks gRPC.
+    api_guard: HostGuard,
+}
+
+impl Ports {
+    fn bind(listen: &Listen, ingest: &IngestSettings, metrics: &Metrics) -> Result<Self, BuildError> {
+        let connections_max = descriptors::connections_max(
+            descriptors::limit(),
+            limits::DESCRIPTORS_RESERVED,
+            limits::PORTS,
+            limits::CONNECTIONS_MAX,
+        );
+        let tls = listen.tls.as_ref().map(ServerTls::load).transpose()?;
+        let options = |port| Options {
+            tls: tls.clone(),
+            counters: metrics.connections(port),
+            ..Options::bounded(connections_max, limits::SHUTDOWN_WAIT)
+        };
+        Ok(Self {
+            grpc: Port::bind("listen.grpc", listen.grpc, options("grpc"))?,
+            http: Port::bind("listen.http", listen.http, options("http"))?,
+            api: Port::bind("listen.api", listen.api, options("api"))?,
+            http_guard: HostGuard::new("listen.hosts", &listen.hosts, &ingest.origins),
+            api_guard: HostGuard::new("listen.hosts", &listen.hosts, &[]),
+        })
+    }
+}
+
 /// A bound port.
 struct Port {
     listener: TcpListener,
     address: SocketAddr,
+    options: Options,
 }
 
 impl Port {
-    async fn bind(key: &'static str, address: SocketAddr) -> Result<Self, BuildError> {
-        let failed = |source| BuildError::Listen { key, address, source };
-        let listener = TcpListener::bind(address).await.map_err(failed)?;
-        let address = listener.local_addr().map_err(failed)?;
-        Ok(Self { listener, address })
+    fn bind(key: &'static str, address: SocketAddr, options: Options) -> Result<Self, BuildError> {
+        let listener = TcpListener::from_std(ledgerline_process::serve::listen(key, address)?)?;
+        let address = listener.local_addr()?;
+        Ok(Self { listener, address, options })
+    }
+
+    fn serve(self, router: Router, shutdown: &CancellationToken) -> impl Future<Output = ()> + use<> {
+        serve(self.listener, router, self.options, shutdown.clone())
     }
 }
 

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Secret, SecretText};
 use ledgerline_process::logging::{LogConfig, LogSettings};
+use ledgerline_process::tls::TlsConfig;
 use serde::Deserialize;
 
 use crate::access::{Access, Principal};
@@ -65,12 +66,17 @@ pub struct Listen {
     pub http: SocketAddr,
     /// Health, metrics and queries.
     pub api: SocketAddr,
+    /// The certificate that all three ports show, `{cert_file, key_file}`; plain text when not set.
+    pub tls: Option<TlsConfig>,
+    /// Names of this machine that requests to `http` and `api` may be addressed to, beside IP addresses and `localhost`:
+    /// what keeps web pages from reading the record through a rebound name. `*`: any.
+    pub hosts: Vec<String>,
 }
 
 impl Default for Listen {
     fn default() -> Self {
         let loopback = |port| SocketAddr::from(([127, 0, 0, 1], port));
-        Self { grpc: loopback(4317), http: loopback(4318), api: loopback(4319) }
+        Self { grpc: loopback(4317), http: loopback(4318), api: loopback(4319), tls: None, hosts: Vec::new() }
     }
 }
 

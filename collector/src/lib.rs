@@ -11,4 +11,3 @@ pub mod ingest;
 pub mod limits;
 pub mod metrics;
 pub mod query;
-pub mod serve;

@@ -60,12 +60,6 @@ pub const REQUEST_WAIT_MAX: Duration = Duration::from_secs(120);
 /// What a client is told to wait after a transient refusal.
 pub const RETRY_AFTER: Duration = Duration::from_secs(1);
 
-/// The pause after a failed `accept`: the process has no descriptor left, and spinning would free none.
-pub const RETRY_WAIT: Duration = Duration::from_millis(50);
-
-/// A client has this long to send a request head.
-pub const HEADER_READ_WAIT: Duration = Duration::from_secs(10);
-
 /// A client has this long to send a request body.
 pub const BODY_READ_WAIT: Duration = Duration::from_secs(30);
 
@@ -75,20 +69,19 @@ pub const PREFLIGHT_AGE_MAX: Duration = Duration::from_secs(3600);
 /// Bytes of a refused body that are read and thrown away, so that its sender reads the refusal.
 pub const DISCARD_BYTES_MAX: usize = 64 << 20;
 
-/// HTTP/2 streams on one connection.
-pub const STREAMS_MAX: u32 = 100;
-
-/// Header bytes of one request.
-pub const HEADER_BYTES_MAX: u32 = 64 << 10;
-
-/// Connections on one port. Above it `accept` waits and the kernel's backlog holds the rest.
+/// Connections on one port, where the file descriptors allow it. Above it the longest one that has not sent a request is
+/// closed; where all have, the kernel's backlog holds the rest.
 pub const CONNECTIONS_MAX: usize = 1024;
+
+/// File descriptors that are not for connections of clients: listeners, standard streams, the engine, connections to the
+/// store and to receivers, files.
+pub const DESCRIPTORS_RESERVED: u64 = 128;
+
+/// Ports that share the descriptors.
+pub const PORTS: u64 = 3;
 
 /// Requests under way may finish for this long after a signal to stop.
 pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(20);
-
-/// A silent HTTP/2 connection is asked whether it is alive this often, and closed when it does not answer for as long.
-pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// How often the store is asked whether it is there.
 pub const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(1);

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use ledgerline_collector::app::{App, Parts};
 use ledgerline_collector::config::{Config, Settings};
-use ledgerline_process::{SystemClock, config, logging, shutdown};
+use ledgerline_process::{SystemClock, config, descriptors, logging, shutdown};
 
 /// Takes LLM spans in, prices them, keeps the record in ClickHouse, answers Grafana and raises alerts.
 #[derive(Debug, Parser)]
@@ -55,6 +55,7 @@ fn load(path: &Path) -> anyhow::Result<Settings> {
 
 fn run(settings: Settings) -> anyhow::Result<()> {
     logging::init(&settings.log)?;
+    descriptors::raise_limit();
     tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
         let shutdown = shutdown::on_signal()?;
         let parts = Parts { clock: Arc::new(SystemClock) };

@@ -13,6 +13,7 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::registry::{Registry, Unit};
 
 use ledgerline_pricing::UnpricedReason;
+use ledgerline_process::serve::ConnectionCounters;
 use ledgerline_store::metrics::StoreMetrics;
 use ledgerline_store::quarantine;
 
@@ -40,9 +41,22 @@ pub struct Protocol {
     pub protocol: &'static str,
 }
 
+/// One of the ports.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct Port {
+    /// `grpc`, `http` or `api`.
+    pub port: &'static str,
+}
+
 /// The metrics. Cheap to clone: all clones count together.
 #[derive(Clone)]
 pub struct Metrics {
+    /// Connections now open, by port.
+    pub connections: Family<Port, Gauge>,
+    /// Connections the operating system would not hand over, by port.
+    pub accept_errors: Family<Port, Counter>,
+    /// Connections closed because their first request did not come, by port.
+    pub silent_connections_closed: Family<Port, Counter>,
     /// Requests that reached a telemetry port, by protocol.
     pub requests: Family<Protocol, Counter>,
     /// Requests that were not acknowledged, by reason.
@@ -78,6 +92,9 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("ledgerline_collector");
         let seconds = || Histogram::new(exponential_buckets(0.001, 2.0, 16));
         let metrics = Self {
+            connections: Family::default(),
+            accept_errors: Family::default(),
+            silent_connections_closed: Family::default(),
             requests: Family::default(),
             refused: Family::default(),
             received: Counter::default(),
@@ -95,6 +112,17 @@ impl Metrics {
         metrics.name(registry);
         metrics.start_at_zero();
         metrics
+    }
+
+    /// What is counted of this port: `grpc`, `http` or `api`.
+    #[must_use]
+    pub fn connections(&self, port: &'static str) -> ConnectionCounters {
+        let port = Port { port };
+        ConnectionCounters {
+            open: self.connections.get_or_create(&port).clone(),
+            accept_errors: self.accept_errors.get_or_create(&port).clone(),
+            silent_closed: self.silent_connections_closed.get_or_create(&port).clone(),
+        }
     }
 
     /// A series that appears with its first event has no increase over it: all known ones start at zero.
@@ -120,6 +148,17 @@ impl Metrics {
     }
 
     fn name(&self, to: &mut Registry) {
+        to.register("connections", "Connections now open, by port", self.connections.clone());
+        to.register(
+            "accept_errors",
+            "Connections the operating system would not hand over, by port",
+            self.accept_errors.clone(),
+        );
+        to.register(
+            "silent_connections_closed",
+            "Connections closed before their first request, by port: it did not come in time, or others needed their place",
+            self.silent_connections_closed.clone(),
+        );
         to.register("requests", "Requests that reached a telemetry port", self.requests.clone());
         to.register("requests_refused", "Requests not acknowledged", self.refused.clone());
         to.register("spans_received", "Spans decoded", self.received.clone());

@@ -1,13 +1,23 @@
-//! What every Ledgerline process is made of: a clock, a configuration file, logs, an admin port, an orderly end.
+//! What every Ledgerline process is made of: clock, configuration file, logs, serving, TLS, retries, an orderly end.
 //!
 //! Both binaries and the engine share this, so that they behave alike where a person meets them: the same words for
-//! the same mistake, the same paths for health and metrics. It knows nothing about calls or money.
+//! the same mistake, the same paths for health and metrics, the same bounds for strangers. It knows nothing about calls
+//! or money.
 
 pub mod admin;
+pub mod backoff;
 pub mod clock;
 pub mod config;
+pub mod connect;
+pub mod descriptors;
+pub mod error;
+pub mod host;
+pub mod limits;
 pub mod lock;
 pub mod logging;
+pub mod serve;
 pub mod shutdown;
+pub mod throttle;
+pub mod tls;
 
 pub use clock::{Clock, SystemClock};

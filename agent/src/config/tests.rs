@@ -29,7 +29,9 @@ upstreams:
   - {name: one, prefix: /x/, url: https://host?key=1}
 identity_headers: {team: authorization, user: x-ledgerline-session}
 relay: {threads: 0, connect_timeout_ms: 0, ca_file: /does/not/exist.pem}
-export: {collector: collector, spool_bytes_max: 5}
+export: {collector: collector, spool_bytes_max: 5, token: {file: /no/token}, ca_file: /no/ca.pem}
+admin: {hosts: ['http://agent']}
+tls: {cert_file: /no/cert.pem, key_file: /no/key.pem}
 log: {level: shout=loud}
 ";
     let error = parse::<Config>("agent.yaml", text).unwrap_err().to_string();
@@ -47,9 +49,13 @@ log: {level: shout=loud}
         "- identity_headers.session: `x-ledgerline-session` is used twice",
         "- relay.threads: ",
         "- relay.connect_timeout_ms: ",
-        "- relay.ca_file: cannot open /does/not/exist.pem",
+        "- relay.ca_file: cannot read certificates from /does/not/exist.pem",
         "- export.collector: ",
         "- export.spool_bytes_max: ",
+        "- export.token: cannot read /no/token",
+        "- export.ca_file: cannot read certificates from /no/ca.pem",
+        "- admin.hosts[0]: ",
+        "- tls.cert_file: cannot read certificates from /no/cert.pem",
         "- log.level: ",
     ] {
         assert!(error.contains(part), "{part} is not in {error}");

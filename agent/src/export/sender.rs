@@ -4,17 +4,16 @@
 //! tell a repeat from a new one. There is no giving up; the spool's bound is the bound of patience. A request that the
 //! collector calls invalid would be invalid forever, so it is counted as rejected and let go.
 
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::Duration;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http::uri::PathAndQuery;
+use ledgerline_process::backoff::Backoff;
+use ledgerline_process::connect::{Connector, Offer, connector};
 use ledgerline_proto::otlp::ExportTraceServiceResponse;
 use ledgerline_proto::producer::{EPOCH_KEY, PRODUCER_ID_KEY, SEQUENCE_KEY};
 use rustls::ClientConfig;
 use tokio::task::{JoinError, JoinSet};
-use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 use tonic::client::Grpc;
 use tonic::codec::CompressionEncoding;
@@ -23,12 +22,12 @@ use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 
 use super::codec::EncodedExport;
+use super::credential::{Credential, CredentialError};
+use super::fault::Faults;
 use super::spool::{SealedRequest, Spool};
 use crate::config::{Compression, ExportConfig};
-use crate::connect::{Connector, Offer, connector};
 use crate::limits::{
     EXPORT_ANSWER_BYTES_MAX, EXPORT_BACKOFF_MAX, EXPORT_BACKOFF_MIN, EXPORT_IN_FLIGHT_MAX, EXPORT_TIMEOUT,
-    POSTPONED_WARNING_EVERY,
 };
 use crate::metrics::{DropReason, ExportResult, Metrics};
 
@@ -38,8 +37,11 @@ const EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/
 #[derive(Debug, thiserror::Error)]
 pub enum SenderError {
     /// The address cannot be used.
-    #[error("export.collector: {0}")]
+    #[error("export.collector cannot be used")]
     Endpoint(#[from] tonic::transport::Error),
+    /// The token cannot be sent.
+    #[error(transparent)]
+    Credential(#[from] CredentialError),
     /// The producer id cannot be sent, which a UUID always can.
     #[error("the producer id is not plain text")]
     Producer(#[from] tonic::metadata::errors::InvalidMetadataValue),
@@ -61,9 +63,8 @@ struct Shared {
     metrics: Arc<Metrics>,
     producer_id: MetadataValue<Ascii>,
     epoch: u64,
-    warned_at: Arc<Mutex<Option<Instant>>>,
-    /// A warning was printed, so that a line is due when the collector is back.
-    has_warned: Arc<AtomicBool>,
+    credential: Arc<Credential>,
+    faults: Arc<Faults>,
 }
 
 /// What became of a request.
@@ -115,8 +116,8 @@ impl Sender {
                 metrics,
                 producer_id,
                 epoch,
-                warned_at: Arc::default(),
-                has_warned: Arc::default(),
+                credential: Arc::new(Credential::read(config.token.clone())?),
+                faults: Arc::default(),
             },
         })
     }
@@ -196,7 +197,7 @@ impl Shared {
         request: &SealedRequest,
         give_up: CancellationToken,
     ) -> Fate {
-        let mut pause = EXPORT_BACKOFF_MIN;
+        let mut backoff = Backoff::new(EXPORT_BACKOFF_MIN, EXPORT_BACKOFF_MAX);
         loop {
             let Some(bytes) = request.message() else {
                 return Fate::Rejected(Status::internal("it cannot be read from memory"));
@@ -211,10 +212,9 @@ impl Shared {
                 Err(status) => self.postponed(&status),
             }
             tokio::select! {
-                () = tokio::time::sleep(with_jitter(pause)) => {}
+                () = tokio::time::sleep(backoff.pause_with_jitter()) => {}
                 () = give_up.cancelled() => return Fate::Abandoned,
             }
-            pause = (pause * 2).min(EXPORT_BACKOFF_MAX);
         }
     }
 
@@ -229,10 +229,10 @@ impl Shared {
         metadata.insert(PRODUCER_ID_KEY, self.producer_id.clone());
         metadata.insert(EPOCH_KEY, self.epoch.into());
         metadata.insert(SEQUENCE_KEY, sequence.into());
-        client
-            .ready()
-            .await
-            .map_err(|error| Status::unavailable(format!("no connection to the collector: {error}")))?;
+        if let Some(authorization) = self.credential.authorization() {
+            metadata.insert("authorization", authorization);
+        }
+        client.ready().await.map_err(|error| Status::from_error(error.into()))?;
         let path = PathAndQuery::from_static(EXPORT_PATH);
         let answer = client.unary(message, path, EncodedExport).await?;
         Ok(answer.into_inner())
@@ -240,36 +240,15 @@ impl Shared {
 
     fn postponed(&self, status: &Status) {
         self.metrics.count_export(ExportResult::retried);
-        let mut warned_at = self.warned_at.lock().unwrap_or_else(PoisonError::into_inner);
-        if warned_at.is_none_or(|at| at.elapsed() >= POSTPONED_WARNING_EVERY) {
-            *warned_at = Some(Instant::now());
-            self.has_warned.store(true, Ordering::Relaxed);
-            let calls_waiting = self.metrics.calls_waiting.get();
-            if is_of_a_plain_http_server(status) {
-                tracing::warn!(
-                    reason = status.message(),
-                    calls_waiting,
-                    "export.collector speaks HTTP but not gRPC; set it to the collector's gRPC port, 4317 by default"
-                );
-            } else {
-                tracing::warn!(
-                    code = ?status.code(),
-                    reason = status.message(),
-                    calls_waiting,
-                    "the collector does not take requests; finished calls wait in memory and are sent again"
-                );
-            }
+        self.faults.report(status, self.metrics.calls_waiting.get());
+        if status.code() == Code::Unauthenticated {
+            self.credential.read_again();
         }
     }
 
     fn acknowledged(&self, request: &SealedRequest, answer: ExportTraceServiceResponse) {
         self.metrics.count_export(ExportResult::acknowledged);
-        if self.has_warned.swap(false, Ordering::Relaxed) {
-            tracing::info!(
-                calls_waiting = self.metrics.calls_waiting.get(),
-                "the collector takes requests again"
-            );
-        }
+        self.faults.end();
         self.spool.release(request);
         let calls = request.calls as u64;
         let partial = answer.partial_success.unwrap_or_default();
@@ -321,21 +300,12 @@ const fn is_permanent(code: Code) -> bool {
     matches!(code, Code::InvalidArgument)
 }
 
-/// Whether this is what tonic makes of an answer without gRPC's trailers.
-fn is_of_a_plain_http_server(status: &Status) -> bool {
-    status.message().starts_with("grpc-status header missing")
-}
-
-/// Between half and the whole pause, so that agents that lost the collector together do not return together.
-fn with_jitter(pause: Duration) -> Duration {
-    pause.mul_f64(rand::random_range(0.5..1.0))
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::spool::tests::call;
+    use ledgerline_process::tls::{Roots, client_config};
+
     use super::*;
-    use crate::config::Roots;
     use crate::metrics::DropLabels;
 
     /// Scenario: a delivery ends without an answer, as a panic or the end of its task ends it.
@@ -347,7 +317,7 @@ mod tests {
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
         let collector = format!("http://{}", silent.local_addr().unwrap());
         let config = ExportConfig { collector, ..ExportConfig::default() };
-        let tls = crate::connect::client_tls(Roots::Webpki, None).unwrap();
+        let tls = client_config(Roots::Webpki, None).unwrap();
         let sender = Sender::new(&config, tls, 1, spool.clone(), metrics.clone()).unwrap();
         spool.push(call(1));
         spool.close();
@@ -372,14 +342,6 @@ mod tests {
             [Code::Unavailable, Code::Unauthenticated, Code::Unimplemented, Code::Internal, Code::Unknown]
         {
             assert!(!is_permanent(code), "{code}");
-        }
-    }
-
-    #[test]
-    fn jitter_shortens_a_pause_by_at_most_half() {
-        for _ in 0..1_000 {
-            let pause = with_jitter(EXPORT_BACKOFF_MIN);
-            assert!(pause >= EXPORT_BACKOFF_MIN / 2 && pause <= EXPORT_BACKOFF_MIN, "{pause:?}");
         }
     }
 }

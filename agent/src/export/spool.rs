@@ -12,6 +12,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use bytes::Bytes;
+use ledgerline_process::throttle::Throttle;
 use ledgerline_proto::Call;
 use ledgerline_proto::otlp::export_request;
 use prost::Message;
@@ -67,6 +68,7 @@ pub struct Spool {
     changed: Notify,
     bytes_max: usize,
     metrics: Arc<Metrics>,
+    warnings: Throttle,
 }
 
 #[derive(Default)]
@@ -80,7 +82,6 @@ struct State {
     bytes: usize,
     last_sequence: u64,
     closed: bool,
-    warned_at: Option<Instant>,
     /// Refused since the last warning.
     refused: u64,
 }
@@ -89,7 +90,8 @@ impl Spool {
     /// An empty spool.
     #[must_use]
     pub fn new(bytes_max: usize, metrics: Arc<Metrics>) -> Self {
-        Self { state: Mutex::default(), changed: Notify::new(), bytes_max, metrics }
+        let warnings = Throttle::new(DROP_WARNING_EVERY);
+        Self { state: Mutex::default(), changed: Notify::new(), bytes_max, metrics, warnings }
     }
 
     /// Takes a finished call, or counts it as dropped when there is no room.
@@ -119,13 +121,12 @@ impl Spool {
     fn refuse(&self, state: &mut State) {
         self.metrics.count_dropped(DropReason::spool_full, 1);
         state.refused += 1;
-        if state.warned_at.is_none_or(|at| at.elapsed() >= DROP_WARNING_EVERY) {
+        if self.warnings.passes() {
             tracing::warn!(
                 dropped = state.refused,
                 spool_bytes_max = self.bytes_max,
                 "the collector does not keep up and the spool is full; finished calls are not recorded"
             );
-            state.warned_at = Some(Instant::now());
             state.refused = 0;
         }
     }

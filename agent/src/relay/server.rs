@@ -5,8 +5,6 @@
 //! still runs then is broken off.
 
 use std::io;
-use std::net::SocketAddr;
-use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,15 +13,13 @@ use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
-use rustls::ServerConfig;
-use rustls_pki_types::pem::PemObject;
-use rustls_pki_types::{CertificateDer, PrivateKeyDer};
-use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
+use ledgerline_process::limits::{ACCEPT_RETRY, SETTLE_BEFORE_DRAIN};
+use ledgerline_process::serve::prepare_socket;
+use ledgerline_process::tls::ServerTls;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
-use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -31,74 +27,16 @@ use super::Relay;
 use super::client::{Client, ClientGone, ClientIo};
 use super::forward::Running;
 use super::idle::{IdleConnections, IdleSlot};
-use crate::config::TlsConfig;
 use crate::limits::{
-    ACCEPT_RETRY, EVICTION_GRACE, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
-    HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX, LISTEN_BACKLOG,
-    SETTLE_BEFORE_DRAIN, TCP_KEEPALIVE, TLS_HANDSHAKE_TIMEOUT,
+    EVICTION_GRACE, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
+    HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX,
 };
 use crate::metrics::Metrics;
-
-/// Why the relay cannot be reached.
-#[derive(Debug, thiserror::Error)]
-pub enum ServerError {
-    /// The address is taken or not ours.
-    #[error("cannot listen on {address}: {source}")]
-    Listen {
-        /// The address.
-        address: SocketAddr,
-        /// The operating system's reason.
-        source: io::Error,
-    },
-    /// Certificate or key cannot be used.
-    #[error("tls: {0}")]
-    Tls(String),
-}
-
-/// Opens a listening socket.
-///
-/// # Errors
-/// When the operating system refuses.
-pub fn listen(address: SocketAddr) -> Result<std::net::TcpListener, ServerError> {
-    let open = || -> io::Result<std::net::TcpListener> {
-        let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
-        socket.set_reuse_address(true)?;
-        socket.set_nonblocking(true)?;
-        socket.bind(&address.into())?;
-        socket.listen(LISTEN_BACKLOG)?;
-        Ok(socket.into())
-    };
-    open().map_err(|source| ServerError::Listen { address, source })
-}
-
-/// Reads the certificate and key of the listener.
-///
-/// # Errors
-/// A text for the user.
-pub fn acceptor(config: &TlsConfig) -> Result<TlsAcceptor, ServerError> {
-    let unreadable = |path: &Path, error: rustls_pki_types::pem::Error| {
-        ServerError::Tls(format!("cannot read {}: {error}", path.display()))
-    };
-    let chain = CertificateDer::pem_file_iter(&config.cert_file)
-        .and_then(Iterator::collect::<Result<Vec<_>, _>>)
-        .map_err(|error| unreadable(&config.cert_file, error))?;
-    let key = PrivateKeyDer::from_pem_file(&config.key_file)
-        .map_err(|error| unreadable(&config.key_file, error))?;
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let mut server = ServerConfig::builder_with_provider(provider)
-        .with_safe_default_protocol_versions()
-        .map_err(|error| ServerError::Tls(error.to_string()))?
-        .with_no_client_auth()
-        .with_single_cert(chain, key)
-        .map_err(|error| ServerError::Tls(format!("certificate and key do not work: {error}")))?;
-    server.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
-    Ok(TlsAcceptor::from(Arc::new(server)))
-}
 
 /// The running server.
 pub struct Server {
     relay: Arc<Relay>,
-    tls: Option<TlsAcceptor>,
+    tls: Option<ServerTls>,
     http: auto::Builder<TokioExecutor>,
     connections: Arc<Semaphore>,
     idle: IdleConnections,
@@ -112,7 +50,7 @@ pub struct Server {
 impl Server {
     /// A server for this relay, with at most so many connections at one time.
     #[must_use]
-    pub fn new(relay: Arc<Relay>, tls: Option<TlsAcceptor>, connections_max: usize) -> Self {
+    pub fn new(relay: Arc<Relay>, tls: Option<ServerTls>, connections_max: usize) -> Self {
         Self {
             relay,
             http: http(tls.is_none()),
@@ -207,26 +145,19 @@ impl Server {
                     let (client, io) = Client::plain(stream, connection.slot.clone(), connection.metrics());
                     connection.serve(client, io).await;
                 }
-                Some(tls) => match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, tls.accept(stream)).await {
-                    Ok(Ok(stream)) => {
+                Some(tls) => {
+                    let evicted = connection.slot.close().clone();
+                    let stream = tokio::select! {
+                        stream = tls.accept(stream) => stream,
+                        () = evicted.cancelled() => None,
+                    };
+                    if let Some(stream) = stream {
                         let (client, io) = Client::tls(stream, connection.slot.clone(), connection.metrics());
                         connection.serve(client, io).await;
                     }
-                    Ok(Err(error)) => tracing::debug!(%error, "a TLS handshake failed"),
-                    Err(_) => tracing::debug!("a TLS handshake took too long"),
-                },
+                }
             }
         });
-    }
-}
-
-fn prepare_socket(stream: &TcpStream) {
-    // Both only make things better; a socket that refuses them still works.
-    let keepalive = TcpKeepalive::new().with_time(TCP_KEEPALIVE);
-    if let Err(error) =
-        stream.set_nodelay(true).and_then(|()| SockRef::from(stream).set_tcp_keepalive(&keepalive))
-    {
-        tracing::debug!(%error, "a socket option was refused");
     }
 }
 

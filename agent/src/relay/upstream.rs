@@ -6,7 +6,6 @@
 //! vanished is another matter: HTTP/2 pings find it, which a silent model answers, so that it does not take the calls of
 //! a whole upstream with it.
 
-use std::error::Error;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
@@ -15,11 +14,12 @@ use http::{Request, Response, Version};
 use hyper::body::Incoming;
 use hyper_util::client::legacy::Client;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use ledgerline_process::connect::{ConnectTimeout, Connector, Offer, connector};
+use ledgerline_process::error::{find, innermost};
 use rustls::ClientConfig;
 
 use super::body::RequestBody;
 use crate::config::HttpVersion;
-use crate::connect::{ConnectTimeout, Connector, Offer, connector};
 use crate::limits::{
     HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES,
     RESPONSE_HEAD_BYTES_MAX, UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_TIMEOUT, UPSTREAM_LANES,
@@ -181,23 +181,4 @@ fn client(connector: Connector, http2_only: bool, keep_alive: KeepAlive) -> Clie
         .http2_keep_alive_timeout(keep_alive.timeout)
         .http2_keep_alive_while_idle(true)
         .build(connector)
-}
-
-/// The error of this type in the chain of causes.
-fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
-    chain(error).find_map(|error| error.downcast_ref::<E>())
-}
-
-/// The first cause, which is the one a person understands: `Connection refused (os error 111)`.
-fn innermost(error: &(dyn Error + 'static)) -> String {
-    chain(error).last().map_or_else(String::new, ToString::to_string)
-}
-
-fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
-    let mut next = Some(error);
-    std::iter::from_fn(move || {
-        let error = next?;
-        next = error.source();
-        Some(error)
-    })
 }

@@ -103,7 +103,7 @@ async fn a_collector_port_without_grpc_is_recognised() {
     let server = tokio::spawn(async move { axum::serve(listener, axum::Router::new()).await });
     let process = Process::start(&openai(upstream.address, "", plain));
     call(process.relay(), "HTTP/1.1 200 ").await;
-    let (line, _) = process.next("export.collector speaks HTTP but not gRPC", "-");
+    let (line, _) = process.next("this is no port for OTLP over gRPC", "-");
     assert!(line.contains("4317"), "{line}");
     server.abort();
 }

@@ -47,7 +47,7 @@ async fn calls_survive_a_dead_collector_and_arrive_when_it_is_back() {
     })
     .await;
     let mut admin = Connection::open(agent.addresses.admin).await;
-    admin.send("GET /ready HTTP/1.1\r\nhost: a\r\n\r\n").await;
+    admin.send("GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(admin.read_head().await.unwrap().starts_with("HTTP/1.1 200 "));
 
     let collector = Collector::scripted(address, |_| Ok(ExportTraceServiceResponse::default())).await;

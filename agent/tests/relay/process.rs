@@ -45,7 +45,7 @@ fn check_config_tells_all() {
     let (valid, text) = check(&format!(
         "upstreams: [{{name: a, prefix: /, url: \"http://b\"}}]\ntls: {{cert_file: {not_a_key}, key_file: {not_a_key}}}\n"
     ));
-    assert!(!valid && text.contains("tls: "), "{text}");
+    assert!(!valid && text.contains("- tls.cert_file: cannot read certificates"), "{text}");
 }
 
 struct Running(std::process::Child);

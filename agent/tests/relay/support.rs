@@ -375,7 +375,7 @@ impl Agent {
     /// The sum over a metric's labels.
     pub async fn metric(&self, name: &str) -> u64 {
         let mut connection = Connection::open(self.addresses.admin).await;
-        connection.send("GET /metrics HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n").await;
+        connection.send("GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
         let head = connection.read_head().await.unwrap();
         let (body, _) = connection.read_body(&head).await;
         let text = String::from_utf8(body).unwrap();

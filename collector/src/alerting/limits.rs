@@ -25,6 +25,9 @@ pub const RESPONSE_BYTES_MAX: usize = 64 * 1024;
 /// A notification that could not be delivered for this long is dropped and counted.
 pub const NOTIFICATION_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
 
+/// A connection to a receiver, name lookup and TLS included. A receiver's `timeout_ms` covers it too.
+pub const CONNECT_WAIT: Duration = Duration::from_secs(10);
+
 /// First wait after a failed delivery; doubles up to [`BACKOFF_MAX`].
 pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
 

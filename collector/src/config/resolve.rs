@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use http::Uri;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Problems, Resolve, SecretText};
+use ledgerline_process::host;
 use ledgerline_promql::{self as promql, QueryParams};
 
 use super::{Auth, Config, EMBEDDED, Pricing, Settings, StorageConfig, StoragePlace, StorageSettings};
@@ -65,6 +66,10 @@ fn listen(config: &Config, problems: &mut Problems) {
             problems.push(path, format!("{address} is taken by {other}"));
         }
     }
+    if let Some(tls) = &config.listen.tls {
+        tls.validate("listen.tls", problems);
+    }
+    host::validate("listen.hosts", &config.listen.hosts, problems);
 }
 
 fn tenant(path: &str, name: &str, problems: &mut Problems) {
@@ -228,12 +233,14 @@ mod tests {
     #[test]
     fn every_problem_is_found_at_once() {
         let text = wrong(
-            "listen: {grpc: '0.0.0.0:4317', http: '127.0.0.1:4319'}\ntenant: ''\nstorage: {url: ftp://x, database: 'a b', usre: x}\n\
+            "listen: {grpc: '0.0.0.0:4317', http: '127.0.0.1:4319', hosts: ['a b'], tls: {cert_file: /no/cert, key_file: /no/key}}\ntenant: ''\nstorage: {url: ftp://x, database: 'a b', usre: x}\n\
              pricing: {overrides: [/nowhere/prices.yaml]}\nlog: {level: 'loud=very'}\n",
         );
         for part in [
             "listen.grpc: 0.0.0.0:4317 can be reached by others",
             "listen.api: 127.0.0.1:4319 is taken by listen.http",
+            "listen.tls.cert_file: cannot read certificates from /no/cert",
+            "listen.hosts[0]: \"a b\" is not a host name",
             "tenant: must have 1 to",
             "storage.url: must be `embedded`",
             "storage.database: must be",

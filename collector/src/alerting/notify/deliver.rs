@@ -9,6 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
 use http_body_util::Full;
+use ledgerline_process::backoff::Backoff;
 use ledgerline_process::clock::Clock;
 use tokio_util::sync::CancellationToken;
 
@@ -87,7 +88,7 @@ impl Delivery {
 
     /// Never returns. Safe to drop anywhere: a notification leaves the outbox only after it was accepted.
     async fn deliver(&self) {
-        let mut backoff = BACKOFF_MIN;
+        let mut backoff = Backoff::new(BACKOFF_MIN, self.backoff_max);
         let mut batch_size = self.batch_size_max();
         loop {
             // `Notify` keeps one permit, so news that comes between the look and the wait is not missed.
@@ -95,10 +96,9 @@ impl Delivery {
             if batch.is_empty() {
                 self.mailbox.notify.notified().await;
             } else if self.attempt(&batch, &mut batch_size).await.is_ok() {
-                backoff = BACKOFF_MIN;
+                backoff.reset();
             } else {
-                tokio::time::sleep(backoff).await;
-                backoff = (backoff * 2).min(self.backoff_max);
+                tokio::time::sleep(backoff.pause()).await;
             }
         }
     }

@@ -6,18 +6,19 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::{Request, StatusCode};
 use http_body_util::{BodyExt, Full, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use ledgerline_process::connect::{Connector, Offer, connector};
+use ledgerline_process::error;
+use ledgerline_process::tls::{Roots, TlsError, client_config};
 
-use crate::alerting::limits::RESPONSE_BYTES_MAX;
+use crate::alerting::limits::{CONNECT_WAIT, RESPONSE_BYTES_MAX};
 
 /// Idle connections are closed before the usual server side limits of 60 s and more.
 const IDLE_MAX: Duration = Duration::from_secs(30);
 
 /// Cheap to clone; clones share connections.
-#[derive(Clone, Debug)]
-pub(crate) struct Client(hyper_util::client::legacy::Client<HttpsConnector<HttpConnector>, Full<Bytes>>);
+#[derive(Clone)]
+pub(crate) struct Client(hyper_util::client::legacy::Client<Connector, Full<Bytes>>);
 
 /// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
@@ -37,18 +38,8 @@ pub(crate) struct Answer {
 
 impl Client {
     /// Trusts the machine's certificate store, so that a company's own authority works, else Mozilla's.
-    pub(crate) fn new() -> Result<Self, String> {
-        let provider = rustls::crypto::ring::default_provider();
-        let connector = HttpsConnectorBuilder::new()
-            .with_provider_and_native_roots(provider.clone())
-            .or_else(|_| {
-                HttpsConnectorBuilder::new()
-                    .with_provider_and_webpki_roots(provider)
-                    .map_err(|error| format!("cannot set up TLS: {error}"))
-            })?
-            .https_or_http()
-            .enable_all_versions()
-            .build();
+    pub(crate) fn new() -> Result<Self, TlsError> {
+        let connector = connector(client_config(Roots::Native, None)?, Offer::Both, CONNECT_WAIT);
         let client = hyper_util::client::legacy::Client::builder(TokioExecutor::new())
             .pool_timer(TokioTimer::new())
             .pool_idle_timeout(IDLE_MAX)
@@ -64,7 +55,8 @@ impl Client {
         timeout: Duration,
     ) -> Result<Answer, HttpError> {
         let exchange = async {
-            let answer = self.0.request(request).await.map_err(|error| HttpError::Connect(chain(&error)))?;
+            let answer =
+                self.0.request(request).await.map_err(|error| HttpError::Connect(error::text(&error)))?;
             let status = answer.status();
             // A body that is too long or breaks off does not change the verdict of the status line.
             let body = Limited::new(answer.into_body(), RESPONSE_BYTES_MAX).collect().await;
@@ -74,16 +66,4 @@ impl Client {
         };
         tokio::time::timeout(timeout, exchange).await.unwrap_or(Err(HttpError::Timeout(timeout)))
     }
-}
-
-/// An error and its causes on one line; hyper's own text is only "client error".
-fn chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(inner) = cause {
-        text.push_str(": ");
-        text.push_str(&inner.to_string());
-        cause = inner.source();
-    }
-    text
 }

@@ -1,71 +1,19 @@
 //! Connections to other processes: name lookup, TCP, TLS, all within one deadline.
 //!
-//! Used by the relay for upstreams and by the export for the collector.
+//! Used for upstreams of the agent, the collector, the store, the receivers of alerts and our own telemetry.
 
 use std::future::Future;
-use std::path::{Path, PathBuf};
 use std::pin::Pin;
-use std::sync::Arc;
 use std::task::{Context, Poll};
 use std::time::Duration;
 
 use http::Uri;
-use hyper_rustls::{ConfigBuilderExt, HttpsConnector, HttpsConnectorBuilder};
+use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
-use rustls::{ClientConfig, RootCertStore};
-use rustls_pki_types::CertificateDer;
-use rustls_pki_types::pem::PemObject;
+use rustls::ClientConfig;
 use tower::Service;
 
-use crate::config::Roots;
 use crate::limits::{TCP_KEEPALIVE, TCP_UNACKNOWLEDGED_MAX};
-
-/// Why certificate authorities could not be loaded.
-#[derive(Debug, thiserror::Error)]
-pub enum TrustError {
-    /// The `ca_file` cannot be read or has no certificate.
-    #[error("cannot read certificates from {path}: {reason}")]
-    CaFile {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// rustls refuses its own defaults.
-    #[error("TLS cannot be set up: {0}")]
-    Tls(#[from] rustls::Error),
-}
-
-/// A client configuration that trusts the given authorities.
-///
-/// # Errors
-/// When `ca_file` cannot be used.
-pub fn client_tls(roots: Roots, ca_file: Option<&Path>) -> Result<ClientConfig, TrustError> {
-    let provider = Arc::new(rustls::crypto::ring::default_provider());
-    let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
-    let builder = match (ca_file, roots) {
-        (Some(path), _) => builder.with_root_certificates(Arc::new(read_authorities(path)?)),
-        (None, Roots::Webpki) => builder.with_webpki_roots(),
-        (None, Roots::Native) => match builder.clone().with_native_roots() {
-            Ok(native) => native,
-            Err(error) => {
-                tracing::warn!(%error, "no certificate authorities on this machine; using the built-in list");
-                builder.with_webpki_roots()
-            }
-        },
-    };
-    Ok(builder.with_no_client_auth())
-}
-
-fn read_authorities(path: &Path) -> Result<RootCertStore, TrustError> {
-    let error = |reason: String| TrustError::CaFile { path: path.to_owned(), reason };
-    let mut store = RootCertStore::empty();
-    for certificate in CertificateDer::pem_file_iter(path).map_err(|e| error(e.to_string()))? {
-        let certificate = certificate.map_err(|e| error(e.to_string()))?;
-        store.add(certificate).map_err(|e| error(e.to_string()))?;
-    }
-    if store.is_empty() { Err(error("it holds no certificate".to_owned())) } else { Ok(store) }
-}
 
 /// Which HTTP versions to offer in TLS.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,0 +1,83 @@
+//! The token that the agent shows to the collector.
+
+use std::sync::{PoisonError, RwLock};
+
+use ledgerline_process::config::{Secret, SecretText};
+use tonic::metadata::{Ascii, MetadataValue};
+
+/// Why the token cannot be sent.
+#[derive(Debug, thiserror::Error)]
+pub enum CredentialError {
+    /// It cannot be read; the text says why.
+    #[error("export.token: {0}")]
+    Unreadable(String),
+    /// A header cannot carry it.
+    #[error("export.token has characters that no header can carry; tokens are printable ASCII")]
+    Characters,
+}
+
+/// Where the token is kept, and what was last read there.
+#[derive(Debug)]
+pub(super) struct Credential {
+    place: Option<Secret>,
+    authorization: RwLock<Option<MetadataValue<Ascii>>>,
+}
+
+impl Credential {
+    /// Reads the token, if there is to be one.
+    pub(super) fn read(place: Option<Secret>) -> Result<Self, CredentialError> {
+        let authorization = RwLock::new(place.as_ref().map(authorization).transpose()?);
+        Ok(Self { place, authorization })
+    }
+
+    /// The value of `authorization`, which prints as `Sensitive`.
+    pub(super) fn authorization(&self) -> Option<MetadataValue<Ascii>> {
+        self.authorization.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The collector refused the token: it may have been replaced since it was read. One that cannot be read now leaves
+    /// the old one in place; the refusals go on being reported.
+    pub(super) fn read_again(&self) {
+        if let Some(Ok(value)) = self.place.as_ref().map(authorization) {
+            *self.authorization.write().unwrap_or_else(PoisonError::into_inner) = Some(value);
+        }
+    }
+}
+
+fn authorization(place: &Secret) -> Result<MetadataValue<Ascii>, CredentialError> {
+    let token: SecretText = place.read().map_err(CredentialError::Unreadable)?;
+    let mut value: MetadataValue<Ascii> =
+        format!("Bearer {}", token.expose()).parse().map_err(|_| CredentialError::Characters)?;
+    value.set_sensitive(true);
+    Ok(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_replaced_token_is_sent_after_it_was_read_again_and_never_printed() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "first-token-0001\n").unwrap();
+        let credential = Credential::read(Some(Secret::File(file.path().to_owned()))).unwrap();
+        let sent = |credential: &Credential| credential.authorization().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(sent(&credential), "Bearer first-token-0001");
+        assert!(!format!("{credential:?}").contains("first-token"), "{credential:?}");
+        std::fs::write(file.path(), "second-token-0002").unwrap();
+        credential.read_again();
+        assert_eq!(sent(&credential), "Bearer second-token-0002");
+        std::fs::remove_file(file.path()).unwrap();
+        credential.read_again();
+        assert_eq!(sent(&credential), "Bearer second-token-0002");
+    }
+
+    #[test]
+    fn a_token_that_no_header_carries_is_refused_and_none_is_none() {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), "two\nlines").unwrap();
+        let error = Credential::read(Some(Secret::File(file.path().to_owned()))).unwrap_err();
+        assert!(matches!(error, CredentialError::Characters), "{error}");
+        assert!(Credential::read(None).unwrap().authorization().is_none());
+    }
+}

@@ -1,0 +1,53 @@
+//! A log line that a fault would repeat without end is written once per period.
+
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use tokio::time::Instant;
+
+/// Lets one event per period pass.
+#[derive(Debug)]
+pub struct Throttle {
+    period: Duration,
+    last: Mutex<Option<Instant>>,
+}
+
+impl Throttle {
+    /// The first event passes at once.
+    #[must_use]
+    pub const fn new(period: Duration) -> Self {
+        Self { period, last: Mutex::new(None) }
+    }
+
+    /// Whether this event passes. If so, none does for a period.
+    pub fn passes(&self) -> bool {
+        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let passes = last.is_none_or(|at| at.elapsed() >= self.period);
+        if passes {
+            *last = Some(Instant::now());
+        }
+        passes
+    }
+
+    /// The next event passes at once: the fault ended, and its return is news.
+    pub fn reset(&self) {
+        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn one_event_per_period_passes_and_a_reset_lets_the_next_one_through() {
+        let throttle = Throttle::new(Duration::from_secs(60));
+        assert!(throttle.passes() && !throttle.passes());
+        tokio::time::advance(Duration::from_secs(59)).await;
+        assert!(!throttle.passes());
+        tokio::time::advance(Duration::from_secs(1)).await;
+        assert!(throttle.passes() && !throttle.passes());
+        throttle.reset();
+        assert!(throttle.passes());
+    }
+}
