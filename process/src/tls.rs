@@ -218,7 +218,7 @@ impl Certificate {
                     }
                     // Often a pair of which one file is written and the other is not yet.
                     Err(error) => {
-                        tracing::warn!(%error, "the changed certificate cannot be used; the old one stays")
+                        tracing::warn!(%error, "the changed certificate cannot be used; the old one stays");
                     }
                 }
                 loaded.written_at = written_at;
