@@ -13,7 +13,7 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::export::{Sender, Spool};
-use crate::limits::{EXPORT_BACKOFF_MIN, OBSERVER_STOP_TIMEOUT};
+use crate::limits::{EXPORT_BACKOFF_MIN, OBSERVER_BATCH_MAX, OBSERVER_PAUSE, OBSERVER_STOP_TIMEOUT};
 use crate::metrics::Metrics;
 use crate::relay::tap::Observations;
 use crate::worker::{Worker, WorkerCounters, WorkerLimits};
@@ -117,6 +117,20 @@ async fn read<S: FnMut(Call)>(
         let reading = async {
             while let Some(tagged) = observations.next().await {
                 worker.observe(tagged);
+                let mut left = OBSERVER_BATCH_MAX;
+                while left > 0
+                    && let Some(tagged) = observations.try_next()
+                {
+                    worker.observe(tagged);
+                    left -= 1;
+                }
+                if left == 0 {
+                    // More waits, but the export shares this thread.
+                    tokio::task::yield_now().await;
+                } else {
+                    // A thread that is woken for every event spends more on waking than on reading.
+                    tokio::time::sleep(OBSERVER_PAUSE).await;
+                }
             }
             worker.finish();
         };

@@ -8,6 +8,7 @@
 pub mod body;
 pub mod client;
 pub mod forward;
+pub mod guards;
 pub mod headers;
 pub mod identity;
 pub mod idle;

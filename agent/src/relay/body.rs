@@ -15,10 +15,9 @@ use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
 
 use super::client::{BodyEnd, ClientGone, Exchange};
-use super::forward::Running;
+use super::guards::{ConnectionSlot, GaugeGuard};
 use super::strip::UsageStrip;
 use super::tap::{CallTap, ObservedCall};
-use super::upstream::LanePlace;
 
 /// The body of a request to an upstream.
 pub enum RequestBody {
@@ -112,7 +111,7 @@ pub struct ResponseBody {
     strip: Option<UsageStrip>,
     call: Option<ObservedCall>,
     /// Held until the body is dropped.
-    _held: Option<(LanePlace, Running)>,
+    _held: Option<(ConnectionSlot, GaugeGuard)>,
     /// The request that it answers.
     exchange: Option<Exchange>,
 }
@@ -139,7 +138,7 @@ impl ResponseBody {
         upstream: Incoming,
         strip: Option<UsageStrip>,
         call: Option<ObservedCall>,
-        held: (LanePlace, Running),
+        held: (ConnectionSlot, GaugeGuard),
     ) -> Self {
         Self {
             ready: VecDeque::new(),

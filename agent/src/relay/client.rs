@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::headers::strip_hop_by_hop;
 use super::idle::IdleSlot;
-use super::reply::Refusal;
+use crate::dialect;
 use crate::limits::{HALF_CLOSED_ASK_EVERY, HEAD_BYTES_MAX};
 use crate::metrics::{Metrics, Outcome};
 
@@ -358,7 +358,7 @@ fn explain(bytes: &[u8]) -> Option<Vec<u8>> {
     if !head.contains("content-length: 0\r\n") {
         return None;
     }
-    let body = Refusal { status, class, message }.body(None);
+    let body = (dialect::ALL[0].error_body)(class, message).to_string();
     let length = body.len();
     Some(
         format!(

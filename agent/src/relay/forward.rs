@@ -13,10 +13,10 @@ use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
-use prometheus_client::metrics::gauge::Gauge;
 
 use super::body::{RequestBody, ResponseBody};
 use super::client::{ClientGone, Exchange};
+use super::guards::{ConnectionSlot, GaugeGuard};
 use super::headers;
 use super::identity::take_reserved;
 use super::inject::NotInjected;
@@ -25,7 +25,7 @@ use super::route::Route;
 use super::strip::UsageStrip;
 use super::tap::{CallTap, ObservedCall};
 use super::trace::TraceContext;
-use super::upstream::{LanePlace, Upstream, UpstreamError};
+use super::upstream::{Upstream, UpstreamError};
 use super::usage::{self, InjectionPolicy, Plan};
 use super::{Destination, Relay};
 use crate::dialect::{Endpoint, Purpose, Spec, unread};
@@ -34,30 +34,13 @@ use crate::observation::{CallStart, ResponseHead};
 use crate::reachability::Reachability;
 use crate::wire::Framing;
 
-/// Counts one running request or connection while it lives, also when its task panics.
-#[derive(Debug)]
-pub struct Running(Gauge);
-
-impl Running {
-    pub(super) fn new(gauge: &Gauge) -> Self {
-        gauge.inc();
-        Self(gauge.clone())
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.0.dec();
-    }
-}
-
 /// A request whose way is known.
-struct Passage<'a> {
+struct InFlightRequest<'a> {
     relay: &'a Relay,
     route: &'a Route,
     upstream: &'a Upstream,
     reachability: &'a Reachability,
-    running: Running,
+    running: GaugeGuard,
     call: Option<ObservedCall>,
     outcome: CountedOutcome<'a>,
     exchange: &'a Exchange,
@@ -86,7 +69,7 @@ impl Relay {
         request: Request<Incoming>,
         exchange: &Exchange,
     ) -> Result<Response<ResponseBody>, ClientGone> {
-        let running = Running::new(&self.metrics.requests_running);
+        let running = GaugeGuard::new(&self.metrics.requests_running);
         let (mut parts, body) = request.into_parts();
         if let Some(refusal) = refuse_what_is_not_carried(&parts) {
             return Ok(self.refuse(refusal, None));
@@ -117,8 +100,8 @@ impl Relay {
         let Destination { upstream, injection, reachability } = destination;
         let plan = injection.as_ref().map(|injection| (injection, injection.plan(endpoint, &parts, &body)));
         let outcome = CountedOutcome { relay: self, upstream: &route.name, outcome: Outcome::client_gone };
-        let passage =
-            Passage { relay: self, route, upstream, reachability, running, call, outcome, exchange };
+        let request =
+            InFlightRequest { relay: self, route, upstream, reachability, running, call, outcome, exchange };
         let mut head = Head { method: parts.method, target, headers: parts.headers };
         if body.is_end_stream() {
             drop(exchange.body_end());
@@ -129,13 +112,13 @@ impl Relay {
         }
         match plan {
             Some((injection, Plan::Collect(permit))) => {
-                passage.inject_usage(head, body, injection, permit).await
+                request.inject_usage(head, body, injection, permit).await
             }
             Some((_, Plan::StreamAsItIs(reason))) => {
                 self.metrics.count_not_injected(reason);
-                passage.stream(head, body).await
+                request.stream(head, body).await
             }
-            Some((_, Plan::Stream)) | None => passage.stream(head, body).await,
+            Some((_, Plan::Stream)) | None => request.stream(head, body).await,
         }
     }
 
@@ -239,9 +222,9 @@ impl Head {
     }
 }
 
-type Answer = (Response<Incoming>, LanePlace);
+type Answer = (Response<Incoming>, ConnectionSlot);
 
-impl Passage<'_> {
+impl InFlightRequest<'_> {
     async fn stream(self, head: Head, body: Incoming) -> Result<Response<ResponseBody>, ClientGone> {
         let (tap, end) = (self.tap(), self.exchange.body_end());
         let request = head.with(RequestBody::Streamed { client: body, tap, end }, self.exchange);
@@ -344,7 +327,7 @@ impl Passage<'_> {
         None
     }
 
-    fn deliver(mut self, (response, place): Answer, strip: Option<UsageStrip>) -> Response<ResponseBody> {
+    fn deliver(mut self, (response, slot): Answer, strip: Option<UsageStrip>) -> Response<ResponseBody> {
         if self.reachability.found() {
             tracing::info!(upstream = %self.route.name, "the upstream answers again");
         }
@@ -364,7 +347,7 @@ impl Passage<'_> {
         if strip.is_some() {
             parts.headers.remove(CONTENT_LENGTH);
         }
-        let body = ResponseBody::forward(body, strip, self.call.take(), (place, self.running));
+        let body = ResponseBody::forward(body, strip, self.call.take(), (slot, self.running));
         Response::from_parts(parts, body)
     }
 

@@ -28,16 +28,11 @@ impl Refusal<'_> {
     /// The response in the shape of a dialect; without one in that of the first of the table, which most clients read.
     #[must_use]
     pub fn into_response(self, dialect: Option<&Spec>) -> Response<ResponseBody> {
-        let mut response = Response::new(ResponseBody::whole(Bytes::from(self.body(dialect))));
+        let body = (dialect.unwrap_or(dialect::ALL[0]).error_body)(self.class, self.message);
+        let mut response = Response::new(ResponseBody::whole(Bytes::from(body.to_string())));
         *response.status_mut() = self.status;
         response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
         response.headers_mut().insert(ERROR_HEADER, HeaderValue::from_static(self.class));
         response
-    }
-
-    /// The text of the response.
-    #[must_use]
-    pub fn body(self, dialect: Option<&Spec>) -> String {
-        (dialect.unwrap_or(dialect::ALL[0]).error_body)(self.class, self.message).to_string()
     }
 }

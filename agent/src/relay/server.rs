@@ -25,7 +25,7 @@ use tokio_util::task::TaskTracker;
 
 use super::Relay;
 use super::client::{Client, ClientGone, ClientIo};
-use super::forward::Running;
+use super::guards::GaugeGuard;
 use super::idle::{IdleConnections, IdleSlot};
 use crate::limits::{
     EVICTION_GRACE, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
@@ -137,7 +137,7 @@ impl Server {
         };
         let tls = self.tls.clone();
         self.tracker.spawn(async move {
-            let _running = Running::new(&connection.relay.metrics.connections);
+            let _running = GaugeGuard::new(&connection.relay.metrics.connections);
             let _permit = permit;
             prepare_socket(&stream);
             match tls {

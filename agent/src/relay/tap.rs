@@ -254,10 +254,21 @@ impl Observations {
     /// The next event; `None` when the relay is gone and everything was read.
     pub async fn next(&mut self) -> Option<Tagged> {
         let tagged = self.receiver.recv().await?;
+        self.release(&tagged);
+        Some(tagged)
+    }
+
+    /// The next event if it waits already.
+    pub fn try_next(&mut self) -> Option<Tagged> {
+        let tagged = self.receiver.try_recv().ok()?;
+        self.release(&tagged);
+        Some(tagged)
+    }
+
+    fn release(&self, tagged: &Tagged) {
         if let Observation::RequestBody(bytes) | Observation::ResponseBody(bytes, _) = &tagged.observation {
             self.shared.release(bytes);
         }
-        Some(tagged)
     }
 
     /// Bytes that wait to be read.

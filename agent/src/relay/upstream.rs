@@ -19,6 +19,7 @@ use ledgerline_process::error::{find, innermost};
 use rustls::ClientConfig;
 
 use super::body::RequestBody;
+use super::guards::ConnectionSlot;
 use crate::config::HttpVersion;
 use crate::limits::{
     HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES,
@@ -86,16 +87,6 @@ struct Lane {
     running: Arc<AtomicUsize>,
 }
 
-/// A call's place in its lane, given back when dropped.
-#[derive(Debug)]
-pub struct LanePlace(Arc<AtomicUsize>);
-
-impl Drop for LanePlace {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
-    }
-}
-
 impl Upstream {
     /// Prepares the connections; opens none.
     #[must_use]
@@ -134,12 +125,12 @@ impl Upstream {
     pub async fn send(
         &self,
         mut request: Request<RequestBody>,
-    ) -> Result<(Response<Incoming>, LanePlace), UpstreamError> {
+    ) -> Result<(Response<Incoming>, ConnectionSlot), UpstreamError> {
         // What the connection speaks decides; the library refuses HTTP/2 requests on HTTP/1 connections.
         *request.version_mut() = Version::HTTP_11;
-        let (client, place) = self.enter();
+        let (client, slot) = self.enter();
         match client.request(request).await {
-            Ok(response) => Ok((response, place)),
+            Ok(response) => Ok((response, slot)),
             Err(error) if error.is_connect() => Err(match find::<ConnectTimeout>(&error) {
                 Some(timeout) => UpstreamError::ConnectTimeout(timeout.to_string()),
                 None => UpstreamError::Connect(innermost(&error)),
@@ -151,13 +142,12 @@ impl Upstream {
         }
     }
 
-    fn enter(&self) -> (&Client<Connector, RequestBody>, LanePlace) {
+    fn enter(&self) -> (&Client<Connector, RequestBody>, ConnectionSlot) {
         let running = |lane: &Lane| lane.running.load(Ordering::Relaxed);
         let with_room = self.lanes.iter().find(|lane| running(lane) < UPSTREAM_STREAMS_PER_LANE);
         let lane = with_room.or_else(|| self.lanes.iter().min_by_key(|lane| running(lane)));
         let lane = lane.unwrap_or(&self.lanes[0]);
-        lane.running.fetch_add(1, Ordering::Relaxed);
-        (&lane.client, LanePlace(lane.running.clone()))
+        (&lane.client, ConnectionSlot::take(&lane.running))
     }
 }
 
