@@ -1,4 +1,4 @@
-//! The metrics we answer for, in one table. Each is derived from stored spans as increments; nothing is scraped.
+//! Pure: the metrics we answer for, in one table. Each is derived from stored spans as increments; nothing is scraped.
 //!
 //! The labels of every metric are the dimensions of a call; the tenant is never a label.
 

@@ -295,7 +295,9 @@ impl Supervisor {
                     return Some(process);
                 }
                 Err(error) => {
-                    tracing::warn!(%error, pause_ms = pause.as_millis(), "could not restart the engine");
+                    // With its causes, which the text alone leaves out.
+                    let error: &dyn std::error::Error = &error;
+                    tracing::warn!(error, pause_ms = pause.as_millis(), "could not restart the engine");
                 }
             }
         }

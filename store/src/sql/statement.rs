@@ -1,4 +1,4 @@
-//! From a selector's request to the text of a statement.
+//! Pure: from a selector's request to the text of a statement.
 //!
 //! Edges are the times at which windows begin and end. Every row of a tier whose interval has no edge inside may be used whole; of
 //! intervals that have one, the next finer tier supplies the parts. The parts exclude each other and cover everything, so one
