@@ -31,7 +31,7 @@ CREATE TABLE ledgerline.calls_day
     `tokens_output_image` SimpleAggregateFunction(sum, UInt64) COMMENT 'images in the answer, where counted apart' CODEC(T64, ZSTD(1)),
     `cost` SimpleAggregateFunction(sum, Decimal(38, 9)) COMMENT 'USD of the priced calls, exact' CODEC(ZSTD(1)),
     `duration_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of durations, microseconds' CODEC(T64, ZSTD(1)),
-    `duration_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum' CODEC(T64, ZSTD(1)),
+    `duration_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: those whose duration is known' CODEC(T64, ZSTD(1)),
     `ttft_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of times to first token, microseconds' CODEC(T64, ZSTD(1)),
     `ttft_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: streams that gave a token' CODEC(T64, ZSTD(1)),
     `duration_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64) COMMENT 'sketch of durations, 1 percent relative error at any quantile' CODEC(ZSTD(1)),
@@ -160,7 +160,7 @@ CREATE TABLE ledgerline.calls_hour
     `tokens_output_image` SimpleAggregateFunction(sum, UInt64) COMMENT 'images in the answer, where counted apart' CODEC(T64, ZSTD(1)),
     `cost` SimpleAggregateFunction(sum, Decimal(38, 9)) COMMENT 'USD of the priced calls, exact' CODEC(ZSTD(1)),
     `duration_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of durations, microseconds' CODEC(T64, ZSTD(1)),
-    `duration_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum' CODEC(T64, ZSTD(1)),
+    `duration_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: those whose duration is known' CODEC(T64, ZSTD(1)),
     `ttft_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of times to first token, microseconds' CODEC(T64, ZSTD(1)),
     `ttft_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: streams that gave a token' CODEC(T64, ZSTD(1)),
     `duration_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64) COMMENT 'sketch of durations, 1 percent relative error at any quantile' CODEC(ZSTD(1)),
@@ -290,7 +290,7 @@ CREATE TABLE ledgerline.calls_minute
     `tokens_output_image` SimpleAggregateFunction(sum, UInt64) COMMENT 'images in the answer, where counted apart' CODEC(T64, ZSTD(1)),
     `cost` SimpleAggregateFunction(sum, Decimal(38, 9)) COMMENT 'USD of the priced calls, exact' CODEC(ZSTD(1)),
     `duration_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of durations, microseconds' CODEC(T64, ZSTD(1)),
-    `duration_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum' CODEC(T64, ZSTD(1)),
+    `duration_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: those whose duration is known' CODEC(T64, ZSTD(1)),
     `ttft_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of times to first token, microseconds' CODEC(T64, ZSTD(1)),
     `ttft_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: streams that gave a token' CODEC(T64, ZSTD(1)),
     `duration_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64) COMMENT 'sketch of durations, 1 percent relative error at any quantile' CODEC(ZSTD(1)),
@@ -369,11 +369,11 @@ AS SELECT
     sum(tokens_output_audio) AS tokens_output_audio,
     sum(tokens_output_image) AS tokens_output_image,
     sum(ifNull(spans.cost, toDecimal64(0, 9))) AS cost,
-    sum(duration_us) AS duration_us_sum,
-    count() AS duration_count,
+    sum(ifNull(duration_us, 0)) AS duration_us_sum,
+    count(duration_us) AS duration_count,
     sum(ifNull(ttft_us, 0)) AS ttft_us_sum,
     count(ttft_us) AS ttft_count,
-    quantilesDDState(0.01, 0.5, 0.9, 0.95, 0.99)(duration_us) AS duration_us_quantiles,
+    quantilesDDStateIf(0.01, 0.5, 0.9, 0.95, 0.99)(assumeNotNull(duration_us), duration_us IS NOT NULL) AS duration_us_quantiles,
     quantilesDDStateIf(0.01, 0.5, 0.9, 0.95, 0.99)(assumeNotNull(ttft_us), ttft_us IS NOT NULL) AS ttft_us_quantiles
 FROM ledgerline.spans
 WHERE is_call = 1
@@ -410,7 +410,7 @@ CREATE TABLE ledgerline.quarantine
     `detail` String COMMENT 'what exactly was wrong: the store\'s own words, or the value found' CODEC(ZSTD(1)),
     `trace_id` String COMMENT 'trace id as sent, hexadecimal, whatever its length' CODEC(ZSTD(1)),
     `span_id` String COMMENT 'span id as sent, hexadecimal, whatever its length' CODEC(ZSTD(1)),
-    `payload` String COMMENT 'the span as JSON, message content left out, cut at 64 KiB' CODEC(ZSTD(3))
+    `payload` String COMMENT 'what may be kept of the span, as JSON, cut at 64 KiB' CODEC(ZSTD(3))
 )
 ENGINE = MergeTree
 PARTITION BY toDate(received_at)
@@ -427,7 +427,7 @@ CREATE TABLE ledgerline.spans
     `span_id` FixedString(8) COMMENT 'W3C span id, raw bytes' CODEC(ZSTD(1)),
     `parent_span_id` FixedString(8) COMMENT 'the caller\'s span; all zero: none' CODEC(ZSTD(1)),
     `is_call` UInt8 COMMENT '1: a call to a model, counted in totals; 0: a wrapper or plain span, which repeats what its children report',
-    `name` LowCardinality(String) COMMENT 'span name',
+    `name` LowCardinality(String) COMMENT 'span name; of GenAI spans operation and model',
     `service` LowCardinality(String) COMMENT 'dimension: service.name',
     `environment` LowCardinality(String) COMMENT 'dimension: deployment.environment.name',
     `team` LowCardinality(String) COMMENT 'dimension: the team that pays',
@@ -467,11 +467,11 @@ CREATE TABLE ledgerline.spans
     `speed` LowCardinality(String) COMMENT 'Anthropic\'s speed',
     `inference_geo` LowCardinality(String) COMMENT 'Anthropic\'s inference_geo',
     `web_search_requests` Nullable(UInt64) COMMENT 'web searches the provider ran; NULL: it does not say' CODEC(ZSTD(1)),
-    `duration_us` UInt64 COMMENT 'end minus start' CODEC(T64, ZSTD(1)),
+    `duration_us` Nullable(UInt64) COMMENT 'end minus start; NULL: the sender\'s times are not those of a finished span' CODEC(ZSTD(1)),
     `ttft_us` Nullable(UInt64) COMMENT 'start to the first token; NULL: not a stream, or no token came' CODEC(ZSTD(1)),
     `user_id` String COMMENT 'end user; personal data, never a metric label' CODEC(ZSTD(1)),
     `session_id` String COMMENT 'conversation; personal data, never a metric label' CODEC(ZSTD(1)),
-    `attrs` Map(LowCardinality(String), String) COMMENT 'attributes without a column, message content left out' CODEC(ZSTD(1)),
+    `attrs` Map(LowCardinality(String), String) COMMENT 'attributes without a column that the allow-list keeps, lists and maps as JSON' CODEC(ZSTD(1)),
     `batch_id` UUID COMMENT 'the insert that brought the row; proves loss and duplication per request' CODEC(ZSTD(1)),
     `ingested_at` DateTime64(3, 'UTC') COMMENT 'when the collector took it; on a conflict of equal keys the later row stays' CODEC(DoubleDelta, ZSTD(1)),
     INDEX ix_trace_id trace_id TYPE bloom_filter(0.001) GRANULARITY 1

@@ -131,8 +131,14 @@ impl App {
         let querier = Arc::new(Querier::new(Arc::new(source)).reporting(Box::new(metrics.clone())));
         let ports = Ports::bind(&listen, &ingest_settings, &metrics)?;
         let clock = Arc::clone(&parts.clock);
-        let ingest =
-            Ingest::new(ingest::Parts { writer, prices, access: Arc::clone(&access), clock, metrics });
+        let ingest = Ingest::new(ingest::Parts {
+            writer,
+            prices,
+            access: Arc::clone(&access),
+            allowed: ingest_settings.allowed,
+            clock,
+            metrics,
+        });
         let rules = RuleQuery::new(Arc::clone(&querier), owner.clone(), alerting.query_timeout);
         let alerting = Alerting::new(
             alerting,

@@ -17,6 +17,7 @@ pub mod body;
 pub mod config;
 pub mod decode;
 pub mod decompress;
+pub mod dropped;
 pub mod estimate;
 pub mod grpc;
 pub mod http;
@@ -28,12 +29,14 @@ pub mod rows;
 pub mod testing;
 pub mod token;
 
+use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
 use bytes::Bytes;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::Clock;
+use ledgerline_proto::otlp::{AllowList, DroppedNames};
 use ledgerline_proto::producer::RequestIdentity;
 use ledgerline_store::Store;
 use ledgerline_store::writer::{Batch, Transport, Writer, Written};
@@ -47,6 +50,7 @@ use crate::metrics::{Metrics, Reason};
 use admission::{Admission, Grant};
 use decode::Format;
 use decompress::Encoding;
+use normalise::TimeCorrections;
 use refusal::Refusal;
 use reply::Receipt;
 
@@ -77,6 +81,8 @@ pub struct Parts<T> {
     pub prices: PriceBook,
     /// Decides whose spans they are.
     pub access: Arc<Access>,
+    /// Decides which attributes are kept.
+    pub allowed: AllowList,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Counts.
@@ -89,6 +95,7 @@ pub struct Ingest<T = Store> {
     prices: PriceBook,
     price_version: Arc<str>,
     access: Arc<Access>,
+    allowed: AllowList,
     admission: Admission,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -99,19 +106,26 @@ pub struct Ingest<T = Store> {
 struct Prepared {
     batch: Batch,
     receipt: Receipt,
+    left_out: LeftOut,
     waiting: Waiting,
     /// Held until the answer.
     grant: Grant,
 }
 
+/// What of its spans is not stored as it was sent; counted when the rest is.
+struct LeftOut {
+    dropped: DroppedNames,
+    corrections: TimeCorrections,
+}
+
 impl<T: Transport + 'static> Ingest<T> {
     /// Ready to take requests.
     pub fn new(parts: Parts<T>) -> Arc<Self> {
-        let Parts { writer, prices, access, clock, metrics } = parts;
+        let Parts { writer, prices, access, allowed, clock, metrics } = parts;
         let price_version = prices.version().to_string().into();
         let admission = Admission::of_bytes(limits::IN_FLIGHT_BYTES_MAX);
         let writes = TaskTracker::new();
-        Arc::new(Self { writer, prices, price_version, access, admission, clock, metrics, writes })
+        Arc::new(Self { writer, prices, price_version, access, allowed, admission, clock, metrics, writes })
     }
 
     /// Takes one request; returns when its spans are stored.
@@ -132,7 +146,7 @@ impl<T: Transport + 'static> Ingest<T> {
             let prepare = AssertUnwindSafe(|| ingest.prepare(request));
             catch_unwind(prepare).unwrap_or_else(|_| Err(panicked("reading")))
         };
-        let Prepared { batch, mut receipt, waiting, grant } = prepared?;
+        let Prepared { batch, mut receipt, left_out, waiting, grant } = prepared?;
         if batch.spans.is_empty() && batch.quarantine.is_empty() {
             return Ok(receipt);
         }
@@ -150,7 +164,8 @@ impl<T: Transport + 'static> Ingest<T> {
         };
         let written = written?;
         receipt.settle(written);
-        self.acknowledge(&batch, &receipt, written, waiting);
+        self.acknowledge(&batch, &receipt, written, &left_out);
+        waiting.acknowledged();
         Ok(receipt)
     }
 
@@ -166,8 +181,12 @@ impl<T: Transport + 'static> Ingest<T> {
         let waiting = Waiting::enter(&self.metrics, normalise::span_count(&decoded));
         let id = token::of(&principal.tenant.0, producer.as_ref(), &decoded);
         let now_unix_ns = self.clock.now_unix_ns();
-        let normalised = normalise::normalise(&decoded, now_unix_ns);
+        let mut normalised = normalise::normalise(&decoded, now_unix_ns, &self.allowed);
         let receipt = Receipt::of(&normalised);
+        let left_out = LeftOut {
+            dropped: mem::take(&mut normalised.dropped),
+            corrections: mem::take(&mut normalised.corrections),
+        };
         let context = rows::BatchContext {
             tenant: principal.tenant.0,
             batch_id: id,
@@ -175,22 +194,24 @@ impl<T: Transport + 'static> Ingest<T> {
             price_version: Arc::clone(&self.price_version),
         };
         let batch = rows::batch(&self.prices, &context, normalised);
-        Ok(Prepared { batch, receipt, waiting, grant })
+        Ok(Prepared { batch, receipt, left_out, waiting, grant })
     }
 
-    fn acknowledge(&self, batch: &Batch, receipt: &Receipt, written: Written, waiting: Waiting) {
+    fn acknowledge(&self, batch: &Batch, receipt: &Receipt, written: Written, left_out: &LeftOut) {
         let metrics = &self.metrics;
         metrics.stored.inc_by(written.stored as u64);
         for (reason, spans, _) in receipt.rejected() {
             metrics.quarantined.get_or_create(&Reason { reason: reason.name() }).inc_by(*spans as u64);
         }
+        metrics.attributes_dropped.add(&left_out.dropped);
+        for (correction, spans) in left_out.corrections.counts() {
+            metrics.times_corrected.get_or_create(&Reason { reason: correction.name() }).inc_by(spans);
+        }
         for row in &batch.spans {
-            metrics.content_dropped.inc_by(row.record.content_dropped.into());
             if let Some(reason) = row.unpriced() {
                 metrics.unpriced.get_or_create(&Reason { reason: reason.name() }).inc();
             }
         }
-        waiting.acknowledged();
     }
 
     /// Takes nothing more and finishes the inserts under way.

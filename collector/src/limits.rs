@@ -26,17 +26,30 @@ pub const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 /// A body larger than this is decompressed and decoded on a thread of its own, so that it does not stall its neighbours.
 pub const INLINE_DECODE_BYTES_MAX: usize = 64 << 10;
 
-/// Attributes kept of one span. The rest is counted in the attribute [`DROPPED_ATTRIBUTES`].
+/// Attributes kept of one span. What is not kept, for this or for its name, is counted in the attribute
+/// [`DROPPED_ATTRIBUTES`] and by name in a metric.
 pub const ATTRIBUTES_MAX: usize = 256;
 
 /// Bytes of an attribute's name. A longer one is dropped and counted.
 pub const ATTRIBUTE_NAME_BYTES_MAX: usize = 256;
 
-/// Bytes of an attribute's value, and of any text we have a column for. A longer one is cut.
+/// Bytes of an attribute's value as text. A longer text is cut; a list or map whose JSON is longer is dropped and counted.
 pub const ATTRIBUTE_VALUE_BYTES_MAX: usize = 64 << 10;
 
 /// Bytes of a text that is a dimension, a model's or a span's name: they become dictionaries and labels.
 pub const NAME_BYTES_MAX: usize = 256;
+
+/// Lists and maps within each other in an attribute's value; what is deeper is dropped and counted.
+pub const ATTRIBUTE_DEPTH_MAX: usize = 16;
+
+/// Names that the metric of dropped attributes tells apart; the rest is `other`.
+pub const DROPPED_NAME_LABELS_MAX: usize = 100;
+
+/// Bytes of a dropped attribute's name that becomes a label; a longer one is `other`.
+pub const DROPPED_NAME_BYTES_MAX: usize = 64;
+
+/// Parts of a dropped attribute's name that its label shows.
+pub const DROPPED_NAME_PARTS_MAX: usize = 4;
 
 /// The attribute that says how many were dropped.
 pub const DROPPED_ATTRIBUTES: &str = "ledgerline.dropped_attributes";
@@ -45,8 +58,20 @@ pub const DROPPED_ATTRIBUTES: &str = "ledgerline.dropped_attributes";
 /// the minutes they belong to are past their time-out.
 pub const SPAN_AGE_MAX: Duration = Duration::from_secs(31 * 24 * 3600);
 
-/// A span may end this far in the future: clocks differ.
-pub const SPAN_LEAD_MAX: Duration = Duration::from_secs(600);
+/// A span may end this far in the future: clocks differ. What ends later counts at its receipt.
+pub const SPAN_LEAD_MAX: Duration = Duration::from_secs(10);
+
+/// The attribute that says by how much the clock of a span's sender differs, where it counts at its receipt for that.
+pub const CLOCK_SKEW: &str = "ledgerline.clock_skew_ms";
+
+/// 2024-01-01: a clock that shows less was never set. What ends before counts at its receipt.
+pub const CLOCK_SET_SINCE_UNIX_NS: u64 = 1_704_067_200_000_000_000;
+
+/// The longest call. A longer one has no known duration: one such span would spoil the sums of its day.
+pub const CALL_DURATION_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// The time to the first token may exceed the duration by so much: senders take the two from different clocks.
+pub const FIRST_TOKEN_SLACK: Duration = Duration::from_secs(1);
 
 /// Tokens of one class in one call. More is a defect of the sender that would spoil every sum: quarantined.
 pub const TOKENS_MAX: u64 = 1_000_000_000_000;

@@ -17,6 +17,8 @@ use ledgerline_process::serve::ConnectionCounters;
 use ledgerline_store::metrics::StoreMetrics;
 use ledgerline_store::quarantine;
 
+use crate::ingest::dropped::DroppedAttributes;
+use crate::ingest::normalise::TimeCorrection;
 use crate::ingest::refusal::Refusal;
 use crate::query::querier::{Outcome, QueryEvents};
 
@@ -71,8 +73,10 @@ pub struct Metrics {
     pub unacknowledged: Counter,
     /// Spans between decoding and the answer.
     pub waiting: Gauge,
-    /// Content attributes left out because content capture is off.
-    pub content_dropped: Counter,
+    /// Attributes that are not kept because no list names them, by name.
+    pub attributes_dropped: DroppedAttributes,
+    /// Spans whose times could not be kept, by what was wrong.
+    pub times_corrected: Family<Reason, Counter>,
     /// Calls stored without a cost, by reason.
     pub unpriced: Family<Reason, Counter>,
     /// From the request's head to its answer.
@@ -102,7 +106,8 @@ impl Metrics {
             quarantined: Family::default(),
             unacknowledged: Counter::default(),
             waiting: Gauge::default(),
-            content_dropped: Counter::default(),
+            attributes_dropped: DroppedAttributes::default(),
+            times_corrected: Family::default(),
             unpriced: Family::default(),
             request_seconds: seconds(),
             queries: Family::default(),
@@ -133,6 +138,9 @@ impl Metrics {
         }
         for reason in Refusal::NAMES {
             drop(self.refused.get_or_create(&of(reason)));
+        }
+        for correction in TimeCorrection::ALL {
+            drop(self.times_corrected.get_or_create(&of(correction.name())));
         }
         for reason in quarantine::Reason::ALL {
             drop(self.quarantined.get_or_create(&of(reason.name())));
@@ -175,9 +183,14 @@ impl Metrics {
         );
         to.register("spans_waiting", "Spans between decoding and the answer", self.waiting.clone());
         to.register(
-            "content_attributes_dropped",
-            "Content attributes left out because content capture is off",
-            self.content_dropped.clone(),
+            "attributes_dropped",
+            "Attributes not kept because neither the allow-list nor ingest.attributes.keep names them",
+            self.attributes_dropped.family.clone(),
+        );
+        to.register(
+            "spans_time_corrected",
+            "Spans counted at their receipt or without a duration, because their times cannot be",
+            self.times_corrected.clone(),
         );
         to.register("calls_unpriced", "Calls stored without a cost", self.unpriced.clone());
         to.register_with_unit(
@@ -208,14 +221,16 @@ mod tests {
     use super::*;
     use crate::alerting::AlertingMetrics;
     use crate::alerting::metrics::{AlertLabels, DropLabels, GroupLabels, ReceiverLabels};
+    use crate::ingest::dropped::AttributeName;
 
     /// The committed list. `LEDGERLINE_UPDATE=1` writes it anew.
     #[test]
     fn the_list_of_metrics_is_the_committed_one() {
         let mut registry = Registry::default();
-        let _metrics = Metrics::register(&mut registry);
+        let metrics = Metrics::register(&mut registry);
         let alerting = AlertingMetrics::register(&mut registry);
-        // A family without a series has no line, and these have none until there are rules and receivers.
+        // A family without a series has no line, and these have none until something happens.
+        drop(metrics.attributes_dropped.family.get_or_create(&AttributeName { name: String::new() }));
         let group = GroupLabels { rule_group: String::new() };
         let receiver = ReceiverLabels { receiver: String::new() };
         for counter in [&alerting.evaluations, &alerting.evaluation_failures, &alerting.iterations_missed] {

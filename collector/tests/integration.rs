@@ -14,6 +14,8 @@ mod alertmanager;
 mod engine;
 #[path = "integration/ingest.rs"]
 mod ingest;
+#[path = "integration/privacy.rs"]
+mod privacy;
 #[path = "integration/promtool.rs"]
 mod promtool;
 #[path = "integration/promtool_query.rs"]

@@ -87,27 +87,6 @@ pub const BILL_GAP: &str = "ledgerline.bill_gap";
 /// Web searches the provider ran.
 pub const WEB_SEARCH_REQUESTS: &str = "ledgerline.web_search_requests";
 
-/// Message bodies. They never become attributes of a stored span while content capture is off.
-pub const CONTENT: [&str; 8] = [
-    "gen_ai.input.messages",
-    "gen_ai.output.messages",
-    "gen_ai.system_instructions",
-    "gen_ai.tool.definitions",
-    "gen_ai.tool.call.arguments",
-    "gen_ai.tool.call.result",
-    "gen_ai.prompt",
-    "gen_ai.completion",
-];
-
-/// Whether an attribute carries message content, by its name or the prefix of a flattened list.
-#[must_use]
-pub fn is_content(name: &str) -> bool {
-    CONTENT.iter().any(|content| {
-        name.strip_prefix(content).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
-    }) && !name.starts_with("gen_ai.prompt.name")
-        && !name.starts_with("gen_ai.prompt.version")
-}
-
 /// Values of `gen_ai.system` that the newer provider names replaced.
 #[must_use]
 pub fn provider_name(system: &str) -> &str {
@@ -118,24 +97,5 @@ pub fn provider_name(system: &str) -> &str {
         "az.ai.openai" => "azure.ai.openai",
         "xai" => "x_ai",
         other => other,
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn content_is_known_by_name_and_by_flattened_prefix() {
-        for name in
-            ["gen_ai.prompt", "gen_ai.prompt.0.content", "gen_ai.input.messages", "gen_ai.tool.call.result"]
-        {
-            assert!(is_content(name), "{name}");
-        }
-        for name in
-            ["gen_ai.prompt.name", "gen_ai.prompt.version", "gen_ai.prompts", "gen_ai.usage.input_tokens"]
-        {
-            assert!(!is_content(name), "{name}");
-        }
     }
 }

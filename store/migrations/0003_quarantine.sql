@@ -9,7 +9,7 @@ CREATE TABLE IF NOT EXISTS quarantine
     detail String COMMENT 'what exactly was wrong: the store''s own words, or the value found' CODEC(ZSTD(1)),
     trace_id String COMMENT 'trace id as sent, hexadecimal, whatever its length' CODEC(ZSTD(1)),
     span_id String COMMENT 'span id as sent, hexadecimal, whatever its length' CODEC(ZSTD(1)),
-    payload String COMMENT 'the span as JSON, message content left out, cut at 64 KiB' CODEC(ZSTD(3))
+    payload String COMMENT 'what may be kept of the span, as JSON, cut at 64 KiB' CODEC(ZSTD(3))
 )
 ENGINE = MergeTree
 PARTITION BY toDate(received_at)

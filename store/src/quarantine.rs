@@ -1,6 +1,6 @@
 //! The table `quarantine`: spans that were refused one by one, with the reason. Pure.
 //!
-//! Never dropped without a trace, never in a total. The payload carries no message content, as no stored span does.
+//! Never dropped without a trace, never in a total. The payload carries nothing that a stored span would not.
 
 use std::fmt;
 use std::sync::Arc;
@@ -16,12 +16,8 @@ pub const TABLE: &str = "quarantine";
 pub enum Reason {
     /// Its trace or span id is not one.
     Identity,
-    /// It has no start or no end, or ends before it starts.
-    Time,
     /// It ended longer ago than the collector takes: its day may be closed.
     TooOld,
-    /// It ends in the future: the sender's clock is wrong.
-    InTheFuture,
     /// It counts what cannot be: more tokens than a call can have.
     Implausible,
     /// The store refused the row itself.
@@ -30,17 +26,14 @@ pub enum Reason {
 
 impl Reason {
     /// In the order of the checks; metrics start one series for each.
-    pub const ALL: [Self; 6] =
-        [Self::Identity, Self::Time, Self::TooOld, Self::InTheFuture, Self::Implausible, Self::Poison];
+    pub const ALL: [Self; 4] = [Self::Identity, Self::TooOld, Self::Implausible, Self::Poison];
 
     /// The name in the column `reason` and in the metric's label.
     #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Identity => "identity",
-            Self::Time => "time",
             Self::TooOld => "too_old",
-            Self::InTheFuture => "in_the_future",
             Self::Implausible => "implausible",
             Self::Poison => "poison",
         }
@@ -66,7 +59,7 @@ pub struct QuarantineRow {
     pub trace_id: String,
     /// The span id as sent, hexadecimal.
     pub span_id: String,
-    /// The span as JSON, message content left out; see [`clipped`].
+    /// What may be kept of the span, as JSON; see [`clipped`].
     pub payload: String,
 }
 

@@ -151,9 +151,7 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
         row.record.call.billing.inference_geo.as_deref().unwrap_or_default()
     }),
     column("web_search_requests", Cells::NullableU64(|row| row.record.call.billing.web_search_requests)),
-    u64("duration_us", |row| {
-        row.record.call.end_unix_ns.saturating_sub(row.record.call.start_unix_ns) / 1_000
-    }),
+    column("duration_us", Cells::NullableU64(|row| row.record.duration_ns.map(|ns| ns / 1_000))),
     column("ttft_us", Cells::NullableU64(|row| row.record.call.time_to_first_token_ns.map(|ns| ns / 1_000))),
     string("user_id", |row| &row.record.call.identity.user),
     string("session_id", |row| &row.record.call.identity.session),

@@ -87,15 +87,19 @@ async fn garbage_is_refused_and_the_next_request_is_taken() {
     );
 }
 
-/// Scenario: one request with a good span, one from 1970, one from 2106 and one without a trace id.
-/// Guarantees: the good one is stored, the others are counted in partial_success with the reason, and kept in quarantine.
+/// Scenario: a good span, one from 1970, one from 2106, one of 40 days ago and one without a trace id.
+/// Guarantees: a wrong clock costs no call, it counts when it came in; the last two are counted in partial_success with the
+/// reason, and kept in quarantine.
 #[tokio::test(flavor = "multi_thread")]
 async fn spans_that_cannot_be_kept_are_quarantined_and_said() {
     let stack = Stack::start(StackOptions::default()).await.unwrap();
     let now = now(&stack).await;
-    for (span_id, end, rejected) in
-        [("eee19b7ec3c1b174", now, 0), ("eee19b7ec3c1b175", 1_000, 1), ("eee19b7ec3c1b176", 4_290_000_000, 1)]
-    {
+    for (span_id, end, rejected) in [
+        ("eee19b7ec3c1b174", now, 0),
+        ("eee19b7ec3c1b175", 1_000, 0),
+        ("eee19b7ec3c1b176", 4_290_000_000, 0),
+        ("eee19b7ec3c1b178", now - 40 * 86_400, 1),
+    ] {
         let answer = post(&stack, &[JSON], one_call_json(span_id, end)).await;
         let json = answer.json().unwrap();
         let said = &json["partialSuccess"]["rejectedSpans"];
@@ -110,8 +114,9 @@ async fn spans_that_cannot_be_kept_are_quarantined_and_said() {
     let no_trace = one_call_json("eee19b7ec3c1b177", now).replace("5b8efff798038103d269b633813fc60c", "");
     let answer = post(&stack, &[JSON], no_trace).await;
     assert!(answer.text().contains("trace id"), "{}", answer.text());
-    assert_eq!(stack.sql("SELECT count() FROM spans").await.unwrap(), "1\n");
-    assert_eq!(stack.sql("SELECT count(), countIf(reason = '') FROM quarantine").await.unwrap(), "3\t0\n");
+    let stored = "SELECT count(), countIf(mapContains(attrs, 'ledgerline.clock_skew_ms')), countIf(end_time <= now64(6)) FROM spans";
+    assert_eq!(stack.sql(stored).await.unwrap(), "3\t2\t3\n");
+    assert_eq!(stack.sql("SELECT count(), countIf(reason = '') FROM quarantine").await.unwrap(), "2\t0\n");
 }
 
 /// Scenario: the same request three times, as a sender repeats it that did not hear the answer.

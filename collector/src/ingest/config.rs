@@ -2,14 +2,29 @@
 
 use http::{HeaderValue, Uri};
 use ledgerline_process::config::Problems;
+use ledgerline_proto::otlp::{AllowList, Pattern, PatternError};
 use serde::Deserialize;
 
 /// What is taken in, and of it kept.
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct IngestConfig {
+    /// Which attributes are kept.
+    pub attributes: Attributes,
     /// Web pages that may send over OTLP/HTTP.
     pub cors: Cors,
+}
+
+/// Which attributes of spans are kept. The list that everybody has (`proto/src/otlp/allow_list.rs`) holds counts, money,
+/// identifiers, versions and words of the GenAI, HTTP and RPC conventions, and none that may carry prompts, answers, URLs or
+/// headers.
+#[derive(Clone, Debug, Default, Deserialize)]
+#[serde(default)]
+pub struct Attributes {
+    /// Names that are kept as well, of spans and of resources: `app.route`, or `acme.*` for all names that begin so. Message
+    /// content and credentials cannot be named, and a beginning does not include them. Every other attribute is dropped and
+    /// counted in `ledgerline_collector_attributes_dropped_total`.
+    pub keep: Vec<String>,
 }
 
 /// Web pages that may send over OTLP/HTTP.
@@ -22,8 +37,13 @@ pub struct Cors {
 }
 
 impl IngestConfig {
-    /// Reads the origins.
+    /// Reads names and origins.
     pub fn resolve(&self, path: &str, problems: &mut Problems) -> IngestSettings {
+        let mut additions: Vec<Pattern> = Vec::new();
+        for (index, text) in self.attributes.keep.iter().enumerate() {
+            let pattern = text.parse().map_err(|error: PatternError| format!("{text:?} {error}"));
+            additions.extend(problems.take(&format!("{path}.attributes.keep[{index}]"), pattern));
+        }
         let mut origins = Vec::new();
         for (index, origin) in self.cors.allowed_origins.iter().enumerate() {
             let wrong =
@@ -31,13 +51,15 @@ impl IngestConfig {
             let path = format!("{path}.cors.allowed_origins[{index}]");
             origins.extend(problems.take(&path, parse_origin(origin).ok_or_else(wrong)));
         }
-        IngestSettings { origins }
+        IngestSettings { allowed: AllowList::new(&additions), origins }
     }
 }
 
 /// What ingest is built from.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug)]
 pub struct IngestSettings {
+    /// The attributes that are kept.
+    pub allowed: AllowList,
     /// Origins whose pages may send, as browsers send them.
     pub origins: Vec<HeaderValue>,
 }

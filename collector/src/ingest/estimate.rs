@@ -36,8 +36,11 @@ const ROW_BYTES: usize = {
 /// The short texts of a row that its span does not carry: names of its resource, ids in hexadecimal, a reason.
 const TEXTS_BYTES: usize = 512;
 
-/// An attribute as the pair of texts in a record, and as an entry of a refused span's JSON.
-const PAIR_BYTES: usize = GROWTH * size_of::<(String, String)>() + size_of::<(String, serde_json::Value)>();
+/// An attribute as the pair of texts in a record.
+const PAIR_BYTES: usize = GROWTH * size_of::<(String, String)>();
+
+/// What a byte of a list or map may become as JSON: a control character is six.
+const JSON_GROWTH: usize = 6;
 
 /// A comma in a JSON list of scalars: the largest thing `serde` keeps of one while it looks for an enum's form.
 const SCALAR_BYTES: usize = 64;
@@ -67,6 +70,8 @@ pub fn decoded_size(format: Format, body: &[u8]) -> Result<usize, Refusal> {
 struct Estimate {
     spans: usize,
     bytes: usize,
+    /// How many lists and maps are open.
+    nesting: usize,
 }
 
 /// The messages of OTLP that may repeat, or hold some that do.
@@ -122,8 +127,7 @@ impl Kind {
             Self::Event => GROWTH * size_of::<Event>(),
             Self::Link => GROWTH * size_of::<Link>(),
             Self::KeyValue => GROWTH * size_of::<KeyValue>() + PAIR_BYTES,
-            // As an entry of a refused span's JSON too.
-            Self::AnyValue => GROWTH * size_of::<AnyValue>() + size_of::<serde_json::Value>(),
+            Self::AnyValue => GROWTH * size_of::<AnyValue>(),
             Self::List | Self::Map => 0,
             Self::Text => GROWTH * size_of::<String>(),
         }
@@ -155,8 +159,17 @@ fn walk(mut bytes: &[u8], kind: Kind, depth: usize, estimate: &mut Estimate) -> 
                     if estimate.spans > limits::SPANS_MAX {
                         return Err(Refusal::TooMany(limits::SPANS_MAX));
                     }
+                    let is_nested = matches!(child, Kind::List | Kind::Map);
+                    if is_nested && estimate.nesting == 0 {
+                        // Its JSON. One that would exceed the bound is dropped.
+                        let json =
+                            field.len().saturating_mul(JSON_GROWTH).min(limits::ATTRIBUTE_VALUE_BYTES_MAX);
+                        estimate.bytes = estimate.bytes.saturating_add(json);
+                    }
                     if child != Kind::Text {
+                        estimate.nesting += usize::from(is_nested);
                         walk(field, child, depth + 1, estimate)?;
+                        estimate.nesting -= usize::from(is_nested);
                     }
                 }
             }
@@ -232,8 +245,9 @@ mod tests {
         let attributes =
             export_request(&[call("gpt-4.1")]).resource_spans[0].scope_spans[0].spans[0].attributes.len();
         let value = Kind::AnyValue.bytes() + Kind::KeyValue.bytes();
-        // The finish reasons are a list of one.
-        assert_eq!(two - one, Kind::Span.bytes() + attributes * value + Kind::AnyValue.bytes());
+        // The finish reasons are a list of one: 8 bytes on the wire.
+        let list = Kind::AnyValue.bytes() + JSON_GROWTH * 8;
+        assert_eq!(two - one, Kind::Span.bytes() + attributes * value + list);
     }
 
     #[test]

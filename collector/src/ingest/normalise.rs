@@ -2,18 +2,25 @@
 //!
 //! Pure: the time is an argument.
 //!
-//! A bad clock must not open hundreds of daily partitions, and a long text must not become a dictionary entry. What cannot
+//! A bad clock must not open hundreds of daily partitions, and a long text must not become a dictionary entry. What of a
+//! sender's attributes is kept is the allow-list's word, for stored and for refused spans alike. A span that cannot
 //! be kept is never dropped without a trace: it goes to the quarantine, and its sender is told.
 
 mod payload;
+mod time;
 
 use ledgerline_proto::TokenClass;
-use ledgerline_proto::otlp::{ExportTraceServiceRequest, Resource, SpanError, SpanRecord, read_span};
+use ledgerline_proto::otlp::{
+    AllowList, AttributeLimits, DroppedNames, ExportTraceServiceRequest, Keep, Resource, SpanRecord,
+    read_span,
+};
+use ledgerline_store::quarantine::{Reason, clipped};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
 
+pub use time::{TimeCorrection, TimeCorrections};
+
 use crate::limits;
-use ledgerline_store::quarantine::{Reason, clipped};
 
 /// A span that is stored.
 #[derive(Clone, Debug)]
@@ -37,7 +44,7 @@ pub struct Rejected {
     pub trace_id: String,
     /// The ids as sent, hexadecimal.
     pub span_id: String,
-    /// The span as JSON without message content.
+    /// What may be kept of the span, as JSON.
     pub payload: String,
 }
 
@@ -48,7 +55,21 @@ pub struct Normalised {
     pub accepted: Vec<Accepted>,
     /// The rest, in the request's order.
     pub rejected: Vec<Rejected>,
+    /// Attributes that are not kept.
+    pub dropped: DroppedNames,
+    /// Times that could not be kept.
+    pub corrections: TimeCorrections,
 }
+
+/// Why a span goes to the quarantine, for grouping and for the sender.
+type Refused = (Reason, String);
+
+const ATTRIBUTE_LIMITS: AttributeLimits = AttributeLimits {
+    count: limits::ATTRIBUTES_MAX,
+    name_bytes: limits::ATTRIBUTE_NAME_BYTES_MAX,
+    value_bytes: limits::ATTRIBUTE_VALUE_BYTES_MAX,
+    depth: limits::ATTRIBUTE_DEPTH_MAX,
+};
 
 /// How many spans a request holds.
 #[must_use]
@@ -61,34 +82,39 @@ pub fn span_count(request: &ExportTraceServiceRequest) -> usize {
         .sum()
 }
 
-/// Sorts the spans of a request that came in at `now_unix_ns`.
+/// Sorts the spans of a request that came in at `now_unix_ns`, and keeps of their attributes what is allowed.
 #[must_use]
-pub fn normalise(request: &ExportTraceServiceRequest, now_unix_ns: u64) -> Normalised {
-    let mut normalised =
-        Normalised { accepted: Vec::with_capacity(span_count(request)), rejected: Vec::new() };
+pub fn normalise(request: &ExportTraceServiceRequest, now_unix_ns: u64, allowed: &AllowList) -> Normalised {
+    let mut accepted = Vec::with_capacity(span_count(request));
+    let (mut rejected, mut dropped) = (Vec::new(), DroppedNames::default());
+    let mut corrections = TimeCorrections::default();
+    let mut keep = Keep { allowed, limits: ATTRIBUTE_LIMITS, dropped: &mut dropped };
     let mut place = 0;
     for spans in &request.resource_spans {
         let attributes = spans.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
-        let resource = Resource::read(&bounded(attributes));
+        let resource = Resource::read(&bounded(attributes), &mut keep);
         for scope in &spans.scope_spans {
             let scope_name = scope.scope.as_ref().map_or("", |scope| &scope.name);
             for span in &scope.spans {
-                match record(&resource, scope_name, span, now_unix_ns) {
-                    Ok(record) => normalised.accepted.push(Accepted { place, record }),
-                    Err((reason, detail)) => normalised.rejected.push(rejected(place, span, reason, detail)),
+                let record = read_span(&resource, scope_name, span, &mut keep)
+                    .map_err(|error| (Reason::Identity, error.to_string()))
+                    .and_then(|record| within_bounds(record, now_unix_ns, &mut corrections));
+                match record {
+                    Ok(record) => accepted.push(Accepted { place, record }),
+                    Err(refused) => rejected.push(reject(place, span, refused, allowed)),
                 }
                 place += 1;
             }
         }
     }
-    normalised
+    Normalised { accepted, rejected, dropped, corrections }
 }
 
 /// The texts of a resource, cut before every one of its spans gets a copy.
 fn bounded(attributes: &[KeyValue]) -> Vec<KeyValue> {
     let text = |attribute: &KeyValue| match attribute.value.as_ref()?.value.as_ref()? {
         Value::StringValue(text) if attribute.key.len() <= limits::ATTRIBUTE_NAME_BYTES_MAX => {
-            let text = text[..text.floor_char_boundary(limits::NAME_BYTES_MAX)].to_owned();
+            let text = cut(text, limits::NAME_BYTES_MAX).to_owned();
             let value = Some(AnyValue { value: Some(Value::StringValue(text)) });
             Some(KeyValue { key: attribute.key.clone(), value, ..Default::default() })
         }
@@ -97,53 +123,18 @@ fn bounded(attributes: &[KeyValue]) -> Vec<KeyValue> {
     attributes.iter().filter_map(text).collect()
 }
 
-fn record(
-    resource: &Resource,
-    scope_name: &str,
-    span: &Span,
+fn within_bounds(
+    mut record: SpanRecord,
     now_unix_ns: u64,
-) -> Result<SpanRecord, (Reason, String)> {
-    let mut record = read_span(resource, scope_name, span).map_err(|error| {
-        let reason = match error {
-            SpanError::TraceId | SpanError::SpanId => Reason::Identity,
-            SpanError::EndTime | SpanError::NegativeDuration => Reason::Time,
-        };
-        (reason, error.to_string())
-    })?;
-    if record.call.start_unix_ns == 0 {
-        return Err((Reason::Time, "span has no start time".to_owned()));
-    }
-    within_time(record.call.end_unix_ns, now_unix_ns)?;
+    corrections: &mut TimeCorrections,
+) -> Result<SpanRecord, Refused> {
     plausible(&record)?;
     bound(&mut record);
+    time::correct(&mut record, now_unix_ns, corrections)?;
     Ok(record)
 }
 
-fn within_time(end: u64, now: u64) -> Result<(), (Reason, String)> {
-    let nanoseconds = |bound: std::time::Duration| u64::try_from(bound.as_nanos()).unwrap_or(u64::MAX);
-    let seconds = |from: u64, to: u64| to.saturating_sub(from) / 1_000_000_000;
-    if end < now.saturating_sub(nanoseconds(limits::SPAN_AGE_MAX)) {
-        let days = limits::SPAN_AGE_MAX.as_secs() / 86_400;
-        let age = seconds(end, now);
-        return Err((
-            Reason::TooOld,
-            format!("span ended {age} s ago, more than the {days} days that are taken"),
-        ));
-    }
-    if end > now.saturating_add(nanoseconds(limits::SPAN_LEAD_MAX)) {
-        let lead = seconds(now, end);
-        let minutes = limits::SPAN_LEAD_MAX.as_secs() / 60;
-        return Err((
-            Reason::InTheFuture,
-            format!(
-                "span ends {lead} s in the future, more than {minutes} minutes: check the sender's clock"
-            ),
-        ));
-    }
-    Ok(())
-}
-
-fn plausible(record: &SpanRecord) -> Result<(), (Reason, String)> {
+fn plausible(record: &SpanRecord) -> Result<(), Refused> {
     let Some(usage) = record.call.usage else {
         return Ok(());
     };
@@ -175,39 +166,24 @@ fn bound(record: &mut SpanRecord) {
         &mut call.identity.session,
     ]
     .into_iter()
-    .chain(call.error_type.as_mut())
     .chain(call.billing.service_tier.as_mut())
     .chain(call.billing.speed.as_mut())
     .chain(call.billing.inference_geo.as_mut())
     {
-        cut(name, limits::NAME_BYTES_MAX);
-    }
-    if let ledgerline_proto::Operation::Other(name) = &mut call.operation {
-        cut(name, limits::NAME_BYTES_MAX);
+        name.truncate(name.floor_char_boundary(limits::NAME_BYTES_MAX));
     }
     call.finish_reasons.truncate(limits::ATTRIBUTES_MAX);
-    call.finish_reasons.iter_mut().for_each(|reason| cut(reason, limits::NAME_BYTES_MAX));
-    bound_attributes(&mut record.attributes);
-}
-
-fn bound_attributes(attributes: &mut Vec<(String, String)>) {
-    let before = attributes.len();
-    attributes.retain(|(name, _)| name.len() <= limits::ATTRIBUTE_NAME_BYTES_MAX);
-    attributes.truncate(limits::ATTRIBUTES_MAX);
-    let dropped = before - attributes.len();
-    attributes.iter_mut().for_each(|(_, value)| cut(value, limits::ATTRIBUTE_VALUE_BYTES_MAX));
-    if dropped > 0 {
-        attributes.push((limits::DROPPED_ATTRIBUTES.to_owned(), dropped.to_string()));
+    if record.attributes_dropped > 0 {
+        let dropped = record.attributes_dropped.to_string();
+        record.attributes.push((limits::DROPPED_ATTRIBUTES.to_owned(), dropped));
     }
 }
 
-fn cut(text: &mut String, bytes_max: usize) {
-    if text.len() > bytes_max {
-        text.truncate(text.floor_char_boundary(bytes_max));
-    }
+fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
 }
 
-fn rejected(place: usize, span: &Span, reason: Reason, detail: String) -> Rejected {
+fn reject(place: usize, span: &Span, (reason, detail): Refused, allowed: &AllowList) -> Rejected {
     let id = |bytes: &[u8]| -> String { bytes.iter().take(32).map(|byte| format!("{byte:02x}")).collect() };
     Rejected {
         place,
@@ -215,7 +191,7 @@ fn rejected(place: usize, span: &Span, reason: Reason, detail: String) -> Reject
         detail,
         trace_id: id(&span.trace_id),
         span_id: id(&span.span_id),
-        payload: clipped(payload::of(span)),
+        payload: clipped(payload::of(span, allowed)),
     }
 }
 

@@ -61,6 +61,7 @@ fn ingest(clock: Arc<dyn Clock>) -> (Arc<Store>, Arc<Ingest<Arc<Store>>>, Metric
         writer: Writer::new(Arc::clone(&store), metrics.store.clone()),
         prices: PriceBook::embedded(),
         access: Arc::new(Access::Open(Principal::of("default"))),
+        allowed: AllowList::new(&[]),
         clock,
         metrics: metrics.clone(),
     });
@@ -137,7 +138,8 @@ async fn what_is_not_stored_is_not_acknowledged_and_balances() {
 async fn refused_spans_are_told_counted_and_quarantined() {
     let world = world();
     let mut old = call("gpt-4.1");
-    (old.start_unix_ns, old.end_unix_ns) = (1, 2);
+    old.end_unix_ns -= 40 * 86_400_000_000_000;
+    old.start_unix_ns = old.end_unix_ns;
     let receipt = world.send(&export_request(&[call("gpt-4.1"), old])).await.unwrap();
     assert_eq!((receipt.stored(), receipt.rejected()[0].1), (1, 1));
     assert_eq!(world.balance(), (2, 1, 1, 0, 0));
@@ -147,22 +149,58 @@ async fn refused_spans_are_told_counted_and_quarantined() {
     assert!(inserts[0].0.starts_with(&format!("{}-quarantine-", inserts[1].0)), "{inserts:?}");
 }
 
-/// Scenario: a span is refused for its clock, its neighbour stored or not, the quarantine is not; the sender repeats when
-/// the span's time has come.
+/// Scenario: the store is away; until the sender repeats, one of its spans has become too old.
 /// Guarantees: whatever is acknowledged is in a table.
 #[tokio::test(start_paused = true)]
-async fn a_span_refused_on_the_first_attempt_and_taken_on_the_second_is_somewhere() {
+async fn a_span_taken_on_the_first_attempt_and_refused_on_the_second_is_somewhere() {
     let world = world();
-    let mut ahead = call("gpt-4.1");
-    ahead.end_unix_ns = NOW_NS + 601_000_000_000;
-    let request = export_request(&[call("gpt-4.1"), ahead]);
-    *world.store.quarantine_down.lock().unwrap() = true;
+    let mut old = call("gpt-4.1");
+    old.end_unix_ns = NOW_NS - 31 * 86_400_000_000_000;
+    old.start_unix_ns = old.end_unix_ns;
+    let request = export_request(&[call("gpt-4.1"), old]);
+    *world.store.down.lock().unwrap() = true;
     let refusal = world.send(&request).await.unwrap_err();
     assert!(refusal.is_transient(), "{refusal}");
-    *world.store.quarantine_down.lock().unwrap() = false;
+    *world.store.down.lock().unwrap() = false;
     world.clock.set(NOW_NS + 10_000_000_000);
-    assert_eq!(world.send(&request).await.unwrap().stored(), 2);
+    assert_eq!(world.send(&request).await.unwrap().stored(), 1);
     assert_eq!(world.store.kept(), 2);
+}
+
+/// Scenario: an agent's clock is 15 minutes ahead.
+/// Guarantees: its calls are stored, and a metric says so.
+#[tokio::test]
+async fn calls_of_a_clock_that_is_ahead_are_stored_and_counted() {
+    let world = world();
+    world.clock.set(NOW_NS - 900_000_000_000);
+    let receipt = world.send(&export_request(&vec![call("gpt-4.1"); 60])).await.unwrap();
+    assert_eq!((receipt.stored(), receipt.rejected().len()), (60, 0));
+    let corrected = |reason| world.metrics.times_corrected.get_or_create(&Reason { reason }).get();
+    assert_eq!((corrected("clock_ahead"), corrected("clock_unset"), corrected("duration")), (60, 0, 0));
+}
+
+/// Scenario: 30 levels of lists within each other, as wide as a request may be, under a name that is kept.
+/// Guarantees: what is stored of them is bounded, and each is counted.
+#[tokio::test]
+async fn nested_values_cost_no_more_than_their_bound() {
+    use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
+    let world = world();
+    let any = |value| AnyValue { value: Some(value) };
+    let list = |values| Value::ArrayValue(ArrayValue { values });
+    let mut deep = list(vec![any(Value::StringValue("\u{1}".repeat(8_000))); 100]);
+    for _ in 0..30 {
+        deep = list(vec![any(deep)]);
+    }
+    let mut request = export_request(&[call("gpt-4.1")]);
+    let attributes = &mut request.resource_spans[0].scope_spans[0].spans[0].attributes;
+    attributes.push(KeyValue { key: "gen_ai.usage.x".into(), value: Some(any(deep)), ..Default::default() });
+    let wide = list(vec![any(Value::IntValue(7)); 100_000]);
+    attributes.push(KeyValue { key: "gen_ai.usage.y".into(), value: Some(any(wide)), ..Default::default() });
+    assert_eq!(world.send(&request).await.unwrap().stored(), 1);
+    for name in ["gen_ai.usage.x", "gen_ai.usage.y"] {
+        let label = dropped::AttributeName { name: name.to_owned() };
+        assert_eq!(world.metrics.attributes_dropped.family.get_or_create(&label).get(), 1, "{name}");
+    }
 }
 
 /// A defect of ours, in the middle of the stages.

@@ -30,15 +30,15 @@ use tonic::codec::CompressionEncoding;
 use crate::engine::{self, ask};
 use crate::spans::{call, sums_of};
 
-struct Collector {
+pub struct Collector {
     addresses: Addresses,
-    storage: Store,
+    pub storage: Store,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
 }
 
 impl Collector {
-    async fn start(storage: &str, more: &str) -> Self {
+    pub async fn start(storage: &str, more: &str) -> Self {
         let yaml = format!(
             "listen: {{grpc: '127.0.0.1:0', http: '127.0.0.1:0', api: '127.0.0.1:0'}}\nstorage: {storage}\n{more}"
         );
@@ -55,34 +55,38 @@ impl Collector {
         Self::start(&section(database), "").await
     }
 
-    async fn stop(self) {
+    pub async fn stop(self) {
         self.shutdown.cancel();
         tokio::time::timeout(Duration::from_secs(60), self.running).await.unwrap().unwrap();
     }
 
-    async fn post(&self, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
+    pub async fn post(&self, headers: &[(&str, &str)], body: impl Into<Bytes>) -> Answer {
         post(&format!("http://{}/v1/traces", self.addresses.http), headers, body.into()).await
     }
 
-    async fn grpc(&self) -> TraceServiceClient<tonic::transport::Channel> {
+    pub async fn grpc(&self) -> TraceServiceClient<tonic::transport::Channel> {
         TraceServiceClient::connect(format!("http://{}", self.addresses.grpc)).await.unwrap()
     }
 
+    pub async fn metrics(&self) -> String {
+        get(&format!("http://{}/metrics", self.addresses.api)).await.text()
+    }
+
     async fn metric(&self, line: &str) -> u64 {
-        let text = get(&format!("http://{}/metrics", self.addresses.api)).await.text();
+        let text = self.metrics().await;
         let value = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {line} in\n{text}")).parse().unwrap()
     }
 }
 
-struct Answer {
-    status: u16,
+pub struct Answer {
+    pub status: u16,
     headers: HeaderMap,
     body: Bytes,
 }
 
 impl Answer {
-    fn text(&self) -> String {
+    pub fn text(&self) -> String {
         String::from_utf8(self.body.to_vec()).unwrap()
     }
 
@@ -114,8 +118,8 @@ async fn post(url: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
     send(request.body(Full::new(body)).unwrap()).await
 }
 
-const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
-const JSON: (&str, &str) = ("content-type", "application/json");
+pub const PROTOBUF: (&str, &str) = ("content-type", "application/x-protobuf");
+pub const JSON: (&str, &str) = ("content-type", "application/json");
 
 fn request(numbers: std::ops::Range<u64>) -> ExportTraceServiceRequest {
     let now = SystemClock.now_unix_ns();
@@ -182,7 +186,8 @@ async fn grpc_requests_are_stored_once_whatever_their_compression() {
 /// Guarantees: HTTP takes both formats and every encoding on both paths, prices exactly, and keeps no message content.
 #[tokio::test]
 async fn http_takes_both_formats_and_every_encoding() {
-    let collector = Collector::on_shared_engine("http").await;
+    let keep = "ingest: {attributes: {keep: ['app.*']}}";
+    let collector = Collector::start(&section("http"), keep).await;
     let now = SystemClock.now_unix_ns();
     let answer = collector.post(&[JSON], json_request(now)).await;
     assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
@@ -238,7 +243,8 @@ async fn a_partial_success_counts_and_explains() {
     {
         let spans = &mut request.resource_spans[0].scope_spans[0].spans;
         spans[0].trace_id.clear();
-        (spans[1].start_time_unix_nano, spans[1].end_time_unix_nano) = (1, 2);
+        spans[1].end_time_unix_nano -= 40 * 86_400_000_000_000;
+        // A clock that is an hour ahead costs no call.
         spans[2].end_time_unix_nano += 3_600_000_000_000;
     }
     for _ in 0..2 {
@@ -251,15 +257,18 @@ async fn a_partial_success_counts_and_explains() {
             .into_inner()
             .partial_success
             .unwrap();
-        assert_eq!(partial.rejected_spans, 3);
-        for part in ["3 of 10 spans", "1 identity", "1 too_old", "1 in_the_future", "sender's clock"] {
+        assert_eq!(partial.rejected_spans, 2);
+        for part in ["2 of 10 spans", "1 identity", "1 too_old"] {
             assert!(partial.error_message.contains(part), "{part} in {}", partial.error_message);
         }
     }
     let quarantine =
         "SELECT count(), arrayStringConcat(arraySort(groupArray(toString(reason))), ',') FROM quarantine";
-    assert_eq!(ask(&collector.storage, quarantine).await, "3\tidentity,in_the_future,too_old");
-    assert_eq!(ask(&collector.storage, "SELECT count() FROM spans").await, "7");
+    assert_eq!(ask(&collector.storage, quarantine).await, "2\tidentity,too_old");
+    assert_eq!(ask(&collector.storage, "SELECT count() FROM spans").await, "8");
+    let skewed = "SELECT count(), any(toInt64(attrs['ledgerline.clock_skew_ms']) > 3500000), any(end_time <= now64(6)), \
+        any(duration_us IS NULL), sum(is_call) FROM spans WHERE mapContains(attrs, 'ledgerline.clock_skew_ms')";
+    assert_eq!(ask(&collector.storage, skewed).await, "1\t1\t1\t0\t1");
     let line = "ledgerline_collector_spans_quarantined_total{reason=\"too_old\"}";
     assert_eq!(collector.metric(line).await, 2);
     collector.stop().await;
@@ -504,7 +513,7 @@ async fn kills_of_the_engine_lose_and_double_nothing() {
 }
 
 /// The engine that all tests share, as the `storage` section of a collector's configuration.
-fn section(database: &str) -> String {
+pub fn section(database: &str) -> String {
     let ledgerline_store::client::Target { url, user, password, .. } = engine::target(database);
     // Whoever writes it writes the same.
     let file = std::path::PathBuf::from(env!("CARGO_TARGET_TMPDIR"))

@@ -3,8 +3,9 @@
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 
+use super::allow_list::{AllowList, DroppedNames, Verdict};
 use super::usage;
-use super::value::{Attributes, display};
+use super::value::{AttributeLimits, Attributes, display};
 use crate::attribute;
 use crate::call::{BillGap, Billing, Call, EndOfStream, Identity, Operation};
 use crate::id::{SpanId, TraceId};
@@ -15,12 +16,14 @@ use crate::money::NanoUsd;
 pub struct SpanRecord {
     /// The facts. [`Operation::NotGenAi`] marks a span that is not about a model.
     pub call: Call,
-    /// The span's name.
+    /// From start to end; `None` when the sender's times are not those of a finished span.
+    pub duration_ns: Option<u64>,
+    /// What the span is, in few words; see ARCHITECTURE.md on what is kept of a sender's texts.
     pub name: String,
-    /// Attributes without a field of their own, message content left out, in the sender's order.
+    /// Attributes without a column of their own that the allow-list keeps, in the sender's order.
     pub attributes: Vec<(String, String)>,
-    /// How many content attributes were left out because content capture is off.
-    pub content_dropped: u32,
+    /// How many of the sender's attributes are kept nowhere.
+    pub attributes_dropped: u32,
 }
 
 /// Why a span cannot be kept. It is rejected and counted; the rest of its request is not affected.
@@ -32,12 +35,6 @@ pub enum SpanError {
     /// Not 8 bytes, or all zero.
     #[error("span id is not 8 bytes with one of them set")]
     SpanId,
-    /// A span must have an end; without one there is no time to bill it at.
-    #[error("span has no end time")]
-    EndTime,
-    /// The end lies before the start.
-    #[error("span ends before it starts")]
-    NegativeDuration,
 }
 
 /// Facts of the resource a span belongs to, read once per resource.
@@ -47,12 +44,35 @@ pub struct Resource {
     environment: String,
     team: String,
     feature: String,
+    /// Those that the user named.
+    attributes: Vec<(String, String)>,
+}
+
+/// What is kept of attributes: the list, the bounds, and where the rest is counted.
+#[derive(Debug)]
+pub struct Keep<'a> {
+    /// The names.
+    pub allowed: &'a AllowList,
+    /// The bounds.
+    pub limits: AttributeLimits,
+    /// The names that were not.
+    pub dropped: &'a mut DroppedNames,
 }
 
 impl Resource {
-    /// Reads the attributes of an OTLP resource.
+    /// Reads the attributes of an OTLP resource. What the user named of them is kept on each of its spans.
     #[must_use]
-    pub fn read(attributes: &[KeyValue]) -> Self {
+    pub fn read(attributes: &[KeyValue], keep: &mut Keep<'_>) -> Self {
+        let mut named = Vec::new();
+        for KeyValue { key, value, .. } in attributes {
+            match (keep.allowed.verdict(key), value.as_ref().and_then(|value| value.value.as_ref())) {
+                (Verdict::Named, Some(value)) if named.len() < keep.limits.count => {
+                    named.extend(display(value, keep.limits).map(|text| (key.clone(), text)));
+                }
+                (Verdict::Dropped, _) => keep.dropped.count(key),
+                _ => {}
+            }
+        }
         let attributes = Attributes(attributes);
         let owned = |names: &[&str]| attributes.text(names).unwrap_or_default().to_owned();
         Self {
@@ -60,6 +80,7 @@ impl Resource {
             environment: owned(&attribute::ENVIRONMENT),
             team: owned(&[attribute::TEAM]),
             feature: owned(&[attribute::FEATURE]),
+            attributes: named,
         }
     }
 }
@@ -68,16 +89,15 @@ impl Resource {
 /// counts.
 ///
 /// # Errors
-/// When its ids or times are not those of a finished span, see [`SpanError`].
-pub fn read_span(resource: &Resource, scope_name: &str, span: &Span) -> Result<SpanRecord, SpanError> {
+/// When its ids are none, see [`SpanError`].
+pub fn read_span(
+    resource: &Resource,
+    scope_name: &str,
+    span: &Span,
+    keep: &mut Keep<'_>,
+) -> Result<SpanRecord, SpanError> {
     let trace_id = TraceId::from_slice(&span.trace_id).ok_or(SpanError::TraceId)?;
     let span_id = SpanId::from_slice(&span.span_id).ok_or(SpanError::SpanId)?;
-    if span.end_time_unix_nano == 0 {
-        return Err(SpanError::EndTime);
-    }
-    if span.end_time_unix_nano < span.start_time_unix_nano {
-        return Err(SpanError::NegativeDuration);
-    }
     let attributes = Attributes(&span.attributes);
     let owned = |names: &[&str]| attributes.text(names).unwrap_or_default().to_owned();
     let error_type = error_type(attributes, span);
@@ -98,7 +118,7 @@ pub fn read_span(resource: &Resource, scope_name: &str, span: &Span) -> Result<S
         response_model: owned(&[attribute::RESPONSE_MODEL]),
         response_id: owned(&[attribute::RESPONSE_ID]),
         stream: attributes.boolean(attribute::REQUEST_STREAM).unwrap_or(false),
-        finish_reasons: attributes.texts(attribute::FINISH_REASONS),
+        finish_reasons: finish_reasons(attributes),
         end: end_of_stream(attributes, error_type.as_deref()),
         error_type,
         http_status: attributes
@@ -109,13 +129,21 @@ pub fn read_span(resource: &Resource, scope_name: &str, span: &Span) -> Result<S
         identity: identity(resource, attributes),
         unread: None,
     };
-    let (attributes, content_dropped) = rest(&span.attributes);
-    Ok(SpanRecord { call, name: span.name.clone(), attributes, content_dropped })
+    let name = name_of(&call.operation, target(attributes), &span.name);
+    let (mut attributes, attributes_dropped) = rest(&span.attributes, keep);
+    for (name, value) in &resource.attributes {
+        if !attributes.iter().any(|(known, _)| known == name) {
+            attributes.push((name.clone(), value.clone()));
+        }
+    }
+    let is_timed = call.start_unix_ns != 0 && call.end_unix_ns != 0;
+    let duration_ns = is_timed.then(|| call.end_unix_ns.checked_sub(call.start_unix_ns)).flatten();
+    Ok(SpanRecord { call, duration_ns, name, attributes, attributes_dropped })
 }
 
 fn operation(attributes: Attributes<'_>) -> Operation {
     match attributes.text(&[attribute::OPERATION]) {
-        Some(name) => Operation::from_name(name),
+        Some(name) => Operation::from_name(word(name)),
         // Instrumentations older than v1.27 name the system and the model only. They knew chat and nothing else.
         None if attributes.text(&attribute::PROVIDER).is_some()
             && attributes.text(&[attribute::REQUEST_MODEL]).is_some() =>
@@ -130,8 +158,16 @@ fn error_type(attributes: Attributes<'_>, span: &Span) -> Option<String> {
     let failed = span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
     attributes
         .text(&[attribute::ERROR_TYPE])
-        .map(str::to_owned)
-        .or_else(|| failed.then(|| "_OTHER".to_owned()))
+        .map(|class| word(class).to_owned())
+        .or_else(|| failed.then(|| OTHER.to_owned()))
+}
+
+fn finish_reasons(attributes: Attributes<'_>) -> Vec<String> {
+    let mut reasons = attributes.texts(attribute::FINISH_REASONS);
+    for reason in reasons.iter_mut().filter(|reason| !is_word(reason)) {
+        OTHER.clone_into(reason);
+    }
+    reasons
 }
 
 fn end_of_stream(attributes: Attributes<'_>, error_type: Option<&str>) -> EndOfStream {
@@ -178,49 +214,97 @@ fn identity(resource: &Resource, attributes: Attributes<'_>) -> Identity {
     }
 }
 
-fn has_a_field(name: &str) -> bool {
-    const SINGLE: [&str; 18] = [
-        attribute::OPERATION,
-        attribute::REQUEST_MODEL,
-        attribute::REQUEST_STREAM,
-        attribute::RESPONSE_MODEL,
-        attribute::RESPONSE_ID,
-        attribute::FINISH_REASONS,
-        attribute::TIME_TO_FIRST_CHUNK,
-        attribute::ERROR_TYPE,
-        attribute::HTTP_STATUS,
-        attribute::TEAM,
-        attribute::FEATURE,
-        attribute::END_OF_STREAM,
-        attribute::USAGE_SOURCE,
-        attribute::SPEED,
-        attribute::INFERENCE_GEO,
-        attribute::WEB_SEARCH_REQUESTS,
-        attribute::BILL_GAP,
-        attribute::SERVICE_NAME,
-    ];
-    let listed = |names: &[&str]| names.contains(&name);
-    listed(&SINGLE)
-        || listed(&attribute::PROVIDER)
-        || listed(&attribute::SERVICE_TIER)
-        || listed(&attribute::USER)
-        || listed(&attribute::SESSION)
-        || name.starts_with(attribute::USAGE_CLASS_PREFIX)
+/// A class in place of what is no word.
+const OTHER: &str = "_OTHER";
+
+/// Whether a text can be a class, an operation or a reason: these are words of some vocabulary, and senders that put messages
+/// into them put prompts and keys there, too.
+fn is_word(text: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_.:/+-*<>$#".contains(&byte);
+    (1..=WORD_BYTES_MAX).contains(&text.len()) && text.bytes().all(is_part)
 }
 
-/// The attributes that are kept as text. Raw usage of other senders stays among them: should our reading of it be
-/// wrong, the evidence is still there.
-fn rest(attributes: &[KeyValue]) -> (Vec<(String, String)>, u32) {
-    let mut kept = Vec::new();
-    let mut content_dropped = 0;
-    for attribute in attributes {
-        if attribute::is_content(&attribute.key) {
-            content_dropped += 1;
-        } else if !has_a_field(&attribute.key)
-            && let Some(value) = attribute.value.as_ref().and_then(|value| value.value.as_ref())
-        {
-            kept.push((attribute.key.clone(), display(value)));
-        }
+const WORD_BYTES_MAX: usize = 128;
+
+fn word(text: &str) -> &str {
+    if is_word(text) { text } else { OTHER }
+}
+
+/// The name a span is stored under. That of a GenAI span is what the conventions make of its facts: the sender's own may be
+/// anything. Others name their code; a URL's query and what reads like a sentence is none.
+fn name_of(operation: &Operation, target: &str, name: &str) -> String {
+    if *operation != Operation::NotGenAi {
+        return format!("{} {target}", operation.name()).trim_end().to_owned();
     }
-    (kept, content_dropped)
+    let name = name.split(|part: char| part == '?' || part.is_control()).next().unwrap_or_default();
+    let is_name = name.len() <= WORD_BYTES_MAX && name.split_whitespace().count() <= NAME_WORDS_MAX;
+    if is_name { name.to_owned() } else { OTHER.to_owned() }
+}
+
+const NAME_WORDS_MAX: usize = 6;
+
+/// What a GenAI span is about, for its name.
+fn target(attributes: Attributes<'_>) -> &str {
+    const TARGETS: [&str; 5] = [
+        attribute::REQUEST_MODEL,
+        "gen_ai.agent.name",
+        "gen_ai.tool.name",
+        "gen_ai.workflow.name",
+        "gen_ai.data_source.id",
+    ];
+    attributes.text(&TARGETS).unwrap_or_default()
+}
+
+/// The name under which a span would be stored, for one that cannot be.
+#[must_use]
+pub fn stored_name(span: &Span) -> String {
+    let attributes = Attributes(&span.attributes);
+    name_of(&operation(attributes), target(attributes), &span.name)
+}
+
+/// What is kept of these attributes beside the columns, each as text, and how many are not. Raw usage of other senders
+/// stays among them: should our reading of it be wrong, the evidence is still there.
+fn rest(attributes: &[KeyValue], keep: &mut Keep<'_>) -> (Vec<(String, String)>, u32) {
+    let mut kept = Vec::new();
+    let mut left_out = 0;
+    for KeyValue { key, value, .. } in attributes {
+        match keep.allowed.verdict(key) {
+            Verdict::Column | Verdict::WordColumn => continue,
+            Verdict::Attribute | Verdict::Named
+                if kept.len() < keep.limits.count && key.len() <= keep.limits.name_bytes =>
+            {
+                let Some(value) = value.as_ref().and_then(|value| value.value.as_ref()) else { continue };
+                if let Some(text) = display(value, keep.limits) {
+                    kept.push((key.clone(), text));
+                    continue;
+                }
+            }
+            Verdict::Attribute | Verdict::Named | Verdict::Dropped => {}
+        }
+        keep.dropped.count(key);
+        left_out += 1;
+    }
+    (kept, left_out)
+}
+
+/// Everything of a span that may be stored of its attributes, as text: for a span that cannot be a record.
+#[must_use]
+pub fn allowed_attributes(
+    span: &Span,
+    allowed: &AllowList,
+    limits: AttributeLimits,
+) -> Vec<(String, String)> {
+    let keep = |KeyValue { key, value, .. }: &KeyValue| {
+        let value = value.as_ref()?.value.as_ref()?;
+        let text = match allowed.verdict(key) {
+            Verdict::Dropped => return None,
+            Verdict::WordColumn => match value {
+                Value::StringValue(text) => word(text).to_owned(),
+                _ => return None,
+            },
+            Verdict::Column | Verdict::Attribute | Verdict::Named => display(value, limits)?,
+        };
+        (key.len() <= limits.name_bytes).then(|| (key.clone(), text))
+    };
+    span.attributes.iter().filter_map(keep).take(limits.count).collect()
 }

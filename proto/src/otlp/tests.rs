@@ -1,9 +1,11 @@
 //! What we write we read back; what others write we read as they meant it.
 
-use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
+use opentelemetry_proto::tonic::common::v1::{
+    AnyValue, ArrayValue, KeyValue, KeyValueList, any_value::Value,
+};
 use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};
 
-use super::value::{integer, key_value, text};
+use super::value::{integer, key_value, text, texts};
 use super::*;
 use crate::usage::Direction;
 use crate::{
@@ -60,13 +62,21 @@ fn call() -> Call {
     }
 }
 
+const LIMITS: AttributeLimits = AttributeLimits { count: 256, name_bytes: 256, value_bytes: 4096, depth: 8 };
+
+fn keep<T>(read: impl FnOnce(&mut Keep<'_>) -> T) -> T {
+    let allowed = AllowList::new(&["app.*".parse().unwrap()]);
+    read(&mut Keep { allowed: &allowed, limits: LIMITS, dropped: &mut DroppedNames::default() })
+}
+
 fn read_all(request: &ExportTraceServiceRequest) -> Vec<SpanRecord> {
     let mut records = Vec::new();
     for group in &request.resource_spans {
-        let resource = Resource::read(&group.resource.as_ref().unwrap().attributes);
+        let resource = keep(|keep| Resource::read(&group.resource.as_ref().unwrap().attributes, keep));
         for scope in &group.scope_spans {
             let scope_name = &scope.scope.as_ref().unwrap().name;
-            records.extend(scope.spans.iter().map(|span| read_span(&resource, scope_name, span).unwrap()));
+            let read = |span| keep(|keep| read_span(&resource, scope_name, span, keep)).unwrap();
+            records.extend(scope.spans.iter().map(read));
         }
     }
     records
@@ -84,7 +94,11 @@ fn span(attributes: Vec<KeyValue>) -> Span {
 }
 
 fn read(attributes: Vec<KeyValue>) -> SpanRecord {
-    read_span(&Resource::default(), "", &span(attributes)).unwrap()
+    read_only(&span(attributes)).unwrap()
+}
+
+fn read_only(span: &Span) -> Result<SpanRecord, SpanError> {
+    keep(|keep| read_span(&Resource::default(), "", span, keep))
 }
 
 fn tokens(pairs: &[(&str, u64)]) -> TokenCounts {
@@ -206,7 +220,8 @@ fn senders_known_to_count_exclusively_are_believed() {
             ("gen_ai.usage.output_tokens", integer(1)),
         ];
         let attributes = pairs.into_iter().map(|(name, value)| key_value(name, value)).collect();
-        let record = read_span(&Resource::default(), scope_name, &span(attributes)).unwrap();
+        let read = |keep: &mut Keep<'_>| read_span(&Resource::default(), scope_name, &span(attributes), keep);
+        let record = keep(read).unwrap();
         let expected = TokenCounts::from_pairs(&[
             (TokenClass::InputUncached, uncached),
             (TokenClass::CacheRead, 70),
@@ -280,16 +295,143 @@ fn one_side_alone_is_missing_except_for_embeddings() {
 }
 
 #[test]
-fn content_is_left_out_and_counted() {
-    let record = read(vec![
+fn only_listed_attributes_are_kept_and_the_rest_is_counted_by_name() {
+    let attributes = vec![
         key_value("gen_ai.operation.name", text("chat")),
+        key_value("gen_ai.request.temperature", Value::DoubleValue(0.5)),
         key_value("gen_ai.input.messages", text("[secret]")),
         key_value("gen_ai.prompt.0.content", text("secret")),
+        key_value("brand.new", text("secret")),
+        key_value("brand.new", text("secret")),
         key_value("app.tag", text("blue")),
-    ]);
-    assert_eq!(record.content_dropped, 2);
-    assert_eq!(record.attributes, [("app.tag".to_owned(), "blue".to_owned())]);
+    ];
+    let mut dropped = DroppedNames::default();
+    let allowed = AllowList::new(&["app.tag".parse().unwrap(), "k8s.*".parse().unwrap()]);
+    let mut keep = Keep { allowed: &allowed, limits: LIMITS, dropped: &mut dropped };
+    let resource = [
+        ("k8s.pod.name", "p-1"),
+        ("service.name", "shop"),
+        ("process.command_line", "--key secret"),
+        ("app.tag", "red"),
+    ];
+    let resource = Resource::read(&resource.map(|(name, value)| key_value(name, text(value))), &mut keep);
+    let record = read_span(&resource, "", &span(attributes.clone()), &mut keep).unwrap();
+    let of = |pairs: &[(&str, &str)]| -> Vec<(String, String)> {
+        pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    // The span's own value comes before that of its resource.
+    let kept = of(&[("gen_ai.request.temperature", "0.5"), ("app.tag", "blue"), ("k8s.pod.name", "p-1")]);
+    assert_eq!((record.attributes, record.attributes_dropped), (kept, 4));
+    assert_eq!(record.call.identity.service, "shop");
+    let mut names: Vec<_> = dropped.names().collect();
+    names.sort_unstable();
+    let expected = [
+        ("brand.new", 2),
+        ("gen_ai.input.messages", 1),
+        ("gen_ai.prompt.0.content", 1),
+        ("process.command_line", 1),
+    ];
+    assert_eq!(names, expected);
+    let refused = allowed_attributes(&span(attributes), &allowed, LIMITS);
+    assert_eq!(
+        refused,
+        of(&[("gen_ai.operation.name", "chat"), ("gen_ai.request.temperature", "0.5"), ("app.tag", "blue")])
+    );
+}
+
+#[test]
+fn texts_where_classes_belong_are_not_kept() {
+    let attributes = vec![
+        key_value("gen_ai.operation.name", text("chat")),
+        key_value("gen_ai.request.model", text("gpt-4.1")),
+        key_value("error.type", text("400: cannot answer 'my secret'")),
+        key_value("gen_ai.response.finish_reasons", texts(&["stop".into(), "my secret reason".into()])),
+    ];
+    let mut said = Span { name: "answer my secret question".into(), ..span(attributes) };
+    said.status = Some(Status { code: StatusCode::Error.into(), message: "my secret".into() });
+    let record = read_only(&said).unwrap();
+    assert_eq!((record.name.as_str(), record.call.error_type.as_deref()), ("chat gpt-4.1", Some("_OTHER")));
+    assert_eq!(record.call.finish_reasons, ["stop", "_OTHER"]);
     assert!(!format!("{record:?}").contains("secret"));
+    keep(|keep| {
+        assert!(!format!("{:?}", allowed_attributes(&said, keep.allowed, LIMITS)).contains("secret"));
+    });
+    assert_eq!(stored_name(&said), "chat gpt-4.1");
+    for (attributes, name, stored) in [
+        (vec![], "GET /v1/orders?key=secret", "GET /v1/orders"),
+        (vec![], "GET", "GET"),
+        (vec![], "running tool: get_weather", "running tool: get_weather"),
+        (vec![], "please tell me what my secret plan was", "_OTHER"),
+        (vec![], &*"n".repeat(129), "_OTHER"),
+        (
+            vec![("gen_ai.operation.name", "invoke_agent"), ("gen_ai.agent.name", "helper")],
+            "secret",
+            "invoke_agent helper",
+        ),
+        (vec![("gen_ai.operation.name", "my secret")], "secret", "_OTHER"),
+    ] {
+        let attributes = attributes.iter().map(|(name, value)| key_value(name, text(value))).collect();
+        let record = read_only(&Span { name: name.into(), ..span(attributes) }).unwrap();
+        assert_eq!(record.name, stored, "{name}");
+    }
+}
+
+#[test]
+fn lists_and_maps_become_json_within_bounds() {
+    let any = |value| AnyValue { value: Some(value) };
+    let list =
+        |values: Vec<Value>| Value::ArrayValue(ArrayValue { values: values.into_iter().map(any).collect() });
+    let map = |pairs: Vec<(&str, Value)>| {
+        Value::KvlistValue(KeyValueList {
+            values: pairs.into_iter().map(|(name, value)| key_value(name, value)).collect(),
+        })
+    };
+    let shown =
+        |value: Value| read(vec![key_value("app.value", value)]).attributes.pop().map(|(_, text)| text);
+    let deep = |depth: usize| (1..depth).fold(list(vec![]), |value, _| list(vec![value]));
+    let control = "\u{1}".repeat(700);
+    for (value, expected) in [
+        (
+            list(vec![text("a\"b\n\u{7f}"), integer(7), Value::BoolValue(true)]),
+            Some("[\"a\\\"b\\n\u{7f}\",7,true]"),
+        ),
+        (
+            map(vec![("k\"", list(vec![Value::DoubleValue(0.5)])), ("n", map(vec![]))]),
+            Some(r#"{"k\"":[0.5],"n":{}}"#),
+        ),
+        (
+            list(vec![Value::DoubleValue(f64::NAN), Value::BytesValue(vec![0xfb, 0xff])]),
+            Some(r#"["NaN","+/8="]"#),
+        ),
+        (Value::BytesValue(vec![0xfb, 0xff]), Some("+/8=")),
+        (Value::DoubleValue(1.0), Some("1")),
+        (Value::DoubleValue(1e300), Some("1e300")),
+        (deep(8), Some("[[[[[[[[]]]]]]]]")),
+        (deep(9), None),
+        (list(vec![text(&"x".repeat(LIMITS.value_bytes - 3))]), None),
+        // Six bytes each as JSON.
+        (list(vec![text(&control)]), None),
+    ] {
+        assert_eq!(shown(value).as_deref(), expected);
+    }
+    let cut = shown(Value::StringValue("\u{e9}".repeat(LIMITS.value_bytes))).unwrap();
+    assert_eq!(cut, "\u{e9}".repeat(LIMITS.value_bytes / 2));
+    assert_eq!(shown(Value::BytesValue(vec![0; 10_000])).unwrap().len(), LIMITS.value_bytes);
+}
+
+#[test]
+fn finish_reasons_are_read_from_lists_and_from_lists_as_text() {
+    for (value, expected) in [
+        (texts(&["stop".into(), "length".into()]), &["stop", "length"][..]),
+        (text(r#"["stop","length"]"#), &["stop", "length"]),
+        (text("stop"), &["stop"]),
+        (text("[stop"), &["_OTHER"]),
+    ] {
+        assert_eq!(
+            read(vec![key_value("gen_ai.response.finish_reasons", value)]).call.finish_reasons,
+            expected
+        );
+    }
 }
 
 #[test]
@@ -313,20 +455,27 @@ fn a_failed_span_without_a_type_is_still_an_error() {
         status: Some(Status { code: StatusCode::Error.into(), ..Default::default() }),
         ..span(Vec::new())
     };
-    let call = read_span(&Resource::default(), "", &failed).unwrap().call;
+    let call = read_only(&failed).unwrap().call;
     assert_eq!((call.error_type.as_deref(), call.end), (Some("_OTHER"), EndOfStream::ProviderError));
     assert_eq!(call.operation, Operation::NotGenAi);
 }
 
 #[test]
-fn spans_without_identity_or_end_are_refused() {
+fn spans_without_identity_are_refused() {
     for (broken, error) in [
         (Span { trace_id: vec![0; 16], ..span(Vec::new()) }, SpanError::TraceId),
         (Span { trace_id: vec![1; 15], ..span(Vec::new()) }, SpanError::TraceId),
         (Span { span_id: Vec::new(), ..span(Vec::new()) }, SpanError::SpanId),
-        (Span { end_time_unix_nano: 0, ..span(Vec::new()) }, SpanError::EndTime),
-        (Span { start_time_unix_nano: 3, ..span(Vec::new()) }, SpanError::NegativeDuration),
     ] {
-        assert_eq!(read_span(&Resource::default(), "", &broken), Err(error));
+        assert_eq!(read_only(&broken), Err(error));
+    }
+}
+
+#[test]
+fn a_span_without_a_start_or_an_end_has_no_duration() {
+    for (start, end, duration) in [(5, 9, Some(4)), (5, 5, Some(0)), (0, 9, None), (5, 0, None), (9, 5, None)]
+    {
+        let span = Span { start_time_unix_nano: start, end_time_unix_nano: end, ..span(Vec::new()) };
+        assert_eq!(read_only(&span).unwrap().duration_ns, duration, "{start} {end}");
     }
 }

@@ -62,9 +62,12 @@ pub(super) fn read(attributes: Attributes<'_>, sender: Sender<'_>) -> Option<Usa
 
 fn read_classes(attributes: Attributes<'_>) -> TokenCounts {
     let mut tokens = TokenCounts::default();
-    for class in TokenClass::ALL {
-        let name = format!("{}{class}", attribute::USAGE_CLASS_PREFIX);
-        tokens.set(class, attributes.count(&[&name]).unwrap_or(0));
+    // One pass over the attributes, and not one for each class.
+    for attribute in attributes.0 {
+        let class = attribute.key.strip_prefix(attribute::USAGE_CLASS_PREFIX);
+        if let Some(class) = class.and_then(TokenClass::from_name) {
+            tokens.set(class, attributes.count(&[&attribute.key]).unwrap_or(0));
+        }
     }
     tokens
 }

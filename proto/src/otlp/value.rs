@@ -1,6 +1,10 @@
 //! Attribute values: building them, and reading them from senders that are free with types.
 
+use std::io;
+
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
+use serde::ser::{self, Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
 
 fn any(value: Value) -> AnyValue {
     AnyValue { value: Some(value) }
@@ -72,7 +76,7 @@ impl<'a> Attributes<'a> {
         }
     }
 
-    /// A list of texts, or one text.
+    /// A list of texts, or one text. Senders that have no lists write one as JSON text.
     pub(super) fn texts(self, name: &str) -> Vec<String> {
         match self.value(name) {
             Some(Value::ArrayValue(array)) => array
@@ -83,6 +87,9 @@ impl<'a> Attributes<'a> {
                     _ => None,
                 })
                 .collect(),
+            Some(Value::StringValue(text)) if text.starts_with('[') => {
+                serde_json::from_str(text).unwrap_or_else(|_| vec![text.clone()])
+            }
             Some(Value::StringValue(text)) => vec![text.clone()],
             _ => Vec::new(),
         }
@@ -95,36 +102,115 @@ fn nanoseconds(seconds: f64) -> Option<u64> {
         .and_then(|duration| u64::try_from(duration.as_nanos()).ok())
 }
 
-/// Any value as text, for the columns that keep attributes we have no name for. Lists and maps become JSON.
-pub(super) fn display(value: &Value) -> String {
+/// The bounds of what is kept of one span's attributes.
+#[derive(Clone, Copy, Debug)]
+pub struct AttributeLimits {
+    /// So many attributes; the rest is dropped and counted.
+    pub count: usize,
+    /// Bytes of a name; a longer one is dropped and counted.
+    pub name_bytes: usize,
+    /// Bytes of a value as text. A longer text is cut; a list or map whose JSON is longer is dropped and counted.
+    pub value_bytes: usize,
+    /// Lists and maps within each other; what is deeper is dropped and counted.
+    pub depth: usize,
+}
+
+/// A value as text: texts as they are, bytes as base64, lists and maps as JSON. `None` for no value, and for a list or map that
+/// is beyond the limits. It is written straight into a buffer that cannot exceed them, whatever the value unfolds to.
+pub(super) fn display(value: &Value, limits: AttributeLimits) -> Option<String> {
     match value {
-        Value::StringValue(text) => text.clone(),
-        Value::BoolValue(flag) => flag.to_string(),
-        Value::IntValue(number) => number.to_string(),
-        Value::DoubleValue(number) => number.to_string(),
-        Value::BytesValue(bytes) => bytes.iter().map(|byte| format!("{byte:02x}")).collect(),
-        Value::ArrayValue(array) => {
-            let items: Vec<String> = array.values.iter().map(json).collect();
-            format!("[{}]", items.join(","))
+        Value::StringValue(text) => Some(cut(text, limits.value_bytes).to_owned()),
+        Value::BoolValue(flag) => Some(flag.to_string()),
+        Value::IntValue(number) => Some(number.to_string()),
+        // The shorter form: `{}` writes 1e308 with all of its zeros.
+        Value::DoubleValue(number) if number.abs() < 1e15 => Some(number.to_string()),
+        Value::DoubleValue(number) => Some(format!("{number:?}")),
+        Value::BytesValue(bytes) => {
+            // Whole groups of three bytes, so that what is cut is still base64.
+            let bytes = &bytes[..bytes.len().min(limits.value_bytes / 4 * 3)];
+            Some(BASE64_STANDARD.encode(bytes))
         }
-        Value::KvlistValue(list) => {
-            let items: Vec<String> = list
-                .values
-                .iter()
-                .map(|pair| {
-                    format!("{:?}:{}", pair.key, pair.value.as_ref().map_or_else(|| "null".into(), json))
-                })
-                .collect();
-            format!("{{{}}}", items.join(","))
+        Value::ArrayValue(_) | Value::KvlistValue(_) => {
+            let mut text = Bounded { bytes: Vec::new(), bytes_max: limits.value_bytes };
+            serde_json::to_writer(&mut text, &Json { value: Some(value), depth: limits.depth }).ok()?;
+            String::from_utf8(text.bytes).ok()
         }
-        _ => String::new(),
+        _ => None,
     }
 }
 
-fn json(value: &AnyValue) -> String {
-    match &value.value {
-        Some(Value::StringValue(text)) => format!("{text:?}"),
-        Some(other) => display(other),
-        None => "null".into(),
+/// The beginning of a text, up to a character's edge.
+pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
+    &text[..text.floor_char_boundary(bytes_max)]
+}
+
+/// A buffer that refuses to grow beyond its bound.
+struct Bounded {
+    bytes: Vec<u8>,
+    bytes_max: usize,
+}
+
+impl io::Write for Bounded {
+    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
+        if self.bytes.len() + more.len() > self.bytes_max {
+            return Err(io::ErrorKind::FileTooLarge.into());
+        }
+        self.bytes.extend_from_slice(more);
+        Ok(more.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A value as JSON, so many lists and maps deep.
+struct Json<'a> {
+    value: Option<&'a Value>,
+    depth: usize,
+}
+
+impl Json<'_> {
+    /// The depth that is left within this list or map.
+    fn within<E: ser::Error>(&self) -> Result<usize, E> {
+        self.depth.checked_sub(1).ok_or_else(|| E::custom("nested too deeply"))
+    }
+}
+
+fn json(value: Option<&AnyValue>, depth: usize) -> Json<'_> {
+    Json { value: value.and_then(|value| value.value.as_ref()), depth }
+}
+
+impl Serialize for Json<'_> {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        match self.value {
+            Some(Value::StringValue(text)) => to.serialize_str(text),
+            Some(Value::BoolValue(flag)) => to.serialize_bool(*flag),
+            Some(Value::IntValue(number)) => to.serialize_i64(*number),
+            Some(Value::DoubleValue(number)) if number.is_finite() => to.serialize_f64(*number),
+            // As the JSON mapping of Protocol Buffers writes them.
+            Some(Value::DoubleValue(number)) if number.is_nan() => to.serialize_str("NaN"),
+            Some(Value::DoubleValue(number)) => {
+                to.serialize_str(if *number > 0.0 { "Infinity" } else { "-Infinity" })
+            }
+            Some(Value::BytesValue(bytes)) => to.serialize_str(&BASE64_STANDARD.encode(bytes)),
+            Some(Value::ArrayValue(list)) => {
+                let depth = self.within()?;
+                let mut items = to.serialize_seq(Some(list.values.len()))?;
+                for item in &list.values {
+                    items.serialize_element(&json(Some(item), depth))?;
+                }
+                items.end()
+            }
+            Some(Value::KvlistValue(map)) => {
+                let depth = self.within()?;
+                let mut entries = to.serialize_map(Some(map.values.len()))?;
+                for entry in &map.values {
+                    entries.serialize_entry(&entry.key, &json(entry.value.as_ref(), depth))?;
+                }
+                entries.end()
+            }
+            _ => to.serialize_unit(),
+        }
     }
 }

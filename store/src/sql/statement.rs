@@ -309,7 +309,8 @@ fn expression(measure: Measure, tier: Tier) -> String {
     let present = |count: String, sum: String| format!("if({count} = 0, '', toString({sum}))");
     if tier == Tier::Spans {
         return match measure {
-            Measure::Calls | Measure::DurationCount => "toString(count())".to_owned(),
+            Measure::Calls => "toString(count())".to_owned(),
+            Measure::DurationCount => "toString(count(duration_us))".to_owned(),
             Measure::Errors => "toString(countIf(status = 'error'))".to_owned(),
             Measure::Cost => "ifNull(toString(sum(cost)), '')".to_owned(),
             Measure::UnpricedCalls => "toString(countIf(cost IS NULL))".to_owned(),
@@ -317,7 +318,7 @@ fn expression(measure: Measure, tier: Tier) -> String {
                 let sum = format!("sum(tokens_{})", class.name());
                 present(sum.clone(), sum)
             }
-            Measure::DurationSum => "toString(sum(duration_us))".to_owned(),
+            Measure::DurationSum => "toString(sum(ifNull(duration_us, 0)))".to_owned(),
             Measure::FirstTokenSum => "ifNull(toString(sum(ttft_us)), '')".to_owned(),
             Measure::FirstTokenCount => present("count(ttft_us)".to_owned(), "count(ttft_us)".to_owned()),
         };

@@ -1,0 +1,538 @@
+//! Which attributes of a sender are kept: an allow-list of names. Pure.
+//!
+//! A list of what is forbidden cannot hold: every instrumentation has names of its own for prompts, answers, headers and URLs,
+//! and each release brings new ones. So what is neither listed here nor named by the user is dropped, and counted by its name.
+//! What a name may be listed for: counts, money, identifiers, versions and words of a closed vocabulary. What it may not: text
+//! that people or models wrote, URLs (their queries carry keys), headers, addresses of clients, settings as one JSON text.
+//!
+//! Source: opentelemetry/semantic-conventions-genai and v1.41.0 docs/gen-ai, docs/http, docs/rpc; the instrumentations' own
+//! code in the versions of 2026.
+
+use std::borrow::Cow;
+use std::collections::HashMap;
+use std::str::FromStr;
+
+use crate::attribute as name;
+
+/// What becomes of an attribute, by its name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Verdict {
+    /// Its value is a column of the span.
+    Column,
+    /// As a column, but only a word: it is a class by the conventions, and senders put messages into it.
+    WordColumn,
+    /// Kept as an attribute.
+    Attribute,
+    /// Kept as an attribute because the user named it.
+    Named,
+    /// Neither stored nor shown, but counted.
+    Dropped,
+}
+
+/// Attributes that become columns.
+const COLUMNS: &[&[&str]] = &[
+    &[
+        name::REQUEST_MODEL,
+        name::REQUEST_STREAM,
+        name::RESPONSE_MODEL,
+        name::RESPONSE_ID,
+        name::TIME_TO_FIRST_CHUNK,
+        name::HTTP_STATUS,
+        name::TEAM,
+        name::FEATURE,
+        name::END_OF_STREAM,
+        name::USAGE_SOURCE,
+        name::SPEED,
+        name::INFERENCE_GEO,
+        name::WEB_SEARCH_REQUESTS,
+        name::BILL_GAP,
+        name::SERVICE_NAME,
+    ],
+    &name::ENVIRONMENT,
+    &name::PROVIDER,
+    &name::SERVICE_TIER,
+    &name::USER,
+    &name::SESSION,
+];
+
+/// Attributes that become columns and must be words.
+const WORD_COLUMNS: &[&str] = &[name::OPERATION, name::ERROR_TYPE, name::FINISH_REASONS];
+
+/// Attributes that are kept beside the columns, a group for each reason.
+const ATTRIBUTES: &[&str] = &[
+    // What was asked for, as numbers and words: explains cost and quality. Not stop sequences and not the response's format,
+    // which are text of the application.
+    "gen_ai.conversation.compacted",
+    "gen_ai.embeddings.dimension.count",
+    "gen_ai.is_streaming",
+    "gen_ai.openai.request.seed",
+    "gen_ai.openai.request.service_tier",
+    "gen_ai.output.type",
+    "gen_ai.prompt.name",
+    "gen_ai.prompt.version",
+    "gen_ai.request.choice.count",
+    "gen_ai.request.encoding_formats",
+    "gen_ai.request.frequency_penalty",
+    "gen_ai.request.max_tokens",
+    "gen_ai.request.presence_penalty",
+    "gen_ai.request.previous_response.id",
+    "gen_ai.request.reasoning.level",
+    "gen_ai.request.reasoning_effort",
+    "gen_ai.request.seed",
+    "gen_ai.request.temperature",
+    "gen_ai.request.top_k",
+    "gen_ai.request.top_p",
+    "gen_ai.retrieval.top_k",
+    "gen_ai.token.type",
+    // How the provider answered, as words, times and versions.
+    "anthropic.message.stop_reason",
+    "anthropic.request.id",
+    "anthropic.response.service_tier",
+    "aws.bedrock.guardrail.id",
+    "aws.bedrock.knowledge_base.id",
+    "azure.resource_provider.namespace",
+    "gen_ai.client.operation.time_to_first_chunk",
+    "gen_ai.openai.response.system_fingerprint",
+    "gen_ai.response.finish_reason",
+    "gen_ai.response.service_tier",
+    "gen_ai.response.stop_reason",
+    "gen_ai.server.time_per_output_token",
+    "gen_ai.server.time_to_first_token",
+    "openai.api.type",
+    "openai.request.service_tier",
+    "openai.response.system_fingerprint",
+    // Which agent, tool, data source or evaluation: identifiers and names of code. Not descriptions, arguments, results, queries,
+    // documents and explanations.
+    "agent_name",
+    "gen_ai.agent.call.id",
+    "gen_ai.agent.id",
+    "gen_ai.agent.name",
+    "gen_ai.agent.version",
+    "gen_ai.data_source.id",
+    "gen_ai.evaluation.name",
+    "gen_ai.evaluation.score.label",
+    "gen_ai.evaluation.score.value",
+    "gen_ai.memory.record.count",
+    "gen_ai.memory.record.id",
+    "gen_ai.memory.store.id",
+    "gen_ai.tool.call.id",
+    "gen_ai.tool.name",
+    "gen_ai.tool.type",
+    "gen_ai.workflow.name",
+    "mcp.method.name",
+    "mcp.protocol.version",
+    "mcp.session.id",
+    // Usage and cost as senders state it, under names of their own: should our reading be wrong, this is the evidence. The
+    // prefixes below are for the same.
+    "cache_creation_tokens",
+    "cache_read_tokens",
+    "gen_ai.client.token.usage",
+    "input_tokens",
+    "langfuse.observation.cost_details",
+    "langfuse.observation.usage_details",
+    "metadata.usage_object",
+    "mlflow.chat.tokenUsage",
+    "mlflow.llm.cost",
+    "operation.cost",
+    "output_tokens",
+    // What a span is and which model it names, in the words of other instrumentations: decides whether it is a call.
+    "ai.model.id",
+    "ai.model.provider",
+    "ai.operationId",
+    "ai.response.finishReason",
+    "ai.response.id",
+    "ai.response.model",
+    "ai.response.msToFinish",
+    "ai.response.msToFirstChunk",
+    "ai.telemetry.functionId",
+    "embedding.model_name",
+    "langfuse.environment",
+    "langfuse.observation.completion_start_time",
+    "langfuse.observation.level",
+    "langfuse.observation.model.name",
+    "langfuse.observation.prompt.name",
+    "langfuse.observation.prompt.version",
+    "langfuse.observation.type",
+    "langfuse.release",
+    "langfuse.version",
+    "langsmith.span.kind",
+    "litellm.cache_hit",
+    "litellm.call_id",
+    "litellm.call_type",
+    "litellm.provider.model",
+    "llm.finish_reason",
+    "llm.is_streaming",
+    "llm.model_name",
+    "llm.provider",
+    "llm.request.model_name",
+    "llm.request.type",
+    "llm.response.model_name",
+    "llm.system",
+    "logfire.level_num",
+    "logfire.span_type",
+    "mlflow.llm.model",
+    "mlflow.llm.provider",
+    "mlflow.spanType",
+    "model_name",
+    "openinference.span.kind",
+    "operation.name",
+    "pydantic_ai.cache.established_tokens",
+    "pydantic_ai.cache.hit_ratio",
+    "reranker.model_name",
+    "reranker.top_k",
+    "span.type",
+    "traceloop.entity.name",
+    "traceloop.prompt.key",
+    "traceloop.prompt.version",
+    "traceloop.span.kind",
+    "traceloop.workflow.name",
+    // Where the request went: methods, codes, sizes and the server. Not URLs, paths, headers and clients.
+    "error.code",
+    "error.llm_provider",
+    "http.method",
+    "http.request.body.size",
+    "http.request.method",
+    "http.request.resend_count",
+    "http.response.body.size",
+    "http.route",
+    "http.status_code",
+    "network.protocol.name",
+    "network.protocol.version",
+    "network.transport",
+    "rpc.grpc.status_code",
+    "rpc.method",
+    "rpc.response.status_code",
+    "rpc.service",
+    "rpc.system",
+    "rpc.system.name",
+    "server.address",
+    "server.port",
+    "url.scheme",
+    // Which software sent the span.
+    "gen_ai.application_name",
+    "gen_ai.environment",
+    "gen_ai.sdk.version",
+    "service.namespace",
+    "service.version",
+    "telemetry.sdk.language",
+    "telemetry.sdk.name",
+    "telemetry.sdk.version",
+];
+
+/// Names that begin so are kept, too: our own, and counts of tokens and money whose names have no end.
+const PREFIXES: &[&str] = &[
+    "ledgerline.",
+    "ai.usage.",
+    "anthropic.usage.",
+    "gen_ai.aggregated_usage.",
+    "gen_ai.cost.",
+    "gen_ai.usage.",
+    "litellm.cost.",
+    "llm.cost.",
+    "llm.token_count.",
+    "llm.usage.",
+];
+
+/// What people and models wrote, by name or by the beginning of a flattened name. Not even a user's prefix keeps it: content
+/// is for content capture, which redacts.
+const CONTENT: &[&str] = &[
+    "ai.prompt",
+    "ai.response.object",
+    "ai.response.reasoning",
+    "ai.response.text",
+    "ai.response.toolCalls",
+    "ai.toolCall.args",
+    "ai.toolCall.result",
+    "embedding.embeddings",
+    "exception.message",
+    "exception.stacktrace",
+    "gen_ai.completion",
+    "gen_ai.input.messages",
+    "gen_ai.output.messages",
+    "gen_ai.prompt",
+    "gen_ai.system_instructions",
+    "gen_ai.tool.call.arguments",
+    "gen_ai.tool.call.result",
+    "gen_ai.tool.definitions",
+    "input.value",
+    "langfuse.observation.input",
+    "langfuse.observation.output",
+    "langfuse.trace.input",
+    "langfuse.trace.output",
+    "llm.input_messages",
+    "llm.invocation_parameters",
+    "llm.output_messages",
+    "llm.prompts",
+    "mlflow.spanInputs",
+    "mlflow.spanOutputs",
+    "output.value",
+    "pydantic_ai.all_messages",
+    "traceloop.entity.input",
+    "traceloop.entity.output",
+];
+
+/// The last parts of names whose values are credentials.
+const CREDENTIALS: &[&str] = &[
+    "api-key",
+    "api_key",
+    "authorization",
+    "cookie",
+    "proxy-authorization",
+    "proxy_authorization",
+    "set-cookie",
+    "set_cookie",
+    "x-api-key",
+    "x_api_key",
+    "x-goog-api-key",
+];
+
+fn is_content(name: &str) -> bool {
+    CONTENT.iter().any(|content| {
+        name.strip_prefix(content).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
+    })
+}
+
+fn is_credential(name: &str) -> bool {
+    name.rsplit('.').next().is_some_and(|last| CREDENTIALS.contains(&last))
+}
+
+/// A user's addition to the list: a name, or `beginning*` for all names that begin so.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Pattern {
+    /// Exactly this name.
+    Name(String),
+    /// Every name that begins so, but for those of message content and credentials.
+    Prefix(String),
+}
+
+/// Why a text is no addition to the list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum PatternError {
+    /// It would keep everything, or nothing.
+    #[error("must name an attribute, or the beginning of names before a `*`")]
+    Empty,
+    /// A star that is not the last character, or what no name has.
+    #[error("may have a `*` at its end only, and no spaces")]
+    Malformed,
+    /// Prompts, answers, tools.
+    #[error("is message content, which is never kept as an attribute")]
+    Content,
+    /// Keys and cookies.
+    #[error("is a credential, which is never kept")]
+    Credential,
+}
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Self, PatternError> {
+        let (start, is_prefix) = text.strip_suffix('*').map_or((text, false), |start| (start, true));
+        if start.is_empty() {
+            return Err(PatternError::Empty);
+        }
+        if start.contains(|part: char| part == '*' || part.is_whitespace() || part.is_control()) {
+            return Err(PatternError::Malformed);
+        }
+        let stem = if is_prefix { start.trim_end_matches('.') } else { start };
+        // A kept name within content's, as `gen_ai.prompt.name`, is fine to repeat.
+        if is_content(stem) && !ATTRIBUTES.contains(&stem) {
+            return Err(PatternError::Content);
+        }
+        if is_credential(stem) {
+            return Err(PatternError::Credential);
+        }
+        Ok(if is_prefix { Self::Prefix(start.to_owned()) } else { Self::Name(start.to_owned()) })
+    }
+}
+
+/// The names that are kept. Made once, asked once for each attribute.
+#[derive(Clone, Debug)]
+pub struct AllowList {
+    names: HashMap<Cow<'static, str>, Verdict>,
+    prefixes: Vec<String>,
+}
+
+impl AllowList {
+    /// The list that everybody has, and these additions.
+    #[must_use]
+    pub fn new(additions: &[Pattern]) -> Self {
+        let mut names: HashMap<Cow<'static, str>, Verdict> = HashMap::new();
+        let mut list = |of: &[&'static str], verdict: Verdict| {
+            names.extend(of.iter().map(|name| (Cow::Borrowed(*name), verdict)));
+        };
+        list(ATTRIBUTES, Verdict::Attribute);
+        COLUMNS.iter().for_each(|group| list(group, Verdict::Column));
+        list(WORD_COLUMNS, Verdict::WordColumn);
+        let mut prefixes = Vec::new();
+        for addition in additions {
+            match addition {
+                Pattern::Name(name) => {
+                    names.entry(Cow::Owned(name.clone())).or_insert(Verdict::Named);
+                }
+                Pattern::Prefix(prefix) => prefixes.push(prefix.clone()),
+            }
+        }
+        Self { names, prefixes }
+    }
+
+    pub(super) fn verdict(&self, name: &str) -> Verdict {
+        if let Some(verdict) = self.names.get(name) {
+            return *verdict;
+        }
+        if name.starts_with(name::USAGE_CLASS_PREFIX) {
+            return Verdict::Column;
+        }
+        if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
+            return Verdict::Attribute;
+        }
+        let is_named = self.prefixes.iter().any(|prefix| name.starts_with(prefix));
+        if is_named && !is_content(name) && !is_credential(name) { Verdict::Named } else { Verdict::Dropped }
+    }
+}
+
+/// How many different names one request's [`DroppedNames`] tells apart.
+const DROPPED_NAMES_MAX: usize = 256;
+
+/// How often attributes were dropped, by name.
+#[derive(Clone, Debug, Default)]
+pub struct DroppedNames {
+    counts: HashMap<String, u64>,
+    more: u64,
+}
+
+impl DroppedNames {
+    /// Counts one more of that name.
+    pub fn count(&mut self, name: &str) {
+        if let Some(count) = self.counts.get_mut(name) {
+            *count += 1;
+        } else if self.counts.len() < DROPPED_NAMES_MAX {
+            self.counts.insert(name.to_owned(), 1);
+        } else {
+            self.more += 1;
+        }
+    }
+
+    /// Each name with its count.
+    pub fn names(&self) -> impl Iterator<Item = (&str, u64)> {
+        self.counts.iter().map(|(name, count)| (name.as_str(), *count))
+    }
+
+    /// How many had names beyond the bound.
+    #[must_use]
+    pub const fn more(&self) -> u64 {
+        self.more
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_name_is_listed_twice_and_none_is_content() {
+        let all: Vec<&str> =
+            COLUMNS.iter().copied().flatten().chain(WORD_COLUMNS).chain(ATTRIBUTES).copied().collect();
+        for (index, name) in all.iter().enumerate() {
+            assert!(!all[..index].contains(name), "{name} is listed twice");
+            assert!(!is_credential(name), "{name}");
+            assert!(!is_content(name) || name.starts_with("gen_ai.prompt."), "{name}");
+            assert!(
+                !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || !ATTRIBUTES.contains(name),
+                "{name} has its prefix"
+            );
+        }
+        for prefix in PREFIXES {
+            assert!(!CONTENT.iter().any(|content| content.starts_with(prefix)), "{prefix}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_listed_is_dropped() {
+        let list = AllowList::new(&[]);
+        for name in [
+            "input.value",
+            "llm.input_messages.0.message.content",
+            "langfuse.observation.input",
+            "pydantic_ai.all_messages",
+            "ai.prompt.messages",
+            "url.full",
+            "url.query",
+            "http.url",
+            "http.request.header.authorization",
+            "llm.invocation_parameters",
+            "gen_ai.input.messages",
+            "gen_ai.prompt",
+            "gen_ai.prompt.0.content",
+            "gen_ai.prompt.variable.name",
+            "gen_ai.tool.description",
+            "exception.message",
+            "db.query.text",
+            "app.route",
+            "gen_ai.usage",
+            "",
+            "metadata",
+            "logfire.msg",
+        ] {
+            assert_eq!(list.verdict(name), Verdict::Dropped, "{name}");
+        }
+        for name in [
+            "gen_ai.usage.details.cache_read_tokens",
+            "ledgerline.later",
+            "gen_ai.prompt.name",
+            "llm.token_count.prompt",
+        ] {
+            assert_eq!(list.verdict(name), Verdict::Attribute, "{name}");
+        }
+        assert_eq!(list.verdict("ledgerline.usage.tokens.cache_read"), Verdict::Column);
+        assert_eq!(list.verdict("error.type"), Verdict::WordColumn);
+    }
+
+    #[test]
+    fn users_add_names_and_beginnings_but_no_content() {
+        let additions: Vec<Pattern> = ["app.route", "acme.*", "gen_ai.*", "http.request.header.*"]
+            .iter()
+            .map(|text| text.parse().unwrap())
+            .collect();
+        let list = AllowList::new(&additions);
+        for (name, verdict) in [
+            ("app.route", Verdict::Named),
+            ("app.route.more", Verdict::Dropped),
+            ("acme.order", Verdict::Named),
+            ("acme", Verdict::Dropped),
+            ("gen_ai.request.stop_sequences", Verdict::Named),
+            ("gen_ai.request.model", Verdict::Column),
+            ("gen_ai.input.messages", Verdict::Dropped),
+            ("gen_ai.prompt.0.content", Verdict::Dropped),
+            ("http.request.header.user-agent", Verdict::Named),
+            ("http.request.header.authorization", Verdict::Dropped),
+            ("http.request.header.x_api_key", Verdict::Dropped),
+            ("acme.cookie", Verdict::Dropped),
+        ] {
+            assert_eq!(list.verdict(name), verdict, "{name}");
+        }
+        for (text, error) in [
+            ("", PatternError::Empty),
+            ("*", PatternError::Empty),
+            ("a*b", PatternError::Malformed),
+            ("a b", PatternError::Malformed),
+            ("input.value", PatternError::Content),
+            ("gen_ai.input.messages", PatternError::Content),
+            ("gen_ai.prompt.*", PatternError::Content),
+            ("llm.input_messages.*", PatternError::Content),
+            ("http.request.header.authorization", PatternError::Credential),
+        ] {
+            assert_eq!(text.parse::<Pattern>(), Err(error), "{text}");
+        }
+        assert!("gen_ai.prompt.name".parse::<Pattern>().is_ok());
+    }
+
+    #[test]
+    fn dropped_names_are_told_apart_up_to_a_bound() {
+        let mut dropped = DroppedNames::default();
+        for round in 0..2 {
+            (0..DROPPED_NAMES_MAX + 10).for_each(|number| dropped.count(&format!("n{number}")));
+            assert_eq!((dropped.names().count(), dropped.more()), (DROPPED_NAMES_MAX, 10 * (round + 1)));
+        }
+        assert!(dropped.names().all(|(_, count)| count == 2));
+    }
+}
