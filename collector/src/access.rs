@@ -54,6 +54,15 @@ impl fmt::Debug for Access {
 }
 
 impl Access {
+    /// Everybody who can own a record.
+    pub fn principals(&self) -> impl Iterator<Item = &Principal> {
+        let (one, several) = match self {
+            Self::Open(principal) => (Some(principal), &[][..]),
+            Self::Tokens(tokens) => (None, tokens.as_slice()),
+        };
+        one.into_iter().chain(several.iter().map(|(_, principal)| principal))
+    }
+
     /// Who sends a request with these headers.
     ///
     /// # Errors

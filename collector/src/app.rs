@@ -25,9 +25,11 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
+use crate::access::{Access, Principal};
 use crate::alerting::{Alerting, AlertingError, AlertingMetrics};
 use crate::config::{Listen, Settings, StoragePlace, StorageSettings};
 use crate::ingest::config::IngestSettings;
+use crate::ingest::dimensions::{CAPPED, DimensionCaps};
 use crate::ingest::{self, Ingest, grpc, http};
 use crate::limits;
 use crate::metrics::Metrics;
@@ -131,11 +133,13 @@ impl App {
         let querier = Arc::new(Querier::new(Arc::new(source)).reporting(Box::new(metrics.clone())));
         let ports = Ports::bind(&listen, &ingest_settings, &metrics)?;
         let clock = Arc::clone(&parts.clock);
+        let dimensions = dimension_caps(ingest_settings.dimension_values_max, &access, &storage).await;
         let ingest = Ingest::new(ingest::Parts {
             writer,
             prices,
             access: Arc::clone(&access),
             allowed: ingest_settings.allowed,
+            dimensions,
             clock,
             metrics,
         });
@@ -227,6 +231,18 @@ impl Ports {
             api_guard: HostGuard::new("listen.hosts", &listen.hosts, &[]),
         })
     }
+}
+
+/// The caps, with the values that are in the store. Without them a restart would admit as many new ones.
+async fn dimension_caps(values_max: usize, access: &Access, store: &Store) -> DimensionCaps {
+    let caps = DimensionCaps::new(values_max);
+    for Principal { tenant } in access.principals() {
+        match store.dimension_values(&tenant.0, &CAPPED, values_max).await {
+            Ok(values) => caps.seed(&tenant.0, &values),
+            Err(error) => tracing::warn!(%error, "the values of dimensions in the store count from zero"),
+        }
+    }
+    caps
 }
 
 /// A bound port.

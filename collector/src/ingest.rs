@@ -6,7 +6,7 @@
 //! 2. decode: [`decode`] reads Protocol Buffers or JSON
 //! 3. name: [`token`] names the request, which is how the store knows a repeat
 //! 4. normalise: [`normalise`] makes records within our bounds, and quarantines the rest with reasons
-//! 5. price and attribute: [`rows`] adds cost and owner
+//! 5. price and attribute: [`rows`] adds cost and owner, [`dimensions`] caps what becomes a label
 //! 6. insert: [`ledgerline_store::writer`] sends one block, until it is stored
 //! 7. acknowledge: [`reply`] responds, and only now
 //!
@@ -17,6 +17,7 @@ pub mod body;
 pub mod config;
 pub mod decode;
 pub mod decompress;
+pub mod dimensions;
 pub mod dropped;
 pub mod estimate;
 pub mod grpc;
@@ -46,10 +47,11 @@ use tokio_util::task::TaskTracker;
 
 use crate::access::{Access, Principal};
 use crate::limits;
-use crate::metrics::{Metrics, Reason};
+use crate::metrics::{Metrics, OfDimension, Reason};
 use admission::{Admission, Grant};
 use decode::Format;
 use decompress::Encoding;
+use dimensions::{DimensionCaps, Overflows};
 use normalise::TimeCorrections;
 use refusal::Refusal;
 use reply::Receipt;
@@ -83,6 +85,8 @@ pub struct Parts<T> {
     pub access: Arc<Access>,
     /// Decides which attributes are kept.
     pub allowed: AllowList,
+    /// Caps the values of dimensions.
+    pub dimensions: DimensionCaps,
     /// Wall time.
     pub clock: Arc<dyn Clock>,
     /// Counts.
@@ -96,6 +100,7 @@ pub struct Ingest<T = Store> {
     price_version: Arc<str>,
     access: Arc<Access>,
     allowed: AllowList,
+    dimensions: DimensionCaps,
     admission: Admission,
     clock: Arc<dyn Clock>,
     metrics: Metrics,
@@ -116,16 +121,28 @@ struct Prepared {
 struct LeftOut {
     dropped: DroppedNames,
     corrections: TimeCorrections,
+    overflows: Overflows,
 }
 
 impl<T: Transport + 'static> Ingest<T> {
     /// Ready to take requests.
     pub fn new(parts: Parts<T>) -> Arc<Self> {
-        let Parts { writer, prices, access, allowed, clock, metrics } = parts;
+        let Parts { writer, prices, access, allowed, dimensions, clock, metrics } = parts;
         let price_version = prices.version().to_string().into();
         let admission = Admission::of_bytes(limits::IN_FLIGHT_BYTES_MAX);
         let writes = TaskTracker::new();
-        Arc::new(Self { writer, prices, price_version, access, allowed, admission, clock, metrics, writes })
+        Arc::new(Self {
+            writer,
+            prices,
+            price_version,
+            access,
+            allowed,
+            dimensions,
+            admission,
+            clock,
+            metrics,
+            writes,
+        })
     }
 
     /// Takes one request; returns when its spans are stored.
@@ -183,9 +200,10 @@ impl<T: Transport + 'static> Ingest<T> {
         let now_unix_ns = self.clock.now_unix_ns();
         let mut normalised = normalise::normalise(&decoded, now_unix_ns, &self.allowed);
         let receipt = Receipt::of(&normalised);
-        let left_out = LeftOut {
+        let mut left_out = LeftOut {
             dropped: mem::take(&mut normalised.dropped),
             corrections: mem::take(&mut normalised.corrections),
+            overflows: Overflows::default(),
         };
         let context = rows::BatchContext {
             tenant: principal.tenant.0,
@@ -193,7 +211,8 @@ impl<T: Transport + 'static> Ingest<T> {
             now_unix_ns,
             price_version: Arc::clone(&self.price_version),
         };
-        let batch = rows::batch(&self.prices, &context, normalised);
+        let mut batch = rows::batch(&self.prices, &context, normalised);
+        left_out.overflows = self.dimensions.apply(&context.tenant, &mut batch.spans);
         Ok(Prepared { batch, receipt, left_out, waiting, grant })
     }
 
@@ -204,6 +223,9 @@ impl<T: Transport + 'static> Ingest<T> {
             metrics.quarantined.get_or_create(&Reason { reason: reason.name() }).inc_by(*spans as u64);
         }
         metrics.attributes_dropped.add(&left_out.dropped);
+        for (dimension, calls) in dimensions::CAPPED.into_iter().zip(left_out.overflows) {
+            metrics.dimension_overflows.get_or_create(&OfDimension::new(dimension)).inc_by(calls);
+        }
         for (correction, spans) in left_out.corrections.counts() {
             metrics.times_corrected.get_or_create(&Reason { reason: correction.name() }).inc_by(spans);
         }

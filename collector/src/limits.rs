@@ -51,6 +51,12 @@ pub const DROPPED_NAME_BYTES_MAX: usize = 64;
 /// Parts of a dropped attribute's name that its label shows.
 pub const DROPPED_NAME_PARTS_MAX: usize = 4;
 
+/// Values of one dimension of one tenant, unless the configuration says otherwise. What comes beyond is `other`.
+pub const DIMENSION_VALUES: usize = 10_000;
+
+/// The most that the configuration may allow: 7 dimensions of 16 bytes a value are 112 MB for a tenant.
+pub const DIMENSION_VALUES_MAX: usize = 1_000_000;
+
 /// The attribute that says how many were dropped.
 pub const DROPPED_ATTRIBUTES: &str = "ledgerline.dropped_attributes";
 

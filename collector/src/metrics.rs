@@ -14,9 +14,11 @@ use prometheus_client::registry::{Registry, Unit};
 
 use ledgerline_pricing::UnpricedReason;
 use ledgerline_process::serve::ConnectionCounters;
+use ledgerline_proto::dimension::Dimension;
 use ledgerline_store::metrics::StoreMetrics;
 use ledgerline_store::quarantine;
 
+use crate::ingest::dimensions::CAPPED;
 use crate::ingest::dropped::DroppedAttributes;
 use crate::ingest::normalise::TimeCorrection;
 use crate::ingest::refusal::Refusal;
@@ -34,6 +36,21 @@ pub struct Reason {
 pub struct Ended {
     /// `ok`, why there was no answer, or `abandoned`.
     pub outcome: &'static str,
+}
+
+/// One of the dimensions that senders fill.
+#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub struct OfDimension {
+    /// Its name.
+    pub dimension: &'static str,
+}
+
+impl OfDimension {
+    /// The label of that dimension.
+    #[must_use]
+    pub const fn new(dimension: Dimension) -> Self {
+        Self { dimension: dimension.name() }
+    }
 }
 
 /// How a request came in.
@@ -75,6 +92,8 @@ pub struct Metrics {
     pub waiting: Gauge,
     /// Attributes that are not kept because no list names them, by name.
     pub attributes_dropped: DroppedAttributes,
+    /// Calls counted under `other`, because their tenant has too many values of a dimension.
+    pub dimension_overflows: Family<OfDimension, Counter>,
     /// Spans whose times could not be kept, by what was wrong.
     pub times_corrected: Family<Reason, Counter>,
     /// Calls stored without a cost, by reason.
@@ -107,6 +126,7 @@ impl Metrics {
             unacknowledged: Counter::default(),
             waiting: Gauge::default(),
             attributes_dropped: DroppedAttributes::default(),
+            dimension_overflows: Family::default(),
             times_corrected: Family::default(),
             unpriced: Family::default(),
             request_seconds: seconds(),
@@ -138,6 +158,9 @@ impl Metrics {
         }
         for reason in Refusal::NAMES {
             drop(self.refused.get_or_create(&of(reason)));
+        }
+        for dimension in CAPPED {
+            drop(self.dimension_overflows.get_or_create(&OfDimension::new(dimension)));
         }
         for correction in TimeCorrection::ALL {
             drop(self.times_corrected.get_or_create(&of(correction.name())));
@@ -186,6 +209,11 @@ impl Metrics {
             "attributes_dropped",
             "Attributes not kept because neither the allow-list nor ingest.attributes.keep names them",
             self.attributes_dropped.family.clone(),
+        );
+        to.register(
+            "dimension_overflows",
+            "Calls counted as other, because their dimension has as many values as ingest.dimension_values_max allows",
+            self.dimension_overflows.clone(),
         );
         to.register(
             "spans_time_corrected",

@@ -7,6 +7,7 @@
 
 pub mod catalog;
 pub mod client;
+mod dimensions;
 pub mod engine;
 pub mod limits;
 pub mod metrics;

@@ -71,3 +71,6 @@ pub const ENGINE_PAUSE_MAX: Duration = Duration::from_secs(30);
 
 /// An engine that ran this long is healthy again: the next pause is the first one.
 pub const ENGINE_HEALTHY_AFTER: Duration = Duration::from_secs(60);
+
+/// Bytes of the dimensions' values that start-up reads: over a million of them. With more the caps count from zero, which is logged.
+pub const DIMENSION_VALUES_BYTES_MAX: usize = 64 << 20;

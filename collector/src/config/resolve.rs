@@ -271,7 +271,10 @@ mod tests {
         assert!(wrong("auth: {}").contains("auth.tokens: is empty"));
         let text = wrong("storage: {engine: {binary: /nowhere/engine}}");
         assert!(text.contains("storage.engine.binary: there is no engine at /nowhere/engine"), "{text}");
-        assert!(wrong("storage: {user: u}").contains("storage.user: the embedded engine has no users"));
+        assert!(
+            wrong("storage: {user: u}")
+                .contains("storage.user: the collector makes the embedded engine's passwords itself")
+        );
     }
     #[test]
     fn rules_over_a_record_that_no_token_fills_are_a_problem() {

@@ -5,14 +5,30 @@ use ledgerline_process::config::Problems;
 use ledgerline_proto::otlp::{AllowList, Pattern, PatternError};
 use serde::Deserialize;
 
+use crate::limits;
+
 /// What is taken in, and of it kept.
-#[derive(Clone, Debug, Default, Deserialize)]
+#[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct IngestConfig {
     /// Which attributes are kept.
     pub attributes: Attributes,
+    /// How many values each of service, environment, team, feature, provider, model and error type may have, for each tenant.
+    /// These are labels: with more, no dashboard answers. What comes beyond is counted as `other` and in
+    /// `ledgerline_collector_dimension_overflows_total`; the span keeps its own value as the attribute `ledgerline.other.<name>`.
+    pub dimension_values_max: usize,
     /// Web pages that may send over OTLP/HTTP.
     pub cors: Cors,
+}
+
+impl Default for IngestConfig {
+    fn default() -> Self {
+        Self {
+            attributes: Attributes::default(),
+            dimension_values_max: limits::DIMENSION_VALUES,
+            cors: Cors::default(),
+        }
+    }
 }
 
 /// Which attributes of spans are kept. The list that everybody has (`proto/src/otlp/allow_list.rs`) holds counts, money,
@@ -44,6 +60,11 @@ impl IngestConfig {
             let pattern = text.parse().map_err(|error: PatternError| format!("{text:?} {error}"));
             additions.extend(problems.take(&format!("{path}.attributes.keep[{index}]"), pattern));
         }
+        let dimension_values_max = self.dimension_values_max;
+        if !(1..=limits::DIMENSION_VALUES_MAX).contains(&dimension_values_max) {
+            let wrong = format!("{dimension_values_max} is not from 1 to {}", limits::DIMENSION_VALUES_MAX);
+            problems.push(format!("{path}.dimension_values_max"), wrong);
+        }
         let mut origins = Vec::new();
         for (index, origin) in self.cors.allowed_origins.iter().enumerate() {
             let wrong =
@@ -51,7 +72,7 @@ impl IngestConfig {
             let path = format!("{path}.cors.allowed_origins[{index}]");
             origins.extend(problems.take(&path, parse_origin(origin).ok_or_else(wrong)));
         }
-        IngestSettings { allowed: AllowList::new(&additions), origins }
+        IngestSettings { allowed: AllowList::new(&additions), dimension_values_max, origins }
     }
 }
 
@@ -60,6 +81,8 @@ impl IngestConfig {
 pub struct IngestSettings {
     /// The attributes that are kept.
     pub allowed: AllowList,
+    /// Values of a dimension of a tenant.
+    pub dimension_values_max: usize,
     /// Origins whose pages may send, as browsers send them.
     pub origins: Vec<HeaderValue>,
 }

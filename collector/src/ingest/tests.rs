@@ -62,6 +62,7 @@ fn ingest(clock: Arc<dyn Clock>) -> (Arc<Store>, Arc<Ingest<Arc<Store>>>, Metric
         prices: PriceBook::embedded(),
         access: Arc::new(Access::Open(Principal::of("default"))),
         allowed: AllowList::new(&[]),
+        dimensions: DimensionCaps::new(3),
         clock,
         metrics: metrics.clone(),
     });
@@ -177,6 +178,24 @@ async fn calls_of_a_clock_that_is_ahead_are_stored_and_counted() {
     assert_eq!((receipt.stored(), receipt.rejected().len()), (60, 0));
     let corrected = |reason| world.metrics.times_corrected.get_or_create(&Reason { reason }).get();
     assert_eq!((corrected("clock_ahead"), corrected("clock_unset"), corrected("duration")), (60, 0, 0));
+}
+
+/// Scenario: an application sends an id for a feature.
+/// Guarantees: every call is stored, as many features as the cap become labels, and a metric counts the rest.
+#[tokio::test]
+async fn features_without_end_are_other_and_counted() {
+    let world = world();
+    let of_feature = |number| {
+        let mut call = call("gpt-4.1");
+        call.identity.feature = format!("request-{number}");
+        call
+    };
+    let receipt = world.send(&export_request(&(0..60).map(of_feature).collect::<Vec<_>>())).await.unwrap();
+    assert_eq!(receipt.stored(), 60);
+    let overflows =
+        |dimension| world.metrics.dimension_overflows.get_or_create(&OfDimension::new(dimension)).get();
+    let features = overflows(ledgerline_proto::dimension::Dimension::Feature);
+    assert_eq!((features, overflows(ledgerline_proto::dimension::Dimension::Team)), (57, 0));
 }
 
 /// Scenario: 30 levels of lists within each other, as wide as a request may be, under a name that is kept.

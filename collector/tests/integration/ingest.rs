@@ -400,6 +400,31 @@ async fn pages_may_send_when_their_origin_is_named() {
     unnamed.stop().await;
 }
 
+/// Scenario: a tenant has as many teams as it may; the collector is started again, and another team comes.
+/// Guarantees: the cap holds over a restart; what is beyond it is counted as `other` and keeps its name on the span.
+#[tokio::test]
+async fn the_cap_of_a_dimension_holds_over_a_restart() {
+    let (storage, cap) = (section("caps"), "ingest: {dimension_values_max: 3}");
+    // The models are four, and the teams three.
+    let first = Collector::start(&storage, cap).await;
+    assert_eq!(first.post(&[PROTOBUF], request(0..40).encode_to_vec()).await.status, 200);
+    first.stop().await;
+    let second = Collector::start(&storage, cap).await;
+    let mut late = request(40..41);
+    for attribute in &mut late.resource_spans[0].scope_spans[0].spans[0].attributes {
+        if attribute.key == "ledgerline.team" {
+            attribute.value = Some(AnyValue { value: Some(Value::StringValue("late".to_owned())) });
+        }
+    }
+    assert_eq!(second.post(&[PROTOBUF], late.encode_to_vec()).await.status, 200);
+    let teams = "SELECT arrayStringConcat(arraySort(groupUniqArray(toString(team))), ','), max(attrs['ledgerline.other.team']) FROM spans";
+    assert_eq!(ask(&second.storage, teams).await, "other,team-0,team-1,team-2\tlate");
+    let models = "SELECT uniqExact(model), countIf(model = 'other') FROM spans";
+    assert_eq!(ask(&second.storage, models).await, "4\t10");
+    assert_eq!(second.metric("ledgerline_collector_dimension_overflows_total{dimension=\"team\"}").await, 1);
+    second.stop().await;
+}
+
 /// Guarantees: with tokens configured the token decides the tenant, whatever the payload says, and nothing else is let in.
 #[tokio::test]
 async fn the_token_decides_the_tenant() {

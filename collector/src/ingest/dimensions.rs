@@ -1,0 +1,204 @@
+//! Caps how many values a dimension of a tenant has.
+//!
+//! Dimensions are columns of every rollup and labels of every metric, and senders fill most of them as they like: a request id
+//! for a feature, and after 60,000 calls no label list and no selector answers. So a value beyond the cap is counted as
+//! `other`. The call keeps its own value as an attribute, and is priced by its own provider and model.
+//!
+//! Values are never forgotten while the collector runs; after a restart those of the last 90 days are read from the store.
+//! Several collectors on one store count apart, so together they may pass up to that many caps.
+
+use std::collections::{HashMap, HashSet};
+use std::hash::{BuildHasherDefault, Hasher};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use ledgerline_proto::Call;
+use ledgerline_proto::dimension::Dimension;
+use ledgerline_store::spans::SpanRow;
+use xxhash_rust::xxh3::xxh3_64;
+
+/// What a value beyond the cap is counted as.
+pub const OTHER: &str = "other";
+
+/// The dimensions that senders fill; the others are words of ours.
+pub const CAPPED: [Dimension; 7] = [
+    Dimension::Service,
+    Dimension::Environment,
+    Dimension::Team,
+    Dimension::Feature,
+    Dimension::Provider,
+    Dimension::Model,
+    Dimension::ErrorType,
+];
+
+/// How many calls had a value beyond the cap, by dimension in the order of [`CAPPED`].
+pub type Overflows = [u64; CAPPED.len()];
+
+/// Hashes and not texts: 16 bytes a value whatever its length. Two of 10,000 are the same with a chance of 3e-12.
+#[derive(Debug, Default)]
+struct Values {
+    hashes: [HashSet<u64, BuildHasherDefault<AsIs>>; CAPPED.len()],
+}
+
+/// For keys that are hashes.
+#[derive(Default)]
+struct AsIs(u64);
+
+impl Hasher for AsIs {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        self.0 = xxh3_64(bytes);
+    }
+
+    fn write_u64(&mut self, hash: u64) {
+        self.0 = hash;
+    }
+}
+
+/// The caps, and the values below them.
+#[derive(Debug)]
+pub struct DimensionCaps {
+    values_max: usize,
+    tenants: Mutex<HashMap<Arc<str>, Values>>,
+}
+
+impl DimensionCaps {
+    /// So many values of each dimension and tenant.
+    #[must_use]
+    pub fn new(values_max: usize) -> Self {
+        Self { values_max, tenants: Mutex::default() }
+    }
+
+    /// Remembers values that are in the store, by their XXH3.
+    pub fn seed(&self, tenant: &Arc<str>, values: &[(Dimension, u64)]) {
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tenants.entry(Arc::clone(tenant)).or_default();
+        for (dimension, hash) in values {
+            let index = CAPPED.iter().position(|capped| capped == dimension);
+            if let Some(index) = index.filter(|index| known.hashes[*index].len() < self.values_max) {
+                known.hashes[index].insert(*hash);
+            }
+        }
+    }
+
+    /// Replaces what is beyond a cap in the calls among these rows of one tenant.
+    pub fn apply(&self, tenant: &Arc<str>, rows: &mut [SpanRow]) -> Overflows {
+        let mut overflows = Overflows::default();
+        let mut tenants = self.tenants.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = tenants.entry(Arc::clone(tenant)).or_default();
+        // Wrappers and plain spans are in no rollup.
+        for row in rows.iter_mut().filter(|row| row.record.call.operation.is_call()) {
+            for (index, dimension) in CAPPED.into_iter().enumerate() {
+                let Some(value) = value_of(&mut row.record.call, dimension) else { continue };
+                let (hash, hashes) = (xxh3_64(value.as_bytes()), &mut known.hashes[index]);
+                if value.is_empty() || hashes.contains(&hash) {
+                    continue;
+                }
+                if hashes.len() < self.values_max {
+                    hashes.insert(hash);
+                    continue;
+                }
+                let own = std::mem::replace(value, OTHER.to_owned());
+                row.record.attributes.push((format!("{OWN_VALUE}{}", dimension.name()), own));
+                overflows[index] += 1;
+            }
+        }
+        overflows
+    }
+}
+
+/// The attribute that holds a call's own value of a dimension begins so.
+const OWN_VALUE: &str = "ledgerline.other.";
+
+/// The text that becomes the column of a dimension in [`CAPPED`].
+fn value_of(call: &mut Call, dimension: Dimension) -> Option<&mut String> {
+    let identity = &mut call.identity;
+    match dimension {
+        Dimension::Service => Some(&mut identity.service),
+        Dimension::Environment => Some(&mut identity.environment),
+        Dimension::Team => Some(&mut identity.team),
+        Dimension::Feature => Some(&mut identity.feature),
+        Dimension::Provider => Some(&mut call.provider),
+        Dimension::Model if call.response_model.is_empty() => Some(&mut call.request_model),
+        Dimension::Model => Some(&mut call.response_model),
+        Dimension::ErrorType => call.error_type.as_mut(),
+        Dimension::Operation | Dimension::Status => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ledgerline_pricing::PriceBook;
+    use ledgerline_proto::otlp::{AllowList, export_request};
+
+    use super::*;
+    use crate::ingest::normalise::normalise;
+    use crate::ingest::rows::{BatchContext, batch};
+    use crate::ingest::testing::{NOW_NS, call};
+
+    fn rows(calls: &[Call]) -> Vec<SpanRow> {
+        let context =
+            BatchContext { tenant: "t".into(), batch_id: 1, now_unix_ns: NOW_NS, price_version: "v".into() };
+        let normalised = normalise(&export_request(calls), NOW_NS, &AllowList::new(&[]));
+        batch(&PriceBook::embedded(), &context, normalised).spans
+    }
+
+    fn of_team(team: &str) -> Call {
+        let mut call = call("gpt-4.1");
+        call.identity.team = team.to_owned();
+        call
+    }
+
+    fn teams(caps: &DimensionCaps, tenant: &str, teams: &[&str]) -> Vec<String> {
+        let mut rows = rows(&teams.iter().map(|team| of_team(team)).collect::<Vec<_>>());
+        caps.apply(&tenant.into(), &mut rows);
+        rows.into_iter().map(|row| row.record.call.identity.team).collect()
+    }
+
+    #[test]
+    fn values_beyond_the_cap_are_other_for_their_tenant_alone() {
+        let caps = DimensionCaps::new(2);
+        assert_eq!(teams(&caps, "t", &["a", "b", "c", "a", "", "d"]), ["a", "b", "other", "a", "", "other"]);
+        assert_eq!(teams(&caps, "t", &["c", "b"]), ["other", "b"]);
+        assert_eq!(teams(&caps, "u", &["c", "d", "e"]), ["c", "d", "other"]);
+    }
+
+    #[test]
+    fn a_call_keeps_its_own_value_and_its_price() {
+        let caps = DimensionCaps::new(0);
+        let mut call = call("gpt-4.1");
+        call.error_type = Some("rate_limit".into());
+        let mut rows = rows(&[call]);
+        let price = rows[0].price.amount();
+        let overflows = caps.apply(&"t".into(), &mut rows);
+        let record = &rows[0].record;
+        // No environment and no feature are stated.
+        assert_eq!(overflows, [1, 0, 1, 0, 1, 1, 1]);
+        assert_eq!((record.call.provider.as_str(), record.call.model()), ("other", "other"));
+        for (name, own) in
+            [("service", "checkout"), ("team", "payments"), ("provider", "openai"), ("model", "gpt-4.1")]
+        {
+            let name = format!("ledgerline.other.{name}");
+            assert!(record.attributes.contains(&(name.clone(), own.to_owned())), "{name}");
+        }
+        assert_eq!((rows[0].price.amount(), price.is_some()), (price, true));
+    }
+
+    #[test]
+    fn what_the_store_knows_is_below_the_cap_after_a_restart() {
+        let caps = DimensionCaps::new(2);
+        caps.seed(&"t".into(), &["a", "b", "c"].map(|team| (Dimension::Team, xxh3_64(team.as_bytes()))));
+        assert_eq!(teams(&caps, "t", &["z", "b", "a"]), ["other", "b", "a"]);
+    }
+
+    #[test]
+    fn wrappers_have_no_part_in_the_caps() {
+        let caps = DimensionCaps::new(1);
+        let mut agent = of_team("wrapper");
+        agent.operation = ledgerline_proto::Operation::Other("invoke_agent".into());
+        let mut rows = rows(&[agent, of_team("a")]);
+        assert_eq!(caps.apply(&"t".into(), &mut rows), Overflows::default());
+    }
+}
