@@ -15,15 +15,12 @@ use crate::exact::Exact;
 use crate::file;
 use crate::version::PriceVersion;
 
-/// The price files that this build carries.
-pub(crate) const EMBEDDED_FILES: [(&str, &str); 2] = [
-    ("anthropic.yaml", include_str!("../prices/anthropic.yaml")),
-    ("openai.yaml", include_str!("../prices/openai.yaml")),
-];
+/// The price files that this build carries: all of `prices/`, see `build.rs`.
+pub(crate) const EMBEDDED_FILES: &[(&str, &str)] = include!(concat!(env!("OUT_DIR"), "/price_files.rs"));
 
 static EMBEDDED: LazyLock<PriceBook> = LazyLock::new(|| {
     // A test holds that these files parse. Were one broken all the same, nothing is priced: visible, and never wrong.
-    PriceBook::parse(&EMBEDDED_FILES).unwrap_or_else(|_| PriceBook::from_layers(Vec::new()))
+    PriceBook::parse(EMBEDDED_FILES).unwrap_or_else(|_| PriceBook::from_layers(Vec::new()))
 });
 
 /// One thing wrong in a price file, in words for the person who edits it.

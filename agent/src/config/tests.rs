@@ -126,7 +126,7 @@ export: {collector: \"http://c:4317/v1/traces\", flush_timeout_seconds: 18446744
 #[test]
 fn an_empty_file_says_what_is_missing() {
     let error = parse::<Config>("agent.yaml", "").unwrap_err().to_string();
-    assert!(error.contains("upstreams: is empty") && error.contains("one of openai, anthropic"), "{error}");
+    assert!(error.contains("upstreams: is empty") && error.contains("dialect is one of openai"), "{error}");
 }
 
 #[test]
@@ -144,5 +144,8 @@ fn a_dialect_is_found_by_its_name_and_a_wrong_one_lists_the_known() {
         assert!(upstream.dialect.is_none() && upstream.provider().is_empty());
     }
     let error = check(", dialect: OpenAI").unwrap_err().to_string();
-    assert!(error.contains("unknown dialect `OpenAI`; known are openai, anthropic, none"), "{error}");
+    let listed = error.split_once("unknown dialect `OpenAI`; known are ").unwrap().1;
+    for known in ["openai, ", "anthropic, ", "none"] {
+        assert!(listed.contains(known), "{error}");
+    }
 }

@@ -26,7 +26,7 @@ fn check(text: &str, expected: &[&str]) {
 
 #[test]
 fn the_embedded_files_have_no_problem() {
-    assert_eq!(PriceBook::parse(&crate::book::EMBEDDED_FILES).map(|_| ()), Ok(()));
+    assert_eq!(PriceBook::parse(crate::book::EMBEDDED_FILES).map(|_| ()), Ok(()));
     assert!(PriceBook::embedded().models().count() >= 100);
 }
 

@@ -72,6 +72,9 @@ impl ChatReader {
     fn read(&mut self, chunk: &Chunk<'_>, response: &mut Response, texts: &mut dyn TextSink) {
         chunk.id.store(&mut response.response_id);
         chunk.model.store(&mut response.model);
+        if searches_always(&response.model) {
+            response.billing.web_search_requests = Some(1);
+        }
         chunk.service_tier.store_some(&mut response.billing.service_tier);
         if let Some(error) = &chunk.error.0 {
             response.error = Some(error.clone().class());
@@ -120,6 +123,11 @@ impl ChatReader {
             response.finish_reasons = self.choices.iter().flatten().cloned().collect();
         }
     }
+}
+
+/// Models that search on every call, for a fee that usage does not show.
+fn searches_always(model: &str) -> bool {
+    model.contains("-search-preview") || model.contains("-search-api")
 }
 
 impl Reader for ChatReader {

@@ -154,3 +154,16 @@ fn embeddings_are_input_only() {
     assert_eq!((read.output, read.usage_is_final), (Some(TokenCounts::default()), true));
     assert_eq!(read.model, "text-embedding-3-small");
 }
+
+#[test]
+fn models_that_search_on_every_call_have_searched() {
+    for (model, searches) in [
+        ("gpt-4o-search-preview-2025-03-11", Some(1)),
+        ("gpt-5-search-api", Some(1)),
+        ("gpt-4o-2024-08-06", None),
+    ] {
+        let chunk = format!(r#"{{"model":"{model}","choices":[]}}"#);
+        assert_eq!(read_body(CHAT, &chunk).billing.web_search_requests, searches, "{model}");
+        assert_eq!(read_events(CHAT, &[&chunk, &chunk]).billing.web_search_requests, searches, "{model}");
+    }
+}
