@@ -11,7 +11,7 @@ use std::time::Duration;
 pub const CONNECTIONS_MAX: usize = 8_192;
 
 /// File descriptors that are not for connections of clients and their upstreams: listeners, standard streams, the
-/// runtimes, the collector, the admin port (32 connections), name lookups, and idle upstream connections.
+/// runtimes, the collector, the admin port (64 connections), name lookups, and idle upstream connections.
 pub const DESCRIPTORS_RESERVED: u64 = 96;
 
 /// Size of a request head, and HTTP/1 read buffer: 256 KiB. No provider's edge takes more than half of it (Cloudflare

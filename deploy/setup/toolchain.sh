@@ -17,7 +17,8 @@ need npm "fetches the ClickHouse library" "On Debian: apt-get install nodejs npm
 if [ "${1:-test}" = test ]; then
     need python3 "runs the provider SDKs" "On Debian: apt-get install python3 python3-venv"
     need node "runs the provider SDKs for Node" "On Debian: apt-get install nodejs"
-    need curl "talks to the engine in its tests" "On Debian: apt-get install curl"
+    need curl "talks to the engine and the collector in tests" "On Debian: apt-get install curl"
+    need ip "puts agent and collector on two machines in a test" "On Debian: apt-get install iproute2"
 fi
 [ "$missing" = 0 ] || fail "install the above and run the same command again"
 

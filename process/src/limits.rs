@@ -45,10 +45,10 @@ pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
 /// A connection without a request is not closed for others before it had this long: its request may be in the kernel's
 /// buffers. It is also what a client waits for a place on a port that strangers have filled.
-pub const SILENCE_GRANTED: Duration = Duration::from_secs(1);
+pub const SILENCE_GRANTED: Duration = Duration::from_millis(250);
 
 /// Connections to the admin port of a process that has no other: people, a prober and two Prometheus servers.
-pub const ADMIN_CONNECTIONS_MAX: usize = 32;
+pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 
 /// How long requests to an admin port may take to finish when the process ends: each is answered from memory.
 pub const ADMIN_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);

@@ -10,11 +10,14 @@
 
 mod alerts;
 mod configuration;
+mod containers;
 mod delivery;
 mod hostile;
+mod machines;
 mod prometheus;
 mod provider;
 mod record;
 mod responses;
 mod secrecy;
+mod strangers;
 mod transparency;

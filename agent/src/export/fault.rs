@@ -48,7 +48,8 @@ impl Fault {
 
     fn of_certificate(error: &CertificateError) -> Self {
         match error {
-            CertificateError::UnknownIssuer => Self::UnknownAuthority,
+            // A bad signature is what an authority of the same name and another key leaves.
+            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownAuthority,
             CertificateError::Expired
             | CertificateError::ExpiredContext { .. }
             | CertificateError::NotValidYet
@@ -161,6 +162,7 @@ mod tests {
         for (status, expected) in [
             (Status::unauthenticated("no such token"), Fault::Token),
             (certificate(CertificateError::UnknownIssuer), Fault::UnknownAuthority),
+            (certificate(CertificateError::BadSignature), Fault::UnknownAuthority),
             (certificate(CertificateError::Expired), Fault::Expired),
             (certificate(CertificateError::NotValidYet), Fault::Expired),
             (certificate(CertificateError::NotValidForName), Fault::WrongName),

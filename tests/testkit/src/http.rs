@@ -69,8 +69,10 @@ async fn exchange(
     let (mut sender, connection) = hyper::client::conn::http1::handshake(TokioIo::new(stream)).await?;
     let connection = tokio::spawn(connection);
     let path = uri.path_and_query().map_or("/", |path| path.as_str());
-    let mut request =
-        Request::builder().method(method).uri(path).header(http::header::HOST, authority.as_str());
+    let mut request = Request::builder().method(method).uri(path);
+    if !headers.iter().any(|(name, _)| name.eq_ignore_ascii_case("host")) {
+        request = request.header(http::header::HOST, authority.as_str());
+    }
     for (name, value) in headers {
         request = request.header(*name, *value);
     }

@@ -59,12 +59,18 @@ pub struct Service {
 }
 
 impl Service {
+    /// Not started yet; see [`spawn`](Self::spawn).
+    #[must_use]
+    pub fn stopped(recipe: Recipe) -> Self {
+        Self { recipe, child: None }
+    }
+
     /// Starts it and waits until it is ready.
     ///
     /// # Errors
     /// When it cannot start, ends early or is not ready in a minute; the error quotes the end of its log.
     pub async fn start(recipe: Recipe) -> anyhow::Result<Self> {
-        let mut service = Self { recipe, child: None };
+        let mut service = Self::stopped(recipe);
         service.restart().await?;
         Ok(service)
     }

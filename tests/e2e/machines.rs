@@ -1,0 +1,315 @@
+//! Agent and collector on two machines: network namespaces of the kernel, joined by virtual cables, with TLS and a token.
+//!
+//! Needs `ip` of iproute2 and the right to make namespaces; without them the tests fail and say so.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::Duration;
+
+use ledgerline_mock_provider::{MockOptions, MockProvider};
+use ledgerline_testkit::clients::{Case, Client, run_clients};
+use ledgerline_testkit::service::{Recipe, Service, binary};
+use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
+use serde_json::Value;
+use tokio::time::Instant;
+
+const TOKEN: &str = "the-token-of-payments";
+const PATIENCE: Duration = Duration::from_secs(60);
+
+fn ip(arguments: &str) {
+    let output = Command::new("ip").args(arguments.split_whitespace()).output();
+    let output = output.expect("`ip` is missing. On Debian: apt-get install iproute2");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "ip {arguments}: {said} (making network namespaces needs root)");
+}
+
+/// Two machines and this one, each joined to each by a cable of its own.
+struct Network {
+    agent: String,
+    collector: String,
+    /// The third number of every address; the second is this process's.
+    prefix: String,
+}
+
+impl Network {
+    fn new() -> Self {
+        static NEXT: AtomicU16 = AtomicU16::new(0);
+        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
+        let network = Self {
+            agent: format!("lla{process}-{number}"),
+            collector: format!("llc{process}-{number}"),
+            prefix: format!("10.{}.{}", 128 + process % 120, (process / 120 + u32::from(number) * 83) % 250),
+        };
+        let Self { agent, collector, .. } = &network;
+        for namespace in [agent, collector] {
+            ip(&format!("netns add {namespace}"));
+            ip(&format!("-n {namespace} link set lo up"));
+        }
+        let cable = |here: &str, there: &str| format!("link add {here} type veth peer name {there}");
+        // Names of interfaces have 15 bytes at most; those inside a namespace are its own.
+        let outer = [format!("la{process}-{number}"), format!("lc{process}-{number}")];
+        for ((name, namespace), host) in outer.iter().zip([agent, collector]).zip([1, 5]) {
+            ip(&format!("{} netns {namespace}", cable(name, "home")));
+            ip(&format!("addr add {}/30 dev {name}", network.address(host)));
+            ip(&format!("link set {name} up"));
+            ip(&format!("-n {namespace} addr add {}/30 dev home", network.address(host + 1)));
+            ip(&format!("-n {namespace} link set home up"));
+        }
+        ip(&format!("-n {agent} {} netns {collector}", cable("peer", "peer")));
+        for (namespace, host) in [(agent, 9), (collector, 10)] {
+            ip(&format!("-n {namespace} addr add {}/30 dev peer", network.address(host)));
+            ip(&format!("-n {namespace} link set peer up"));
+        }
+        network
+    }
+
+    fn address(&self, host: u8) -> Ipv4Addr {
+        format!("{}.{host}", self.prefix).parse().unwrap()
+    }
+    /// This machine, as the agent sees it: the provider is here.
+    fn here(&self) -> Ipv4Addr {
+        self.address(1)
+    }
+    /// The agent, as this machine sees it: services are here.
+    fn agent(&self) -> Ipv4Addr {
+        self.address(2)
+    }
+    /// The collector, as this machine sees it: dashboards are here.
+    fn collector(&self) -> Ipv4Addr {
+        self.address(6)
+    }
+    /// The collector, as the agent sees it.
+    fn collector_from_agent(&self) -> Ipv4Addr {
+        self.address(10)
+    }
+}
+
+impl Drop for Network {
+    fn drop(&mut self) {
+        for namespace in [&self.agent, &self.collector] {
+            // The cables go with the namespaces.
+            let _ = Command::new("ip").args(["netns", "del", namespace]).status();
+        }
+    }
+}
+
+/// An authority, and certificates of the collector.
+struct Authority {
+    issuer: CertifiedIssuer<'static, KeyPair>,
+    names: Vec<String>,
+}
+
+impl Authority {
+    fn new(network: &Network) -> Self {
+        let mut params = CertificateParams::new(Vec::new()).unwrap();
+        // Named apart from what it issues: OpenSSL takes equal names for a self-signed certificate.
+        params.distinguished_name.push(DnType::CommonName, "authority of a test");
+        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
+        let names = [network.collector(), network.collector_from_agent()].map(|address| address.to_string());
+        Self { issuer, names: names.to_vec() }
+    }
+
+    fn write(&self, directory: &Path) -> PathBuf {
+        let path = directory.join("ca.pem");
+        std::fs::write(&path, self.issuer.pem()).unwrap();
+        path
+    }
+
+    /// A certificate for the collector that is valid to the end of the year `until`, put in place as renewals are.
+    fn certify(&self, directory: &Path, until: i32) {
+        let mut params = CertificateParams::new(self.names.clone()).unwrap();
+        params.not_before = date_time_ymd(2020, 1, 1);
+        params.not_after = date_time_ymd(until, 12, 31);
+        let key = KeyPair::generate().unwrap();
+        let certificate = params.signed_by(&key, &self.issuer).unwrap();
+        for (name, text) in [("server.key", key.serialize_pem()), ("server.pem", certificate.pem())] {
+            let unfinished = directory.join(format!("{name}.new"));
+            std::fs::write(&unfinished, text).unwrap();
+            std::fs::rename(unfinished, directory.join(name)).unwrap();
+        }
+    }
+}
+
+const RULES: &str = "groups: [{name: spend, interval: 1s, rules: [{alert: Spent, expr: 'sum by (team) \
+                     (increase(llm_calls_total[5m])) > 0'}]}]";
+
+/// A collector on its machine, ready to serve.
+struct Collector {
+    service: Service,
+    url: String,
+    ca: PathBuf,
+}
+
+impl Collector {
+    async fn start(network: &Network, authority: &Authority, directory: &Path) -> Self {
+        authority.certify(directory, 2099);
+        let ca = authority.write(directory);
+        let path = |name: &str| directory.join(name).display().to_string();
+        std::fs::write(path("token"), TOKEN).unwrap();
+        std::fs::write(path("rules.yaml"), RULES).unwrap();
+        let yaml = format!(
+            "listen: {{grpc: '0.0.0.0:4317', http: '0.0.0.0:4318', api: '0.0.0.0:4319', tls: {{cert_file: {}, key_file: {}}}}}\n\
+             tenant: payments\nauth: {{tokens: [{{token: {{file: {}}}, tenant: payments}}]}}\n\
+             storage: {{data_dir: {}, engine: {{binary: {}}}}}\n\
+             alerting: {{rule_files: [{}], query_offset_ms: 0}}\n",
+            path("server.pem"),
+            path("server.key"),
+            path("token"),
+            path("data"),
+            binary("ledgerline-engine").unwrap().display(),
+            path("rules.yaml"),
+        );
+        let recipe = recipe(&network.collector, "ledgerline-collector", directory, &yaml, String::new());
+        let mut service = Service::stopped(recipe);
+        service.spawn().unwrap();
+        let url = format!("https://{}:4319", network.collector());
+        let collector = Self { service, url, ca };
+        let deadline = Instant::now() + PATIENCE;
+        while !collector.curl("/ready", &["--fail"]).starts_with("ready") {
+            assert!(
+                Instant::now() < deadline,
+                "{}\n{}",
+                collector.curl("/ready", &[]),
+                collector.service.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        collector
+    }
+
+    /// What an ordinary client that trusts the authority gets.
+    fn curl(&self, path: &str, options: &[&str]) -> String {
+        let output = Command::new("curl")
+            .args(["--silent", "--show-error", "--max-time", "20", "--noproxy", "*", "--cacert"])
+            .arg(&self.ca)
+            .args(options)
+            .arg(format!("{}{path}", self.url))
+            .output()
+            .unwrap();
+        String::from_utf8_lossy(&[output.stdout, output.stderr].concat()).into_owned()
+    }
+
+    fn ask(&self, path: &str) -> Value {
+        let text = self.curl(path, &["--header", &format!("authorization: Bearer {TOKEN}")]);
+        serde_json::from_str(&text).unwrap_or_else(|_| panic!("{path}: {text}"))
+    }
+
+    /// Waits until this many calls are in the record.
+    async fn records(&self, calls: u64) {
+        let deadline = Instant::now() + PATIENCE;
+        loop {
+            let answer = self.ask("/prometheus/api/v1/query?query=sum(increase(llm_calls_total%5B1h%5D))");
+            let found = answer["data"]["result"][0]["value"][1].as_str().unwrap_or("0").to_owned();
+            if found == calls.to_string() {
+                return;
+            }
+            assert!(Instant::now() < deadline, "{found} of {calls}: {answer}\n{}", self.service.log());
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
+    }
+}
+
+fn recipe(namespace: &str, program: &str, directory: &Path, yaml: &str, ready_url: String) -> Recipe {
+    let config = directory.join(format!("{program}.yaml"));
+    std::fs::write(&config, yaml).unwrap();
+    let program_path = binary(program).unwrap().display().to_string();
+    let config = config.display().to_string();
+    Recipe {
+        program: "ip".into(),
+        arguments: ["netns", "exec", namespace, &program_path, "--config", &config]
+            .map(str::to_owned)
+            .to_vec(),
+        environment: Vec::new(),
+        ready_url,
+        log: directory.join(format!("{program}.log")),
+    }
+}
+
+/// An agent on its machine, with this token file and authority.
+async fn agent(
+    network: &Network,
+    provider: &MockProvider,
+    directory: &Path,
+    token: &Path,
+    ca: &Path,
+) -> Service {
+    let upstream = format!("http://{}:{}", network.here(), provider.url.rsplit(':').next().unwrap());
+    let yaml = format!(
+        "listen: 0.0.0.0:4100\nallow_remote: true\nadmin: {{listen: '0.0.0.0:4101'}}\nupstreams:\n\
+         - {{name: openai, prefix: /openai, url: '{upstream}', dialect: openai}}\n\
+         - {{name: anthropic, prefix: /anthropic, url: '{upstream}', dialect: anthropic}}\n\
+         export: {{collector: 'https://{}:4317', token: {{file: {}}}, ca_file: {}, flush_timeout_seconds: 0}}\n",
+        network.collector_from_agent(),
+        token.display(),
+        ca.display(),
+    );
+    let ready = format!("http://{}:4101/ready", network.agent());
+    Service::start(recipe(&network.agent, "ledgerline-agent", directory, &yaml, ready)).await.unwrap()
+}
+
+async fn provider(network: &Network) -> MockProvider {
+    let listen = SocketAddr::from((network.here(), 0));
+    MockProvider::start(MockOptions { listen, ..MockOptions::default() }).await.unwrap()
+}
+
+async fn call(network: &Network, client: Client, scenarios: &[&str]) {
+    let prefix = if client == Client::Anthropic { "anthropic" } else { "openai" };
+    let base = format!("http://{}:4100/{prefix}", network.agent());
+    let case = |scenario: &&str| {
+        let headers = [("x-ledgerline-team".to_owned(), "search".to_owned())].into();
+        Case { scenario: (*scenario).to_owned(), headers, ..Case::default() }
+    };
+    let cases: Vec<_> = scenarios.iter().map(case).collect();
+    run_clients(client, &base, 4, &cases, PATIENCE).await.unwrap();
+}
+
+/// Scenario: service and agent on one machine, the collector on another, TLS and a token between them; calls of the real
+/// SDKs, plain and with cache and tools; then a dashboard asks over TLS, with the token and without.
+/// Guarantees: every call is in the record once, its rule fires, and without the token nobody reads anything.
+#[tokio::test(flavor = "multi_thread")]
+async fn calls_on_one_machine_are_recorded_and_alerted_on_another() {
+    let directory = tempfile::tempdir().unwrap();
+    let network = Network::new();
+    let authority = Authority::new(&network);
+    let provider = provider(&network).await;
+    let collector = Collector::start(&network, &authority, directory.path()).await;
+    let token = directory.path().join("token");
+    let _agent = agent(&network, &provider, directory.path(), &token, &collector.ca).await;
+    call(&network, Client::OpenAi, &["plain", "cached", "tool_call"]).await;
+    call(&network, Client::Anthropic, &["plain", "reasoning"]).await;
+    collector.records(5).await;
+    let by_provider = collector
+        .ask("/prometheus/api/v1/query?query=sum%20by%20(provider)(increase(llm_calls_total%5B1h%5D))");
+    let mut providers: Vec<_> = by_provider["data"]["result"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|series| (series["metric"]["provider"].as_str().unwrap(), series["value"][1].as_str().unwrap()))
+        .collect();
+    providers.sort_unstable();
+    assert_eq!(providers, [("anthropic", "2"), ("openai", "3")]);
+    let deadline = Instant::now() + PATIENCE;
+    loop {
+        let alerts = collector.ask("/prometheus/api/v1/alerts");
+        let fires = alerts["data"]["alerts"].as_array().unwrap().iter().any(|alert| {
+            alert["state"] == "firing"
+                && alert["labels"]["alertname"] == "Spent"
+                && alert["labels"]["team"] == "search"
+        });
+        if fires {
+            break;
+        }
+        assert!(Instant::now() < deadline, "{alerts}");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    for (option, value) in
+        [("--header", "x-no: token"), ("--header", "authorization: Bearer the-token-of-nobody")]
+    {
+        let refused =
+            collector.curl("/prometheus/api/v1/labels", &[option, value, "--write-out", "%{http_code}"]);
+        assert!(refused.ends_with("401"), "{refused}");
+    }
+}
