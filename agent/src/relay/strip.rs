@@ -88,9 +88,9 @@ impl UsageStrip {
                         pass_from = end;
                     }
                     (Verdict::Cut(part), _) => {
-                        if let Some(at) = position(&chunk[event_from..end], data) {
-                            out.extend_from_slice(&chunk[pass_from..event_from + at + part.start]);
-                            pass_from = event_from + at + part.end;
+                        if let Some(place) = place(&chunk[event_from..end], data, part) {
+                            out.extend_from_slice(&chunk[pass_from..event_from + place.start]);
+                            pass_from = event_from + place.end;
                         }
                     }
                 }
@@ -135,21 +135,29 @@ impl UsageStrip {
 fn pass_without(event: &[u8], data: &[u8], verdict: &Verdict, out: &mut BytesMut) {
     match verdict {
         Verdict::Strip => {}
-        Verdict::Cut(part) if let Some(at) = position(event, data) => {
-            out.extend_from_slice(&event[..at + part.start]);
-            out.extend_from_slice(&event[at + part.end..]);
+        Verdict::Cut(part) if let Some(place) = place(event, data, part) => {
+            out.extend_from_slice(&event[..place.start]);
+            out.extend_from_slice(&event[place.end..]);
         }
         Verdict::Pass | Verdict::Cut(_) => out.extend_from_slice(event),
     }
 }
 
-/// Where the data stands in its event; `None` when it is spread over several lines.
-fn position(event: &[u8], data: &[u8]) -> Option<usize> {
+/// Where a part of the data stands in its event; `None` when the data is spread over several lines and the part over two of
+/// them, or there is another like it.
+fn place(event: &[u8], data: &[u8], part: &Range<usize>) -> Option<Range<usize>> {
     let usual = b"data: ".len();
-    if event.get(usual..usual + data.len()) == Some(data) {
-        return Some(usual);
+    let line = if event.get(usual..usual + data.len()) == Some(data) {
+        Some(usual)
+    } else {
+        memmem::find(event, data)
+    };
+    if let Some(at) = line {
+        return Some(at + part.start..at + part.end);
     }
-    memmem::find(event, data)
+    let mut found = memmem::find_iter(event, &data[part.clone()]);
+    let at = found.next().filter(|_| found.next().is_none())?;
+    Some(at..at + part.len())
 }
 
 fn judge(data: &[u8]) -> Verdict {

@@ -91,7 +91,7 @@ pub struct ServedCall {
     pub response_bytes: u64,
     /// SHA-256 of the body so far, set when the call has ended.
     pub response_sha256: Option<String>,
-    /// The same without the bytes of `usage_event`: what a client sees if a proxy asked for usage and hides it.
+    /// The same without what asking for usage adds: what a client sees if a proxy asked for usage and hides it.
     pub response_sha256_without_usage_event: Option<String>,
     /// Where OpenAI's extra usage event lies in the body, if there is one and the body is not encoded.
     pub usage_event: Option<Range<u64>>,
@@ -110,15 +110,32 @@ impl ServedCall {
         (body.len() as u64 == self.response_bytes).then_some(body)
     }
 
-    /// The body without OpenAI's extra usage event.
+    /// The body without what OpenAI's `include_usage` adds: the extra usage event, and a null in every other event that
+    /// is complete.
     pub fn body_without_usage_event(&self) -> Option<Vec<u8>> {
         let mut body = self.body()?;
         if let Some(range) = &self.usage_event {
             let end = (range.end as usize).min(body.len());
             body.drain((range.start as usize).min(end)..end);
         }
-        Some(body)
+        Some(if self.is_stream { without_null_usage(&body) } else { body })
     }
+}
+
+/// In a string the quotes would be escaped, so this is a member wherever it stands.
+const NULL_USAGE: &[u8] = br#","usage":null"#;
+
+fn without_null_usage(body: &[u8]) -> Vec<u8> {
+    let mut kept = Vec::with_capacity(body.len());
+    let mut rest = body;
+    while let Some(at) = rest.windows(NULL_USAGE.len()).position(|window| window == NULL_USAGE) {
+        let behind = &rest[at + NULL_USAGE.len()..];
+        let is_complete = behind.iter().any(|byte| matches!(byte, b'\n' | b'\r')) || behind.ends_with(b"}");
+        kept.extend_from_slice(&rest[..if is_complete { at } else { at + NULL_USAGE.len() }]);
+        rest = behind;
+    }
+    kept.extend_from_slice(rest);
+    kept
 }
 
 /// The calls of one provider.
@@ -207,8 +224,7 @@ impl Ledger {
             call.request_headers =
                 call.request_headers.iter().filter(|(name, _)| kept(name.as_str())).map(own).collect();
         }
-        let (id, request_id, usage_event) =
-            (call.id.clone(), call.request_id.clone(), call.usage_event.clone());
+        let (id, request_id) = (call.id.clone(), call.request_id.clone());
         let call = Arc::new(Mutex::new(call));
         let mut state = lock(&self.state);
         let number = state.next;
@@ -231,9 +247,7 @@ impl Ledger {
             call,
             started,
             usage_end,
-            usage_event,
             sha256: Sha256::new(),
-            sha256_without_usage_event: Sha256::new(),
             written: 0,
             is_open: true,
         }
@@ -251,9 +265,7 @@ pub(super) struct Entry {
     call: Arc<Mutex<ServedCall>>,
     started: Instant,
     usage_end: Option<u64>,
-    usage_event: Option<Range<u64>>,
     sha256: Sha256,
-    sha256_without_usage_event: Sha256,
     written: u64,
     is_open: bool,
 }
@@ -261,13 +273,8 @@ pub(super) struct Entry {
 impl Entry {
     /// Enters a chunk; to be called before the connection gets it.
     pub(super) fn chunk(&mut self, bytes: &Bytes) {
-        let start = self.written;
         self.written += bytes.len() as u64;
         self.sha256.update(bytes);
-        let hidden = self.usage_event.clone().unwrap_or(0..0);
-        let cut = |at: u64| at.clamp(start, self.written) - start;
-        self.sha256_without_usage_event.update(&bytes[..cut(hidden.start) as usize]);
-        self.sha256_without_usage_event.update(&bytes[cut(hidden.end.max(hidden.start)) as usize..]);
         let mut call = lock(&self.call);
         call.response_bytes = self.written;
         call.usage_was_sent = self.usage_end.is_some_and(|end| self.written >= end);
@@ -283,7 +290,7 @@ impl Entry {
         call.end = end;
         call.response_sha256 = Some(hexadecimal(&self.sha256.clone().finalize()));
         call.response_sha256_without_usage_event =
-            Some(hexadecimal(&self.sha256_without_usage_event.clone().finalize()));
+            call.body_without_usage_event().map(|body| hexadecimal(&Sha256::digest(&body)));
         if self.ledger.recording != Recording::Full && end == ServedEnd::Complete {
             call.chunks = Vec::new();
         }

@@ -201,7 +201,9 @@ async fn the_usage_event_is_where_the_oracle_says() {
             "{scenario}: {event:?}"
         );
         let without = call.body_without_usage_event().unwrap();
-        assert_eq!(without.len() as u64, body.len() as u64 - (range.end - range.start));
+        let nulls = std::str::from_utf8(&body).unwrap().matches(r#","usage":null"#).count() as u64;
+        assert!(nulls > 0, "{scenario}");
+        assert_eq!(without.len() as u64, body.len() as u64 - (range.end - range.start) - 13 * nulls);
         let digest = |bytes: &[u8]| {
             use sha2::{Digest, Sha256};
             Some(hexadecimal(&Sha256::digest(bytes)))
@@ -223,7 +225,7 @@ async fn asking_for_usage_does_not_change_the_answer() {
     let call = provider.calls().remove(0);
     let stripped = String::from_utf8(call.body_without_usage_event().unwrap()).unwrap();
     assert_ne!(asked, unasked);
-    assert_eq!(stripped.replace(r#","usage":null"#, ""), String::from_utf8(unasked).unwrap());
+    assert_eq!(stripped, String::from_utf8(unasked).unwrap());
 }
 
 #[tokio::test]

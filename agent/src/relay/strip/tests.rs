@@ -82,6 +82,10 @@ fn a_usage_that_is_null_goes_with_its_comma() {
         (r#"{"choices":[] , "usage" : null,"x":{"usage":null}}"#, r#"{"choices":[] ,"x":{"usage":null}}"#),
     ] {
         check(&[(&format!("data: {from}\n\n"), &format!("data: {to}\n\n"))]);
+        check(&[(
+            &format!("data: {{\ndata: {}\n\n", &from[1..]),
+            &format!("data: {{\ndata: {}\n\n", &to[1..]),
+        )]);
         check(&[(&format!("id: 1\r\ndata:{from}\r\n\r\n"), &format!("id: 1\r\ndata:{to}\r\n\r\n"))]);
     }
 }
