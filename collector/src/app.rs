@@ -18,6 +18,7 @@ use ledgerline_process::host::HostGuard;
 use ledgerline_process::serve::{ListenError, Options, serve};
 use ledgerline_process::tls::{ServerTls, TlsError};
 use ledgerline_process::{Clock, descriptors};
+use ledgerline_promql::MemoryPool;
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
@@ -124,13 +125,24 @@ impl App {
         mut registry: Registry,
         metrics: Metrics,
     ) -> Result<Self, BuildError> {
-        let Settings { listen, access, owner, ingest: ingest_settings, storage: _, prices, alerting, log: _ } =
-            settings;
+        let Settings {
+            listen,
+            access,
+            owner,
+            ingest: ingest_settings,
+            storage: _,
+            prices,
+            query,
+            alerting,
+            log: _,
+        } = settings;
         let access = Arc::new(access);
         let storage = Store::open(target).await?;
         let writer = Writer::new(storage.clone(), metrics.store.clone());
         let source = SqlSource::new(storage.clone(), Arc::clone(&parts.clock));
-        let querier = Arc::new(Querier::new(Arc::new(source)).reporting(Box::new(metrics.clone())));
+        let memory = MemoryPool::new(query.memory_bytes_max);
+        let querier = Querier::with_memory(Arc::new(source), memory).reporting(Box::new(metrics.clone()));
+        let querier = Arc::new(querier);
         let ports = Ports::bind(&listen, &ingest_settings, &metrics)?;
         let clock = Arc::clone(&parts.clock);
         let dimensions = dimension_caps(ingest_settings.dimension_values_max, &access, &storage).await;

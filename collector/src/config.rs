@@ -11,6 +11,7 @@ use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Secret, SecretText};
 use ledgerline_process::logging::{LogConfig, LogSettings};
 use ledgerline_process::tls::TlsConfig;
+use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use serde::Deserialize;
 
 use crate::access::{Access, Principal};
@@ -35,6 +36,8 @@ pub struct Config {
     pub storage: StorageConfig,
     /// What calls cost.
     pub pricing: Pricing,
+    /// What questions may use, those of rules among them.
+    pub query: QueryConfig,
     /// Rules over the record of `tenant`, and who hears of their alerts.
     pub alerting: AlertingConfig,
     /// What is written to standard error.
@@ -50,6 +53,7 @@ impl Default for Config {
             ingest: IngestConfig::default(),
             storage: StorageConfig::default(),
             pricing: Pricing::default(),
+            query: QueryConfig::default(),
             alerting: AlertingConfig::default(),
             log: LogConfig::default(),
         }
@@ -149,6 +153,21 @@ pub struct Pricing {
     pub overrides: Vec<PathBuf>,
 }
 
+/// What questions may use.
+#[derive(Clone, Debug, Deserialize)]
+#[serde(default)]
+pub struct QueryConfig {
+    /// Bytes that all queries together may hold: what the store sends, intermediate results, responses. One query may hold a quarter
+    /// of it. A query that needs more is answered with 422; one that finds the memory in use, with 503.
+    pub memory_bytes_max: usize,
+}
+
+impl Default for QueryConfig {
+    fn default() -> Self {
+        Self { memory_bytes_max: MEMORY_BYTES_DEFAULT }
+    }
+}
+
 /// What a collector is built from: the configuration, parsed once, with the files and secrets that it names.
 #[derive(Debug)]
 pub struct Settings {
@@ -164,6 +183,8 @@ pub struct Settings {
     pub storage: StorageSettings,
     /// What this build knows of prices, below the overrides.
     pub prices: PriceBook,
+    /// What questions may use.
+    pub query: QueryConfig,
     /// Rules and receivers.
     pub alerting: AlertingSettings,
     /// What is written to standard error.

@@ -1,50 +1,75 @@
 //! Pure: aggregation over the series of a vector. The groups are found once; then each step is folded.
 
+use std::cmp::Ordering;
 use std::collections::HashMap;
 
-use super::budget::Charge;
+use super::budget::Budget;
+use super::cells::Cells;
 use super::error::QueryError;
-use super::eval::{Cells, Column, Columns, Evaluator};
 use super::format::format_plain;
 use super::labels::Labels;
+use super::notices::Notices;
 use super::number::{Number, Sum};
-use super::plan::{Aggregate, Aggregation, Grid, Grouping};
+use super::plan::{Aggregation, Grouping};
+use super::pool::Charge;
 use super::statistics::{Mean, Variance, maximum, minimum, quantile};
+use super::value::{Value, Vector};
 
-/// Evaluates an aggregation.
-pub(super) fn evaluate(
-    evaluator: &Evaluator<'_>,
-    node: &Aggregate,
-    grid: Grid,
-) -> Result<Columns, QueryError> {
-    let input = evaluator.vector(&node.over, grid)?;
-    let groups = groups(&input, &node.grouping);
-    match node.operation {
-        Aggregation::Top | Aggregation::Bottom => ranked(evaluator, node, grid, input, &groups),
-        Aggregation::CountValues => count_values(evaluator, node, grid, &input, &groups),
-        Aggregation::Quantile => quantiles(evaluator, node, grid, &input, &groups),
-        operation => folded(evaluator, operation, grid, &input, groups),
+/// The aggregation of a vector; `parameter` is that of `topk`, `bottomk`, `quantile` and `count_values`.
+pub(super) fn apply(
+    budget: &Budget<'_>,
+    notices: &Notices,
+    operation: Aggregation,
+    grouping: &Grouping,
+    parameter: Option<Value>,
+    input: Vector,
+) -> Result<Vector, QueryError> {
+    let groups = Groups::of(budget, &input, grouping)?;
+    match (operation, parameter) {
+        (Aggregation::Top, Some(Value::Scalar(counts))) => {
+            ranked(budget, Rank::Highest, &counts, input, &groups)
+        }
+        (Aggregation::Bottom, Some(Value::Scalar(counts))) => {
+            ranked(budget, Rank::Lowest, &counts, input, &groups)
+        }
+        (Aggregation::CountValues, Some(Value::Text(label))) => count_values(budget, &label, &input, &groups),
+        (Aggregation::Quantile, Some(Value::Scalar(quantiles))) => {
+            warn_quantile(notices, &quantiles);
+            of_quantiles(budget, &quantiles, &input, &groups)
+        }
+        (Aggregation::Top | Aggregation::Bottom | Aggregation::CountValues | Aggregation::Quantile, _) => {
+            Err(QueryError::Parameter { message: "the aggregation needs a parameter".to_owned() })
+        }
+        (operation, _) => folded(budget, operation, &input, &groups),
     }
 }
 
-/// The labels of a group and the places of its members.
-type Group = (Labels, Vec<usize>);
+/// The labels of each group and the places of its members.
+struct Groups {
+    list: Vec<(Labels, Vec<usize>)>,
+    _charge: Charge,
+}
 
-fn groups(input: &Columns, grouping: &Grouping) -> Vec<Group> {
-    let mut places: HashMap<Labels, usize> = HashMap::new();
-    let mut groups: Vec<Group> = Vec::new();
-    for (at, column) in input.list.iter().enumerate() {
-        let key = match grouping {
-            Grouping::By(names) => column.labels.only(names),
-            Grouping::Without(names) => column.labels.without(names),
-        };
-        let place = *places.entry(key.clone()).or_insert(groups.len());
-        if place == groups.len() {
-            groups.push((key, Vec::new()));
+impl Groups {
+    fn of(budget: &Budget<'_>, input: &Vector, grouping: &Grouping) -> Result<Self, QueryError> {
+        let mut charge = budget.charge(input.columns.len() * size_of::<usize>())?;
+        let mut places: HashMap<Labels, usize> = HashMap::new();
+        let mut list: Vec<(Labels, Vec<usize>)> = Vec::new();
+        for (at, column) in input.columns.iter().enumerate() {
+            let key = match grouping {
+                Grouping::By(names) => column.labels.only(names),
+                Grouping::Without(names) => column.labels.without(names),
+            };
+            let place = *places.entry(key.clone()).or_insert(list.len());
+            if place == list.len() {
+                // The key stands in the map and in the list.
+                charge.join(budget.charge(2 * (key.own_bytes() + size_of::<(Labels, Vec<usize>)>()))?);
+                list.push((key, Vec::new()));
+            }
+            list[place].1.push(at);
         }
-        groups[place].1.push(at);
+        Ok(Self { list, _charge: charge })
     }
-    groups
 }
 
 /// The state of one group at one step.
@@ -101,166 +126,178 @@ impl Fold {
     }
 }
 
+fn steps(input: &Vector) -> usize {
+    input.columns.first().map_or(0, |column| column.cells.len())
+}
+
 fn folded(
-    evaluator: &Evaluator<'_>,
+    budget: &Budget<'_>,
     operation: Aggregation,
-    grid: Grid,
-    input: &Columns,
-    groups: Vec<Group>,
-) -> Result<Columns, QueryError> {
-    let mut out = evaluator.no_columns()?;
-    // A fold is about three times the size of a cell.
-    let _scratch: Charge = evaluator.budget.charge(grid.len() * 3)?;
-    let mut folds: Vec<Option<Fold>> = Vec::with_capacity(grid.len());
-    for (labels, members) in groups {
+    input: &Vector,
+    groups: &Groups,
+) -> Result<Vector, QueryError> {
+    let steps = steps(input);
+    let mut out = Vector::default();
+    let _scratch = budget.charge(steps * size_of::<Option<Fold>>())?;
+    let mut folds: Vec<Option<Fold>> = Vec::with_capacity(steps);
+    for (labels, members) in &groups.list {
         folds.clear();
-        folds.resize(grid.len(), None);
+        folds.resize(steps, None);
         for member in members {
-            evaluator.budget.check_deadline()?;
-            for (fold, cell) in folds.iter_mut().zip(&input.list[member].cells) {
-                match (fold.as_mut(), cell) {
-                    (Some(fold), Some(value)) => fold.add(operation, *value),
-                    (None, Some(value)) => *fold = Some(Fold::start(operation, *value)),
-                    (_, None) => {}
+            budget.work(steps)?;
+            for (step, value) in input.columns[*member].cells.values() {
+                match &mut folds[step] {
+                    Some(fold) => fold.add(operation, value),
+                    empty => *empty = Some(Fold::start(operation, value)),
                 }
             }
         }
-        let cells = folds.iter().map(|fold| fold.map(|fold| fold.finish(operation))).collect();
-        evaluator.push(&mut out, labels, cells)?;
+        let values = folds.iter().map(|fold| fold.map(|fold| fold.finish(operation)));
+        out.push(budget, labels.clone(), Cells::build(budget, steps, values)?)?;
     }
     Ok(out)
 }
 
-/// The aggregation's parameter at each step.
-fn parameter(evaluator: &Evaluator<'_>, node: &Aggregate, grid: Grid) -> Result<Vec<f64>, QueryError> {
-    let missing = || QueryError::Parameter { message: "the aggregation needs a parameter".to_owned() };
-    let values = evaluator.scalar(node.parameter.as_ref().ok_or_else(missing)?, grid)?;
-    Ok(values.into_iter().map(Number::to_f64).collect())
-}
-
-fn quantiles(
-    evaluator: &Evaluator<'_>,
-    node: &Aggregate,
-    grid: Grid,
-    input: &Columns,
-    groups: &[Group],
-) -> Result<Columns, QueryError> {
-    let parameters = parameter(evaluator, node, grid)?;
-    warn_quantile(evaluator, &parameters);
-    let mut out = evaluator.no_columns()?;
-    let mut values = Vec::new();
-    for (labels, members) in groups {
-        let mut cells: Cells = Vec::with_capacity(grid.len());
-        for (step, q) in parameters.iter().enumerate() {
+fn of_quantiles(
+    budget: &Budget<'_>,
+    quantiles: &Cells,
+    input: &Vector,
+    groups: &Groups,
+) -> Result<Vector, QueryError> {
+    let steps = steps(input);
+    let mut out = Vector::default();
+    for (labels, members) in &groups.list {
+        budget.work(members.len().saturating_mul(steps))?;
+        let _scratch = budget.charge(members.len() * size_of::<f64>())?;
+        let mut values = Vec::with_capacity(members.len());
+        let cells = quantiles.iter().enumerate().map(|(step, q)| {
             values.clear();
-            values.extend(members.iter().filter_map(|at| input.list[*at].cells[step]).map(Number::to_f64));
-            cells.push((!values.is_empty()).then(|| Number::Float(quantile(*q, &mut values))));
-        }
-        evaluator.push(&mut out, labels.clone(), cells)?;
+            values.extend(members.iter().filter_map(|at| input.columns[*at].cells.float(step)));
+            (!values.is_empty()).then(|| q.map(|q| Number::Float(quantile(q.to_f64(), &mut values))))?
+        });
+        let cells = Cells::build(budget, steps, cells)?;
+        out.push(budget, labels.clone(), cells)?;
     }
     Ok(out)
 }
 
 /// Warns of quantiles that do not exist.
-pub(super) fn warn_quantile(evaluator: &Evaluator<'_>, values: &[f64]) {
-    if let Some(bad) = values.iter().find(|q| !(0.0..=1.0).contains(*q)) {
-        evaluator.warn(format!("quantile value should be between 0 and 1, got {}", format_plain(*bad)));
+pub(super) fn warn_quantile(notices: &Notices, quantiles: &Cells) {
+    let wrong = |value: &f64| !(0.0..=1.0).contains(value);
+    if let Some(bad) = quantiles.values().map(|(_, value)| value.to_f64()).find(wrong) {
+        notices.warn(&format!("quantile value should be between 0 and 1, got {}", format_plain(bad)));
+    }
+}
+
+/// Which end of the order `topk` and `bottomk` keep.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Rank {
+    Highest,
+    Lowest,
+}
+
+impl Rank {
+    /// The better value first; NaN is never better than a number.
+    fn order(self, a: Number, b: Number) -> Ordering {
+        match (a.compare(b), self) {
+            (Some(order), Self::Lowest) => order,
+            (Some(order), Self::Highest) => order.reverse(),
+            (None, _) => a.is_nan().cmp(&b.is_nan()),
+        }
     }
 }
 
 /// `topk` and `bottomk`: the series themselves, where they are among the first k of their group.
 fn ranked(
-    evaluator: &Evaluator<'_>,
-    node: &Aggregate,
-    grid: Grid,
-    input: Columns,
-    groups: &[Group],
-) -> Result<Columns, QueryError> {
-    let descending = node.operation == Aggregation::Top;
-    let counts = counts(&parameter(evaluator, node, grid)?)?;
-    let mut kept: Vec<Cells> = input.list.iter().map(|_| Vec::new()).collect();
-    let _scratch = evaluator.budget.charge(input.list.len() * grid.len())?;
-    for cells in &mut kept {
-        cells.resize(grid.len(), None);
-    }
-    let mut order = Vec::new();
-    for (_, members) in groups {
-        for (step, count) in counts.iter().enumerate() {
-            let mut values: Vec<(usize, Number)> =
-                members.iter().filter_map(|at| Some((*at, input.list[*at].cells[step]?))).collect();
-            values.sort_by(|(_, a), (_, b)| {
-                let by_value = a.compare(*b).unwrap_or_else(|| b.is_nan().cmp(&a.is_nan()).reverse());
-                let nan = a.is_nan() || b.is_nan();
-                if descending && !nan { by_value.reverse() } else { by_value }
-            });
-            for (at, value) in values.into_iter().take(*count) {
-                kept[at][step] = Some(value);
+    budget: &Budget<'_>,
+    rank: Rank,
+    counts: &Cells,
+    input: Vector,
+    groups: &Groups,
+) -> Result<Vector, QueryError> {
+    // Checked for every step first: whether a parameter is valid must not depend on what it is applied to.
+    counts.values().try_for_each(|(_, value)| whole_count(value).map(drop))?;
+    let mut kept: Vec<Cells> = input
+        .columns
+        .iter()
+        .map(|column| Cells::blank(budget, column.cells.len()))
+        .collect::<Result<_, _>>()?;
+    let mut place = vec![usize::MAX; kept.len()];
+    let mut placed = 0;
+    for (_, members) in &groups.list {
+        let _scratch = budget.charge(members.len() * size_of::<(usize, Number)>())?;
+        for (step, count) in counts.values() {
+            let count = whole_count(count)?;
+            budget.work(members.len())?;
+            let values = members.iter().filter_map(|at| Some((*at, input.columns[*at].cells.get(step)?)));
+            let mut values: Vec<(usize, Number)> = values.collect();
+            values.sort_by(|(_, a), (_, b)| rank.order(*a, *b));
+            for (at, value) in values.into_iter().take(count) {
+                kept[at].set(step, value)?;
                 if step == 0 {
-                    order.push(at);
+                    place[at] = placed;
+                    placed += 1;
                 }
             }
         }
     }
     // An instant answer is read in order of rank; series that appear later only follow.
-    let mut rank = vec![usize::MAX; kept.len()];
-    order.into_iter().enumerate().for_each(|(place, at)| rank[at] = place);
-    let mut columns: Vec<(usize, Column)> = input.list.into_iter().enumerate().collect();
-    columns.sort_by_key(|(at, _)| rank[*at]);
-    let mut out = evaluator.no_columns()?;
-    for (at, column) in columns {
-        let cells = std::mem::take(&mut kept[at]);
-        if cells.iter().any(Option::is_some) {
-            evaluator.push(&mut out, column.labels, cells)?;
-        }
+    let mut columns: Vec<_> = input.columns.into_iter().zip(kept).zip(place).collect();
+    columns.sort_by_key(|(_, place)| *place);
+    let mut out = Vector::default();
+    for ((column, cells), _) in columns {
+        out.push(budget, column.labels, cells)?;
     }
     Ok(out)
 }
 
-/// The parameter of `topk` as whole numbers; below one means none.
+/// The parameter of `topk` as a whole number; below one means none.
 #[allow(
     clippy::cast_possible_truncation,
     clippy::cast_sign_loss,
     reason = "checked to be finite, and clamped to what a vector can hold"
 )]
-fn counts(values: &[f64]) -> Result<Vec<usize>, QueryError> {
-    let count = |value: &f64| {
-        if value.is_nan() {
-            return Err(QueryError::Parameter { message: "Parameter value is NaN".to_owned() });
-        }
-        if value.abs() >= 9_223_372_036_854_775_808.0 {
-            let message = format!("Scalar value {value} overflows int64");
-            return Err(QueryError::Parameter { message });
-        }
-        Ok(value.clamp(0.0, 1e9) as usize)
-    };
-    values.iter().map(count).collect()
+fn whole_count(value: Number) -> Result<usize, QueryError> {
+    let value = value.to_f64();
+    if value.is_nan() {
+        return Err(QueryError::Parameter { message: "Parameter value is NaN".to_owned() });
+    }
+    if value.abs() >= 9_223_372_036_854_775_808.0 {
+        let message = format!("Scalar value {value} overflows int64");
+        return Err(QueryError::Parameter { message });
+    }
+    Ok(value.clamp(0.0, 1e9) as usize)
 }
 
 fn count_values(
-    evaluator: &Evaluator<'_>,
-    node: &Aggregate,
-    grid: Grid,
-    input: &Columns,
-    groups: &[Group],
-) -> Result<Columns, QueryError> {
-    let missing = || QueryError::Parameter { message: "count_values needs a label name".to_owned() };
-    let label = evaluator.text(node.parameter.as_ref().ok_or_else(missing)?, grid)?;
+    budget: &Budget<'_>,
+    label: &str,
+    input: &Vector,
+    groups: &Groups,
+) -> Result<Vector, QueryError> {
     if label.is_empty() || label.contains('\u{fffd}') {
         return Err(QueryError::Parameter { message: format!("invalid label name {label:?}") });
     }
-    let mut out = evaluator.no_columns()?;
+    let steps = steps(input);
+    let mut out = Vector::default();
     let mut places: HashMap<Labels, usize> = HashMap::new();
-    for (labels, members) in groups {
-        for (step, value) in members.iter().flat_map(|at| input.list[*at].cells.iter().enumerate()) {
-            let Some(value) = value else { continue };
-            let mut labels = labels.clone();
-            labels.set(label.as_str(), format_plain(value.to_f64()));
-            let place = *places.entry(labels.clone()).or_insert(out.list.len());
-            if place == out.list.len() {
-                evaluator.push(&mut out, labels, vec![None; grid.len()])?;
+    for (labels, members) in &groups.list {
+        for at in members {
+            budget.work(steps)?;
+            for (step, value) in input.columns[*at].cells.values() {
+                let mut labels = labels.clone();
+                labels.set(label, format_plain(value.to_f64()));
+                let Some(place) = places.get(&labels) else {
+                    let mut cells = Cells::blank(budget, steps)?;
+                    cells.set(step, Number::whole(1))?;
+                    places.insert(labels.clone(), out.columns.len());
+                    out.push(budget, labels, cells)?;
+                    continue;
+                };
+                let cells = &mut out.columns[*place].cells;
+                let count = cells.get(step).unwrap_or(Number::Exact(0));
+                cells.set(step, count.plus(Number::whole(1)))?;
             }
-            let cell = &mut out.list[place].cells[step];
-            *cell = Some(cell.unwrap_or(Number::Exact(0)).plus(Number::whole(1)));
         }
     }
     Ok(out)

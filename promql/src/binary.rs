@@ -1,47 +1,55 @@
-//! Pure: binary operators. Two vectors are matched by signature once per series; only who is present is decided per step.
+//! Pure: binary operators on values. Two vectors are matched by signature once per series; only who is present is decided per step.
 
 use std::cmp::Ordering;
 use std::collections::HashMap;
+use std::collections::hash_map::Entry;
 
+use super::budget::Budget;
+use super::cells::{Cells, Steps};
 use super::error::QueryError;
-use super::eval::{Cells, Columns, Evaluator, Value};
 use super::labels::{Labels, METRIC_NAME};
 use super::number::Number;
-use super::plan::{Binary, Cardinality, Comparison, Grid, MatchLabels, Matching, Operator};
+use super::plan::{Cardinality, Comparison, MatchLabels, Matching, Operation, Operator};
+use super::pool::Charge;
+use super::value::{Column, Value, Vector};
 
-/// Evaluates a binary expression.
-pub(super) fn evaluate(evaluator: &Evaluator<'_>, node: &Binary, grid: Grid) -> Result<Value, QueryError> {
-    let left = evaluator.node(&node.left, grid)?;
-    let right = evaluator.node(&node.right, grid)?;
+/// The value of a binary expression whose sides have these values.
+pub(super) fn apply(
+    budget: &Budget<'_>,
+    operation: &Operation,
+    left: Value,
+    right: Value,
+) -> Result<Value, QueryError> {
     Ok(match (left, right) {
         (Value::Scalar(left), Value::Scalar(right)) => {
-            let pairs = left.into_iter().zip(right);
-            Value::Scalar(pairs.map(|(a, b)| scalar(node.operator, a, b)).collect())
+            let pairs = left.iter().zip(right.iter());
+            let values = pairs.map(|(a, b)| Some(scalar(operation.operator, a?, b?)));
+            Value::Scalar(Cells::build(budget, left.len(), values)?)
         }
         (Value::Vector(left), Value::Scalar(right)) => {
-            Value::Vector(with_scalar(evaluator, node, left, &right, Side::Left)?)
+            Value::Vector(with_scalar(budget, operation, left, |step, value| {
+                element(operation, value, right.get(step)?, value)
+            })?)
         }
         (Value::Scalar(left), Value::Vector(right)) => {
-            Value::Vector(with_scalar(evaluator, node, right, &left, Side::Right)?)
+            Value::Vector(with_scalar(budget, operation, right, |step, value| {
+                element(operation, left.get(step)?, value, value)
+            })?)
         }
-        (Value::Vector(left), Value::Vector(right)) if node.operator.is_set() => {
-            Value::Vector(set(evaluator, node, grid, left, right)?)
+        (Value::Vector(left), Value::Vector(right)) if operation.operator == Operator::Or => {
+            Value::Vector(union(budget, &operation.matching, left, right)?)
+        }
+        (Value::Vector(left), Value::Vector(right)) if operation.operator.is_set() => {
+            Value::Vector(intersection(budget, operation, left, &right)?)
         }
         (Value::Vector(left), Value::Vector(right)) => {
-            Value::Vector(matched(evaluator, node, grid, &left, &right)?)
+            Value::Vector(matched(budget, operation, &left, &right)?)
         }
         _ => {
             let message = "binary operators need numbers on both sides".to_owned();
             return Err(QueryError::Parameter { message });
         }
     })
-}
-
-/// On which side of the operator the vector stands.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Side {
-    Left,
-    Right,
 }
 
 fn truth(value: bool) -> Number {
@@ -80,41 +88,30 @@ fn scalar(operator: Operator, a: Number, b: Number) -> Number {
 }
 
 /// One element's result: `kept` is what a filtering comparison leaves standing.
-fn element(node: &Binary, a: Number, b: Number, kept: Number) -> Option<Number> {
-    if !node.operator.is_comparison() {
-        return Some(arithmetic(node.operator, a, b));
+fn element(operation: &Operation, a: Number, b: Number, kept: Number) -> Option<Number> {
+    if !operation.operator.is_comparison() {
+        return Some(arithmetic(operation.operator, a, b));
     }
-    let holds = compare(node.operator, a, b);
-    match node.comparison {
+    let holds = compare(operation.operator, a, b);
+    match operation.comparison {
         Comparison::Bool => Some(truth(holds)),
         Comparison::Filter => holds.then_some(kept),
     }
 }
 
-fn keeps_name(node: &Binary) -> bool {
-    node.operator.is_comparison() && node.comparison == Comparison::Filter
+fn keeps_name(operation: &Operation) -> bool {
+    operation.operator.is_comparison() && operation.comparison == Comparison::Filter
 }
 
 fn with_scalar(
-    evaluator: &Evaluator<'_>,
-    node: &Binary,
-    mut vector: Columns,
-    scalars: &[Number],
-    side: Side,
-) -> Result<Columns, QueryError> {
-    for column in &mut vector.list {
-        evaluator.budget.check_deadline()?;
-        if !keeps_name(node) {
-            column.labels = column.labels.without_name();
-        }
-        for (cell, other) in column.cells.iter_mut().zip(scalars) {
-            *cell = cell.and_then(|value| match side {
-                Side::Left => element(node, value, *other, value),
-                Side::Right => element(node, *other, value, value),
-            });
-        }
-    }
-    evaluator.merged(vector)
+    budget: &Budget<'_>,
+    operation: &Operation,
+    vector: Vector,
+    compute: impl Fn(usize, Number) -> Option<Number>,
+) -> Result<Vector, QueryError> {
+    let vector = vector.map(budget, compute)?;
+    let vector = if keeps_name(operation) { vector } else { vector.drop_names()? };
+    vector.merged(budget)
 }
 
 fn signature(matching: &Matching, labels: &Labels) -> Labels {
@@ -129,194 +126,206 @@ struct Signatures {
     left: Vec<usize>,
     right: Vec<usize>,
     labels: Vec<Labels>,
+    _charge: Charge,
 }
 
 impl Signatures {
-    fn of(matching: &Matching, left: &Columns, right: &Columns) -> Self {
+    fn of(
+        budget: &Budget<'_>,
+        matching: &Matching,
+        left: &Vector,
+        right: &Vector,
+    ) -> Result<Self, QueryError> {
+        let mut charge = budget.charge(0)?;
         let mut numbers: HashMap<Labels, usize> = HashMap::new();
         let mut labels = Vec::new();
-        let mut number = |column: &super::eval::Column| {
+        let mut number = |column: &Column| {
             let key = signature(matching, &column.labels);
+            // The key stands in the map and in the list.
+            charge.join(budget.charge(2 * (key.own_bytes() + size_of::<(Labels, usize)>()))?);
             let next = labels.len();
             let number = *numbers.entry(key.clone()).or_insert(next);
             if number == next {
                 labels.push(key);
             }
-            number
+            Ok(number)
         };
-        let left = left.list.iter().map(&mut number).collect();
-        let right = right.list.iter().map(&mut number).collect();
-        Self { left, right, labels }
+        let left = left.columns.iter().map(&mut number).collect::<Result<_, QueryError>>()?;
+        let right = right.columns.iter().map(&mut number).collect::<Result<_, QueryError>>()?;
+        Ok(Self { left, right, labels, _charge: charge })
     }
 }
 
-/// For each signature and step, whether any of the series has a value.
-fn presence(columns: &Columns, numbers: &[usize], signatures: usize, steps: usize) -> Vec<Option<Vec<bool>>> {
-    let mut present: Vec<Option<Vec<bool>>> = vec![None; signatures];
-    for (column, number) in columns.list.iter().zip(numbers) {
-        let seen = present[*number].get_or_insert_with(|| vec![false; steps]);
-        seen.iter_mut().zip(&column.cells).for_each(|(seen, cell)| *seen |= cell.is_some());
+/// For each signature the steps at which any of its series has a value.
+fn presence(
+    budget: &Budget<'_>,
+    vector: &Vector,
+    numbers: &[usize],
+    signatures: usize,
+) -> Result<Vec<Option<Steps>>, QueryError> {
+    let mut present: Vec<Option<Steps>> = Vec::new();
+    present.resize_with(signatures, || None);
+    for (column, number) in vector.columns.iter().zip(numbers) {
+        let seen = match &mut present[*number] {
+            Some(seen) => seen,
+            empty => empty.insert(Steps::none(budget, column.cells.len())?),
+        };
+        seen.insert_all(&column.cells);
     }
-    present
+    Ok(present)
 }
 
-fn set(
-    evaluator: &Evaluator<'_>,
-    node: &Binary,
-    grid: Grid,
-    mut left: Columns,
-    right: Columns,
-) -> Result<Columns, QueryError> {
-    let signatures = Signatures::of(&node.matching, &left, &right);
-    let _scratch = evaluator.budget.charge(signatures.labels.len() * grid.len() / 32)?;
-    let at = |present: &[Option<Vec<bool>>], number: usize, step: usize| {
-        present[number].as_ref().is_some_and(|steps| steps[step])
-    };
-    let count = signatures.labels.len();
-    if node.operator == Operator::Or {
-        let present = presence(&left, &signatures.left, count, grid.len());
-        for (column, number) in right.list.into_iter().zip(&signatures.right) {
-            let cells = column.cells.into_iter().enumerate();
-            let cells: Cells =
-                cells.map(|(step, cell)| cell.filter(|_| !at(&present, *number, step))).collect();
-            if cells.iter().any(Option::is_some) {
-                evaluator.push(&mut left, column.labels, cells)?;
+fn is_present(present: &[Option<Steps>], number: usize, step: usize) -> bool {
+    present[number].as_ref().is_some_and(|steps| steps.contains(step))
+}
+
+/// `or`: the left side, and of the right side what has no match on the left.
+fn union(
+    budget: &Budget<'_>,
+    matching: &Matching,
+    mut left: Vector,
+    right: Vector,
+) -> Result<Vector, QueryError> {
+    let signatures = Signatures::of(budget, matching, &left, &right)?;
+    let present = presence(budget, &left, &signatures.left, signatures.labels.len())?;
+    for (mut column, number) in right.columns.into_iter().zip(&signatures.right) {
+        budget.work(column.cells.len())?;
+        for step in 0..column.cells.len() {
+            if is_present(&present, *number, step) {
+                column.cells.clear(step);
             }
         }
-        return evaluator.merged(left);
+        left.push(budget, column.labels, column.cells)?;
     }
-    let present = presence(&right, &signatures.right, count, grid.len());
-    let wanted = node.operator == Operator::And;
-    for (column, number) in left.list.iter_mut().zip(&signatures.left) {
-        for (step, cell) in column.cells.iter_mut().enumerate() {
-            *cell = cell.filter(|_| at(&present, *number, step) == wanted);
+    left.merged(budget)
+}
+
+/// `and` and `unless`: of the left side what has, or lacks, a match on the right.
+fn intersection(
+    budget: &Budget<'_>,
+    operation: &Operation,
+    mut left: Vector,
+    right: &Vector,
+) -> Result<Vector, QueryError> {
+    let signatures = Signatures::of(budget, &operation.matching, &left, right)?;
+    let present = presence(budget, right, &signatures.right, signatures.labels.len())?;
+    let wanted = operation.operator == Operator::And;
+    for (column, number) in left.columns.iter_mut().zip(&signatures.left) {
+        budget.work(column.cells.len())?;
+        for step in 0..column.cells.len() {
+            if is_present(&present, *number, step) != wanted {
+                column.cells.clear(step);
+            }
         }
     }
-    left.list.retain(|column| column.cells.iter().any(Option::is_some));
+    left.columns.retain(|column| !column.cells.is_blank());
     Ok(left)
 }
 
-/// Arithmetic and comparison between two vectors.
+/// Arithmetic and comparison between two vectors. Where one of them is empty nothing matches and nothing can be wrong, so what
+/// is wrong is decided step by step.
 fn matched(
-    evaluator: &Evaluator<'_>,
-    node: &Binary,
-    grid: Grid,
-    left: &Columns,
-    right: &Columns,
-) -> Result<Columns, QueryError> {
-    let swapped = matches!(node.matching.cardinality, Cardinality::OneToMany(_));
+    budget: &Budget<'_>,
+    operation: &Operation,
+    left: &Vector,
+    right: &Vector,
+) -> Result<Vector, QueryError> {
+    let swapped = matches!(operation.matching.cardinality, Cardinality::OneToMany(_));
     let (many, one) = if swapped { (right, left) } else { (left, right) };
-    let signatures = Signatures::of(&node.matching, many, one);
-    if many.list.is_empty() || one.list.is_empty() {
-        return evaluator.no_columns();
-    }
-    let partners = Partners::find(one, &signatures, grid, if swapped { "left" } else { "right" })?;
-    let _scratch = evaluator.budget.charge(partners.cells())?;
-    let mut shared: Vec<usize> = vec![0; signatures.labels.len()];
-    signatures.left.iter().for_each(|number| shared[*number] += 1);
-    let mut taken: HashMap<usize, Vec<bool>> = HashMap::new();
+    let mut out = Vector::default();
+    let Some(steps) = many.columns.first().map(|column| column.cells.len()) else { return Ok(out) };
+    let signatures = Signatures::of(budget, &operation.matching, many, one)?;
+    let side = if swapped { "left" } else { "right" };
+    let partners = partners(budget, many, one, &signatures, side)?;
+    let mut sharing: Vec<usize> = vec![0; signatures.labels.len()];
+    signatures.left.iter().for_each(|number| sharing[*number] += 1);
+    let mut taken: HashMap<usize, Steps> = HashMap::new();
     let mut places: HashMap<Labels, usize> = HashMap::new();
-    let mut out = evaluator.no_columns()?;
-    for (column, number) in many.list.iter().zip(&signatures.left) {
-        evaluator.budget.check_deadline()?;
-        for (partner, steps) in partners.of(*number) {
-            let labels = result_labels(node, &column.labels, &one.list[partner].labels);
-            let mut cells: Cells = vec![None; grid.len()];
-            // A match counts even if a comparison then filters it away.
-            let mut taken = (shared[*number] > 1 && node.matching.cardinality == Cardinality::OneToOne)
-                .then(|| taken.entry(*number).or_insert_with(|| vec![false; grid.len()]));
-            for step in 0..grid.len() {
-                let (Some(a), Some(b)) = (column.cells[step], one.list[partner].cells[step]) else {
-                    continue;
-                };
-                if steps.is_some_and(|owner| owner[step] != partner) {
-                    continue;
-                }
-                if let Some(taken) = taken.as_mut() {
-                    if taken[step] {
+    for (column, number) in many.columns.iter().zip(&signatures.left) {
+        // Several elements of one signature must not match at one step, unless group_left or group_right says so.
+        let exclusive = sharing[*number] > 1 && operation.matching.cardinality == Cardinality::OneToOne;
+        for partner in &partners[*number] {
+            budget.work(2 * steps)?;
+            let other = &one.columns[*partner];
+            let mut cells = Cells::blank(budget, steps)?;
+            for (step, a) in column.cells.values() {
+                let Some(b) = other.cells.get(step) else { continue };
+                // A match counts even if a comparison then filters it away.
+                if exclusive {
+                    let taken = match taken.entry(*number) {
+                        Entry::Occupied(entry) => entry.into_mut(),
+                        Entry::Vacant(entry) => entry.insert(Steps::none(budget, steps)?),
+                    };
+                    if taken.contains(step) {
                         return Err(QueryError::ImplicitManyToOne);
                     }
-                    taken[step] = true;
+                    taken.insert(step);
                 }
                 let (l, r) = if swapped { (b, a) } else { (a, b) };
-                cells[step] = element(node, l, r, l);
+                if let Some(value) = element(operation, l, r, l) {
+                    cells.set(step, value)?;
+                }
             }
-            if cells.iter().all(Option::is_none) {
+            if cells.is_blank() {
                 continue;
             }
+            let labels = result_labels(operation, &column.labels, &other.labels);
             let Some(place) = places.get(&labels) else {
-                places.insert(labels.clone(), out.list.len());
-                evaluator.push(&mut out, labels, cells)?;
+                places.insert(labels.clone(), out.columns.len());
+                out.push(budget, labels, cells)?;
                 continue;
             };
-            for (target, cell) in out.list[*place].cells.iter_mut().zip(cells) {
-                match (&target, cell) {
-                    (Some(_), Some(_)) => return Err(QueryError::AmbiguousGrouping),
-                    (None, Some(_)) => *target = cell,
-                    _ => {}
-                }
+            if !out.columns[*place].cells.absorb(&cells)? {
+                return Err(QueryError::AmbiguousGrouping);
             }
         }
     }
     Ok(out)
 }
 
-/// For each signature the series of the "one" side that carry it; where there are several, who is present at each step.
-struct Partners {
-    members: Vec<Vec<usize>>,
-    owners: HashMap<usize, Vec<usize>>,
-}
-
-impl Partners {
-    fn find(
-        one: &Columns,
-        signatures: &Signatures,
-        grid: Grid,
-        side: &'static str,
-    ) -> Result<Self, QueryError> {
-        let mut members: Vec<Vec<usize>> = vec![Vec::new(); signatures.labels.len()];
-        for (at, number) in signatures.right.iter().enumerate() {
-            members[*number].push(at);
-        }
-        let mut owners = HashMap::new();
-        for (number, group) in members.iter().enumerate().filter(|(_, group)| group.len() > 1) {
-            let mut owner = vec![usize::MAX; grid.len()];
-            for at in group {
-                for (step, cell) in one.list[*at].cells.iter().enumerate() {
-                    if cell.is_none() {
-                        continue;
-                    }
-                    if owner[step] != usize::MAX {
-                        return Err(QueryError::DuplicateMatch {
-                            group: signatures.labels[number].to_string(),
-                            side,
-                            first: one.list[owner[step]].labels.to_string(),
-                            second: one.list[*at].labels.to_string(),
-                        });
-                    }
-                    owner[step] = *at;
-                }
+/// For each signature the series of the "one" side that carry it. Several may, but not at one step at which the "many" side has any
+/// value: then there is no one.
+fn partners(
+    budget: &Budget<'_>,
+    many: &Vector,
+    one: &Vector,
+    signatures: &Signatures,
+    side: &'static str,
+) -> Result<Vec<Vec<usize>>, QueryError> {
+    let steps = many.columns.first().map_or(0, |column| column.cells.len());
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); signatures.labels.len()];
+    for (at, number) in signatures.right.iter().enumerate() {
+        members[*number].push(at);
+    }
+    let mut asked = Steps::none(budget, steps)?;
+    many.columns.iter().for_each(|column| asked.insert_all(&column.cells));
+    for (number, group) in members.iter().enumerate().filter(|(_, group)| group.len() > 1) {
+        let mut seen = Steps::none(budget, steps)?;
+        for at in group {
+            let cells = &one.columns[*at].cells;
+            budget.work(steps)?;
+            if let Some((step, _)) =
+                cells.values().find(|(step, _)| asked.contains(*step) && seen.contains(*step))
+            {
+                let first = group.iter().find(|other| one.columns[**other].cells.is_present(step));
+                return Err(QueryError::DuplicateMatch {
+                    group: signatures.labels[number].to_string(),
+                    side,
+                    first: one.columns[*first.unwrap_or(at)].labels.to_string(),
+                    second: one.columns[*at].labels.to_string(),
+                });
             }
-            owners.insert(number, owner);
+            seen.insert_all(cells);
         }
-        Ok(Self { members, owners })
     }
-
-    fn of(&self, number: usize) -> impl Iterator<Item = (usize, Option<&Vec<usize>>)> {
-        let owner = self.owners.get(&number);
-        self.members[number].iter().map(move |at| (*at, owner))
-    }
-
-    fn cells(&self) -> usize {
-        self.owners.values().map(Vec::len).sum::<usize>() / 4
-    }
+    Ok(members)
 }
 
 /// The labels of a match, as the PromQL documentation defines them.
-fn result_labels(node: &Binary, many: &Labels, one: &Labels) -> Labels {
-    let named = if keeps_name(node) { many.clone() } else { many.without_name() };
-    match &node.matching.cardinality {
-        Cardinality::OneToOne => match &node.matching.labels {
+fn result_labels(operation: &Operation, many: &Labels, one: &Labels) -> Labels {
+    let named = if keeps_name(operation) { many.clone() } else { many.without_name() };
+    match &operation.matching.cardinality {
+        Cardinality::OneToOne => match &operation.matching.labels {
             MatchLabels::On(names) => named.only(names),
             MatchLabels::Ignoring(names) => {
                 let mut labels = named.without(names);

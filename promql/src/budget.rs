@@ -1,49 +1,55 @@
-//! Pure: what a query may use while it runs. Memory is counted in cells that are given back when an intermediate result is dropped;
-//! time is a question put to the caller, because this code has no clock.
+//! Pure: what a query may use while it is planned and evaluated: memory, series, and work. Whether to go on is a question put to the
+//! caller, because this code has no clock; it is asked once per few thousand cells, so that a query whose client has gone, or whose
+//! deadline has passed, ends within microseconds.
 
 use std::cell::Cell;
-use std::rc::Rc;
+use std::sync::Arc;
 
 use super::error::QueryError;
-use super::limits::{SAMPLES_MAX, SERIES_MAX};
+use super::limits::{
+    CELLS_PER_CHECK, QUERY_MEMORY_BYTES_MAX, REGEXES_COMPILED_BYTES_MAX, SERIES_MAX, WORK_CELLS_MAX,
+};
+use super::pool::{Charge, MemoryPool, QueryMemory};
 
-/// The bounds of one evaluation.
+/// The bounds of one evaluation beside its memory.
 #[derive(Debug, Clone, Copy)]
 pub struct Limits {
     /// Series per vector.
     pub series_max: usize,
-    /// Cells alive at once.
-    pub samples_max: usize,
+    /// Cells read or written in all.
+    pub work_cells_max: u64,
 }
 
 impl Default for Limits {
     fn default() -> Self {
-        Self { series_max: SERIES_MAX, samples_max: SAMPLES_MAX }
+        Self { series_max: SERIES_MAX, work_cells_max: WORK_CELLS_MAX }
     }
 }
 
-/// Counts what is alive and asks whether to go on.
+/// Counts what one query uses and asks whether to go on.
 pub struct Budget<'a> {
     limits: Limits,
-    used: Rc<Cell<usize>>,
-    expired: &'a dyn Fn() -> bool,
+    memory: Arc<QueryMemory>,
+    stopped: &'a dyn Fn() -> bool,
+    work: Cell<u64>,
+    programs: Cell<usize>,
+    unasked: Cell<usize>,
 }
 
 impl<'a> Budget<'a> {
-    /// A fresh budget; `expired` says whether the deadline has passed.
-    pub fn new(limits: Limits, expired: &'a dyn Fn() -> bool) -> Self {
-        Self { limits, used: Rc::default(), expired }
+    /// A budget over a query's memory; `stopped` says whether nobody waits for the answer any more.
+    pub fn new(limits: Limits, memory: Arc<QueryMemory>, stopped: &'a dyn Fn() -> bool) -> Self {
+        Self { limits, memory, stopped, work: Cell::new(0), programs: Cell::new(0), unasked: Cell::new(0) }
     }
 
-    /// Takes `cells` until the returned charge is dropped.
-    pub fn charge(&self, cells: usize) -> Result<Charge, QueryError> {
-        self.check_deadline()?;
-        let total = self.used.get().saturating_add(cells);
-        if total > self.limits.samples_max {
-            return Err(QueryError::TooManySamples { limit: self.limits.samples_max });
-        }
-        self.used.set(total);
-        Ok(Charge { used: Rc::clone(&self.used), cells })
+    /// The memory that is charged.
+    pub fn memory(&self) -> &Arc<QueryMemory> {
+        &self.memory
+    }
+
+    /// Takes memory until the returned charge is dropped.
+    pub fn charge(&self, bytes: usize) -> Result<Charge, QueryError> {
+        Ok(self.memory.charge(bytes)?)
     }
 
     /// Refuses a vector of more series than allowed.
@@ -54,28 +60,46 @@ impl<'a> Budget<'a> {
         Ok(())
     }
 
-    /// Fails once the deadline has passed. Called at least once per few thousand cells.
-    pub fn check_deadline(&self) -> Result<(), QueryError> {
-        if (self.expired)() { Err(QueryError::Deadline) } else { Ok(()) }
+    /// Counts the bytes of one more compiled regular expression.
+    pub fn add_program(&self, bytes: usize) -> Result<(), QueryError> {
+        let total = self.programs.get().saturating_add(bytes);
+        self.programs.set(total);
+        if total > REGEXES_COMPILED_BYTES_MAX {
+            let what = "the compiled size of its regular expressions in bytes";
+            return Err(QueryError::TooLarge { what, found: total, limit: REGEXES_COMPILED_BYTES_MAX });
+        }
+        Ok(())
+    }
+
+    /// Counts cells about to be read or written. Announced before a loop begins, a sum that is out of bounds is refused at once;
+    /// announced in portions of some thousands, the loop ends soon after the query is stopped.
+    pub fn work(&self, cells: usize) -> Result<(), QueryError> {
+        let total = self.work.get().saturating_add(u64::try_from(cells).unwrap_or(u64::MAX));
+        self.work.set(total);
+        if total > self.limits.work_cells_max {
+            return Err(QueryError::TooMuchWork { limit: self.limits.work_cells_max });
+        }
+        self.pause(cells)
+    }
+
+    /// Asks whether to go on if some thousand cells were read or written since it last was asked; these are `cells` more.
+    pub fn pause(&self, cells: usize) -> Result<(), QueryError> {
+        let unasked = self.unasked.get().saturating_add(cells);
+        let due = unasked >= CELLS_PER_CHECK;
+        self.unasked.set(if due { 0 } else { unasked });
+        if due { self.check_stopped() } else { Ok(()) }
+    }
+
+    /// Fails once nobody waits for the answer any more.
+    pub fn check_stopped(&self) -> Result<(), QueryError> {
+        if (self.stopped)() { Err(QueryError::Deadline) } else { Ok(()) }
     }
 }
 
-/// Cells in use; dropping it gives them back.
-#[derive(Debug)]
-pub struct Charge {
-    used: Rc<Cell<usize>>,
-    cells: usize,
-}
-
-impl Charge {
-    /// Joins another charge to this one.
-    pub fn join(&mut self, mut other: Self) {
-        self.cells += std::mem::take(&mut other.cells);
-    }
-}
-
-impl Drop for Charge {
-    fn drop(&mut self) {
-        self.used.set(self.used.get().saturating_sub(self.cells));
+impl Default for Budget<'static> {
+    /// The default bounds over memory of its own, never stopped: for a check of a text, and for tests.
+    fn default() -> Self {
+        let memory = MemoryPool::new(QUERY_MEMORY_BYTES_MAX).share_of(QUERY_MEMORY_BYTES_MAX);
+        Self::new(Limits::default(), memory, &|| false)
     }
 }

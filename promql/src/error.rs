@@ -1,7 +1,8 @@
 //! Pure: why a query got no answer. Each variant knows whether the query is at fault as written (`bad_data`, HTTP 400), cannot be
-//! computed over this data (`execution`, 422) or ran out of its allowance (`timeout`, 503).
+//! computed over this data (`execution`, 422), ran out of time (`timeout`, 503) or found the memory in use (`unavailable`, 503).
 
 use super::functions::supported_functions;
+use super::pool::MemoryError;
 use super::syntax::{ParseError, SyntaxError};
 
 /// Prometheus's `errorType`, as far as the evaluator can cause one.
@@ -13,6 +14,8 @@ pub enum ErrorKind {
     Execution,
     /// The deadline passed: HTTP 503.
     Timeout,
+    /// The query may be answered when others have ended: HTTP 503.
+    Unavailable,
 }
 
 /// A query that got no answer.
@@ -117,11 +120,24 @@ pub enum QueryError {
         /// The bound.
         limit: usize,
     },
-    /// The query needs more samples than one query may.
+    /// The query needs more memory than it can have.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
+    /// The query would take too long for any deadline.
     #[error(
-        "query processing would load too many samples into memory in query execution: the limit is {limit}; shorten the range, raise the step or add matchers"
+        "query processing would read more than {limit} samples; shorten the range, raise the step of the query or of its subqueries, or add matchers"
     )]
-    TooManySamples {
+    TooMuchWork {
+        /// The bound, in cells.
+        limit: u64,
+    },
+    /// A function would build a label value that is too long.
+    #[error("{function} would give the label {label:?} a value of more than {limit} bytes")]
+    LabelTooLong {
+        /// The function.
+        function: &'static str,
+        /// The label.
+        label: String,
         /// The bound.
         limit: usize,
     },
@@ -149,6 +165,7 @@ impl QueryError {
             | Self::Unsupported { .. }
             | Self::RangeQueryType { .. } => ErrorKind::BadData,
             Self::Deadline => ErrorKind::Timeout,
+            Self::Memory(MemoryError::Process { .. }) => ErrorKind::Unavailable,
             _ => ErrorKind::Execution,
         }
     }

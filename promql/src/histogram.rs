@@ -4,11 +4,13 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use super::aggregate::warn_quantile;
+use super::budget::Budget;
+use super::cells::Cells;
 use super::error::QueryError;
-use super::eval::{Cells, Columns, Evaluator, Value};
 use super::labels::{Labels, METRIC_NAME};
+use super::notices::Notices;
 use super::number::Number;
-use super::plan::{Call, Grid};
+use super::value::Vector;
 
 /// Counts that differ by less than this share are equal: they come from float arithmetic on equal counts.
 const SMALL_DELTA: f64 = 1e-12;
@@ -27,17 +29,20 @@ struct Histogram {
     members: Vec<(f64, usize)>,
 }
 
-pub fn quantile(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Value, QueryError> {
-    let [q, buckets] = call.arguments.as_slice() else { return Err(arity(call)) };
-    let q: Vec<f64> = evaluator.scalar(q, grid)?.into_iter().map(Number::to_f64).collect();
-    let input = evaluator.vector(buckets, grid)?;
-    if !input.list.is_empty() {
-        warn_quantile(evaluator, &q);
+/// `histogram_quantile`.
+pub(super) fn of_quantile(
+    budget: &Budget<'_>,
+    notices: &Notices,
+    quantiles: &Cells,
+    buckets: &Vector,
+) -> Result<Vector, QueryError> {
+    if !buckets.columns.is_empty() {
+        warn_quantile(notices, quantiles);
     }
-    per_histogram(evaluator, grid, &input, |step, name, buckets| {
-        let (value, fix) = bucket_quantile(q[step], buckets);
+    per_histogram(budget, notices, buckets, |step, name, buckets| {
+        let (value, fix) = bucket_quantile(quantiles.float(step).unwrap_or(f64::NAN), buckets);
         if fix == Fix::ForcedMonotonic {
-            evaluator.inform(format!(
+            notices.inform(&format!(
                 "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name \"{name}\""
             ));
         }
@@ -45,63 +50,67 @@ pub fn quantile(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Va
     })
 }
 
-pub fn fraction(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Value, QueryError> {
-    let [lower, upper, buckets] = call.arguments.as_slice() else { return Err(arity(call)) };
-    let lower = evaluator.scalar(lower, grid)?;
-    let upper = evaluator.scalar(upper, grid)?;
-    let input = evaluator.vector(buckets, grid)?;
-    per_histogram(evaluator, grid, &input, |step, _, buckets| {
-        bucket_fraction(lower[step].to_f64(), upper[step].to_f64(), buckets)
+/// `histogram_fraction`.
+pub(super) fn of_fraction(
+    budget: &Budget<'_>,
+    notices: &Notices,
+    lower: &Cells,
+    upper: &Cells,
+    buckets: &Vector,
+) -> Result<Vector, QueryError> {
+    let at = |bound: &Cells, step| bound.float(step).unwrap_or(f64::NAN);
+    per_histogram(budget, notices, buckets, |step, _, buckets| {
+        bucket_fraction(at(lower, step), at(upper, step), buckets)
     })
-}
-
-fn arity(call: &Call) -> QueryError {
-    QueryError::Parameter { message: format!("wrong number of arguments for {}", call.function.name) }
 }
 
 /// Groups series that differ only in `le` and computes one value per group and step.
 fn per_histogram(
-    evaluator: &Evaluator<'_>,
-    grid: Grid,
-    input: &Columns,
+    budget: &Budget<'_>,
+    notices: &Notices,
+    input: &Vector,
     compute: impl Fn(usize, &str, &mut Vec<Bucket>) -> f64,
-) -> Result<Value, QueryError> {
+) -> Result<Vector, QueryError> {
+    let steps = input.columns.first().map_or(0, |column| column.cells.len());
     let ignored: [Arc<str>; 1] = [Arc::from("le")];
+    let mut charge = budget.charge(0)?;
     let mut places: HashMap<(Labels, String), usize> = HashMap::new();
     let mut groups: Vec<Histogram> = Vec::new();
-    for (at, column) in input.list.iter().enumerate() {
+    for (at, column) in input.columns.iter().enumerate() {
         let name = column.labels.get(METRIC_NAME).to_owned();
         let Some(bound) = parse_bound(column.labels.get("le")) else {
-            evaluator.warn(format!(
+            notices.warn(&format!(
                 "bucket label \"le\" is missing or has a malformed value of {:?} for metric name \"{name}\"",
                 column.labels.get("le")
             ));
             continue;
         };
         let key = (column.labels.without(&ignored), name);
+        charge.join(budget.charge(size_of::<(f64, usize)>())?);
         let place = *places.entry(key.clone()).or_insert(groups.len());
         if place == groups.len() {
+            // The key stands in the map and in the list.
+            charge.join(budget.charge(2 * (key.0.own_bytes() + key.1.len() + size_of::<Histogram>()))?);
             groups.push(Histogram { labels: key.0, name: key.1, members: Vec::new() });
         }
         groups[place].members.push((bound, at));
     }
-    let mut out = evaluator.no_columns()?;
+    let mut out = Vector::default();
     let mut buckets = Vec::new();
     for Histogram { labels, name, members } in groups {
-        evaluator.budget.check_deadline()?;
-        let mut cells: Cells = Vec::with_capacity(grid.len());
-        for step in 0..grid.len() {
+        budget.work(members.len().saturating_mul(steps))?;
+        let values = (0..steps).map(|step| {
             buckets.clear();
             buckets.extend(members.iter().filter_map(|(bound, at)| {
-                let count = input.list[*at].cells[step]?.to_f64();
+                let count = input.columns[*at].cells.float(step)?;
                 Some(Bucket { bound: *bound, count })
             }));
-            let value = (!buckets.is_empty()).then(|| Number::Float(compute(step, &name, &mut buckets)));
-            cells.push(value);
-        }
-        evaluator.push(&mut out, labels, cells)?;
+            (!buckets.is_empty()).then(|| Number::Float(compute(step, &name, &mut buckets)))
+        });
+        let cells = Cells::build(budget, steps, values)?;
+        out.push(budget, labels, cells)?;
     }
-    evaluator.merged(out).map(Value::Vector)
+    out.merged(budget)
 }
 
 fn parse_bound(text: &str) -> Option<f64> {

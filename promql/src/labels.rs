@@ -67,6 +67,17 @@ impl Labels {
         self.0.iter().map(|(name, value)| (&**name, &**value))
     }
 
+    /// The bytes these labels keep alive, texts that are shared with other labels included.
+    pub fn bytes(&self) -> usize {
+        let texts: usize = self.iter().map(|(name, value)| name.len() + value.len()).sum();
+        self.own_bytes() + texts
+    }
+
+    /// The bytes a copy of these labels takes; the texts are shared.
+    pub fn own_bytes(&self) -> usize {
+        self.0.len() * size_of::<(Arc<str>, Arc<str>)>()
+    }
+
     /// Whether there is no label at all.
     pub fn is_empty(&self) -> bool {
         self.0.is_empty()

@@ -2,27 +2,33 @@
 
 use std::sync::Arc;
 
+use crate::budget::Budget;
+use crate::cost;
 use crate::error::QueryError;
-use crate::functions::{Function, Implementation};
+use crate::functions::FunctionId;
 use crate::labels::METRIC_NAME;
-use crate::limits::{
-    POINTS_PER_SERIES_MAX, REGEX_COMPILED_BYTES_MAX, REGEXES_COMPILED_BYTES_MAX, SUBQUERY_STEPS_MAX,
-    TIME_MS_MAX,
-};
+use crate::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX};
 use crate::matcher::Matcher;
 use crate::plan::{
     Aggregate, Aggregation, Binary, Call, Cardinality, Comparison, Edges, Grid, Grouping, MatchLabels,
-    Matching, Node, Operator, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest, TimeShift,
+    Matching, Node, Operation, Operator, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest,
+    TimeShift,
 };
 use crate::syntax::{
-    self as ast, At, Expr, ExprKind, MatchKind, ParseError, RangeMode, Sign, Span, SyntaxError, ValueType,
+    self as ast, At, Expr, ExprKind, MatchKind, RangeMode, Sign, Span, SyntaxError, ValueType,
 };
 
 /// The step of a subquery that names none.
 const SUBQUERY_STEP_MS_DEFAULT: i64 = 60_000;
 
-/// Reads a query and lists what it needs.
+/// Reads a query and lists what it needs, within bounds of its own.
 pub fn plan(query: &str, params: QueryParams) -> Result<Plan, QueryError> {
+    plan_within(&Budget::default(), query, params)
+}
+
+/// Reads a query and lists what it needs. Its regular expressions are compiled here, which is why this is work for a thread that may
+/// be kept busy.
+pub fn plan_within(budget: &Budget<'_>, query: &str, params: QueryParams) -> Result<Plan, QueryError> {
     check_params(params)?;
     let expr = ast::parse(query)?;
     let kind = expr.value_type();
@@ -31,26 +37,17 @@ pub fn plan(query: &str, params: QueryParams) -> Result<Plan, QueryError> {
         return Err(QueryError::RangeQueryType { found: kind.name() });
     }
     let grid = Grid::from(params);
-    let selectors = expr.selectors();
-    let patterns = selectors.iter().flat_map(|selector| &selector.matchers);
-    let regex_bytes_max = regex_bytes_max(patterns);
-    let mut lowering = Lowering { text: query, bounds: grid, requests: Vec::new(), regex_bytes_max };
+    let mut lowering = Lowering { budget, text: query, bounds: grid, requests: Vec::new() };
     let root = lowering.node(&expr, grid, None)?;
-    Ok(Plan { requests: lowering.requests, root, params })
+    let plan = Plan { requests: lowering.requests, root, params };
+    cost::check(&plan, grid)?;
+    Ok(plan)
 }
 
 /// Reads a bare selector, as in `match[]`.
-pub fn parse_selector(text: &str) -> Result<Vec<Matcher>, ParseError> {
+pub fn parse_selector(budget: &Budget<'_>, text: &str) -> Result<Vec<Matcher>, QueryError> {
     let (selector, span) = ast::parse_selector(text)?;
-    Ok(matchers(text, &selector, span, regex_bytes_max(&selector.matchers))?)
-}
-
-/// What each of these may take when it is compiled, so that all of them together stay in bounds.
-fn regex_bytes_max<'a>(matchers: impl IntoIterator<Item = &'a ast::LabelMatcher>) -> usize {
-    let is_regex =
-        |matcher: &&ast::LabelMatcher| matches!(matcher.kind, MatchKind::Regex | MatchKind::NotRegex);
-    let count = matchers.into_iter().filter(is_regex).count();
-    REGEX_COMPILED_BYTES_MAX.min(REGEXES_COMPILED_BYTES_MAX / count.max(1))
+    matchers(budget, text, &selector, span)
 }
 
 fn check_params(params: QueryParams) -> Result<(), QueryError> {
@@ -78,11 +75,11 @@ fn check_params(params: QueryParams) -> Result<(), QueryError> {
 }
 
 struct Lowering<'a> {
+    budget: &'a Budget<'a>,
     text: &'a str,
     /// The query's own times, to which `@ start()`, `@ end()`, `step()` and `range()` refer.
     bounds: Grid,
     requests: Vec<SelectorRequest>,
-    regex_bytes_max: usize,
 }
 
 impl Lowering<'_> {
@@ -128,8 +125,7 @@ impl Lowering<'_> {
         }
         let id = self.requests.len();
         let edges = Edges { first_ms: grid.start_ms, step_ms: grid.step_ms, count: grid.count, window_ms };
-        let matchers =
-            matchers(self.text, selector, span, self.regex_bytes_max).map_err(QueryError::Syntax)?;
+        let matchers = matchers(self.budget, self.text, selector, span)?;
         self.requests.push(SelectorRequest { selector: id, matchers, edges, grouping: sum.cloned() });
         Ok(id)
     }
@@ -214,7 +210,11 @@ impl Lowering<'_> {
         let left = self.node(&binary.left, grid, None)?;
         let right = self.node(&binary.right, grid, None)?;
         let matching = Matching { labels, cardinality };
-        Ok(Node::Binary(Box::new(Binary { operator, comparison, matching, left, right })))
+        Ok(Node::Binary(Box::new(Binary {
+            operation: Operation { operator, comparison, matching },
+            left,
+            right,
+        })))
     }
 
     fn aggregate(&mut self, aggregate: &ast::Aggregate, grid: Grid) -> Result<Node, QueryError> {
@@ -234,11 +234,11 @@ impl Lowering<'_> {
 
     fn call(&mut self, call: &ast::Call, grid: Grid, sum: Option<&Grouping>) -> Result<Node, QueryError> {
         let name = call.function.name;
-        let Some(function) = Function::find(name) else {
+        let Some(function) = FunctionId::find(name) else {
             return Err(QueryError::UnsupportedFunction { name: name.to_owned() });
         };
         // Only these are linear in the increments, so that summing first gives the same answer.
-        let linear = matches!(function.implementation, Implementation::Increase | Implementation::Rate);
+        let linear = matches!(function, FunctionId::Increase | FunctionId::Rate);
         let push = if linear { sum } else { None };
         let mut arguments = Vec::with_capacity(call.arguments.len());
         for argument in &call.arguments {
@@ -266,23 +266,22 @@ fn in_time(what: &'static str, ms: i64) -> Result<i64, QueryError> {
 
 /// Compiles the matchers of a selector, which the parser has counted and measured.
 fn matchers(
+    budget: &Budget<'_>,
     text: &str,
     selector: &ast::Selector,
     span: Span,
-    regex_bytes_max: usize,
-) -> Result<Vec<Matcher>, SyntaxError> {
-    let fault = |span, message: String| SyntaxError::new(text, span, message);
+) -> Result<Vec<Matcher>, QueryError> {
+    let fault = |span, message: String| QueryError::Syntax(SyntaxError::new(text, span, message));
     let mut all = Vec::with_capacity(selector.matchers.len() + 1);
-    let mut compile = |name: &str, kind, value: &str, span| {
-        let matcher = Matcher::within(name, kind, value, regex_bytes_max);
-        all.push(matcher.map_err(|error| fault(span, error.to_string()))?);
-        Ok::<_, SyntaxError>(())
-    };
     if let Some(name) = &selector.name {
-        compile(METRIC_NAME, MatchKind::Equal, name, span)?;
+        all.push(Matcher::new(budget, METRIC_NAME, MatchKind::Equal, name)?);
     }
     for matcher in &selector.matchers {
-        compile(&matcher.name, matcher.kind, &matcher.value, matcher.span)?;
+        let compiled = Matcher::new(budget, &matcher.name, matcher.kind, &matcher.value);
+        all.push(compiled.map_err(|error| match error {
+            QueryError::Regex { .. } => fault(matcher.span, error.to_string()),
+            other => other,
+        })?);
     }
     if all.iter().all(|matcher| matcher.matches("")) {
         let message = "vector selector must contain at least one non-empty matcher";

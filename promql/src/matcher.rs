@@ -1,12 +1,9 @@
-//! Pure: one label matcher. Regular expressions mean what they mean in Prometheus: RE2's reading of the classes, fully anchored, a
-//! dot matches a newline. A missing label has the empty value.
+//! Pure: one label matcher. A missing label has the empty value.
 
-use regex::{Regex, RegexBuilder};
-
+use super::budget::Budget;
 use super::error::QueryError;
 use super::labels::Labels;
-use super::limits::{REGEX_BYTES_MAX, REGEX_COMPILED_BYTES_MAX};
-use super::re2;
+use super::regex::Regex;
 pub use super::syntax::MatchKind;
 
 /// `name <kind> "value"`.
@@ -24,24 +21,15 @@ pub struct Matcher {
 impl Matcher {
     /// Builds a matcher; a pattern that does not compile is an error that names it.
     pub fn new(
+        budget: &Budget<'_>,
         name: impl Into<String>,
         kind: MatchKind,
         value: impl Into<String>,
-    ) -> Result<Self, QueryError> {
-        Self::within(name, kind, value, REGEX_COMPILED_BYTES_MAX)
-    }
-
-    /// As [`new`](Self::new), and a pattern must compile within this many bytes.
-    pub(crate) fn within(
-        name: impl Into<String>,
-        kind: MatchKind,
-        value: impl Into<String>,
-        regex_bytes_max: usize,
     ) -> Result<Self, QueryError> {
         let (name, value) = (name.into(), value.into());
         let regex = match kind {
             MatchKind::Equal | MatchKind::NotEqual => None,
-            MatchKind::Regex | MatchKind::NotRegex => Some(compile(&value, regex_bytes_max)?),
+            MatchKind::Regex | MatchKind::NotRegex => Some(Regex::compile(budget, &value)?),
         };
         Ok(Self { name, kind, value, regex })
     }
@@ -67,22 +55,4 @@ impl PartialEq for Matcher {
     fn eq(&self, other: &Self) -> bool {
         (&self.name, self.kind, &self.value) == (&other.name, other.kind, &other.value)
     }
-}
-
-/// Compiles a pattern as Prometheus does: anchored at both ends, a dot matches everything.
-pub fn anchored_regex(pattern: &str) -> Result<Regex, QueryError> {
-    compile(pattern, REGEX_COMPILED_BYTES_MAX)
-}
-
-fn compile(pattern: &str, bytes_max: usize) -> Result<Regex, QueryError> {
-    let fail = |reason: String| QueryError::Regex { pattern: pattern.chars().take(80).collect(), reason };
-    if pattern.len() > REGEX_BYTES_MAX {
-        return Err(fail(format!("{} bytes, the limit is {REGEX_BYTES_MAX}", pattern.len())));
-    }
-    let translated = re2::translate(pattern).map_err(fail)?;
-    RegexBuilder::new(&format!("^(?s:{translated})$"))
-        .size_limit(bytes_max)
-        .dfa_size_limit(bytes_max)
-        .build()
-        .map_err(|error| fail(error.to_string().lines().last().unwrap_or_default().to_owned()))
 }

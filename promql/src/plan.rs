@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use super::functions::Function;
+use super::functions::FunctionId;
 use super::limits::LOOKBACK_MS;
 use super::matcher::Matcher;
 
@@ -246,11 +246,17 @@ pub(super) enum Comparison {
     Bool,
 }
 
+/// A binary operator with its modifiers.
 #[derive(Debug)]
-pub(super) struct Binary {
+pub(super) struct Operation {
     pub operator: Operator,
     pub comparison: Comparison,
     pub matching: Matching,
+}
+
+#[derive(Debug)]
+pub(super) struct Binary {
+    pub operation: Operation,
     pub left: Node,
     pub right: Node,
 }
@@ -303,6 +309,6 @@ pub(super) enum Aggregation {
 
 #[derive(Debug)]
 pub(super) struct Call {
-    pub function: &'static Function,
+    pub function: FunctionId,
     pub arguments: Vec<Node>,
 }

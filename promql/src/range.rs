@@ -1,10 +1,9 @@
-//! Pure: the functions over one window that the table in `functions.rs` names. Definitions are those of the PromQL documentation.
+//! Pure: the functions over one window that the table in `eval/table.rs` names. Definitions are those of the PromQL documentation.
 
-use super::eval::seconds;
 use super::number::{Number, Sum};
 use super::series::Point;
-use super::statistics::{Mean, Variance, maximum, minimum, quantile};
-use super::window::{Counter, Per, Window, count_f64, extrapolated};
+use super::statistics::{Mean, Variance, count_f64, maximum, minimum, quantile};
+use super::window::{Counter, Per, Window, extrapolated, seconds};
 
 fn floats<'a>(window: &'a Window<'_>) -> impl Iterator<Item = f64> + 'a {
     window.points.iter().map(|point| point.value.to_f64())

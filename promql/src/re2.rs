@@ -117,18 +117,23 @@ fn push_escape(
                 }
                 quoted.push(c);
             }
-            out.push_str(&regex::escape(&quoted));
+            quoted.chars().for_each(|c| push_literal(c, out));
         }
         'b' if !in_class => out.push_str("(?-u:\\b)"),
         'B' if !in_class => out.push_str("(?-u:\\B)"),
         'a' | 'f' | 'n' | 'r' | 't' | 'v' | 'x' | 'p' | 'P' => out.extend(['\\', escaped]),
         'A' | 'z' if !in_class => out.extend(['\\', escaped]),
         _ if escaped.is_ascii() && !escaped.is_ascii_alphanumeric() => {
-            out.push_str(&regex::escape(escaped.encode_utf8(&mut [0; 4])));
+            push_literal(escaped, out);
         }
         _ => return Err(format!("invalid escape sequence: `\\{escaped}`")),
     }
     Ok(())
+}
+
+/// A character that means itself, in a class or outside.
+fn push_literal(c: char, out: &mut String) {
+    out.push_str(&format!("\\x{{{:x}}}", u32::from(c)));
 }
 
 /// Where the scan is with respect to a bracketed class.

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use super::labels::Labels;
 use super::number::Number;
+use super::pool::{Charge, MemoryError, QueryMemory};
 
 /// The bit pattern of the float that marks a series as gone, as in Prometheus.
 pub const STALE_NAN_BITS: u64 = 0x7ff0_0000_0000_0002;
@@ -46,6 +47,14 @@ impl Samples {
         }
     }
 
+    /// The bytes the points take.
+    pub fn bytes(&self) -> usize {
+        match self {
+            Self::Delta(points) => size_of_val(points.as_slice()),
+            Self::Cumulative(points) | Self::Gauge(points) => size_of_val(points.as_slice()),
+        }
+    }
+
     /// Whether no point is held.
     pub fn is_empty(&self) -> bool {
         self.len() == 0
@@ -61,18 +70,26 @@ pub struct Series {
     pub samples: Samples,
 }
 
-/// What the source returned for each selector of a plan, by selector number.
-#[derive(Debug, Clone, Default)]
-pub struct Fetched(HashMap<usize, Arc<Vec<Series>>>);
+/// What the source returned for each selector of a plan, by selector number. Charged for until it is dropped.
+#[derive(Debug, Default)]
+pub struct Fetched(HashMap<usize, (Vec<Series>, Charge)>);
 
 impl Fetched {
     /// Files the answer to one request.
-    pub fn insert(&mut self, selector: usize, series: Arc<Vec<Series>>) {
-        self.0.insert(selector, series);
+    pub fn insert(
+        &mut self,
+        memory: &Arc<QueryMemory>,
+        selector: usize,
+        series: Vec<Series>,
+    ) -> Result<(), MemoryError> {
+        let bytes = series.iter().map(|one| size_of::<Series>() + one.labels.bytes() + one.samples.bytes());
+        let charge = memory.charge(bytes.sum())?;
+        self.0.insert(selector, (series, charge));
+        Ok(())
     }
 
     /// The answer to one request.
-    pub fn get(&self, selector: usize) -> Option<&Arc<Vec<Series>>> {
-        self.0.get(&selector)
+    pub fn get(&self, selector: usize) -> Option<&[Series]> {
+        self.0.get(&selector).map(|(series, _)| series.as_slice())
     }
 }

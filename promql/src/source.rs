@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::labels::Labels;
 use super::matcher::Matcher;
 use super::plan::SelectorRequest;
+use super::pool::{MemoryError, QueryMemory};
 use super::series::Series;
 
 /// What a source returns: the alias of `futures`, spelled out because this crate needs nothing else of it.
@@ -16,13 +17,15 @@ pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Tenant(pub Arc<str>);
 
-/// On whose behalf and for how long something is read.
+/// On whose behalf, for how long and in what memory one request reads.
 #[derive(Debug, Clone)]
 pub struct Scope {
     /// Whose data.
     pub tenant: Tenant,
     /// After this long the reader has given up.
     pub timeout: Duration,
+    /// What is held in memory for it, from the store's answer to ours.
+    pub memory: Arc<QueryMemory>,
 }
 
 /// The series a metadata request is about.
@@ -77,6 +80,9 @@ pub enum SourceError {
         /// What is kept for how long, and so what to do.
         kept: String,
     },
+    /// More memory than the query can have.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// More series than one query may touch.
     #[error("the query touches more than {limit} series; add matchers or aggregate by fewer labels")]
     TooManySeries {

@@ -1,7 +1,6 @@
 //! Pure: folds over values, shared by aggregations over series and functions over time.
 
 use super::number::{Number, Sum};
-use super::window::count_f64;
 
 /// A mean that survives sums beyond the range of a float, as Prometheus's does.
 #[derive(Debug, Default, Clone, Copy)]
@@ -99,4 +98,10 @@ pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
 )]
 fn floor_index(rank: f64) -> usize {
     rank.floor() as usize
+}
+
+/// A count as a float.
+#[allow(clippy::cast_precision_loss, reason = "counts of samples are far below 2^53")]
+pub fn count_f64(count: usize) -> f64 {
+    count as f64
 }

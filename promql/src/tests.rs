@@ -1,12 +1,13 @@
 //! Tests of the evaluator that need no scripts: exactness as a property, bounds, regular expressions, notation, speed.
 
+mod bombs;
+
 use std::cell::Cell;
-use std::sync::Arc;
 
 use proptest::prelude::*;
 
-use super::matcher::anchored_regex;
 use super::number::decimal;
+use super::regex::Regex;
 use super::*;
 
 const TIME_MS: i64 = 1_700_000_000_000;
@@ -16,13 +17,14 @@ fn counter(labels: &[(&str, &str)], points: Vec<(i64, i128)>) -> Series {
 }
 
 fn run(query: &str, params: QueryParams, series: &[Series]) -> Result<QueryResult, QueryError> {
-    let plan = plan(query, params)?;
+    let budget = Budget::default();
+    let plan = plan_within(&budget, query, params)?;
     let mut fetched = Fetched::default();
     for request in &plan.requests {
         let found = series.iter().filter(|series| Matcher::all_match(&request.matchers, &series.labels));
-        fetched.insert(request.selector, Arc::new(found.cloned().collect()));
+        fetched.insert(budget.memory(), request.selector, found.cloned().collect())?;
     }
-    evaluate(&plan, &fetched, Limits::default(), &|| false)
+    evaluate(&plan, &fetched, &budget)
 }
 
 fn one(query: &str, series: &[Series]) -> Option<Number> {
@@ -65,7 +67,7 @@ proptest! {
         let hours = QueryParams::Range { start_ms: TIME_MS - 86_400_000, end_ms: TIME_MS, step_ms: 3_600_000 };
         let result = run("sum(increase(llm_cost_usd_total[1h]))", hours, &series).unwrap();
         let QueryValue::Matrix(rows) = result.value else { panic!("{result:?}") };
-        let total = rows.iter().flat_map(|row| &row.points).fold(Number::Exact(0), |sum, point| sum.plus(point.value));
+        let total = rows.iter().flat_map(RangeSeries::points).fold(Number::Exact(0), |sum, point| sum.plus(point.value));
         is_exactly(Some(total), spends.iter().map(|(_, _, nanos)| nanos).sum());
     }
 
@@ -122,6 +124,37 @@ fn exactness_survives_what_it_should_and_nothing_else() {
     }
 }
 
+/// The same query in Prometheus 3 gives `[]`: where one side is empty nothing is matched, so nothing can be matched twice.
+#[test]
+fn an_empty_side_matches_nothing_and_is_no_error() {
+    let of = |name: &'static str, team: &'static str, model: &'static str, time_ms| {
+        counter(&[("__name__", name), ("team", team), ("model", model)], vec![(time_ms, 1_000_000_000)])
+    };
+    let series = [
+        of("calls_total", "a", "x", TIME_MS + 60_000),
+        of("errors_total", "a", "x", TIME_MS),
+        of("errors_total", "a", "y", TIME_MS),
+    ];
+    assert_eq!(one("(calls_total > 1e12) * on(team) group_left errors_total", &series), None);
+    assert_eq!(one("errors_total * on(team) group_right() (calls_total > 1e12)", &series), None);
+    assert_eq!(one("calls_total * on(team) group_left errors_total", &series), None, "not there yet");
+    let after = QueryParams::Range { start_ms: TIME_MS, end_ms: TIME_MS + 60_000, step_ms: 60_000 };
+    let error = run("calls_total * on(team) group_left errors_total", after, &series).unwrap_err();
+    assert!(matches!(error, QueryError::DuplicateMatch { side: "right", .. }), "{error}");
+}
+
+/// A value that is exact stays exact beside a float of the same series.
+#[test]
+fn a_column_of_both_kinds_keeps_each_value_as_it_is() {
+    let big = 9_007_199_254_740_993_000_000_001;
+    let series = [counter(&[("__name__", "a_total")], vec![(TIME_MS, big)])];
+    let params = QueryParams::Range { start_ms: TIME_MS - 60_000, end_ms: TIME_MS, step_ms: 60_000 };
+    let result = run("sum(increase(a_total[1m])) or vector(0.5)", params, &series).unwrap();
+    let QueryValue::Matrix(rows) = result.value else { panic!("a matrix") };
+    let values: Vec<Number> = rows[0].points().map(|point| point.value).collect();
+    assert!(matches!(values[..], [Number::Float(0.5), Number::Exact(nanos)] if nanos == big), "{values:?}");
+}
+
 #[test]
 fn a_sum_names_what_may_be_added_first() {
     let grouping = |query: &str| {
@@ -167,7 +200,11 @@ fn edges_say_when_a_selector_is_read() {
 #[test]
 fn regular_expressions_mean_what_they_mean_in_re2() {
     let check = |pattern: &str, text: &str, wanted: bool| {
-        assert_eq!(anchored_regex(pattern).unwrap().is_match(text), wanted, "{pattern:?} on {text:?}");
+        assert_eq!(
+            Regex::compile(&Budget::default(), pattern).unwrap().is_match(text),
+            wanted,
+            "{pattern:?} on {text:?}"
+        );
     };
     check("a", "a", true);
     check("a", "ba", false);
@@ -191,8 +228,8 @@ fn regular_expressions_mean_what_they_mean_in_re2() {
     check("\\p{Greek}", "\u{3b1}", true);
     check("", "", true);
     check("", "a", false);
-    assert!(anchored_regex(&"a".repeat(1025)).is_err());
-    assert!(anchored_regex("(").is_err());
+    assert!(Regex::compile(&Budget::default(), &"a".repeat(1025)).is_err());
+    assert!(Regex::compile(&Budget::default(), "(").is_err());
 }
 
 #[test]
@@ -222,15 +259,22 @@ fn an_evaluation_stops_at_its_deadline_and_within_its_memory() {
     let params = QueryParams::Range { start_ms: 0, end_ms: 1_000_000, step_ms: 1000 };
     let plan = plan("sum(vector(1)) + vector(2)", params).unwrap();
     let asked = Cell::new(0);
-    let expired = || {
+    let stopped = || {
         asked.set(asked.get() + 1);
         asked.get() > 3
     };
-    let result = evaluate(&plan, &Fetched::default(), Limits::default(), &expired);
+    let pool = MemoryPool::new(1 << 20);
+    let budget = Budget::new(Limits::default(), pool.share(), &stopped);
+    let result = evaluate(&plan, &Fetched::default(), &budget);
     assert_eq!(result.unwrap_err(), QueryError::Deadline);
-    let tight = Limits { series_max: 10, samples_max: 1500 };
-    let result = evaluate(&plan, &Fetched::default(), tight, &|| false);
-    assert_eq!(result.unwrap_err(), QueryError::TooManySamples { limit: 1500 });
+    let budget = Budget::new(Limits::default(), pool.share_of(10_000), &|| false);
+    let result = evaluate(&plan, &Fetched::default(), &budget);
+    assert_eq!(result.unwrap_err(), MemoryError::Query { limit: 10_000 }.into());
+    let _others = pool.share_of(1 << 20).charge((1 << 20) - 10_000).unwrap();
+    let budget = Budget::new(Limits::default(), pool.share(), &|| false);
+    let error = evaluate(&plan, &Fetched::default(), &budget).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
+    assert_eq!(pool.used(), (1 << 20) - 10_000, "what failed gives its memory back");
 }
 
 #[test]
@@ -280,9 +324,10 @@ fn a_large_panel_is_evaluated() {
         .collect();
     let params = QueryParams::Range { start_ms: TIME_MS, end_ms: TIME_MS + 1499 * step_ms, step_ms };
     let plan = plan("sum by (team) (increase(a_total[1h]))", params).unwrap();
+    let budget = Budget::default();
     let mut fetched = Fetched::default();
-    fetched.insert(0, Arc::new(series));
-    let result = evaluate(&plan, &fetched, Limits::default(), &|| false).unwrap();
+    fetched.insert(budget.memory(), 0, series).unwrap();
+    let result = evaluate(&plan, &fetched, &budget).unwrap();
     let QueryValue::Matrix(rows) = result.value else { panic!("a matrix") };
-    assert_eq!((rows.len(), rows[0].points.len()), (20, 1500));
+    assert_eq!((rows.len(), rows[0].points().count()), (20, 1500));
 }

@@ -3,13 +3,16 @@
 //! A counter stored as increments has no resets, no gaps and nothing to extrapolate: its increase over a window is the difference of
 //! two prefix sums of integers.
 
+use super::budget::Budget;
+use super::cells::{Cells, Steps};
 use super::error::QueryError;
-use super::eval::{Cells, Columns, Evaluator, points, seconds};
-use super::functions::NameRule;
 use super::labels::{Labels, METRIC_NAME};
+use super::notices::Notices;
 use super::number::Number;
-use super::plan::{Call, Grid, Node, RangeNode, RangeOver};
-use super::series::{Point, Samples};
+use super::plan::{Grid, TimeShift};
+use super::series::{Point, Samples, Series};
+use super::statistics::count_f64;
+use super::value::Vector;
 
 /// The samples in one window.
 pub(super) struct Window<'a> {
@@ -26,6 +29,13 @@ pub(super) struct Window<'a> {
 /// Computes one value from one window and the scalar arguments.
 pub(super) type Compute = fn(&Window<'_>, &[f64]) -> Option<Number>;
 
+/// Whether a result keeps the metric's name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum NameRule {
+    Drop,
+    Keep,
+}
+
 /// What an increase is divided by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Per {
@@ -33,125 +43,167 @@ pub(super) enum Per {
     Second,
 }
 
-/// The range argument of a call and the scalar ones.
-fn arguments(call: &Call) -> Result<(&RangeNode, Vec<&Node>), QueryError> {
-    let mut range = None;
-    let mut scalars = Vec::new();
-    for argument in &call.arguments {
-        match argument {
-            Node::Range(node) => range = Some(&**node),
-            other => scalars.push(other),
-        }
-    }
-    let missing =
-        || QueryError::Parameter { message: format!("{} needs a range vector", call.function.name) };
-    Ok((range.ok_or_else(missing)?, scalars))
+/// The windows of a range vector: one ends at each time of evaluation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Windows {
+    pub grid: Grid,
+    pub length_ms: i64,
+    pub shift: TimeShift,
 }
 
-/// Calls `each` with the labels and samples of every series a range covers. Increments are refused in the name of `function`.
-pub(super) fn for_each_series(
-    evaluator: &Evaluator<'_>,
-    range: &RangeNode,
-    grid: Grid,
-    function: &str,
-    mut each: impl FnMut(&Labels, &[Point]) -> Result<(), QueryError>,
-) -> Result<(), QueryError> {
-    match &range.over {
-        RangeOver::Selector { id } => {
-            for series in evaluator.series(*id)?.iter() {
-                evaluator.budget.check_deadline()?;
-                match &series.samples {
-                    Samples::Delta(_) => {
-                        let metric = series.labels.get(METRIC_NAME).to_owned();
-                        return Err(QueryError::DeltaCounter { function: function.to_owned(), metric });
+impl Windows {
+    fn ends(self) -> impl Iterator<Item = (i64, i64)> {
+        self.grid.times().map(move |evaluated_ms| (evaluated_ms, self.shift.apply(evaluated_ms)))
+    }
+}
+
+/// The samples a range vector is taken from.
+pub(super) enum RangeSamples<'a> {
+    /// Of a selector.
+    Stored(&'a [Series]),
+    /// Of a subquery: its values, and the times at which it was evaluated.
+    Computed(Vector, Grid),
+}
+
+impl RangeSamples<'_> {
+    /// Calls `each` with the labels and samples of every series. Increments are no samples and are refused in the name of `function`.
+    pub fn for_each(
+        &self,
+        budget: &Budget<'_>,
+        function: &str,
+        mut each: impl FnMut(&Labels, &[Point]) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
+        match self {
+            Self::Stored(stored) => {
+                for series in *stored {
+                    match &series.samples {
+                        Samples::Delta(_) => return Err(delta_counter(function, &series.labels)),
+                        Samples::Cumulative(all) | Samples::Gauge(all) => {
+                            with_live_points(budget, all, |points| each(&series.labels, points))?;
+                        }
                     }
-                    Samples::Cumulative(all) | Samples::Gauge(all) if all.iter().any(Point::is_stale) => {
-                        let live: Vec<Point> =
-                            all.iter().filter(|point| !point.is_stale()).copied().collect();
-                        each(&series.labels, &live)?;
-                    }
-                    Samples::Cumulative(all) | Samples::Gauge(all) => each(&series.labels, all)?,
+                }
+            }
+            Self::Computed(vector, grid) => {
+                for column in &vector.columns {
+                    let _scratch = budget.charge(column.cells.len().saturating_mul(size_of::<Point>()))?;
+                    budget.work(column.cells.len())?;
+                    let points: Vec<Point> = points(&column.cells, *grid).collect();
+                    each(&column.labels, &points)?;
                 }
             }
         }
-        RangeOver::Subquery { node, step_ms } => {
-            let inner = range.inner_grid(grid, *step_ms);
-            let columns = evaluator.vector(node, inner)?;
-            for column in &columns.list {
-                evaluator.budget.check_deadline()?;
-                each(&column.labels, &points(&column.cells, inner))?;
-            }
-        }
+        Ok(())
     }
-    Ok(())
 }
 
-/// Slides a window over ascending samples, calling `read` for every step whose window is not empty.
-fn slide(
+/// The values of a column with their times.
+pub(super) fn points(cells: &Cells, grid: Grid) -> impl Iterator<Item = Point> + '_ {
+    let with_times = grid.times().zip(cells.iter());
+    with_times.filter_map(|(time_ms, cell)| Some(Point { time_ms, value: cell? }))
+}
+
+fn delta_counter(function: &str, labels: &Labels) -> QueryError {
+    let metric = labels.get(METRIC_NAME).to_owned();
+    QueryError::DeltaCounter { function: function.to_owned(), metric }
+}
+
+/// Calls `each` with the points that are no staleness markers.
+fn with_live_points<T>(
+    budget: &Budget<'_>,
     all: &[Point],
-    range: &RangeNode,
-    grid: Grid,
+    each: impl FnOnce(&[Point]) -> Result<T, QueryError>,
+) -> Result<T, QueryError> {
+    budget.work(all.len())?;
+    if !all.iter().any(Point::is_stale) {
+        return each(all);
+    }
+    let _scratch = budget.charge(size_of_val(all))?;
+    let live: Vec<Point> = all.iter().filter(|point| !point.is_stale()).copied().collect();
+    each(&live)
+}
+
+/// Slides a window over ascending samples; `read` computes the value of every step whose window is not empty.
+fn slide(
+    budget: &Budget<'_>,
+    all: &[Point],
+    windows: Windows,
     mut read: impl FnMut(usize, &Window<'_>) -> Option<Number>,
-) -> Cells {
+) -> Result<Cells, QueryError> {
+    budget.work(cells_read(all, windows))?;
     let (mut from, mut to) = (0, 0);
-    let step = |(step, evaluated_ms)| {
-        let end_ms = range.shift.apply(evaluated_ms);
+    let mut cells = Cells::blank(budget, windows.grid.len())?;
+    for (step, (evaluated_ms, end_ms)) in windows.ends().enumerate() {
         to += all[to..].iter().take_while(|point| point.time_ms <= end_ms).count();
-        from += all[from..to].iter().take_while(|point| point.time_ms <= end_ms - range.window_ms).count();
+        from += all[from..to].iter().take_while(|point| point.time_ms <= end_ms - windows.length_ms).count();
         let points = &all[from..to];
         if points.is_empty() {
-            return None;
+            continue;
         }
-        read(step, &Window { points, length_ms: range.window_ms, end_ms, evaluated_ms })
-    };
-    grid.times().enumerate().map(step).collect()
-}
-
-/// A function from the table over every window of every series.
-pub(super) fn over(
-    evaluator: &Evaluator<'_>,
-    call: &Call,
-    grid: Grid,
-    compute: Compute,
-    name: NameRule,
-) -> Result<Columns, QueryError> {
-    let (range, scalars) = arguments(call)?;
-    let mut parameters = vec![Vec::new(); grid.len()];
-    for node in scalars {
-        for (row, value) in parameters.iter_mut().zip(evaluator.scalar(node, grid)?) {
-            row.push(value.to_f64());
+        // Counted above; asked here, because one window may be as long as a million samples.
+        budget.pause(points.len())?;
+        let window = Window { points, length_ms: windows.length_ms, end_ms, evaluated_ms };
+        if let Some(value) = read(step, &window) {
+            cells.set(step, value)?;
         }
     }
-    let mut columns = evaluator.no_columns()?;
-    for_each_series(evaluator, range, grid, call.function.name, |labels, all| {
-        let cells = slide(all, range, grid, |step, window| compute(window, &parameters[step]));
-        if cells.iter().all(Option::is_none) {
-            return Ok(());
-        }
-        let labels = if name == NameRule::Keep { labels.clone() } else { labels.without_name() };
-        evaluator.push(&mut columns, labels, cells)
-    })?;
-    evaluator.merged(columns)
+    Ok(cells)
 }
 
-/// For each step, whether any series has a sample in its window. Works for increments too.
-pub(super) fn presence(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Result<Vec<bool>, QueryError> {
-    let (range, _) = arguments(call)?;
-    let mut present = vec![false; grid.len()];
-    if let RangeOver::Selector { id } = &range.over {
-        for series in evaluator.series(*id)?.iter() {
+/// How many samples all windows of a series hold together, so that too many are refused before the first is read.
+fn cells_read(all: &[Point], windows: Windows) -> usize {
+    let (mut from, mut to, mut total) = (0, 0, 0_usize);
+    for (_, end_ms) in windows.ends() {
+        to += all[to..].iter().take_while(|point| point.time_ms <= end_ms).count();
+        from += all[from..to].iter().take_while(|point| point.time_ms <= end_ms - windows.length_ms).count();
+        total = total.saturating_add(to - from);
+    }
+    total
+}
+
+/// A function over every window of every series. `parameters` are its scalar arguments.
+pub(super) fn over(
+    budget: &Budget<'_>,
+    function: &str,
+    (compute, name): (Compute, NameRule),
+    parameters: &[Cells],
+    samples: &RangeSamples<'_>,
+    windows: Windows,
+) -> Result<Vector, QueryError> {
+    let mut out = Vector::default();
+    let mut row = Vec::with_capacity(parameters.len());
+    samples.for_each(budget, function, |labels, all| {
+        let cells = slide(budget, all, windows, |step, window| {
+            row.clear();
+            row.extend(parameters.iter().filter_map(|parameter| parameter.float(step)));
+            compute(window, &row)
+        })?;
+        let labels = if name == NameRule::Keep { labels.clone() } else { labels.without_name() };
+        out.push(budget, labels, cells)
+    })?;
+    out.merged(budget)
+}
+
+/// The steps at which any series has a sample in its window. Works for increments too.
+pub(super) fn presence(
+    budget: &Budget<'_>,
+    function: &str,
+    samples: &RangeSamples<'_>,
+    windows: Windows,
+) -> Result<Steps, QueryError> {
+    let mut present = Steps::none(budget, windows.grid.len())?;
+    if let RangeSamples::Stored(stored) = samples
+        && stored.iter().any(|series| matches!(series.samples, Samples::Delta(_)))
+    {
+        for series in *stored {
             if let Samples::Delta(increments) = &series.samples {
-                let cells = increase_of_increments(increments, range, grid, Per::Window);
-                present.iter_mut().zip(cells).for_each(|(seen, cell)| *seen |= cell.is_some());
+                present.insert_all(&increase_of_increments(budget, increments, windows, Per::Window)?);
             }
         }
-        if evaluator.series(*id)?.iter().any(|series| matches!(series.samples, Samples::Delta(_))) {
-            return Ok(present);
-        }
+        return Ok(present);
     }
-    for_each_series(evaluator, range, grid, call.function.name, |_, all| {
-        let cells = slide(all, range, grid, |_, _| Some(Number::Float(1.0)));
-        present.iter_mut().zip(cells).for_each(|(seen, cell)| *seen |= cell.is_some());
+    samples.for_each(budget, function, |_, all| {
+        present.insert_all(&slide(budget, all, windows, |_, _| Some(Number::Float(1.0)))?);
         Ok(())
     })?;
     Ok(present)
@@ -159,51 +211,59 @@ pub(super) fn presence(evaluator: &Evaluator<'_>, call: &Call, grid: Grid) -> Re
 
 /// `increase` and `rate`: exact for increments, extrapolated for stored counters.
 pub(super) fn increase(
-    evaluator: &Evaluator<'_>,
-    call: &Call,
-    grid: Grid,
+    budget: &Budget<'_>,
+    notices: &Notices,
+    samples: &RangeSamples<'_>,
+    windows: Windows,
     per: Per,
-) -> Result<Columns, QueryError> {
-    let (range, _) = arguments(call)?;
-    let mut columns = evaluator.no_columns()?;
-    if let RangeOver::Selector { id } = &range.over {
-        let series = evaluator.series(*id)?;
-        if series.iter().any(|series| matches!(series.samples, Samples::Delta(_))) {
-            for series in series.iter() {
+) -> Result<Vector, QueryError> {
+    let mut out = Vector::default();
+    let mut push = |labels: &Labels, cells: Cells| out.push(budget, labels.without_name(), cells);
+    let of_points =
+        |all: &[Point]| slide(budget, all, windows, |_, window| extrapolated(window, Counter::Monotone, per));
+    match samples {
+        RangeSamples::Stored(stored) => {
+            for series in *stored {
                 let cells = match &series.samples {
-                    Samples::Delta(increments) => increase_of_increments(increments, range, grid, per),
+                    Samples::Delta(increments) => increase_of_increments(budget, increments, windows, per)?,
                     Samples::Cumulative(all) | Samples::Gauge(all) => {
-                        let live: Vec<Point> =
-                            all.iter().filter(|point| !point.is_stale()).copied().collect();
-                        slide(&live, range, grid, |_, window| extrapolated(window, Counter::Monotone, per))
+                        let cells = with_live_points(budget, all, of_points)?;
+                        inform_of_name(notices, &series.labels, &cells);
+                        cells
                     }
                 };
-                if cells.iter().any(Option::is_some) {
-                    evaluator.push(&mut columns, series.labels.without_name(), cells)?;
-                }
+                push(&series.labels, cells)?;
             }
-            return evaluator.merged(columns);
         }
+        RangeSamples::Computed(..) => samples.for_each(budget, "increase", |labels, all| {
+            let cells = of_points(all)?;
+            inform_of_name(notices, labels, &cells);
+            push(labels, cells)
+        })?,
     }
-    for_each_series(evaluator, range, grid, call.function.name, |labels, all| {
-        let cells = slide(all, range, grid, |_, window| extrapolated(window, Counter::Monotone, per));
-        if cells.iter().all(Option::is_none) {
-            return Ok(());
-        }
-        let name = labels.get(METRIC_NAME);
-        if !name.is_empty() && !["_total", "_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end))
-        {
-            evaluator.inform(format!(
-                "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"{name}\""
-            ));
-        }
-        evaluator.push(&mut columns, labels.without_name(), cells)
-    })?;
-    evaluator.merged(columns)
+    out.merged(budget)
+}
+
+/// Says that a metric whose name is not that of a counter is taken for one.
+fn inform_of_name(notices: &Notices, labels: &Labels, cells: &Cells) {
+    let name = labels.get(METRIC_NAME);
+    let counter = ["_total", "_sum", "_count", "_bucket"].iter().any(|end| name.ends_with(end));
+    if !name.is_empty() && !counter && !cells.is_blank() {
+        notices.inform(&format!(
+            "metric might not be a counter, name does not end in _total/_sum/_count/_bucket: \"{name}\""
+        ));
+    }
 }
 
 /// The exact increase over each window, by prefix sums. A window without any increment has no value.
-fn increase_of_increments(increments: &[(i64, i128)], range: &RangeNode, grid: Grid, per: Per) -> Cells {
+fn increase_of_increments(
+    budget: &Budget<'_>,
+    increments: &[(i64, i128)],
+    windows: Windows,
+    per: Per,
+) -> Result<Cells, QueryError> {
+    budget.work(increments.len())?;
+    let _scratch = budget.charge((increments.len() + 1) * size_of::<Number>())?;
     let mut total = Number::Exact(0);
     let mut prefix = Vec::with_capacity(increments.len() + 1);
     prefix.push(total);
@@ -212,17 +272,17 @@ fn increase_of_increments(increments: &[(i64, i128)], range: &RangeNode, grid: G
         total
     }));
     let (mut from, mut to) = (0, 0);
-    let step = |evaluated_ms| {
-        let end_ms = range.shift.apply(evaluated_ms);
+    let values = windows.ends().map(|(_, end_ms)| {
         to += increments[to..].iter().take_while(|(time, _)| *time <= end_ms).count();
-        from += increments[from..to].iter().take_while(|(time, _)| *time <= end_ms - range.window_ms).count();
+        from +=
+            increments[from..to].iter().take_while(|(time, _)| *time <= end_ms - windows.length_ms).count();
         let increase = prefix[to].minus(prefix[from]);
         (to > from).then(|| match per {
             Per::Window => increase,
-            Per::Second => Number::Float(increase.to_f64() / seconds(range.window_ms)),
+            Per::Second => Number::Float(increase.to_f64() / seconds(windows.length_ms)),
         })
-    };
-    grid.times().map(step).collect()
+    });
+    Cells::build(budget, windows.grid.len(), values)
 }
 
 /// Whether a fall in value is a restart.
@@ -272,8 +332,8 @@ pub(super) fn extrapolated(window: &Window<'_>, counter: Counter, per: Per) -> O
     Some(Number::Float(change * factor))
 }
 
-/// A count as a float.
-#[allow(clippy::cast_precision_loss, reason = "counts of samples are far below 2^53")]
-pub(super) fn count_f64(count: usize) -> f64 {
-    count as f64
+/// Milliseconds as seconds.
+#[allow(clippy::cast_precision_loss, reason = "times are bounded far below 2^53")]
+pub(super) fn seconds(time_ms: i64) -> f64 {
+    time_ms as f64 / 1000.0
 }

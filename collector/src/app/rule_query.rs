@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
-use ledgerline_promql::source::Scope;
+use ledgerline_promql::source::Tenant;
 use ledgerline_promql::{QueryParams, QueryValue};
 
 use crate::access::Principal;
@@ -15,13 +15,14 @@ use crate::query::querier::Querier;
 /// Evaluates the rules of one tenant.
 pub struct RuleQuery {
     querier: Arc<Querier>,
-    scope: Scope,
+    tenant: Tenant,
+    timeout: Duration,
 }
 
 impl RuleQuery {
     /// Asks on the owner's behalf; one query may take that long.
     pub fn new(querier: Arc<Querier>, owner: Principal, timeout: Duration) -> Self {
-        Self { querier, scope: Scope { tenant: owner.tenant, timeout } }
+        Self { querier, tenant: owner.tenant, timeout }
     }
 }
 
@@ -29,7 +30,8 @@ impl InstantQuery for RuleQuery {
     fn query<'a>(&'a self, expr: &'a str, at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, QueryError>> {
         async move {
             let params = QueryParams::Instant { time_ms: at.0 };
-            let answer = self.querier.run(&self.scope, expr, params).await;
+            let scope = self.querier.scope(self.tenant.clone(), self.timeout);
+            let answer = self.querier.run(&scope, expr, params).await;
             samples(answer.map_err(|error| QueryError(error.to_string()))?.value)
         }
         .boxed()

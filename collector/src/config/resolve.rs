@@ -8,7 +8,9 @@ use ledgerline_process::config::{Problems, Resolve, SecretText};
 use ledgerline_process::host;
 use ledgerline_promql::{self as promql, QueryParams};
 
-use super::{Auth, Config, EMBEDDED, Pricing, Settings, StorageConfig, StoragePlace, StorageSettings};
+use super::{
+    Auth, Config, EMBEDDED, Pricing, QueryConfig, Settings, StorageConfig, StoragePlace, StorageSettings,
+};
 use crate::access::{Access, Principal};
 use crate::limits::NAME_BYTES_MAX;
 use ledgerline_store::engine::{EngineConfig, find_binary};
@@ -28,6 +30,7 @@ impl Resolve for Config {
         let storage = storage(self.storage, problems);
         let prices = prices(&self.pricing, problems);
         let alerting = self.alerting.resolve("alerting", &accept, problems);
+        query(&self.query, problems);
         let log = self.log.resolve(problems);
         Some(Settings {
             listen: self.listen,
@@ -36,6 +39,7 @@ impl Resolve for Config {
             owner: Principal::of(&self.tenant),
             storage: storage?,
             prices: prices?,
+            query: self.query,
             alerting: alerting?,
             log: log?,
         })
@@ -185,6 +189,15 @@ fn prices(pricing: &Pricing, problems: &mut Problems) -> Option<PriceBook> {
             }
             None
         }
+    }
+}
+
+/// A share of less than this answers nothing.
+const QUERY_MEMORY_BYTES_MIN: usize = 4 << 20;
+
+fn query(config: &QueryConfig, problems: &mut Problems) {
+    if config.memory_bytes_max < QUERY_MEMORY_BYTES_MIN {
+        problems.push("query.memory_bytes_max", format!("must be at least {QUERY_MEMORY_BYTES_MIN}"));
     }
 }
 

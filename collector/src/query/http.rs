@@ -6,23 +6,25 @@ mod params;
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse as _, Response};
 use axum::routing::{MethodRouter, get};
 use ledgerline_process::clock::Clock;
 use ledgerline_promql::source::{Scope, SeriesFilter, SourceError};
-use ledgerline_promql::{QueryParams, parse_selector};
+use ledgerline_promql::{QueryError, QueryParams};
 use ledgerline_store::catalog::{METRIC_TYPE, METRICS};
+use serde::Serialize;
 
 use crate::access::Principal;
 
 use super::querier::{Querier, RunError};
-use json::{ApiError, Notices};
+use json::{ApiError, Metric, Success};
 use params::Params;
 
 /// The Prometheus version whose API this is; clients choose features by it. No `features` key follows it: that key would make Grafana
@@ -57,14 +59,14 @@ pub fn router(state: ApiState) -> Router {
 fn both<F, T>(handler: F) -> MethodRouter<ApiState>
 where
     F: Fn(ApiState, Call) -> T + Clone + Send + Sync + 'static,
-    T: Future<Output = Result<String, ApiError>> + Send + 'static,
+    T: Future<Output = Result<Response, ApiError>> + Send + 'static,
 {
     let route = move |State(state): State<ApiState>, request: Request<Body>| {
         let handler = handler.clone();
         async move {
             match Call::read(&state, request).await {
-                Ok(call) => json::respond(handler(state, call).await),
-                Err(error) => json::respond(Err(error)),
+                Ok(call) => handler(state, call).await.unwrap_or_else(ApiError::into_response),
+                Err(error) => error.into_response(),
             }
         }
     };
@@ -86,27 +88,25 @@ impl Call {
         let params = Params::read(request).await?;
         let timeout = Duration::from_millis(params.timeout_ms()?);
         let now_ms = i64::try_from(state.clock.now_unix_ns() / 1_000_000).unwrap_or(i64::MAX);
-        Ok(Self { params, scope: Scope { tenant, timeout }, now_ms })
+        Ok(Self { params, scope: state.querier.scope(tenant, timeout), now_ms })
     }
 
     /// What `match[]`, `start` and `end` select.
-    fn filter(&self) -> Result<SeriesFilter, ApiError> {
-        let mut filter = SeriesFilter {
-            any_of: Vec::new(),
-            start_ms: self.params.optional_time("start")?,
-            end_ms: self.params.optional_time("end")?,
-        };
-        if let (Some(start), Some(end)) = (filter.start_ms, filter.end_ms)
+    async fn filter(&self, state: &ApiState) -> Result<SeriesFilter, ApiError> {
+        let (start_ms, end_ms) = (self.params.optional_time("start")?, self.params.optional_time("end")?);
+        if let (Some(start), Some(end)) = (start_ms, end_ms)
             && end < start
         {
             return Err(ApiError::bad_data("end timestamp must not be before start timestamp"));
         }
-        for selector in self.params.all("match[]") {
-            let matchers = parse_selector(selector)
-                .map_err(|error| ApiError::bad_data(format!("invalid parameter \"match[]\": {error}")))?;
-            filter.any_of.push(matchers);
-        }
-        Ok(filter)
+        let selectors = self.params.all("match[]").map(str::to_owned).collect();
+        let any_of = state.querier.selectors(&self.scope, selectors).await.map_err(|error| match error {
+            RunError::Query(QueryError::Syntax(error)) => {
+                ApiError::bad_data(format!("invalid parameter \"match[]\": {error}"))
+            }
+            other => other.into(),
+        })?;
+        Ok(SeriesFilter { any_of, start_ms, end_ms })
     }
 
     /// Waits for an answer of the source no longer than the request allows.
@@ -117,27 +117,27 @@ impl Call {
         }
     }
 
-    /// Cuts a list to the `limit` parameter and says so.
-    fn limited<T>(&self, list: &mut Vec<T>) -> Result<Notices, ApiError> {
-        let mut notices = Notices::default();
+    /// The response that lists these, cut to the `limit` parameter, which it says.
+    fn list<T: Serialize>(&self, mut list: Vec<T>) -> Result<Response, ApiError> {
+        let mut warnings = Vec::new();
         if let Some(limit) = self.params.limit()?
             && list.len() > limit
         {
             list.truncate(limit);
-            notices.warnings.push("results truncated due to limit".to_owned());
+            warnings.push("results truncated due to limit".to_owned());
         }
-        Ok(notices)
+        Success::with_warnings(list, warnings).respond(&self.scope.memory)
     }
 }
 
-async fn query(state: ApiState, call: Call) -> Result<String, ApiError> {
+async fn query(state: ApiState, call: Call) -> Result<Response, ApiError> {
     let time_ms = call.params.optional_time("time")?.unwrap_or(call.now_ms);
     let params = QueryParams::Instant { time_ms };
     let result = state.querier.run(&call.scope, call.params.query()?, params).await?;
-    Ok(json::query_result(&result))
+    json::query_result(&result, &call.scope.memory)
 }
 
-async fn query_range(state: ApiState, call: Call) -> Result<String, ApiError> {
+async fn query_range(state: ApiState, call: Call) -> Result<Response, ApiError> {
     let (start_ms, end_ms) = (call.params.time("start")?, call.params.time("end")?);
     if end_ms < start_ms {
         return Err(ApiError::bad_data(
@@ -147,75 +147,65 @@ async fn query_range(state: ApiState, call: Call) -> Result<String, ApiError> {
     let step_ms = call.params.step_ms()?;
     let params = QueryParams::Range { start_ms, end_ms, step_ms };
     let result = state.querier.run(&call.scope, call.params.query()?, params).await?;
-    Ok(json::query_result(&result))
+    json::query_result(&result, &call.scope.memory)
 }
 
 /// None are kept yet. Grafana asks once per datasource, with times in milliseconds, and gives up on exemplars on any error.
-async fn query_exemplars(_: ApiState, _: Call) -> Result<String, ApiError> {
-    Ok(json::data("[]", &Notices::default()))
+async fn query_exemplars(_: ApiState, call: Call) -> Result<Response, ApiError> {
+    call.list(Vec::<()>::new())
 }
 
-async fn labels(state: ApiState, call: Call) -> Result<String, ApiError> {
-    let filter = call.filter()?;
-    let mut names = call.bounded(state.querier.source().label_names(&call.scope, &filter)).await?;
-    let notices = call.limited(&mut names)?;
-    Ok(json::data(&json::strings(&names), &notices))
+async fn labels(state: ApiState, call: Call) -> Result<Response, ApiError> {
+    let filter = call.filter(&state).await?;
+    call.list(call.bounded(state.querier.source().label_names(&call.scope, &filter)).await?)
 }
 
 async fn label_values(
     State(state): State<ApiState>,
     Path(name): Path<String>,
     request: Request<Body>,
-) -> Response {
-    let answer = async {
-        let call = Call::read(&state, request).await?;
-        let label = params::label_name(&name)?;
-        let filter = call.filter()?;
-        let mut values =
-            call.bounded(state.querier.source().label_values(&call.scope, &label, &filter)).await?;
-        let notices = call.limited(&mut values)?;
-        Ok(json::data(&json::strings(&values), &notices))
-    };
-    json::respond(answer.await)
+) -> Result<Response, ApiError> {
+    let call = Call::read(&state, request).await?;
+    let label = params::label_name(&name)?;
+    let filter = call.filter(&state).await?;
+    call.list(call.bounded(state.querier.source().label_values(&call.scope, &label, &filter)).await?)
 }
 
-async fn series(state: ApiState, call: Call) -> Result<String, ApiError> {
-    let filter = call.filter()?;
+async fn series(state: ApiState, call: Call) -> Result<Response, ApiError> {
+    let filter = call.filter(&state).await?;
     if filter.any_of.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let mut series = call.bounded(state.querier.source().series(&call.scope, &filter)).await?;
-    let notices = call.limited(&mut series)?;
-    Ok(json::data(&json::label_sets(&series), &notices))
+    let series = call.bounded(state.querier.source().series(&call.scope, &filter)).await?;
+    call.list(series.iter().map(Metric).collect())
 }
 
 /// The catalogue; `metric` picks one.
-async fn metadata(_: ApiState, call: Call) -> Result<String, ApiError> {
+async fn metadata(_: ApiState, call: Call) -> Result<Response, ApiError> {
+    #[derive(Serialize)]
+    struct Entry {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        help: &'static str,
+        unit: &'static str,
+    }
     let wanted = call.params.first("metric").filter(|name| !name.is_empty());
     let limit = call.params.limit()?.unwrap_or(usize::MAX);
     let chosen = METRICS.iter().filter(|metric| wanted.is_none_or(|name| name == metric.name)).take(limit);
-    let entries: Vec<String> = chosen
-        .map(|metric| {
-            let quoted = [metric.name, METRIC_TYPE, metric.help, metric.unit].map(json::string);
-            let [name, kind, help, unit] = quoted;
-            format!("{name}:[{{\"type\":{kind},\"help\":{help},\"unit\":{unit}}}]")
-        })
+    let entries: BTreeMap<&str, [Entry; 1]> = chosen
+        .map(|metric| (metric.name, [Entry { kind: METRIC_TYPE, help: metric.help, unit: metric.unit }]))
         .collect();
-    Ok(json::data(&format!("{{{}}}", entries.join(",")), &Notices::default()))
+    Success::new(entries).respond(&call.scope.memory)
 }
 
-async fn build_info(_: ApiState, _: Call) -> Result<String, ApiError> {
-    let fields = [
+async fn build_info(_: ApiState, call: Call) -> Result<Response, ApiError> {
+    let fields = BTreeMap::from([
         ("version", API_VERSION),
         ("revision", env!("CARGO_PKG_VERSION")),
         ("branch", "ledgerline"),
         ("buildUser", ""),
         ("buildDate", ""),
         ("goVersion", ""),
-    ];
-    let fields: Vec<String> = fields
-        .iter()
-        .map(|(name, value)| format!("{}:{}", json::string(name), json::string(value)))
-        .collect();
-    Ok(json::data(&format!("{{{}}}", fields.join(",")), &Notices::default()))
+    ]);
+    Success::new(fields).respond(&call.scope.memory)
 }

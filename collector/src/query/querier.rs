@@ -4,16 +4,18 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use ledgerline_promql::source::{Scope, SeriesSource, SourceError};
+use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
+use ledgerline_promql::source::{Scope, SeriesSource, SourceError, Tenant};
 use ledgerline_promql::{
-    self as promql, ErrorKind, Fetched, Limits, Plan, QueryError, QueryParams, QueryResult,
+    self as promql, Budget, ErrorKind, Fetched, Limits, Matcher, MemoryError, MemoryPool, Plan, QueryError,
+    QueryParams, QueryResult,
 };
-use tokio::sync::Semaphore;
+use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::limits::{CONCURRENT_QUERIES_MAX, SELECTORS_MAX};
@@ -46,11 +48,15 @@ impl RunError {
                 ErrorKind::BadData => RunErrorKind::BadData,
                 ErrorKind::Execution => RunErrorKind::Execution,
                 ErrorKind::Timeout => RunErrorKind::Timeout,
+                ErrorKind::Unavailable => RunErrorKind::Unavailable,
             },
             Self::Source(SourceError::TimedOut) | Self::Queue => RunErrorKind::Timeout,
-            Self::Source(SourceError::Unavailable { .. }) => RunErrorKind::Unavailable,
             Self::Source(
-                SourceError::NotKept { .. }
+                SourceError::Unavailable { .. } | SourceError::Memory(MemoryError::Process { .. }),
+            ) => RunErrorKind::Unavailable,
+            Self::Source(
+                SourceError::Memory(MemoryError::Query { .. })
+                | SourceError::NotKept { .. }
                 | SourceError::TooManyBytes { .. }
                 | SourceError::TooManyRows { .. }
                 | SourceError::TooManySeries { .. }
@@ -70,7 +76,7 @@ pub enum RunErrorKind {
     Execution,
     /// Out of time.
     Timeout,
-    /// The store is away.
+    /// The store is away, or the memory of all queries is in use: the same query may be answered later.
     Unavailable,
     /// Our defect.
     Internal,
@@ -139,18 +145,31 @@ pub struct Querier {
     events: Option<Box<dyn QueryEvents>>,
     source: Arc<dyn SeriesSource>,
     slots: Semaphore,
+    memory: Arc<MemoryPool>,
     limits: Limits,
 }
 
 impl Querier {
     /// A querier with the bounds of `limits.rs`.
     pub fn new(source: Arc<dyn SeriesSource>) -> Self {
-        Self::with_limits(source, Limits::default())
+        Self::with_memory(source, MemoryPool::new(MEMORY_BYTES_DEFAULT))
     }
 
-    /// A querier with bounds of its own, for tests of the bounds.
-    pub fn with_limits(source: Arc<dyn SeriesSource>, limits: Limits) -> Self {
-        Self { events: None, source, slots: Semaphore::new(CONCURRENT_QUERIES_MAX), limits }
+    /// A querier whose queries share that memory.
+    pub fn with_memory(source: Arc<dyn SeriesSource>, memory: Arc<MemoryPool>) -> Self {
+        let slots = Semaphore::new(CONCURRENT_QUERIES_MAX);
+        Self { events: None, source, slots, memory, limits: Limits::default() }
+    }
+
+    /// For tests of the bounds: a querier with bounds of its own.
+    #[must_use]
+    pub fn limited(self, limits: Limits) -> Self {
+        Self { limits, ..self }
+    }
+
+    /// What one request of a tenant may use.
+    pub fn scope(&self, tenant: Tenant, timeout: Duration) -> Scope {
+        Scope { tenant, timeout, memory: self.memory.share() }
     }
 
     /// Reports the end of every query from now on.
@@ -183,61 +202,76 @@ impl Querier {
 
     async fn answer(&self, scope: &Scope, query: &str, params: QueryParams) -> Result<QueryResult, RunError> {
         let deadline = Instant::now() + scope.timeout;
-        let plan = promql::plan(query, params)?;
+        let _slot = self.slot(deadline).await?;
+        let text = query.to_owned();
+        let plan = self.blocking(scope, deadline, move |budget| promql::plan_within(budget, &text, params));
+        let plan = plan.await?;
         if plan.requests.len() > SELECTORS_MAX {
             let (what, found) = ("its number of selectors", plan.requests.len());
             return Err(QueryError::TooLarge { what, found, limit: SELECTORS_MAX }.into());
         }
-        let slot = tokio::time::timeout_at(deadline, self.slots.acquire()).await;
-        let Ok(Ok(_slot)) = slot else { return Err(RunError::Queue) };
         let fetched = tokio::time::timeout_at(deadline, self.fetch(scope, &plan)).await;
         let fetched = fetched.map_err(|_| SourceError::TimedOut)??;
-        self.evaluate(plan, fetched, deadline).await
+        self.blocking(scope, deadline, move |budget| promql::evaluate(&plan, &fetched, budget)).await
     }
 
-    /// All selectors side by side. Their samples share the query's bound, so the one that exceeds it stops the rest.
-    async fn fetch(&self, scope: &Scope, plan: &Plan) -> Result<Fetched, RunError> {
-        let (held, limit) = (&AtomicUsize::new(0), self.limits.samples_max);
-        let selects = plan.requests.iter().map(|request| async move {
-            let series = self.source.select(scope, request).await?;
-            let samples: usize = series.iter().map(|series| series.samples.len()).sum();
-            let total = held.fetch_add(samples, Ordering::Relaxed).saturating_add(samples);
-            if total > limit {
-                return Err(RunError::from(QueryError::TooManySamples { limit }));
-            }
-            Ok(series)
-        });
-        let answers = try_join_all(selects).await?;
-        let mut fetched = Fetched::default();
-        for (request, series) in plan.requests.iter().zip(answers) {
-            fetched.insert(request.selector, Arc::new(series));
+    /// Reads the selectors of a metadata request, whose regular expressions are work like a query's.
+    pub async fn selectors(&self, scope: &Scope, texts: Vec<String>) -> Result<Vec<Vec<Matcher>>, RunError> {
+        if texts.is_empty() {
+            return Ok(Vec::new());
         }
-        Ok(fetched)
+        let deadline = Instant::now() + scope.timeout;
+        let _slot = self.slot(deadline).await?;
+        self.blocking(scope, deadline, move |budget| {
+            texts.iter().map(|text| promql::parse_selector(budget, text)).collect()
+        })
+        .await
     }
 
-    async fn evaluate(
+    async fn slot(&self, deadline: Instant) -> Result<SemaphorePermit<'_>, RunError> {
+        match tokio::time::timeout_at(deadline, self.slots.acquire()).await {
+            Ok(Ok(slot)) => Ok(slot),
+            _ => Err(RunError::Queue),
+        }
+    }
+
+    /// All selectors side by side. What they bring shares the query's memory, so the one that exceeds it stops the rest.
+    async fn fetch(&self, scope: &Scope, plan: &Plan) -> Result<Fetched, RunError> {
+        let fetched = Mutex::new(Fetched::default());
+        let selects = plan.requests.iter().map(|request| async {
+            let series = self.source.select(scope, request).await?;
+            let mut fetched = fetched.lock().unwrap_or_else(PoisonError::into_inner);
+            fetched.insert(&scope.memory, request.selector, series).map_err(QueryError::from)?;
+            Ok::<(), RunError>(())
+        });
+        try_join_all(selects).await?;
+        Ok(fetched.into_inner().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Does work that keeps a thread busy on a thread for that, until it is done, the deadline has passed or nobody waits.
+    async fn blocking<T: Send + 'static>(
         &self,
-        plan: Plan,
-        fetched: Fetched,
+        scope: &Scope,
         deadline: Instant,
-    ) -> Result<QueryResult, RunError> {
-        let limits = self.limits;
-        let abandoned = Abandoned::default();
-        let seen = Arc::clone(&abandoned.0);
+        work: impl FnOnce(&Budget<'_>) -> Result<T, QueryError> + Send + 'static,
+    ) -> Result<T, RunError> {
+        let (limits, memory) = (self.limits, Arc::clone(&scope.memory));
+        let cancellation = CancelOnDrop::default();
+        let cancelled = Arc::clone(&cancellation.0);
         let work = tokio::task::spawn_blocking(move || {
-            let expired = || seen.load(Ordering::Relaxed) || Instant::now() >= deadline;
-            promql::evaluate(&plan, &fetched, limits, &expired)
+            let stopped = || cancelled.load(Ordering::Relaxed) || Instant::now() >= deadline;
+            work(&Budget::new(limits, memory, &stopped))
         });
         let result = work.await.map_err(|error| RunError::Evaluation { reason: error.to_string() })?;
         Ok(result?)
     }
 }
 
-/// Says, once dropped, that nobody waits for the answer any more.
+/// Cancels the work on the other thread when the future that waits for it is dropped.
 #[derive(Default)]
-struct Abandoned(Arc<AtomicBool>);
+struct CancelOnDrop(Arc<AtomicBool>);
 
-impl Drop for Abandoned {
+impl Drop for CancelOnDrop {
     fn drop(&mut self) {
         self.0.store(true, Ordering::Relaxed);
     }

@@ -9,9 +9,9 @@ use crate::engine;
 use ledgerline_collector::query::querier::Querier;
 use ledgerline_process::clock::ManualClock;
 use ledgerline_promql::memory::MemorySource;
-use ledgerline_promql::source::{Scope, SeriesFilter, Tenant};
+use ledgerline_promql::source::{SeriesFilter, Tenant};
 use ledgerline_promql::{
-    Labels, Number, QueryParams, QueryResult, QueryValue, RangeSeries, Samples, Series, VectorSample,
+    Labels, Number, QueryParams, QueryResult, QueryValue, Samples, Series, VectorSample,
 };
 use ledgerline_store::Store;
 use ledgerline_store::sql::SqlSource;
@@ -222,8 +222,9 @@ fn flat(result: QueryResult) -> Vec<(Labels, i64, Number)> {
             .collect(),
         QueryValue::Matrix(series) => series
             .into_iter()
-            .flat_map(|RangeSeries { labels, points }| {
-                points.into_iter().map(move |point| (labels.clone(), point.time_ms, point.value))
+            .flat_map(|series| {
+                let points: Vec<_> = series.points().collect();
+                points.into_iter().map(move |point| (series.labels.clone(), point.time_ms, point.value))
             })
             .collect(),
         other => panic!("{other:?}"),
@@ -249,15 +250,15 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     let clock = Arc::new(ManualClock::at(u64::try_from(NOW_US).unwrap() * 1000));
     let pushed = Querier::new(Arc::new(SqlSource::new(storage.clone(), clock)));
     let plain = Querier::new(Arc::new(memory(&spans)));
-    let scope = Scope { tenant: Tenant("acme".into()), timeout: Duration::from_secs(30) };
+    let scope = || pushed.scope(Tenant("acme".into()), Duration::from_secs(30));
     let mut values = 0;
     for at in 0..QUERIES {
         let (query, params) = random_query(&mut random);
         let context = format!("seed {SEED:#x}, query {at}: {query} {params:?}");
         let got = flat(
-            pushed.run(&scope, &query, params).await.unwrap_or_else(|error| panic!("{context}: {error}")),
+            pushed.run(&scope(), &query, params).await.unwrap_or_else(|error| panic!("{context}: {error}")),
         );
-        let wanted = flat(plain.run(&scope, &query, params).await.unwrap());
+        let wanted = flat(plain.run(&scope(), &query, params).await.unwrap());
         let equal = got.len() == wanted.len()
             && got.iter().zip(&wanted).all(|(a, b)| a.0 == b.0 && a.1 == b.1 && same(&a.2, &b.2));
         assert!(equal, "{context}\nstore: {got:?}\nevaluator: {wanted:?}");
@@ -267,7 +268,7 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     let total = engine::ask(&storage, "SELECT toString(sum(cost)) FROM spans WHERE is_call = 1").await;
     let params = QueryParams::Instant { time_ms: NOW_US / 1000 + 1 };
     for query in ["sum(increase(llm_cost_usd_total[40d]))", "sum(llm_cost_usd_total)"] {
-        let got = flat(pushed.run(&scope, query, params).await.unwrap());
+        let got = flat(pushed.run(&scope(), query, params).await.unwrap());
         let wanted: i128 = spans.iter().filter(|span| span.call).filter_map(|span| span.cost_nanos).sum();
         assert!(
             matches!(got[0].2, Number::Exact(nanos) if nanos == wanted),
@@ -277,6 +278,7 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
         assert_eq!(text, total.trim(), "{query}");
     }
     let filter = SeriesFilter::default();
+    let scope = scope();
     let (pushed, plain) = (pushed.source(), plain.source());
     assert_eq!(pushed.series(&scope, &filter).await.unwrap(), plain.series(&scope, &filter).await.unwrap());
     assert_eq!(

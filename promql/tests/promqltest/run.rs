@@ -1,9 +1,7 @@
 //! Runs a script against the evaluator and judges every case.
 
-use std::sync::Arc;
-
 use ledgerline_promql::{
-    Fetched, Labels, Limits, METRIC_NAME, Matcher, Number, Plan, Point, QueryError, QueryParams, QueryResult,
+    Budget, Fetched, Labels, METRIC_NAME, Matcher, Number, Plan, Point, QueryError, QueryParams, QueryResult,
     QueryValue, Samples, Series, evaluate, plan,
 };
 
@@ -64,7 +62,7 @@ impl Store {
     }
 
     /// `None` when a native histogram would be read.
-    fn fetch(&self, plan: &Plan) -> Option<Fetched> {
+    fn fetch(&self, budget: &Budget<'_>, plan: &Plan) -> Option<Fetched> {
         let mut fetched = Fetched::default();
         for request in &plan.requests {
             let matching =
@@ -76,7 +74,7 @@ impl Store {
                 }
                 found.push(series.clone());
             }
-            fetched.insert(request.selector, Arc::new(found));
+            fetched.insert(budget.memory(), request.selector, found).unwrap();
         }
         Some(fetched)
     }
@@ -113,11 +111,12 @@ fn judge(store: &Store, eval: &Eval) -> Outcome {
         Times::Instant { time_ms } => QueryParams::Instant { time_ms },
         Times::Range { start_ms, end_ms, step_ms } => QueryParams::Range { start_ms, end_ms, step_ms },
     };
+    let budget = Budget::default();
     let result = match plan(&eval.expression, params) {
         Err(error) => Err(error),
-        Ok(plan) => match store.fetch(&plan) {
+        Ok(plan) => match store.fetch(&budget, &plan) {
             None => return Outcome::Unsupported("native histograms".to_owned()),
-            Some(fetched) => evaluate(&plan, &fetched, Limits::default(), &|| false),
+            Some(fetched) => evaluate(&plan, &fetched, &budget),
         },
     };
     match result {
@@ -192,7 +191,7 @@ fn mismatch(eval: &Eval, value: &QueryValue) -> Option<String> {
             compare(eval, got, &|_| time_ms)
         }
         QueryValue::Matrix(series) => {
-            let got = series.iter().map(|one| (one.labels.clone(), one.points.clone())).collect();
+            let got = series.iter().map(|one| (one.labels.clone(), one.points().collect())).collect();
             let (start, step) = match eval.times {
                 Times::Range { start_ms, step_ms, .. } => (start_ms, step_ms),
                 Times::Instant { .. } => range_vector_times(eval)?,

@@ -2,7 +2,7 @@
 //!
 //! One word is ours: `load_delta <step>` loads series whose values are increments, the kind a counter derived from spans has.
 
-use ledgerline_promql::{Labels, METRIC_NAME, MatchKind, STALE_NAN_BITS, parse_selector};
+use ledgerline_promql::{Budget, Labels, METRIC_NAME, MatchKind, STALE_NAN_BITS, parse_selector};
 
 /// One command.
 #[derive(Debug)]
@@ -204,7 +204,7 @@ fn labels(metric: &str) -> Option<Labels> {
     // An empty selector is refused by the parser, so a name that is never used is added and taken off again.
     let named = !metric.starts_with('{') || metric.contains(METRIC_NAME) || metric.starts_with("{\"");
     let text = if named { metric.to_owned() } else { metric.replacen('{', "{__name__=\"x\",", 1) };
-    let matchers = parse_selector(&text).ok()?;
+    let matchers = parse_selector(&Budget::default(), &text).ok()?;
     let mut labels = Labels::default();
     for matcher in matchers.iter().filter(|matcher| matcher.kind == MatchKind::Equal) {
         labels.set(matcher.name.as_str(), matcher.value.as_str());

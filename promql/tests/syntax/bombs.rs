@@ -1,6 +1,6 @@
 //! Texts that would cost much more than they weigh. Each must end in an error that names its bound, before the work is done.
 
-use ledgerline_promql::{ErrorKind, MatchKind, Matcher, QueryError, QueryParams, plan};
+use ledgerline_promql::{Budget, ErrorKind, MatchKind, Matcher, QueryError, QueryParams, plan};
 
 fn cases() -> Vec<(&'static str, String, &'static str)> {
     let many = |part: &str, count: usize| part.repeat(count);
@@ -91,7 +91,7 @@ fn a_pattern_that_does_not_compile_is_refused_where_it_stands() {
 #[test]
 fn octal_and_literal_stretches_are_read_as_re2_reads_them() {
     let check = |pattern: &str, value: &str, matches: bool| {
-        let matcher = Matcher::new("a", MatchKind::Regex, pattern).unwrap();
+        let matcher = Matcher::new(&Budget::default(), "a", MatchKind::Regex, pattern).unwrap();
         assert_eq!(matcher.matches(value), matches, "{pattern} {value}");
     };
     check(r"\101\x42", "AB", true);
@@ -104,7 +104,7 @@ fn octal_and_literal_stretches_are_read_as_re2_reads_them() {
     check(r"\<\-\_a", "<-_a", true);
     check("a??b{1,2}?(?:c)?", "abb", true);
     let refused = |pattern: &str, reason: &str| {
-        let error = Matcher::new("a", MatchKind::Regex, pattern).unwrap_err().to_string();
+        let error = Matcher::new(&Budget::default(), "a", MatchKind::Regex, pattern).unwrap_err().to_string();
         assert!(error.ends_with(reason), "{pattern}: {error}");
     };
     refused(r"(a)\1", r"invalid escape sequence: `\1`");

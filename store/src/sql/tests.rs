@@ -6,9 +6,10 @@ use std::time::Duration;
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use ledgerline_process::clock::{Clock, ManualClock};
+use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::source::{Scope, SeriesFilter, SeriesSource as _, Tenant};
 use ledgerline_promql::{
-    Edges, Fetched, Limits, MatchKind, Matcher, Number, QueryParams, QueryValue, evaluate, plan,
+    Budget, Edges, Fetched, MatchKind, Matcher, MemoryPool, Number, QueryParams, QueryValue, evaluate, plan,
 };
 use ledgerline_proto::dimension::Dimension;
 use proptest::prelude::*;
@@ -25,7 +26,8 @@ const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
 
 fn scope() -> Scope {
-    Scope { tenant: Tenant("acme".into()), timeout: Duration::from_secs(30) }
+    let memory = MemoryPool::new(MEMORY_BYTES_DEFAULT).share();
+    Scope { tenant: Tenant("acme".into()), timeout: Duration::from_secs(30), memory }
 }
 
 /// The present of these tests: day 41 of 1970.
@@ -41,7 +43,7 @@ fn text(edges: Edges) -> String {
 
 fn text_at(edges: Edges, now_ms: i64) -> Result<String, SourceError> {
     let scope = scope();
-    let team = Matcher::new("team", MatchKind::Regex, "a|b").unwrap();
+    let team = Matcher::new(&Budget::default(), "team", MatchKind::Regex, "a|b").unwrap();
     let selection = Selection {
         scope: &scope,
         edges,
@@ -102,8 +104,8 @@ fn what_has_expired_is_passed_over_or_refused_and_never_missed() {
 fn a_statement_reads_as_designed() {
     let edges = Edges { first_ms: 10 * DAY, step_ms: HOUR, count: 3, window_ms: Some(HOUR) };
     let scope = scope();
-    let team = Matcher::new("team", MatchKind::Regex, "a'; DROP TABLE spans --").unwrap();
-    let model = Matcher::new("model", MatchKind::NotEqual, "x").unwrap();
+    let team = Matcher::new(&Budget::default(), "team", MatchKind::Regex, "a'; DROP TABLE spans --").unwrap();
+    let model = Matcher::new(&Budget::default(), "model", MatchKind::NotEqual, "x").unwrap();
     let selection = Selection {
         scope: &scope,
         edges,
@@ -187,15 +189,16 @@ fn answer(query: &str, rows: &[&[&str]]) -> (Result<QueryValue, SourceError>, Ve
     let rows = rows.iter().map(|row| row.iter().map(|cell| (*cell).to_owned()).collect()).collect();
     let runner = Arc::new(Canned { rows, seen: Mutex::default() });
     let source = SqlSource::new(Arc::clone(&runner), clock());
+    let budget = Budget::default();
     let plan = plan(query, QueryParams::Instant { time_ms: 40 * DAY }).unwrap();
     let mut fetched = Fetched::default();
     for request in &plan.requests {
         match source.select(&scope(), request).now_or_never().unwrap() {
-            Ok(series) => fetched.insert(request.selector, Arc::new(series)),
+            Ok(series) => fetched.insert(budget.memory(), request.selector, series).unwrap(),
             Err(error) => return (Err(error), Vec::new()),
         }
     }
-    let result = evaluate(&plan, &fetched, Limits::default(), &|| false).unwrap();
+    let result = evaluate(&plan, &fetched, &budget).unwrap();
     (Ok(result.value), runner.seen.lock().unwrap().clone())
 }
 
@@ -324,7 +327,9 @@ fn metadata_reads_days_when_nothing_bounds_it() {
         Arc::new(Canned { rows: vec![vec!["gpt".to_owned(), "1:1".to_owned()]], seen: Mutex::default() });
     let source = SqlSource::new(Arc::clone(&runner), clock());
     let filter = SeriesFilter {
-        any_of: vec![vec![Matcher::new("__name__", MatchKind::Equal, "llm_calls_total").unwrap()]],
+        any_of: vec![vec![
+            Matcher::new(&Budget::default(), "__name__", MatchKind::Equal, "llm_calls_total").unwrap(),
+        ]],
         ..SeriesFilter::default()
     };
     let values = source.label_values(&scope(), "model", &filter).now_or_never().unwrap().unwrap();

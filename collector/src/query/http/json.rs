@@ -1,21 +1,22 @@
-//! The bodies of answers, written by hand because order and notation matter: `resultType` stands before `result` (Grafana buffers
-//! the whole answer otherwise), values are strings, exact values are printed as the decimals they are.
+//! The bodies of responses. Order and notation matter: `resultType` stands before `result` (Grafana buffers the whole response
+//! otherwise), values are strings, exact values are printed as the decimals they are. A body is charged to its query's memory
+//! while it grows, and until it is sent.
 
-use std::fmt::Write as _;
+use std::io::{self, Write};
+use std::sync::Arc;
 
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
-use ledgerline_promql::{Labels, Point, QueryResult, QueryValue, format_number};
+use bytes::Bytes;
+use ledgerline_promql::{
+    Charge, Labels, MemoryError, Point, QueryError, QueryMemory, QueryResult, QueryValue, format_number,
+};
+use serde::ser::{Error as _, SerializeMap as _, SerializeStruct as _};
+use serde::{Serialize, Serializer};
+use serde_json::value::RawValue;
 
 use crate::query::querier::{RunError, RunErrorKind};
-
-/// Notices beside an answer.
-#[derive(Debug, Default)]
-pub(super) struct Notices {
-    pub warnings: Vec<String>,
-    pub infos: Vec<String>,
-}
 
 /// An error in Prometheus's shape.
 #[derive(Debug)]
@@ -45,7 +46,7 @@ impl From<RunError> for ApiError {
             RunErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
             RunErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
             RunErrorKind::Internal => {
-                // The one place that knows the answer is our fault and nobody else will report it.
+                // The one place that knows that the failure is our fault and that nobody else will report it.
                 tracing::error!(%error, "a query failed through a defect");
                 (StatusCode::INTERNAL_SERVER_ERROR, "internal")
             }
@@ -54,122 +55,187 @@ impl From<RunError> for ApiError {
     }
 }
 
-/// The response to an answer or an error.
-pub(super) fn respond(answer: Result<String, ApiError>) -> Response {
-    let (status, body) = match answer {
-        Ok(body) => (StatusCode::OK, body),
-        Err(error) => {
-            let (kind, message) = (string(error.kind), string(&error.message));
-            (error.status, format!("{{\"status\":\"error\",\"errorType\":{kind},\"error\":{message}}}"))
+impl IntoResponse for ApiError {
+    fn into_response(self) -> Response {
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            status: &'a str,
+            error_type: &'a str,
+            error: &'a str,
         }
-    };
-    (status, [(CONTENT_TYPE, "application/json")], body).into_response()
+        let body = Body { status: "error", error_type: self.kind, error: &self.message };
+        (self.status, axum::Json(body)).into_response()
+    }
 }
 
-/// `{"status":"success","data":...}` around a value that is JSON already.
-pub(super) fn data(value: &str, notices: &Notices) -> String {
-    let mut out = format!("{{\"status\":\"success\",\"data\":{value}");
-    for (name, texts) in [("warnings", &notices.warnings), ("infos", &notices.infos)] {
-        if !texts.is_empty() {
-            // Writing to a String cannot fail.
-            let _ = write!(out, ",\"{name}\":{}", strings(texts));
+/// A response that succeeded: what was asked for, and notices beside it.
+#[derive(Debug, Serialize)]
+pub(super) struct Success<T> {
+    status: &'static str,
+    data: T,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    warnings: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    infos: Vec<String>,
+}
+
+impl<T: Serialize> Success<T> {
+    pub fn new(data: T) -> Self {
+        Self { status: "success", data, warnings: Vec::new(), infos: Vec::new() }
+    }
+
+    pub fn with_warnings(data: T, warnings: Vec<String>) -> Self {
+        Self { warnings, ..Self::new(data) }
+    }
+
+    /// The response, its body charged to `memory`.
+    pub fn respond(&self, memory: &Arc<QueryMemory>) -> Result<Response, ApiError> {
+        let memory_error = |error: MemoryError| ApiError::from(RunError::from(QueryError::from(error)));
+        let charge = memory.charge(0).map_err(memory_error)?;
+        let mut body = ChargedText { text: Vec::new(), charge, refused: None };
+        if let Err(error) = serde_json::to_writer(&mut body, self) {
+            return Err(body
+                .refused
+                .map_or_else(|| RunError::Evaluation { reason: error.to_string() }.into(), memory_error));
         }
+        Ok(([(CONTENT_TYPE, "application/json")], Bytes::from_owner(body)).into_response())
     }
-    out.push('}');
-    out
 }
 
-/// A JSON string.
-pub(super) fn string(text: &str) -> String {
-    serde_json::Value::from(text).to_string()
+/// A text that is charged for before it grows, and until it is dropped.
+struct ChargedText {
+    text: Vec<u8>,
+    charge: Charge,
+    refused: Option<MemoryError>,
 }
 
-/// A JSON array of strings.
-pub(super) fn strings(texts: &[String]) -> String {
-    let quoted: Vec<String> = texts.iter().map(|text| string(text)).collect();
-    format!("[{}]", quoted.join(","))
-}
-
-/// A JSON array of label sets.
-pub(super) fn label_sets(sets: &[Labels]) -> String {
-    let mut out = String::from("[");
-    for (at, labels) in sets.iter().enumerate() {
-        if at > 0 {
-            out.push(',');
+impl Write for ChargedText {
+    fn write(&mut self, part: &[u8]) -> io::Result<usize> {
+        if self.text.capacity() - self.text.len() < part.len() {
+            let more = part.len().max(self.text.capacity()).max(1024);
+            if let Err(error) = self.charge.grow(more) {
+                self.refused = Some(error);
+                return Err(io::ErrorKind::OutOfMemory.into());
+            }
+            self.text.reserve_exact(self.text.capacity() - self.text.len() + more);
         }
-        push_labels(&mut out, labels);
+        self.text.extend_from_slice(part);
+        Ok(part.len())
     }
-    out.push(']');
-    out
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
-fn push_labels(out: &mut String, labels: &Labels) {
-    out.push('{');
-    for (at, (name, value)) in labels.iter().enumerate() {
-        let comma = if at == 0 { "" } else { "," };
-        let _ = write!(out, "{comma}{}:{}", string(name), string(value));
+impl AsRef<[u8]> for ChargedText {
+    fn as_ref(&self) -> &[u8] {
+        &self.text
     }
-    out.push('}');
+}
+
+/// A label set as a JSON object.
+pub(super) struct Metric<'a>(pub &'a Labels);
+
+impl Serialize for Metric<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter())
+    }
 }
 
 /// `[seconds,"value"]`.
-fn push_point(out: &mut String, point: &Point) {
-    out.push('[');
-    push_seconds(out, point.time_ms);
-    let _ = write!(out, ",\"{}\"]", format_number(point.value));
-}
+struct Sample(Point);
 
-/// Milliseconds as seconds, without a fraction where there is none.
-fn push_seconds(out: &mut String, time_ms: i64) {
-    let sign = if time_ms < 0 { "-" } else { "" };
-    let magnitude = time_ms.unsigned_abs();
-    let _ = write!(out, "{sign}{}", magnitude / 1000);
-    if !magnitude.is_multiple_of(1000) {
-        let _ = write!(out, ".{:03}", magnitude % 1000);
+impl Serialize for Sample {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        (Seconds(self.0.time_ms), format_number(self.0.value)).serialize(serializer)
     }
 }
 
-/// The body of an answered query.
-pub(super) fn query_result(result: &QueryResult) -> String {
-    let mut out = String::from("{\"resultType\":");
-    match &result.value {
-        QueryValue::Scalar(point) => {
-            out.push_str("\"scalar\",\"result\":");
-            push_point(&mut out, point);
+/// Milliseconds as seconds: three decimals, or none where they would be zeros.
+struct Seconds(i64);
+
+impl Serialize for Seconds {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0 % 1000 == 0 {
+            return serializer.serialize_i64(self.0 / 1000);
         }
-        QueryValue::Text { time_ms, text } => {
-            out.push_str("\"string\",\"result\":[");
-            push_seconds(&mut out, *time_ms);
-            let _ = write!(out, ",{}]", string(text));
-        }
-        QueryValue::Vector(samples) => {
-            out.push_str("\"vector\",\"result\":[");
-            for (at, sample) in samples.iter().enumerate() {
-                out.push_str(if at == 0 { "{\"metric\":" } else { ",{\"metric\":" });
-                push_labels(&mut out, &sample.labels);
-                out.push_str(",\"value\":");
-                push_point(&mut out, &sample.point);
-                out.push('}');
-            }
-            out.push(']');
-        }
-        QueryValue::Matrix(series) => {
-            out.push_str("\"matrix\",\"result\":[");
-            for (at, series) in series.iter().enumerate() {
-                out.push_str(if at == 0 { "{\"metric\":" } else { ",{\"metric\":" });
-                push_labels(&mut out, &series.labels);
-                out.push_str(",\"values\":[");
-                for (at, point) in series.points.iter().enumerate() {
-                    if at > 0 {
-                        out.push(',');
-                    }
-                    push_point(&mut out, point);
-                }
-                out.push_str("]}");
-            }
-            out.push(']');
-        }
+        let sign = if self.0 < 0 { "-" } else { "" };
+        let magnitude = self.0.unsigned_abs();
+        let decimal = format!("{sign}{}.{:03}", magnitude / 1000, magnitude % 1000);
+        RawValue::from_string(decimal).map_err(S::Error::custom)?.serialize(serializer)
     }
-    out.push('}');
-    data(&out, &Notices { warnings: result.warnings.clone(), infos: result.infos.clone() })
+}
+
+/// One series of a result: its labels, and what `values` calls its samples.
+struct Row<'a, T> {
+    labels: &'a Labels,
+    values: (&'static str, T),
+}
+
+impl<T: Serialize> Serialize for Row<'_, T> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(Some(2))?;
+        map.serialize_entry("metric", &Metric(self.labels))?;
+        map.serialize_entry(self.values.0, &self.values.1)?;
+        map.end()
+    }
+}
+
+/// Elements that are made while they are written.
+struct Sequence<F>(F);
+
+impl<F, I> Serialize for Sequence<F>
+where
+    F: Fn() -> I,
+    I: Iterator<Item: Serialize>,
+{
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_seq((self.0)())
+    }
+}
+
+struct Value<'a>(&'a QueryValue);
+
+impl Serialize for Value<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut out = serializer.serialize_struct("", 2)?;
+        match self.0 {
+            QueryValue::Scalar(point) => {
+                out.serialize_field("resultType", "scalar")?;
+                out.serialize_field("result", &Sample(*point))?;
+            }
+            QueryValue::Text { time_ms, text } => {
+                out.serialize_field("resultType", "string")?;
+                out.serialize_field("result", &(Seconds(*time_ms), text))?;
+            }
+            QueryValue::Vector(samples) => {
+                let rows = || {
+                    samples
+                        .iter()
+                        .map(|one| Row { labels: &one.labels, values: ("value", Sample(one.point)) })
+                };
+                out.serialize_field("resultType", "vector")?;
+                out.serialize_field("result", &Sequence(rows))?;
+            }
+            QueryValue::Matrix(series) => {
+                let rows = || {
+                    series.iter().map(|one| {
+                        let values = Sequence(|| one.points().map(Sample));
+                        Row { labels: &one.labels, values: ("values", values) }
+                    })
+                };
+                out.serialize_field("resultType", "matrix")?;
+                out.serialize_field("result", &Sequence(rows))?;
+            }
+        }
+        out.end()
+    }
+}
+
+/// The response to a query.
+pub(super) fn query_result(result: &QueryResult, memory: &Arc<QueryMemory>) -> Result<Response, ApiError> {
+    let (warnings, infos) = (result.warnings.clone(), result.infos.clone());
+    Success { warnings, infos, ..Success::new(Value(&result.value)) }.respond(memory)
 }

@@ -35,11 +35,13 @@ impl Params {
     }
 
     fn add(&mut self, encoded: &[u8]) -> Result<(), ApiError> {
-        for pair in encoded.split(|byte| *byte == b'&').filter(|pair| !pair.is_empty()) {
-            let at = pair.iter().position(|byte| *byte == b'=').unwrap_or(pair.len());
-            let value = pair.get(at + 1..).unwrap_or_default();
-            self.0.push((decode(&pair[..at])?, decode(value)?));
+        // The decoder passes on what it cannot read; a client that sends it should hear of it.
+        let hex = |byte: &u8| byte.is_ascii_hexdigit();
+        let escaped = |rest: &[u8]| rest.len() >= 2 && rest[..2].iter().all(hex);
+        if !encoded.split(|byte| *byte == b'%').skip(1).all(escaped) {
+            return Err(ApiError::bad_data("invalid URL escape in the parameters"));
         }
+        self.0.extend(form_urlencoded::parse(encoded).into_owned());
         Ok(())
     }
 
@@ -122,31 +124,6 @@ impl Params {
             },
         }
     }
-}
-
-/// Undoes the encoding of URLs and forms.
-fn decode(text: &[u8]) -> Result<String, ApiError> {
-    let mut out = Vec::with_capacity(text.len());
-    let mut rest = text;
-    while let Some((&byte, tail)) = rest.split_first() {
-        let hex = tail.get(..2).and_then(|hex| std::str::from_utf8(hex).ok());
-        match (byte, hex.and_then(|hex| u8::from_str_radix(hex, 16).ok())) {
-            (b'%', Some(value)) => {
-                out.push(value);
-                rest = &tail[2..];
-            }
-            (b'%', None) => return Err(ApiError::bad_data("invalid URL escape in the parameters")),
-            (b'+', _) => {
-                out.push(b' ');
-                rest = tail;
-            }
-            _ => {
-                out.push(byte);
-                rest = tail;
-            }
-        }
-    }
-    String::from_utf8(out).map_err(|_| ApiError::bad_data("the parameters are not UTF-8"))
 }
 
 /// Seconds with a fraction, or RFC 3339; rounded to milliseconds.

@@ -5,7 +5,7 @@ use axum::http::{Method, Request};
 use ledgerline_process::clock::ManualClock;
 use ledgerline_promql::memory::MemorySource;
 use ledgerline_promql::source::Tenant;
-use ledgerline_promql::{Labels, Limits, Number, Point, Samples, Series};
+use ledgerline_promql::{Labels, MemoryPool, Number, Point, Samples, Series};
 use tower::ServiceExt as _;
 
 use super::params::{label_name, parse_duration, parse_time};
@@ -255,7 +255,7 @@ async fn hostile_queries_are_refused_and_cheap() {
 async fn a_query_beyond_its_budget_says_what_to_do() {
     let mut state = state();
     let source = Arc::new(MemorySource::default());
-    state.querier = Arc::new(Querier::with_limits(source, Limits { series_max: 10, samples_max: 100 }));
+    state.querier = Arc::new(Querier::with_memory(source, MemoryPool::new(4000)));
     let path = "/api/v1/query_range?query=vector(1)&start=0&end=1000&step=1";
     let (status, body) = send(state, Request::get(path).body(Body::empty()).unwrap()).await;
     assert!(

@@ -67,17 +67,48 @@ impl QueryEvents for Heard {
 
 const AT: QueryParams = QueryParams::Instant { time_ms: 11 };
 
-fn scope() -> Scope {
-    Scope { tenant: Tenant("acme".into()), timeout: Duration::from_secs(30) }
+async fn run(querier: &Querier, query: &str) -> Result<QueryResult, RunError> {
+    querier.run(&querier.scope(Tenant("acme".into()), Duration::from_secs(30)), query, AT).await
 }
 
-/// Guarantees: selectors that are too much together end the query at once, not when the last one has been read.
+/// Guarantees: selectors that are too much together end the query at once, not when the last one has been read, and all memory is
+/// given back.
 #[tokio::test(start_paused = true)]
-async fn selectors_share_the_bound_on_samples() {
-    let limits = Limits { samples_max: 15, ..Limits::default() };
-    let querier = Querier::with_limits(Arc::new(Uneven), limits);
-    let error = querier.run(&scope(), "some + some{a=\"\"} + slow", AT).await.unwrap_err();
-    assert!(matches!(error, RunError::Query(QueryError::TooManySamples { limit: 15 })), "{error}");
+async fn selectors_share_the_memory_of_their_query() {
+    let memory = MemoryPool::new(4 * 900);
+    let querier = Querier::with_memory(Arc::new(Uneven), Arc::clone(&memory));
+    // Ten samples of 48 bytes, a series and its label: one answer fits into 900 bytes, two do not.
+    let error = run(&querier, "some + some{a=\"\"} + slow").await.unwrap_err();
+    assert!(
+        matches!(error, RunError::Query(QueryError::Memory(MemoryError::Query { limit: 900 }))),
+        "{error}"
+    );
+    assert_eq!(memory.used(), 0);
+}
+
+/// Scenario: an evaluation that would take minutes; whoever asked goes away while it runs.
+/// Guarantees: the thread stops, and its memory is given back.
+#[tokio::test]
+async fn an_evaluation_that_nobody_waits_for_stops() {
+    let memory = MemoryPool::new(MEMORY_BYTES_DEFAULT);
+    let limits = Limits { work_cells_max: u64::MAX, ..Limits::default() };
+    let querier = Querier::with_memory(Arc::new(Uneven), Arc::clone(&memory)).limited(limits);
+    // A hundred quantiles over a million values each, 1,000 times.
+    let query = "quantile_over_time(0.5, vector(1)[2000:1])";
+    let params = QueryParams::Range { start_ms: 0, end_ms: 97_000_000, step_ms: 10_000 };
+    let scope = querier.scope(Tenant("acme".into()), Duration::from_secs(3000));
+    let mut asked = Box::pin(querier.run(&scope, query, params));
+    // Memory in use says that the evaluation has begun.
+    while memory.used() == 0 {
+        assert!(futures_util::poll!(&mut asked).is_pending());
+        tokio::task::yield_now().await;
+    }
+    drop(asked);
+    while memory.used() > 0 {
+        tokio::task::yield_now().await;
+    }
+    let slots = querier.slots.available_permits();
+    assert_eq!(slots, CONCURRENT_QUERIES_MAX);
 }
 
 /// Guarantees: every query is reported once with its outcome and its time, also one that nobody waited for.
@@ -85,11 +116,11 @@ async fn selectors_share_the_bound_on_samples() {
 async fn the_end_of_every_query_is_reported() {
     let heard = Heard::default();
     let querier = Querier::new(Arc::new(Uneven)).reporting(Box::new(heard.clone()));
-    querier.run(&scope(), "some", AT).await.unwrap();
-    querier.run(&scope(), "some +", AT).await.unwrap_err();
-    querier.run(&scope(), "away", AT).await.unwrap_err();
-    querier.run(&scope(), "slow", AT).await.unwrap_err();
-    let gone = tokio::time::timeout(Duration::from_secs(5), querier.run(&scope(), "slow", AT)).await;
+    run(&querier, "some").await.unwrap();
+    run(&querier, "some +").await.unwrap_err();
+    run(&querier, "away").await.unwrap_err();
+    run(&querier, "slow").await.unwrap_err();
+    let gone = tokio::time::timeout(Duration::from_secs(5), run(&querier, "slow")).await;
     gone.unwrap_err();
     let heard = heard.0.lock().unwrap().clone();
     let names: Vec<&str> = heard.iter().map(|(name, _)| *name).collect();

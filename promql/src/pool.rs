@@ -1,0 +1,138 @@
+//! Pure: the memory that queries share. One pool holds what all queries of a process may use together, each query has a bounded
+//! share of it, and whatever is alive holds a [`Charge`] that gives its bytes back when it is dropped.
+//!
+//! Bytes are counted before they are allocated. The figures are those of what we allocate ourselves; an allocator's own overhead
+//! is not in them.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use super::limits::QUERY_SHARES;
+
+/// Why no memory was given.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MemoryError {
+    /// One query wants more than one query may have, whatever the others do.
+    #[error(
+        "query processing would load too many samples into memory in query execution: the limit is {limit} bytes a query; shorten the range, raise the step, add matchers or aggregate by fewer labels"
+    )]
+    Query {
+        /// The bound of one query.
+        limit: usize,
+    },
+    /// All queries together have used up what they may have.
+    #[error(
+        "the memory of all queries together ({limit} bytes, query.memory_bytes_max) is in use; ask again when other queries have ended"
+    )]
+    Process {
+        /// The bound of the process.
+        limit: usize,
+    },
+}
+
+/// What all queries of a process may use together.
+#[derive(Debug)]
+pub struct MemoryPool {
+    bytes_max: usize,
+    used: AtomicUsize,
+    peak: AtomicUsize,
+}
+
+impl MemoryPool {
+    /// A pool of that many bytes.
+    pub fn new(bytes_max: usize) -> Arc<Self> {
+        Arc::new(Self { bytes_max, used: AtomicUsize::new(0), peak: AtomicUsize::new(0) })
+    }
+
+    /// A share for one query: at most a [`QUERY_SHARES`]th of the whole, so that one query cannot starve the rest.
+    pub fn share(self: &Arc<Self>) -> Arc<QueryMemory> {
+        self.share_of(self.bytes_max / QUERY_SHARES)
+    }
+
+    /// A share of that many bytes at most.
+    pub fn share_of(self: &Arc<Self>, bytes_max: usize) -> Arc<QueryMemory> {
+        Arc::new(QueryMemory { pool: Arc::clone(self), bytes_max, used: AtomicUsize::new(0) })
+    }
+
+    /// Bytes in use now.
+    pub fn used(&self) -> usize {
+        self.used.load(Ordering::Relaxed)
+    }
+
+    /// The most bytes that were ever in use at once.
+    pub fn peak(&self) -> usize {
+        self.peak.load(Ordering::Relaxed)
+    }
+}
+
+/// One query's share of the pool.
+#[derive(Debug)]
+pub struct QueryMemory {
+    pool: Arc<MemoryPool>,
+    bytes_max: usize,
+    used: AtomicUsize,
+}
+
+impl QueryMemory {
+    /// Takes `bytes` until the charge is dropped.
+    pub fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, MemoryError> {
+        if !take(&self.used, bytes, self.bytes_max) {
+            return Err(MemoryError::Query { limit: self.bytes_max });
+        }
+        if !take(&self.pool.used, bytes, self.pool.bytes_max) {
+            self.used.fetch_sub(bytes, Ordering::Relaxed);
+            return Err(MemoryError::Process { limit: self.pool.bytes_max });
+        }
+        self.pool.peak.fetch_max(self.pool.used(), Ordering::Relaxed);
+        Ok(Charge { memory: Arc::clone(self), bytes })
+    }
+}
+
+/// Adds to a counter if the sum stays within the limit.
+fn take(used: &AtomicUsize, bytes: usize, limit: usize) -> bool {
+    used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
+        used.checked_add(bytes).filter(|total| *total <= limit)
+    })
+    .is_ok()
+}
+
+/// Bytes in use; dropping it gives them back.
+#[derive(Debug)]
+pub struct Charge {
+    memory: Arc<QueryMemory>,
+    bytes: usize,
+}
+
+impl Charge {
+    /// Takes more, or gives back, until the charge stands at `bytes`.
+    pub fn resize(&mut self, bytes: usize) -> Result<(), MemoryError> {
+        if let Some(more) = bytes.checked_sub(self.bytes) {
+            return self.grow(more);
+        }
+        self.give_back(self.bytes - bytes);
+        self.bytes = bytes;
+        Ok(())
+    }
+
+    /// Takes `more` bytes.
+    pub fn grow(&mut self, more: usize) -> Result<(), MemoryError> {
+        self.join(self.memory.charge(more)?);
+        Ok(())
+    }
+
+    /// Takes over what another charge of the same query holds.
+    pub fn join(&mut self, mut other: Self) {
+        self.bytes += std::mem::take(&mut other.bytes);
+    }
+
+    fn give_back(&self, bytes: usize) {
+        self.memory.used.fetch_sub(bytes, Ordering::Relaxed);
+        self.memory.pool.used.fetch_sub(bytes, Ordering::Relaxed);
+    }
+}
+
+impl Drop for Charge {
+    fn drop(&mut self) {
+        self.give_back(self.bytes);
+    }
+}
