@@ -17,6 +17,7 @@ mod eval;
 mod format;
 mod functions;
 mod histogram;
+mod increments;
 mod labels;
 pub mod limits;
 mod lower;

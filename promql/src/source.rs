@@ -105,6 +105,12 @@ pub enum SourceError {
 
 /// A store of series. All methods only read; dropping a future cancels it.
 pub trait SeriesSource: Send + Sync {
+    /// Whether what a request asks for is stored as increments, with data or without: functions of single samples are then refused
+    /// from the text of the query alone.
+    fn are_increments(&self, _request: &SelectorRequest) -> bool {
+        false
+    }
+
     /// The samples one selector needs, each series with the labels the matchers accept.
     fn select<'a>(
         &'a self,

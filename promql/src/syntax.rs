@@ -21,8 +21,8 @@ mod tests;
 mod token;
 
 pub(crate) use ast::{
-    Aggregate, Aggregation, At, Binary, Call, Cardinality, Duration, ExprKind, Fill, Grouping, LabelMatcher,
-    Modifiers, Operator, RangeMode, Selector, Sign, Subquery,
+    Aggregate, Aggregation, At, Binary, Call, Cardinality, Duration, ExprKind, Fill, Grouping, Modifiers,
+    Operator, RangeMode, Selector, Sign, Subquery,
 };
 pub use ast::{Expr, MatchKind, Span, ValueType};
 pub use duration::parse_duration_ms;

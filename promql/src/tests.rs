@@ -143,6 +143,36 @@ fn an_empty_side_matches_nothing_and_is_no_error() {
     assert!(matches!(error, QueryError::DuplicateMatch { side: "right", .. }), "{error}");
 }
 
+#[test]
+fn what_needs_samples_is_refused_of_increments_from_the_text_alone() {
+    let check = |query: &str| {
+        let plan = plan(query, QueryParams::Instant { time_ms: TIME_MS }).unwrap();
+        plan.check_increments(&|request| request.metric() == Some("a_total"))
+            .map_err(|error| error.to_string())
+    };
+    for query in [
+        "changes(a_total[1h])",
+        "1 + sum(avg_over_time(a_total[1h]))",
+        "topk(scalar(resets(a_total[1h])), b)",
+        "max_over_time(idelta(a_total[5m])[1h:1m])",
+        "timestamp(a_total)",
+        "a_total[5m]",
+    ] {
+        let error = check(query).unwrap_err();
+        assert!(error.contains("use increase() or rate()"), "{query}: {error}");
+    }
+    for query in [
+        "rate(a_total[5m])",
+        "absent_over_time(a_total[5m])",
+        "max_over_time(rate(a_total[5m])[1h:1m])",
+        "changes(b[1h])",
+        "timestamp(a_total * 1)",
+        "sum(a_total)",
+    ] {
+        assert_eq!(check(query), Ok(()), "{query}");
+    }
+}
+
 /// A value that is exact stays exact beside a float of the same series.
 #[test]
 fn a_column_of_both_kinds_keeps_each_value_as_it_is() {

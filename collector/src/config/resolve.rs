@@ -1,12 +1,15 @@
 //! From the configuration as written to settings. Reads the files it names; opens no port.
 
+use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::sync::Arc;
 
 use http::Uri;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Problems, Resolve, SecretText};
 use ledgerline_process::host;
-use ledgerline_promql::{self as promql, QueryParams};
+use ledgerline_promql::{self as promql, Grouping, METRIC_NAME, QueryParams, SelectorRequest};
+use ledgerline_store::catalog::{self, METRICS, Metric};
 
 use super::{
     Auth, Config, EMBEDDED, Pricing, QueryConfig, Settings, StorageConfig, StoragePlace, StorageSettings,
@@ -48,8 +51,41 @@ impl Resolve for Config {
 
 /// What the evaluator cannot answer is said now and not at the first evaluation.
 fn accept(expr: &str) -> Result<(), String> {
-    let plan = promql::plan(expr, QueryParams::Instant { time_ms: 0 });
-    plan.map(drop).map_err(|error| error.to_string())
+    let plan = promql::plan(expr, QueryParams::Instant { time_ms: 0 }).map_err(|error| error.to_string())?;
+    // Every metric of the catalogue is.
+    plan.check_increments(&|_| true).map_err(|error| error.to_string())?;
+    plan.requests.iter().try_for_each(known_names)
+}
+
+/// A metric or a label that no query can find is a typing error: the rule would be silent for ever.
+fn known_names(request: &SelectorRequest) -> Result<(), String> {
+    let list = |names: Vec<&str>| names.join(", ");
+    let metrics: Vec<&Metric> = match request.metric() {
+        None => METRICS.iter().collect(),
+        Some(name) => vec![catalog::metric(name).ok_or_else(|| {
+            let known = list(METRICS.iter().map(|metric| metric.name).collect());
+            format!("there is no metric {name}; there are: {known}")
+        })?],
+    };
+    let known: BTreeSet<&str> = metrics.iter().flat_map(|metric| metric.labels()).collect();
+    let kept: &[Arc<str>] = match &request.grouping {
+        Some(Grouping::By(names) | Grouping::Without(names)) => names,
+        None => &[],
+    };
+    let matched = request.matchers.iter().map(|matcher| matcher.name.as_str());
+    match matched
+        .chain(kept.iter().map(|name| &**name))
+        .find(|name| *name != METRIC_NAME && !known.contains(name))
+    {
+        None => Ok(()),
+        Some(label) => {
+            let of = request.metric().unwrap_or("any metric");
+            Err(format!(
+                "there is no label {label} of {of}; there are: {}",
+                list(known.into_iter().collect())
+            ))
+        }
+    }
 }
 
 fn listen(config: &Config, problems: &mut Problems) {
@@ -240,6 +276,30 @@ mod tests {
         for section in ["listen:", "tenant:", "auth:", "ingest:", "storage:", "pricing:", "alerting:", "log:"]
         {
             assert!(text.contains(section), "{section}");
+        }
+    }
+
+    /// Each of these would be loaded and silent for ever.
+    #[test]
+    fn an_expression_that_can_never_answer_is_refused() {
+        let refused = |expr: &str, words: &str| {
+            let reason = accept(expr).expect_err(expr);
+            assert!(reason.contains(words), "{expr}: {reason}");
+        };
+        refused(
+            "rate(llm_callz_total[5m]) > 1",
+            "there is no metric llm_callz_total; there are: llm_call_duration",
+        );
+        refused("llm_calls_total{teem=\"ads\"} > 1", "there is no label teem of llm_calls_total; there are:");
+        refused("sum by (teem) (rate(llm_calls_total[5m]))", "there is no label teem");
+        refused("llm_calls_total{token_class=\"input\"}", "there is no label token_class");
+        refused("changes(llm_calls_total[1h]) > 0", "use increase() or rate()");
+        for expr in [
+            "sum by (team) (rate(llm_tokens_total{token_class!=\"\"}[5m])) > 1",
+            "absent_over_time(llm_calls_total{model=~\"gpt.*\"}[1h])",
+            "label_replace(vector(1), \"teem\", \"x\", \"\", \"\")",
+        ] {
+            assert_eq!(accept(expr), Ok(()), "{expr}");
         }
     }
 

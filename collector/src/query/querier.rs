@@ -206,6 +206,7 @@ impl Querier {
         let text = query.to_owned();
         let plan = self.blocking(scope, deadline, move |budget| promql::plan_within(budget, &text, params));
         let plan = plan.await?;
+        plan.check_increments(&|request| self.source.are_increments(request))?;
         if plan.requests.len() > SELECTORS_MAX {
             let (what, found) = ("its number of selectors", plan.requests.len());
             return Err(QueryError::TooLarge { what, found, limit: SELECTORS_MAX }.into());

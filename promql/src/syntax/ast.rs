@@ -93,26 +93,6 @@ impl Expr {
             }
         }
     }
-
-    /// Every selector of the tree, those under a range too.
-    pub(crate) fn selectors(&self) -> Vec<&Selector> {
-        let (mut found, mut open) = (Vec::new(), vec![self]);
-        while let Some(expr) = open.pop() {
-            match &expr.kind {
-                ExprKind::Number(_) | ExprKind::String(_) => {}
-                ExprKind::Selector(selector) => found.push(&**selector),
-                ExprKind::Range(range) => found.push(&range.selector),
-                ExprKind::Paren(inner) | ExprKind::Unary(_, inner) => open.push(inner),
-                ExprKind::Subquery(subquery) => open.push(&subquery.expr),
-                ExprKind::Binary(binary) => open.extend([&binary.left, &binary.right]),
-                ExprKind::Aggregate(aggregate) => {
-                    open.extend(aggregate.parameter.iter().chain([&aggregate.expr]));
-                }
-                ExprKind::Call(call) => open.extend(&call.arguments),
-            }
-        }
-        found
-    }
 }
 
 /// A number; of a duration the seconds.

@@ -256,6 +256,10 @@ pub(super) fn nanos(text: &str, scale: i128) -> Option<i128> {
 }
 
 impl<R: SqlRunner> SeriesSource for SqlSource<R> {
+    fn are_increments(&self, _: &SelectorRequest) -> bool {
+        true
+    }
+
     fn select<'a>(
         &'a self,
         scope: &'a Scope,
