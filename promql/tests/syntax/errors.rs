@@ -1,7 +1,7 @@
 //! Errors: the words and the positions of Prometheus.
 
-use ledgerline_promql::parse_selector;
 use ledgerline_promql::syntax::{ParseError, SyntaxError, parse};
+use ledgerline_promql::{Budget, parse_selector};
 
 #[track_caller]
 fn refused(text: &str, wanted: &str) -> SyntaxError {
@@ -179,9 +179,9 @@ fn errors_say_where() {
 #[test]
 fn a_bare_selector_is_one_and_nothing_else() {
     for text in ["a", "a{b=\"c\"}", "{b=~\"c\"}", "{\"a.b\"}", "sum{a=\"b\"}", "a:b"] {
-        assert!(parse_selector(text).is_ok(), "{text}");
+        assert!(parse_selector(&Budget::default(), text).is_ok(), "{text}");
     }
     for text in ["", "1", "a offset 5m", "a[5m]", "sum(a)", "(a)", "a b", "{}", "a{__name__=\"b\"}"] {
-        assert!(parse_selector(text).is_err(), "{text}");
+        assert!(parse_selector(&Budget::default(), text).is_err(), "{text}");
     }
 }
