@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use ledgerline_mock_provider::{MockOptions, MockProvider};
 use ledgerline_testkit::clients::{Case, Client, run_clients};
+use ledgerline_testkit::http::get;
 use ledgerline_testkit::service::{Recipe, Service, binary};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use serde_json::Value;
@@ -312,4 +313,82 @@ async fn calls_on_one_machine_are_recorded_and_alerted_on_another() {
             collector.curl("/prometheus/api/v1/labels", &[option, value, "--write-out", "%{http_code}"]);
         assert!(refused.ends_with("401"), "{refused}");
     }
+}
+
+/// The lines of the agent's log that say that the collector takes nothing.
+fn complaints(agent: &Service) -> Vec<String> {
+    let log = agent.log();
+    log.lines()
+        .filter(|line| line.contains("the collector does not take requests"))
+        .map(str::to_owned)
+        .collect()
+}
+
+/// Waits until the agent has tried this often in vain, and checks that it said so in one line that holds `advice`.
+async fn complains_once(network: &Network, agent: &Service, before: usize, advice: &str) {
+    let deadline = Instant::now() + PATIENCE;
+    let url = format!("http://{}:4101/metrics", network.agent());
+    let metric = |text: &str, name: &str| {
+        let line = text.lines().find_map(|line| line.strip_prefix(name)).unwrap_or("0");
+        line.trim().parse::<u64>().unwrap()
+    };
+    loop {
+        let text = get(&url).await.unwrap().text();
+        let waiting = metric(&text, "ledgerline_agent_calls_waiting ");
+        if metric(&text, "ledgerline_agent_export_requests_total{result=\"retried\"} ") >= 4 {
+            assert_eq!(waiting, 1, "the call waits");
+            break;
+        }
+        assert!(Instant::now() < deadline, "{text}");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    let lines = complaints(agent);
+    assert_eq!(lines.len(), before + 1, "{lines:#?}");
+    assert!(lines[before].contains(advice), "{}", lines[before]);
+}
+
+/// Scenario: the agent has a wrong token, then an authority that did not issue the collector's certificate, then the
+/// collector's certificate has expired; each time a call is made, and the first and the last fault are mended while
+/// both processes run.
+/// Guarantees: each fault is one line that says what to do; the call waits and is recorded once the fault is mended.
+#[tokio::test(flavor = "multi_thread")]
+async fn each_fault_between_the_machines_is_one_line_and_calls_wait() {
+    let directory = tempfile::tempdir().unwrap();
+    let network = Network::new();
+    let authority = Authority::new(&network);
+    let provider = provider(&network).await;
+    let collector = Collector::start(&network, &authority, directory.path()).await;
+    let token = directory.path().join("agent-token");
+
+    std::fs::write(&token, "the-token-of-nobody").unwrap();
+    let mut running = agent(&network, &provider, directory.path(), &token, &collector.ca).await;
+    call(&network, Client::OpenAi, &["plain"]).await;
+    complains_once(&network, &running, 0, "the collector refuses our token").await;
+    std::fs::write(&token, TOKEN).unwrap();
+    collector.records(1).await;
+    running.terminate().await.unwrap();
+
+    let elsewhere = tempfile::tempdir().unwrap();
+    let stranger = Authority::new(&network).write(elsewhere.path());
+    let mut running = agent(&network, &provider, directory.path(), &token, &stranger).await;
+    call(&network, Client::OpenAi, &["plain"]).await;
+    complains_once(&network, &running, 1, "an authority that is not trusted here").await;
+    running.kill();
+
+    authority.certify(directory.path(), 2021);
+    let deadline = Instant::now() + PATIENCE;
+    while !collector.curl("/health", &[]).contains("expired") {
+        assert!(Instant::now() < deadline, "the expired certificate is not shown");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    let running = agent(&network, &provider, directory.path(), &token, &collector.ca).await;
+    call(&network, Client::OpenAi, &["plain"]).await;
+    complains_once(&network, &running, 2, "has expired or is not valid yet").await;
+    authority.certify(directory.path(), 2099);
+    while collector.curl("/health", &[]) != "ok\n" {
+        assert!(Instant::now() < deadline, "the renewed certificate is not shown");
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    collector.records(2).await;
+    assert!(!running.log().contains(TOKEN) && !collector.service.log().contains(TOKEN));
 }
