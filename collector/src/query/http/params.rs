@@ -5,6 +5,7 @@ use axum::body::{Body, to_bytes};
 use axum::extract::Request;
 use axum::http::header::CONTENT_TYPE;
 use ledgerline_promql::limits::TIME_MS_MAX;
+use ledgerline_promql::syntax::parse_duration_ms;
 
 use super::json::ApiError;
 use crate::query::limits::{BODY_BYTES_MAX, TIMEOUT_MS_DEFAULT};
@@ -139,27 +140,7 @@ pub(super) fn parse_duration(text: &str) -> Option<i64> {
     if let Some(ms) = seconds_to_ms(text) {
         return Some(ms);
     }
-    // Units in falling order, each at most once, as Prometheus wants them.
-    const UNITS: [(&str, i64); 7] = [
-        ("y", 31_536_000_000),
-        ("w", 604_800_000),
-        ("d", 86_400_000),
-        ("h", 3_600_000),
-        ("m", 60_000),
-        ("s", 1000),
-        ("ms", 1),
-    ];
-    let (mut rest, mut total, mut next) = (text, 0_i64, 0);
-    while !rest.is_empty() {
-        let digits = rest.find(|c: char| !c.is_ascii_digit()).filter(|at| *at > 0)?;
-        let amount: i64 = rest[..digits].parse().ok()?;
-        let unit = rest[digits..].find(|c: char| c.is_ascii_digit()).map_or(rest.len(), |at| digits + at);
-        let at = UNITS.iter().position(|(name, _)| *name == &rest[digits..unit]).filter(|at| *at >= next)?;
-        total = total.checked_add(amount.checked_mul(UNITS[at].1)?)?;
-        next = at + 1;
-        rest = &rest[unit..];
-    }
-    (next > 0 && total <= TIME_MS_MAX).then_some(total)
+    parse_duration_ms(text).ok().filter(|ms| *ms <= TIME_MS_MAX)
 }
 
 #[allow(clippy::cast_possible_truncation, reason = "bounded just before")]

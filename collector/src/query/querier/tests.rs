@@ -4,6 +4,7 @@ use std::sync::Mutex;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, pending, ready};
+use ledgerline_promql::limits::QUERY_SHARES;
 use ledgerline_promql::source::{SeriesFilter, Tenant};
 use ledgerline_promql::{Labels, Point, Samples, SelectorRequest, Series};
 
@@ -75,7 +76,7 @@ async fn run(querier: &Querier, query: &str) -> Result<QueryResult, RunError> {
 /// given back.
 #[tokio::test(start_paused = true)]
 async fn selectors_share_the_memory_of_their_query() {
-    let memory = MemoryPool::new(4 * 900);
+    let memory = MemoryPool::new(QUERY_SHARES * 900);
     let querier = Querier::with_memory(Arc::new(Uneven), Arc::clone(&memory));
     // Ten samples of 48 bytes, a series and its label: one answer fits into 900 bytes, two do not.
     let error = run(&querier, "some + some{a=\"\"} + slow").await.unwrap_err();
