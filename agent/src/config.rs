@@ -7,11 +7,11 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use http::Uri;
 use http::header::HeaderName;
-use ledgerline_process::config::{Problems, Resolve, Secret};
+use ledgerline_process::config::{Problems, Resolve, Secret, parse_base_url};
 use ledgerline_process::host;
 use ledgerline_process::logging::LogConfig;
+use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_process::tls::{Roots, TlsConfig, client_config};
 use serde::Deserialize;
 
@@ -46,6 +46,8 @@ pub struct Config {
     pub export: ExportConfig,
     /// The agent's own log.
     pub log: LogConfig,
+    /// Spans of the agent's own work, as service `ledgerline-agent`. Off by default.
+    pub telemetry: TelemetryConfig,
 }
 
 impl Default for Config {
@@ -61,6 +63,7 @@ impl Default for Config {
             relay: RelayConfig::default(),
             export: ExportConfig::default(),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
         }
     }
 }
@@ -310,25 +313,6 @@ pub enum Compression {
     Zstd,
 }
 
-/// An address to connect to, taken apart.
-///
-/// # Errors
-/// A text for the user that says what is wrong with it.
-pub fn parse_base_url(text: &str) -> Result<Uri, String> {
-    let uri: Uri = text.parse().map_err(|error| format!("`{text}` is not a URL: {error}"))?;
-    if !matches!(uri.scheme_str(), Some("http" | "https")) {
-        return Err(format!("`{text}` must start with http:// or https://"));
-    }
-    let authority = uri.authority().map_or("", |authority| authority.as_str());
-    if authority.is_empty() || authority.contains('@') {
-        return Err(format!("`{text}` must name a host, without user and password"));
-    }
-    if uri.query().is_some() || text.contains('#') {
-        return Err(format!("`{text}` must have neither a query nor a fragment"));
-    }
-    Ok(uri)
-}
-
 impl Resolve for Config {
     type Settings = Self;
 
@@ -358,6 +342,7 @@ impl Resolve for Config {
             tls.validate("tls", problems);
         }
         self.log.resolve(problems);
+        self.telemetry.check(&[self.listen, self.admin.listen], problems);
         let authorities = [("relay.ca_file", &self.relay.ca_file), ("export.ca_file", &self.export.ca_file)];
         for (path, file) in authorities {
             if let Some(file) = file.as_deref() {

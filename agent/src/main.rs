@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use ledgerline_agent::app::{App, Parts};
 use ledgerline_agent::config::Config;
 use ledgerline_process::logging::LogSettings;
+use ledgerline_process::telemetry::Telemetry;
 
 /// Threads for what would keep a forwarding thread: name lookups, and reading large requests. They end when idle.
 const BLOCKING_THREADS_MAX: usize = 16;
@@ -58,9 +59,6 @@ fn check(arguments: &Arguments) -> anyhow::Result<()> {
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let config = ledgerline_process::config::load::<Config>(&arguments.config)?;
-    ledgerline_process::logging::init(&LogSettings::new(config.log.format, &config.log.level)?)?;
-    ledgerline_process::descriptors::raise_limit();
-    let app = App::build(&config, Parts::default())?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(config.relay.threads)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -68,9 +66,15 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .enable_all()
         .build()
         .context("cannot start the relay's threads")?;
-    runtime.block_on(async {
+    let telemetry = Telemetry::start(&config.telemetry, "ledgerline-agent", runtime.handle())?;
+    ledgerline_process::logging::init(&LogSettings::new(config.log.format, &config.log.level)?, &telemetry)?;
+    ledgerline_process::descriptors::raise_limit();
+    let app = App::build(&config, Parts::default())?;
+    let ended = runtime.block_on(async {
         let shutdown = ledgerline_process::shutdown::on_signal().context("cannot listen for signals")?;
         app.run(shutdown).await?;
         Ok(())
-    })
+    });
+    telemetry.stop();
+    ended
 }

@@ -135,6 +135,7 @@ impl App {
             query,
             alerting,
             log: _,
+            telemetry: _,
         } = settings;
         let access = Arc::new(access);
         let storage = Store::open(target).await?;

@@ -10,6 +10,7 @@ use std::path::PathBuf;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Secret, SecretText};
 use ledgerline_process::logging::{LogConfig, LogSettings};
+use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_process::tls::TlsConfig;
 use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use serde::Deserialize;
@@ -42,6 +43,9 @@ pub struct Config {
     pub alerting: AlertingConfig,
     /// What is written to standard error.
     pub log: LogConfig,
+    /// Spans of the collector's own work, as service `ledgerline-collector`, and of the embedded engine's, as
+    /// `ledgerline-engine`. Off by default.
+    pub telemetry: TelemetryConfig,
 }
 
 impl Default for Config {
@@ -56,6 +60,7 @@ impl Default for Config {
             query: QueryConfig::default(),
             alerting: AlertingConfig::default(),
             log: LogConfig::default(),
+            telemetry: TelemetryConfig::default(),
         }
     }
 }
@@ -189,6 +194,8 @@ pub struct Settings {
     pub alerting: AlertingSettings,
     /// What is written to standard error.
     pub log: LogSettings,
+    /// Where spans of our own work go.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Where the record is kept, and who we are there.

@@ -44,6 +44,7 @@ use ledgerline_store::writer::{Batch, Transport, Writer, Written};
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
+use tracing::{Instrument, Span};
 
 use crate::access::{Access, Principal};
 use crate::limits;
@@ -149,6 +150,7 @@ impl<T: Transport + 'static> Ingest<T> {
     ///
     /// # Errors
     /// When they are not, or not known to be: see [`Refusal`], which tells the sender what to do.
+    #[tracing::instrument(name = "ingest", skip_all, fields(bytes = request.body.len(), stored))]
     pub async fn export(self: &Arc<Self>, request: Request) -> Result<Receipt, Refusal> {
         if self.writes.is_closed() {
             return Err(Refusal::Stopping);
@@ -169,11 +171,12 @@ impl<T: Transport + 'static> Ingest<T> {
         }
         // A task of its own: an insert that was sent is finished even when its sender has gone.
         let ingest = Arc::clone(self);
-        let write = self.writes.spawn(async move {
+        let write = async move {
             let _held = grant;
             let written = ingest.writer.write(&batch, deadline).await;
             (batch, written)
-        });
+        };
+        let write = self.writes.spawn(write.in_current_span());
         let (batch, written) = match timeout_at(deadline, write).await {
             Ok(Ok(finished)) => finished,
             Ok(Err(error)) => return Err(lost(&error)),
@@ -181,6 +184,7 @@ impl<T: Transport + 'static> Ingest<T> {
         };
         let written = written?;
         receipt.settle(written);
+        Span::current().record("stored", written.stored);
         self.acknowledge(&batch, &receipt, written, &left_out);
         waiting.acknowledged();
         Ok(receipt)

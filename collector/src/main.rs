@@ -8,6 +8,7 @@ use std::sync::Arc;
 use clap::{Parser, Subcommand};
 use ledgerline_collector::app::{App, Parts};
 use ledgerline_collector::config::{Config, Settings};
+use ledgerline_process::telemetry::Telemetry;
 use ledgerline_process::{SystemClock, config, descriptors, logging, shutdown};
 
 /// Takes LLM spans in, prices them, keeps the record in ClickHouse, answers Grafana and raises alerts.
@@ -54,9 +55,11 @@ fn load(path: &Path) -> anyhow::Result<Settings> {
 }
 
 fn run(settings: Settings) -> anyhow::Result<()> {
-    logging::init(&settings.log)?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let telemetry = Telemetry::start(&settings.telemetry, "ledgerline-collector", runtime.handle())?;
+    logging::init(&settings.log, &telemetry)?;
     descriptors::raise_limit();
-    tokio::runtime::Builder::new_multi_thread().enable_all().build()?.block_on(async {
+    let ended = runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
         let parts = Parts { clock: Arc::new(SystemClock) };
         let app = tokio::select! {
@@ -65,5 +68,7 @@ fn run(settings: Settings) -> anyhow::Result<()> {
         };
         app.run(shutdown).await;
         Ok(())
-    })
+    });
+    telemetry.stop();
+    ended
 }

@@ -34,6 +34,7 @@ pub struct Shared {
 }
 
 /// Runs a request to its end and answers it.
+#[tracing::instrument(name = "statement", skip_all, fields(error_code))]
 pub fn serve(
     shared: &Shared,
     mut request: Request,
@@ -44,6 +45,7 @@ pub fn serve(
     match run(shared, &mut request, body, &mut responder, running) {
         Ok(counters) => responder.finish(counters),
         Err(error) => {
+            tracing::Span::current().record("error_code", error.code());
             tracing::debug!(query_id = request.query_id, code = error.code(), "request failed");
             responder.fail(&error);
         }

@@ -12,6 +12,7 @@ use ledgerline_engine::app::{self, Config, Engine};
 use ledgerline_engine::{library, limits};
 use ledgerline_process::logging::{self, LogFormat, LogSettings};
 use ledgerline_process::shutdown;
+use ledgerline_process::telemetry::{Endpoint, Telemetry, TelemetryConfig};
 use tokio_util::sync::CancellationToken;
 
 /// ClickHouse in one process, behind ClickHouse's HTTP interface, for this machine only.
@@ -48,17 +49,13 @@ struct Arguments {
     /// Log as one JSON object per line
     #[arg(long)]
     log_json: bool,
+    /// Where to send spans of its own work, OTLP over HTTP: `http://host:4318`
+    #[arg(long)]
+    telemetry_endpoint: Option<Endpoint>,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let format = if arguments.log_json { LogFormat::Json } else { LogFormat::Text };
-    let started =
-        LogSettings::new(format, &arguments.log_level).and_then(|settings| logging::init(&settings));
-    if let Err(error) = started {
-        report(&error.into());
-        return ExitCode::FAILURE;
-    }
     match run(&arguments) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => {
@@ -79,6 +76,18 @@ fn report(error: &anyhow::Error) {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
+    let format = if arguments.log_json { LogFormat::Json } else { LogFormat::Text };
+    let log = LogSettings::new(format, &arguments.log_level)?;
+    let telemetry = TelemetryConfig { endpoint: arguments.telemetry_endpoint.clone() };
+    if let Some(endpoint) = telemetry.endpoint.as_ref().filter(|_| !arguments.supervised) {
+        anyhow::ensure!(
+            !endpoint.reaches(&arguments.listen),
+            "--telemetry-endpoint is the engine's own port"
+        );
+    }
+    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
+    let telemetry = Telemetry::start(&telemetry, "ledgerline-engine", runtime.handle())?;
+    logging::init(&log, &telemetry)?;
     let library = library::locate(arguments.library.as_deref(), |name| std::env::var_os(name))?;
     let config = Config {
         data_dir: arguments.data_dir.clone(),
@@ -87,9 +96,8 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         threads_max: arguments.max_threads,
         memory_bytes_max: arguments.max_memory,
     };
-    let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build()?;
     let passwords = passwords(arguments.passwords.as_deref())?;
-    runtime.block_on(async {
+    let closed = runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
         // The port first: a taken one should be told at once, not after the store is open.
         let listener = if arguments.supervised {
@@ -104,7 +112,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
         let closed = engine.serve(listener, passwords, shutdown).await;
         tracing::info!("stopped");
         Ok(closed)
-    })
+    });
+    telemetry.stop();
+    closed
 }
 
 /// From the file, or from the collector, which writes them into standard input first.

@@ -7,6 +7,7 @@
 use std::fmt;
 use std::path::{Path, PathBuf};
 
+use http::Uri;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 
@@ -157,6 +158,25 @@ fn readable(path: &str) -> String {
         }
     }
     text
+}
+
+/// An address to connect to, taken apart.
+///
+/// # Errors
+/// A text for the user that says what is wrong with it.
+pub fn parse_base_url(text: &str) -> Result<Uri, String> {
+    let uri: Uri = text.parse().map_err(|error| format!("`{text}` is not a URL: {error}"))?;
+    if !matches!(uri.scheme_str(), Some("http" | "https")) {
+        return Err(format!("`{text}` must start with http:// or https://"));
+    }
+    let authority = uri.authority().map_or("", |authority| authority.as_str());
+    if authority.is_empty() || authority.contains('@') {
+        return Err(format!("`{text}` must name a host, without user and password"));
+    }
+    if uri.query().is_some() || text.contains('#') {
+        return Err(format!("`{text}` must have neither a query nor a fragment"));
+    }
+    Ok(uri)
 }
 
 /// Where a secret is kept. The configuration names the place: `{env: NAME}` or `{file: path}`.

@@ -17,6 +17,7 @@ pub mod lock;
 pub mod logging;
 pub mod serve;
 pub mod shutdown;
+pub mod telemetry;
 pub mod throttle;
 pub mod tls;
 

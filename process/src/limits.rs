@@ -52,3 +52,12 @@ pub const ADMIN_CONNECTIONS_MAX: usize = 64;
 
 /// How long requests to an admin port may take to finish when the process ends: each is answered from memory.
 pub const ADMIN_DRAIN_TIMEOUT: Duration = Duration::from_secs(1);
+
+/// Deadline of one batch of our own spans, its connection included, and of the last one when a process ends.
+pub const TELEMETRY_WAIT: Duration = Duration::from_secs(5);
+
+/// Bytes of an answer to our own spans that are read; it says little more than that they came.
+pub const TELEMETRY_RESPONSE_BYTES_MAX: usize = 64 << 10;
+
+/// At most one warning per this time that our own spans cannot be sent: a batch is tried every few seconds.
+pub const TELEMETRY_WARNING_EVERY: Duration = Duration::from_secs(300);

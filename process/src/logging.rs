@@ -4,10 +4,13 @@
 //! panic is reported by its place only, because its message may quote what was being handled.
 
 use serde::Deserialize;
-use tracing_subscriber::filter::Targets;
+use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, Subscriber};
+use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
 use crate::config::Problems;
+use crate::telemetry::Telemetry;
 
 /// The form of a log line.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
@@ -72,27 +75,36 @@ impl LogSettings {
     }
 }
 
-/// Starts logging for this process and reports panics through it.
+/// Starts logging for this process, reports panics through it, and hands our own spans to `telemetry`.
 ///
 /// # Errors
 /// When logging runs already.
-pub fn init(settings: &LogSettings) -> Result<(), LoggingError> {
-    let plain =
-        tracing_subscriber::fmt::layer::<Registry>().with_writer(std::io::stderr).log_internal_errors(false);
-    let layer = match settings.format {
-        LogFormat::Text => plain.with_ansi(false).boxed(),
-        LogFormat::Json => plain.json().flatten_event(true).boxed(),
-    };
-    tracing_subscriber::registry()
-        .with(layer.with_filter(settings.filter.clone()))
-        .try_init()
-        .map_err(|_| LoggingError::Twice)?;
+pub fn init(settings: &LogSettings, telemetry: &Telemetry) -> Result<(), LoggingError> {
+    subscriber(settings, telemetry).try_init().map_err(|_| LoggingError::Twice)?;
     std::panic::set_hook(Box::new(|panic| {
         let place = panic.location().map_or_else(|| "unknown".to_owned(), ToString::to_string);
         let thread = std::thread::current().name().unwrap_or("unnamed").to_owned();
         tracing::error!(place, thread, "a task panicked");
     }));
     Ok(())
+}
+
+/// Log lines take no part in spans: while nothing else wants these, they are disabled where they are made.
+pub(crate) fn subscriber(
+    settings: &LogSettings,
+    telemetry: &Telemetry,
+) -> impl Subscriber + Send + Sync + use<> {
+    let plain =
+        tracing_subscriber::fmt::layer::<Registry>().with_writer(std::io::stderr).log_internal_errors(false);
+    let lines = match settings.format {
+        LogFormat::Text => plain.with_ansi(false).boxed(),
+        LogFormat::Json => plain.json().flatten_event(true).boxed(),
+    };
+    let not_spans =
+        filter_fn(|metadata: &Metadata<'_>| !metadata.is_span()).with_max_level_hint(LevelFilter::TRACE);
+    let mut layers = vec![lines.with_filter(settings.filter.clone().and(not_spans)).boxed()];
+    layers.extend(telemetry.layer());
+    tracing_subscriber::registry().with(layers)
 }
 
 #[cfg(test)]
@@ -104,5 +116,14 @@ mod tests {
         for (level, good) in [("info", true), ("warn,ledgerline_agent=trace", true), ("loud=very", false)] {
             assert_eq!(LogSettings::new(LogFormat::Text, level).is_ok(), good, "{level}");
         }
+    }
+
+    #[test]
+    fn without_telemetry_spans_are_never_made_and_lines_are() {
+        let settings = LogSettings::new(LogFormat::Text, "trace").unwrap();
+        tracing::subscriber::with_default(subscriber(&settings, &Telemetry::default()), || {
+            assert!(tracing::info_span!("off").is_disabled());
+            assert!(tracing::enabled!(tracing::Level::TRACE));
+        });
     }
 }

@@ -21,6 +21,7 @@ use std::time::Duration;
 
 use ledgerline_process::config::SecretText;
 use ledgerline_process::lock::{self, DirectoryLock, LockError};
+use ledgerline_process::telemetry::TelemetryConfig;
 use prometheus_client::metrics::counter::Counter;
 use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
@@ -44,6 +45,8 @@ pub struct EngineConfig {
     pub connections: Option<usize>,
     /// Bytes of all queries together; `None`: the engine's default.
     pub memory_bytes_max: Option<u64>,
+    /// Where it sends spans of its own work.
+    pub telemetry: TelemetryConfig,
 }
 
 /// Why the engine does not run.
@@ -339,6 +342,7 @@ mod tests {
             library: None,
             connections: None,
             memory_bytes_max: None,
+            telemetry: TelemetryConfig::default(),
         };
         let error = Engine::start(config, Counter::default(), CancellationToken::new()).await.unwrap_err();
         assert!(

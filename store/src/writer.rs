@@ -168,6 +168,7 @@ impl<T: Transport> Writer<T> {
     }
 
     /// Sends the rows until they are taken, refused for what they are, or it is too late.
+    #[tracing::instrument(name = "insert", skip_all, fields(rows = rows.len()))]
     async fn send<R>(
         &self,
         statement: &str,

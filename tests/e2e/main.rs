@@ -20,4 +20,5 @@ mod record;
 mod responses;
 mod secrecy;
 mod strangers;
+mod telemetry;
 mod transparency;

@@ -20,6 +20,7 @@ use tonic::codec::CompressionEncoding;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
+use tracing::field::Empty;
 
 use super::codec::EncodedExport;
 use super::credential::{Credential, CredentialError};
@@ -202,10 +203,14 @@ impl Shared {
             let Some(bytes) = request.message() else {
                 return Fate::Rejected(Status::internal("it cannot be read from memory"));
             };
+            let span =
+                tracing::info_span!("export", calls = request.calls, bytes = bytes.len(), code = Empty);
             let answer = tokio::select! {
                 answer = self.attempt(client.clone(), request.sequence, bytes) => answer,
                 () = give_up.cancelled() => return Fate::Abandoned,
             };
+            span.record("code", answer.as_ref().map_or_else(|status| status.code() as i32, |_| 0));
+            drop(span);
             match answer {
                 Ok(answer) => return Fate::Acknowledged(answer),
                 Err(status) if is_permanent(status.code()) => return Fate::Rejected(status),

@@ -19,6 +19,8 @@ use http::{HeaderMap, StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tracing::Span;
+use tracing::field::Empty;
 
 use super::headers::strip_hop_by_hop;
 use super::idle::IdleSlot;
@@ -106,7 +108,8 @@ impl Client {
             }
             phase.is_running.store(true, Ordering::Relaxed);
         }
-        Exchange { shared: self.0.clone(), version: is_http1.then_some(version) }
+        let span = tracing::info_span!("relay call", http.response.status_code = Empty);
+        Exchange { shared: self.0.clone(), version: is_http1.then_some(version), span }
     }
 }
 
@@ -116,6 +119,8 @@ pub struct Exchange {
     shared: Arc<Shared>,
     /// `None` on HTTP/2.
     version: Option<Version>,
+    /// Of our own telemetry; disabled unless that is on.
+    span: Span,
 }
 
 impl Drop for Exchange {
@@ -154,7 +159,8 @@ impl Exchange {
     }
 
     /// The head of the response goes to the library now.
-    pub fn begin_response(&self) {
+    pub fn begin_response(&self, status: StatusCode) {
+        self.span.record("http.response.status_code", status.as_u16());
         self.shared.phase.owes_head.store(self.version.is_some(), Ordering::Relaxed);
         self.shared.phase.has_begun.store(true, Ordering::Relaxed);
     }

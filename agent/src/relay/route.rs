@@ -5,8 +5,9 @@ use std::sync::Arc;
 
 use http::Uri;
 use http::uri::{Authority, PathAndQuery, Scheme};
+use ledgerline_process::config::parse_base_url;
 
-use crate::config::{UpstreamConfig, parse_base_url};
+use crate::config::UpstreamConfig;
 use crate::dialect::Spec;
 
 /// Why there is no route table.

@@ -207,7 +207,7 @@ impl Connection {
             let exchange = client.begin(request.version());
             async move {
                 let mut response = relay.handle(request, &exchange).await?;
-                exchange.begin_response();
+                exchange.begin_response(response.status());
                 response.body_mut().attach(exchange);
                 Ok::<_, ClientGone>(response)
             }

@@ -158,6 +158,7 @@ impl GroupTask {
         self.shared.view.publish(self.index, snapshot);
     }
 
+    #[tracing::instrument(name = "rule evaluation", skip_all, fields(failed, transitions))]
     async fn evaluate_rule(&mut self, position: usize, at: UnixMs) {
         let group = self.group.clone();
         let (Some(rule), Some(before)) = (group.rules.get(position), self.rules.get(position)) else {
@@ -182,6 +183,8 @@ impl GroupTask {
                 (RuleState::clone(&before.state), Vec::new(), Health::Failed(reason))
             }
         };
+        let span = tracing::Span::current();
+        span.record("failed", matches!(health, Health::Failed(_))).record("transitions", transitions.len());
         self.announce(rule, position, &mut state, &transitions, at);
         let evaluation_time = started.elapsed();
         if let Some(slot) = self.rules.get_mut(position) {

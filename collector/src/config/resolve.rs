@@ -8,11 +8,13 @@ use http::Uri;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{Problems, Resolve, SecretText};
 use ledgerline_process::host;
+use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_promql::{self as promql, Grouping, METRIC_NAME, QueryParams, SelectorRequest};
 use ledgerline_store::catalog::{self, METRICS, Metric};
 
 use super::{
-    Auth, Config, EMBEDDED, Pricing, QueryConfig, Settings, StorageConfig, StoragePlace, StorageSettings,
+    Auth, Config, EMBEDDED, Listen, Pricing, QueryConfig, Settings, StorageConfig, StoragePlace,
+    StorageSettings,
 };
 use crate::access::{Access, Principal};
 use crate::limits::NAME_BYTES_MAX;
@@ -30,11 +32,13 @@ impl Resolve for Config {
             Some(auth) => Access::Tokens(tokens(auth, problems)),
         };
         let ingest = self.ingest.resolve("ingest", problems);
-        let storage = storage(self.storage, problems);
+        let storage = storage(self.storage, &self.telemetry, problems);
         let prices = prices(&self.pricing, problems);
         let alerting = self.alerting.resolve("alerting", &accept, problems);
         query(&self.query, problems);
         let log = self.log.resolve(problems);
+        let Listen { grpc, http, api, .. } = self.listen;
+        self.telemetry.check(&[grpc, http, api], problems);
         Some(Settings {
             listen: self.listen,
             access,
@@ -45,6 +49,7 @@ impl Resolve for Config {
             query: self.query,
             alerting: alerting?,
             log: log?,
+            telemetry: self.telemetry,
         })
     }
 }
@@ -141,7 +146,11 @@ fn tokens(auth: &Auth, problems: &mut Problems) -> Vec<(SecretText, Principal)> 
     read
 }
 
-fn storage(config: StorageConfig, problems: &mut Problems) -> Option<StorageSettings> {
+fn storage(
+    config: StorageConfig,
+    telemetry: &TelemetryConfig,
+    problems: &mut Problems,
+) -> Option<StorageSettings> {
     let identifier = |name: &str| {
         name.len() <= 64
             && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
@@ -152,11 +161,16 @@ fn storage(config: StorageConfig, problems: &mut Problems) -> Option<StorageSett
     }
     let password = password(&config, problems);
     let StorageConfig { database, user, .. } = config.clone();
-    let place = if config.url == EMBEDDED { embedded(config, problems) } else { server(config, problems) };
+    let place =
+        if config.url == EMBEDDED { embedded(config, telemetry, problems) } else { server(config, problems) };
     Some(StorageSettings { place: place?, database, user, password })
 }
 
-fn embedded(config: StorageConfig, problems: &mut Problems) -> Option<StoragePlace> {
+fn embedded(
+    config: StorageConfig,
+    telemetry: &TelemetryConfig,
+    problems: &mut Problems,
+) -> Option<StoragePlace> {
     for (path, set) in
         [("storage.user", config.user.is_some()), ("storage.password", config.password.is_some())]
     {
@@ -174,6 +188,7 @@ fn embedded(config: StorageConfig, problems: &mut Problems) -> Option<StoragePla
         library: config.engine.library,
         connections: None,
         memory_bytes_max: None,
+        telemetry: telemetry.clone(),
     }))
 }
 
@@ -273,8 +288,17 @@ mod tests {
         let settings = parse::<Config>("example", &with_engine).unwrap();
         assert!(matches!(settings.storage.place, StoragePlace::Embedded(_)));
         assert_eq!(settings.listen.grpc.port(), 4317);
-        for section in ["listen:", "tenant:", "auth:", "ingest:", "storage:", "pricing:", "alerting:", "log:"]
-        {
+        for section in [
+            "listen:",
+            "tenant:",
+            "auth:",
+            "ingest:",
+            "storage:",
+            "pricing:",
+            "alerting:",
+            "log:",
+            "telemetry:",
+        ] {
             assert!(text.contains(section), "{section}");
         }
     }

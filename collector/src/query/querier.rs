@@ -184,6 +184,7 @@ impl Querier {
     }
 
     /// Answers a query. Dropping the future stops the evaluation at its next check.
+    #[tracing::instrument(name = "query", skip_all, fields(outcome))]
     pub async fn run(
         &self,
         scope: &Scope,
@@ -197,6 +198,7 @@ impl Querier {
             Ok(_) => Outcome::Answered,
             Err(error) => Outcome::Failed(error.kind()),
         };
+        tracing::Span::current().record("outcome", ending.outcome.name());
         answer
     }
 

@@ -40,6 +40,9 @@ impl Launch {
         if let Some(bytes) = self.config.memory_bytes_max {
             command.arg("--max-memory").arg(bytes.to_string());
         }
+        if let Some(endpoint) = &self.config.telemetry.endpoint {
+            command.arg("--telemetry-endpoint").arg(endpoint.to_string());
+        }
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::from(OwnedFd::from(self.socket.try_clone()?)))

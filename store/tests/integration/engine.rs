@@ -3,6 +3,7 @@
 use std::path::PathBuf;
 use std::sync::LazyLock;
 
+use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_store::Store;
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::{Engine, EngineConfig};
@@ -29,6 +30,7 @@ pub fn config(data_dir: PathBuf) -> EngineConfig {
         library: None,
         connections: None,
         memory_bytes_max: None,
+        telemetry: TelemetryConfig::default(),
     }
 }
 
