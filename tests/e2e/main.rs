@@ -9,6 +9,7 @@
 )]
 
 mod alerts;
+mod bills;
 mod configuration;
 mod containers;
 mod delivery;

@@ -28,7 +28,7 @@ async fn stack_with_calls() -> Stack {
     };
     let cases = [case(0, "search", None), case(1, "search", None), case(2, "payments", None)];
     run_clients(Client::OpenAi, &stack.openai(), 1, &cases, Duration::from_secs(60)).await.unwrap();
-    stack.wait_for_calls(3, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(stack.wait_recorded(Duration::from_secs(60)).await.unwrap(), 3);
     stack
 }
 

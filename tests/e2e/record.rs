@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ledgerline_mock_provider::{Expectation, ServedCall, ServedEnd};
-use ledgerline_pricing::PriceBook;
-use ledgerline_proto::{TokenClass, TokenCounts, Usage, UsageSource};
+use ledgerline_mock_provider::{Expectation, ServedEnd};
+use ledgerline_proto::TokenClass;
 use ledgerline_testkit::clients::{Case, Client, Line, Mode, run_clients};
 use ledgerline_testkit::conformance::{check_suite, served};
 use ledgerline_testkit::load::the_accounts_agree;
 use ledgerline_testkit::stack::{Stack, StackOptions};
 use tokio::time::Instant;
+
+use crate::bills;
 
 const DEADLINE: Duration = Duration::from_secs(300);
 
@@ -28,44 +29,12 @@ async fn recorded_tokens(stack: &Stack, response_id: &str) -> BTreeMap<String, u
         .collect()
 }
 
-/// What the price book asks for what the provider truly counted.
-fn bill(stack_time_ns: u64, call: &ServedCall, provider: &str) -> String {
-    let truth = call.usage.as_ref().unwrap();
-    let pairs: Vec<(TokenClass, u64)> = truth
-        .by_class()
-        .iter()
-        .map(|(name, tokens)| (TokenClass::from_name(name).unwrap(), *tokens))
-        .collect();
-    let usage = Usage { tokens: TokenCounts::from_pairs(&pairs), source: UsageSource::Provider };
-    let billing = ledgerline_proto::Billing {
-        service_tier: call.tier_served.clone(),
-        web_search_requests: Some(truth.web_searches),
-        ..Default::default()
-    };
-    let query = ledgerline_pricing::PriceQuery {
-        provider,
-        request_model: &call.model_requested,
-        response_model: call.model_served.as_deref().unwrap_or_default(),
-        at_unix_ns: stack_time_ns,
-        operation: &ledgerline_proto::Operation::Chat,
-        end: ledgerline_proto::EndOfStream::Complete,
-        http_status: Some(200),
-        billing: &billing,
-        usage: Some(&usage),
-    };
-    match PriceBook::embedded().price(&query) {
-        ledgerline_pricing::Priced::Cost(cost) => cost.amount.to_string(),
-        ledgerline_pricing::Priced::Unpriced(reason) => reason.to_string(),
-    }
-}
-
-async fn record_equals_the_oracle(client: Client, provider: &str) {
+async fn record_equals_the_oracle(client: Client) {
     let stack = Stack::start(StackOptions::default()).await.unwrap();
     let base = stack.base(client);
     let played = check_suite(client, &base, &stack.provider, DEADLINE).await.unwrap();
-    stack.wait_for_calls(u64::try_from(played.len()).unwrap(), Duration::from_secs(20)).await.unwrap();
-    let now = 1_000_000_000
-        * stack.sql("SELECT toUnixTimestamp(now())").await.unwrap().trim().parse::<u64>().unwrap();
+    stack.wait_recorded(Duration::from_secs(60)).await.unwrap();
+    let mut differences = Vec::new();
     let mut compared = 0;
     for (entry, line) in &played {
         if entry.expected() != Expectation::Answer {
@@ -95,33 +64,42 @@ async fn record_equals_the_oracle(client: Client, provider: &str) {
             call.id
         );
         let recorded = stack.sql(&query).await.unwrap();
-        assert_eq!(recorded.trim(), bill(now, &call, provider), "{} {:?}", entry.scenario.name, entry.case);
+        let expected = bills::expected(&call);
+        if recorded.trim() != expected {
+            let truth = call.usage.unwrap();
+            differences.push(format!(
+                "{}: {} instead of {expected}: {truth:?}",
+                call.scenario,
+                recorded.trim()
+            ));
+        }
         compared += 1;
     }
+    assert!(differences.is_empty(), "{}", differences.join("\n"));
     assert!(compared > 60, "only {compared} calls were compared");
     the_accounts_agree(&stack).await.unwrap();
 }
 
 /// Scenario: every scenario with the real `openai` package; each well-formed answer is looked up in ClickHouse.
-/// Guarantees: tokens by class and cost to the nano-dollar are those of the oracle and the price book; spans, minutes,
+/// Guarantees: tokens by class and cost to the nano-dollar are those of the oracle and of prices that a person wrote down; spans, minutes,
 /// hours, days and PromQL hold the same money.
 #[tokio::test(flavor = "multi_thread")]
 async fn openai_calls_are_recorded_as_they_were() {
-    record_equals_the_oracle(Client::OpenAi, "openai").await;
+    record_equals_the_oracle(Client::OpenAi).await;
 }
 
 /// Scenario: every scenario with the real `anthropic` package; each well-formed answer is looked up in ClickHouse.
 /// Guarantees: as for OpenAI.
 #[tokio::test(flavor = "multi_thread")]
 async fn anthropic_calls_are_recorded_as_they_were() {
-    record_equals_the_oracle(Client::Anthropic, "anthropic").await;
+    record_equals_the_oracle(Client::Anthropic).await;
 }
 
 /// Scenario: every scenario of the Responses API with the real `openai` package.
 /// Guarantees: as for chat.
 #[tokio::test(flavor = "multi_thread")]
 async fn responses_calls_are_recorded_as_they_were() {
-    record_equals_the_oracle(Client::Responses, "openai").await;
+    record_equals_the_oracle(Client::Responses).await;
 }
 
 async fn one_call(stack: &Stack, client: Client, case: Case) -> Line {
@@ -192,7 +170,7 @@ async fn an_aborted_stream_is_accounted_with_what_was_delivered() {
             Case { scenario: "slow".into(), params, stream: true, abort_after: Some(6), ..Case::default() };
         one_call(&stack, client, case).await;
     }
-    stack.wait_for_calls(3, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(stack.wait_recorded(Duration::from_secs(60)).await.unwrap(), 3);
     let rows = stack
         .sql(
             "SELECT provider, end_of_stream, status, usage_source, tokens_input_uncached > 0, tokens_output_text > 0, \
@@ -224,7 +202,7 @@ async fn failures_are_recorded_by_their_class_and_unknown_prices_as_unpriced() {
         one_call(&stack, Client::OpenAi, case).await;
     }
     one_call(&stack, Client::OpenAi, case("unknown_model", false)).await;
-    stack.wait_for_calls(5, Duration::from_secs(5)).await.unwrap();
+    assert_eq!(stack.wait_recorded(Duration::from_secs(60)).await.unwrap(), 5);
     let unpriced = stack
         .sql("SELECT count() FROM spans WHERE cost = 0 AND end_of_stream = 'complete' OR cost IS NULL AND unpriced_reason = ''")
         .await

@@ -196,6 +196,38 @@ impl Stack {
         }
     }
 
+    /// Waits until nothing is under way any more: the agent has ended every call that it saw begin, the collector has
+    /// acknowledged each of them, and as many are in the record. Returns how many. A client makes more calls than a test
+    /// counts (a library repeats what was refused), so a test that reads the record waits for this and not for a number.
+    ///
+    /// # Errors
+    /// When the deadline passes first; the error says what is missing, so that late can be told from lost.
+    pub async fn wait_recorded(&self, deadline: Duration) -> anyhow::Result<u64> {
+        let end = tokio::time::Instant::now() + deadline;
+        let exported = loop {
+            let metrics = get(&format!("http://127.0.0.1:{}/metrics", self.ports.agent_admin)).await?.text();
+            let agent =
+                |name: &str| sum_of(&metrics, &format!("ledgerline_agent_{name}")).unwrap_or(0.0) as u64;
+            let (recorded, exported) = (agent("calls_recorded_total"), agent("calls_exported_total"));
+            let accounted = recorded + agent("calls_ignored_total") + agent("calls_unobserved_total");
+            let is_quiet = agent("relay_requests_running") == 0
+                && agent("calls_observed_total") == accounted
+                && recorded == exported + agent("calls_dropped_total");
+            if is_quiet {
+                break exported;
+            }
+            if tokio::time::Instant::now() > end {
+                bail!("calls are under way after {deadline:?}:\n{metrics}");
+            }
+            tokio::time::sleep(Duration::from_millis(25)).await;
+        };
+        let left = end.saturating_duration_since(tokio::time::Instant::now());
+        let stored =
+            self.wait_for_calls(exported, left).await.context("acknowledged and not in the record")?;
+        ensure!(stored == exported, "{exported} calls acknowledged, {stored} in the record");
+        Ok(stored)
+    }
+
     /// SIGKILL to the engine. The collector starts it again.
     ///
     /// # Errors
@@ -249,14 +281,19 @@ pub async fn sql(engine: &str, query: &str) -> anyhow::Result<String> {
 
 async fn metric(admin: &str, name: &str) -> anyhow::Result<f64> {
     let text = get(&format!("{admin}/metrics")).await?.text();
+    sum_of(&text, name).with_context(|| format!("{admin} has no metric {name}"))
+}
+
+/// The sum of a metric over its labels, in the text of a scrape.
+fn sum_of(text: &str, name: &str) -> Option<f64> {
     let mut found = None;
     for line in text.lines().filter(|line| !line.starts_with('#')) {
-        let (series, value) = line.rsplit_once(' ').context("a metric line has a value")?;
+        let (series, value) = line.rsplit_once(' ')?;
         if series == name || series.strip_prefix(name).is_some_and(|rest| rest.starts_with('{')) {
-            found = Some(found.unwrap_or(0.0) + value.parse::<f64>()?);
+            found = Some(found.unwrap_or(0.0) + value.parse::<f64>().ok()?);
         }
     }
-    found.with_context(|| format!("{admin} has no metric {name}"))
+    found
 }
 
 /// How to run a collector with an embedded engine.
