@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::{Parser, Subcommand};
-use ledgerline_agent::app::{App, Parts};
+use ledgerline_agent::app::{Addresses, App, Parts};
 use ledgerline_agent::config::Config;
 use ledgerline_process::logging::LogSettings;
 use ledgerline_process::telemetry::Telemetry;
@@ -24,6 +24,9 @@ struct Arguments {
     /// Configuration file (YAML); ledgerline-agent.example.yaml explains every key.
     #[arg(short, long, global = true, value_name = "FILE", default_value = "/etc/ledgerline/agent.yaml")]
     config: PathBuf,
+    /// Write `relay=` and `admin=` with the addresses that were taken into this file, for a configuration with port 0.
+    #[arg(long, value_name = "FILE")]
+    addresses_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -70,6 +73,11 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     ledgerline_process::logging::init(&LogSettings::new(config.log.format, &config.log.level)?, &telemetry)?;
     ledgerline_process::descriptors::raise_limit();
     let app = App::build(&config, Parts::default())?;
+    if let Some(file) = &arguments.addresses_file {
+        let Addresses { relay, admin } = app.addresses();
+        ledgerline_process::addresses::write(file, &[("relay", relay), ("admin", admin)])
+            .with_context(|| format!("cannot write {}", file.display()))?;
+    }
     let ended = runtime.block_on(async {
         let shutdown = ledgerline_process::shutdown::on_signal().context("cannot listen for signals")?;
         app.run(shutdown).await?;

@@ -5,11 +5,12 @@ use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::sync::Arc;
 
+use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use ledgerline_collector::app::{App, Parts};
+use ledgerline_collector::app::{Addresses, App, Parts};
 use ledgerline_collector::config::{Config, Settings};
 use ledgerline_process::telemetry::Telemetry;
-use ledgerline_process::{SystemClock, config, descriptors, logging, shutdown};
+use ledgerline_process::{SystemClock, addresses, config, descriptors, logging, shutdown};
 
 /// Takes LLM spans in, prices them, keeps the record in ClickHouse, answers Grafana and raises alerts.
 #[derive(Debug, Parser)]
@@ -18,6 +19,9 @@ struct Arguments {
     /// The configuration; `ledgerline-collector.example.yaml` shows every key
     #[arg(long, global = true, default_value = "/etc/ledgerline/collector.yaml")]
     config: PathBuf,
+    /// Write `grpc=`, `http=` and `api=` with the addresses that were taken into this file, for a configuration with port 0
+    #[arg(long, value_name = "FILE")]
+    addresses_file: Option<PathBuf>,
     #[command(subcommand)]
     command: Option<Command>,
 }
@@ -34,7 +38,9 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command.unwrap_or(Command::Run) {
         Command::CheckConfig => load(&arguments.config).map(|_| report_valid(&arguments.config)),
-        Command::Run => load(&arguments.config).and_then(run),
+        Command::Run => {
+            load(&arguments.config).and_then(|settings| run(settings, arguments.addresses_file.as_deref()))
+        }
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
@@ -54,7 +60,7 @@ fn load(path: &Path) -> anyhow::Result<Settings> {
     Ok(config::load::<Config>(path)?)
 }
 
-fn run(settings: Settings) -> anyhow::Result<()> {
+fn run(settings: Settings, addresses_file: Option<&Path>) -> anyhow::Result<()> {
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let telemetry = Telemetry::start(&settings.telemetry, "ledgerline-collector", runtime.handle())?;
     logging::init(&settings.log, &telemetry)?;
@@ -66,6 +72,11 @@ fn run(settings: Settings) -> anyhow::Result<()> {
             app = App::build(settings, parts) => app?,
             () = shutdown.cancelled() => return Ok(()),
         };
+        if let Some(file) = addresses_file {
+            let Addresses { grpc, http, api } = app.addresses();
+            addresses::write(file, &[("grpc", grpc), ("http", http), ("api", api)])
+                .with_context(|| format!("cannot write {}", file.display()))?;
+        }
         app.run(shutdown).await;
         Ok(())
     });

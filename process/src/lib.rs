@@ -4,6 +4,7 @@
 //! the same mistake, the same paths for health and metrics, the same bounds for strangers. It knows nothing about calls
 //! or money.
 
+pub mod addresses;
 pub mod admin;
 pub mod backoff;
 pub mod clock;

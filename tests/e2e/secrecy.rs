@@ -63,8 +63,7 @@ async fn canaries_are_found_nowhere() {
     assert_eq!(stack.wait_recorded(Duration::from_secs(60)).await.unwrap(), made);
     let rows = stack.sql("SELECT * FROM spans FORMAT JSONEachRow").await.unwrap();
     assert_eq!(rows.lines().count(), usize::try_from(made).unwrap());
-    let agent_metrics =
-        get(&format!("http://127.0.0.1:{}/metrics", stack.ports.agent_admin)).await.unwrap().text();
+    let agent_metrics = get(&format!("{}/metrics", stack.agent_admin())).await.unwrap().text();
     let collector_metrics = get(&format!("{}/metrics", stack.api())).await.unwrap().text();
     stack.agent.terminate().await.unwrap();
     stack.collector.terminate().await.unwrap();

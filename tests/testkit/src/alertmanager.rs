@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
 use crate::http::get;
-use crate::service::{Recipe, Service, free_port};
+use crate::service::{AddressSource, Recipe, Service};
 
 /// Notifications in the order they came.
 pub type Inbox = Arc<Mutex<Vec<Value>>>;
@@ -97,7 +97,6 @@ impl Alertmanager {
     /// # Errors
     /// When it is not installed; the error says how to get it.
     pub async fn start(directory: &Path, webhook: &str) -> anyhow::Result<Self> {
-        let port = free_port();
         let config = directory.join("alertmanager.yml");
         std::fs::write(
             &config,
@@ -108,21 +107,21 @@ impl Alertmanager {
         )?;
         let program = on_path("prometheus-alertmanager")
             .context("prometheus-alertmanager is not in PATH; deploy/setup/prometheus.sh fetches it")?;
-        let url = format!("http://127.0.0.1:{port}");
         let service = Service::start(Recipe {
             program,
             arguments: vec![
                 format!("--config.file={}", config.display()),
                 format!("--storage.path={}", directory.join("alertmanager").display()),
-                format!("--web.listen-address=127.0.0.1:{port}"),
+                "--web.listen-address=127.0.0.1:0".to_owned(),
                 "--cluster.listen-address=".to_owned(),
             ],
             environment: Vec::new(),
-            ready_url: format!("{url}/-/ready"),
+            ready: ("web", "/-/ready"),
+            addresses: AddressSource::Log("Listening on"),
             log: directory.join("alertmanager.log"),
         })
         .await?;
-        Ok(Self { url, service })
+        Ok(Self { url: service.url("web"), service })
     }
 
     /// The alerts it holds now.

@@ -2,8 +2,9 @@
 //!
 //! It must never outlive the test: dropping a service ends its whole process group.
 
+use std::collections::BTreeMap;
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::time::Duration;
@@ -14,13 +15,6 @@ use crate::http;
 
 /// How long a process may take to become ready or to end on request.
 const DEADLINE: Duration = Duration::from_secs(60);
-
-/// A port that was free a moment ago. Taken by number, because a killed process must come back where its clients look.
-#[must_use]
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).expect("loopback has a free port");
-    listener.local_addr().expect("a bound listener has an address").port()
-}
 
 /// One of our binaries: in `LEDGERLINE_BIN_DIR`, else beside the running test or its parent folder.
 ///
@@ -45,10 +39,48 @@ pub struct Recipe {
     pub arguments: Vec<String>,
     /// Environment variables beside the inherited ones.
     pub environment: Vec<(String, String)>,
-    /// A URL that answers 200 once it is ready.
-    pub ready_url: String,
+    /// The listener that answers `ready_path` with 200 once the process is ready.
+    pub ready: (&'static str, &'static str),
+    /// How to learn which ports it took.
+    pub addresses: AddressSource,
     /// Where standard error goes, appended over restarts.
     pub log: PathBuf,
+}
+
+/// How a process that was told port 0 says which ports it took.
+#[derive(Clone, Debug)]
+pub enum AddressSource {
+    /// It writes `name=address` lines into this file once all are taken.
+    File(PathBuf),
+    /// It was told an address that is free where it runs.
+    Known(SocketAddr),
+    /// Its log holds a line with this text and, behind `address=`, the address of the one listener it has.
+    Log(&'static str),
+}
+
+impl AddressSource {
+    /// The addresses, once they are there. `logged_before` bytes of the log are of earlier runs.
+    fn read(&self, recipe: &Recipe, logged_before: u64) -> Option<BTreeMap<String, SocketAddr>> {
+        match self {
+            Self::File(path) => {
+                let text = std::fs::read_to_string(path).ok()?;
+                let pair = |line: &str| {
+                    let (name, address) = line.split_once('=')?;
+                    Some((name.to_owned(), address.parse().ok()?))
+                };
+                text.lines().map(pair).collect()
+            }
+            Self::Known(address) => Some([(recipe.ready.0.to_owned(), *address)].into()),
+            Self::Log(mark) => {
+                let log = std::fs::read(&recipe.log).ok()?;
+                let log =
+                    String::from_utf8_lossy(log.get(usize::try_from(logged_before).ok()?..)?).into_owned();
+                let line = log.lines().find(|line| line.contains(mark))?;
+                let address = line.split("address=").nth(1)?.split_whitespace().next()?;
+                Some([(recipe.ready.0.to_owned(), address.parse().ok()?)].into())
+            }
+        }
+    }
 }
 
 /// A running process.
@@ -56,13 +88,15 @@ pub struct Recipe {
 pub struct Service {
     recipe: Recipe,
     child: Option<Child>,
+    logged_before: u64,
+    addresses: BTreeMap<String, SocketAddr>,
 }
 
 impl Service {
     /// Not started yet; see [`spawn`](Self::spawn).
     #[must_use]
     pub fn stopped(recipe: Recipe) -> Self {
-        Self { recipe, child: None }
+        Self { recipe, child: None, logged_before: 0, addresses: BTreeMap::new() }
     }
 
     /// Starts it and waits until it is ready.
@@ -90,12 +124,17 @@ impl Service {
     /// When the program cannot be run.
     pub fn spawn(&mut self) -> anyhow::Result<()> {
         use std::os::unix::process::CommandExt;
-        let Recipe { program, arguments, environment, log, .. } = &self.recipe;
+        let Recipe { program, arguments, environment, log, addresses, .. } = &self.recipe;
+        if let AddressSource::File(path) = addresses {
+            // What the last run wrote says nothing about this one.
+            let _ = std::fs::remove_file(path);
+        }
         let log = File::options()
             .create(true)
             .append(true)
             .open(log)
             .with_context(|| format!("open {}", log.display()))?;
+        self.logged_before = log.metadata()?.len();
         let child = Command::new(program)
             .args(arguments)
             .envs(environment.iter().map(|(name, value)| (name, value)))
@@ -109,24 +148,40 @@ impl Service {
         Ok(())
     }
 
-    /// Waits until the ready URL answers 200.
+    /// Waits until it has said where it listens and answers 200 there.
     ///
     /// # Errors
     /// When the process ends first or a minute passes.
     pub async fn wait_ready(&mut self) -> anyhow::Result<()> {
         let deadline = tokio::time::Instant::now() + DEADLINE;
         loop {
-            if http::get(&self.recipe.ready_url).await.is_ok_and(|answer| answer.status.is_success()) {
-                return Ok(());
+            if let Some(addresses) = self.recipe.addresses.read(&self.recipe, self.logged_before) {
+                self.addresses = addresses;
+                let url = format!("{}{}", self.url(self.recipe.ready.0), self.recipe.ready.1);
+                if http::get(&url).await.is_ok_and(|answer| answer.status.is_success()) {
+                    return Ok(());
+                }
             }
             if let Some(status) = self.child.as_mut().and_then(|child| child.try_wait().ok().flatten()) {
                 bail!("{} ended with {status}\n{}", self.recipe.program.display(), self.log_tail());
             }
             if tokio::time::Instant::now() > deadline {
-                bail!("{} not ready in {DEADLINE:?}\n{}", self.recipe.ready_url, self.log_tail());
+                bail!("{} not ready in {DEADLINE:?}\n{}", self.recipe.program.display(), self.log_tail());
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
         }
+    }
+
+    /// Where the listener of this name is. Panics if the process has none, or has not said so.
+    #[must_use]
+    pub fn address(&self, listener: &str) -> SocketAddr {
+        *self.addresses.get(listener).unwrap_or_else(|| panic!("no `{listener}` in {:?}", self.addresses))
+    }
+
+    /// The base URL of the same.
+    #[must_use]
+    pub fn url(&self, listener: &str) -> String {
+        format!("http://{}", self.address(listener))
     }
 
     /// The process id.

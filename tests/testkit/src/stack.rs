@@ -1,7 +1,7 @@
 //! The whole product as real processes on free ports: mock provider, agent, collector, embedded engine.
 //!
-//! Every test has its own stack and its own folder, and leaves neither behind. Ports are chosen before the processes
-//! start and kept over restarts, because a killed process must come back where its clients look.
+//! Every test has its own stack and its own folder, and leaves neither behind. The processes take port 0 and say what
+//! they got; from then on that is their configuration, because a killed process must come back where its clients look.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -14,7 +14,7 @@ use tempfile::TempDir;
 
 use crate::clients::Client;
 use crate::http::{get, percent_encoded, send};
-use crate::service::{Recipe, Service, binary, child_of, free_port, signal};
+use crate::service::{AddressSource, Recipe, Service, binary, child_of, signal};
 use crate::traffic::Targets;
 use ledgerline_mock_provider::{MockOptions, MockProvider};
 
@@ -43,36 +43,7 @@ pub struct Stack {
     pub collector: Service,
     /// The agent.
     pub agent: Service,
-    /// The ports.
-    pub ports: Ports,
     directory: TempDir,
-}
-
-/// Every port of a stack, on loopback.
-#[derive(Clone, Copy, Debug)]
-pub struct Ports {
-    /// The agent's relay.
-    pub agent: u16,
-    /// The agent's admin port.
-    pub agent_admin: u16,
-    /// OTLP over gRPC.
-    pub grpc: u16,
-    /// OTLP over HTTP.
-    pub http: u16,
-    /// The collector's API.
-    pub api: u16,
-}
-
-impl Ports {
-    fn take() -> Self {
-        Self {
-            agent: free_port(),
-            agent_admin: free_port(),
-            grpc: free_port(),
-            http: free_port(),
-            api: free_port(),
-        }
-    }
 }
 
 impl Stack {
@@ -82,16 +53,22 @@ impl Stack {
     /// When a binary is missing or a part does not become ready; the error quotes its log.
     pub async fn start(options: StackOptions) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("ledgerline-").tempdir()?;
-        let ports = Ports::take();
         let provider = MockProvider::start(options.provider.clone()).await?;
         for (name, text) in &options.files {
             std::fs::write(directory.path().join(name), text)?;
         }
         let more = options.collector_yaml.replace("{directory}", &directory.path().display().to_string());
-        let collector = Service::start(collector_recipe(directory.path(), ports, &more)?).await?;
-        let agent = agent_recipe(directory.path(), ports, &provider.url, &options)?;
-        let agent = Service::start(agent).await?;
-        Ok(Self { provider, collector, agent, ports, directory })
+        let free = ["127.0.0.1:0"; 3].map(str::to_owned);
+        let collector = Service::start(collector_recipe(directory.path(), &free, &more)?).await?;
+        let taken = ["grpc", "http", "api"].map(|listener| collector.address(listener).to_string());
+        collector_recipe(directory.path(), &taken, &more)?;
+        let recipe = |listen: [&str; 2]| {
+            agent_recipe(directory.path(), listen, &provider.url, &collector.url("grpc"), &options)
+        };
+        let agent = Service::start(recipe([&free[0], &free[1]])?).await?;
+        let taken = ["relay", "admin"].map(|listener| agent.address(listener).to_string());
+        recipe([&taken[0], &taken[1]])?;
+        Ok(Self { provider, collector, agent, directory })
     }
 
     /// The stack's folder.
@@ -103,13 +80,13 @@ impl Stack {
     /// The agent's base URL for OpenAI clients, without `/v1`.
     #[must_use]
     pub fn openai(&self) -> String {
-        format!("http://127.0.0.1:{}/openai", self.ports.agent)
+        format!("{}/openai", self.agent.url("relay"))
     }
 
     /// The agent's base URL for Anthropic clients.
     #[must_use]
     pub fn anthropic(&self) -> String {
-        format!("http://127.0.0.1:{}/anthropic", self.ports.agent)
+        format!("{}/anthropic", self.agent.url("relay"))
     }
 
     /// The agent's base URL for this client.
@@ -129,7 +106,7 @@ impl Stack {
     /// The collector's API.
     #[must_use]
     pub fn api(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.api)
+        self.collector.url("api")
     }
 
     /// The URL of the Prometheus data source.
@@ -141,13 +118,19 @@ impl Stack {
     /// OTLP over HTTP, without `/v1/traces`.
     #[must_use]
     pub fn otlp_http(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.http)
+        self.collector.url("http")
     }
 
     /// OTLP over gRPC.
     #[must_use]
     pub fn otlp_grpc(&self) -> String {
-        format!("http://127.0.0.1:{}", self.ports.grpc)
+        self.collector.url("grpc")
+    }
+
+    /// The agent's admin port.
+    #[must_use]
+    pub fn agent_admin(&self) -> String {
+        self.agent.url("admin")
     }
 
     /// Where the embedded engine listens now.
@@ -205,7 +188,7 @@ impl Stack {
     pub async fn wait_recorded(&self, deadline: Duration) -> anyhow::Result<u64> {
         let end = tokio::time::Instant::now() + deadline;
         let exported = loop {
-            let metrics = get(&format!("http://127.0.0.1:{}/metrics", self.ports.agent_admin)).await?.text();
+            let metrics = get(&format!("{}/metrics", self.agent_admin())).await?.text();
             let agent =
                 |name: &str| sum_of(&metrics, &format!("ledgerline_agent_{name}")).unwrap_or(0.0) as u64;
             let (recorded, exported) = (agent("calls_recorded_total"), agent("calls_exported_total"));
@@ -244,7 +227,7 @@ impl Stack {
     /// # Errors
     /// When the agent does not answer.
     pub async fn agent_metric(&self, name: &str) -> anyhow::Result<f64> {
-        metric(&format!("http://127.0.0.1:{}", self.ports.agent_admin), name).await
+        metric(&self.agent_admin(), name).await
     }
 
     /// A metric of the collector, summed over its labels.
@@ -296,16 +279,15 @@ fn sum_of(text: &str, name: &str) -> Option<f64> {
     found
 }
 
-/// How to run a collector with an embedded engine.
-///
-/// # Errors
-/// When a binary is missing or the configuration cannot be written.
-pub fn collector_recipe(directory: &Path, ports: Ports, more: &str) -> anyhow::Result<Recipe> {
+/// How to run a collector with an embedded engine, listening for gRPC, HTTP and its API at these addresses. Writes its
+/// configuration, which it reads again whenever it starts.
+fn collector_recipe(directory: &Path, listen: &[String; 3], more: &str) -> anyhow::Result<Recipe> {
     let config = directory.join("collector.yaml");
-    let (grpc, http, api) = (ports.grpc, ports.http, ports.api);
+    let addresses = directory.join("collector.addresses");
+    let [grpc, http, api] = listen;
     let engine = binary("ledgerline-engine")?;
     let yaml = format!(
-        "listen: {{grpc: '127.0.0.1:{grpc}', http: '127.0.0.1:{http}', api: '127.0.0.1:{api}'}}\n\
+        "listen: {{grpc: '{grpc}', http: '{http}', api: '{api}'}}\n\
          storage: {{url: embedded, data_dir: '{}', engine: {{binary: '{}'}}}}\n{more}\n",
         directory.join("data").display(),
         engine.display(),
@@ -313,33 +295,43 @@ pub fn collector_recipe(directory: &Path, ports: Ports, more: &str) -> anyhow::R
     std::fs::write(&config, yaml)?;
     Ok(Recipe {
         program: binary("ledgerline-collector")?,
-        arguments: vec!["--config".into(), config.display().to_string()],
+        arguments: command_line(&config, &addresses),
         environment: Vec::new(),
-        ready_url: format!("http://127.0.0.1:{api}/ready"),
+        ready: ("api", "/ready"),
+        addresses: AddressSource::File(addresses),
         log: directory.join("collector.log"),
     })
 }
 
+fn command_line(config: &Path, addresses: &Path) -> Vec<String> {
+    let text = |path: &Path| path.display().to_string();
+    vec!["--config".into(), text(config), "--addresses-file".into(), text(addresses)]
+}
+
+/// The same for the agent, with its relay and its admin port at these addresses.
 fn agent_recipe(
     directory: &Path,
-    ports: Ports,
+    [relay, admin]: [&str; 2],
     provider: &str,
+    collector: &str,
     options: &StackOptions,
 ) -> anyhow::Result<Recipe> {
     let config = directory.join("agent.yaml");
+    let addresses = directory.join("agent.addresses");
     let yaml = format!(
-        "listen: 127.0.0.1:{}\nadmin: {{listen: '127.0.0.1:{}'}}\nupstreams:\n\
+        "listen: '{relay}'\nadmin: {{listen: '{admin}'}}\nupstreams:\n\
          - {{name: openai, prefix: /openai, url: '{provider}', dialect: openai}}\n\
          - {{name: anthropic, prefix: /anthropic, url: '{provider}', dialect: anthropic}}\n\
-         export: {{collector: 'http://127.0.0.1:{}'}}\n{}\n",
-        ports.agent, ports.agent_admin, ports.grpc, options.agent_yaml,
+         export: {{collector: '{collector}'}}\n{}\n",
+        options.agent_yaml,
     );
     std::fs::write(&config, yaml)?;
     Ok(Recipe {
         program: binary("ledgerline-agent")?,
-        arguments: vec!["--config".into(), config.display().to_string()],
+        arguments: command_line(&config, &addresses),
         environment: Vec::new(),
-        ready_url: format!("http://127.0.0.1:{}/ready", ports.agent_admin),
+        ready: ("admin", "/ready"),
+        addresses: AddressSource::File(addresses),
         log: options.agent_log.clone().unwrap_or_else(|| directory.join("agent.log")),
     })
 }
