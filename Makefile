@@ -33,6 +33,22 @@ soak: ## 10,000 calls at 200 per second with 50 streams, with and without kill -
 	cargo build --release --locked --bins -p ledgerline-agent -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && \
 	LEDGERLINE_LIBCHDB="$$library" PATH="$$prometheus:$$PATH" cargo run --release --locked -q -p ledgerline-bench --bin ledgerline-soak -- $(SOAK)
 
+# On stable Rust: the coverage that libFuzzer steers by needs no nightly, only the sanitizers do.
+FUZZ_SECONDS ?= 60
+FUZZ_TARGETS ?= promql_parse otlp_decode dialect_read usage_injection alert_template configuration
+FUZZ_FLAGS = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
+	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing
+
+.PHONY: fuzz
+fuzz: ## Fuzz what reads bytes from outside: FUZZ_SECONDS (60) each of FUZZ_TARGETS (all)
+	@cp Cargo.lock tests/fuzz/Cargo.lock
+	@cd tests/fuzz && RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --target "$$(rustc -vV | sed -n 's/^host: //p')" $(FUZZ_TARGETS:%=--bin %)
+	@cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
+		mkdir -p "artifacts/$$target" && echo "=== $$target" && \
+		"target/$$(rustc -vV | sed -n 's/^host: //p')/release/$$target" "corpus/$$target" "-artifact_prefix=artifacts/$$target/" \
+			-max_len=65536 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "-max_total_time=$(FUZZ_SECONDS)" || exit 1; \
+	done
+
 .PHONY: check
 check: ## Format and lint as CI does
 	cargo fmt --all --check && rustfmt --check --edition 2024 agent/src/dialect/*.rs

@@ -7,6 +7,13 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+#[path = "tidy/imports.rs"]
+mod imports;
+#[path = "tidy/promises.rs"]
+mod promises;
+#[path = "tidy/walls.rs"]
+mod walls;
+
 /// The longest source file, tests apart (CONVENTIONS.md, Modules).
 const FILE_LINES_MAX: usize = 600;
 /// The longest ARCHITECTURE.md: a map that does not fit a head is no map.
@@ -27,6 +34,11 @@ impl Source {
         self.path.contains("/tests/") || self.path.starts_with("tests/") || self.path.ends_with("/tests.rs")
     }
 
+    /// The tests here name what they forbid.
+    fn is_tidy(&self) -> bool {
+        self.path.starts_with("tests/tidy")
+    }
+
     /// The lines before a trailing `#[cfg(test)] mod tests`.
     fn product_lines(&self) -> impl Iterator<Item = (usize, &str)> {
         let end = self.text.find("#[cfg(test)]\nmod tests {").unwrap_or(self.text.len());
@@ -45,7 +57,9 @@ fn sources(extension: &str) -> Vec<Source> {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_string_lossy().into_owned();
             if path.is_dir() {
-                if !["target", ".git", "node_modules", ".venv", "__pycache__"].contains(&name.as_str()) {
+                if !["target", ".git", "node_modules", ".venv", "__pycache__", "artifacts"]
+                    .contains(&name.as_str())
+                {
                     walk(&path, extension, found);
                 }
             } else if path.extension().is_some_and(|found| found == extension) {
@@ -183,43 +197,6 @@ fn providers_are_named_only_by_their_dialects() {
     report(&problems);
 }
 
-/// Files whose first line calls them pure take time as an argument and touch nothing outside themselves.
-#[test]
-fn pure_files_are_pure() {
-    let banned = [
-        "tokio",
-        "hyper::",
-        "axum",
-        "tonic::",
-        "std::fs",
-        "std::net",
-        "SystemTime",
-        "Instant::now",
-        "ledgerline_store::",
-    ];
-    let mut problems = Vec::new();
-    let mut pure_files = 0;
-    for source in sources("rs") {
-        let first = source.text.lines().next().unwrap_or_default().to_lowercase();
-        let pure_crate =
-            ["proto/src", "pricing/src", "promql/src"].iter().any(|crate_| source.path.starts_with(crate_));
-        if source.is_test() || !(first.contains("pure") || pure_crate) {
-            continue;
-        }
-        pure_files += 1;
-        for (number, line) in source.code_lines() {
-            for word in banned
-                .iter()
-                .filter(|word| line.contains(**word) && !line.contains("opentelemetry_proto::tonic"))
-            {
-                problems.push(format!("{}:{number}: a pure file must not use {word}", source.path));
-            }
-        }
-    }
-    assert!(pure_files > 10, "only {pure_files} pure files: is the first line of each still saying so?");
-    report(&problems);
-}
-
 #[test]
 fn money_is_never_a_float() {
     let mut problems = Vec::new();
@@ -282,9 +259,8 @@ fn only_the_store_speaks_clickhouse() {
 #[test]
 fn unsafe_lives_in_one_file() {
     let mut problems = Vec::new();
-    for source in sources("rs")
-        .iter()
-        .filter(|source| source.path != "engine/src/ffi.rs" && source.path != "tests/tidy.rs")
+    for source in
+        sources("rs").iter().filter(|source| source.path != "engine/src/ffi.rs" && !source.is_tidy())
     {
         for (number, line) in source.code_lines() {
             if line.contains("unsafe {") || line.contains("allow(unsafe_code") || line.contains("unsafe fn") {
@@ -298,7 +274,7 @@ fn unsafe_lives_in_one_file() {
 #[test]
 fn sources_are_plain_ascii_and_finished() {
     let mut problems = Vec::new();
-    for source in sources("rs").iter().filter(|source| source.path != "tests/tidy.rs") {
+    for source in sources("rs").iter().filter(|source| !source.is_tidy()) {
         for (index, line) in source.text.lines().enumerate() {
             if !line.is_ascii() {
                 problems.push(format!("{}:{}: not ASCII; write an escape: {line}", source.path, index + 1));

@@ -45,7 +45,7 @@ pub enum RelayError {
     #[error(transparent)]
     Route(#[from] RouteError),
     /// A header name cannot be used.
-    #[error("identity_headers: {0}")]
+    #[error("identity_headers names a header that cannot be")]
     Header(#[from] InvalidHeaderName),
 }
 

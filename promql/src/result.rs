@@ -10,7 +10,7 @@ use super::series::Point;
 /// An answer with the notices that go with it. It holds its memory until it is dropped.
 #[derive(Debug)]
 pub struct QueryResult {
-    /// The value.
+    /// What the expression evaluates to, in the type that it has.
     pub value: QueryValue,
     /// Things that are probably wrong with the query or the data; Grafana shows them on the panel.
     pub warnings: Vec<String>,
@@ -39,7 +39,7 @@ pub enum QueryValue {
     Text {
         /// Time of evaluation.
         time_ms: i64,
-        /// The text.
+        /// The string literal, unquoted.
         text: String,
     },
     /// One value per series.

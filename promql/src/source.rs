@@ -61,7 +61,7 @@ pub enum SourceError {
     /// More rows than one query may read.
     #[error("the query would read more than {limit} rows; shorten the range, raise the step or add matchers")]
     TooManyRows {
-        /// The bound.
+        /// Rows that one query may read.
         limit: usize,
     },
     /// A larger answer than one selector may bring in.
@@ -69,7 +69,7 @@ pub enum SourceError {
         "the store's answer has more than {limit} bytes; shorten the range, raise the step or add matchers"
     )]
     TooManyBytes {
-        /// The bound.
+        /// Bytes of answer that one query may fetch.
         limit: usize,
     },
     /// The exact answer needs rows that are no longer kept.
@@ -86,7 +86,7 @@ pub enum SourceError {
     /// More series than one query may touch.
     #[error("the query touches more than {limit} series; add matchers or aggregate by fewer labels")]
     TooManySeries {
-        /// The bound.
+        /// Series that one query may touch.
         limit: usize,
     },
     /// It refused the request; the request is at fault, or we are.

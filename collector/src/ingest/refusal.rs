@@ -22,7 +22,7 @@ pub enum Refusal {
     TooLarge {
         /// `as sent`, `decompressed` or `in memory`.
         what: &'static str,
-        /// The bound.
+        /// The largest number of bytes that is taken in that form.
         limit: usize,
     },
     /// More spans than one request may have.

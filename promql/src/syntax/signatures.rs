@@ -7,7 +7,7 @@ use ValueType::{Matrix, Scalar, String, Vector};
 /// A function's name and types.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Signature {
-    /// As written.
+    /// The function as a query spells it.
     pub name: &'static str,
     /// The types of its arguments; those beyond the last are of the last type.
     pub arguments: &'static [ValueType],

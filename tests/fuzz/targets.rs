@@ -1,0 +1,137 @@
+//! What is fuzzed: readers of bytes that come from outside. Each function takes any bytes and must neither panic nor run
+//! away; where there is a property to hold, it holds it. libFuzzer drives them (`make fuzz`), and an ordinary test feeds
+//! them the committed corpus and some mutations of it.
+
+use std::collections::BTreeMap;
+
+use bytes::Bytes;
+use ledgerline_agent::dialect::{self, Response, TextCounts};
+use ledgerline_agent::relay::amend::{Amendment, ask_for_usage};
+use ledgerline_agent::relay::hide::UsageFilter;
+use ledgerline_agent::sse::Splitter;
+use ledgerline_collector::alerting::template::Template;
+use ledgerline_collector::ingest::decode::{Format, decode};
+use ledgerline_collector::ingest::estimate::decoded_size;
+use ledgerline_collector::ingest::normalise::normalise;
+use ledgerline_process::config;
+use ledgerline_promql::syntax;
+
+/// A target and the folder of its corpus.
+pub type Target = (&'static str, fn(&[u8]));
+
+/// Every target.
+pub const TARGETS: &[Target] = &[
+    ("promql_parse", promql_parse),
+    ("otlp_decode", otlp_decode),
+    ("dialect_read", dialect_read),
+    ("usage_injection", usage_injection),
+    ("alert_template", alert_template),
+    ("configuration", configuration),
+];
+
+/// An expression that is accepted prints as one that is accepted and prints the same.
+pub fn promql_parse(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(expression) = syntax::parse(text) else { return };
+    let printed = expression.to_string();
+    let again = syntax::parse(&printed)
+        .unwrap_or_else(|error| panic!("`{text}` prints as `{printed}`, which is refused: {error}"));
+    assert_eq!(printed, again.to_string(), "`{text}` prints differently the second time");
+}
+
+/// A request that can be read has a size that was estimated before, and is normalised.
+pub fn otlp_decode(data: &[u8]) {
+    let Some((choice, body)) = data.split_first() else { return };
+    let format = if choice % 2 == 0 { Format::Protobuf } else { Format::Json };
+    let estimated = decoded_size(format, body);
+    let Ok(request) = decode(format, body) else { return };
+    // More spans than a request may have is a refusal of the estimate, not of the reader.
+    if estimated.is_ok() {
+        drop(normalise(&request, 1_793_000_000_000_000_000));
+    }
+}
+
+/// Events are the same however the bytes are cut into chunks, and no reader fails at any of them.
+pub fn dialect_read(data: &[u8]) {
+    let [choice, cut, body @ ..] = data else { return };
+    let endpoints: Vec<_> = dialect::ALL.iter().flat_map(|spec| spec.endpoints).collect();
+    let endpoint = endpoints[usize::from(*choice) % endpoints.len()];
+    let whole = events(body, body.len().max(1));
+    let pieces = events(body, usize::from(*cut).max(1));
+    assert_eq!(whole, pieces, "{}: cut after {cut} bytes", endpoint.path);
+    let (mut reader, mut response, mut texts) =
+        ((endpoint.reader)(), Response::default(), TextCounts::default());
+    let _ = reader.read_request(body, &mut texts);
+    let mut splitter = Splitter::new(EVENT_BYTES_MAX);
+    splitter.push(body, |event| {
+        let _ = reader.read_event(event, &mut response, &mut texts);
+    });
+    let _ = (endpoint.reader)().read_body(body, &mut Response::default(), &mut TextCounts::default());
+}
+
+/// Larger than any input here; what becomes of longer events has tests of its own.
+const EVENT_BYTES_MAX: usize = 1 << 20;
+
+fn events(body: &[u8], chunk: usize) -> Vec<String> {
+    let mut events = Vec::new();
+    let mut splitter = Splitter::new(EVENT_BYTES_MAX);
+    for piece in body.chunks(chunk) {
+        splitter.push(piece, |event| events.push(format!("{:?} {:?}", event.name, event.data)));
+    }
+    splitter.finish(|event| events.push(format!("{:?} {:?}", event.name, event.data)));
+    events
+}
+
+/// A request that is changed to ask for usage was JSON and still is, and says what it did not say before; what is left of
+/// a stream does not depend on how it is cut.
+pub fn usage_injection(data: &[u8]) {
+    let [cut, body @ ..] = data else { return };
+    if let Amendment::Amended(changed) = ask_for_usage(body) {
+        let before = serde_json::from_slice::<serde_json::Value>(body);
+        let after = serde_json::from_slice::<serde_json::Value>(&changed);
+        if before.is_ok() {
+            let after = after.expect("a changed request is still JSON");
+            assert_eq!(
+                after["stream_options"]["include_usage"],
+                true,
+                "{}",
+                String::from_utf8_lossy(&changed)
+            );
+        }
+    }
+    let whole = filtered(body, body.len().max(1));
+    assert_eq!(whole, filtered(body, usize::from(*cut).max(1)), "cut after {cut} bytes");
+}
+
+fn filtered(body: &[u8], chunk: usize) -> Vec<u8> {
+    let mut filter = UsageFilter::new();
+    let mut out = Vec::new();
+    for piece in body.chunks(chunk) {
+        out.extend(filter.push(Bytes::copy_from_slice(piece)));
+    }
+    out.extend(filter.finish());
+    out.concat()
+}
+
+/// A template that is accepted expands for any labels.
+pub fn alert_template(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    let Ok(template) = Template::parse(text) else { return };
+    let labels: BTreeMap<String, String> = [("team", "payments"), ("amount", "12.5"), ("empty", "")]
+        .map(|(name, text)| (name.into(), text.into()))
+        .into();
+    for value in [0.0, -1.5e-9, 1.0e21, f64::NAN, f64::NEG_INFINITY] {
+        drop(template.render(&labels, value));
+    }
+}
+
+/// A configuration is accepted or refused with a text for people.
+pub fn configuration(data: &[u8]) {
+    let Ok(text) = std::str::from_utf8(data) else { return };
+    if let Err(error) = config::parse::<ledgerline_agent::config::Config>("fuzz", text) {
+        assert!(error.to_string().contains("fuzz"), "{error}");
+    }
+    if let Err(error) = config::parse::<ledgerline_collector::config::Config>("fuzz", text) {
+        assert!(error.to_string().contains("fuzz"), "{error}");
+    }
+}
