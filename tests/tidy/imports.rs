@@ -10,7 +10,8 @@ pub type Module = Vec<String>;
 
 /// The modules of a crate and what each imports of the others.
 pub struct Graph {
-    /// For each module the modules that it names.
+    /// For each module the modules that it names, those it stands in apart: a child is a part of its parent and may use
+    /// what that holds.
     pub edges: BTreeMap<Module, BTreeSet<Module>>,
 }
 
@@ -32,8 +33,11 @@ impl Graph {
             .iter()
             .map(|(module, source)| {
                 let resolve = |path: &Vec<String>| resolve(module, path, &modules);
-                let named =
-                    paths(source).iter().filter_map(resolve).filter(|other| other != module).collect();
+                let named = paths(source)
+                    .iter()
+                    .filter_map(resolve)
+                    .filter(|other| !module.starts_with(other))
+                    .collect();
                 (module.clone(), named)
             })
             .collect();

@@ -48,6 +48,7 @@ const SPAWNS: &[&str] = &[
     "collector/src/alerting.rs",
     "process/src/shutdown.rs",
     "store/src/engine.rs",
+    "store/src/engine/process.rs",
 ];
 
 /// Every task has an owner that joins it: a `JoinSet`, a `TaskTracker`, or one of the few places that were looked at.

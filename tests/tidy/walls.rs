@@ -63,33 +63,8 @@ const KNOWN_CIRCLES: &[(&str, &[&str])] = &[
             "window",
         ],
     ),
-    ("store", &["native", "native::dictionary"]),
-    ("store", &["sql", "sql::source", "sql::statement"]),
-    (
-        "agent",
-        &["relay", "relay::body", "relay::client", "relay::forward", "relay::reply", "relay::upstream"],
-    ),
-    (
-        "collector",
-        &[
-            "alerting::template",
-            "alerting::template::parse",
-            "alerting::template::printf",
-            "alerting::template::value",
-        ],
-    ),
-    (
-        "collector",
-        &[
-            "alerting::notify",
-            "alerting::notify::alertmanager",
-            "alerting::notify::deliver",
-            "alerting::notify::outbox",
-            "alerting::notify::webhook",
-        ],
-    ),
-    ("collector", &["ingest", "ingest::decode", "ingest::decode::json", "ingest::estimate", "ingest::reply"]),
-    ("engine", &["execute", "http", "http::multipart", "http::response"]),
+    ("agent", &["relay::body", "relay::client", "relay::forward", "relay::reply", "relay::upstream"]),
+    ("engine", &["execute", "http::multipart"]),
 ];
 
 #[test]
