@@ -35,7 +35,7 @@ soak: ## 10,000 calls at 200 per second with 50 streams, with and without kill -
 
 # On stable Rust: the coverage that libFuzzer steers by needs no nightly, only the sanitizers do.
 FUZZ_SECONDS ?= 60
-FUZZ_TARGETS ?= promql_parse otlp_decode dialect_read usage_injection alert_template configuration
+FUZZ_TARGETS ?= promql_parse otlp_decode dialect_read json_tokenize usage_injection alert_template configuration
 FUZZ_FLAGS = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cllvm-args=-sanitizer-coverage-inline-8bit-counters \
 	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing
 

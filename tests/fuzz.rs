@@ -85,6 +85,11 @@ fn responses_are_read_the_same_however_they_are_cut() {
 }
 
 #[test]
+fn json_is_tokenized_as_others_read_it_however_it_is_cut() {
+    replay("json_tokenize");
+}
+
+#[test]
 fn usage_is_asked_for_in_what_stays_json_and_taken_out_wherever_it_is_cut() {
     replay("usage_injection");
 }

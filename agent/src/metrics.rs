@@ -60,7 +60,7 @@ pub enum DropReason {
 /// Label of `calls_dropped`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct DropLabels {
-    /// Why.
+    /// What made the call undeliverable.
     pub reason: DropReason,
 }
 
@@ -83,7 +83,7 @@ pub enum NotInjectedReason {
 /// Label of `relay_usage_not_injected`.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct NotInjectedLabels {
-    /// Why.
+    /// What stood against asking for usage.
     pub reason: NotInjectedReason,
 }
 

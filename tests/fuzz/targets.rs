@@ -6,9 +6,11 @@ use std::collections::BTreeMap;
 
 use bytes::Bytes;
 use ledgerline_agent::dialect::{self, Response, TextCounts};
-use ledgerline_agent::relay::amend::{Amendment, ask_for_usage};
-use ledgerline_agent::relay::hide::UsageFilter;
-use ledgerline_agent::sse::Splitter;
+use ledgerline_agent::relay::inject::inject_usage;
+use ledgerline_agent::relay::strip::UsageStrip;
+use ledgerline_agent::wire::Framing;
+use ledgerline_agent::wire::json::{Tokenizer, members};
+use ledgerline_agent::wire::sse::Splitter;
 use ledgerline_collector::alerting::template::Template;
 use ledgerline_collector::ingest::decode::{Format, decode};
 use ledgerline_collector::ingest::estimate::decoded_size;
@@ -24,6 +26,7 @@ pub const TARGETS: &[Target] = &[
     ("promql_parse", promql_parse),
     ("otlp_decode", otlp_decode),
     ("dialect_read", dialect_read),
+    ("json_tokenize", json_tokenize),
     ("usage_injection", usage_injection),
     ("alert_template", alert_template),
     ("configuration", configuration),
@@ -82,11 +85,38 @@ fn events(body: &[u8], chunk: usize) -> Vec<String> {
     events
 }
 
+/// What `serde_json` takes, the tokenizer takes, and it comes to the same end however the bytes are cut.
+pub fn json_tokenize(data: &[u8]) {
+    let [cut, body @ ..] = data else { return };
+    let whole = tokenized(body, body.len().max(1));
+    assert_eq!(whole, tokenized(body, usize::from(*cut).max(1)), "cut after {cut} bytes");
+    let read = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
+    if read.is_ok() && !nests_deeply(body) {
+        assert!(members(body, |_| {}).is_ok(), "{}", String::from_utf8_lossy(body));
+        assert_eq!(whole, Some(true), "{}", String::from_utf8_lossy(body));
+    }
+}
+
+/// The two count depth a little differently at their limits.
+fn nests_deeply(body: &[u8]) -> bool {
+    body.iter().filter(|byte| matches!(byte, b'[' | b'{')).count() > 100
+}
+
+/// Whether the document is complete; `None`: it is none.
+fn tokenized(body: &[u8], chunk: usize) -> Option<bool> {
+    let mut tokenizer = Tokenizer::default();
+    for piece in body.chunks(chunk) {
+        let mut at = 0;
+        while tokenizer.next(piece, &mut at).ok()?.is_some() {}
+    }
+    Some(tokenizer.is_complete())
+}
+
 /// A request that is changed to ask for usage was JSON and still is, and says what it did not say before; what is left of
 /// a stream does not depend on how it is cut.
 pub fn usage_injection(data: &[u8]) {
     let [cut, body @ ..] = data else { return };
-    if let Amendment::Amended(changed) = ask_for_usage(body) {
+    if let Ok(changed) = inject_usage(body) {
         let before = serde_json::from_slice::<serde_json::Value>(body);
         let after = serde_json::from_slice::<serde_json::Value>(&changed);
         if before.is_ok() {
@@ -99,18 +129,18 @@ pub fn usage_injection(data: &[u8]) {
             );
         }
     }
-    let whole = filtered(body, body.len().max(1));
-    assert_eq!(whole, filtered(body, usize::from(*cut).max(1)), "cut after {cut} bytes");
+    let whole = stripped(body, body.len().max(1));
+    assert_eq!(whole, stripped(body, usize::from(*cut).max(1)), "cut after {cut} bytes");
 }
 
-fn filtered(body: &[u8], chunk: usize) -> Vec<u8> {
-    let mut filter = UsageFilter::new();
+fn stripped(body: &[u8], chunk: usize) -> Vec<u8> {
+    let mut strip = UsageStrip::new(Framing::Events);
     let mut out = Vec::new();
     for piece in body.chunks(chunk) {
-        out.extend(filter.push(Bytes::copy_from_slice(piece)));
+        out.extend_from_slice(&strip.push(&Bytes::copy_from_slice(piece)));
     }
-    out.extend(filter.finish());
-    out.concat()
+    out.extend_from_slice(&strip.finish());
+    out
 }
 
 /// A template that is accepted expands for any labels.

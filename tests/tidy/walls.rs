@@ -12,7 +12,7 @@ const FORBIDDEN: &[(&str, &str, &[&str])] = &[
     // The relay forwards and copies; it waits for nobody and understands nothing.
     ("agent", "relay", &["app", "export", "observer", "worker"]),
     ("agent", "dialect", &["app", "config", "connect", "export", "observer", "relay", "worker"]),
-    ("agent", "sse", &["app", "config", "dialect", "export", "observer", "relay", "worker"]),
+    ("agent", "wire", &["app", "config", "dialect", "export", "observer", "relay", "worker"]),
     ("agent", "worker", &["app", "config", "connect", "export", "observer", "relay"]),
     ("agent", "export", &["app", "observer", "relay", "worker"]),
     ("agent", "observation", &["app", "export", "observer", "relay", "worker"]),
@@ -64,7 +64,6 @@ const KNOWN_CIRCLES: &[(&str, &[&str])] = &[
         ],
     ),
     ("agent", &["relay::body", "relay::client", "relay::forward", "relay::reply", "relay::upstream"]),
-    ("engine", &["execute", "http::multipart"]),
 ];
 
 #[test]

@@ -424,7 +424,8 @@ pub fn members<'d>(document: &'d [u8], mut on_member: impl FnMut(Member<'d>)) ->
     let mut member: Option<Member<'d>> = None;
     while let Some(token) = tokenizer.next(document, &mut at)? {
         match (tokenizer.depth(), token.kind) {
-            (1, Kind::Name) => {
+            // A document may end within a name.
+            (1, Kind::Name) if token.ends => {
                 let name = &document[token.from + 1..token.to - 1];
                 member = Some(Member { name, has_escapes: token.has_escapes, from: token.from, value: 0..0 });
             }

@@ -239,3 +239,12 @@ proptest! {
         let _how = members(&bytes, |_| {});
     }
 }
+
+#[test]
+fn a_document_that_ends_anywhere_is_refused_and_not_a_panic() {
+    let document = br#" {"model":"gpt-4o","n":1,"a":[{"b":null}]}"#;
+    for end in 0..document.len() {
+        assert!(members(&document[..end], |_| {}).is_err(), "cut at {end}");
+    }
+    assert!(members(document, |_| {}).is_ok());
+}
