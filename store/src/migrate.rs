@@ -83,7 +83,7 @@ pub enum MigrateError {
     FromTheFuture {
         /// The unknown migration's number.
         version: u32,
-        /// Its name.
+        /// The name that the newer collector gave it.
         name: String,
     },
     /// A table without a window would count a retried insert twice.

@@ -63,7 +63,6 @@ const KNOWN_CIRCLES: &[(&str, &[&str])] = &[
             "window",
         ],
     ),
-    ("agent", &["relay::body", "relay::client", "relay::forward", "relay::reply", "relay::upstream"]),
 ];
 
 #[test]
