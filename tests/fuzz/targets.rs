@@ -17,6 +17,7 @@ use ledgerline_collector::ingest::estimate::decoded_size;
 use ledgerline_collector::ingest::normalise::normalise;
 use ledgerline_process::config;
 use ledgerline_promql::syntax;
+use ledgerline_proto::otlp::allow_list::AllowList;
 
 /// A target and the folder of its corpus.
 pub type Target = (&'static str, fn(&[u8]));
@@ -50,7 +51,7 @@ pub fn otlp_decode(data: &[u8]) {
     let Ok(request) = decode(format, body) else { return };
     // More spans than a request may have is a refusal of the estimate, not of the reader.
     if estimated.is_ok() {
-        drop(normalise(&request, 1_793_000_000_000_000_000));
+        drop(normalise(&request, 1_793_000_000_000_000_000, &AllowList::new(&[])));
     }
 }
 
