@@ -17,7 +17,7 @@ use ledgerline_collector::ingest::estimate::decoded_size;
 use ledgerline_collector::ingest::normalise::normalise;
 use ledgerline_process::config;
 use ledgerline_promql::syntax;
-use ledgerline_proto::otlp::allow_list::AllowList;
+use ledgerline_proto::otlp::AllowList;
 
 /// A target and the folder of its corpus.
 pub type Target = (&'static str, fn(&[u8]));
