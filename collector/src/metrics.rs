@@ -41,7 +41,7 @@ pub struct Ended {
 /// One of the dimensions that senders fill.
 #[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub struct OfDimension {
-    /// Its name.
+    /// The label under which queries know it.
     pub dimension: &'static str,
 }
 

@@ -42,7 +42,7 @@ pub enum QueryError {
     /// A regular expression does not compile or is too large.
     #[error("invalid regular expression {pattern:?}: {reason}")]
     Regex {
-        /// As written.
+        /// The pattern as the query has it, without its quotes.
         pattern: String,
         /// What is wrong.
         reason: String,
@@ -117,7 +117,7 @@ pub enum QueryError {
     /// The query needs more series than one query may.
     #[error("the query touches more than {limit} series; add matchers or aggregate by fewer labels")]
     TooManySeries {
-        /// The bound.
+        /// Series that one query may touch.
         limit: usize,
     },
     /// The query needs more memory than it can have.
@@ -138,7 +138,7 @@ pub enum QueryError {
         function: &'static str,
         /// The label.
         label: String,
-        /// The bound.
+        /// How many the query may have.
         limit: usize,
     },
     /// The caller said stop.

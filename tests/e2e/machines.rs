@@ -11,7 +11,7 @@ use std::time::Duration;
 use ledgerline_mock_provider::{MockOptions, MockProvider};
 use ledgerline_testkit::clients::{Case, Client, run_clients};
 use ledgerline_testkit::http::get;
-use ledgerline_testkit::service::{Recipe, Service, binary};
+use ledgerline_testkit::service::{AddressSource, Recipe, Service, binary};
 use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use serde_json::Value;
 use tokio::time::Instant;
@@ -163,7 +163,13 @@ impl Collector {
             binary("ledgerline-engine").unwrap().display(),
             path("rules.yaml"),
         );
-        let recipe = recipe(&network.collector, "ledgerline-collector", directory, &yaml, String::new());
+        let recipe = recipe(
+            &network.collector,
+            "ledgerline-collector",
+            directory,
+            &yaml,
+            SocketAddr::from((network.collector(), 4319)),
+        );
         let mut service = Service::stopped(recipe);
         service.spawn().unwrap();
         let url = format!("https://{}:4319", network.collector());
@@ -213,7 +219,7 @@ impl Collector {
     }
 }
 
-fn recipe(namespace: &str, program: &str, directory: &Path, yaml: &str, ready_url: String) -> Recipe {
+fn recipe(namespace: &str, program: &str, directory: &Path, yaml: &str, admin: SocketAddr) -> Recipe {
     let config = directory.join(format!("{program}.yaml"));
     std::fs::write(&config, yaml).unwrap();
     let program_path = binary(program).unwrap().display().to_string();
@@ -224,7 +230,8 @@ fn recipe(namespace: &str, program: &str, directory: &Path, yaml: &str, ready_ur
             .map(str::to_owned)
             .to_vec(),
         environment: Vec::new(),
-        ready_url,
+        ready: ("admin", "/ready"),
+        addresses: AddressSource::Known(admin),
         log: directory.join(format!("{program}.log")),
     }
 }
@@ -247,7 +254,7 @@ async fn agent(
         token.display(),
         ca.display(),
     );
-    let ready = format!("http://{}:4101/ready", network.agent());
+    let ready = SocketAddr::from((network.agent(), 4101));
     Service::start(recipe(&network.agent, "ledgerline-agent", directory, &yaml, ready)).await.unwrap()
 }
 

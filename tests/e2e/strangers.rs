@@ -31,7 +31,7 @@ async fn silent_connections_on_every_port_leave_it_serving() {
     ledgerline_process::descriptors::raise_limit();
     assert!(ledgerline_process::descriptors::limit() > 5_000, "ulimit -n must allow 5,000 files");
     let stack = Stack::start(StackOptions::default()).await.unwrap();
-    let ports = stack.ports;
+    let ports = stack.ports();
     let every = [ports.grpc, ports.http, ports.api, ports.agent, ports.agent_admin];
     for (port, bytes) in
         every.into_iter().flat_map(|port| [(port, &b""[..]), (port, b"G"), (port, HTTP2_PREFACE)])
@@ -62,7 +62,7 @@ async fn silent_connections_on_every_port_leave_it_serving() {
 #[tokio::test(flavor = "multi_thread")]
 async fn a_rebound_name_and_a_foreign_page_get_nothing() {
     let stack = Stack::start(StackOptions::default()).await.unwrap();
-    let agent_admin = format!("http://127.0.0.1:{}", stack.ports.agent_admin);
+    let agent_admin = stack.agent_admin();
     let query = format!("{}/api/v1/labels", stack.prometheus());
     let traces = format!("{}/v1/traces", stack.otlp_http());
     let json = ("content-type", "application/json");

@@ -45,24 +45,6 @@ fn folders_import_what_they_may() {
 const KNOWN_CIRCLES: &[(&str, &[&str])] = &[
     ("pricing", &["book", "file", "file::fields", "lookup", "version"]),
     ("promql", &["syntax::ast", "syntax::signatures"]),
-    (
-        "promql",
-        &[
-            "aggregate",
-            "binary",
-            "budget",
-            "error",
-            "eval",
-            "functions",
-            "histogram",
-            "matcher",
-            "plan",
-            "range",
-            "special",
-            "statistics",
-            "window",
-        ],
-    ),
 ];
 
 #[test]

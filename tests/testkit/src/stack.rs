@@ -46,6 +46,21 @@ pub struct Stack {
     directory: TempDir,
 }
 
+/// Every port of a stack, on loopback.
+#[derive(Clone, Copy, Debug)]
+pub struct Ports {
+    /// The agent's relay.
+    pub agent: u16,
+    /// The agent's admin port.
+    pub agent_admin: u16,
+    /// OTLP over gRPC.
+    pub grpc: u16,
+    /// OTLP over HTTP.
+    pub http: u16,
+    /// The collector's API.
+    pub api: u16,
+}
+
 impl Stack {
     /// Starts everything and waits until every part is ready.
     ///
@@ -125,6 +140,18 @@ impl Stack {
     #[must_use]
     pub fn otlp_grpc(&self) -> String {
         self.collector.url("grpc")
+    }
+
+    /// The ports that were taken.
+    #[must_use]
+    pub fn ports(&self) -> Ports {
+        Ports {
+            agent: self.agent.address("relay").port(),
+            agent_admin: self.agent.address("admin").port(),
+            grpc: self.collector.address("grpc").port(),
+            http: self.collector.address("http").port(),
+            api: self.collector.address("api").port(),
+        }
     }
 
     /// The agent's admin port.
