@@ -138,7 +138,7 @@ pub enum QueryError {
         function: &'static str,
         /// The label.
         label: String,
-        /// How many the query may have.
+        /// Bytes that a label may have.
         limit: usize,
     },
     /// The caller said stop.
