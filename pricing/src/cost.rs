@@ -3,8 +3,9 @@
 use ledgerline_proto::usage::Direction;
 use ledgerline_proto::{BillGap, Billing, Call, EndOfStream, NanoUsd, Operation, TokenClass, Usage};
 
-use crate::book::{Period, PriceBook, Rates, RuleId, Settings, StepPrice, Table, Tier, TierPrice};
+use crate::book::PriceBook;
 use crate::exact::Exact;
+use crate::model::{Period, Rates, RuleId, Settings, StepPrice, Table, Tier, TierPrice};
 use crate::reason::UnpricedReason;
 
 /// Prices are per this many tokens.

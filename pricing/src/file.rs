@@ -11,12 +11,12 @@ use jiff::tz::TimeZone;
 use ledgerline_proto::{NanoUsd, TokenClass};
 use yaml_serde::Value;
 
-use crate::book::{
+use crate::exact::Exact;
+use crate::model::{
     Layer, Model, Period, PriceBookProblem, Provider, Rates, Settings, Step, StepPrice, Table, Threshold,
     Tier, TierPrice,
 };
-use crate::exact::Exact;
-use crate::lookup::fine_tuned_key;
+use crate::names::fine_tuned_key;
 
 mod fields;
 

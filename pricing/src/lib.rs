@@ -18,10 +18,13 @@ mod cost;
 mod exact;
 mod file;
 mod lookup;
+mod model;
+mod names;
 mod reason;
 mod version;
 
-pub use book::{PriceBook, PriceBookProblem, RuleId};
+pub use book::PriceBook;
 pub use cost::{Cost, PriceQuery, Priced};
+pub use model::{PriceBookProblem, RuleId};
 pub use reason::UnpricedReason;
 pub use version::PriceVersion;

@@ -6,7 +6,7 @@ use jiff::civil::Date;
 use ledgerline_proto::TokenClass;
 use xxhash_rust::xxh3::xxh3_128;
 
-use crate::book::{Layer, Model, Period, Rates, Settings, StepPrice, Table, Tier, TierPrice};
+use crate::model::{Layer, Model, Period, Rates, Settings, StepPrice, Table, Tier, TierPrice};
 
 /// Which prices a cost was computed with.
 ///

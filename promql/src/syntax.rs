@@ -24,9 +24,9 @@ pub(crate) use ast::{
     Aggregate, Aggregation, At, Binary, Call, Cardinality, Duration, ExprKind, Fill, Grouping, Modifiers,
     Operator, RangeMode, Selector, Sign, Subquery,
 };
-pub use ast::{Expr, MatchKind, Span, ValueType};
+pub use ast::{Expr, MatchKind, Span};
 pub use duration::parse_duration_ms;
 pub use error::{ParseError, SyntaxError};
 pub use parser::parse;
 pub(crate) use parser::parse_selector;
-pub use signatures::{Signature, signature, signatures};
+pub use signatures::{Signature, ValueType, signature, signatures};

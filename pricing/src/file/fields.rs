@@ -2,7 +2,7 @@
 
 use yaml_serde::Value;
 
-use crate::book::PriceBookProblem;
+use crate::model::PriceBookProblem;
 
 /// The fields of one mapping, and the path to it.
 pub(super) struct Fields<'value> {

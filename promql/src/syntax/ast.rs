@@ -1,6 +1,6 @@
 //! Pure: the tree of a query, as written: parentheses, signs and quoted names are kept, nothing is computed.
 
-use super::signatures::Signature;
+use super::signatures::{Signature, ValueType};
 
 /// A range of bytes of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -15,31 +15,6 @@ impl Span {
     /// From the start of this one to the end of the other.
     pub fn to(self, other: Self) -> Self {
         Self { start: self.start, end: other.end }
-    }
-}
-
-/// What an expression evaluates to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueType {
-    /// One number per step.
-    Scalar,
-    /// One number per series and step.
-    Vector,
-    /// A window of samples per series and step.
-    Matrix,
-    /// A text.
-    String,
-}
-
-impl ValueType {
-    /// As Prometheus's error texts call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Scalar => "scalar",
-            Self::Vector => "instant vector",
-            Self::Matrix => "range vector",
-            Self::String => "string",
-        }
     }
 }
 

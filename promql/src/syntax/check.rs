@@ -2,10 +2,10 @@
 
 use super::ast::{
     Aggregate, Binary, Call, Cardinality, Expr, ExprKind, Grouping, MatchKind, Selector, Span, Subquery,
-    ValueType,
 };
 use super::error::SyntaxError;
 use super::quoted::quote;
+use super::signatures::ValueType;
 use crate::labels::METRIC_NAME;
 
 type Checked = Result<(), SyntaxError>;

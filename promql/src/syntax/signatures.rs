@@ -1,7 +1,30 @@
 //! Pure: the functions that Prometheus 3 knows and what they take: the one list of functions in this crate. Which of them can be
 //! computed here is the evaluator's business.
 
-use super::ast::ValueType;
+/// What an expression evaluates to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ValueType {
+    /// One number per step.
+    Scalar,
+    /// One number per series and step.
+    Vector,
+    /// A window of samples per series and step.
+    Matrix,
+    /// A text.
+    String,
+}
+
+impl ValueType {
+    /// As Prometheus's error texts call it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Scalar => "scalar",
+            Self::Vector => "instant vector",
+            Self::Matrix => "range vector",
+            Self::String => "string",
+        }
+    }
+}
 use ValueType::{Matrix, Scalar, String, Vector};
 
 /// A function's name and types.

@@ -5,10 +5,10 @@ mod printing;
 
 use std::collections::BTreeSet;
 
-use super::ast::ValueType;
 use super::duration::{format_duration_ms, parse_duration_ms};
 use super::number::parse_number;
 use super::quoted::{quote, unquote};
+use super::signatures::ValueType;
 use super::signatures::{Signature, signatures};
 
 #[test]
