@@ -52,7 +52,8 @@ const SPAWNS: &[&str] = &[
     "store/src/engine/process.rs",
 ];
 
-/// Every task has an owner that joins it: a `JoinSet`, a `TaskTracker`, or one of the few places that were looked at.
+/// Every new task has an owner that joins it: a `JoinSet` or a `TaskTracker`. The files of [`SPAWNS`] spawned before this rule; of them
+/// the log forwarder in `store` is known to be joined by nobody, the others are not reviewed yet. The list only gets shorter.
 #[test]
 fn tasks_have_owners() {
     let mut problems = Vec::new();
