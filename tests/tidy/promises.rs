@@ -41,7 +41,7 @@ fn errors_say_their_source_once() {
     report(&problems);
 }
 
-/// Where a task may be started by hand, because the line beside it keeps the handle and joins it.
+/// Where tasks are started by hand.
 const SPAWNS: &[&str] = &[
     "agent/src/app.rs",
     "agent/src/export/sender.rs",
