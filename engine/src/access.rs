@@ -6,10 +6,11 @@
 //! write any file (`file()`), any address (`url()`, `remote()`) and start programs; it gets a list of what a store is used for.
 
 use std::io::{self, BufRead};
-use std::net::IpAddr;
 use std::path::{Path, PathBuf};
+use std::sync::LazyLock;
 
-use http::{HeaderMap, header};
+use http::{HeaderMap, Uri, header};
+use ledgerline_process::host::HostGuard;
 
 use crate::errors::{Kind, QueryError};
 use crate::http::credentials::Credentials;
@@ -91,7 +92,7 @@ impl Passwords {
             return Ok(user);
         }
         Err(QueryError::new(
-            Kind::AuthenticationFailed,
+            Kind::AUTHENTICATION_FAILED,
             format_args!(
                 "{}: Authentication failed: password is incorrect, or there is no user with such name. People read as \
                  user reader: the file reader.url beside the data has the address with its password",
@@ -106,28 +107,16 @@ fn equal(a: &[u8], b: &[u8]) -> bool {
     a.len() == b.len() && a.iter().zip(b).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
-/// Refuses what a browser sends for a page: anything with an `Origin`, and a `Host` that is not this machine (a name that was made to
-/// point here).
-pub fn check_origin(headers: &HeaderMap) -> Result<(), QueryError> {
+/// Refuses what a browser sends for a page: anything with an `Origin`, and a `Host` that is a name (which was made to point here)
+/// other than localhost.
+pub fn check_origin(uri: &Uri, headers: &HeaderMap) -> Result<(), QueryError> {
     let refuse =
-        |what: &str| Err(QueryError::new(Kind::AccessDenied, format_args!("Requests {what} are not served")));
+        |what: &str| Err(QueryError::new(Kind::ACCESS_DENIED, format!("Requests {what} are not served")));
     if headers.contains_key(header::ORIGIN) {
         return refuse("from web pages (with an Origin header)");
     }
-    let Some(host) = headers.get(header::HOST) else { return Ok(()) };
-    match host.to_str() {
-        Ok(host) if is_loopback(host) => Ok(()),
-        _ => refuse("for a Host other than localhost or a loopback address"),
-    }
-}
-
-fn is_loopback(host: &str) -> bool {
-    let name = match host.strip_prefix('[') {
-        Some(rest) => rest.split(']').next().unwrap_or_default(),
-        None => host.split(':').next().unwrap_or_default(),
-    };
-    name.eq_ignore_ascii_case("localhost")
-        || name.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())
+    static HOSTS: LazyLock<HostGuard> = LazyLock::new(|| HostGuard::new("", &[], &[]));
+    HOSTS.check(uri, headers).or_else(|_| refuse("for a Host other than localhost or an address"))
 }
 
 #[cfg(test)]
@@ -157,41 +146,5 @@ mod tests {
         assert_eq!(of(&alone, "default", "mine"), Ok(User::Owner));
         assert!(of(&alone, "reader", "").is_err() && of(&alone, "reader", "mine").is_err());
         assert!(Passwords::read(&mut &b"\nyours\n"[..]).is_err() && Passwords::read(&mut &b""[..]).is_err());
-    }
-
-    #[test]
-    fn only_this_machine_is_a_host() {
-        for host in ["localhost:8123", "127.0.0.1:8123", "127.0.0.1", "[::1]:8123", "LOCALHOST"] {
-            assert!(is_loopback(host), "{host}");
-        }
-        for host in [
-            "",
-            "example.com",
-            "127.0.0.1.example.com:8123",
-            "192.0.2.1",
-            "[2001:db8::1]:80",
-            "localhost.evil",
-        ] {
-            assert!(!is_loopback(host), "{host}");
-        }
-    }
-
-    #[test]
-    fn pages_are_refused() {
-        let headers = |name: &'static str, value: &'static str| {
-            HeaderMap::from_iter([(
-                header::HeaderName::from_static(name),
-                header::HeaderValue::from_static(value),
-            )])
-        };
-        assert!(check_origin(&headers("host", "localhost")).is_ok());
-        for (name, value) in [("origin", "http://localhost"), ("origin", "null"), ("host", "rebound.example")]
-        {
-            assert_eq!(
-                check_origin(&headers(name, value)).unwrap_err().status().as_u16(),
-                403,
-                "{name}: {value}"
-            );
-        }
     }
 }

@@ -13,7 +13,7 @@ use std::thread::JoinHandle;
 
 use ledgerline_process::lock::{self, DirectoryLock, LockError};
 use tokio::net::TcpListener;
-use tokio::time::{Instant, timeout};
+use tokio::time::{sleep, timeout};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -30,52 +30,38 @@ use crate::pool::Pool;
 use crate::sessions::Sessions;
 
 /// How to run the engine.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, clap::Args)]
 pub struct Config {
-    /// Made when it is not there, and locked while the engine runs.
+    /// Where the data is; one engine per directory
+    #[arg(long)]
     pub data_dir: PathBuf,
-    /// `libchdb.so`, of the version that `fetch.sh` pins.
-    pub library: PathBuf,
-    /// Statements at once, each on a thread of its own; more wait.
-    pub connections: usize,
-    /// Threads of one query; `None`: as many as cores.
-    pub threads_max: Option<u16>,
-    /// Bytes of all queries together; `None`: ClickHouse's 90 % of the machine.
-    pub memory_bytes_max: Option<u64>,
+    /// Statements that run at once
+    #[arg(long, default_value_t = limits::CONNECTIONS)]
+    pub max_connections: usize,
+    /// Threads of one query; as many as cores when absent
+    #[arg(long)]
+    pub max_threads: Option<u16>,
+    /// Bytes of memory of all queries together; 90 % of the machine when absent
+    #[arg(long)]
+    pub max_memory: Option<u64>,
 }
 
 /// Why the engine did not start.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
-    /// The data directory cannot be used, or another engine has it.
     #[error(transparent)]
     DataDir(#[from] LockError),
-    /// The library is not there, or not the one we know.
     #[error(transparent)]
     Library(#[from] LibraryError),
-    /// libchdb does not open what is in the directory.
+    /// The reason is in ClickHouse's words.
     #[error("cannot open the store in {path}: {reason}")]
-    Store {
-        /// The data directory.
-        path: PathBuf,
-        /// In ClickHouse's words.
-        reason: String,
-    },
-    /// Others could reach it.
+    Store { path: PathBuf, reason: String },
     #[error("{0} is not a loopback address: the engine serves this machine only")]
     NotLoopback(SocketAddr),
-    /// The port is taken, or may not be had.
     #[error("cannot listen on {address}")]
-    Listen {
-        /// The address asked for.
-        address: SocketAddr,
-        /// The system's reason.
-        source: std::io::Error,
-    },
-    /// Started as a collector starts it, by something that is none.
+    Listen { address: SocketAddr, source: std::io::Error },
     #[error("standard output is no listening socket: only a collector says --supervised")]
     NotSupervised(#[source] std::io::Error),
-    /// No thread could be started.
     #[error("cannot start a thread")]
     Thread(#[from] std::io::Error),
 }
@@ -86,32 +72,33 @@ pub struct Engine {
     root: Connection,
     shared: Shared,
     pool: Pool,
+    /// Of the pool and of the canceller.
     threads: Vec<JoinHandle<()>>,
-    cancel_thread: JoinHandle<()>,
     _data_dir: DirectoryLock,
 }
 
 impl Engine {
     /// Locks the directory, loads the library and opens the store. Blocks, 0.1 s for an empty one.
-    pub fn open(config: &Config) -> Result<Self, StartError> {
+    pub fn open(config: &Config, library: &Path) -> Result<Self, StartError> {
         let data_dir = DirectoryLock::take(&config.data_dir, lock::ENGINE)?;
-        let library = Library::load(&config.library)?;
+        let library = Library::load(library)?;
+        let path = data_dir.path();
         let store_error = |reason: String| StartError::Store { path: config.data_dir.clone(), reason };
-        let users = access::write_users(data_dir.path()).map_err(|error| store_error(error.to_string()))?;
-        let arguments =
-            arguments(data_dir.path(), &users, config).map_err(|error| store_error(error.to_string()))?;
+        let users = access::write_users(path).map_err(|error| store_error(error.to_string()))?;
+        let arguments = arguments(path, &users, config).map_err(|error| store_error(error.to_string()))?;
         // The root connection boots the engine and stays open: closing the last connection shuts the engine down.
         let mut root = library.connect(&arguments).ok_or_else(|| {
             store_error("libchdb refused it; is it the store of a newer ClickHouse?".to_owned())
         })?;
-        let info = server_info(&mut root, data_dir.path()).map_err(|error| store_error(error.to_string()))?;
+        let info = server_info(&mut root, path).map_err(|error| store_error(error.to_string()))?;
         let connector = Connector::new(library, arguments);
         let (canceller, cancel_thread) = Canceller::start(connector.clone())?;
-        let (pool, threads) = Pool::start(config.connections.clamp(1, limits::CONNECTIONS_MAX))?;
-        tracing::info!(version = info.version, chdb = library.version(), path = %data_dir.path().display(), "store opened");
+        let (pool, mut threads) = Pool::start(config.max_connections.clamp(1, limits::CONNECTIONS_MAX))?;
+        threads.push(cancel_thread);
+        tracing::info!(version = info.version, chdb = library.version(), path = %path.display(), "store opened");
         let sessions = Sessions::new(connector.clone());
         let shared = Shared { connector, sessions, canceller, info: Arc::new(info) };
-        Ok(Self { library, root, shared, pool, threads, cancel_thread, _data_dir: data_dir })
+        Ok(Self { library, root, shared, pool, threads, _data_dir: data_dir })
     }
 
     /// Serves until `shutdown`, then closes everything. False: a statement would not end, and the store was left open.
@@ -121,22 +108,28 @@ impl Engine {
         passwords: Passwords,
         shutdown: CancellationToken,
     ) -> bool {
-        let Self { library, root, shared, pool, threads, cancel_thread, _data_dir } = self;
+        let Self { library, root, shared, pool, threads, _data_dir } = self;
         let shared = Arc::new(shared);
         let tasks = TaskTracker::new();
-        let server = Arc::new(Server { shared: Arc::clone(&shared), pool, passwords, tasks: tasks.clone() });
-        tasks.spawn(expire_sessions(Arc::clone(&shared), shutdown.clone()));
-        http::accept(Arc::clone(&server), listener, shutdown).await;
+        let server = Server { shared: Arc::clone(&shared), pool, passwords, tasks: tasks.clone() };
+        let impatience = async {
+            shutdown.cancelled().await;
+            sleep(limits::SHUTDOWN_GRACE).await;
+            tracing::info!("cancelling what still runs");
+            shared.canceller.cancel_all();
+            std::future::pending::<()>().await;
+        };
+        tokio::select! {
+            () = http::serve(Arc::new(server), listener, shutdown.clone()) => {}
+            () = impatience => {}
+        }
+        // Connections that were cut off have no statement that anybody waits for.
+        shared.canceller.cancel_all();
         tasks.close();
-        if timeout(limits::SHUTDOWN_GRACE, tasks.wait()).await.is_err()
-            && !cancel_all(&shared.canceller, &tasks).await
-        {
+        if timeout(limits::SHUTDOWN_CANCEL_WAIT, tasks.wait()).await.is_err() {
             return false;
         }
-        drop(server);
-        let closed =
-            tokio::task::spawn_blocking(move || close(library, root, shared, threads, cancel_thread));
-        closed.await.unwrap_or(false)
+        tokio::task::spawn_blocking(move || close(library, root, shared, threads)).await.unwrap_or(false)
     }
 }
 
@@ -160,61 +153,23 @@ pub fn inherited_listener() -> Result<TcpListener, StartError> {
     if address.ip().is_loopback() { Ok(listener) } else { Err(StartError::NotLoopback(address)) }
 }
 
-async fn cancel_all(canceller: &Canceller, tasks: &TaskTracker) -> bool {
-    tracing::info!("cancelling what still runs");
-    canceller.refuse();
-    let deadline = Instant::now() + limits::SHUTDOWN_CANCEL_WAIT;
-    while Instant::now() < deadline {
-        canceller.cancel_all();
-        if timeout(limits::CANCEL_RETRY, tasks.wait()).await.is_ok() {
-            return true;
-        }
-    }
-    false
-}
-
 /// Threads, sessions, the root connection, the library: in this order.
-fn close(
-    library: &Library,
-    root: Connection,
-    shared: Arc<Shared>,
-    threads: Vec<JoinHandle<()>>,
-    cancel_thread: JoinHandle<()>,
-) -> bool {
-    let join = |thread: JoinHandle<()>| {
+fn close(library: &Library, root: Connection, shared: Arc<Shared>, threads: Vec<JoinHandle<()>>) -> bool {
+    shared.canceller.close();
+    // The pool's sender went with the server, so its threads end; what they still held of `shared` goes with them.
+    for thread in threads {
         if thread.join().is_err() {
             tracing::error!("a thread panicked");
         }
-    };
-    // The pool's sender went with the server, so its threads end; what they still held of `shared` goes with them.
-    threads.into_iter().for_each(join);
+    }
     shared.sessions.close();
     let released = Arc::into_inner(shared).is_some();
-    if released {
-        join(cancel_thread);
-    }
     drop(root);
     if released && !library.shutdown() {
         // Some of ClickHouse's pools keep threads; with every connection closed the end of the process ends them safely.
         tracing::debug!("libchdb kept some threads");
     }
     released
-}
-
-async fn expire_sessions(shared: Arc<Shared>, shutdown: CancellationToken) {
-    let mut tick = tokio::time::interval(limits::SESSION_TIMEOUT / 4);
-    loop {
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            _ = tick.tick() => {}
-        }
-        // Closing a connection calls into libchdb and may block.
-        let shared = Arc::clone(&shared);
-        let expired = tokio::task::spawn_blocking(move || shared.sessions.expire());
-        if expired.await.is_err() {
-            tracing::error!("expiring sessions panicked");
-        }
-    }
 }
 
 /// What libchdb is started with. It is made for one-shot queries on big machines; this is a small server.
@@ -233,10 +188,10 @@ fn arguments(path: &Path, users: &Path, config: &Config) -> Result<Vec<CString>,
         "--max_thread_pool_free_size=16".to_owned(),
         "--max_io_thread_pool_free_size=0".to_owned(),
     ];
-    if let Some(threads) = config.threads_max {
+    if let Some(threads) = config.max_threads {
         arguments.push(format!("--max_threads={threads}"));
     }
-    if let Some(bytes) = config.memory_bytes_max {
+    if let Some(bytes) = config.max_memory {
         arguments.push(format!("--max_server_memory_usage={bytes}"));
         arguments.push(format!("--max_memory_usage={bytes}"));
     }

@@ -6,62 +6,81 @@
 //! statement is registered.
 
 use std::collections::HashMap;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread::{Builder, JoinHandle};
 
 use crate::connection::{self, Connector};
 use crate::limits;
 
 /// The statements that run, and the way to end them.
-#[derive(Clone)]
-pub struct Canceller {
-    running: Arc<Mutex<HashMap<String, Arc<AtomicBool>>>>,
-    requests: SyncSender<String>,
-    sequence: Arc<AtomicU64>,
-    refusing: Arc<AtomicBool>,
+#[derive(Clone, Default)]
+pub struct Canceller(Arc<Inner>);
+
+#[derive(Default)]
+struct Inner {
+    statements: Mutex<Statements>,
+    /// Rung when there is something to kill, and at the end.
+    changed: Condvar,
+}
+
+#[derive(Default)]
+struct Statements {
+    /// By tag, and whether it is cancelled.
+    running: HashMap<String, Arc<AtomicBool>>,
+    /// Makes tags unique.
+    count: u64,
+    /// The server stops: every request is cancelled as it registers.
+    refusing: bool,
+    closed: bool,
+}
+
+impl Inner {
+    fn lock(&self) -> MutexGuard<'_, Statements> {
+        // A map of flags is whole after any panic.
+        self.statements.lock().unwrap_or_else(PoisonError::into_inner)
+    }
 }
 
 impl Canceller {
-    /// Starts the thread that kills. It ends when the last clone is dropped.
-    pub fn start(connector: Connector) -> std::io::Result<(Self, std::thread::JoinHandle<()>)> {
-        let (requests, received) = sync_channel(limits::CANCELLATIONS_MAX);
-        let running = Arc::default();
-        let of_thread = Arc::clone(&running);
-        let thread = std::thread::Builder::new()
-            .name("engine-cancel".to_owned())
-            .spawn(move || kill_loop(&connector, &received, &of_thread))?;
-        Ok((Self { running, requests, sequence: Arc::default(), refusing: Arc::default() }, thread))
+    /// Starts the thread that kills. It ends with [`Canceller::close`].
+    pub fn start(connector: Connector) -> std::io::Result<(Self, JoinHandle<()>)> {
+        let canceller = Self::default();
+        let inner = Arc::clone(&canceller.0);
+        let thread = Builder::new().name("engine-cancel".to_owned()).spawn(move || inner.kill(&connector))?;
+        Ok((canceller, thread))
     }
 
     /// Registers a request under a tag of its own. It counts as running until the `Running` is dropped.
     pub fn register(&self, query_id: &str) -> Running {
-        let number = self.sequence.fetch_add(1, Ordering::Relaxed);
-        let tag = format!("{query_id}/{number}");
-        let cancelled = Arc::new(AtomicBool::new(self.refusing.load(Ordering::Relaxed)));
-        lock(&self.running).insert(tag.clone(), Arc::clone(&cancelled));
-        Running { tag, cancelled, running: Arc::clone(&self.running) }
+        let mut statements = self.0.lock();
+        statements.count += 1;
+        let tag = format!("{query_id}/{}", statements.count);
+        let cancelled = Arc::new(AtomicBool::new(statements.refusing));
+        statements.running.insert(tag.clone(), Arc::clone(&cancelled));
+        Running { tag, cancelled, inner: Arc::clone(&self.0) }
     }
 
     /// Ends one statement, if it still runs. Does not wait.
     pub fn cancel(&self, tag: &str) {
-        let known =
-            lock(&self.running).get(tag).map(|cancelled| cancelled.store(true, Ordering::Relaxed)).is_some();
-        // A full queue means a thousand kills are under way; the flag alone then ends the statement at its next step.
-        if known && self.requests.try_send(tag.to_owned()).is_err() {
-            tracing::warn!(tag, "cancellation queue is full");
+        if let Some(cancelled) = self.0.lock().running.get(tag) {
+            cancelled.store(true, Ordering::Relaxed);
+            self.0.changed.notify_all();
         }
     }
 
-    /// From now on every request is cancelled as it registers: the server stops.
-    pub fn refuse(&self) {
-        self.refusing.store(true, Ordering::Relaxed);
+    /// Ends all statements, and from now on every one that begins. Does not wait.
+    pub fn cancel_all(&self) {
+        let mut statements = self.0.lock();
+        statements.refusing = true;
+        statements.running.values().for_each(|cancelled| cancelled.store(true, Ordering::Relaxed));
+        self.0.changed.notify_all();
     }
 
-    /// Ends all statements. Does not wait.
-    pub fn cancel_all(&self) {
-        let tags: Vec<String> = lock(&self.running).keys().cloned().collect();
-        tags.iter().for_each(|tag| self.cancel(tag));
+    /// Ends the thread that kills.
+    pub fn close(&self) {
+        self.0.lock().closed = true;
+        self.0.changed.notify_all();
     }
 }
 
@@ -69,7 +88,7 @@ impl Canceller {
 pub struct Running {
     tag: String,
     cancelled: Arc<AtomicBool>,
-    running: Arc<Mutex<HashMap<String, Arc<AtomicBool>>>>,
+    inner: Arc<Inner>,
 }
 
 impl Running {
@@ -86,51 +105,34 @@ impl Running {
 
 impl Drop for Running {
     fn drop(&mut self) {
-        lock(&self.running).remove(&self.tag);
+        self.inner.lock().running.remove(&self.tag);
     }
 }
 
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    // A map of flags is whole after any panic.
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-fn kill_loop(
-    connector: &Connector,
-    received: &Receiver<String>,
-    running: &Mutex<HashMap<String, Arc<AtomicBool>>>,
-) {
-    let mut pending: Vec<String> = Vec::new();
-    loop {
-        if pending.is_empty() {
-            match received.recv() {
-                Ok(tag) => pending.push(tag),
-                Err(_) => return,
+impl Inner {
+    /// Kills what is cancelled, again and again until it is gone.
+    fn kill(&self, connector: &Connector) {
+        let mut statements = self.lock();
+        while !statements.closed {
+            let cancelled =
+                statements.running.iter().filter(|(_, cancelled)| cancelled.load(Ordering::Relaxed));
+            let conditions: Vec<String> = cancelled
+                .map(|(tag, _)| format!("endsWith(Settings['log_comment'], {})", connection::literal(tag)))
+                .collect();
+            if conditions.is_empty() {
+                statements = self.changed.wait(statements).unwrap_or_else(PoisonError::into_inner);
+                continue;
             }
-        } else {
-            match received.recv_timeout(limits::CANCEL_RETRY) {
-                Ok(tag) => pending.push(tag),
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return,
+            drop(statements);
+            let sql = format!("KILL QUERY WHERE {} ASYNC", conditions.join(" OR "));
+            let outcome =
+                connector.connect().and_then(|mut connection| connection::run(&mut connection, &sql));
+            if let Err(error) = outcome {
+                tracing::warn!(%error, "could not kill a query");
             }
+            let waited = self.changed.wait_timeout(self.lock(), limits::CANCEL_RETRY);
+            statements = waited.unwrap_or_else(PoisonError::into_inner).0;
         }
-        pending.extend(received.try_iter());
-        pending.retain(|tag| lock(running).contains_key(tag));
-        if !pending.is_empty() {
-            kill(connector, &pending);
-        }
-    }
-}
-
-fn kill(connector: &Connector, tags: &[String]) {
-    let conditions: Vec<String> = tags
-        .iter()
-        .map(|tag| format!("endsWith(Settings['log_comment'], {})", connection::literal(tag)))
-        .collect();
-    let sql = format!("KILL QUERY WHERE {} ASYNC", conditions.join(" OR "));
-    let outcome = connector.connect().and_then(|mut connection| connection::run(&mut connection, &sql));
-    if let Err(error) = outcome {
-        tracing::warn!(%error, "could not kill a query");
     }
 }
 

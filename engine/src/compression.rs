@@ -6,6 +6,7 @@
 pub mod blocks;
 
 use std::io::{self, BufRead, BufReader, Write};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use crate::limits;
 
@@ -76,79 +77,65 @@ impl ContentEncoding {
 /// Compresses an answer piece by piece: ClickHouse's framing first, then the content encoding.
 pub struct Encoder {
     blocks: bool,
-    outer: Outer,
+    outer: Box<dyn Write + Send>,
+    compressed: Buffer,
 }
 
-enum Outer {
-    Plain(Vec<u8>),
-    Gzip(flate2::write::GzEncoder<Vec<u8>>),
-    Deflate(flate2::write::ZlibEncoder<Vec<u8>>),
-    Zstd(zstd::stream::write::Encoder<'static, Vec<u8>>),
-    Lz4(Box<lz4_flex::frame::FrameEncoder<Vec<u8>>>),
+/// What an encoding writes into and [`Encoder::take`] takes from.
+#[derive(Clone, Default)]
+struct Buffer(Arc<Mutex<Vec<u8>>>);
+
+impl Buffer {
+    fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl Write for Buffer {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.lock().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
 }
 
 impl Encoder {
     /// `blocks`: ClickHouse's framing (`compress=1`).
     pub fn new(blocks: bool, encoding: Option<ContentEncoding>, level: Option<u32>) -> io::Result<Self> {
-        let gzip_level = flate2::Compression::new(level.unwrap_or(3).min(9));
-        let outer = match encoding {
-            None => Outer::Plain(Vec::new()),
-            Some(ContentEncoding::Gzip) => Outer::Gzip(flate2::write::GzEncoder::new(Vec::new(), gzip_level)),
-            Some(ContentEncoding::Deflate) => {
-                Outer::Deflate(flate2::write::ZlibEncoder::new(Vec::new(), gzip_level))
-            }
-            Some(ContentEncoding::Zstd) => Outer::Zstd(zstd::stream::write::Encoder::new(Vec::new(), 1)?),
-            Some(ContentEncoding::Lz4) => {
-                Outer::Lz4(Box::new(lz4_flex::frame::FrameEncoder::new(Vec::new())))
-            }
+        let compressed = Buffer::default();
+        let out = compressed.clone();
+        let level = flate2::Compression::new(level.unwrap_or(3).min(9));
+        // Each ends its encoding when it is dropped.
+        let outer: Box<dyn Write + Send> = match encoding {
+            None => Box::new(out),
+            Some(ContentEncoding::Gzip) => Box::new(flate2::write::GzEncoder::new(out, level)),
+            Some(ContentEncoding::Deflate) => Box::new(flate2::write::ZlibEncoder::new(out, level)),
+            Some(ContentEncoding::Zstd) => Box::new(zstd::stream::write::Encoder::new(out, 1)?.auto_finish()),
+            Some(ContentEncoding::Lz4) => Box::new(lz4_flex::frame::FrameEncoder::new(out).auto_finish()),
         };
-        Ok(Self { blocks, outer })
+        Ok(Self { blocks, outer, compressed })
     }
 
     /// Adds plain bytes.
     pub fn write(&mut self, plain: &[u8]) -> io::Result<()> {
         if !self.blocks {
-            return self.write_outer(plain);
+            return self.outer.write_all(plain);
         }
-        let mut compressed = Vec::new();
-        for piece in plain.chunks(limits::COMPRESSED_BLOCK_BYTES) {
-            compressed.clear();
-            blocks::compress(piece, &mut compressed);
-            self.write_outer(&compressed)?;
-        }
-        Ok(())
-    }
-
-    fn write_outer(&mut self, bytes: &[u8]) -> io::Result<()> {
-        match &mut self.outer {
-            Outer::Plain(out) => out.write_all(bytes),
-            Outer::Gzip(out) => out.write_all(bytes),
-            Outer::Deflate(out) => out.write_all(bytes),
-            Outer::Zstd(out) => out.write_all(bytes),
-            Outer::Lz4(out) => out.write_all(bytes),
-        }
+        let mut pieces = plain.chunks(limits::COMPRESSED_BLOCK_BYTES);
+        pieces.try_for_each(|piece| self.outer.write_all(&blocks::compress(piece)))
     }
 
     /// Takes what is compressed so far.
     pub fn take(&mut self) -> Vec<u8> {
-        std::mem::take(match &mut self.outer {
-            Outer::Plain(out) => out,
-            Outer::Gzip(out) => out.get_mut(),
-            Outer::Deflate(out) => out.get_mut(),
-            Outer::Zstd(out) => out.get_mut(),
-            Outer::Lz4(out) => out.get_mut(),
-        })
+        std::mem::take(&mut self.compressed.lock())
     }
 
-    /// Ends the encoding and takes the rest.
-    pub fn finish(self) -> io::Result<Vec<u8>> {
-        match self.outer {
-            Outer::Plain(out) => Ok(out),
-            Outer::Gzip(out) => out.finish(),
-            Outer::Deflate(out) => out.finish(),
-            Outer::Zstd(out) => out.finish(),
-            Outer::Lz4(out) => out.finish().map_err(io::Error::other),
-        }
+    /// Ends the encoding and takes the rest. Writing into memory, it cannot fail.
+    pub fn finish(self) -> Vec<u8> {
+        drop(self.outer);
+        std::mem::take(&mut self.compressed.lock())
     }
 }
 
@@ -171,10 +158,10 @@ mod tests {
                     encoder.write(piece).unwrap();
                     compressed.extend(encoder.take());
                 }
-                compressed.extend(encoder.finish().unwrap());
+                compressed.extend(encoder.finish());
                 let mut reader = encoding.reader(Box::new(Cursor::new(compressed))).unwrap();
                 if blocks {
-                    reader = Box::new(blocks::Decompressor::new(reader));
+                    reader = blocks::decompressor(reader);
                 }
                 let mut decompressed = Vec::new();
                 reader.read_to_end(&mut decompressed).unwrap();
@@ -196,7 +183,7 @@ mod tests {
     fn a_cut_gzip_body_is_an_error() {
         let mut encoder = Encoder::new(false, Some(ContentEncoding::Gzip), None).unwrap();
         encoder.write(&[7; 10_000]).unwrap();
-        let mut compressed = encoder.finish().unwrap();
+        let mut compressed = encoder.finish();
         compressed.truncate(compressed.len() - 4);
         let mut reader = ContentEncoding::Gzip.reader(Box::new(Cursor::new(compressed))).unwrap();
         assert!(reader.read_to_end(&mut Vec::new()).is_err());

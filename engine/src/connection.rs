@@ -43,16 +43,16 @@ impl Connector {
         let mut arguments = self.arguments.to_vec();
         for (name, value) in settings {
             let argument = CString::new(format!("--{name}={value}"))
-                .map_err(|_| QueryError::new(Kind::BadArguments, "query_id holds a zero byte"))?;
+                .map_err(|_| QueryError::new(Kind::BAD_ARGUMENTS, "query_id holds a zero byte"))?;
             arguments.push(argument);
         }
         self.open(&arguments)
     }
 
     fn open(&self, arguments: &[CString]) -> Result<Connection, QueryError> {
-        self.library
-            .connect(arguments)
-            .ok_or_else(|| QueryError::new(Kind::Internal, "libchdb refused a connection and gave no reason"))
+        self.library.connect(arguments).ok_or_else(|| {
+            QueryError::new(Kind::UNKNOWN_EXCEPTION, "libchdb refused a connection and gave no reason")
+        })
     }
 
     /// A connection for one request, with its database and settings; it dies with the request.
@@ -76,17 +76,13 @@ impl Connector {
 
 /// Runs a statement that matters only for its effect.
 pub fn run(connection: &mut Connection, sql: &str) -> Result<(), QueryError> {
-    connection
-        .query(sql.as_bytes(), "TabSeparated", &[])
-        .map(drop)
-        .map_err(|text| QueryError::from_engine(&text))
+    connection.query(sql.as_bytes(), "TabSeparated", &[])?;
+    Ok(())
 }
 
 /// Runs a statement and returns its one TabSeparated answer as text.
 pub fn ask(connection: &mut Connection, sql: &str) -> Result<String, QueryError> {
-    let result = connection
-        .query(sql.as_bytes(), "TabSeparatedRaw", &[])
-        .map_err(|text| QueryError::from_engine(&text))?;
+    let result = connection.query(sql.as_bytes(), "TabSeparatedRaw", &[])?;
     Ok(String::from_utf8_lossy(result.bytes()).trim_end_matches('\n').to_owned())
 }
 
@@ -101,13 +97,12 @@ pub fn prepare(connection: &mut Connection, request: &Request, tag: &str) -> Res
     run(connection, &set_statement(&settings)?)
 }
 
-/// What a session was before a request changed it.
-pub struct Restore {
-    statements: Vec<String>,
-}
-
-/// Remembers what a request in a session is about to change. Changes nothing.
-pub fn snapshot(connection: &mut Connection, request: &Request, tag: &str) -> Result<Restore, QueryError> {
+/// The statements that undo what a request in a session is about to change. Changes nothing.
+pub fn snapshot(
+    connection: &mut Connection,
+    request: &Request,
+    tag: &str,
+) -> Result<Vec<String>, QueryError> {
     let mut before = Vec::new();
     for (name, _) in tagged(&request.settings, tag) {
         let value = ask(connection, &format!("SELECT toString(getSetting({}))", literal(&name)))?;
@@ -118,7 +113,7 @@ pub fn snapshot(connection: &mut Connection, request: &Request, tag: &str) -> Re
         let current = ask(connection, "SELECT currentDatabase()")?;
         statements.push(format!("USE {}", identifier(&current)));
     }
-    Ok(Restore { statements })
+    Ok(statements)
 }
 
 /// Applies a request's database and settings to a session's connection.
@@ -127,13 +122,6 @@ pub fn prepare_session(connection: &mut Connection, request: &Request, tag: &str
         run(connection, &format!("USE {}", identifier(database)))?;
     }
     run(connection, &set_statement(&tagged(&request.settings, tag))?)
-}
-
-impl Restore {
-    /// Puts back what was there.
-    pub fn apply(self, connection: &mut Connection) -> Result<(), QueryError> {
-        self.statements.iter().try_for_each(|statement| run(connection, statement))
-    }
 }
 
 /// The request's settings with its tag in `log_comment`, by which a running statement is found and killed.
@@ -146,17 +134,17 @@ fn tagged(settings: &[(String, String)], tag: &str) -> Vec<(String, String)> {
 }
 
 fn set_statement(settings: &[(String, String)]) -> Result<String, QueryError> {
-    let mut sql = String::from("SET ");
-    for (index, (name, value)) in settings.iter().enumerate() {
-        let plain = !name.is_empty()
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || b"_.".contains(&byte));
-        if !plain {
-            return Err(QueryError::new(Kind::UnknownSetting, format_args!("Unknown setting '{name}'")));
-        }
-        let comma = if index == 0 { "" } else { ", " };
-        sql.push_str(&format!("{comma}{name} = {}", literal(value)));
-    }
-    Ok(sql)
+    let assignments: Vec<String> = settings
+        .iter()
+        .map(|(name, value)| {
+            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
+            if name.is_empty() || !name.bytes().all(plain) {
+                return Err(QueryError::new(Kind::UNKNOWN_SETTING, format!("Unknown setting '{name}'")));
+            }
+            Ok(format!("{name} = {}", literal(value)))
+        })
+        .collect::<Result<_, _>>()?;
+    Ok(format!("SET {}", assignments.join(", ")))
 }
 
 /// A string literal.

@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
 use crate::cancel::{Canceller, Running};
-use crate::compression::blocks::Decompressor;
+use crate::compression::blocks::decompressor;
 use crate::connection::{self, Connector};
 use crate::errors::{Kind, QueryError};
 use crate::ffi::{Connection, Counters};
@@ -23,13 +23,9 @@ use crate::statement::{self, InsertHead, Statement};
 
 /// What every request shares.
 pub struct Shared {
-    /// A fresh connection for each request that names no session.
     pub connector: Connector,
-    /// Connections that outlive their request.
     pub sessions: Sessions,
-    /// Ends the statement of a client that left.
     pub canceller: Canceller,
-    /// Version, time zone and content types for the headers.
     pub info: Arc<ServerInfo>,
 }
 
@@ -46,7 +42,7 @@ pub fn serve(
         Ok(counters) => responder.finish(counters),
         Err(error) => {
             tracing::Span::current().record("error_code", error.code());
-            tracing::debug!(query_id = request.query_id, code = error.code(), "request failed");
+            tracing::debug!(query_id = request.response.query_id, code = error.code(), "request failed");
             responder.fail(&error);
         }
     }
@@ -59,11 +55,11 @@ fn run(
     responder: &mut Responder,
     running: &Running,
 ) -> Result<Counters, QueryError> {
+    // By whoever comes next: a session that nobody asks for costs nothing but its memory.
+    shared.sessions.expire();
     let source = open(request, body)?;
     let (source, external) = multipart::expand(request, source)?;
-    if let Some(format) = &request.format {
-        responder.set_format(format.clone());
-    }
+    responder.set_format(request.response.format.clone());
     let incoming = Incoming::read(source)?;
     let Some(session) = &request.session else {
         let mut connection = shared.connector.connect_for(request, running.tag())?;
@@ -71,24 +67,23 @@ fn run(
         connection::prepare(&mut connection, request, running.tag())?;
         return incoming.execute(&mut connection, request, responder, running);
     };
-    let mut lease = shared.sessions.take(session)?;
-    let connection = lease.connection()?;
-    let restore = match connection::snapshot(connection, request, running.tag()) {
-        Ok(restore) => restore,
-        Err(error) => {
-            lease.keep();
-            return Err(error);
+    let (mut kept, lease) = shared.sessions.take(session)?;
+    let connection = &mut kept;
+    let outcome = match connection::snapshot(connection, request, running.tag()) {
+        Err(error) => Err(error),
+        Ok(restore) => {
+            let outcome = external
+                .iter()
+                .try_for_each(|table| table.create(connection))
+                .and_then(|()| connection::prepare_session(connection, request, running.tag()))
+                .and_then(|()| incoming.execute(connection, request, responder, running));
+            // A session that cannot be put back is closed rather than reused.
+            external.iter().try_for_each(|table| table.remove(connection))?;
+            restore.iter().try_for_each(|statement| connection::run(connection, statement))?;
+            outcome
         }
     };
-    let outcome = external
-        .iter()
-        .try_for_each(|table| table.create(connection))
-        .and_then(|()| connection::prepare_session(connection, request, running.tag()))
-        .and_then(|()| incoming.execute(connection, request, responder, running));
-    // A session that cannot be put back is closed rather than reused.
-    external.iter().try_for_each(|table| table.remove(connection))?;
-    restore.apply(connection)?;
-    lease.keep();
+    lease.keep(kept);
     outcome
 }
 
@@ -105,7 +100,7 @@ impl Incoming {
         let mut next_look = 0;
         let mut may_insert = true;
         loop {
-            let piece = source.fill_buf().map_err(|error| body_error(&error))?;
+            let piece = source.fill_buf().map_err(body_error)?;
             let length = piece.len();
             let complete = length == 0;
             text.extend_from_slice(piece);
@@ -129,10 +124,8 @@ impl Incoming {
             }
             if text.len() > limits::STATEMENT_BYTES_MAX {
                 let most = limits::STATEMENT_BYTES_MAX;
-                return Err(QueryError::new(
-                    Kind::QueryTooLarge,
-                    format_args!("The query is larger than {most} bytes"),
-                ));
+                let message = format!("The query is larger than {most} bytes");
+                return Err(QueryError::new(Kind::QUERY_IS_TOO_LARGE, message));
             }
         }
     }
@@ -152,25 +145,22 @@ impl Incoming {
         };
         let statement = statement::classify(&text);
         check_single(connection, request, &text, &statement)?;
-        if running.is_cancelled() {
-            return Err(QueryError::new(Kind::Cancelled, "Query was cancelled"));
-        }
+        check_wanted(running)?;
         match statement {
-            Statement::Empty => Err(QueryError::new(Kind::Syntax, "Syntax error: Empty query")),
-            Statement::IntoOutfile => Err(QueryError::new(Kind::IntoOutfile, "INTO OUTFILE is not allowed")),
-            Statement::FromInfile => {
-                Err(QueryError::new(Kind::FromInfile, "Query has infile and was send directly to server"))
+            Statement::Empty => Err(QueryError::new(Kind::SYNTAX_ERROR, "Syntax error: Empty query")),
+            Statement::IntoOutfile => {
+                Err(QueryError::new(Kind::INTO_OUTFILE_NOT_ALLOWED, "INTO OUTFILE is not allowed"))
             }
+            Statement::FromInfile => Err(QueryError::new(
+                Kind::UNKNOWN_TYPE_OF_QUERY,
+                "Query has infile and was send directly to server",
+            )),
             Statement::Select { outfile_at, end, format } => {
-                if let Some(format) = format {
-                    responder.set_format(format);
-                }
+                responder.set_format(format);
                 select(connection, request, responder, &text, outfile_at, end)
             }
             Statement::Other { format } => {
-                if let Some(format) = format {
-                    responder.set_format(format);
-                }
+                responder.set_format(format);
                 in_memory(connection, request, responder, &text)
             }
         }
@@ -180,10 +170,10 @@ impl Incoming {
 /// The body, decompressed.
 fn open(request: &Request, mut body: Box<dyn BufRead + Send>) -> Result<Box<dyn BufRead + Send>, QueryError> {
     if let Some(encoding) = request.content_encoding {
-        body = encoding.reader(body).map_err(|error| body_error(&error))?;
+        body = encoding.reader(body).map_err(body_error)?;
     }
     if request.decompress {
-        body = Box::new(Decompressor::new(body));
+        body = decompressor(body);
     }
     Ok(body)
 }
@@ -204,7 +194,7 @@ fn check_single(
     }
     let analysis = connection.analyse(text);
     if analysis.statements > 1 {
-        return Err(QueryError::new(Kind::Syntax, "Syntax error (Multi-statements are not allowed)"));
+        return Err(QueryError::new(Kind::SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)"));
     }
     if guarded && analysis.statements == 1 && !analysis.read_only {
         return Err(readonly());
@@ -212,9 +202,16 @@ fn check_single(
     Ok(())
 }
 
+fn check_wanted(running: &Running) -> Result<(), QueryError> {
+    if running.is_cancelled() {
+        return Err(QueryError::new(Kind::QUERY_WAS_CANCELLED, "Query was cancelled"));
+    }
+    Ok(())
+}
+
 fn readonly() -> QueryError {
     QueryError::new(
-        Kind::Readonly,
+        Kind::READONLY,
         "Cannot execute query in readonly mode. For queries over HTTP, method GET implies readonly. \
          You should use method POST for modifying queries",
     )
@@ -231,21 +228,18 @@ fn insert(
     if request.read_only || request.reader {
         return Err(readonly());
     }
-    let engine_error = |text: String| QueryError::from_engine(&text);
-    let mut insert = connection.insert(sql, format, &request.parameters).map_err(engine_error)?;
+    let mut insert = connection.insert(sql, format, &request.parameters)?;
     loop {
-        if running.is_cancelled() {
-            return Err(QueryError::new(Kind::Cancelled, "Query was cancelled"));
-        }
+        check_wanted(running)?;
         // An error here drops the stream unfinished, which cancels it: half a body is not committed.
-        let piece = data.fill_buf().map_err(|error| body_error(&error))?;
+        let piece = data.fill_buf().map_err(body_error)?;
         let length = piece.len();
         if length == 0 || !insert.append(piece) {
             break;
         }
         data.consume(length);
     }
-    insert.finish().map_err(engine_error)
+    Ok(insert.finish()?)
 }
 
 fn in_memory(
@@ -254,9 +248,7 @@ fn in_memory(
     responder: &mut Responder,
     text: &[u8],
 ) -> Result<Counters, QueryError> {
-    let result = connection
-        .query(text, responder.format(), &request.parameters)
-        .map_err(|text| QueryError::from_engine(&text))?;
+    let result = connection.query(text, responder.format(), &request.parameters)?;
     responder.write(result.bytes())?;
     Ok(result.counters())
 }
@@ -269,34 +261,31 @@ fn select(
     outfile_at: usize,
     end: usize,
 ) -> Result<Counters, QueryError> {
-    let (reader, writer) = io::pipe().map_err(|error| QueryError::new(Kind::Internal, error))?;
+    let (reader, writer) = io::pipe().map_err(|error| QueryError::new(Kind::UNKNOWN_EXCEPTION, error))?;
     let clause = format!("\nINTO OUTFILE '/dev/fd/{}' APPEND\n", writer.as_raw_fd());
     let sql = [&text[..outfile_at], clause.as_bytes(), &text[outfile_at..end]].concat();
     let format = responder.format().to_owned();
-    let internal = |message: &str| QueryError::new(Kind::Internal, message);
+    let internal = |message: &str| QueryError::new(Kind::UNKNOWN_EXCEPTION, message);
     let (ran, copied) = std::thread::scope(|scope| {
         let thread = std::thread::Builder::new().name("engine-result".to_owned());
         let Ok(pump) = thread.spawn_scoped(scope, || copy(reader, responder)) else {
-            return (Err("no thread for the result".to_owned()), Ok(Err(internal("cannot start a thread"))));
+            let no_thread = || internal("cannot start a thread for the result");
+            return (Err(no_thread()), Ok(Err(no_thread())));
         };
         let ran = connection.query(&sql, &format, &request.parameters).map(|result| result.counters());
         // The last writing end: without it the reader would wait for ever.
         drop(writer);
-        (ran, pump.join())
+        (ran.map_err(QueryError::from), pump.join())
     });
-    let copied = copied.unwrap_or_else(|_| Err(internal("the response's thread panicked")));
-    match ran {
-        Ok(counters) => copied.map(|_| counters),
-        Err(text_of_error) => {
-            let error = QueryError::from_engine(&text_of_error);
-            match copied {
-                // The query failed because its reader did.
-                Err(cause) => Err(cause),
-                // The text does not parse, with the clause or without: the error must be about what the client wrote.
-                Ok(0) if error.code() == SYNTAX_ERROR => in_memory(connection, request, responder, text),
-                Ok(_) => Err(error),
-            }
+    match (ran, copied.unwrap_or_else(|_| Err(internal("the response's thread panicked")))) {
+        (Ok(counters), Ok(_)) => Ok(counters),
+        // Also when the query failed: it did because its reader did.
+        (_, Err(cause)) => Err(cause),
+        // The text does not parse, with the clause or without: the error must be about what the client wrote.
+        (Err(error), Ok(0)) if error.code() == SYNTAX_ERROR => {
+            in_memory(connection, request, responder, text)
         }
+        (Err(error), Ok(_)) => Err(error),
     }
 }
 
@@ -307,7 +296,8 @@ fn copy(mut pipe: io::PipeReader, responder: &mut Responder) -> Result<usize, Qu
     let mut buffer = vec![0; limits::DECODE_BUFFER_BYTES];
     let mut copied = 0;
     loop {
-        let length = pipe.read(&mut buffer).map_err(|error| QueryError::new(Kind::Internal, error))?;
+        let length =
+            pipe.read(&mut buffer).map_err(|error| QueryError::new(Kind::UNKNOWN_EXCEPTION, error))?;
         if length == 0 {
             return Ok(copied);
         }

@@ -34,6 +34,19 @@ macro_rules! symbols {
 
 type Strings = *const *const c_char;
 type Lengths = *const usize;
+/// Connection, statement, format, and the parameters as four parallel arrays of one length.
+type Start = unsafe extern "C" fn(
+    RawConnection,
+    *const c_char,
+    usize,
+    *const c_char,
+    usize,
+    Strings,
+    Lengths,
+    Strings,
+    Lengths,
+    usize,
+) -> *mut c_void;
 
 symbols! {
     chdb_version: fn() -> *const c_char;
@@ -75,21 +88,15 @@ struct RawAnalysis {
 pub enum LibraryError {
     /// The dynamic loader refused the file.
     #[error("cannot load {path}")]
-    Load {
-        /// The file we tried.
-        path: String,
-        /// The loader's reason.
-        source: libloading::Error,
-    },
+    Load { path: String, source: libloading::Error },
     /// The file is a library, but not a libchdb of the version we know.
     #[error("{path} is not a usable libchdb")]
-    Symbol {
-        /// The file we tried.
-        path: String,
-        /// The missing symbol.
-        source: libloading::Error,
-    },
+    Symbol { path: String, source: libloading::Error },
 }
+
+/// A failed statement, in libchdb's words.
+#[derive(Debug)]
+pub struct Failure(pub String);
 
 /// The loaded libchdb. One per process, for the life of the process.
 pub struct Library {
@@ -179,6 +186,36 @@ impl Connection {
         unsafe { *self.handle.as_ptr() }
     }
 
+    /// Calls one of the two functions that take a statement with parameters.
+    fn start(
+        &mut self,
+        function: Start,
+        sql: &[u8],
+        format: &str,
+        parameters: &[(String, String)],
+    ) -> *mut c_void {
+        let pointers = |of: fn(&(String, String)) -> &String| -> (Vec<*const c_char>, Vec<usize>) {
+            parameters.iter().map(|pair| (of(pair).as_ptr().cast::<c_char>(), of(pair).len())).unzip()
+        };
+        let (names, name_lengths) = pointers(|(name, _)| name);
+        let (values, value_lengths) = pointers(|(_, value)| value);
+        // SAFETY: pointers and lengths describe live buffers for the whole call.
+        unsafe {
+            function(
+                self.raw(),
+                sql.as_ptr().cast(),
+                sql.len(),
+                format.as_ptr().cast(),
+                format.len(),
+                names.as_ptr(),
+                name_lengths.as_ptr(),
+                values.as_ptr(),
+                value_lengths.as_ptr(),
+                parameters.len(),
+            )
+        }
+    }
+
     /// Runs a statement and returns its whole result, in memory. A SELECT should write into a pipe instead
     /// (`INTO OUTFILE`): the library's own `chdb_stream_query` formats every piece as a document of its own, with header
     /// and footer, which breaks JSON, Parquet and everything `WithNames`.
@@ -187,23 +224,8 @@ impl Connection {
         sql: &[u8],
         format: &str,
         parameters: &[(String, String)],
-    ) -> Result<QueryResult<'_>, String> {
-        let parameters = Parameters::new(parameters);
-        // SAFETY: pointers and lengths describe live buffers for the whole call.
-        let result = unsafe {
-            (self.library.symbols.chdb_query_with_params_n)(
-                self.raw(),
-                sql.as_ptr().cast(),
-                sql.len(),
-                format.as_ptr().cast(),
-                format.len(),
-                parameters.names.as_ptr(),
-                parameters.name_lengths.as_ptr(),
-                parameters.values.as_ptr(),
-                parameters.value_lengths.as_ptr(),
-                parameters.names.len(),
-            )
-        };
+    ) -> Result<QueryResult<'_>, Failure> {
+        let result = self.start(self.library.symbols.chdb_query_with_params_n, sql, format, parameters);
         QueryResult::new(self.library, result)
     }
 
@@ -213,27 +235,14 @@ impl Connection {
         sql: &[u8],
         format: &str,
         parameters: &[(String, String)],
-    ) -> Result<Insert<'_>, String> {
-        let parameters = Parameters::new(parameters);
-        // SAFETY: as in `query`; the handle that comes back is never null and is destroyed by Insert's drop.
-        let handle = unsafe {
-            (self.library.symbols.chdb_stream_insert_with_params_n)(
-                self.raw(),
-                sql.as_ptr().cast(),
-                sql.len(),
-                format.as_ptr().cast(),
-                format.len(),
-                parameters.names.as_ptr(),
-                parameters.name_lengths.as_ptr(),
-                parameters.values.as_ptr(),
-                parameters.value_lengths.as_ptr(),
-                parameters.names.len(),
-            )
-        };
+    ) -> Result<Insert<'_>, Failure> {
+        let symbols = &self.library.symbols;
+        // Never null.
+        let handle = self.start(symbols.chdb_stream_insert_with_params_n, sql, format, parameters);
         let insert = Insert { library: self.library, handle, connection: PhantomData };
         // SAFETY: the handle is live; the string, if any, is copied before anything else happens to it.
-        match unsafe { text((self.library.symbols.chdb_stream_insert_error)(handle)) } {
-            Some(error) => Err(error),
+        match unsafe { text((symbols.chdb_stream_insert_error)(handle)) } {
+            Some(error) => Err(Failure(error)),
             None => Ok(insert),
         }
     }
@@ -271,14 +280,14 @@ pub struct QueryResult<'connection> {
 }
 
 impl QueryResult<'_> {
-    fn new(library: &'static Library, handle: RawResult) -> Result<Self, String> {
+    fn new(library: &'static Library, handle: RawResult) -> Result<Self, Failure> {
         if handle.is_null() {
-            return Err("libchdb returned no result".to_owned());
+            return Err(Failure("libchdb returned no result".to_owned()));
         }
         let result = Self { library, handle, connection: PhantomData };
         // SAFETY: the handle is live; the string, if any, is copied at once.
         match unsafe { text((library.symbols.chdb_result_error)(handle)) } {
-            Some(error) => Err(error),
+            Some(error) => Err(Failure(error)),
             None => Ok(result),
         }
     }
@@ -339,7 +348,7 @@ impl Insert<'_> {
     }
 
     /// Ends the data, waits for the commit and returns what was written.
-    pub fn finish(self) -> Result<Counters, String> {
+    pub fn finish(self) -> Result<Counters, Failure> {
         // SAFETY: the handle is live; drop destroys it afterwards, as the header requires on every path.
         let result = unsafe { (self.library.symbols.chdb_stream_done)(self.handle) };
         QueryResult::new(self.library, result).map(|result| result.counters())
@@ -350,27 +359,6 @@ impl Drop for Insert<'_> {
     fn drop(&mut self) {
         // SAFETY: destroyed once, here; the library cancels a stream that was not finished.
         unsafe { (self.library.symbols.chdb_destroy_insert_stream)(self.handle) };
-    }
-}
-
-/// Names and values laid out as the C interface wants them: four parallel arrays.
-struct Parameters<'a> {
-    names: Vec<*const c_char>,
-    name_lengths: Vec<usize>,
-    values: Vec<*const c_char>,
-    value_lengths: Vec<usize>,
-    source: PhantomData<&'a [(String, String)]>,
-}
-
-impl<'a> Parameters<'a> {
-    fn new(parameters: &'a [(String, String)]) -> Self {
-        Self {
-            names: parameters.iter().map(|(name, _)| name.as_ptr().cast()).collect(),
-            name_lengths: parameters.iter().map(|(name, _)| name.len()).collect(),
-            values: parameters.iter().map(|(_, value)| value.as_ptr().cast()).collect(),
-            value_lengths: parameters.iter().map(|(_, value)| value.len()).collect(),
-            source: PhantomData,
-        }
     }
 }
 

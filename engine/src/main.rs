@@ -7,9 +7,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use ledgerline_engine::access::Passwords;
-use ledgerline_engine::app::{self, Config, Engine};
-use ledgerline_engine::{library, limits};
+use ledgerline_engine::{Config, Engine, Passwords, library};
 use ledgerline_process::logging::{self, LogFormat, LogSettings};
 use ledgerline_process::shutdown;
 use ledgerline_process::telemetry::{Endpoint, Telemetry, TelemetryConfig};
@@ -19,9 +17,8 @@ use tokio_util::sync::CancellationToken;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// Where the data is; one engine per directory
-    #[arg(long)]
-    data_dir: PathBuf,
+    #[command(flatten)]
+    engine: Config,
     /// libchdb.so; else LEDGERLINE_LIBCHDB, else the cache that engine/fetch.sh fills
     #[arg(long)]
     library: Option<PathBuf>,
@@ -31,15 +28,6 @@ struct Arguments {
     /// File with the password of user `default` in its first line and that of user `reader` in its second
     #[arg(long, required_unless_present = "supervised")]
     passwords: Option<PathBuf>,
-    /// Statements that run at once
-    #[arg(long, default_value_t = limits::CONNECTIONS)]
-    max_connections: usize,
-    /// Threads of one query; as many as cores when absent
-    #[arg(long)]
-    max_threads: Option<u16>,
-    /// Bytes of memory of all queries together; 90 % of the machine when absent
-    #[arg(long)]
-    max_memory: Option<u64>,
     /// For the collector: standard input brings the passwords and ends with the collector, standard output is the socket
     #[arg(long, conflicts_with_all = ["listen", "passwords"])]
     supervised: bool,
@@ -54,6 +42,7 @@ struct Arguments {
     telemetry_endpoint: Option<Endpoint>,
 }
 
+#[expect(clippy::print_stderr, reason = "why the process did not start, for the person who started it")]
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     match run(&arguments) {
@@ -63,16 +52,11 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
         Err(error) => {
-            report(&error);
+            // The one thing that must be readable with logging off.
+            eprintln!("ledgerline-engine: {error:#}");
             ExitCode::FAILURE
         }
     }
-}
-
-/// The one thing that must be readable with logging off.
-#[expect(clippy::print_stderr, reason = "why the process did not start, for the person who started it")]
-fn report(error: &anyhow::Error) {
-    eprintln!("ledgerline-engine: {error:#}");
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
@@ -89,25 +73,18 @@ fn run(arguments: &Arguments) -> anyhow::Result<bool> {
     let telemetry = Telemetry::start(&telemetry, "ledgerline-engine", runtime.handle())?;
     logging::init(&log, &telemetry)?;
     let library = library::locate(arguments.library.as_deref(), |name| std::env::var_os(name))?;
-    let config = Config {
-        data_dir: arguments.data_dir.clone(),
-        library,
-        connections: arguments.max_connections,
-        threads_max: arguments.max_threads,
-        memory_bytes_max: arguments.max_memory,
-    };
     let passwords = passwords(arguments.passwords.as_deref())?;
     let closed = runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
         // The port first: a taken one should be told at once, not after the store is open.
         let listener = if arguments.supervised {
             stop_with_parent(shutdown.clone())?;
-            app::inherited_listener()?
+            ledgerline_engine::inherited_listener()?
         } else {
-            app::listen(arguments.listen).await?
+            ledgerline_engine::listen(arguments.listen).await?
         };
         let address = listener.local_addr()?;
-        let engine = tokio::task::block_in_place(|| Engine::open(&config))?;
+        let engine = tokio::task::block_in_place(|| Engine::open(&arguments.engine, &library))?;
         tracing::info!(%address, "listening");
         let closed = engine.serve(listener, passwords, shutdown).await;
         tracing::info!("stopped");

@@ -45,7 +45,7 @@ impl Pool {
         let busy = |how| {
             let size = self.size;
             QueryError::new(
-                Kind::Overloaded,
+                Kind::TOO_MANY_SIMULTANEOUS_QUERIES,
                 format_args!("All {size} connections of the engine are busy, {how}; try again"),
             )
         };
@@ -79,7 +79,7 @@ impl Permit {
         // Never full: jobs in the channel hold permits, and there are as many places as permits.
         self.jobs
             .try_send(job)
-            .map_err(|_| QueryError::new(Kind::Internal, "the engine's threads have ended"))
+            .map_err(|_| QueryError::new(Kind::UNKNOWN_EXCEPTION, "the engine's threads have ended"))
     }
 }
 

@@ -14,10 +14,8 @@ use crate::ffi::Connection;
 use crate::http::request::SessionKey;
 use crate::limits;
 
-enum Slot {
-    InUse,
-    Idle { connection: Connection, expires: Instant },
-}
+/// A connection and when it expires; `None` while a request has it.
+type Slot = Option<(Connection, Instant)>;
 
 /// All named sessions.
 pub struct Sessions {
@@ -26,7 +24,6 @@ pub struct Sessions {
 }
 
 impl Sessions {
-    /// No sessions yet.
     pub fn new(connector: Connector) -> Self {
         Self { connector, slots: Mutex::default() }
     }
@@ -36,49 +33,43 @@ impl Sessions {
     }
 
     /// Takes a session for one request, opening it when it is new.
-    pub fn take(&self, key: &SessionKey) -> Result<Lease<'_>, QueryError> {
-        self.expire();
+    pub fn take<'a>(&'a self, key: &'a SessionKey) -> Result<(Connection, Lease<'a>), QueryError> {
+        let refuse = |kind, message: String| Err(QueryError::new(kind, message));
+        let id = &key.id;
         let mut slots = self.lock();
-        let existing = match slots.remove(&key.id) {
-            Some(Slot::InUse) => {
-                slots.insert(key.id.clone(), Slot::InUse);
-                let message = format_args!("Session {} is locked by a concurrent client", key.id).to_string();
-                return Err(QueryError::new(Kind::SessionLocked, message));
+        let kept = match slots.get_mut(id).map(Option::take) {
+            Some(None) => {
+                let message = format!("Session {id} is locked by a concurrent client");
+                return refuse(Kind::SESSION_IS_LOCKED, message);
             }
-            Some(Slot::Idle { connection, .. }) => Some(connection),
+            Some(Some((connection, _))) => Some(connection),
             None if key.must_exist => {
-                return Err(QueryError::new(Kind::SessionNotFound, format!("Session {} not found", key.id)));
+                return refuse(Kind::SESSION_NOT_FOUND, format!("Session {id} not found"));
             }
             None if slots.len() >= limits::SESSIONS_MAX => {
-                let most = limits::SESSIONS_MAX;
-                return Err(QueryError::new(
-                    Kind::Overloaded,
-                    format!("Too many sessions, the most is {most}"),
-                ));
+                let message = format!("Too many sessions, the most is {}", limits::SESSIONS_MAX);
+                return refuse(Kind::TOO_MANY_SIMULTANEOUS_QUERIES, message);
             }
-            None => None,
+            None => {
+                slots.insert(id.clone(), None);
+                None
+            }
         };
-        slots.insert(key.id.clone(), Slot::InUse);
         drop(slots);
-        let mut lease = Lease { sessions: self, key: key.clone(), connection: existing };
-        if lease.connection.is_none() {
-            let opened =
-                if key.read_only { self.connector.connect_read_only() } else { self.connector.connect() };
-            lease.connection = Some(opened?);
-        }
-        Ok(lease)
+        let lease = Lease { sessions: self, key };
+        let connection = match kept {
+            Some(connection) => connection,
+            None if key.read_only => self.connector.connect_read_only()?,
+            None => self.connector.connect()?,
+        };
+        Ok((connection, lease))
     }
 
     /// Closes the sessions whose time is over.
     pub fn expire(&self) {
         let now = Instant::now();
-        let expired: Vec<Slot> = {
-            let mut slots = self.lock();
-            slots
-                .extract_if(|_, slot| matches!(slot, Slot::Idle { expires, .. } if *expires <= now))
-                .map(|(_, slot)| slot)
-                .collect()
-        };
+        let is_over = |slot: &Slot| slot.as_ref().is_some_and(|(_, expires)| *expires <= now);
+        let expired: Vec<_> = self.lock().extract_if(|_, slot| is_over(slot)).collect();
         // Closed outside the lock: closing calls into libchdb.
         drop(expired);
     }
@@ -90,35 +81,25 @@ impl Sessions {
     }
 }
 
-/// A session in use. Dropped without `keep` it is closed.
-pub struct Lease<'sessions> {
-    sessions: &'sessions Sessions,
-    key: SessionKey,
-    connection: Option<Connection>,
+/// A session in use. Dropped without `keep` it ends.
+pub struct Lease<'a> {
+    sessions: &'a Sessions,
+    key: &'a SessionKey,
 }
 
 impl Lease<'_> {
-    /// The connection, until `keep`.
-    pub fn connection(&mut self) -> Result<&mut Connection, QueryError> {
-        self.connection.as_mut().ok_or_else(|| QueryError::new(Kind::Internal, "the session is closed"))
-    }
-
-    /// Returns the session for the next request.
-    pub fn keep(mut self) {
-        if let Some(connection) = self.connection.take() {
-            let expires = Instant::now() + self.key.timeout;
-            self.sessions.lock().insert(self.key.id.clone(), Slot::Idle { connection, expires });
-        }
+    /// Returns the session's connection for the next request.
+    pub fn keep(self, connection: Connection) {
+        let expires = Instant::now() + self.key.timeout;
+        self.sessions.lock().insert(self.key.id.clone(), Some((connection, expires)));
     }
 }
 
 impl Drop for Lease<'_> {
     fn drop(&mut self) {
         let mut slots = self.sessions.lock();
-        if matches!(slots.get(&self.key.id), Some(Slot::InUse)) {
+        if matches!(slots.get(&self.key.id), Some(None)) {
             slots.remove(&self.key.id);
         }
-        drop(slots);
-        self.connection = None;
     }
 }

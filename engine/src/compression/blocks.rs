@@ -6,7 +6,10 @@
 
 use std::io::{self, BufRead, Read};
 
+use bytes::Bytes;
+
 use crate::limits;
+use crate::pieces::Pieces;
 
 const CHECKSUM_BYTES: usize = 16;
 const HEADER_BYTES: usize = 9;
@@ -36,119 +39,69 @@ fn checksum(bytes: &[u8]) -> u128 {
     cityhash_rs::cityhash_102_128(bytes).rotate_right(64)
 }
 
-/// Appends one LZ4 block. `plain` is at most `COMPRESSED_BLOCK_BYTES`.
-pub fn compress(plain: &[u8], out: &mut Vec<u8>) {
-    let start = out.len();
-    let most = lz4_flex::block::get_maximum_output_size(plain.len());
-    out.resize(start + CHECKSUM_BYTES + HEADER_BYTES + most, 0);
-    let body = start + CHECKSUM_BYTES + HEADER_BYTES;
-    // The buffer has the size that the library asks for, so packing cannot fail; an empty block would show in the checksum.
-    let compressed = lz4_flex::block::compress_into(plain, &mut out[body..]).unwrap_or(0);
-    out.truncate(body + compressed);
-    let header = start + CHECKSUM_BYTES;
-    out[header] = METHOD_LZ4;
-    out[header + 1..header + 5].copy_from_slice(&size(compressed + HEADER_BYTES));
-    out[header + 5..body].copy_from_slice(&size(plain.len()));
-    let sum = checksum(&out[header..]).to_le_bytes();
-    out[start..header].copy_from_slice(&sum);
+/// One LZ4 block. `plain` is at most `COMPRESSED_BLOCK_BYTES`.
+pub fn compress(plain: &[u8]) -> Vec<u8> {
+    let body = lz4_flex::block::compress(plain);
+    let size = |bytes| u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes();
+    let header = [&[METHOD_LZ4], &size(HEADER_BYTES + body.len())[..], &size(plain.len())].concat();
+    let mut block = [&[0; CHECKSUM_BYTES], &header[..], &body].concat();
+    let sum = checksum(&block[CHECKSUM_BYTES..]).to_le_bytes();
+    block[..CHECKSUM_BYTES].copy_from_slice(&sum);
+    block
 }
 
-fn size(bytes: usize) -> [u8; 4] {
-    u32::try_from(bytes).unwrap_or(u32::MAX).to_le_bytes()
+/// Decompresses the blocks of `source` until it ends.
+pub fn decompressor(mut source: impl BufRead + Send + 'static) -> Box<dyn BufRead + Send> {
+    let mut compressed = Vec::new();
+    Box::new(Pieces::new(move || next_block(&mut source, &mut compressed)))
 }
 
-/// Decompresses a stream of blocks.
-pub struct Decompressor<R> {
-    source: R,
-    compressed: Vec<u8>,
-    plain: Vec<u8>,
-    position: usize,
+/// `compressed` is kept between the blocks, so that it is allocated once.
+fn next_block(source: &mut impl BufRead, compressed: &mut Vec<u8>) -> io::Result<Option<Bytes>> {
+    if source.fill_buf()?.is_empty() {
+        return Ok(None);
+    }
+    let mut sum = [0; CHECKSUM_BYTES];
+    let mut header = [0; HEADER_BYTES];
+    source.read_exact(&mut sum)?;
+    source.read_exact(&mut header)?;
+    let [method, a, b, c, d, e, f, g, h] = header;
+    let size = |bytes| usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX);
+    let (compressed_size, plain_size) = (size([a, b, c, d]), size([e, f, g, h]));
+    let bounds = HEADER_BYTES..=limits::COMPRESSED_BLOCK_BYTES_MAX;
+    if !bounds.contains(&compressed_size) || plain_size > limits::COMPRESSED_BLOCK_BYTES_MAX {
+        return Err(BlockError::Malformed("too large block").into());
+    }
+    compressed.clear();
+    compressed.extend_from_slice(&header);
+    let rest = u64::try_from(compressed_size - HEADER_BYTES).unwrap_or(u64::MAX);
+    source.take(rest).read_to_end(compressed)?;
+    if compressed.len() != compressed_size {
+        return Err(io::ErrorKind::UnexpectedEof.into());
+    }
+    if checksum(compressed).to_le_bytes() != sum {
+        return Err(BlockError::Checksum.into());
+    }
+    decompress(method, &compressed[HEADER_BYTES..], plain_size).map(Some)
 }
 
-impl<R: BufRead> Decompressor<R> {
-    /// Reads blocks from `source` until it ends.
-    pub fn new(source: R) -> Self {
-        Self { source, compressed: Vec::new(), plain: Vec::new(), position: 0 }
-    }
-
-    fn next_block(&mut self) -> io::Result<()> {
-        self.position = 0;
-        self.plain.clear();
-        if self.source.fill_buf()?.is_empty() {
-            return Ok(());
+fn decompress(method: u8, body: &[u8], plain_size: usize) -> io::Result<Bytes> {
+    let malformed = BlockError::Malformed;
+    let plain = match method {
+        METHOD_NONE => body.to_vec(),
+        METHOD_LZ4 => {
+            let mut plain = vec![0; plain_size];
+            let length = lz4_flex::block::decompress_into(body, &mut plain);
+            plain.truncate(length.map_err(|_| malformed("bad LZ4 data"))?);
+            plain
         }
-        let mut head = [0; CHECKSUM_BYTES + HEADER_BYTES];
-        self.source.read_exact(&mut head)?;
-        let (sum, header) = head.split_at(CHECKSUM_BYTES);
-        let read_size = |at: usize| {
-            let bytes = [header[at], header[at + 1], header[at + 2], header[at + 3]];
-            usize::try_from(u32::from_le_bytes(bytes)).unwrap_or(usize::MAX)
-        };
-        let (compressed_size, plain_size) = (read_size(1), read_size(5));
-        let bounds = HEADER_BYTES..=limits::COMPRESSED_BLOCK_BYTES_MAX;
-        if !bounds.contains(&compressed_size) || plain_size > limits::COMPRESSED_BLOCK_BYTES_MAX {
-            return Err(BlockError::Malformed("too large block").into());
-        }
-        self.compressed.clear();
-        self.compressed.extend_from_slice(header);
-        let rest = u64::try_from(compressed_size - HEADER_BYTES).unwrap_or(u64::MAX);
-        let read = self.source.by_ref().take(rest).read_to_end(&mut self.compressed)?;
-        if read != compressed_size - HEADER_BYTES {
-            return Err(io::ErrorKind::UnexpectedEof.into());
-        }
-        if checksum(&self.compressed).to_le_bytes() != *sum {
-            return Err(BlockError::Checksum.into());
-        }
-        self.decompress(plain_size)
-    }
-
-    fn decompress(&mut self, plain_size: usize) -> io::Result<()> {
-        let method = self.compressed[0];
-        let body = &self.compressed[HEADER_BYTES..];
-        self.plain.resize(plain_size, 0);
-        let decompressed = match method {
-            METHOD_NONE => {
-                self.plain.clear();
-                self.plain.extend_from_slice(body);
-                body.len()
-            }
-            METHOD_LZ4 => lz4_flex::block::decompress_into(body, &mut self.plain)
-                .map_err(|_| BlockError::Malformed("bad LZ4 data"))?,
-            METHOD_ZSTD => zstd::bulk::decompress_to_buffer(body, &mut self.plain[..])
-                .map_err(|_| BlockError::Malformed("bad ZSTD data"))?,
-            _ => return Err(BlockError::Malformed("unknown method").into()),
-        };
-        if decompressed != plain_size {
-            return Err(BlockError::Malformed("the size is not the announced one").into());
-        }
-        Ok(())
-    }
-}
-
-impl<R: BufRead> Read for Decompressor<R> {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let length = available.len().min(out.len());
-        out[..length].copy_from_slice(&available[..length]);
-        self.consume(length);
-        Ok(length)
-    }
-}
-
-impl<R: BufRead> BufRead for Decompressor<R> {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        // A block may hold nothing; only the end of the source ends the stream.
-        while self.position == self.plain.len() {
-            self.next_block()?;
-            if self.plain.is_empty() && self.source.fill_buf()?.is_empty() {
-                break;
-            }
-        }
-        Ok(&self.plain[self.position..])
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.position += amount;
+        METHOD_ZSTD => zstd::bulk::decompress(body, plain_size).map_err(|_| malformed("bad ZSTD data"))?,
+        _ => return Err(malformed("unknown method").into()),
+    };
+    if plain.len() == plain_size {
+        Ok(plain.into())
+    } else {
+        Err(malformed("the size is not the announced one").into())
     }
 }
 
@@ -158,7 +111,7 @@ mod tests {
 
     fn decompress(compressed: &[u8]) -> io::Result<Vec<u8>> {
         let mut plain = Vec::new();
-        Decompressor::new(compressed).read_to_end(&mut plain).map(|_| plain)
+        decompressor(io::Cursor::new(compressed.to_vec())).read_to_end(&mut plain).map(|_| plain)
     }
 
     /// A column file that ClickHouse wrote: `hello clickhouse` under the LZ4 codec.
@@ -169,9 +122,7 @@ mod tests {
 
     #[test]
     fn packs_the_bytes_that_clickhouse_packs() {
-        let mut compressed = Vec::new();
-        compress(b"hello clickhouse", &mut compressed);
-        assert_eq!(compressed, FROM_CLICKHOUSE);
+        assert_eq!(compress(b"hello clickhouse"), FROM_CLICKHOUSE);
         assert_eq!(decompress(&FROM_CLICKHOUSE).unwrap(), b"hello clickhouse");
     }
 
@@ -196,10 +147,7 @@ mod tests {
 
     #[test]
     fn blocks_follow_each_other() {
-        let mut compressed = Vec::new();
-        compress(b"", &mut compressed);
-        compress(&[b'a'; 100_000], &mut compressed);
-        compress(b"b", &mut compressed);
+        let compressed = [compress(b""), compress(&[b'a'; 100_000]), compress(b"b")].concat();
         let plain = decompress(&compressed).unwrap();
         assert_eq!((plain.len(), plain.last()), (100_001, Some(&b'b')));
     }

@@ -1,61 +1,67 @@
 //! A request's body, read by a blocking thread.
 //!
-//! A task reads the socket and hands pieces over a bounded channel; the engine's thread sees a `BufRead`. A client that stalls or
-//! leaves is an error there, never an early end: half a body must not be committed.
+//! The engine's thread takes each piece from the connection when it needs it. A client that stalls or leaves is an error there, never
+//! an early end: half a body must not be committed.
 
 use std::io::{self, BufRead, Cursor, Read};
 
-use bytes::{Buf, Bytes};
+use bytes::Bytes;
 use http_body_util::BodyExt;
-use hyper::body::Incoming;
-use tokio::sync::mpsc;
+use hyper::body::{Body, Incoming};
+use tokio::runtime::Handle;
 use tokio::time::timeout;
+use tokio_util::task::TaskTracker;
 
 use crate::compression::blocks::BlockError;
 use crate::errors::{Kind, QueryError};
 use crate::limits;
+use crate::pieces::Pieces;
 
 /// Why a body did not end.
 #[derive(Debug, thiserror::Error)]
-pub enum BodyError {
-    /// Nothing came for `BODY_STALL_WAIT`.
-    #[error("The request body paused for longer than {0} s")]
-    Stalled(u64),
+enum BodyError {
+    #[error("The request body paused for longer than {} s", limits::BODY_STALL_WAIT.as_secs())]
+    Stalled,
     /// The connection broke, or the body was cut.
     #[error("The request body ended early: {0}")]
     Lost(hyper::Error),
 }
 
-/// The reading side, for a blocking thread.
-pub struct BodyReader {
-    pieces: mpsc::Receiver<Result<Bytes, BodyError>>,
-    current: Bytes,
+/// A body for a thread that is none of the runtime's. What the thread leaves unread is thrown away by a task of `tasks`.
+pub fn reader(body: Incoming, runtime: Handle, tasks: TaskTracker) -> Box<dyn BufRead + Send> {
+    let mut unread = Unread { body: Some(body), runtime, tasks };
+    Box::new(Pieces::new(move || unread.next()))
 }
 
-/// The two sides of a body: the reader, and the task that feeds it.
-pub fn channel(body: Incoming) -> (BodyReader, impl Future<Output = ()>) {
-    let (sender, pieces) = mpsc::channel(limits::BODY_PIECES_MAX);
-    (BodyReader { pieces, current: Bytes::new() }, feed(body, sender))
+struct Unread {
+    body: Option<Incoming>,
+    runtime: Handle,
+    tasks: TaskTracker,
 }
 
-async fn feed(mut body: Incoming, pieces: mpsc::Sender<Result<Bytes, BodyError>>) {
-    loop {
-        let piece = match timeout(limits::BODY_STALL_WAIT, body.frame()).await {
-            Ok(None) => return,
-            Ok(Some(Ok(frame))) => match frame.into_data() {
-                Ok(data) => Ok(data),
-                Err(_trailers) => continue,
-            },
-            Ok(Some(Err(error))) => Err(BodyError::Lost(error)),
-            Err(_) => Err(BodyError::Stalled(limits::BODY_STALL_WAIT.as_secs())),
+impl Unread {
+    fn next(&mut self) -> io::Result<Option<Bytes>> {
+        let Some(body) = &mut self.body else { return Ok(None) };
+        let frame = self.runtime.block_on(async { timeout(limits::BODY_STALL_WAIT, body.frame()).await });
+        let lost = match frame {
+            // Trailers are no bytes.
+            Ok(Some(Ok(frame))) => return Ok(Some(frame.into_data().unwrap_or_default())),
+            Ok(None) => {
+                self.body = None;
+                return Ok(None);
+            }
+            Ok(Some(Err(error))) => BodyError::Lost(error),
+            Err(_) => BodyError::Stalled,
         };
-        let last = piece.is_err();
-        let unwanted = pieces.send(piece).await.is_err();
-        if last {
-            return;
-        }
-        if unwanted {
-            return drain(body).await;
+        self.body = None;
+        Err(io::Error::new(io::ErrorKind::ConnectionAborted, lost))
+    }
+}
+
+impl Drop for Unread {
+    fn drop(&mut self) {
+        if let Some(body) = self.body.take().filter(|body| !body.is_end_stream()) {
+            self.tasks.spawn_on(drain(body), &self.runtime);
         }
     }
 }
@@ -72,33 +78,6 @@ async fn drain(mut body: Incoming) {
     }
 }
 
-impl Read for BodyReader {
-    fn read(&mut self, out: &mut [u8]) -> io::Result<usize> {
-        let available = self.fill_buf()?;
-        let length = available.len().min(out.len());
-        out[..length].copy_from_slice(&available[..length]);
-        self.consume(length);
-        Ok(length)
-    }
-}
-
-impl BufRead for BodyReader {
-    fn fill_buf(&mut self) -> io::Result<&[u8]> {
-        while self.current.is_empty() {
-            match self.pieces.blocking_recv() {
-                None => break,
-                Some(Ok(piece)) => self.current = piece,
-                Some(Err(error)) => return Err(io::Error::new(io::ErrorKind::ConnectionAborted, error)),
-            }
-        }
-        Ok(&self.current)
-    }
-
-    fn consume(&mut self, amount: usize) {
-        self.current.advance(amount);
-    }
-}
-
 /// The text of the URL, a line end, and the body, as one stream.
 pub fn after_query(query: &[u8], body: Box<dyn BufRead + Send>) -> Box<dyn BufRead + Send> {
     if query.is_empty() {
@@ -108,17 +87,17 @@ pub fn after_query(query: &[u8], body: Box<dyn BufRead + Send>) -> Box<dyn BufRe
 }
 
 /// What a failed read of a body means.
-pub fn body_error(error: &io::Error) -> QueryError {
+#[expect(clippy::needless_pass_by_value, reason = "it goes into `map_err`")]
+pub fn body_error(error: io::Error) -> QueryError {
     let inner = error.get_ref();
     if let Some(lost) = inner.and_then(|inner| inner.downcast_ref::<BodyError>()) {
-        return QueryError::new(Kind::BodyLost, lost);
+        return QueryError::new(Kind::NETWORK_ERROR, lost);
     }
     match inner.and_then(|inner| inner.downcast_ref::<BlockError>()) {
-        Some(checksum @ BlockError::Checksum) => QueryError::new(Kind::ChecksumMismatch, checksum),
-        Some(malformed) => QueryError::new(Kind::CannotDecompress, malformed),
-        None => QueryError::new(
-            Kind::CannotDecompress,
-            format_args!("Cannot decompress the request body: {error}"),
-        ),
+        Some(checksum @ BlockError::Checksum) => QueryError::new(Kind::CHECKSUM_DOESNT_MATCH, checksum),
+        Some(malformed) => QueryError::new(Kind::CANNOT_DECOMPRESS, malformed),
+        None => {
+            QueryError::new(Kind::CANNOT_DECOMPRESS, format!("Cannot decompress the request body: {error}"))
+        }
     }
 }

@@ -9,7 +9,6 @@ use super::request::{header_text, parameters};
 use crate::errors::{Kind, QueryError};
 
 /// What a request says of itself; not yet believed.
-#[derive(Clone)]
 pub struct Credentials {
     /// ClickHouse's `default` when the request names none.
     pub user: String,
@@ -19,35 +18,27 @@ pub struct Credentials {
 
 impl Credentials {
     /// Of the first place that has any: `X-ClickHouse-User` and `-Key`, then `Authorization: Basic`, then the URL.
-    ///
-    /// # Errors
-    /// When they cannot be decoded.
     pub fn of(headers: &HeaderMap, uri: &Uri) -> Result<Self, QueryError> {
-        let (user, password) =
-            (header_text(headers, "x-clickhouse-user")?, header_text(headers, "x-clickhouse-key")?);
+        let mut user = header_text(headers, "x-clickhouse-user")?;
+        let mut password = header_text(headers, "x-clickhouse-key")?;
         if user.is_some() || password.is_some() {
-            return Ok(Self::new(user, password));
-        }
-        if let Some(given) = header_text(headers, header::AUTHORIZATION.as_str())? {
-            let (user, password) = basic(&given).ok_or_else(|| {
-                QueryError::new(Kind::AuthenticationFailed, "Only HTTP's Basic authentication is known")
-            })?;
-            return Ok(Self::new(Some(user), Some(password)));
-        }
-        let mut found = (None, None);
-        for (name, value) in parameters(uri.query().unwrap_or_default())? {
-            match name.as_str() {
-                "user" => found.0 = String::from_utf8(value).ok(),
-                "password" => found.1 = String::from_utf8(value).ok(),
-                _ => {}
+            // ClickHouse's own headers decide.
+        } else if let Some(given) = header_text(headers, header::AUTHORIZATION.as_str())? {
+            (user, password) =
+                basic(&given).map(|(user, password)| (Some(user), Some(password))).ok_or_else(|| {
+                    QueryError::new(Kind::AUTHENTICATION_FAILED, "Only HTTP's Basic authentication is known")
+                })?;
+        } else {
+            for (name, value) in parameters(uri.query().unwrap_or_default())? {
+                match name.as_str() {
+                    "user" => user = String::from_utf8(value).ok(),
+                    "password" => password = String::from_utf8(value).ok(),
+                    _ => {}
+                }
             }
         }
-        Ok(Self::new(found.0, found.1))
-    }
-
-    fn new(user: Option<String>, password: Option<String>) -> Self {
         let user = user.filter(|user| !user.is_empty()).unwrap_or_else(|| "default".to_owned());
-        Self { user, password: password.unwrap_or_default() }
+        Ok(Self { user, password: password.unwrap_or_default() })
     }
 }
 

@@ -3,7 +3,7 @@
 //! Fields are parameters as in the URL (the `clickhouse` crate sends its `param_*` so); parts with a file name are tables that this request
 //! alone sees, described by `NAME_structure` (or `NAME_types`) and `NAME_format`, as ClickHouse has it. A form is bounded and read whole.
 
-use std::io::{BufRead, Cursor, Read};
+use std::io::{self, BufRead, Read};
 
 use crate::connection;
 use crate::errors::{Kind, QueryError};
@@ -13,7 +13,6 @@ use crate::http::request::Request;
 use crate::limits;
 
 /// A table that lives for one request.
-#[derive(Debug, PartialEq, Eq)]
 pub struct ExternalTable {
     name: String,
     structure: String,
@@ -32,28 +31,25 @@ pub fn expand(
     let most = limits::STATEMENT_BYTES_MAX;
     let mut form = Vec::new();
     let bound = u64::try_from(most).unwrap_or(u64::MAX).saturating_add(1);
-    body.take(bound).read_to_end(&mut form).map_err(|error| body_error(&error))?;
+    body.take(bound).read_to_end(&mut form).map_err(body_error)?;
     if form.len() > most {
-        return Err(QueryError::new(
-            Kind::QueryTooLarge,
-            format_args!("The form is larger than {most} bytes"),
-        ));
+        let message = format!("The form is larger than {most} bytes");
+        return Err(QueryError::new(Kind::QUERY_IS_TOO_LARGE, message));
     }
     let mut files = Vec::new();
     for part in parts(&form, &boundary)? {
         if part.is_file {
-            files.push((part.name, part.data.to_vec()));
+            files.push(part);
         } else {
             request.take_field(part.name, part.data.to_vec())?;
         }
     }
-    let tables =
-        files.into_iter().map(|(name, data)| describe(request, name, data)).collect::<Result<_, _>>()?;
-    Ok((after_query(&request.query, Box::new(Cursor::new(Vec::new()))), tables))
+    let tables = files.into_iter().map(|file| describe(request, file)).collect::<Result<_, _>>()?;
+    Ok((after_query(&request.query, Box::new(io::empty())), tables))
 }
 
 /// Takes the description of a table out of the parameters.
-fn describe(request: &mut Request, name: String, data: Vec<u8>) -> Result<ExternalTable, QueryError> {
+fn describe(request: &mut Request, Part { name, data, .. }: Part<'_>) -> Result<ExternalTable, QueryError> {
     let mut described = |what: &str| {
         let key = format!("{name}_{what}");
         let at = request.settings.iter().position(|(setting, _)| *setting == key)?;
@@ -62,16 +58,15 @@ fn describe(request: &mut Request, name: String, data: Vec<u8>) -> Result<Extern
     let (structure, types, format) = (described("structure"), described("types"), described("format"));
     // With types alone the columns are _1, _2 and so on.
     let numbered = |types: String| {
-        let columns =
-            types.split(',').enumerate().map(|(index, kind)| format!("_{} {}", index + 1, kind.trim()));
+        let columns = types.split(',').zip(1..).map(|(kind, number)| format!("_{number} {}", kind.trim()));
         columns.collect::<Vec<_>>().join(", ")
     };
-    let Some(structure) = structure.or_else(|| types.map(numbered)) else {
-        let message = format_args!("The external table {name} has neither {name}_structure nor {name}_types")
-            .to_string();
-        return Err(QueryError::new(Kind::BadArguments, message));
-    };
-    Ok(ExternalTable { structure, format: format.unwrap_or_else(|| "TabSeparated".to_owned()), name, data })
+    let structure = structure.or_else(|| types.map(numbered)).ok_or_else(|| {
+        let message = format!("The external table {name} has neither {name}_structure nor {name}_types");
+        QueryError::new(Kind::BAD_ARGUMENTS, message)
+    })?;
+    let format = format.unwrap_or_else(|| "TabSeparated".to_owned());
+    Ok(ExternalTable { name, structure, format, data: data.to_vec() })
 }
 
 impl ExternalTable {
@@ -79,20 +74,17 @@ impl ExternalTable {
     pub fn create(&self, connection: &mut Connection) -> Result<(), QueryError> {
         let name = connection::identifier(&self.name);
         connection::run(connection, &format!("CREATE TEMPORARY TABLE {name} ({})", self.structure))?;
-        let engine_error = |text: String| QueryError::from_engine(&text);
-        let sql = format!("INSERT INTO {name}");
-        let mut insert = connection.insert(sql.as_bytes(), &self.format, &[]).map_err(engine_error)?;
+        let mut insert = connection.insert(format!("INSERT INTO {name}").as_bytes(), &self.format, &[])?;
         // A refusal here is reported by finish.
         let _ = insert.append(&self.data);
-        insert.finish().map(drop).map_err(engine_error)
+        insert.finish()?;
+        Ok(())
     }
 
     /// Removes it from a session.
     pub fn remove(&self, connection: &mut Connection) -> Result<(), QueryError> {
-        connection::run(
-            connection,
-            &format!("DROP TEMPORARY TABLE IF EXISTS {}", connection::identifier(&self.name)),
-        )
+        let name = connection::identifier(&self.name);
+        connection::run(connection, &format!("DROP TEMPORARY TABLE IF EXISTS {name}"))
     }
 }
 
@@ -106,24 +98,17 @@ struct Part<'form> {
 /// Splits a form (RFC 7578). The data of a part is bytes up to the next boundary line.
 fn parts<'form>(form: &'form [u8], boundary: &str) -> Result<Vec<Part<'form>>, QueryError> {
     let malformed =
-        |what: &str| QueryError::new(Kind::BadArguments, format_args!("Malformed multipart form: {what}"));
-    let first = format!("--{boundary}");
+        |what: &str| QueryError::new(Kind::BAD_ARGUMENTS, format!("Malformed multipart form: {what}"));
     let separator = format!("\r\n--{boundary}");
     let mut rest =
-        form.strip_prefix(first.as_bytes()).ok_or_else(|| malformed("no boundary at its start"))?;
+        form.strip_prefix(&separator.as_bytes()[2..]).ok_or_else(|| malformed("no boundary at its start"))?;
     let mut parts = Vec::new();
-    loop {
-        if rest.starts_with(b"--") {
-            return Ok(parts);
-        }
+    while !rest.starts_with(b"--") {
         let part = rest.strip_prefix(b"\r\n").ok_or_else(|| malformed("no line end after a boundary"))?;
-        let end =
-            memchr::memmem::find(part, separator.as_bytes()).ok_or_else(|| malformed("no last boundary"))?;
-        rest = &part[end + separator.len()..];
-        let part = &part[..end];
-        let head_end =
-            memchr::memmem::find(part, b"\r\n\r\n").ok_or_else(|| malformed("a part without a head"))?;
-        let head = String::from_utf8_lossy(&part[..head_end]);
+        let (part, after) = split(part, separator.as_bytes()).ok_or_else(|| malformed("no last boundary"))?;
+        rest = after;
+        let (head, data) = split(part, b"\r\n\r\n").ok_or_else(|| malformed("a part without a head"))?;
+        let head = String::from_utf8_lossy(head);
         let disposition = head
             .split("\r\n")
             .find(|line| line.to_ascii_lowercase().starts_with("content-disposition:"))
@@ -134,8 +119,14 @@ fn parts<'form>(form: &'form [u8], boundary: &str) -> Result<Vec<Part<'form>>, Q
         };
         let (_, name) = attribute("name").ok_or_else(|| malformed("a part without a name"))?;
         let is_file = attribute("filename").is_some();
-        parts.push(Part { name: name.trim_matches('"').to_owned(), is_file, data: &part[head_end + 4..] });
+        parts.push(Part { name: name.trim_matches('"').to_owned(), is_file, data });
     }
+    Ok(parts)
+}
+
+fn split<'a>(text: &'a [u8], at: &[u8]) -> Option<(&'a [u8], &'a [u8])> {
+    let start = memchr::memmem::find(text, at)?;
+    Some((&text[..start], &text[start + at.len()..]))
 }
 
 #[cfg(test)]

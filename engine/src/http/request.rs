@@ -22,36 +22,42 @@ pub struct Request {
     pub reader: bool,
     /// `database`, or `X-ClickHouse-Database`.
     pub database: Option<String>,
-    /// `default_format`, or `X-ClickHouse-Format`.
-    pub format: Option<String>,
-    /// `query_id`, or a new UUID.
-    pub query_id: String,
     /// `session_id` and what belongs to it.
     pub session: Option<SessionKey>,
     /// ClickHouse settings for this request, in the order given.
     pub settings: Vec<(String, String)>,
     /// `param_*`, without the prefix. Values are in TabSeparated escaping, as in ClickHouse.
     pub parameters: Vec<(String, String)>,
-    /// `compress=1`: answer in ClickHouse's compressed framing.
-    pub compress: bool,
     /// `decompress=1`: the body is in ClickHouse's compressed framing.
     pub decompress: bool,
     /// `Content-Encoding` of the body.
     pub content_encoding: Option<ContentEncoding>,
-    /// Encoding of the answer: `enable_http_compression=1` and an `Accept-Encoding` we can serve.
-    pub accept_encoding: Option<ContentEncoding>,
-    /// `http_zlib_compression_level`.
-    pub compression_level: Option<u32>,
-    /// Bytes of the answer buffered before its head is sent.
-    pub buffer_bytes: u64,
     /// The boundary, when the body is a multipart form.
     pub boundary: Option<String>,
+    pub response: ResponseOptions,
+}
+
+/// What a client asks of the response.
+#[derive(Debug, Clone, Default)]
+pub struct ResponseOptions {
+    /// `query_id`, or a new UUID.
+    pub query_id: String,
+    /// `default_format`, or `X-ClickHouse-Format`.
+    pub format: Option<String>,
+    /// `compress=1`: in ClickHouse's compressed framing.
+    pub compress: bool,
+    /// `enable_http_compression=1` and an `Accept-Encoding` we can serve.
+    pub encoding: Option<ContentEncoding>,
+    /// `http_zlib_compression_level`.
+    pub level: Option<u32>,
+    /// Bytes buffered before its head is sent.
+    pub buffer_bytes: u64,
     /// `wait_end_of_query=1`: buffer all of it, and fail rather than stream when it does not fit.
     pub buffer_all: bool,
 }
 
 /// A named session.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct SessionKey {
     /// `session_id`.
     pub id: String,
@@ -68,41 +74,64 @@ impl Request {
     pub fn parse(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Self, QueryError> {
         let mut request = Self {
             read_only: matches!(*method, Method::GET | Method::HEAD),
-            buffer_bytes: limits::RESPONSE_BUFFER_BYTES,
             database: header_text(headers, "x-clickhouse-database")?,
-            format: header_text(headers, "x-clickhouse-format")?,
             content_encoding: content_encoding(headers)?,
             boundary: boundary(headers)?,
+            response: ResponseOptions {
+                format: header_text(headers, "x-clickhouse-format")?,
+                buffer_bytes: limits::RESPONSE_BUFFER_BYTES,
+                ..ResponseOptions::default()
+            },
             ..Self::default()
         };
         let mut compression_enabled = false;
-        let mut session = SessionParameters::default();
+        let mut session = SessionKey {
+            id: String::new(),
+            timeout: limits::SESSION_TIMEOUT,
+            must_exist: false,
+            read_only: false,
+        };
         for (name, value) in parameters(uri.query().unwrap_or_default())? {
             if name == "query" {
                 request.query = value;
                 continue;
             }
             let value = utf8(&name, value)?;
-            if session.take(&name, &value)? {
-                continue;
+            match name.as_str() {
+                "session_id" => session.id = value,
+                "session_timeout" => session.timeout = Duration::from_secs(number(&name, &value)?),
+                "session_check" => session.must_exist = flag(&name, &value)?,
+                _ => {
+                    compression_enabled |= name == "enable_http_compression" && flag(&name, &value)?;
+                    request.take(name, value)?;
+                }
             }
-            compression_enabled |= name == "enable_http_compression" && flag(&name, &value)?;
-            request.take(name, value)?;
         }
-        request.session = session.finish()?;
-        if request.query_id.is_empty() {
-            request.query_id = uuid::Uuid::new_v4().to_string();
+        if request.response.query_id.is_empty() {
+            request.response.query_id = uuid::Uuid::new_v4().to_string();
         }
         if compression_enabled {
             let accepted = header_text(headers, header::ACCEPT_ENCODING.as_str())?.unwrap_or_default();
-            request.accept_encoding = ContentEncoding::negotiate(&accepted);
+            request.response.encoding = ContentEncoding::negotiate(&accepted);
         }
-        if request.session.is_some() && request.settings.iter().any(|(name, _)| name == "readonly") {
+        request.session = (!session.id.is_empty()).then_some(session);
+        request.check_session()?;
+        Ok(request)
+    }
+
+    fn check_session(&self) -> Result<(), QueryError> {
+        let Some(session) = &self.session else { return Ok(()) };
+        let (timeout, most) = (session.timeout.as_secs(), limits::SESSION_TIMEOUT_MAX.as_secs());
+        if timeout > most {
+            let message = format!("session_timeout {timeout} is larger than {most}");
+            return Err(QueryError::new(Kind::INVALID_SESSION_TIMEOUT, message));
+        }
+        if self.settings.iter().any(|(name, _)| name == "readonly") {
             return Err(bad(
                 "readonly cannot be set for one request of a session: it could not be taken back",
             ));
         }
-        Ok(request)
+        Ok(())
     }
 
     /// The same request of a user who may read only: on read-only connections, in sessions apart from the owner's.
@@ -134,21 +163,24 @@ impl Request {
     }
 
     fn take(&mut self, name: String, value: String) -> Result<(), QueryError> {
+        let response = &mut self.response;
+        let non_empty = |value: String| (!value.is_empty()).then_some(value);
         match name.as_str() {
             "database" => self.database = non_empty(value).or_else(|| self.database.take()),
-            "default_format" => self.format = non_empty(value).or_else(|| self.format.take()),
-            "query_id" => self.query_id = value,
-            "compress" => self.compress = flag(&name, &value)?,
+            "default_format" => response.format = non_empty(value).or_else(|| response.format.take()),
+            "query_id" => response.query_id = value,
+            "compress" => response.compress = flag(&name, &value)?,
             "decompress" => self.decompress = flag(&name, &value)?,
             "wait_end_of_query" => {
-                self.buffer_all = flag(&name, &value)?;
-                if self.buffer_all {
-                    self.buffer_bytes = limits::RESPONSE_SPILL_BYTES_MAX;
+                response.buffer_all = flag(&name, &value)?;
+                if response.buffer_all {
+                    response.buffer_bytes = limits::RESPONSE_SPILL_BYTES_MAX;
                 }
             }
             "buffer_size" => {
                 let bytes: u64 = number(&name, &value)?;
-                self.buffer_bytes = self.buffer_bytes.max(bytes.min(limits::RESPONSE_SPILL_BYTES_MAX));
+                response.buffer_bytes =
+                    response.buffer_bytes.max(bytes.min(limits::RESPONSE_SPILL_BYTES_MAX));
             }
             // Without effect here: [`super::credentials`] reads the first two, and the Native format has one revision.
             "user"
@@ -162,7 +194,7 @@ impl Request {
                 Some(parameter) => self.parameters.push((parameter.to_owned(), value)),
                 None => {
                     if name == "http_zlib_compression_level" {
-                        self.compression_level = Some(number(&name, &value)?);
+                        response.level = Some(number(&name, &value)?);
                     }
                     self.settings.push((name, value));
                 }
@@ -172,40 +204,8 @@ impl Request {
     }
 }
 
-#[derive(Default)]
-struct SessionParameters {
-    id: Option<String>,
-    timeout: Option<Duration>,
-    must_exist: bool,
-}
-
-impl SessionParameters {
-    fn take(&mut self, name: &str, value: &str) -> Result<bool, QueryError> {
-        match name {
-            "session_id" => self.id = non_empty(value.to_owned()),
-            "session_timeout" => self.timeout = Some(Duration::from_secs(number(name, value)?)),
-            "session_check" => self.must_exist = flag(name, value)?,
-            _ => return Ok(false),
-        }
-        Ok(true)
-    }
-
-    fn finish(self) -> Result<Option<SessionKey>, QueryError> {
-        let Some(id) = self.id else { return Ok(None) };
-        let timeout = self.timeout.unwrap_or(limits::SESSION_TIMEOUT);
-        if timeout > limits::SESSION_TIMEOUT_MAX {
-            let most = limits::SESSION_TIMEOUT_MAX.as_secs();
-            return Err(QueryError::new(
-                Kind::InvalidSessionTimeout,
-                format_args!("session_timeout {} is larger than {most}", timeout.as_secs()),
-            ));
-        }
-        Ok(Some(SessionKey { id, timeout, must_exist: self.must_exist, read_only: false }))
-    }
-}
-
 fn bad(message: impl std::fmt::Display) -> QueryError {
-    QueryError::new(Kind::BadArguments, message)
+    QueryError::new(Kind::BAD_ARGUMENTS, message)
 }
 
 fn utf8(name: &str, value: Vec<u8>) -> Result<String, QueryError> {
@@ -222,10 +222,6 @@ fn boundary(headers: &HeaderMap) -> Result<Option<String>, QueryError> {
         Some(value) if !value.is_empty() => Ok(Some(value.to_owned())),
         _ => Err(bad("the multipart form has no boundary")),
     }
-}
-
-fn non_empty(value: String) -> Option<String> {
-    (!value.is_empty()).then_some(value)
 }
 
 fn flag(name: &str, value: &str) -> Result<bool, QueryError> {
@@ -253,11 +249,8 @@ fn content_encoding(headers: &HeaderMap) -> Result<Option<ContentEncoding>, Quer
     match header_text(headers, header::CONTENT_ENCODING.as_str())?.as_deref().map(str::trim) {
         None | Some("" | "identity") => Ok(None),
         Some(name) => ContentEncoding::named(name).map(Some).ok_or_else(|| {
-            let known = "gzip, deflate, zstd, lz4";
-            QueryError::new(
-                Kind::UnknownCompression,
-                format_args!("Unknown Content-Encoding '{name}', known are {known}"),
-            )
+            let message = format!("Unknown Content-Encoding '{name}', known are gzip, deflate, zstd, lz4");
+            QueryError::new(Kind::UNKNOWN_COMPRESSION_METHOD, message)
         }),
     }
 }
@@ -315,24 +308,25 @@ mod tests {
         assert_eq!(request.query, b"SELECT 'a+b'\0");
         assert_eq!(request.parameters, [("x".to_owned(), "1\t2".to_owned())]);
         assert_eq!(request.settings, [("max_threads".to_owned(), "2".to_owned())]);
-        assert_eq!((request.database.as_deref(), request.format.as_deref()), (Some("d"), Some("JSON")));
-        assert_eq!((request.query_id.as_str(), request.compress, request.read_only), ("q", true, false));
+        let response = request.response;
+        assert_eq!((request.database.as_deref(), response.format.as_deref()), (Some("d"), Some("JSON")));
+        assert_eq!((response.query_id.as_str(), response.compress, request.read_only), ("q", true, false));
     }
 
     #[test]
     fn url_wins_over_header_and_get_reads_only() {
         let request =
             parse(&Method::GET, "/?default_format=CSV", &[("x-clickhouse-format", "JSON")]).unwrap();
-        assert_eq!((request.format.as_deref(), request.read_only), (Some("CSV"), true));
-        assert!(!request.query_id.is_empty());
+        assert_eq!((request.response.format.as_deref(), request.read_only), (Some("CSV"), true));
+        assert!(!request.response.query_id.is_empty());
     }
 
     #[test]
     fn answers_are_encoded_only_when_the_client_enables_it() {
         let headers = [("accept-encoding", "br, gzip;q=0.5")];
-        assert_eq!(parse(&Method::GET, "/", &headers).unwrap().accept_encoding, None);
+        assert_eq!(parse(&Method::GET, "/", &headers).unwrap().response.encoding, None);
         let enabled = parse(&Method::GET, "/?enable_http_compression=1", &headers).unwrap();
-        assert_eq!(enabled.accept_encoding, Some(ContentEncoding::Gzip));
+        assert_eq!(enabled.response.encoding, Some(ContentEncoding::Gzip));
     }
 
     #[test]
