@@ -10,9 +10,7 @@
 use std::mem::size_of;
 
 use ledgerline_proto::otlp::SpanRecord;
-use opentelemetry_proto::tonic::common::v1::{AnyValue, EntityRef, KeyValue};
-use opentelemetry_proto::tonic::trace::v1::span::{Event, Link};
-use opentelemetry_proto::tonic::trace::v1::{ResourceSpans, ScopeSpans, Span};
+use opentelemetry_proto::tonic::{common::v1 as common, trace::v1 as trace};
 
 use super::decode::{Format, json};
 use super::refusal::Refusal;
@@ -25,12 +23,8 @@ const GROWTH: usize = 2;
 
 /// A span's record and its row, in whichever table.
 const ROW_BYTES: usize = {
-    let row = if size_of::<SpanRow>() > size_of::<QuarantineRow>() {
-        size_of::<SpanRow>()
-    } else {
-        size_of::<QuarantineRow>()
-    };
-    size_of::<SpanRecord>() + GROWTH * row + TEXTS_BYTES
+    let (stored, refused) = (size_of::<SpanRow>(), size_of::<QuarantineRow>());
+    size_of::<SpanRecord>() + GROWTH * if stored > refused { stored } else { refused } + TEXTS_BYTES
 };
 
 /// The short texts of a row that its span does not carry: names of its resource, ids in hexadecimal, a reason.
@@ -41,9 +35,6 @@ const PAIR_BYTES: usize = GROWTH * size_of::<(String, String)>();
 
 /// What a byte of a list or map may become as JSON: a control character is six.
 const JSON_GROWTH: usize = 6;
-
-/// A comma in a JSON list of scalars: the largest thing `serde` keeps of one while it looks for an enum's form.
-const SCALAR_BYTES: usize = 64;
 
 /// Objects and lists around a span in OTLP's JSON, the span's own included. What is deeper is no span.
 const SPAN_DEPTH: usize = 7;
@@ -94,43 +85,35 @@ enum Kind {
 }
 
 impl Kind {
-    /// The message in that field; `None` for a scalar or a field we do not know.
-    const fn child(self, field: u64) -> Option<Self> {
-        Some(match (self, field) {
-            (Self::Request, 1) => Self::ResourceSpans,
-            (Self::ResourceSpans, 1) => Self::Resource,
-            (Self::ResourceSpans, 2) => Self::ScopeSpans,
-            (Self::Resource, 3) => Self::Entity,
-            (Self::Entity, 3 | 4) => Self::Text,
-            (Self::ScopeSpans, 1) => Self::Scope,
-            (Self::ScopeSpans, 2) => Self::Span,
-            (Self::Span, 11) => Self::Event,
-            (Self::Span, 13) => Self::Link,
-            (Self::Resource | Self::Map, 1)
-            | (Self::Scope | Self::Event, 3)
-            | (Self::Link, 4)
-            | (Self::Span, 9) => Self::KeyValue,
-            (Self::KeyValue, 2) | (Self::List, 1) => Self::AnyValue,
-            (Self::AnyValue, 5) => Self::List,
-            (Self::AnyValue, 6) => Self::Map,
-            _ => return None,
-        })
+    /// The bytes of one once it is decoded, and the fields that hold messages; all others are scalars or unknown to us.
+    const fn parts(self) -> (usize, &'static [(u64, Self)]) {
+        match self {
+            Self::Request => (0, &[(1, Self::ResourceSpans)]),
+            Self::ResourceSpans => {
+                (GROWTH * size_of::<trace::ResourceSpans>(), &[(1, Self::Resource), (2, Self::ScopeSpans)])
+            }
+            Self::Resource => (0, &[(1, Self::KeyValue), (3, Self::Entity)]),
+            Self::Entity => (GROWTH * size_of::<common::EntityRef>(), &[(3, Self::Text), (4, Self::Text)]),
+            Self::ScopeSpans => {
+                (GROWTH * size_of::<trace::ScopeSpans>(), &[(1, Self::Scope), (2, Self::Span)])
+            }
+            Self::Scope => (0, &[(3, Self::KeyValue)]),
+            Self::Span => (
+                GROWTH * size_of::<trace::Span>() + ROW_BYTES,
+                &[(9, Self::KeyValue), (11, Self::Event), (13, Self::Link)],
+            ),
+            Self::Event => (GROWTH * size_of::<trace::span::Event>(), &[(3, Self::KeyValue)]),
+            Self::Link => (GROWTH * size_of::<trace::span::Link>(), &[(4, Self::KeyValue)]),
+            Self::KeyValue => (GROWTH * size_of::<common::KeyValue>() + PAIR_BYTES, &[(2, Self::AnyValue)]),
+            Self::AnyValue => (GROWTH * size_of::<common::AnyValue>(), &[(5, Self::List), (6, Self::Map)]),
+            Self::List => (0, &[(1, Self::AnyValue)]),
+            Self::Map => (0, &[(1, Self::KeyValue)]),
+            Self::Text => (GROWTH * size_of::<String>(), &[]),
+        }
     }
 
     const fn bytes(self) -> usize {
-        match self {
-            Self::Request | Self::Resource | Self::Scope => 0,
-            Self::ResourceSpans => GROWTH * size_of::<ResourceSpans>(),
-            Self::Entity => GROWTH * size_of::<EntityRef>(),
-            Self::ScopeSpans => GROWTH * size_of::<ScopeSpans>(),
-            Self::Span => GROWTH * size_of::<Span>() + ROW_BYTES,
-            Self::Event => GROWTH * size_of::<Event>(),
-            Self::Link => GROWTH * size_of::<Link>(),
-            Self::KeyValue => GROWTH * size_of::<KeyValue>() + PAIR_BYTES,
-            Self::AnyValue => GROWTH * size_of::<AnyValue>(),
-            Self::List | Self::Map => 0,
-            Self::Text => GROWTH * size_of::<String>(),
-        }
+        self.parts().0
     }
 }
 
@@ -138,6 +121,7 @@ fn walk(mut bytes: &[u8], kind: Kind, depth: usize, estimate: &mut Estimate) -> 
     if depth > DEPTH_MAX {
         return Err(malformed("its messages are nested too deeply"));
     }
+    let (_, messages) = kind.parts();
     while !bytes.is_empty() {
         let key = varint(&mut bytes)?;
         match key & 7 {
@@ -153,7 +137,8 @@ fn walk(mut bytes: &[u8], kind: Kind, depth: usize, estimate: &mut Estimate) -> 
                     return Err(malformed("a field is longer than what is left"));
                 };
                 bytes = rest;
-                if let Some(child) = kind.child(key >> 3) {
+                if let Some((_, child)) = messages.iter().find(|(number, _)| *number == key >> 3) {
+                    let child = *child;
                     estimate.bytes = estimate.bytes.saturating_add(child.bytes());
                     estimate.spans += usize::from(child == Kind::Span);
                     if estimate.spans > limits::SPANS_MAX {
@@ -219,7 +204,6 @@ fn json_bytes(body: &[u8]) -> usize {
                 depth = depth.saturating_sub(1);
                 0
             }
-            b',' => SCALAR_BYTES,
             _ => 0,
         };
         total = total.saturating_add(charge);

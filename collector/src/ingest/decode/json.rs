@@ -16,7 +16,7 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::resource::v1 as resource;
 use opentelemetry_proto::tonic::trace::v1 as trace;
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Visitor};
+use serde::de::{self, Deserializer, Unexpected, Visitor};
 
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, serde_json::Error> {
     // A reader of structs takes a list for an object, and an empty one would pass for an empty request.
@@ -32,23 +32,16 @@ pub(in crate::ingest) const SPAN_BYTES: usize = size_of::<Span>();
 /// What is kept of an attribute, or of a value in a list of them.
 pub(in crate::ingest) const ATTRIBUTE_BYTES: usize = size_of::<KeyValue>();
 
-/// Null is the field's default, as in the mapping.
-fn nullable<'de, D: Deserializer<'de>, T: Deserialize<'de> + Default>(
-    deserializer: D,
-) -> Result<T, D::Error> {
-    Option::deserialize(deserializer).map(Option::unwrap_or_default)
-}
-
 /// Unknown fields are skipped, as the mapping asks, so `{}` is a request without spans. But another signal's request, which
 /// is a request without spans too, is refused: a success would hide that nothing of it is kept.
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Request {
-    #[serde(alias = "resource_spans", deserialize_with = "nullable")]
-    resource_spans: Vec<ResourceSpans>,
-    #[serde(alias = "resource_logs")]
+    #[serde(alias = "resource_spans")]
+    resource_spans: Option<Vec<ResourceSpans>>,
+    #[serde(default, alias = "resource_logs")]
     resource_logs: NotTraces,
-    #[serde(alias = "resource_metrics")]
+    #[serde(default, alias = "resource_metrics")]
     resource_metrics: NotTraces,
 }
 
@@ -61,81 +54,63 @@ impl<'de> Deserialize<'de> for NotTraces {
     }
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct ResourceSpans {
-    #[serde(deserialize_with = "nullable")]
-    resource: Resource,
-    #[serde(alias = "scope_spans", deserialize_with = "nullable")]
-    scope_spans: Vec<ScopeSpans>,
+    resource: Option<Resource>,
+    #[serde(alias = "scope_spans")]
+    scope_spans: Option<Vec<ScopeSpans>>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Resource {
-    #[serde(deserialize_with = "nullable")]
-    attributes: Vec<KeyValue>,
+    attributes: Option<Vec<KeyValue>>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Scope {
-    #[serde(deserialize_with = "nullable")]
-    name: String,
-    #[serde(deserialize_with = "nullable")]
-    version: String,
+    name: Option<String>,
+    version: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct ScopeSpans {
-    #[serde(deserialize_with = "nullable")]
-    scope: Scope,
-    #[serde(deserialize_with = "nullable")]
-    spans: Vec<Span>,
+    scope: Option<Scope>,
+    spans: Option<Vec<Span>>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct Span {
-    #[serde(alias = "trace_id", deserialize_with = "nullable")]
-    trace_id: Hex,
-    #[serde(alias = "span_id", deserialize_with = "nullable")]
-    span_id: Hex,
-    #[serde(alias = "parent_span_id", deserialize_with = "nullable")]
-    parent_span_id: Hex,
-    #[serde(deserialize_with = "nullable")]
-    name: String,
-    #[serde(alias = "start_time_unix_nano", deserialize_with = "nullable")]
-    start_time_unix_nano: Integer,
-    #[serde(alias = "end_time_unix_nano", deserialize_with = "nullable")]
-    end_time_unix_nano: Integer,
-    #[serde(deserialize_with = "nullable")]
-    attributes: Vec<KeyValue>,
-    #[serde(deserialize_with = "nullable")]
-    status: Status,
+    #[serde(alias = "trace_id")]
+    trace_id: Option<Hex>,
+    #[serde(alias = "span_id")]
+    span_id: Option<Hex>,
+    #[serde(alias = "parent_span_id")]
+    parent_span_id: Option<Hex>,
+    name: Option<String>,
+    #[serde(alias = "start_time_unix_nano")]
+    start_time_unix_nano: Option<Integer>,
+    #[serde(alias = "end_time_unix_nano")]
+    end_time_unix_nano: Option<Integer>,
+    attributes: Option<Vec<KeyValue>>,
+    status: Option<Status>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct Status {
-    #[serde(deserialize_with = "nullable")]
-    code: StatusCode,
-    #[serde(deserialize_with = "nullable")]
-    message: String,
+    code: Option<StatusCode>,
+    message: Option<String>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default)]
+#[derive(Deserialize)]
 struct KeyValue {
-    #[serde(deserialize_with = "nullable")]
-    key: String,
-    #[serde(deserialize_with = "nullable")]
-    value: AnyValue,
+    key: Option<String>,
+    value: Option<AnyValue>,
 }
 
-#[derive(Deserialize, Default)]
-#[serde(default, rename_all = "camelCase")]
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
 struct AnyValue {
     #[serde(alias = "string_value")]
     string_value: Option<String>,
@@ -154,10 +129,8 @@ struct AnyValue {
 }
 
 #[derive(Deserialize)]
-#[serde(bound(deserialize = "T: Deserialize<'de>"))]
 struct List<T> {
-    #[serde(default = "Vec::new", deserialize_with = "nullable")]
-    values: Vec<T>,
+    values: Option<Vec<T>>,
 }
 
 /// An id. What is no hexadecimal becomes empty, so that one bad span is quarantined and its request is not refused.
@@ -168,12 +141,11 @@ impl<'de> Deserialize<'de> for Hex {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = String::deserialize(deserializer)?;
         let digit = |byte: u8| char::from(byte).to_digit(16).and_then(|digit| u8::try_from(digit).ok());
-        let bytes: Option<Vec<u8>> = if text.len().is_multiple_of(2) {
-            text.as_bytes().chunks_exact(2).map(|pair| Some(digit(pair[0])? << 4 | digit(pair[1])?)).collect()
-        } else {
-            None
+        let byte = |pair: &[u8]| match *pair {
+            [high, low] => Some(digit(high)? << 4 | digit(low)?),
+            _ => None,
         };
-        Ok(Self(bytes.unwrap_or_default()))
+        Ok(Self(text.as_bytes().chunks(2).map(byte).collect::<Option<_>>().unwrap_or_default()))
     }
 }
 
@@ -191,36 +163,50 @@ impl<'de> Deserialize<'de> for Base64 {
     }
 }
 
+/// Reads a number, or the text that stands for one.
+struct Scalar<T> {
+    expected: &'static str,
+    integer: fn(i128) -> Option<T>,
+    double: fn(f64) -> Option<T>,
+    text: fn(&str) -> Option<T>,
+}
+
+impl<T> Visitor<'_> for Scalar<T> {
+    type Value = T;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.expected)
+    }
+
+    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
+        (self.integer)(number.into()).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
+    }
+
+    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
+        (self.integer)(number.into()).ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
+    }
+
+    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
+        (self.double)(number).ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
+    }
+
+    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
+        (self.text)(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
+    }
+}
+
 /// A 64-bit integer, signed or not, as a number or as text.
-#[derive(Default, Clone, Copy)]
 struct Integer(i128);
 
 impl<'de> Deserialize<'de> for Integer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl Visitor<'_> for Read {
-            type Value = Integer;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("an integer as a number or as text")
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<Integer, E> {
-                Ok(Integer(number.into()))
-            }
-            fn visit_i64<E>(self, number: i64) -> Result<Integer, E> {
-                Ok(Integer(number.into()))
-            }
-            fn visit_f64<E: de::Error>(self, number: f64) -> Result<Integer, E> {
-                // `{}` prints a whole double without a point and without an exponent.
-                format!("{number}")
-                    .parse()
-                    .map(Integer)
-                    .map_err(|_| E::invalid_value(de::Unexpected::Float(number), &self))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Integer, E> {
-                text.parse().map(Integer).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(Read)
+        deserializer.deserialize_any(Scalar {
+            expected: "an integer as a number or as text",
+            integer: |number| Some(Self(number)),
+            // `{}` prints a whole double without a point and without an exponent.
+            double: |number| format!("{number}").parse().ok().map(Self),
+            text: |text| text.parse().ok().map(Self),
+        })
     }
 }
 
@@ -229,62 +215,49 @@ struct Double(f64);
 
 impl<'de> Deserialize<'de> for Double {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Read;
-        impl Visitor<'_> for Read {
-            type Value = Double;
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a number, or a number as text")
-            }
-            fn visit_f64<E>(self, number: f64) -> Result<Double, E> {
-                Ok(Double(number))
-            }
-            fn visit_u64<E>(self, number: u64) -> Result<Double, E> {
-                Ok(Double(number as f64))
-            }
-            fn visit_i64<E>(self, number: i64) -> Result<Double, E> {
-                Ok(Double(number as f64))
-            }
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Double, E> {
-                text.parse().map(Double).map_err(|_| E::invalid_value(de::Unexpected::Str(text), &self))
-            }
-        }
-        deserializer.deserialize_any(Read)
+        deserializer.deserialize_any(Scalar {
+            expected: "a number, or a number as text",
+            integer: |number| Some(Self(number as f64)),
+            double: |number| Some(Self(number)),
+            text: |text| text.parse().ok().map(Self),
+        })
     }
 }
 
 /// An enum value by number or by name. An unknown one counts as unset, as the mapping asks of open enums.
-#[derive(Default)]
 struct StatusCode(i32);
 
 impl<'de> Deserialize<'de> for StatusCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        #[derive(Deserialize)]
-        #[serde(untagged)]
-        enum Written {
-            Number(i32),
-            Name(String),
-        }
-        Ok(Self(match Written::deserialize(deserializer)? {
-            Written::Number(number) => number,
-            Written::Name(name) => trace::status::StatusCode::from_str_name(&name).map_or(0, Into::into),
-        }))
+        deserializer.deserialize_any(Scalar {
+            expected: "a status code by number or by name",
+            integer: |number| i32::try_from(number).ok().map(Self),
+            double: |_| None,
+            text: |name| Some(Self(trace::status::StatusCode::from_str_name(name).map_or(0, Into::into))),
+        })
     }
+}
+
+fn list<A, B: From<A>>(items: Option<Vec<A>>) -> Vec<B> {
+    items.unwrap_or_default().into_iter().map(Into::into).collect()
 }
 
 impl From<Request> for ExportTraceServiceRequest {
     fn from(request: Request) -> Self {
-        Self { resource_spans: request.resource_spans.into_iter().map(Into::into).collect() }
+        let Request { resource_spans, resource_logs: NotTraces, resource_metrics: NotTraces } = request;
+        Self { resource_spans: list(resource_spans) }
     }
 }
 
 impl From<ResourceSpans> for trace::ResourceSpans {
     fn from(spans: ResourceSpans) -> Self {
+        let resource = |Resource { attributes }| resource::Resource {
+            attributes: list(attributes),
+            ..Default::default()
+        };
         Self {
-            resource: Some(resource::Resource {
-                attributes: key_values(spans.resource.attributes),
-                ..Default::default()
-            }),
-            scope_spans: spans.scope_spans.into_iter().map(Into::into).collect(),
+            resource: spans.resource.map(resource),
+            scope_spans: list(spans.scope_spans),
             schema_url: String::new(),
         }
     }
@@ -292,62 +265,57 @@ impl From<ResourceSpans> for trace::ResourceSpans {
 
 impl From<ScopeSpans> for trace::ScopeSpans {
     fn from(spans: ScopeSpans) -> Self {
-        Self {
-            scope: Some(common::InstrumentationScope {
-                name: spans.scope.name,
-                version: spans.scope.version,
-                ..Default::default()
-            }),
-            spans: spans.spans.into_iter().map(Into::into).collect(),
-            schema_url: String::new(),
-        }
+        let scope = |scope: Scope| common::InstrumentationScope {
+            name: scope.name.unwrap_or_default(),
+            version: scope.version.unwrap_or_default(),
+            ..Default::default()
+        };
+        Self { scope: spans.scope.map(scope), spans: list(spans.spans), schema_url: String::new() }
     }
 }
 
 impl From<Span> for trace::Span {
     fn from(span: Span) -> Self {
         // Out of range becomes 0, which a span without an end has: it is quarantined and not guessed.
-        let time = |integer: Integer| u64::try_from(integer.0).unwrap_or(0);
+        let time =
+            |integer: Option<Integer>| integer.map_or(0, |Integer(time)| u64::try_from(time).unwrap_or(0));
+        let id = |id: Option<Hex>| id.unwrap_or_default().0;
+        let status = |Status { code, message }| trace::Status {
+            code: code.map_or(0, |StatusCode(code)| code),
+            message: message.unwrap_or_default(),
+        };
         Self {
-            trace_id: span.trace_id.0,
-            span_id: span.span_id.0,
-            parent_span_id: span.parent_span_id.0,
-            name: span.name,
+            trace_id: id(span.trace_id),
+            span_id: id(span.span_id),
+            parent_span_id: id(span.parent_span_id),
+            name: span.name.unwrap_or_default(),
             start_time_unix_nano: time(span.start_time_unix_nano),
             end_time_unix_nano: time(span.end_time_unix_nano),
-            attributes: key_values(span.attributes),
-            status: Some(trace::Status { code: span.status.code.0, message: span.status.message }),
+            attributes: list(span.attributes),
+            status: span.status.map(status),
             ..Default::default()
         }
     }
 }
 
-fn key_values(list: Vec<KeyValue>) -> Vec<common::KeyValue> {
-    list.into_iter().map(Into::into).collect()
-}
-
 impl From<KeyValue> for common::KeyValue {
     fn from(pair: KeyValue) -> Self {
-        Self { key: pair.key, value: Some(pair.value.into()), ..Default::default() }
+        let (key, value) = (pair.key.unwrap_or_default(), pair.value.map(Into::into));
+        Self { key, value, ..Default::default() }
     }
 }
 
 impl From<AnyValue> for common::AnyValue {
     fn from(value: AnyValue) -> Self {
-        let integer = |integer: Integer| i64::try_from(integer.0).ok();
+        let array = |array: List<_>| Value::ArrayValue(common::ArrayValue { values: list(array.values) });
+        let map = |map: List<_>| Value::KvlistValue(common::KeyValueList { values: list(map.values) });
         let value = (value.string_value.map(Value::StringValue))
             .or(value.bool_value.map(Value::BoolValue))
-            .or(value.int_value.and_then(integer).map(Value::IntValue))
-            .or(value.double_value.map(|double| Value::DoubleValue(double.0)))
-            .or(value.array_value.map(|list| {
-                Value::ArrayValue(common::ArrayValue {
-                    values: list.values.into_iter().map(Into::into).collect(),
-                })
-            }))
-            .or(value
-                .kvlist_value
-                .map(|list| Value::KvlistValue(common::KeyValueList { values: key_values(list.values) })))
-            .or(value.bytes_value.and_then(|bytes| bytes.0).map(Value::BytesValue));
+            .or(value.int_value.and_then(|Integer(number)| number.try_into().ok()).map(Value::IntValue))
+            .or(value.double_value.map(|Double(number)| Value::DoubleValue(number)))
+            .or(value.array_value.map(array))
+            .or(value.kvlist_value.map(map))
+            .or(value.bytes_value.and_then(|Base64(bytes)| bytes).map(Value::BytesValue));
         Self { value }
     }
 }
