@@ -13,49 +13,40 @@ mod value;
 #[cfg(test)]
 mod tests;
 
+use serde::{Serialize, Serializer};
+
 use crate::alerting::sample::Labels;
 
 pub use parse::TemplateError;
 
 pub(crate) use gofmt::exponential;
 
-/// A parsed template. Equal source means equal template.
-#[derive(Clone, Debug, PartialEq)]
+/// A parsed template.
+#[derive(Clone, Debug)]
 pub struct Template {
-    source: String,
+    pub(super) source: String,
     parts: Vec<Part>,
 }
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Part {
     Text(String),
     Action(Expr),
 }
 
 /// What stands between `{{` and `}}`. Types are checked by the parser.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Expr {
     Value,
     AllLabels,
     Label(String),
     Text(String),
     Printf(printf::Format, Vec<Expr>),
-    Call(Function, Box<Expr>),
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Function {
-    Humanize,
-    Humanize1024,
-    HumanizeDuration,
-    HumanizePercentage,
-    Title,
-    ToUpper,
-    ToLower,
+    Call(&'static value::Function, Box<Expr>),
 }
 
 /// A result on the way through a pipe.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 enum Datum {
     Number(f64),
     Text(String),
@@ -65,11 +56,6 @@ impl Template {
     /// Parses and type-checks; the error says where and what to write instead.
     pub fn parse(source: &str) -> Result<Self, TemplateError> {
         Ok(Self { source: source.to_owned(), parts: parse::parse(source)? })
-    }
-
-    /// The text as the rule file has it; `/api/v1/rules` shows it.
-    pub fn source(&self) -> &str {
-        &self.source
     }
 
     /// Expands for one sample. The only failure left is a humanize function applied to a label that is not a number; as in
@@ -86,6 +72,13 @@ impl Template {
             }
         }
         out
+    }
+}
+
+/// As the rule file has it.
+impl Serialize for Template {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.source)
     }
 }
 
@@ -114,7 +107,7 @@ fn evaluate(expr: &Expr, labels: &Labels, value: f64) -> Result<Datum, String> {
         }
         Expr::Call(function, argument) => {
             let datum = evaluate(argument, labels, value)?;
-            Datum::Text(value::apply(*function, &datum)?)
+            Datum::Text((function.apply)(&datum)?)
         }
     })
 }

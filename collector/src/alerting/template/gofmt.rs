@@ -1,85 +1,56 @@
 //! Pure. Prints floats as Go's `fmt` and `strconv` do, because annotations written for Prometheus depend on it.
 //! (Source: the Go documentation of packages fmt and strconv.)
 
-/// Digits and decimal exponent of a finite, non-negative number: `d.ddd * 10^exponent`, no trailing zeros.
-fn digits(value: f64, significant: Option<usize>) -> (String, i32) {
-    let text = match significant {
-        Some(count) => format!("{value:.*e}", count.max(1) - 1),
-        None => format!("{value:e}"),
-    };
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((text.as_str(), "0"));
-    let digits: String = mantissa.chars().filter(char::is_ascii_digit).collect();
-    let trimmed = digits.trim_end_matches('0');
-    let digits = if trimmed.is_empty() { "0".to_owned() } else { trimmed.to_owned() };
-    (digits, exponent.parse().unwrap_or(0))
-}
-
 /// NaN and infinities; finite numbers give `None`.
-fn special(value: f64) -> Option<&'static str> {
-    if value.is_nan() {
-        Some("NaN")
-    } else if value.is_infinite() {
-        Some(if value > 0.0 { "+Inf" } else { "-Inf" })
-    } else {
-        None
-    }
-}
-
-fn with_exponent(digits: &str, exponent: i32, fraction: usize) -> String {
-    let mut out = digits[..1].to_owned();
-    if fraction > 0 {
-        out.push('.');
-        out.push_str(&digits[1..]);
-    }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    out.push_str(&format!("e{sign}{:02}", exponent.unsigned_abs()));
-    out
+fn special(value: f64) -> Option<String> {
+    let text = match value {
+        f64::INFINITY => "+Inf",
+        f64::NEG_INFINITY => "-Inf",
+        _ if value.is_nan() => "NaN",
+        _ => return None,
+    };
+    Some(text.to_owned())
 }
 
 /// `%g`: with `significant` digits, or with as few as read back to the same number.
-pub fn general(value: f64, significant: Option<usize>) -> String {
-    if let Some(text) = special(value) {
-        return text.to_owned();
-    }
-    let sign = if value.is_sign_negative() { "-" } else { "" };
-    let (digits, exponent) = digits(value.abs(), significant);
+pub fn general(value: f64, significant: Option<u32>) -> String {
+    let precision = significant.map(|count| count.max(1) - 1);
+    let scientific = exponential(value, precision);
+    let Some((mantissa, exponent)) = scientific.split_once('e') else { return scientific };
+    let places: i64 = exponent.parse().unwrap_or(0);
     // Go's shortest form switches to an exponent at 10^6; a given precision switches at that precision.
-    let threshold = significant.map_or(6, |count| i32::try_from(count.max(1)).unwrap_or(i32::MAX));
-    let body = if exponent < -4 || exponent >= threshold {
-        with_exponent(&digits, exponent, digits.len() - 1)
-    } else {
-        plain(&digits, exponent)
-    };
-    format!("{sign}{body}")
+    if !(-4..=precision.map_or(5, i64::from)).contains(&places) {
+        return format!("{}e{exponent}", without_zeros(mantissa));
+    }
+    match precision {
+        None => format!("{value}"),
+        Some(precision) => {
+            let fraction = usize::try_from(i64::from(precision) - places).unwrap_or(0);
+            without_zeros(&format!("{value:.fraction$}")).to_owned()
+        }
+    }
 }
 
-fn plain(digits: &str, exponent: i32) -> String {
-    let whole = usize::try_from(exponent + 1).unwrap_or(0);
-    if whole == 0 {
-        let zeros = usize::try_from(-exponent - 1).unwrap_or(0);
-        return if digits == "0" { "0".to_owned() } else { format!("0.{}{digits}", "0".repeat(zeros)) };
-    }
-    if digits.len() <= whole {
-        return format!("{digits}{}", "0".repeat(whole - digits.len()));
-    }
-    format!("{}.{}", &digits[..whole], &digits[whole..])
+/// Without the zeros that end its fraction.
+fn without_zeros(text: &str) -> &str {
+    if text.contains('.') { text.trim_end_matches('0').trim_end_matches('.') } else { text }
 }
 
 /// `%f` with a number of digits after the point.
-pub fn fixed(value: f64, fraction: usize) -> String {
-    special(value).map_or_else(|| format!("{value:.fraction$}"), str::to_owned)
+pub fn fixed(value: f64, fraction: u32) -> String {
+    special(value).unwrap_or_else(|| format!("{value:.*}", fraction as usize))
 }
 
 /// `%e` with a number of digits after the point, or with as few as read back to the same number.
-pub fn exponential(value: f64, fraction: Option<usize>) -> String {
+pub fn exponential(value: f64, fraction: Option<u32>) -> String {
     if let Some(text) = special(value) {
-        return text.to_owned();
+        return text;
     }
     let text = match fraction {
-        Some(count) => format!("{value:.count$e}"),
+        Some(count) => format!("{value:.*e}", count as usize),
         None => format!("{value:e}"),
     };
-    let (mantissa, exponent) = text.split_once('e').unwrap_or((text.as_str(), "0"));
+    let (mantissa, exponent) = text.split_once('e').unwrap_or((&text, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
     let sign = if exponent < 0 { '-' } else { '+' };
     format!("{mantissa}e{sign}{:02}", exponent.unsigned_abs())

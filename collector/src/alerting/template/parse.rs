@@ -1,10 +1,15 @@
 //! Pure. From template text to parts: a scanner for `{{ }}`, a small recursive-descent parser, and the type check.
 
-use super::printf::{Format, Takes};
-use super::{Expr, Function, Part};
+use super::printf::Format;
+use super::value::{FUNCTIONS, Function};
+use super::{Expr, Part};
+use crate::alerting::sample::is_label_name;
 
 /// Nesting of parentheses; deeper input is refused instead of recursing.
 const DEPTH_MAX: usize = 16;
+
+/// What Go's templates take for white space.
+const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
 const SUPPORTED: &str = "supported are $value, $labels.name, $externalLabels.name, strings, pipes, and the functions printf, humanize, \
                          humanize1024, humanizeDuration, humanizePercentage, title, toUpper, toLower";
@@ -13,7 +18,7 @@ const SUPPORTED: &str = "supported are $value, $labels.name, $externalLabels.nam
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("template, character {position}: {message}")]
 pub struct TemplateError {
-    /// Character offset in the template, from 1.
+    /// Of a character, from 1.
     pub position: usize,
     /// What is wrong and what to write instead.
     pub message: String,
@@ -43,51 +48,40 @@ pub(super) fn parse(source: &str) -> Result<Vec<Part>, TemplateError> {
     let mut parts = Vec::new();
     let mut trim_next = false;
     loop {
-        let rest = &source[scanner.at..];
-        let open = rest.find("{{");
-        let mut text = &rest[..open.unwrap_or(rest.len())];
-        if trim_next {
-            text = text.trim_start_matches([' ', '\t', '\r', '\n']);
-        }
-        if let Some(open) = open {
-            scanner.at += open + 2;
-            if scanner.trims_before() {
-                text = text.trim_end_matches([' ', '\t', '\r', '\n']);
-                scanner.at += 1;
-            }
-        }
+        let (text, action) = match scanner.rest().split_once("{{") {
+            Some((text, action)) => (text, Some(action)),
+            None => (scanner.rest(), None),
+        };
+        // `{{- ` with white space after the minus; `{{-3` would be a number.
+        let trims =
+            action.and_then(|action| action.strip_prefix('-')).is_some_and(|rest| rest.starts_with(SPACE));
+        scanner.at += text.len() + 2 + usize::from(trims);
+        let text = if trim_next { text.trim_start_matches(SPACE) } else { text };
+        let text = if trims { text.trim_end_matches(SPACE) } else { text };
         if !text.is_empty() {
             parts.push(Part::Text(text.to_owned()));
         }
-        if open.is_none() {
+        if action.is_none() {
             return Ok(parts);
         }
-        let (expr, trims) = scanner.action()?;
+        scanner.skip_space();
+        let start = scanner.at;
+        let (expr, Token::End(trims)) = scanner.pipeline(0)? else {
+            return scanner.error(start, "closing parenthesis without an opening one");
+        };
         parts.push(Part::Action(expr));
         trim_next = trims;
     }
 }
 
-impl Scanner<'_> {
+impl<'a> Scanner<'a> {
     fn error<T>(&self, at: usize, message: impl Into<String>) -> Result<T, TemplateError> {
         let position = self.source[..at].chars().count() + 1;
         Err(TemplateError { position, message: message.into() })
     }
 
-    /// `{{- ` with white space after the minus; `{{-3` would be a number.
-    fn trims_before(&self) -> bool {
-        let rest = &self.source[self.at..];
-        rest.starts_with('-') && rest[1..].starts_with([' ', '\t', '\r', '\n'])
-    }
-
-    /// One action up to and including `}}`.
-    fn action(&mut self) -> Result<(Expr, bool), TemplateError> {
-        self.skip_space();
-        let start = self.at;
-        match self.pipeline(0)? {
-            (expr, Token::End(trims)) => Ok((expr, trims)),
-            _ => self.error(start, "closing parenthesis without an opening one"),
-        }
+    fn rest(&self) -> &'a str {
+        &self.source[self.at..]
     }
 
     /// Commands joined by `|`; returns the token that ended it, `End` or `Close`.
@@ -103,18 +97,16 @@ impl Scanner<'_> {
             let ended_by = loop {
                 self.skip_space();
                 let at = self.at;
-                match self.token()? {
-                    Token::Open => {
-                        let (inner, end) = self.pipeline(depth + 1)?;
-                        if end != Token::Close {
-                            return self.error(at, "parenthesis is not closed");
-                        }
-                        words.push((at, Word::Operand(inner)));
-                    }
-                    Token::Word(word) => words.push((at, self.word(at, &word)?)),
-                    Token::Text(text) => words.push((at, Word::Operand(Expr::Text(text)))),
+                let word = match self.token()? {
+                    Token::Open => match self.pipeline(depth + 1)? {
+                        (inner, Token::Close) => Word::Operand(inner),
+                        _ => return self.error(at, "parenthesis is not closed"),
+                    },
+                    Token::Word(word) => self.word(at, &word)?,
+                    Token::Text(text) => Word::Operand(Expr::Text(text)),
                     end @ (Token::Pipe | Token::Close | Token::End(_)) => break end,
-                }
+                };
+                words.push((at, word));
             };
             let expr = self.command(start, words, piped.take())?;
             if ended_by != Token::Pipe {
@@ -137,31 +129,27 @@ impl Scanner<'_> {
         };
         let mut arguments = Vec::new();
         for (at, word) in words {
-            match word {
-                Word::Operand(expr) => arguments.push(expr),
-                Word::Printf | Word::Function(_) => {
-                    return self.error(at, "a function as an argument needs parentheses around its call");
-                }
-            }
+            let Word::Operand(expr) = word else {
+                return self.error(at, "a function as an argument needs parentheses around its call");
+            };
+            arguments.push(expr);
         }
-        let has_arguments = piped.is_some() || !arguments.is_empty();
         arguments.extend(piped);
         match first {
-            Word::Operand(expr) if !has_arguments => Ok(expr),
+            Word::Operand(expr) if arguments.is_empty() => Ok(expr),
             Word::Operand(_) => self.error(at, "only a function can take arguments or a piped value"),
             Word::Printf => self.printf(at, arguments),
             Word::Function(function) => {
-                let mut arguments = arguments.into_iter();
-                let (Some(argument), None) = (arguments.next(), arguments.next()) else {
+                let Ok([argument]) = <[Expr; 1]>::try_from(arguments) else {
                     return self.error(at, "this function takes exactly one argument");
                 };
-                match (function, kind(&argument)) {
-                    (Function::Title | Function::ToUpper | Function::ToLower, Kind::Number) => self.error(
+                match argument {
+                    Expr::Value if function.text_only => self.error(
                         at,
                         "this function needs text and got a number; format it first, for example with printf \"%.2f\"",
                     ),
-                    (_, Kind::Labels) => self.error(at, "name one label, for example $labels.team"),
-                    _ => Ok(Expr::Call(function, Box::new(argument))),
+                    Expr::AllLabels => self.error(at, "name one label, for example $labels.team"),
+                    argument => Ok(Expr::Call(function, Box::new(argument))),
                 }
             }
         }
@@ -175,151 +163,98 @@ impl Scanner<'_> {
         };
         let format = Format::parse(&format).or_else(|message| self.error(at, message))?;
         let arguments: Vec<Expr> = arguments.collect();
-        let wanted = format.verbs().count();
-        if wanted != arguments.len() {
-            let got = arguments.len();
+        let (wanted, got) = (format.verbs.len(), arguments.len());
+        if wanted != got {
             return self.error(at, format!("printf has {wanted} verbs and {got} values; they must match"));
         }
-        for (verb, argument) in format.verbs().zip(&arguments) {
-            let fits = match (verb.takes(), kind(argument)) {
-                (Takes::Any, _) | (Takes::Number, Kind::Number) | (Takes::Text, Kind::Text) => true,
-                (Takes::Number | Takes::Text, _) => false,
+        for ((_, verb), argument) in format.verbs.iter().zip(&arguments) {
+            let is_text = !matches!(argument, Expr::Value | Expr::AllLabels);
+            let message = match verb.letter {
+                letter @ ('s' | 'q') if !is_text => {
+                    format!("printf verb %{letter} needs text; use %v, %f, %e or %g for a number")
+                }
+                letter @ ('f' | 'F' | 'e' | 'g') if !matches!(argument, Expr::Value) => {
+                    format!("printf verb %{letter} needs a number; use %s or %v for text")
+                }
+                _ => continue,
             };
-            if !fits {
-                let letter = verb.letter;
-                let message = match verb.takes() {
-                    Takes::Number => format!("printf verb %{letter} needs a number; use %s or %v for text"),
-                    _ => format!("printf verb %{letter} needs text; use %v, %f, %e or %g for a number"),
-                };
-                return self.error(at, message);
-            }
+            return self.error(at, message);
         }
         Ok(Expr::Printf(format, arguments))
     }
 
     fn skip_space(&mut self) {
-        let rest = &self.source[self.at..];
-        let trimmed = rest.trim_start_matches([' ', '\t', '\r', '\n']);
-        self.spaced = trimmed.len() < rest.len();
-        self.at += rest.len() - trimmed.len();
+        let trimmed = self.rest().trim_start_matches(SPACE);
+        self.spaced = trimmed.len() < self.rest().len();
+        self.at = self.source.len() - trimmed.len();
     }
 
     fn token(&mut self) -> Result<Token, TemplateError> {
-        let at = self.at;
-        let trimmed = &self.source[at..];
-        let Some(first) = trimmed.chars().next() else {
+        let (at, rest) = (self.at, self.rest());
+        let Some(first) = rest.chars().next() else {
             return self.error(at, "{{ is not closed; write }} after the expression");
         };
         let (token, length) = match first {
-            '}' if trimmed.starts_with("}}") => (Token::End(false), 2),
-            '-' if self.spaced && trimmed.starts_with("-}}") => (Token::End(true), 3),
+            '}' if rest.starts_with("}}") => (Token::End(false), 2),
+            '-' if self.spaced && rest.starts_with("-}}") => (Token::End(true), 3),
             '|' => (Token::Pipe, 1),
             '(' => (Token::Open, 1),
             ')' => (Token::Close, 1),
-            '"' => return self.quoted(),
+            '"' => {
+                // The escapes of JSON are Go's, but for those of bytes.
+                let mut strings = serde_json::Deserializer::from_str(rest).into_iter::<String>();
+                let Some(Ok(text)) = strings.next() else {
+                    return self.error(
+                        at,
+                        "string is not closed, or has another escape than \\n, \\t, \\r, \\\" and \\\\",
+                    );
+                };
+                (Token::Text(text), strings.byte_offset())
+            }
             '`' => {
-                let Some(length) = trimmed[1..].find('`') else {
+                let Some((text, _)) = rest[1..].split_once('`') else {
                     return self.error(at, "string is not closed");
                 };
-                (Token::Text(trimmed[1..=length].to_owned()), length + 2)
+                (Token::Text(text.to_owned()), text.len() + 2)
             }
             _ => {
-                let word: String = trimmed
-                    .chars()
-                    .take_while(|letter| letter.is_alphanumeric() || matches!(letter, '$' | '.' | '_'))
-                    .collect();
-                if word.is_empty() {
+                let is_in_word = |letter: char| letter.is_alphanumeric() || matches!(letter, '$' | '.' | '_');
+                let length = rest.find(|letter| !is_in_word(letter)).unwrap_or(rest.len());
+                if length == 0 {
                     return self.error(at, format!("{first:?} is not supported; {SUPPORTED}"));
                 }
-                let length = word.len();
-                (Token::Word(word), length)
+                (Token::Word(rest[..length].to_owned()), length)
             }
         };
         self.at += length;
         Ok(token)
     }
 
-    fn quoted(&mut self) -> Result<Token, TemplateError> {
-        let start = self.at;
-        let mut text = String::new();
-        let mut letters = self.source[start + 1..].char_indices();
-        while let Some((offset, letter)) = letters.next() {
-            match letter {
-                '"' => {
-                    self.at = start + 1 + offset + 1;
-                    return Ok(Token::Text(text));
-                }
-                '\n' => break,
-                '\\' => match letters.next() {
-                    Some((_, 'n')) => text.push('\n'),
-                    Some((_, 't')) => text.push('\t'),
-                    Some((_, 'r')) => text.push('\r'),
-                    Some((_, same @ ('"' | '\\'))) => text.push(same),
-                    _ => {
-                        return self
-                            .error(start, "only the escapes \\n, \\t, \\r, \\\" and \\\\ are supported");
-                    }
-                },
-                other => text.push(other),
-            }
-        }
-        self.error(start, "string is not closed")
-    }
-
     fn word(&self, at: usize, word: &str) -> Result<Word, TemplateError> {
-        let function = match word {
-            "printf" => return Ok(Word::Printf),
-            "humanize" => Function::Humanize,
-            "humanize1024" => Function::Humanize1024,
-            "humanizeDuration" => Function::HumanizeDuration,
-            "humanizePercentage" => Function::HumanizePercentage,
-            "title" => Function::Title,
-            "toUpper" => Function::ToUpper,
-            "toLower" => Function::ToLower,
-            _ => return self.operand(at, word).map(Word::Operand),
-        };
-        Ok(Word::Function(function))
-    }
-
-    fn operand(&self, at: usize, word: &str) -> Result<Expr, TemplateError> {
-        if matches!(word, "$value" | ".Value") {
-            return Ok(Expr::Value);
+        if word == "printf" {
+            return Ok(Word::Printf);
         }
-        if matches!(word, "$labels" | ".Labels") {
-            return Ok(Expr::AllLabels);
+        if let Some(function) = FUNCTIONS.iter().find(|function| function.name == word) {
+            return Ok(Word::Function(function));
         }
-        for (prefix, external) in
-            [("$labels.", false), (".Labels.", false), ("$externalLabels.", true), (".ExternalLabels.", true)]
-        {
-            if let Some(name) = word.strip_prefix(prefix) {
-                if !crate::alerting::sample::is_label_name(name) {
-                    return self.error(at, format!("{name:?} is not a label name"));
-                }
-                // There are no external labels here, so each of them is empty, as a missing one is in Prometheus.
-                return Ok(if external { Expr::Text(String::new()) } else { Expr::Label(name.to_owned()) });
+        let of = |prefixes: [&str; 2]| prefixes.iter().find_map(|prefix| word.strip_prefix(prefix));
+        let (own, external) = (of(["$labels.", ".Labels."]), of(["$externalLabels.", ".ExternalLabels."]));
+        Ok(Word::Operand(match (word, own, external) {
+            ("$value" | ".Value", ..) => Expr::Value,
+            ("$labels" | ".Labels", ..) => Expr::AllLabels,
+            (_, Some(name), _) | (_, _, Some(name)) if !is_label_name(name) => {
+                return self.error(at, format!("{name:?} is not a label name"));
             }
-        }
-        self.error(at, format!("{word:?} is not supported; {SUPPORTED}"))
+            (_, Some(name), _) => Expr::Label(name.to_owned()),
+            // There are no external labels here, so each of them is empty, as a missing one is in Prometheus.
+            (_, _, Some(_)) => Expr::Text(String::new()),
+            _ => return self.error(at, format!("{word:?} is not supported; {SUPPORTED}")),
+        }))
     }
 }
 
 enum Word {
     Operand(Expr),
     Printf,
-    Function(Function),
-}
-
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
-    Number,
-    Text,
-    Labels,
-}
-
-fn kind(expr: &Expr) -> Kind {
-    match expr {
-        Expr::Value => Kind::Number,
-        Expr::AllLabels => Kind::Labels,
-        Expr::Label(_) | Expr::Text(_) | Expr::Printf(..) | Expr::Call(..) => Kind::Text,
-    }
+    Function(&'static Function),
 }

@@ -1,118 +1,59 @@
 //! Pure. The format strings of `printf`: parsed and type-checked at load, so that Go's `%!d(float64=5)` cannot happen.
 
+use std::iter::Peekable;
+use std::str::Chars;
+
 use super::Datum;
 use super::gofmt::{exponential, fixed, general};
 
 /// Widths and precisions above this are refused: no alert needs them, and a format must not allocate at will.
-const FIELD_MAX: usize = 200;
+const FIELD_MAX: u32 = 200;
 
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub(super) struct Format {
-    pieces: Vec<Piece>,
+    /// Each with the text before it.
+    pub(super) verbs: Vec<(String, Verb)>,
+    end: String,
 }
 
-#[derive(Clone, Debug, PartialEq)]
-enum Piece {
-    Text(String),
-    Verb(Verb),
-}
-
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug)]
 pub(super) struct Verb {
-    plus: bool,
-    minus: bool,
-    zero: bool,
-    space: bool,
-    width: usize,
-    precision: Option<usize>,
+    /// Of `+`, `-`, `0` and the space.
+    flags: String,
+    width: u32,
+    precision: Option<u32>,
     pub(super) letter: char,
-}
-
-/// Which arguments a verb takes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Takes {
-    Number,
-    Text,
-    Any,
-}
-
-impl Verb {
-    pub(super) fn takes(&self) -> Takes {
-        match self.letter {
-            'f' | 'F' | 'e' | 'g' => Takes::Number,
-            'v' => Takes::Any,
-            _ => Takes::Text,
-        }
-    }
 }
 
 impl Format {
     pub(super) fn parse(text: &str) -> Result<Self, String> {
-        let mut pieces = Vec::new();
-        let mut literal = String::new();
+        let mut format = Self::default();
         let mut rest = text.chars().peekable();
         while let Some(next) = rest.next() {
-            if next != '%' {
-                literal.push(next);
-            } else if rest.peek() == Some(&'%') {
-                rest.next();
-                literal.push('%');
+            if next != '%' || rest.next_if_eq(&'%').is_some() {
+                format.end.push(next);
             } else {
-                if !literal.is_empty() {
-                    pieces.push(Piece::Text(std::mem::take(&mut literal)));
-                }
-                pieces.push(Piece::Verb(verb(&mut rest)?));
+                format.verbs.push((std::mem::take(&mut format.end), verb(&mut rest)?));
             }
         }
-        if !literal.is_empty() {
-            pieces.push(Piece::Text(literal));
-        }
-        Ok(Self { pieces })
-    }
-
-    pub(super) fn verbs(&self) -> impl Iterator<Item = &Verb> {
-        self.pieces.iter().filter_map(|piece| match piece {
-            Piece::Verb(verb) => Some(verb),
-            Piece::Text(_) => None,
-        })
+        Ok(format)
     }
 
     /// `data` has one entry for each verb; the template parser saw to that.
     pub(super) fn print(&self, data: &[Datum]) -> String {
-        let mut out = String::new();
-        let mut data = data.iter();
-        for piece in &self.pieces {
-            match piece {
-                Piece::Text(text) => out.push_str(text),
-                Piece::Verb(verb) => {
-                    if let Some(datum) = data.next() {
-                        verb.print(datum, &mut out);
-                    }
-                }
-            }
-        }
-        out
+        let verbs = self.verbs.iter().zip(data);
+        let printed: String = verbs.map(|((text, verb), datum)| text.clone() + &verb.print(datum)).collect();
+        printed + &self.end
     }
 }
 
-fn verb(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Verb, String> {
-    let mut verb = Verb::default();
-    while let Some(flag) = rest.next_if(|next| "+-0 ".contains(*next)) {
-        match flag {
-            '+' => verb.plus = true,
-            '-' => verb.minus = true,
-            '0' => verb.zero = true,
-            _ => verb.space = true,
-        }
-    }
-    verb.width = field(rest)?;
-    if rest.next_if_eq(&'.').is_some() {
-        verb.precision = Some(field(rest)?);
-    }
+fn verb(rest: &mut Peekable<Chars<'_>>) -> Result<Verb, String> {
+    let flags = std::iter::from_fn(|| rest.next_if(|next| "+-0 ".contains(*next))).collect();
+    let width = field(rest)?;
+    let precision = if rest.next_if_eq(&'.').is_some() { Some(field(rest)?) } else { None };
     match rest.next() {
         Some(letter @ ('f' | 'F' | 'e' | 'g' | 'v' | 's' | 'q')) => {
-            verb.letter = letter;
-            Ok(verb)
+            Ok(Verb { flags, width, precision, letter })
         }
         Some('d') => Err("printf verb %d needs an integer and $value is a float; write %.0f".to_owned()),
         Some(other) => {
@@ -122,10 +63,11 @@ fn verb(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<Verb, Str
     }
 }
 
-fn field(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<usize, String> {
-    let mut number = 0usize;
-    while let Some(digit) = rest.next_if(char::is_ascii_digit).and_then(|digit| digit.to_digit(10)) {
-        number = number * 10 + usize::try_from(digit).unwrap_or(0);
+fn field(rest: &mut Peekable<Chars<'_>>) -> Result<u32, String> {
+    let mut number = 0;
+    while let Some(digit) = rest.peek().and_then(|next| next.to_digit(10)) {
+        rest.next();
+        number = number * 10 + digit;
         if number > FIELD_MAX {
             return Err(format!("printf width or precision is above {FIELD_MAX}"));
         }
@@ -134,29 +76,24 @@ fn field(rest: &mut std::iter::Peekable<std::str::Chars<'_>>) -> Result<usize, S
 }
 
 impl Verb {
-    fn print(&self, datum: &Datum, out: &mut String) {
-        let (body, numeric) = match datum {
+    fn print(&self, datum: &Datum) -> String {
+        let (mut body, numeric) = match datum {
             Datum::Number(number) => (self.number(*number), number.is_finite()),
             Datum::Text(text) => {
-                let cut: String = match self.precision {
-                    Some(count) => text.chars().take(count).collect(),
-                    None => text.clone(),
-                };
-                (if self.letter == 'q' { quote(&cut) } else { cut }, false)
+                let text: String =
+                    text.chars().take(self.precision.map_or(usize::MAX, |cut| cut as usize)).collect();
+                (if self.letter == 'q' { format!("{text:?}") } else { text }, false)
             }
         };
-        let missing = self.width.saturating_sub(body.chars().count());
-        if self.minus {
-            out.push_str(&body);
-            out.extend(std::iter::repeat_n(' ', missing));
-        } else if self.zero && numeric {
+        let missing = (self.width as usize).saturating_sub(body.chars().count());
+        if self.flags.contains('-') {
+            body + &" ".repeat(missing)
+        } else if self.flags.contains('0') && numeric {
             let signed = usize::from(body.starts_with(['+', '-', ' ']));
-            out.push_str(&body[..signed]);
-            out.extend(std::iter::repeat_n('0', missing));
-            out.push_str(&body[signed..]);
+            body.insert_str(signed, &"0".repeat(missing));
+            body
         } else {
-            out.extend(std::iter::repeat_n(' ', missing));
-            out.push_str(&body);
+            " ".repeat(missing) + &body
         }
     }
 
@@ -166,34 +103,11 @@ impl Verb {
             'e' => exponential(number, Some(self.precision.unwrap_or(6))),
             _ => general(number, self.precision),
         };
-        if body.starts_with(['-', '+']) {
-            body
-        } else if self.plus {
-            format!("+{body}")
-        } else if self.space {
-            format!(" {body}")
-        } else {
-            body
-        }
+        let sign = match body.starts_with(['-', '+']) {
+            false if self.flags.contains('+') => "+",
+            false if self.flags.contains(' ') => " ",
+            _ => "",
+        };
+        format!("{sign}{body}")
     }
-}
-
-/// Go's `%q` for the characters that occur in labels: a double-quoted string with backslash escapes.
-fn quote(text: &str) -> String {
-    let mut out = String::from("\"");
-    for letter in text.chars() {
-        match letter {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            control if control.is_ascii_control() => {
-                out.push_str(&format!("\\x{:02x}", u32::from(control)));
-            }
-            other => out.push(other),
-        }
-    }
-    out.push('"');
-    out
 }

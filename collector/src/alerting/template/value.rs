@@ -1,18 +1,32 @@
 //! Pure. The template functions that turn one value into text, with Prometheus' results.
 
+use super::Datum;
 use super::gofmt::general;
-use super::{Datum, Function};
 
-pub(super) fn apply(function: Function, datum: &Datum) -> Result<String, String> {
-    Ok(match function {
-        Function::Humanize => humanize(number(datum)?),
-        Function::Humanize1024 => humanize1024(number(datum)?),
-        Function::HumanizeDuration => humanize_duration(number(datum)?),
-        Function::HumanizePercentage => format!("{}%", general(number(datum)? * 100.0, Some(4))),
-        Function::Title => title(&datum.print()),
-        Function::ToUpper => datum.print().to_uppercase(),
-        Function::ToLower => datum.print().to_lowercase(),
-    })
+/// A function by its name, and whether it is for text alone.
+#[derive(Debug)]
+pub(super) struct Function {
+    pub(super) name: &'static str,
+    pub(super) text_only: bool,
+    pub(super) apply: fn(&Datum) -> Result<String, String>,
+}
+
+pub(super) const FUNCTIONS: &[Function] = &[
+    of_number("humanize", |datum| Ok(humanize(number(datum)?))),
+    of_number("humanize1024", |datum| Ok(humanize1024(number(datum)?))),
+    of_number("humanizeDuration", |datum| Ok(humanize_duration(number(datum)?))),
+    of_number("humanizePercentage", |datum| Ok(format!("{}%", four_digits(number(datum)? * 100.0)))),
+    of_text("title", |datum| Ok(title(&datum.print()))),
+    of_text("toUpper", |datum| Ok(datum.print().to_uppercase())),
+    of_text("toLower", |datum| Ok(datum.print().to_lowercase())),
+];
+
+const fn of_number(name: &'static str, apply: fn(&Datum) -> Result<String, String>) -> Function {
+    Function { name, text_only: false, apply }
+}
+
+const fn of_text(name: &'static str, apply: fn(&Datum) -> Result<String, String>) -> Function {
+    Function { name, text_only: true, apply }
 }
 
 fn number(datum: &Datum) -> Result<f64, String> {
@@ -22,75 +36,61 @@ fn number(datum: &Datum) -> Result<f64, String> {
     }
 }
 
-const SMALL: [&str; 8] = ["m", "u", "n", "p", "f", "a", "z", "y"];
-
-fn humanize(mut value: f64) -> String {
-    if value == 0.0 || !value.is_finite() {
-        return general(value, Some(4));
-    }
-    if value.abs() < 1.0 {
-        return small(value, "");
-    }
-    let mut prefix = "";
-    for next in ["k", "M", "G", "T", "P", "E", "Z", "Y"] {
-        if value.abs() < 1000.0 {
-            break;
-        }
-        prefix = next;
-        value /= 1000.0;
-    }
-    format!("{}{prefix}", general(value, Some(4)))
+fn four_digits(value: f64) -> String {
+    general(value, Some(4))
 }
 
-fn small(mut value: f64, unit: &str) -> String {
+/// The value as it is after so many steps as its size asks for, with the prefix of the last.
+fn scaled(
+    mut value: f64,
+    prefixes: [&str; 8],
+    is_out: impl Fn(f64) -> bool,
+    step: impl Fn(f64) -> f64,
+) -> String {
     let mut prefix = "";
-    for next in SMALL {
-        if value.abs() >= 1.0 {
+    for next in prefixes {
+        if !value.is_finite() || !is_out(value.abs()) {
             break;
         }
-        prefix = next;
-        value *= 1000.0;
+        (prefix, value) = (next, step(value));
     }
-    format!("{}{prefix}{unit}", general(value, Some(4)))
+    four_digits(value) + prefix
 }
 
-fn humanize1024(mut value: f64) -> String {
-    if value.abs() <= 1.0 || !value.is_finite() {
-        return general(value, Some(4));
+fn is_small(value: f64) -> bool {
+    value != 0.0 && value.abs() < 1.0
+}
+
+fn humanize(value: f64) -> String {
+    if is_small(value) {
+        scaled(value, ["m", "u", "n", "p", "f", "a", "z", "y"], is_small, |value| value * 1000.0)
+    } else {
+        let prefixes = ["k", "M", "G", "T", "P", "E", "Z", "Y"];
+        scaled(value, prefixes, |value| value >= 1000.0, |value| value / 1000.0)
     }
-    let mut prefix = "";
-    for next in ["ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"] {
-        if value.abs() < 1024.0 {
-            break;
-        }
-        prefix = next;
-        value /= 1024.0;
-    }
-    format!("{}{prefix}", general(value, Some(4)))
+}
+
+fn humanize1024(value: f64) -> String {
+    let prefixes = ["ki", "Mi", "Gi", "Ti", "Pi", "Ei", "Zi", "Yi"];
+    scaled(value, prefixes, |value| value >= 1024.0, |value| value / 1024.0)
 }
 
 fn humanize_duration(value: f64) -> String {
     if !value.is_finite() {
-        return general(value, Some(4));
+        return four_digits(value);
     }
-    if value == 0.0 {
-        return format!("{}s", general(value, Some(4)));
-    }
-    if value.abs() < 1.0 {
-        return small(value, "s");
+    if is_small(value) {
+        return humanize(value) + "s";
     }
     let sign = if value < 0.0 { "-" } else { "" };
     // Whole seconds; beyond 2^64 s the text is meaningless anyway and the cast saturates.
     let whole = value.abs().trunc() as u64;
     let (days, hours, minutes, seconds) = (whole / 86_400, whole / 3600 % 24, whole / 60 % 60, whole % 60);
-    if days > 0 {
-        format!("{sign}{days}d {hours}h {minutes}m {seconds}s")
-    } else if hours > 0 {
-        format!("{sign}{hours}h {minutes}m {seconds}s")
-    } else if minutes > 0 {
-        format!("{sign}{minutes}m {seconds}s")
-    } else {
-        format!("{sign}{}s", general(value.abs(), Some(4)))
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{}s", four_digits(value)),
+        (0, 0, _) => format!("{sign}{minutes}m {seconds}s"),
+        (0, ..) => format!("{sign}{hours}h {minutes}m {seconds}s"),
+        _ => format!("{sign}{days}d {hours}h {minutes}m {seconds}s"),
     }
 }
 
