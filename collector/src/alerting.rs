@@ -14,7 +14,6 @@ pub mod eval;
 mod files;
 pub mod grid;
 pub mod limits;
-pub mod metrics;
 mod notify;
 pub mod rules;
 pub mod sample;
@@ -27,13 +26,14 @@ pub mod time;
 use std::sync::Arc;
 
 use ledgerline_process::clock::Clock;
+use ledgerline_process::tls::TlsError;
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+pub use crate::metrics::AlertingMetrics;
 pub use config::{AlertingConfig, AlertingSettings};
 pub use files::load_rules;
-pub use metrics::AlertingMetrics;
 pub use rules::{AcceptExpr, RuleProblem, RuleSet};
 pub use sample::{Labels, Sample};
 pub use schedule::{InstantQuery, QueryError};
@@ -42,24 +42,15 @@ pub use time::UnixMs;
 
 use crate::access::Principal;
 use limits::CONCURRENT_QUERIES_MAX;
-use notify::http::Client;
+use notify::Notifier;
 use notify::link::generator_url;
-use notify::{Delivery, Notifier};
 use schedule::{GroupTask, Shared};
 use snapshot::{GroupSnapshot, RuleSnapshot};
-
-/// Why alerting cannot start.
-#[derive(Debug, thiserror::Error)]
-pub enum AlertingError {
-    /// No HTTP client for the receivers.
-    #[error("cannot prepare delivery to receivers")]
-    Client(#[source] ledgerline_process::tls::TlsError),
-}
 
 /// All groups and receivers, ready to run.
 pub struct Alerting {
     groups: Vec<GroupTask>,
-    deliveries: Vec<Delivery>,
+    notifier: Notifier,
     view: RulesView,
 }
 
@@ -71,10 +62,8 @@ impl Alerting {
         query: Arc<dyn InstantQuery>,
         clock: Arc<dyn Clock>,
         metrics: AlertingMetrics,
-    ) -> Result<Self, AlertingError> {
-        let client = Client::new().map_err(AlertingError::Client)?;
-        let (notifier, deliveries) =
-            Notifier::new(settings.receivers, settings.resend_delay, &client, &clock, &metrics);
+    ) -> Result<Self, TlsError> {
+        let notifier = Notifier::new(settings.receivers, settings.resend_delay, &clock, &metrics)?;
         let snapshots: Vec<GroupSnapshot> = settings
             .rules
             .groups
@@ -92,26 +81,19 @@ impl Alerting {
             query,
             clock,
             metrics,
-            notifier,
+            notifier: notifier.clone(),
             view: view.clone(),
             permits: Arc::new(Semaphore::new(CONCURRENT_QUERIES_MAX)),
             query_timeout: settings.query_timeout,
             resend_delay: settings.resend_delay,
         };
-        let groups = snapshots
-            .iter()
-            .enumerate()
-            .map(|(index, snapshot)| {
-                let links = snapshot
-                    .group
-                    .rules
-                    .iter()
-                    .map(|rule| generator_url(&settings.link, &rule.expr))
-                    .collect();
-                GroupTask::new(shared.clone(), index, snapshot, settings.query_offset, links)
-            })
-            .collect();
-        Ok(Self { groups, deliveries, view })
+        let task = |(index, snapshot): (usize, GroupSnapshot)| {
+            let rules = snapshot.group.rules.iter();
+            let links = rules.map(|rule| generator_url(&settings.link, &rule.expr)).collect();
+            GroupTask::new(shared.clone(), index, snapshot, settings.query_offset, links)
+        };
+        let groups = snapshots.into_iter().enumerate().map(task).collect();
+        Ok(Self { groups, notifier, view })
     }
 
     /// For [`api::router`]; stays current while [`Alerting::run`] runs.
@@ -123,7 +105,7 @@ impl Alerting {
     /// when those are emptied; the whole takes at most [`limits::DRAIN_DEADLINE`] after `shutdown`.
     pub async fn run(self, shutdown: CancellationToken) {
         let groups_ended = CancellationToken::new();
-        let delivering = tokio::spawn(notify::run(self.deliveries, groups_ended.clone()));
+        let delivering = tokio::spawn(self.notifier.run(groups_ended.clone()));
         let mut tasks = JoinSet::new();
         for group in self.groups {
             tasks.spawn(group.run(shutdown.clone()));

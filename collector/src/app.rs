@@ -27,7 +27,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Principal};
-use crate::alerting::{Alerting, AlertingError, AlertingMetrics};
+use crate::alerting::Alerting;
 use crate::config::{Listen, Settings, StoragePlace, StorageSettings};
 use crate::ingest::config::IngestSettings;
 use crate::ingest::dimensions::{CAPPED, DimensionCaps};
@@ -61,16 +61,13 @@ pub enum BuildError {
     /// The store cannot be used.
     #[error("the store cannot be used")]
     Store(#[from] OpenError),
-    /// The receivers of alerts cannot be used.
-    #[error(transparent)]
-    Alerting(#[from] AlertingError),
     /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
     /// The operating system does not let a socket be used.
     #[error("cannot use a socket")]
     Socket(#[from] std::io::Error),
-    /// The certificate cannot be used.
+    /// The certificates of the ports, or those that receivers are trusted by, cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -122,7 +119,7 @@ impl App {
         settings: Settings,
         parts: Parts,
         target: Target,
-        mut registry: Registry,
+        registry: Registry,
         metrics: Metrics,
     ) -> Result<Self, BuildError> {
         let Settings {
@@ -142,9 +139,10 @@ impl App {
         let writer = Writer::new(storage.clone(), metrics.store.clone());
         let source = SqlSource::new(storage.clone(), Arc::clone(&parts.clock));
         let memory = MemoryPool::new(query.memory_bytes_max);
-        let querier = Querier::with_memory(Arc::new(source), memory).reporting(Box::new(metrics.clone()));
+        let querier = Querier::with_memory(Arc::new(source), memory).counted(metrics.query.clone());
         let querier = Arc::new(querier);
         let ports = Ports::bind(&listen, &ingest_settings, &metrics)?;
+        let alerting_metrics = metrics.alerting.clone();
         let clock = Arc::clone(&parts.clock);
         let dimensions = dimension_caps(ingest_settings.dimension_values_max, &access, &storage).await;
         let ingest = Ingest::new(ingest::Parts {
@@ -157,13 +155,8 @@ impl App {
             metrics,
         });
         let rules = RuleQuery::new(Arc::clone(&querier), owner.clone(), alerting.query_timeout);
-        let alerting = Alerting::new(
-            alerting,
-            owner,
-            Arc::new(rules),
-            Arc::clone(&parts.clock),
-            AlertingMetrics::register(&mut registry),
-        )?;
+        let alerting =
+            Alerting::new(alerting, owner, Arc::new(rules), Arc::clone(&parts.clock), alerting_metrics)?;
         let prometheus = api::prometheus(querier, alerting.view(), parts.clock, access);
         let api = admin::router(readiness(&storage), Arc::new(registry)).merge(prometheus);
         Ok(Self { engine: None, storage, ingest, alerting, api, ports, origins: ingest_settings.origins })

@@ -12,23 +12,23 @@
 //!
 //! [`grpc`] and [`http`] are its two transports. Nothing is buffered across requests: one request is one insert.
 
-pub mod admission;
-pub mod body;
-pub mod config;
+pub(crate) mod admission;
+mod body;
+pub(crate) mod config;
 pub mod decode;
-pub mod decompress;
-pub mod dimensions;
-pub mod dropped;
+mod decompress;
+pub(crate) mod dimensions;
+mod dropped;
 pub mod estimate;
-pub mod grpc;
-pub mod http;
+pub(crate) mod grpc;
+pub(crate) mod http;
 pub mod normalise;
-pub mod refusal;
-pub mod reply;
-pub mod rows;
+pub(crate) mod refusal;
+mod reply;
+mod rows;
 #[cfg(test)]
-pub mod testing;
-pub mod token;
+mod testing;
+mod token;
 
 use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -41,6 +41,8 @@ use ledgerline_proto::otlp::{AllowList, DroppedNames};
 use ledgerline_proto::producer::RequestIdentity;
 use ledgerline_store::Store;
 use ledgerline_store::writer::{Batch, Transport, Writer, Written};
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::gauge::Gauge;
 use tokio::task::JoinError;
 use tokio::time::{Instant, timeout_at};
 use tokio_util::task::TaskTracker;
@@ -48,11 +50,12 @@ use tracing::{Instrument, Span};
 
 use crate::access::{Access, Principal};
 use crate::limits;
-use crate::metrics::{Metrics, OfDimension, Reason};
+use crate::metrics::Metrics;
 use admission::{Admission, Grant};
 use decode::Format;
 use decompress::Encoding;
 use dimensions::{DimensionCaps, Overflows};
+use dropped::DroppedAttributes;
 use normalise::TimeCorrections;
 use refusal::Refusal;
 use reply::Receipt;
@@ -96,15 +99,10 @@ pub struct Parts<T> {
 
 /// The way in. Shared by all transports.
 pub struct Ingest<T = Store> {
-    writer: Writer<T>,
-    prices: PriceBook,
+    parts: Parts<T>,
     price_version: Arc<str>,
-    access: Arc<Access>,
-    allowed: AllowList,
-    dimensions: DimensionCaps,
     admission: Admission,
-    clock: Arc<dyn Clock>,
-    metrics: Metrics,
+    dropped: DroppedAttributes,
     writes: TaskTracker,
 }
 
@@ -128,21 +126,12 @@ struct LeftOut {
 impl<T: Transport + 'static> Ingest<T> {
     /// Ready to take requests.
     pub fn new(parts: Parts<T>) -> Arc<Self> {
-        let Parts { writer, prices, access, allowed, dimensions, clock, metrics } = parts;
-        let price_version = prices.version().to_string().into();
-        let admission = Admission::of_bytes(limits::IN_FLIGHT_BYTES_MAX);
-        let writes = TaskTracker::new();
         Arc::new(Self {
-            writer,
-            prices,
-            price_version,
-            access,
-            allowed,
-            dimensions,
-            admission,
-            clock,
-            metrics,
-            writes,
+            price_version: parts.prices.version().to_string().into(),
+            admission: Admission::of_bytes(limits::IN_FLIGHT_BYTES_MAX),
+            dropped: DroppedAttributes::new(parts.metrics.attributes_dropped.clone()),
+            writes: TaskTracker::new(),
+            parts,
         })
     }
 
@@ -173,7 +162,7 @@ impl<T: Transport + 'static> Ingest<T> {
         let ingest = Arc::clone(self);
         let write = async move {
             let _held = grant;
-            let written = ingest.writer.write(&batch, deadline).await;
+            let written = ingest.parts.writer.write(&batch, deadline).await;
             (batch, written)
         };
         let write = self.writes.spawn(write.in_current_span());
@@ -199,10 +188,10 @@ impl<T: Transport + 'static> Ingest<T> {
         if normalise::span_count(&decoded) > limits::SPANS_MAX {
             return Err(Refusal::TooMany(limits::SPANS_MAX));
         }
-        let waiting = Waiting::enter(&self.metrics, normalise::span_count(&decoded));
+        let waiting = Waiting::enter(&self.parts.metrics, normalise::span_count(&decoded));
         let id = token::of(&principal.tenant.0, producer.as_ref(), &decoded);
-        let now_unix_ns = self.clock.now_unix_ns();
-        let mut normalised = normalise::normalise(&decoded, now_unix_ns, &self.allowed);
+        let now_unix_ns = self.parts.clock.now_unix_ns();
+        let mut normalised = normalise::normalise(&decoded, now_unix_ns, &self.parts.allowed);
         let receipt = Receipt::of(&normalised);
         let mut left_out = LeftOut {
             dropped: mem::take(&mut normalised.dropped),
@@ -215,27 +204,27 @@ impl<T: Transport + 'static> Ingest<T> {
             now_unix_ns,
             price_version: Arc::clone(&self.price_version),
         };
-        let mut batch = rows::batch(&self.prices, &context, normalised);
-        left_out.overflows = self.dimensions.apply(&context.tenant, &mut batch.spans);
+        let mut batch = rows::batch(&self.parts.prices, &context, normalised);
+        left_out.overflows = self.parts.dimensions.apply(&context.tenant, &mut batch.spans);
         Ok(Prepared { batch, receipt, left_out, waiting, grant })
     }
 
     fn acknowledge(&self, batch: &Batch, receipt: &Receipt, written: Written, left_out: &LeftOut) {
-        let metrics = &self.metrics;
+        let metrics = &self.parts.metrics;
         metrics.stored.inc_by(written.stored as u64);
         for (reason, spans, _) in receipt.rejected() {
-            metrics.quarantined.get_or_create(&Reason { reason: reason.name() }).inc_by(*spans as u64);
+            metrics.quarantined.of([reason.name()]).inc_by(*spans as u64);
         }
-        metrics.attributes_dropped.add(&left_out.dropped);
+        self.dropped.add(&left_out.dropped);
         for (dimension, calls) in dimensions::CAPPED.into_iter().zip(left_out.overflows) {
-            metrics.dimension_overflows.get_or_create(&OfDimension::new(dimension)).inc_by(calls);
+            metrics.dimension_overflows.of([dimension.name()]).inc_by(calls);
         }
         for (correction, spans) in left_out.corrections.counts() {
-            metrics.times_corrected.get_or_create(&Reason { reason: correction.name() }).inc_by(spans);
+            metrics.times_corrected.of([correction.name()]).inc_by(spans);
         }
         for row in &batch.spans {
             if let Some(reason) = row.unpriced() {
-                metrics.unpriced.get_or_create(&Reason { reason: reason.name() }).inc();
+                metrics.unpriced.of([reason.name()]).inc();
             }
         }
     }
@@ -260,29 +249,32 @@ fn panicked(stage: &'static str) -> Refusal {
 /// Spans between decoding and the answer. However it ends they are counted once more: stored, quarantined or not
 /// acknowledged.
 struct Waiting {
-    metrics: Metrics,
-    spans: usize,
-    acknowledged: bool,
+    waiting: Gauge,
+    unacknowledged: Counter,
+    spans: i64,
+    /// All of them until they are acknowledged.
+    lost: u64,
 }
 
 impl Waiting {
     fn enter(metrics: &Metrics, spans: usize) -> Self {
-        metrics.received.inc_by(spans as u64);
-        metrics.waiting.inc_by(i64::try_from(spans).unwrap_or(i64::MAX));
-        Self { metrics: metrics.clone(), spans, acknowledged: false }
+        let Metrics { received, waiting, unacknowledged, .. } = metrics;
+        let (waiting, unacknowledged) = (waiting.clone(), unacknowledged.clone());
+        let entered = Self { waiting, unacknowledged, spans: spans as i64, lost: spans as u64 };
+        received.inc_by(entered.lost);
+        entered.waiting.inc_by(entered.spans);
+        entered
     }
 
     fn acknowledged(mut self) {
-        self.acknowledged = true;
+        self.lost = 0;
     }
 }
 
 impl Drop for Waiting {
     fn drop(&mut self) {
-        self.metrics.waiting.dec_by(i64::try_from(self.spans).unwrap_or(i64::MAX));
-        if !self.acknowledged {
-            self.metrics.unacknowledged.inc_by(self.spans as u64);
-        }
+        self.waiting.dec_by(self.spans);
+        self.unacknowledged.inc_by(self.lost);
     }
 }
 

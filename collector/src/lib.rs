@@ -10,4 +10,5 @@ pub mod config;
 pub mod ingest;
 pub mod limits;
 pub mod metrics;
+mod prometheus;
 pub mod query;

@@ -39,6 +39,3 @@ pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
 
 /// How long a resolved alert is kept and sent again, so that an Alertmanager that was away hears of it. As in Prometheus.
 pub const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);
-
-/// Request body of `/api/v1/rules` and `/api/v1/alerts`: form-encoded filters only.
-pub const API_BODY_BYTES_MAX: usize = 64 * 1024;

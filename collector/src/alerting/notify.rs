@@ -4,64 +4,58 @@
 //! An Alertmanager is told states: its outbox keeps only the newest state of each alert. A webhook is told transitions: its
 //! outbox keeps every one, in order, each with a stable key. Both deliver at least once while this process lives.
 
-mod alertmanager;
 mod deliver;
-pub(crate) mod http;
 pub(crate) mod link;
 mod outbox;
 mod webhook;
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use ledgerline_process::clock::Clock;
-use tokio::sync::Notify;
+use ledgerline_process::tls::TlsError;
+use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerting::config::{Receiver, ReceiverKind};
-use crate::alerting::metrics::{AlertingMetrics, DropLabels, ReceiverLabels};
 use crate::alerting::sample::Labels;
 use crate::alerting::state::{Alert, Phase, Transition, TransitionKind};
 use crate::alerting::time::UnixMs;
+use crate::metrics::AlertingMetrics;
 
-pub(crate) use deliver::Delivery;
-use http::Client;
-use outbox::{Keep, Outbox};
+use deliver::Delivery;
 
-/// Something to tell a receiver.
-#[derive(Clone, Debug, PartialEq)]
-pub(crate) struct Notification {
+/// Something to tell a receiver. Its JSON is an alert as Alertmanager's `POST /api/v2/alerts` takes it. (Source: alertmanager,
+/// api/v2/openapi.yaml.)
+#[derive(Clone, Debug, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Notification {
     /// Stable across retries, restarts and replicas; see [`Source::key`].
-    pub(crate) key: String,
-    pub(crate) status: Status,
-    pub(crate) labels: Labels,
-    pub(crate) annotations: Labels,
+    #[serde(skip)]
+    key: String,
+    #[serde(skip)]
+    status: Status,
+    labels: Labels,
+    annotations: Labels,
     /// When the alert began to fire.
-    pub(crate) starts_at: UnixMs,
+    starts_at: UnixMs,
     /// When it ended; for an Alertmanager, while firing, until when it may be believed without hearing of it again.
-    pub(crate) ends_at: Option<UnixMs>,
-    pub(crate) generator_url: String,
-    pub(crate) queued_at: UnixMs,
+    ends_at: UnixMs,
+    #[serde(rename = "generatorURL")]
+    generator_url: String,
+    #[serde(skip)]
+    queued_at: UnixMs,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Status {
+#[derive(Clone, Copy, Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+enum Status {
     Firing,
     Resolved,
 }
 
-impl Status {
-    pub(crate) fn as_str(self) -> &'static str {
-        match self {
-            Self::Firing => "firing",
-            Self::Resolved => "resolved",
-        }
-    }
-}
-
 /// The rule a notification comes from.
-#[derive(Clone, Debug)]
 pub(crate) struct Source<'a> {
     pub(crate) group: &'a str,
     pub(crate) rule: &'a str,
@@ -74,7 +68,7 @@ impl Source<'_> {
     fn key(&self, labels: &Labels, transition: UnixMs) -> String {
         let mut bytes = Vec::new();
         let mut field = |text: &[u8]| {
-            bytes.extend_from_slice(&u64::try_from(text.len()).unwrap_or(u64::MAX).to_le_bytes());
+            bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
             bytes.extend_from_slice(text);
         };
         for text in [self.group, self.rule, self.expr] {
@@ -88,13 +82,12 @@ impl Source<'_> {
         format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&bytes))
     }
 
-    fn notification(&self, alert: &Alert, at: UnixMs, valid_for: Option<Duration>) -> Option<Notification> {
+    /// `believed_until`: see [`Notification::ends_at`].
+    fn notification(&self, alert: &Alert, at: UnixMs, believed_until: UnixMs) -> Option<Notification> {
         let (status, starts_at, ends_at, transition) = match alert.phase {
             Phase::Pending => return None,
-            Phase::Firing { since, .. } => {
-                (Status::Firing, since, valid_for.map(|duration| at.plus(duration)), since)
-            }
-            Phase::Resolved { fired, at } => (Status::Resolved, fired, Some(at), at),
+            Phase::Firing { since, .. } => (Status::Firing, since, believed_until, since),
+            Phase::Resolved { fired, at } => (Status::Resolved, fired, at, at),
         };
         Some(Notification {
             key: self.key(&alert.labels, transition),
@@ -109,78 +102,22 @@ impl Source<'_> {
     }
 }
 
-/// The outbox of one receiver and the notification that wakes its task.
-pub(crate) struct Mailbox {
-    name: String,
-    kind: ReceiverKind,
-    outbox: Mutex<Outbox>,
-    notify: Notify,
-    metrics: AlertingMetrics,
-}
-
-impl Mailbox {
-    fn put(&self, notifications: impl IntoIterator<Item = Notification>) {
-        let (dropped, waiting) = {
-            let mut outbox = self.outbox.lock().unwrap_or_else(PoisonError::into_inner);
-            let dropped: u64 = notifications.into_iter().map(|notification| outbox.put(notification)).sum();
-            (dropped, outbox.len())
-        };
-        self.count_dropped("overflow", dropped);
-        self.show_waiting(waiting);
-        self.notify.notify_one();
-    }
-
-    fn count_dropped(&self, reason: &str, count: u64) {
-        if count > 0 {
-            let labels = DropLabels { receiver: self.name.clone(), reason: reason.to_owned() };
-            self.metrics.notifications_dropped.get_or_create(&labels).inc_by(count);
-        }
-    }
-
-    fn show_waiting(&self, waiting: usize) {
-        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
-        self.metrics.outbox_notifications.get_or_create(&self.labels()).set(waiting);
-    }
-
-    fn labels(&self) -> ReceiverLabels {
-        ReceiverLabels { receiver: self.name.clone() }
-    }
-}
-
 /// Hands alerts to all receivers. Clones share the outboxes.
 #[derive(Clone)]
-pub(crate) struct Notifier {
-    mailboxes: Arc<[Arc<Mailbox>]>,
-}
+pub(crate) struct Notifier(Arc<[Arc<Delivery>]>);
 
 impl Notifier {
-    /// The notifier and one delivery for each receiver, to be run by [`run`].
     pub(crate) fn new(
         receivers: Vec<Receiver>,
         resend_delay: Duration,
-        client: &Client,
         clock: &Arc<dyn Clock>,
         metrics: &AlertingMetrics,
-    ) -> (Self, Vec<Delivery>) {
-        let mut mailboxes = Vec::new();
-        let mut deliveries = Vec::new();
-        for receiver in receivers {
-            let keep = match receiver.kind {
-                ReceiverKind::Alertmanager => Keep::NewestPerAlert,
-                ReceiverKind::Webhook => Keep::Every,
-            };
-            let mailbox = Arc::new(Mailbox {
-                name: receiver.name.clone(),
-                kind: receiver.kind,
-                outbox: Mutex::new(Outbox::new(keep)),
-                notify: Notify::new(),
-                metrics: metrics.clone(),
-            });
-            mailbox.show_waiting(0);
-            mailboxes.push(mailbox.clone());
-            deliveries.push(Delivery::new(receiver, resend_delay, mailbox, client.clone(), clock.clone()));
-        }
-        (Self { mailboxes: mailboxes.into() }, deliveries)
+    ) -> Result<Self, TlsError> {
+        let client = deliver::client()?;
+        let delivery = |receiver| {
+            Arc::new(Delivery::new(receiver, resend_delay, client.clone(), clock.clone(), metrics.clone()))
+        };
+        Ok(Self(receivers.into_iter().map(delivery).collect()))
     }
 
     /// Hands over what one evaluation of one rule brought: transitions for webhooks, states for Alertmanagers. Never waits.
@@ -193,33 +130,33 @@ impl Notifier {
         valid_for: Duration,
     ) {
         let states: Vec<Notification> =
-            due.iter().filter_map(|alert| source.notification(alert, at, Some(valid_for))).collect();
+            due.iter().filter_map(|alert| source.notification(alert, at, at.plus(valid_for))).collect();
         let changes: Vec<Notification> = transitions
             .iter()
             .filter(|transition| matches!(transition.kind, TransitionKind::Firing | TransitionKind::Resolved))
-            .filter_map(|transition| source.notification(&transition.alert, at, None))
+            .filter_map(|transition| source.notification(&transition.alert, at, UnixMs::NEVER))
             .collect();
-        for mailbox in self.mailboxes.iter() {
-            let notifications = match mailbox.kind {
+        for delivery in self.0.iter() {
+            let notifications = match delivery.receiver.kind {
                 ReceiverKind::Alertmanager => &states,
                 ReceiverKind::Webhook => &changes,
             };
             if !notifications.is_empty() {
-                mailbox.put(notifications.iter().cloned());
+                delivery.put(notifications.iter().cloned());
             }
         }
     }
-}
 
-/// Runs every delivery until `shutdown`, then gives each a last chance to empty its outbox.
-pub(crate) async fn run(deliveries: Vec<Delivery>, shutdown: CancellationToken) {
-    let mut tasks = JoinSet::new();
-    for delivery in deliveries {
-        tasks.spawn(delivery.run(shutdown.clone()));
-    }
-    while let Some(ended) = tasks.join_next().await {
-        if let Err(error) = ended {
-            tracing::error!(%error, "a delivery task ended abnormally; its receiver hears nothing until a restart");
+    /// Delivers until `shutdown`, then gives each receiver a last chance to hear what waits for it.
+    pub(crate) async fn run(self, shutdown: CancellationToken) {
+        let mut tasks = JoinSet::new();
+        for delivery in self.0.iter() {
+            tasks.spawn(Arc::clone(delivery).run(shutdown.clone()));
+        }
+        while let Some(ended) = tasks.join_next().await {
+            if let Err(error) = ended {
+                tracing::error!(%error, "a delivery task ended abnormally; its receiver hears nothing until a restart");
+            }
         }
     }
 }

@@ -17,13 +17,13 @@ use tokio_util::sync::CancellationToken;
 
 use crate::alerting::eval;
 use crate::alerting::grid::{self, Tick};
-use crate::alerting::metrics::{AlertLabels, AlertingMetrics, GroupLabels};
 use crate::alerting::notify::{Notifier, Source};
-use crate::alerting::rules::{AlertRule, Group};
+use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::Sample;
 use crate::alerting::snapshot::{GroupSnapshot, Health, RuleSnapshot, RulesView};
-use crate::alerting::state::{Phase, RuleState, Transition, TransitionKind};
+use crate::alerting::state::{RuleState, Transition, TransitionKind};
 use crate::alerting::time::UnixMs;
+use crate::metrics::AlertingMetrics;
 
 /// The clock is read again after this long at the latest, so that a wall clock that jumps is noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -60,46 +60,39 @@ pub(super) struct Shared {
 pub(super) struct GroupTask {
     shared: Shared,
     index: usize,
-    group: Arc<Group>,
-    interval: Duration,
+    /// The group as it is now; published after each evaluation.
+    current: GroupSnapshot,
     query_offset: Duration,
     /// One link for each rule.
     generator_urls: Vec<String>,
-    labels: GroupLabels,
-    rules: Vec<RuleSnapshot>,
+    /// The label of its metrics.
+    label: String,
 }
 
 impl GroupTask {
     pub(super) fn new(
         shared: Shared,
         index: usize,
-        snapshot: &GroupSnapshot,
+        current: GroupSnapshot,
         query_offset: Duration,
         generator_urls: Vec<String>,
     ) -> Self {
-        let group = snapshot.group.clone();
-        let labels = GroupLabels { rule_group: format!("{};{}", group.file, group.name) };
+        let label = format!("{};{}", current.group.file, current.group.name);
+        let AlertingMetrics { evaluations, evaluation_failures, iterations_missed, .. } = &shared.metrics;
         // Counters that exist from the start at 0 make increase() over them right.
-        shared.metrics.evaluations.get_or_create(&labels).inc_by(0);
-        shared.metrics.evaluation_failures.get_or_create(&labels).inc_by(0);
-        shared.metrics.iterations_missed.get_or_create(&labels).inc_by(0);
-        Self {
-            interval: snapshot.interval,
-            query_offset: group.query_offset.unwrap_or(query_offset),
-            rules: snapshot.rules.clone(),
-            shared,
-            index,
-            group,
-            generator_urls,
-            labels,
+        for counter in [evaluations, evaluation_failures, iterations_missed] {
+            drop(counter.of([label.clone()]));
         }
+        let query_offset = current.group.query_offset.unwrap_or(query_offset);
+        Self { shared, index, current, query_offset, generator_urls, label }
     }
 
     /// Runs until `shutdown`. Cancelled queries change no state.
     pub(super) async fn run(mut self, shutdown: CancellationToken) {
-        let mut last = grid::floor(self.now(), self.interval);
+        let (interval, group) = (self.current.interval, Arc::clone(&self.current.group));
+        let mut last = grid::floor(self.now(), interval);
         loop {
-            match grid::tick(last, self.now(), self.interval) {
+            match grid::tick(last, self.now(), interval) {
                 Tick::Wait(wait) => {
                     if tokio::time::timeout(wait.min(LOOK_AGAIN), shutdown.cancelled()).await.is_ok() {
                         return;
@@ -107,8 +100,8 @@ impl GroupTask {
                 }
                 Tick::Due { at, missed } => {
                     if missed > 0 {
-                        self.shared.metrics.iterations_missed.get_or_create(&self.labels).inc_by(missed);
-                        tracing::warn!(group = self.group.name, missed, "rule group skipped evaluations");
+                        self.shared.metrics.iterations_missed.of([self.label.clone()]).inc_by(missed);
+                        tracing::warn!(group = group.name, missed, "rule group skipped evaluations");
                     }
                     last = at;
                     tokio::select! {
@@ -118,12 +111,9 @@ impl GroupTask {
                     }
                 }
                 Tick::SetBack { to } => {
-                    tracing::warn!(
-                        group = self.group.name,
-                        "the clock was set back; rule states are realigned"
-                    );
+                    tracing::warn!(group = group.name, "the clock was set back; rule states are realigned");
                     last = to;
-                    for rule in &mut self.rules {
+                    for rule in &mut self.current.rules {
                         rule.state = Arc::new(RuleState::clone(&rule.state).realigned(to));
                     }
                 }
@@ -138,30 +128,26 @@ impl GroupTask {
     /// Evaluates every rule in order. A rule that fails keeps its state and does not keep the next from its turn.
     async fn evaluate(&mut self, at: UnixMs) {
         let started = Instant::now();
-        for position in 0..self.rules.len() {
+        for position in 0..self.current.rules.len() {
             self.evaluate_rule(position, at).await;
         }
-        let evaluation_time = started.elapsed();
-        self.shared
-            .metrics
-            .last_duration_seconds
-            .get_or_create(&self.labels)
-            .set(evaluation_time.as_secs_f64());
-        self.count_alerts();
-        let snapshot = GroupSnapshot {
-            group: self.group.clone(),
-            interval: self.interval,
-            last_evaluation: Some(at),
-            evaluation_time,
-            rules: self.rules.clone(),
-        };
-        self.shared.view.publish(self.index, snapshot);
+        self.current.last_evaluation = Some(at);
+        self.current.evaluation_time = started.elapsed();
+        let seconds = self.current.evaluation_time.as_secs_f64();
+        self.shared.metrics.last_duration_seconds.of([self.label.clone()]).set(seconds);
+        for state in ["pending", "firing"] {
+            let alerts = self.current.rules.iter().flat_map(|rule| rule.state.alerts.values());
+            let count = alerts.filter(|alert| alert.phase.name() == state).count();
+            let gauge = self.shared.metrics.alerts.of([self.label.clone(), state.to_owned()]);
+            gauge.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+        self.shared.view.publish(self.index, self.current.clone());
     }
 
     #[tracing::instrument(name = "rule evaluation", skip_all, fields(failed, transitions))]
     async fn evaluate_rule(&mut self, position: usize, at: UnixMs) {
-        let group = self.group.clone();
-        let (Some(rule), Some(before)) = (group.rules.get(position), self.rules.get(position)) else {
+        let group = Arc::clone(&self.current.group);
+        let (Some(rule), Some(before)) = (group.rules.get(position), self.current.rules.get(position)) else {
             return;
         };
         let started = Instant::now();
@@ -169,11 +155,11 @@ impl GroupTask {
         let stepped = samples.and_then(|samples| {
             eval::step(rule, group.limit, &before.state, at, &samples).map_err(|error| error.to_string())
         });
-        self.shared.metrics.evaluations.get_or_create(&self.labels).inc();
+        self.shared.metrics.evaluations.of([self.label.clone()]).inc();
         let (mut state, transitions, health) = match stepped {
             Ok((state, transitions)) => (state, transitions, Health::Ok),
             Err(reason) => {
-                self.shared.metrics.evaluation_failures.get_or_create(&self.labels).inc();
+                self.shared.metrics.evaluation_failures.of([self.label.clone()]).inc();
                 tracing::warn!(
                     group = group.name,
                     rule = rule.name,
@@ -187,7 +173,7 @@ impl GroupTask {
         span.record("failed", matches!(health, Health::Failed(_))).record("transitions", transitions.len());
         self.announce(rule, position, &mut state, &transitions, at);
         let evaluation_time = started.elapsed();
-        if let Some(slot) = self.rules.get_mut(position) {
+        if let Some(slot) = self.current.rules.get_mut(position) {
             *slot =
                 RuleSnapshot { state: Arc::new(state), health, last_evaluation: Some(at), evaluation_time };
         }
@@ -203,17 +189,17 @@ impl GroupTask {
         at: UnixMs,
     ) {
         for transition in transitions {
-            log(&self.group.name, rule, transition);
+            log(&self.current.group.name, rule, transition);
         }
         let resend = self.shared.resend_delay;
         let due = state.take_due(at, resend);
         let source = Source {
-            group: &self.group.name,
+            group: &self.current.group.name,
             rule: &rule.name,
             expr: &rule.expr,
             generator_url: self.generator_urls.get(position).map_or("", String::as_str),
         };
-        let valid_for = self.interval.max(resend) * VALID_FOR_DELAYS;
+        let valid_for = self.current.interval.max(resend) * VALID_FOR_DELAYS;
         self.shared.notifier.offer(&source, transitions, &due, at, valid_for);
     }
 
@@ -231,21 +217,6 @@ impl GroupTask {
         match tokio::time::timeout(limit, answering).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
-        }
-    }
-
-    fn count_alerts(&self) {
-        let (mut pending, mut firing) = (0i64, 0i64);
-        for alert in self.rules.iter().flat_map(|rule| rule.state.alerts.values()) {
-            match alert.phase {
-                Phase::Pending => pending += 1,
-                Phase::Firing { .. } => firing += 1,
-                Phase::Resolved { .. } => {}
-            }
-        }
-        for (state, count) in [("pending", pending), ("firing", firing)] {
-            let labels = AlertLabels { rule_group: self.labels.rule_group.clone(), state: state.to_owned() };
-            self.shared.metrics.alerts.get_or_create(&labels).set(count);
         }
     }
 }

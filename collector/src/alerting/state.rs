@@ -29,6 +29,17 @@ pub enum Phase {
     },
 }
 
+impl Phase {
+    /// Its word in the API, in metrics and in logs.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Pending => "pending",
+            Self::Firing { .. } => "firing",
+            Self::Resolved { .. } => "resolved",
+        }
+    }
+}
+
 /// One alert: an instance of a rule for one label set.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Alert {

@@ -2,14 +2,16 @@
 
 use std::time::Duration;
 
-/// What Go prints for a time that was never set; clients of the Prometheus API know it.
-pub const ZERO_TIME: &str = "0001-01-01T00:00:00Z";
+use serde::{Serialize, Serializer};
 
-/// Milliseconds since the Unix epoch, UTC: the resolution of PromQL.
+/// Milliseconds since the Unix epoch, UTC: the resolution of PromQL. Written as RFC 3339.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct UnixMs(pub i64);
 
 impl UnixMs {
+    /// A time that was never set.
+    pub(crate) const NEVER: Self = Self(i64::MIN);
+
     /// From a [`ledgerline_process::clock::Clock`]; the part below a millisecond is cut off.
     pub fn from_unix_ns(ns: u64) -> Self {
         Self(i64::try_from(ns / 1_000_000).unwrap_or(i64::MAX))
@@ -32,12 +34,17 @@ impl UnixMs {
         Duration::from_millis(u64::try_from(self.0.saturating_sub(earlier.0)).unwrap_or(0))
     }
 
-    /// RFC 3339 in UTC with as many fraction digits as needed, as Go's `time.RFC3339Nano`.
+    /// RFC 3339 in UTC with as many fraction digits as needed, as Go's `time.RFC3339Nano`. What no such text can say is Go's
+    /// time that was never set, which clients of the Prometheus API know.
     pub fn rfc3339(self) -> String {
-        match jiff::Timestamp::from_millisecond(self.0) {
-            Ok(timestamp) => timestamp.to_string(),
-            Err(_) => ZERO_TIME.to_owned(),
-        }
+        let timestamp = jiff::Timestamp::from_millisecond(self.0);
+        timestamp.map_or_else(|_| "0001-01-01T00:00:00Z".to_owned(), |timestamp| timestamp.to_string())
+    }
+}
+
+impl Serialize for UnixMs {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(&self.rfc3339())
     }
 }
 
@@ -55,5 +62,6 @@ mod tests {
         assert_eq!(UnixMs(1_700_000_000_000).rfc3339(), "2023-11-14T22:13:20Z");
         assert_eq!(UnixMs(1_700_000_000_120).rfc3339(), "2023-11-14T22:13:20.12Z");
         assert_eq!(UnixMs(0).rfc3339(), "1970-01-01T00:00:00Z");
+        assert_eq!(UnixMs::NEVER.rfc3339(), "0001-01-01T00:00:00Z");
     }
 }

@@ -1,47 +1,41 @@
 //! Counts dropped attributes by name, as a metric whose labels are bounded whatever senders call theirs.
 
+use std::borrow::Cow;
 use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 
 use ledgerline_proto::otlp::DroppedNames;
-use prometheus_client::encoding::EncodeLabelSet;
-use prometheus_client::metrics::counter::Counter;
-use prometheus_client::metrics::family::Family;
 
 use crate::limits;
+use crate::metrics::Labelled;
 
 /// The label of names that have none of their own.
 const OTHER: &str = "other";
 
-/// The label.
-#[derive(Clone, Debug, PartialEq, Eq, Hash, EncodeLabelSet)]
-pub struct AttributeName {
-    /// The attribute's name, numbers in it as `*`; `other` for all beyond the bound and for what reads like no name.
-    pub name: String,
-}
-
-/// The counter. Cheap to clone: all clones count together.
-#[derive(Clone, Debug, Default)]
+/// The counter, and its labels but [`OTHER`]: names of attributes, numbers in them as `*`.
+#[derive(Debug)]
 pub struct DroppedAttributes {
-    /// What is registered.
-    pub family: Family<AttributeName, Counter>,
-    labels: Arc<Mutex<HashSet<String>>>,
+    counter: Labelled,
+    labels: Mutex<HashSet<String>>,
 }
 
 impl DroppedAttributes {
+    pub fn new(counter: Labelled) -> Self {
+        Self { counter, labels: Mutex::default() }
+    }
+
     /// Counts what was dropped of one request.
     pub fn add(&self, dropped: &DroppedNames) {
         let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
-        let add = |name: String, count| self.family.get_or_create(&AttributeName { name }).inc_by(count);
         for (name, count) in dropped.names() {
             let name = label(name).filter(|label| {
                 labels.contains(label)
                     || labels.len() < limits::DROPPED_NAME_LABELS_MAX && labels.insert(label.clone())
             });
-            add(name.unwrap_or_else(|| OTHER.to_owned()), count);
+            self.counter.of([name.map_or(OTHER.into(), Cow::from)]).inc_by(count);
         }
         if dropped.more() > 0 {
-            add(OTHER.to_owned(), dropped.more());
+            self.counter.of([OTHER]).inc_by(dropped.more());
         }
     }
 }
@@ -64,7 +58,10 @@ fn label(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
+    use prometheus_client::registry::Registry;
+
     use super::*;
+    use crate::metrics::Metrics;
 
     #[test]
     fn a_name_is_a_label_without_numbers_and_depth() {
@@ -83,7 +80,8 @@ mod tests {
 
     #[test]
     fn labels_are_bounded_and_nothing_goes_uncounted() {
-        let counter = DroppedAttributes::default();
+        let metrics = Metrics::register(&mut Registry::default());
+        let counter = DroppedAttributes::new(metrics.attributes_dropped);
         let more = 20;
         for round in 1..=3 {
             let mut dropped = DroppedNames::default();
@@ -93,10 +91,9 @@ mod tests {
             counter.add(&dropped);
             let labels = counter.labels.lock().unwrap().clone();
             assert_eq!(labels.len(), limits::DROPPED_NAME_LABELS_MAX);
-            let of =
-                |name: &str| counter.family.get_or_create(&AttributeName { name: name.to_owned() }).get();
-            assert_eq!(labels.iter().map(|label| of(label)).collect::<HashSet<_>>(), HashSet::from([round]));
-            assert_eq!(of(OTHER), more as u64 * round);
+            let of = |name: String| counter.counter.of([name]).get();
+            assert_eq!(labels.into_iter().map(of).collect::<HashSet<_>>(), HashSet::from([round]));
+            assert_eq!(of(OTHER.to_owned()), more as u64 * round);
         }
     }
 }

@@ -28,7 +28,6 @@ use super::refusal::Refusal;
 use super::reply::{self, Receipt};
 use super::{Ingest, Request, body, http as http_transport};
 use crate::limits;
-use crate::metrics::{Protocol, Reason};
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
@@ -49,13 +48,13 @@ async fn unknown_method(request: HttpRequest) -> Response {
 
 async fn export(State(ingest): State<Arc<Ingest>>, request: HttpRequest) -> Response {
     let begun = Instant::now();
-    ingest.metrics.requests.get_or_create(&Protocol { protocol: "grpc" }).inc();
+    ingest.parts.metrics.requests.of(["grpc"]).inc();
     let outcome = take(&ingest, request, begun).await;
-    ingest.metrics.request_seconds.observe(begun.elapsed().as_secs_f64());
+    ingest.parts.metrics.request_seconds.observe(begun.elapsed().as_secs_f64());
     match outcome {
         Ok(receipt) => accepted(&receipt),
         Err(refusal) => {
-            ingest.metrics.refused.get_or_create(&Reason { reason: refusal.name() }).inc();
+            ingest.parts.metrics.refused.of([refusal.name()]).inc();
             refused(&refusal)
         }
     }
@@ -68,7 +67,7 @@ async fn take(ingest: &Arc<Ingest>, request: HttpRequest, begun: Instant) -> Res
     if content_type != b"application/grpc" && !content_type.starts_with(b"application/grpc+proto") {
         return Err(Refusal::Unsupported("content type is not application/grpc".to_owned()));
     }
-    let principal = ingest.access.principal(headers)?;
+    let principal = ingest.parts.access.principal(headers)?;
     let deadline = begun + timeout(headers).unwrap_or(limits::REQUEST_WAIT).min(limits::REQUEST_WAIT_MAX);
     let encoding = headers.get("grpc-encoding").map_or(Ok(""), HeaderValue::to_str);
     let encoding = Encoding::from_name(encoding.unwrap_or("not text"))?;

@@ -23,7 +23,6 @@ use super::refusal::Refusal;
 use super::reply::{self, Receipt};
 use super::{Ingest, Request, body};
 use crate::limits;
-use crate::metrics::{Protocol, Reason};
 
 /// Where OTLP says traces go, and where senders that are configured for Langfuse put them.
 const PATHS: [&str; 2] = ["/v1/traces", "/api/public/otel/v1/traces"];
@@ -66,16 +65,16 @@ async fn not_allowed(State(shared): State<Shared>, request: HttpRequest) -> Resp
 }
 
 fn elsewhere(shared: &Shared, request: &HttpRequest, refusal: &Refusal) -> Response {
-    let metrics = &shared.ingest.metrics;
-    metrics.requests.get_or_create(&Protocol { protocol: "http" }).inc();
-    metrics.refused.get_or_create(&Reason { reason: refusal.name() }).inc();
+    let metrics = &shared.ingest.parts.metrics;
+    metrics.requests.of(["http"]).inc();
+    metrics.refused.of([refusal.name()]).inc();
     refused(format(request.headers()).unwrap_or(Format::Json), refusal)
 }
 
 async fn export(State(shared): State<Shared>, request: HttpRequest) -> Response {
     let begun = Instant::now();
-    let metrics = &shared.ingest.metrics;
-    metrics.requests.get_or_create(&Protocol { protocol: "http" }).inc();
+    let metrics = &shared.ingest.parts.metrics;
+    metrics.requests.of(["http"]).inc();
     let format = format(request.headers());
     // The response to a content type we do not know is written in the format that people can read.
     let response_format = format.as_ref().map_or(Format::Json, |format| *format);
@@ -87,7 +86,7 @@ async fn export(State(shared): State<Shared>, request: HttpRequest) -> Response 
     match outcome {
         Ok(receipt) => accepted(response_format, &receipt),
         Err(refusal) => {
-            metrics.refused.get_or_create(&Reason { reason: refusal.name() }).inc();
+            metrics.refused.of([refusal.name()]).inc();
             refused(response_format, &refusal)
         }
     }
@@ -109,7 +108,7 @@ async fn take(
     if head.headers.get(ORIGIN).is_some_and(|origin| !origins.contains(origin)) {
         return Err(Refusal::Origin);
     }
-    let principal = ingest.access.principal(&head.headers)?;
+    let principal = ingest.parts.access.principal(&head.headers)?;
     let encoding = head.headers.get(CONTENT_ENCODING).map_or(Ok(""), HeaderValue::to_str);
     let encoding = Encoding::from_name(encoding.unwrap_or("not text"))?;
     let mut grant = ingest.admission.enter();

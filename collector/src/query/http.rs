@@ -13,7 +13,8 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Path, Request, State};
-use axum::response::{IntoResponse as _, Response};
+use axum::http::StatusCode;
+use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use ledgerline_process::clock::Clock;
 use ledgerline_promql::source::{Scope, SeriesFilter, SourceError};
@@ -22,10 +23,12 @@ use ledgerline_store::catalog::{METRIC_TYPE, METRICS};
 use serde::Serialize;
 
 use crate::access::Principal;
+use crate::prometheus::{ApiError, Params, Success};
 
+use super::limits::TIMEOUT_MS_DEFAULT;
 use super::querier::{Querier, RunError};
-use json::{ApiError, Metric, Success};
-use params::Params;
+use json::{Metric, respond};
+use params::{parse_duration, parse_time};
 
 /// The Prometheus version whose API this is; clients choose features by it. No `features` key follows it: that key would make Grafana
 /// take us for a Mimir with a writable ruler.
@@ -64,10 +67,8 @@ where
     let route = move |State(state): State<ApiState>, request: Request<Body>| {
         let handler = handler.clone();
         async move {
-            match Call::read(&state, request).await {
-                Ok(call) => handler(state, call).await.unwrap_or_else(ApiError::into_response),
-                Err(error) => error.into_response(),
-            }
+            let call = Call::read(&state, request).await?;
+            handler(state, call).await
         }
     };
     get(route.clone()).post(route)
@@ -83,17 +84,38 @@ struct Call {
 impl Call {
     async fn read(state: &ApiState, request: Request<Body>) -> Result<Self, ApiError> {
         let Some(Principal { tenant }) = request.extensions().get::<Principal>().cloned() else {
-            return Err(ApiError::unauthenticated());
+            // It came past the check of credentials, which is a defect of ours: nobody's data is shown.
+            let message = "nobody has said who asks".to_owned();
+            return Err(ApiError { status: StatusCode::UNAUTHORIZED, kind: "unauthorized", message });
         };
         let params = Params::read(request).await?;
-        let timeout = Duration::from_millis(params.timeout_ms()?);
+        // How long the client waits, at most our own bound.
+        let asked = params.parsed("timeout", "duration", parse_duration)?;
+        let asked = asked.and_then(|asked| u64::try_from(asked).ok()).filter(|asked| *asked > 0);
+        let timeout = Duration::from_millis(asked.unwrap_or(u64::MAX).min(TIMEOUT_MS_DEFAULT));
         let now_ms = i64::try_from(state.clock.now_unix_ns() / 1_000_000).unwrap_or(i64::MAX);
         Ok(Self { params, scope: state.querier.scope(tenant, timeout), now_ms })
     }
 
+    fn query(&self) -> Result<&str, ApiError> {
+        let query = self.params.first("query");
+        if query.trim().is_empty() {
+            let wrong = "unknown position: parse error: no expression found in input";
+            return Err(ApiError::parameter("query", wrong));
+        }
+        Ok(query)
+    }
+
+    /// The most elements the client wants; none or 0 means all.
+    fn limit(&self) -> Result<usize, ApiError> {
+        let limit = self.params.parsed("limit", "whole number", |text| text.parse().ok())?;
+        Ok(limit.filter(|limit| *limit > 0).unwrap_or(usize::MAX))
+    }
+
     /// What `match[]`, `start` and `end` select.
     async fn filter(&self, state: &ApiState) -> Result<SeriesFilter, ApiError> {
-        let (start_ms, end_ms) = (self.params.optional_time("start")?, self.params.optional_time("end")?);
+        let time = |name| self.params.parsed(name, "timestamp", parse_time);
+        let (start_ms, end_ms) = (time("start")?, time("end")?);
         if let (Some(start), Some(end)) = (start_ms, end_ms)
             && end < start
         {
@@ -101,9 +123,7 @@ impl Call {
         }
         let selectors = self.params.all("match[]").map(str::to_owned).collect();
         let any_of = state.querier.selectors(&self.scope, selectors).await.map_err(|error| match error {
-            RunError::Query(QueryError::Syntax(error)) => {
-                ApiError::bad_data(format!("invalid parameter \"match[]\": {error}"))
-            }
+            RunError::Query(QueryError::Syntax(error)) => ApiError::parameter("match[]", &error.to_string()),
             other => other.into(),
         })?;
         Ok(SeriesFilter { any_of, start_ms, end_ms })
@@ -120,33 +140,35 @@ impl Call {
     /// The response that lists these, cut to the `limit` parameter, which it says.
     fn list<T: Serialize>(&self, mut list: Vec<T>) -> Result<Response, ApiError> {
         let mut warnings = Vec::new();
-        if let Some(limit) = self.params.limit()?
-            && list.len() > limit
-        {
+        let limit = self.limit()?;
+        if list.len() > limit {
             list.truncate(limit);
             warnings.push("results truncated due to limit".to_owned());
         }
-        Success::with_warnings(list, warnings).respond(&self.scope.memory)
+        respond(&Success { warnings, ..Success::new(list) }, &self.scope.memory)
     }
 }
 
 async fn query(state: ApiState, call: Call) -> Result<Response, ApiError> {
-    let time_ms = call.params.optional_time("time")?.unwrap_or(call.now_ms);
+    let time_ms = call.params.parsed("time", "timestamp", parse_time)?.unwrap_or(call.now_ms);
     let params = QueryParams::Instant { time_ms };
-    let result = state.querier.run(&call.scope, call.params.query()?, params).await?;
+    let result = state.querier.run(&call.scope, call.query()?, params).await?;
     json::query_result(&result, &call.scope.memory)
 }
 
 async fn query_range(state: ApiState, call: Call) -> Result<Response, ApiError> {
-    let (start_ms, end_ms) = (call.params.time("start")?, call.params.time("end")?);
+    let time = |name| call.params.required(name, "timestamp", parse_time);
+    let (start_ms, end_ms) = (time("start")?, time("end")?);
     if end_ms < start_ms {
-        return Err(ApiError::bad_data(
-            "invalid parameter \"end\": end timestamp must not be before start time",
-        ));
+        return Err(ApiError::parameter("end", "end timestamp must not be before start time"));
     }
-    let step_ms = call.params.step_ms()?;
+    let step_ms = call.params.required("step", "duration", parse_duration)?;
+    if step_ms <= 0 {
+        let wrong = "zero or negative query resolution step widths are not accepted. Try a positive integer";
+        return Err(ApiError::parameter("step", wrong));
+    }
     let params = QueryParams::Range { start_ms, end_ms, step_ms };
-    let result = state.querier.run(&call.scope, call.params.query()?, params).await?;
+    let result = state.querier.run(&call.scope, call.query()?, params).await?;
     json::query_result(&result, &call.scope.memory)
 }
 
@@ -166,7 +188,8 @@ async fn label_values(
     request: Request<Body>,
 ) -> Result<Response, ApiError> {
     let call = Call::read(&state, request).await?;
-    let label = params::label_name(&name)?;
+    let invalid = || ApiError::bad_data(format!("invalid label name: {name:?}"));
+    let label = params::label_name(&name).ok_or_else(invalid)?;
     let filter = call.filter(&state).await?;
     call.list(call.bounded(state.querier.source().label_values(&call.scope, &label, &filter)).await?)
 }
@@ -189,13 +212,13 @@ async fn metadata(_: ApiState, call: Call) -> Result<Response, ApiError> {
         help: &'static str,
         unit: &'static str,
     }
-    let wanted = call.params.first("metric").filter(|name| !name.is_empty());
-    let limit = call.params.limit()?.unwrap_or(usize::MAX);
-    let chosen = METRICS.iter().filter(|metric| wanted.is_none_or(|name| name == metric.name)).take(limit);
+    let wanted = call.params.first("metric");
+    let chosen = METRICS.iter().filter(|metric| wanted.is_empty() || wanted == metric.name);
     let entries: BTreeMap<&str, [Entry; 1]> = chosen
+        .take(call.limit()?)
         .map(|metric| (metric.name, [Entry { kind: METRIC_TYPE, help: metric.help, unit: metric.unit }]))
         .collect();
-    Success::new(entries).respond(&call.scope.memory)
+    respond(&Success::new(entries), &call.scope.memory)
 }
 
 async fn build_info(_: ApiState, call: Call) -> Result<Response, ApiError> {
@@ -207,5 +230,5 @@ async fn build_info(_: ApiState, call: Call) -> Result<Response, ApiError> {
         ("buildDate", ""),
         ("goVersion", ""),
     ]);
-    Success::new(fields).respond(&call.scope.memory)
+    respond(&Success::new(fields), &call.scope.memory)
 }

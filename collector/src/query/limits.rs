@@ -1,8 +1,6 @@
 //! The bounds of the query API. Those of the language and its evaluation are in `ledgerline_promql::limits`, those of what one
 //! selector may ask of the store in `ledgerline_store::limits`.
 
-/// Bytes of a form-encoded request body.
-pub const BODY_BYTES_MAX: usize = 64 * 1024;
 /// The time a query may take when the client names none, and the most it may name.
 pub const TIMEOUT_MS_DEFAULT: u64 = 30_000;
 /// Queries evaluated at once; more wait within their own deadline.

@@ -19,6 +19,7 @@ use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
 
 use super::limits::{CONCURRENT_QUERIES_MAX, SELECTORS_MAX};
+use crate::metrics::QueryMetrics;
 
 /// Why a query got no answer.
 #[derive(Debug, thiserror::Error)]
@@ -41,19 +42,19 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// How Prometheus's API would call it.
-    pub fn kind(&self) -> RunErrorKind {
+    /// How a query ends for this reason.
+    pub fn outcome(&self) -> Outcome {
         match self {
             Self::Query(error) => match error.kind() {
-                ErrorKind::BadData => RunErrorKind::BadData,
-                ErrorKind::Execution => RunErrorKind::Execution,
-                ErrorKind::Timeout => RunErrorKind::Timeout,
-                ErrorKind::Unavailable => RunErrorKind::Unavailable,
+                ErrorKind::BadData => Outcome::BadData,
+                ErrorKind::Execution => Outcome::Execution,
+                ErrorKind::Timeout => Outcome::Timeout,
+                ErrorKind::Unavailable => Outcome::Unavailable,
             },
-            Self::Source(SourceError::TimedOut) | Self::Queue => RunErrorKind::Timeout,
+            Self::Source(SourceError::TimedOut) | Self::Queue => Outcome::Timeout,
             Self::Source(
                 SourceError::Unavailable { .. } | SourceError::Memory(MemoryError::Process { .. }),
-            ) => RunErrorKind::Unavailable,
+            ) => Outcome::Unavailable,
             Self::Source(
                 SourceError::Memory(MemoryError::Query { .. })
                 | SourceError::NotKept { .. }
@@ -61,15 +62,19 @@ impl RunError {
                 | SourceError::TooManyRows { .. }
                 | SourceError::TooManySeries { .. }
                 | SourceError::Refused { .. },
-            ) => RunErrorKind::Execution,
-            Self::Source(SourceError::Malformed { .. }) | Self::Evaluation { .. } => RunErrorKind::Internal,
+            ) => Outcome::Execution,
+            Self::Source(SourceError::Malformed { .. }) | Self::Evaluation { .. } => Outcome::Internal,
         }
     }
 }
 
-/// The kinds of failure the API distinguishes.
+/// How a query ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum RunErrorKind {
+pub enum Outcome {
+    /// With an answer.
+    Answered,
+    /// Whoever asked went away first.
+    Abandoned,
     /// The request is malformed.
     BadData,
     /// The query has no answer over this data.
@@ -82,67 +87,50 @@ pub enum RunErrorKind {
     Internal,
 }
 
-/// How a query ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// With an answer.
-    Answered,
-    /// Without one.
-    Failed(RunErrorKind),
-    /// Whoever asked went away first.
-    Abandoned,
-}
-
 impl Outcome {
-    /// Every outcome.
-    pub const ALL: [Self; 7] = [
+    const ALL: [Self; 7] = [
         Self::Answered,
-        Self::Failed(RunErrorKind::BadData),
-        Self::Failed(RunErrorKind::Execution),
-        Self::Failed(RunErrorKind::Timeout),
-        Self::Failed(RunErrorKind::Unavailable),
-        Self::Failed(RunErrorKind::Internal),
         Self::Abandoned,
+        Self::BadData,
+        Self::Execution,
+        Self::Timeout,
+        Self::Unavailable,
+        Self::Internal,
     ];
 
-    /// The word in metrics.
+    /// The word in metrics, and for a failure in Prometheus's API.
     pub const fn name(self) -> &'static str {
         match self {
             Self::Answered => "ok",
-            Self::Failed(RunErrorKind::BadData) => "bad_data",
-            Self::Failed(RunErrorKind::Execution) => "execution",
-            Self::Failed(RunErrorKind::Timeout) => "timeout",
-            Self::Failed(RunErrorKind::Unavailable) => "unavailable",
-            Self::Failed(RunErrorKind::Internal) => "internal",
             Self::Abandoned => "abandoned",
+            Self::BadData => "bad_data",
+            Self::Execution => "execution",
+            Self::Timeout => "timeout",
+            Self::Unavailable => "unavailable",
+            Self::Internal => "internal",
         }
     }
 }
 
-/// Hears how queries end.
-pub trait QueryEvents: Send + Sync {
-    /// A query ended so, that long after it was asked.
-    fn ended(&self, outcome: Outcome, took: Duration);
-}
-
 /// Reports a query's end, also when its future is dropped.
 struct Ending<'a> {
-    events: Option<&'a dyn QueryEvents>,
+    metrics: Option<&'a QueryMetrics>,
     begun: Instant,
     outcome: Outcome,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        if let Some(events) = self.events {
-            events.ended(self.outcome, self.begun.elapsed());
+        if let Some(metrics) = self.metrics {
+            metrics.ended.of([self.outcome.name()]).inc();
+            metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
         }
     }
 }
 
 /// Runs queries over one source.
 pub struct Querier {
-    events: Option<Box<dyn QueryEvents>>,
+    metrics: Option<QueryMetrics>,
     source: Arc<dyn SeriesSource>,
     slots: Semaphore,
     memory: Arc<MemoryPool>,
@@ -158,7 +146,7 @@ impl Querier {
     /// A querier whose queries share that memory.
     pub fn with_memory(source: Arc<dyn SeriesSource>, memory: Arc<MemoryPool>) -> Self {
         let slots = Semaphore::new(CONCURRENT_QUERIES_MAX);
-        Self { events: None, source, slots, memory, limits: Limits::default() }
+        Self { metrics: None, source, slots, memory, limits: Limits::default() }
     }
 
     /// For tests of the bounds: a querier with bounds of its own.
@@ -172,10 +160,11 @@ impl Querier {
         Scope { tenant, timeout, memory: self.memory.share() }
     }
 
-    /// Reports the end of every query from now on.
+    /// Counts how queries end from now on.
     #[must_use]
-    pub fn reporting(self, events: Box<dyn QueryEvents>) -> Self {
-        Self { events: Some(events), ..self }
+    pub fn counted(self, QueryMetrics { ended, seconds }: QueryMetrics) -> Self {
+        let ended = ended.at_zero(Outcome::ALL.map(Outcome::name));
+        Self { metrics: Some(QueryMetrics { ended, seconds }), ..self }
     }
 
     /// What the queries read from.
@@ -191,13 +180,10 @@ impl Querier {
         query: &str,
         params: QueryParams,
     ) -> Result<QueryResult, RunError> {
-        let events = self.events.as_deref();
-        let mut ending = Ending { events, begun: Instant::now(), outcome: Outcome::Abandoned };
+        let metrics = self.metrics.as_ref();
+        let mut ending = Ending { metrics, begun: Instant::now(), outcome: Outcome::Abandoned };
         let answer = self.answer(scope, query, params).await;
-        ending.outcome = match &answer {
-            Ok(_) => Outcome::Answered,
-            Err(error) => Outcome::Failed(error.kind()),
-        };
+        ending.outcome = answer.as_ref().map_or_else(RunError::outcome, |_| Outcome::Answered);
         tracing::Span::current().record("outcome", ending.outcome.name());
         answer
     }

@@ -103,11 +103,7 @@ async fn a_receiver_that_hangs_delays_nobody() {
     let metrics = running.metrics.clone();
     running.stop().await;
     // Both of its notifications are accounted for when the process ends.
-    let labels = ledgerline_collector::alerting::metrics::DropLabels {
-        receiver: "deaf".to_owned(),
-        reason: "shutdown".to_owned(),
-    };
-    assert_eq!(metrics.notifications_dropped.get_or_create(&labels).get(), 2);
+    assert_eq!(metrics.notifications_dropped.of(["deaf", "shutdown"]).get(), 2);
     drop(deaf);
 }
 

@@ -14,7 +14,6 @@ use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ledgerline_collector::access::Principal;
 use ledgerline_collector::alerting::config::{ReceiverConfig, ReceiverKind};
-use ledgerline_collector::alerting::metrics::{DropLabels, ReceiverLabels};
 use ledgerline_collector::alerting::{
     Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, Sample, UnixMs,
 };
@@ -163,18 +162,15 @@ impl Running {
     }
 
     pub fn failures(&self, receiver: &str) -> u64 {
-        let labels = ReceiverLabels { receiver: receiver.to_owned() };
-        self.metrics.delivery_failures.get_or_create(&labels).get()
+        self.metrics.delivery_failures.of([receiver.to_owned()]).get()
     }
 
     pub fn sent(&self, receiver: &str) -> u64 {
-        let labels = ReceiverLabels { receiver: receiver.to_owned() };
-        self.metrics.notifications_sent.get_or_create(&labels).get()
+        self.metrics.notifications_sent.of([receiver.to_owned()]).get()
     }
 
     pub fn dropped(&self, receiver: &str, reason: &str) -> u64 {
-        let labels = DropLabels { receiver: receiver.to_owned(), reason: reason.to_owned() };
-        self.metrics.notifications_dropped.get_or_create(&labels).get()
+        self.metrics.notifications_dropped.of([receiver.to_owned(), reason.to_owned()]).get()
     }
 
     pub async fn stop(self) {

@@ -5,6 +5,8 @@ use crate::alerting::eval;
 use crate::alerting::rules;
 use crate::alerting::sample::Sample;
 use crate::alerting::state::RuleState;
+use axum::body::Body;
+use axum::http::{self, StatusCode};
 use http_body_util::BodyExt;
 use serde_json::{Value, json};
 use std::sync::Arc;

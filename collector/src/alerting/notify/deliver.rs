@@ -3,50 +3,72 @@
 //! Only answers that blame the request itself (400, 413, 422) end a notification, after the batch was split down to find the one
 //! at fault. Everything else, a wrong path or an expired password included, can be repaired by a person while we keep trying.
 
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use bytes::Bytes;
 use http::{Request, StatusCode, header};
-use http_body_util::Full;
+use http_body_util::{BodyExt, Collected, Full, Limited};
+use hyper_util::client::legacy;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ledgerline_process::backoff::Backoff;
 use ledgerline_process::clock::Clock;
+use ledgerline_process::connect::{Connector, Offer, connector};
+use ledgerline_process::error;
+use ledgerline_process::tls::{Roots, TlsError, client_config};
+use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerting::config::{Receiver, ReceiverKind};
 use crate::alerting::limits::{
-    ALERTS_PER_REQUEST_MAX, BACKOFF_MAX, BACKOFF_MIN, DRAIN_DEADLINE, NOTIFICATION_AGE_MAX,
+    ALERTS_PER_REQUEST_MAX, BACKOFF_MAX, BACKOFF_MIN, CONNECT_WAIT, DRAIN_DEADLINE, NOTIFICATION_AGE_MAX,
+    OUTBOX_NOTIFICATIONS_MAX, RESPONSE_BYTES_MAX,
 };
 use crate::alerting::time::UnixMs;
+use crate::metrics::AlertingMetrics;
 
-use super::http::Client;
-use super::outbox::Ticket;
-use super::{Mailbox, Notification, alertmanager, webhook};
+use super::outbox::{Outbox, Ticket};
+use super::{Notification, webhook};
 
-/// One receiver, ready to run.
-pub(crate) struct Delivery {
-    mailbox: Arc<Mailbox>,
+/// Idle connections are closed before the usual server side limits of 60 s and more.
+const IDLE_MAX: Duration = Duration::from_secs(30);
+
+/// Cheap to clone; clones share connections.
+pub(super) type Client = legacy::Client<Connector, Full<Bytes>>;
+
+/// Trusts the machine's certificate store, so that a company's own authority works, else Mozilla's.
+pub(super) fn client() -> Result<Client, TlsError> {
+    let connector = connector(client_config(Roots::Native, None)?, Offer::Both, CONNECT_WAIT);
+    let mut builder = legacy::Client::builder(TokioExecutor::new());
+    Ok(builder.pool_timer(TokioTimer::new()).pool_idle_timeout(IDLE_MAX).build(connector))
+}
+
+/// One receiver with what waits for it.
+pub(super) struct Delivery {
+    pub(super) receiver: Receiver,
+    pub(super) metrics: AlertingMetrics,
     client: Client,
     clock: Arc<dyn Clock>,
-    receiver: Receiver,
+    outbox: Mutex<Outbox>,
+    /// Wakes the task.
+    notify: Notify,
     backoff_max: Duration,
 }
 
-enum Outcome {
-    Delivered,
+enum Failure {
     /// The receiver will never take this request.
     Rejected(String),
     /// Worth another try.
-    Failed(String),
+    Transient(String),
 }
 
 impl Delivery {
     pub(super) fn new(
         receiver: Receiver,
         resend_delay: Duration,
-        mailbox: Arc<Mailbox>,
         client: Client,
         clock: Arc<dyn Clock>,
+        metrics: AlertingMetrics,
     ) -> Self {
         let backoff_max = match receiver.kind {
             // A firing alert that an Alertmanager does not hear of for 4 resend delays resolves there, so it gets at least
@@ -54,12 +76,46 @@ impl Delivery {
             ReceiverKind::Alertmanager => BACKOFF_MAX.min(resend_delay).max(BACKOFF_MIN),
             ReceiverKind::Webhook => BACKOFF_MAX,
         };
-        Self { mailbox, client, clock, receiver, backoff_max }
+        let outbox = Mutex::new(Outbox::new(receiver.kind, OUTBOX_NOTIFICATIONS_MAX));
+        let delivery = Self { receiver, metrics, client, clock, outbox, notify: Notify::new(), backoff_max };
+        delivery.show_waiting(0);
+        delivery
+    }
+
+    /// Hands over. Never waits.
+    pub(super) fn put(&self, notifications: impl IntoIterator<Item = Notification>) {
+        let (dropped, waiting) = {
+            let mut outbox = self.outbox();
+            let dropped: u64 = notifications.into_iter().map(|notification| outbox.put(notification)).sum();
+            (dropped, outbox.len())
+        };
+        self.count_dropped("overflow", dropped);
+        self.show_waiting(waiting);
+        self.notify.notify_one();
+    }
+
+    fn outbox(&self) -> MutexGuard<'_, Outbox> {
+        self.outbox.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn name(&self) -> String {
+        self.receiver.name.clone()
+    }
+
+    fn count_dropped(&self, reason: &str, count: u64) {
+        if count > 0 {
+            self.metrics.notifications_dropped.of([self.name(), reason.to_owned()]).inc_by(count);
+        }
+    }
+
+    fn show_waiting(&self, waiting: usize) {
+        let waiting = i64::try_from(waiting).unwrap_or(i64::MAX);
+        self.metrics.outbox_notifications.of([self.name()]).set(waiting);
     }
 
     /// Delivers until `shutdown`, then tries for [`DRAIN_DEADLINE`] to deliver what is left. A request that `shutdown` cuts off
     /// is sent again, with the same key.
-    pub(crate) async fn run(self, shutdown: CancellationToken) {
+    pub(super) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
         tokio::select! {
             () = shutdown.cancelled() => {}
             () = self.deliver() => {}
@@ -75,11 +131,11 @@ impl Delivery {
             }
         };
         let _ = tokio::time::timeout(DRAIN_DEADLINE, emptying).await;
-        let left = self.mailbox.outbox.lock().unwrap_or_else(PoisonError::into_inner).len();
+        let left = self.outbox().len();
         if left > 0 {
-            self.mailbox.count_dropped("shutdown", u64::try_from(left).unwrap_or(u64::MAX));
+            self.count_dropped("shutdown", left as u64);
             tracing::warn!(
-                receiver = self.mailbox.name,
+                receiver = self.receiver.name,
                 left,
                 "notifications were not delivered before shutdown"
             );
@@ -94,7 +150,7 @@ impl Delivery {
             // `Notify` keeps one permit, so news that comes between the look and the wait is not missed.
             let batch = self.next_batch(batch_size);
             if batch.is_empty() {
-                self.mailbox.notify.notified().await;
+                self.notify.notified().await;
             } else if self.attempt(&batch, &mut batch_size).await.is_ok() {
                 backoff.reset();
             } else {
@@ -104,7 +160,7 @@ impl Delivery {
     }
 
     fn batch_size_max(&self) -> usize {
-        match self.mailbox.kind {
+        match self.receiver.kind {
             ReceiverKind::Alertmanager => ALERTS_PER_REQUEST_MAX,
             ReceiverKind::Webhook => 1,
         }
@@ -113,29 +169,39 @@ impl Delivery {
     fn next_batch(&self, count: usize) -> Vec<(Ticket, Notification)> {
         let now = UnixMs::from_unix_ns(self.clock.now_unix_ns());
         let (expired, batch) = {
-            let mut outbox = self.mailbox.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut outbox = self.outbox();
             (outbox.expire(now, NOTIFICATION_AGE_MAX), outbox.peek(count))
         };
-        self.mailbox.count_dropped("expired", expired);
+        self.count_dropped("expired", expired);
         batch
     }
 
     /// Sends one batch once. `Err` asks for a pause before the next attempt.
     async fn attempt(&self, batch: &[(Ticket, Notification)], batch_size: &mut usize) -> Result<(), ()> {
-        let metrics = &self.mailbox.metrics;
-        let receiver = &self.mailbox.name;
-        match self.send(batch).await {
-            Outcome::Delivered => {
-                self.remove(batch);
-                let sent = u64::try_from(batch.len()).unwrap_or(u64::MAX);
-                metrics.notifications_sent.get_or_create(&self.mailbox.labels()).inc_by(sent);
-                *batch_size = batch_size.saturating_mul(2).min(self.batch_size_max());
-                Ok(())
+        let receiver = &self.receiver.name;
+        let Err(failure) = self.send(batch).await else {
+            self.remove(batch);
+            self.metrics.notifications_sent.of([self.name()]).inc_by(batch.len() as u64);
+            *batch_size = batch_size.saturating_mul(2).min(self.batch_size_max());
+            return Ok(());
+        };
+        self.metrics.delivery_failures.of([self.name()]).inc();
+        match failure {
+            Failure::Transient(reason) => {
+                tracing::warn!(receiver, reason, "delivery failed and will be repeated");
+                return Err(());
             }
-            Outcome::Rejected(answer) if batch.len() == 1 => {
-                metrics.delivery_failures.get_or_create(&self.mailbox.labels()).inc();
+            Failure::Rejected(answer) if batch.len() > 1 => {
+                tracing::warn!(
+                    receiver,
+                    answer,
+                    "receiver refused a batch; sending it in halves to find the cause"
+                );
+                *batch_size = batch.len() / 2;
+            }
+            Failure::Rejected(answer) => {
                 self.remove(batch);
-                self.mailbox.count_dropped("rejected", 1);
+                self.count_dropped("rejected", 1);
                 let key = batch.first().map(|(_, notification)| notification.key.as_str());
                 tracing::error!(
                     receiver,
@@ -143,53 +209,44 @@ impl Delivery {
                     answer,
                     "receiver refused a notification for good; it is dropped"
                 );
-                Ok(())
-            }
-            Outcome::Rejected(answer) => {
-                metrics.delivery_failures.get_or_create(&self.mailbox.labels()).inc();
-                tracing::warn!(
-                    receiver,
-                    answer,
-                    "receiver refused a batch; sending it in halves to find the cause"
-                );
-                *batch_size = batch.len() / 2;
-                Ok(())
-            }
-            Outcome::Failed(reason) => {
-                metrics.delivery_failures.get_or_create(&self.mailbox.labels()).inc();
-                tracing::warn!(receiver, reason, "delivery failed and will be repeated");
-                Err(())
             }
         }
+        Ok(())
     }
 
     fn remove(&self, batch: &[(Ticket, Notification)]) {
         let waiting = {
-            let mut outbox = self.mailbox.outbox.lock().unwrap_or_else(PoisonError::into_inner);
+            let mut outbox = self.outbox();
             outbox.remove(batch.iter().map(|(ticket, _)| *ticket));
             outbox.len()
         };
-        self.mailbox.show_waiting(waiting);
+        self.show_waiting(waiting);
     }
 
-    async fn send(&self, batch: &[(Ticket, Notification)]) -> Outcome {
-        let request = match self.request(batch) {
-            Ok(request) => request,
-            Err(error) => return Outcome::Rejected(error),
-        };
-        match self.client.send(request, self.receiver.timeout).await {
-            Ok(answer) if answer.status.is_success() => Outcome::Delivered,
-            Ok(answer) => {
-                let text = format!("{}: {}", answer.status, answer.excerpt);
-                match answer.status {
-                    StatusCode::BAD_REQUEST
-                    | StatusCode::PAYLOAD_TOO_LARGE
-                    | StatusCode::UNPROCESSABLE_ENTITY => Outcome::Rejected(text),
-                    _ => Outcome::Failed(text),
-                }
+    /// Safe to drop at any point: the request may or may not have arrived, which is what at-least-once delivery expects.
+    async fn send(&self, batch: &[(Ticket, Notification)]) -> Result<(), Failure> {
+        let request = self.request(batch).map_err(Failure::Rejected)?;
+        let timeout = self.receiver.timeout;
+        let exchange = async {
+            let answer = self.client.request(request).await;
+            let answer = answer
+                .map_err(|error| Failure::Transient(format!("cannot reach it: {}", error::text(&error))))?;
+            let status = answer.status();
+            // A body that is too long or breaks off does not change the verdict of the status line.
+            let body = Limited::new(answer.into_body(), RESPONSE_BYTES_MAX).collect().await;
+            let bytes = body.map(Collected::to_bytes).unwrap_or_default();
+            let excerpt: String = String::from_utf8_lossy(&bytes).chars().take(200).collect();
+            let text = format!("{status}: {excerpt}");
+            match status {
+                _ if status.is_success() => Ok(()),
+                StatusCode::BAD_REQUEST
+                | StatusCode::PAYLOAD_TOO_LARGE
+                | StatusCode::UNPROCESSABLE_ENTITY => Err(Failure::Rejected(text)),
+                _ => Err(Failure::Transient(text)),
             }
-            Err(error) => Outcome::Failed(error.to_string()),
-        }
+        };
+        let late = |_| Err(Failure::Transient(format!("no answer within {} ms", timeout.as_millis())));
+        tokio::time::timeout(timeout, exchange).await.unwrap_or_else(late)
     }
 
     fn request(&self, batch: &[(Ticket, Notification)]) -> Result<Request<Full<Bytes>>, String> {
@@ -198,12 +255,15 @@ impl Delivery {
         if let Some(authorization) = &self.receiver.authorization {
             request = request.header(header::AUTHORIZATION, authorization);
         }
-        let body = match (self.mailbox.kind, batch.first()) {
+        let body = match (self.receiver.kind, batch.first()) {
             (ReceiverKind::Webhook, Some((_, notification))) => {
                 request = request.header("Idempotency-Key", notification.key.as_str());
-                webhook::body(&self.mailbox.name, notification)
+                webhook::body(&self.receiver.name, notification)
             }
-            _ => alertmanager::body(batch.iter().map(|(_, notification)| notification)),
+            _ => {
+                let alerts: Vec<&Notification> = batch.iter().map(|(_, notification)| notification).collect();
+                serde_json::to_vec(&alerts)
+            }
         };
         let body = body.map_err(|error| error.to_string())?;
         request.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())

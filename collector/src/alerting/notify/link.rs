@@ -1,39 +1,27 @@
 //! Pure. The link an alert carries to the graph of its expression.
 
-use std::fmt::Write;
-
 use crate::alerting::config::LinkBase;
 
 /// Where a person sees the expression: Grafana's Explore if configured, else the address Prometheus would give.
 pub(crate) fn generator_url(base: &LinkBase, expr: &str) -> String {
     match base {
-        LinkBase::Grafana { url, datasource_uid } => explore(url, datasource_uid, expr),
         LinkBase::Prometheus(url) => format!("{url}/graph?g0.expr={}&g0.tab=1", encode(expr)),
+        LinkBase::Grafana { url, datasource_uid: uid } => {
+            let panes = serde_json::json!({
+                "a": {
+                    "datasource": uid,
+                    "queries": [{"refId": "A", "expr": expr, "datasource": {"type": "prometheus", "uid": uid}}],
+                    "range": {"from": "now-1h", "to": "now"},
+                }
+            });
+            format!("{url}/explore?schemaVersion=1&panes={}", encode(&panes.to_string()))
+        }
     }
 }
 
-fn explore(url: &str, uid: &str, expr: &str) -> String {
-    let panes = serde_json::json!({
-        "a": {
-            "datasource": uid,
-            "queries": [{"refId": "A", "expr": expr, "datasource": {"type": "prometheus", "uid": uid}}],
-            "range": {"from": "now-1h", "to": "now"},
-        }
-    });
-    format!("{url}/explore?schemaVersion=1&panes={}", encode(&panes.to_string()))
-}
-
-/// Percent-encoding of everything but RFC 3986's unreserved characters.
+/// Percent-encoding; forms write a space as `+`, and a plus as `%2B`.
 fn encode(text: &str) -> String {
-    let mut out = String::with_capacity(text.len() * 2);
-    for byte in text.bytes() {
-        if byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.' | b'~') {
-            out.push(char::from(byte));
-        } else {
-            let _ = write!(out, "%{byte:02X}");
-        }
-    }
-    out
+    form_urlencoded::byte_serialize(text.as_bytes()).collect::<String>().replace('+', "%20")
 }
 
 #[cfg(test)]

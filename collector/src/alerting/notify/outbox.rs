@@ -3,42 +3,29 @@
 use std::collections::{BTreeMap, HashMap};
 use std::time::Duration;
 
-use crate::alerting::limits::OUTBOX_NOTIFICATIONS_MAX;
+use crate::alerting::config::ReceiverKind;
 use crate::alerting::sample::Labels;
 use crate::alerting::time::UnixMs;
 
 use super::Notification;
 
-/// What a newer notification about the same alert means for an older one.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Keep {
-    /// It replaces it: the receiver is told states.
-    NewestPerAlert,
-    /// Nothing: the receiver is told transitions.
-    Every,
-}
-
 /// Place of a notification in the order; never given twice.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Ticket(u64);
+pub(super) type Ticket = u64;
 
 /// A queue that can be read without removing, so that a failed delivery loses nothing.
 #[derive(Debug)]
 pub(super) struct Outbox {
-    keep: Keep,
+    /// An Alertmanager is told states, so that a newer one replaces an older one of the same alert; a webhook every transition.
+    kind: ReceiverKind,
     capacity: usize,
-    next: u64,
+    next: Ticket,
     waiting: BTreeMap<Ticket, Notification>,
     newest: HashMap<Labels, Ticket>,
 }
 
 impl Outbox {
-    pub(super) fn new(keep: Keep) -> Self {
-        Self::with_capacity(keep, OUTBOX_NOTIFICATIONS_MAX)
-    }
-
-    fn with_capacity(keep: Keep, capacity: usize) -> Self {
-        Self { keep, capacity, next: 0, waiting: BTreeMap::new(), newest: HashMap::new() }
+    pub(super) fn new(kind: ReceiverKind, capacity: usize) -> Self {
+        Self { kind, capacity, next: 0, waiting: BTreeMap::new(), newest: HashMap::new() }
     }
 
     pub(super) fn len(&self) -> usize {
@@ -47,9 +34,9 @@ impl Outbox {
 
     /// Adds at the end. A full outbox drops its oldest, because news about the present is worth more. Returns how many.
     pub(super) fn put(&mut self, notification: Notification) -> u64 {
-        let ticket = Ticket(self.next);
+        let ticket = self.next;
         self.next += 1;
-        if self.keep == Keep::NewestPerAlert
+        if self.kind == ReceiverKind::Alertmanager
             && let Some(older) = self.newest.insert(notification.labels.clone(), ticket)
         {
             self.waiting.remove(&older);
@@ -66,11 +53,8 @@ impl Outbox {
 
     /// The first `count`, in order, left in place.
     pub(super) fn peek(&self, count: usize) -> Vec<(Ticket, Notification)> {
-        self.waiting
-            .iter()
-            .take(count)
-            .map(|(ticket, notification)| (*ticket, notification.clone()))
-            .collect()
+        let first = self.waiting.iter().take(count);
+        first.map(|(ticket, notification)| (*ticket, notification.clone())).collect()
     }
 
     /// Removes delivered notifications; those replaced meanwhile are gone already, and their successors stay.
@@ -116,7 +100,7 @@ mod tests {
             labels: [("alertname".to_owned(), format!("A{alert}"))].into(),
             annotations: Labels::new(),
             starts_at: UnixMs(0),
-            ends_at: None,
+            ends_at: UnixMs::NEVER,
             generator_url: String::new(),
             queued_at: UnixMs(queued_at),
         }
@@ -128,8 +112,8 @@ mod tests {
 
     #[test]
     fn states_replace_each_other_and_transitions_do_not() {
-        let mut states = Outbox::with_capacity(Keep::NewestPerAlert, 10);
-        let mut transitions = Outbox::with_capacity(Keep::Every, 10);
+        let mut states = Outbox::new(ReceiverKind::Alertmanager, 10);
+        let mut transitions = Outbox::new(ReceiverKind::Webhook, 10);
         for outbox in [&mut states, &mut transitions] {
             for (alert, at) in [(1, 1), (2, 2), (1, 3)] {
                 assert_eq!(outbox.put(notification(alert, at)), 0);
@@ -141,7 +125,7 @@ mod tests {
 
     #[test]
     fn news_that_came_during_a_delivery_stays() {
-        let mut outbox = Outbox::with_capacity(Keep::NewestPerAlert, 10);
+        let mut outbox = Outbox::new(ReceiverKind::Alertmanager, 10);
         outbox.put(notification(1, 1));
         let sent = outbox.peek(10);
         outbox.put(notification(1, 2));
@@ -151,14 +135,14 @@ mod tests {
 
     #[test]
     fn a_full_outbox_drops_and_counts_the_oldest() {
-        let mut outbox = Outbox::with_capacity(Keep::Every, 2);
+        let mut outbox = Outbox::new(ReceiverKind::Webhook, 2);
         let dropped: u64 = (0..5).map(|at| outbox.put(notification(1, at))).sum();
         assert_eq!((dropped, keys(&outbox)), (3, vec!["1-3".to_owned(), "1-4".to_owned()]));
     }
 
     #[test]
     fn what_waited_too_long_expires() {
-        let mut outbox = Outbox::with_capacity(Keep::Every, 10);
+        let mut outbox = Outbox::new(ReceiverKind::Webhook, 10);
         outbox.put(notification(1, 1000));
         outbox.put(notification(2, 2000));
         assert_eq!(outbox.expire(UnixMs(11_000), Duration::from_secs(10)), 0);
@@ -171,8 +155,8 @@ mod tests {
         fn nothing_vanishes_uncounted(
             ops in prop::collection::vec((any::<bool>(), 0u8..4, 1usize..4), 0..60), newest in any::<bool>()
         ) {
-            let keep = if newest { Keep::NewestPerAlert } else { Keep::Every };
-            let mut outbox = Outbox::with_capacity(keep, 5);
+            let kind = if newest { ReceiverKind::Alertmanager } else { ReceiverKind::Webhook };
+            let mut outbox = Outbox::new(kind, 5);
             let (mut put, mut dropped, mut delivered, mut replaced) = (0u64, 0u64, 0u64, 0u64);
             for (is_put, alert, count) in ops {
                 if is_put {
@@ -187,8 +171,8 @@ mod tests {
                     outbox.remove(batch.into_iter().map(|(ticket, _)| ticket));
                 }
                 prop_assert!(outbox.len() <= 5);
-                if keep == Keep::Every { prop_assert_eq!(replaced, 0); }
-                if keep == Keep::NewestPerAlert { prop_assert_eq!(outbox.newest.len(), outbox.len()); }
+                prop_assert_eq!(if newest { outbox.newest.len() } else { outbox.len() }, outbox.len());
+                prop_assert!(newest || replaced == 0);
             }
             prop_assert_eq!(put, dropped + delivered + replaced + outbox.len() as u64);
         }

@@ -5,15 +5,14 @@
 use serde::Serialize;
 
 use crate::alerting::sample::{Labels, fingerprint};
-use crate::alerting::time::ZERO_TIME;
 
-use super::Notification;
+use super::{Notification, Status};
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Body<'a> {
     receiver: &'a str,
-    status: &'static str,
+    status: Status,
     alerts: [Alert<'a>; 1],
     group_labels: &'a Labels,
     common_labels: &'a Labels,
@@ -26,39 +25,31 @@ struct Body<'a> {
 }
 
 #[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
 struct Alert<'a> {
-    status: &'static str,
-    labels: &'a Labels,
-    annotations: &'a Labels,
-    starts_at: String,
-    ends_at: String,
-    #[serde(rename = "generatorURL")]
-    generator_url: &'a str,
+    status: Status,
+    #[serde(flatten)]
+    notification: &'a Notification,
     fingerprint: String,
 }
 
 pub(super) fn body(receiver: &str, notification: &Notification) -> serde_json::Result<Vec<u8>> {
-    let status = notification.status.as_str();
-    let labels = &notification.labels;
+    let Notification { status, labels, annotations, .. } = notification;
+    // As Alertmanager's: the route's matchers (none), a colon, the group's labels.
+    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
     serde_json::to_vec(&Body {
         receiver,
-        status,
+        status: *status,
         alerts: [Alert {
-            status,
-            labels,
-            annotations: &notification.annotations,
-            starts_at: notification.starts_at.rfc3339(),
-            ends_at: notification.ends_at.map_or_else(|| ZERO_TIME.to_owned(), |at| at.rfc3339()),
-            generator_url: &notification.generator_url,
+            status: *status,
+            notification,
             fingerprint: format!("{:016x}", fingerprint(labels)),
         }],
         group_labels: labels,
         common_labels: labels,
-        common_annotations: &notification.annotations,
+        common_annotations: annotations,
         external_url: base(&notification.generator_url),
         version: "4",
-        group_key: group_key(labels),
+        group_key: format!("{{}}:{{{}}}", pairs.join(", ")),
         truncated_alerts: 0,
     })
 }
@@ -68,10 +59,4 @@ fn base(url: &str) -> &str {
     let after_scheme = url.find("://").map_or(0, |at| at + 3);
     let end = url[after_scheme..].find('/').map_or(url.len(), |at| after_scheme + at);
     &url[..end]
-}
-
-/// As Alertmanager's: the route's matchers (none), a colon, the group's labels.
-fn group_key(labels: &Labels) -> String {
-    let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    format!("{{}}:{{{}}}", pairs.join(", "))
 }

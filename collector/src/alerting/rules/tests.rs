@@ -55,7 +55,8 @@ groups:
     assert_eq!(rule.expr, "sum by (team) (increase(llm_cost_usd_total[1d])) > 100");
     assert_eq!(rule.hold, Duration::from_secs(5400));
     assert_eq!(rule.keep_firing_for, Duration::from_secs(300));
-    let labels: Vec<_> = rule.labels.iter().map(|(name, text)| (name.as_str(), text.source())).collect();
+    let labels: Vec<_> =
+        rule.labels.iter().map(|(name, text)| (name.as_str(), text.source.as_str())).collect();
     // The rule's label wins over the group's, and a number stays the text it was written as.
     assert_eq!(labels, [("owner", "finops"), ("severity", "page"), ("tier", "1.0")]);
     assert!(groups[1].rules.is_empty());

@@ -6,6 +6,7 @@ use ledgerline_process::config::Problems;
 use crate::access::Principal;
 use crate::alerting::config::{AlertingConfig, AlertingSettings};
 use crate::alerting::rules;
+use crate::alerting::state::Phase;
 use crate::alerting::{Alerting, RuleSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -101,8 +102,8 @@ impl World {
     }
 }
 
-fn labels(group: &str) -> GroupLabels {
-    GroupLabels { rule_group: format!("f;{group}") }
+fn label(group: &str) -> [String; 1] {
+    [format!("f;{group}")]
 }
 
 #[tokio::test(start_paused = true)]
@@ -115,10 +116,9 @@ async fn groups_are_evaluated_on_the_utc_grid_of_their_interval_behind_their_off
     assert_eq!(one[..3], [START_MS + 7_500 - 10_000, START_MS + 22_500 - 10_000, START_MS + 37_500 - 10_000]);
     assert_eq!(one.len(), 8);
     assert_eq!(world.query.times("two"), [START_MS + 52_500 - 5_000, START_MS + 112_500 - 5_000]);
-    assert_eq!(world.count(|metrics| metrics.evaluations.get_or_create(&labels("a")).get()), 8);
-    assert_eq!(world.count(|metrics| metrics.iterations_missed.get_or_create(&labels("a")).get()), 0);
-    let firing = AlertLabels { rule_group: "f;a".into(), state: "firing".into() };
-    assert_eq!(world.metrics.alerts.get_or_create(&firing).get(), 1);
+    assert_eq!(world.count(|metrics| metrics.evaluations.of(label("a")).get()), 8);
+    assert_eq!(world.count(|metrics| metrics.iterations_missed.of(label("a")).get()), 0);
+    assert_eq!(world.metrics.alerts.of(["f;a", "firing"]).get(), 1);
     world.stop().await;
 }
 
@@ -131,10 +131,7 @@ async fn evaluations_that_take_longer_than_the_interval_are_skipped_and_counted(
     let times = world.query.times("slow");
     let gaps: Vec<i64> = times.windows(2).map(|pair| pair[1] - pair[0]).collect();
     assert_eq!(gaps, [30_000, 45_000, 45_000, 30_000], "{times:?}");
-    assert_eq!(
-        world.count(|metrics| metrics.iterations_missed.get_or_create(&labels("a")).get()),
-        1 + 2 + 2 + 1
-    );
+    assert_eq!(world.count(|metrics| metrics.iterations_missed.of(label("a")).get()), 1 + 2 + 2 + 1);
     world.stop().await;
 }
 
@@ -155,8 +152,8 @@ async fn a_bad_group_stops_no_other_and_says_why() {
     assert_eq!(reason(1), "no such column");
     assert_eq!(reason(2), "the query source panicked");
     assert_eq!(world.rule(3).health, Health::Ok);
-    assert_eq!(world.count(|metrics| metrics.evaluation_failures.get_or_create(&labels("breaks")).get()), 4);
-    assert_eq!(world.count(|metrics| metrics.evaluation_failures.get_or_create(&labels("good")).get()), 0);
+    assert_eq!(world.count(|metrics| metrics.evaluation_failures.of(label("breaks")).get()), 4);
+    assert_eq!(world.count(|metrics| metrics.evaluation_failures.of(label("good")).get()), 0);
     world.stop().await;
 }
 
@@ -192,9 +189,6 @@ async fn a_clock_set_back_is_followed_and_a_clock_set_ahead_skips() {
     world.clock.jump_ms.store(0, Ordering::SeqCst);
     world.pass(Duration::from_secs(30)).await;
     // A day of grid points came at once: the newest is evaluated, the others are counted.
-    assert_eq!(
-        world.count(|metrics| metrics.iterations_missed.get_or_create(&labels("a")).get()),
-        86_400 / 15 - 1
-    );
+    assert_eq!(world.count(|metrics| metrics.iterations_missed.of(label("a")).get()), 86_400 / 15 - 1);
     world.stop().await;
 }

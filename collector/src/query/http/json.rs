@@ -10,97 +10,46 @@ use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use ledgerline_promql::{
-    Charge, Labels, MemoryError, Point, QueryError, QueryMemory, QueryResult, QueryValue, format_number,
+    Charge, Labels, MemoryError, Point, QueryError, QueryMemory, QueryResult, QueryValue, RangeSeries,
+    VectorSample, format_number,
 };
-use serde::ser::{Error as _, SerializeMap as _, SerializeStruct as _};
+use serde::ser::Error as _;
 use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
-use crate::query::querier::{RunError, RunErrorKind};
-
-/// An error in Prometheus's shape.
-#[derive(Debug)]
-pub(super) struct ApiError {
-    status: StatusCode,
-    kind: &'static str,
-    message: String,
-}
-
-impl ApiError {
-    pub fn bad_data(message: impl Into<String>) -> Self {
-        Self { status: StatusCode::BAD_REQUEST, kind: "bad_data", message: message.into() }
-    }
-
-    /// A request that came past the check of credentials, which is a defect of ours: nobody's data is shown.
-    pub fn unauthenticated() -> Self {
-        let message = "nobody has said who asks".to_owned();
-        Self { status: StatusCode::UNAUTHORIZED, kind: "unauthorized", message }
-    }
-}
+use crate::prometheus::{ApiError, Success};
+use crate::query::querier::{Outcome, RunError};
 
 impl From<RunError> for ApiError {
     fn from(error: RunError) -> Self {
-        let (status, kind) = match error.kind() {
-            RunErrorKind::BadData => (StatusCode::BAD_REQUEST, "bad_data"),
-            RunErrorKind::Execution => (StatusCode::UNPROCESSABLE_ENTITY, "execution"),
-            RunErrorKind::Timeout => (StatusCode::SERVICE_UNAVAILABLE, "timeout"),
-            RunErrorKind::Unavailable => (StatusCode::SERVICE_UNAVAILABLE, "unavailable"),
-            RunErrorKind::Internal => {
+        let outcome = error.outcome();
+        let status = match outcome {
+            Outcome::BadData => StatusCode::BAD_REQUEST,
+            Outcome::Execution => StatusCode::UNPROCESSABLE_ENTITY,
+            Outcome::Timeout | Outcome::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
+            Outcome::Internal | Outcome::Answered | Outcome::Abandoned => {
                 // The one place that knows that the failure is our fault and that nobody else will report it.
                 tracing::error!(%error, "a query failed through a defect");
-                (StatusCode::INTERNAL_SERVER_ERROR, "internal")
+                StatusCode::INTERNAL_SERVER_ERROR
             }
         };
-        Self { status, kind, message: error.to_string() }
+        Self { status, kind: outcome.name(), message: error.to_string() }
     }
 }
 
-impl IntoResponse for ApiError {
-    fn into_response(self) -> Response {
-        #[derive(Serialize)]
-        #[serde(rename_all = "camelCase")]
-        struct Body<'a> {
-            status: &'a str,
-            error_type: &'a str,
-            error: &'a str,
-        }
-        let body = Body { status: "error", error_type: self.kind, error: &self.message };
-        (self.status, axum::Json(body)).into_response()
+/// The response, its body charged to `memory`.
+pub(super) fn respond(
+    success: &Success<impl Serialize>,
+    memory: &Arc<QueryMemory>,
+) -> Result<Response, ApiError> {
+    let memory_error = |error: MemoryError| ApiError::from(RunError::from(QueryError::from(error)));
+    let charge = memory.charge(0).map_err(memory_error)?;
+    let mut body = ChargedText { text: Vec::new(), charge, refused: None };
+    if let Err(error) = serde_json::to_writer(&mut body, success) {
+        let defect = || RunError::Evaluation { reason: error.to_string() }.into();
+        return Err(body.refused.map_or_else(defect, memory_error));
     }
-}
-
-/// A response that succeeded: what was asked for, and notices beside it.
-#[derive(Debug, Serialize)]
-pub(super) struct Success<T> {
-    status: &'static str,
-    data: T,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    warnings: Vec<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    infos: Vec<String>,
-}
-
-impl<T: Serialize> Success<T> {
-    pub fn new(data: T) -> Self {
-        Self { status: "success", data, warnings: Vec::new(), infos: Vec::new() }
-    }
-
-    pub fn with_warnings(data: T, warnings: Vec<String>) -> Self {
-        Self { warnings, ..Self::new(data) }
-    }
-
-    /// The response, its body charged to `memory`.
-    pub fn respond(&self, memory: &Arc<QueryMemory>) -> Result<Response, ApiError> {
-        let memory_error = |error: MemoryError| ApiError::from(RunError::from(QueryError::from(error)));
-        let charge = memory.charge(0).map_err(memory_error)?;
-        let mut body = ChargedText { text: Vec::new(), charge, refused: None };
-        if let Err(error) = serde_json::to_writer(&mut body, self) {
-            return Err(body
-                .refused
-                .map_or_else(|| RunError::Evaluation { reason: error.to_string() }.into(), memory_error));
-        }
-        Ok(([(CONTENT_TYPE, "application/json")], Bytes::from_owner(body)).into_response())
-    }
+    Ok(([(CONTENT_TYPE, "application/json")], Bytes::from_owner(body)).into_response())
 }
 
 /// A text that is charged for before it grows, and until it is dropped.
@@ -168,74 +117,53 @@ impl Serialize for Seconds {
     }
 }
 
-/// One series of a result: its labels, and what `values` calls its samples.
-struct Row<'a, T> {
-    labels: &'a Labels,
-    values: (&'static str, T),
+/// One series of a result with its one sample.
+#[derive(Serialize)]
+struct InstantRow<'a> {
+    metric: Metric<'a>,
+    value: Sample,
 }
 
-impl<T: Serialize> Serialize for Row<'_, T> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut map = serializer.serialize_map(Some(2))?;
-        map.serialize_entry("metric", &Metric(self.labels))?;
-        map.serialize_entry(self.values.0, &self.values.1)?;
-        map.end()
-    }
+/// One series of a result with its samples.
+#[derive(Serialize)]
+struct RangeRow<'a> {
+    metric: Metric<'a>,
+    #[serde(serialize_with = "points")]
+    values: &'a RangeSeries,
 }
 
-/// Elements that are made while they are written.
-struct Sequence<F>(F);
-
-impl<F, I> Serialize for Sequence<F>
-where
-    F: Fn() -> I,
-    I: Iterator<Item: Serialize>,
-{
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq((self.0)())
-    }
+/// The types of Prometheus's results. Rows are made while they are written.
+#[derive(Serialize)]
+#[serde(tag = "resultType", content = "result", rename_all = "lowercase")]
+enum Value<'a> {
+    Scalar(Sample),
+    String(Seconds, &'a str),
+    Vector(#[serde(serialize_with = "vector")] &'a [VectorSample]),
+    Matrix(#[serde(serialize_with = "matrix")] &'a [RangeSeries]),
 }
 
-struct Value<'a>(&'a QueryValue);
+fn vector<S: Serializer>(samples: &&[VectorSample], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(
+        samples.iter().map(|one| InstantRow { metric: Metric(&one.labels), value: Sample(one.point) }),
+    )
+}
 
-impl Serialize for Value<'_> {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut out = serializer.serialize_struct("", 2)?;
-        match self.0 {
-            QueryValue::Scalar(point) => {
-                out.serialize_field("resultType", "scalar")?;
-                out.serialize_field("result", &Sample(*point))?;
-            }
-            QueryValue::Text { time_ms, text } => {
-                out.serialize_field("resultType", "string")?;
-                out.serialize_field("result", &(Seconds(*time_ms), text))?;
-            }
-            QueryValue::Vector(samples) => {
-                let rows = || {
-                    samples
-                        .iter()
-                        .map(|one| Row { labels: &one.labels, values: ("value", Sample(one.point)) })
-                };
-                out.serialize_field("resultType", "vector")?;
-                out.serialize_field("result", &Sequence(rows))?;
-            }
-            QueryValue::Matrix(series) => {
-                let rows = || {
-                    series.iter().map(|one| {
-                        let values = Sequence(|| one.points().map(Sample));
-                        Row { labels: &one.labels, values: ("values", values) }
-                    })
-                };
-                out.serialize_field("resultType", "matrix")?;
-                out.serialize_field("result", &Sequence(rows))?;
-            }
-        }
-        out.end()
-    }
+fn matrix<S: Serializer>(series: &&[RangeSeries], serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(series.iter().map(|one| RangeRow { metric: Metric(&one.labels), values: one }))
+}
+
+fn points<S: Serializer>(series: &&RangeSeries, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_seq(series.points().map(Sample))
 }
 
 /// The response to a query.
 pub(super) fn query_result(result: &QueryResult, memory: &Arc<QueryMemory>) -> Result<Response, ApiError> {
+    let value = match &result.value {
+        QueryValue::Scalar(point) => Value::Scalar(Sample(*point)),
+        QueryValue::Text { time_ms, text } => Value::String(Seconds(*time_ms), text),
+        QueryValue::Vector(samples) => Value::Vector(samples),
+        QueryValue::Matrix(series) => Value::Matrix(series),
+    };
     let (warnings, infos) = (result.warnings.clone(), result.infos.clone());
-    Success { warnings, infos, ..Success::new(Value(&result.value)) }.respond(memory)
+    respond(&Success { warnings, infos, ..Success::new(value) }, memory)
 }

@@ -1,6 +1,6 @@
 //! The bounds that selectors share, and what is reported of a query's end.
 
-use std::sync::Mutex;
+use prometheus_client::registry::Registry;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, pending, ready};
@@ -57,15 +57,6 @@ impl SeriesSource for Uneven {
     }
 }
 
-#[derive(Clone, Default)]
-struct Heard(Arc<Mutex<Vec<(&'static str, Duration)>>>);
-
-impl QueryEvents for Heard {
-    fn ended(&self, outcome: Outcome, took: Duration) {
-        self.0.lock().unwrap().push((outcome.name(), took));
-    }
-}
-
 const AT: QueryParams = QueryParams::Instant { time_ms: 11 };
 
 async fn run(querier: &Querier, query: &str) -> Result<QueryResult, RunError> {
@@ -115,17 +106,26 @@ async fn an_evaluation_that_nobody_waits_for_stops() {
 /// Guarantees: every query is reported once with its outcome and its time, also one that nobody waited for.
 #[tokio::test(start_paused = true)]
 async fn the_end_of_every_query_is_reported() {
-    let heard = Heard::default();
-    let querier = Querier::new(Arc::new(Uneven)).reporting(Box::new(heard.clone()));
+    let mut registry = Registry::default();
+    let metrics = QueryMetrics::register(&mut registry);
+    let querier = Querier::new(Arc::new(Uneven)).counted(metrics.clone());
     run(&querier, "some").await.unwrap();
     run(&querier, "some +").await.unwrap_err();
     run(&querier, "away").await.unwrap_err();
     run(&querier, "slow").await.unwrap_err();
     let gone = tokio::time::timeout(Duration::from_secs(5), run(&querier, "slow")).await;
     gone.unwrap_err();
-    let heard = heard.0.lock().unwrap().clone();
-    let names: Vec<&str> = heard.iter().map(|(name, _)| *name).collect();
-    assert_eq!(names, ["ok", "bad_data", "unavailable", "timeout", "abandoned"]);
-    let seconds: Vec<u64> = heard[3..].iter().map(|(_, took)| took.as_secs()).collect();
-    assert_eq!(seconds, [30, 5]);
+    for (outcome, count) in
+        [("ok", 1), ("bad_data", 1), ("unavailable", 1), ("timeout", 1), ("abandoned", 1), ("execution", 0)]
+    {
+        assert_eq!(metrics.ended.of([outcome]).get(), count, "{outcome}");
+    }
+    let mut text = String::new();
+    prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
+    let took = |seconds| format!("query_seconds_bucket{{le=\"{seconds}\"}}");
+    let count = |seconds| {
+        text.lines().find_map(|line| line.strip_prefix(&took(seconds))).unwrap_or_else(|| panic!("{text}"))
+    };
+    // One of 5 and one of 30 seconds.
+    assert_eq!([count("4.096"), count("8.192"), count("32.768")], [" 3", " 4", " 5"]);
 }
