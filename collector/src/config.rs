@@ -162,7 +162,7 @@ pub struct Pricing {
 #[derive(Clone, Debug, Deserialize)]
 #[serde(default)]
 pub struct QueryConfig {
-    /// Bytes that all queries together may hold: what the store sends, intermediate results, responses. One query may hold a quarter
+    /// Bytes that all queries together may hold: what the store sends, intermediate results, responses. One query may hold an eighth
     /// of it. A query that needs more is answered with 422; one that finds the memory in use, with 503.
     pub memory_bytes_max: usize,
 }

@@ -10,9 +10,9 @@ use super::format::format_plain;
 use super::labels::Labels;
 use super::notices::Notices;
 use super::number::{Number, Sum};
-use super::plan::{Aggregation, Grouping};
 use super::pool::Charge;
 use super::statistics::{Mean, Variance, maximum, minimum, quantile};
+use super::syntax::{Aggregation, Grouping};
 use super::value::{Value, Vector};
 
 /// The aggregation of a vector; `parameter` is that of `topk`, `bottomk`, `quantile` and `count_values`.
@@ -56,10 +56,7 @@ impl Groups {
         let mut places: HashMap<Labels, usize> = HashMap::new();
         let mut list: Vec<(Labels, Vec<usize>)> = Vec::new();
         for (at, column) in input.columns.iter().enumerate() {
-            let key = match grouping {
-                Grouping::By(names) => column.labels.only(names),
-                Grouping::Without(names) => column.labels.without(names),
-            };
+            let key = grouping.of(&column.labels);
             let place = *places.entry(key.clone()).or_insert(list.len());
             if place == list.len() {
                 // The key stands in the map and in the list.

@@ -9,8 +9,8 @@ use super::cells::{Cells, Steps};
 use super::error::QueryError;
 use super::labels::{Labels, METRIC_NAME};
 use super::number::Number;
-use super::plan::{Cardinality, Comparison, MatchLabels, Matching, Operation, Operator};
 use super::pool::Charge;
+use super::syntax::{Cardinality, Grouping, Matching, Operation, Operator};
 use super::value::{Column, Value, Vector};
 
 /// The value of a binary expression whose sides have these values.
@@ -93,14 +93,11 @@ fn element(operation: &Operation, a: Number, b: Number, kept: Number) -> Option<
         return Some(arithmetic(operation.operator, a, b));
     }
     let holds = compare(operation.operator, a, b);
-    match operation.comparison {
-        Comparison::Bool => Some(truth(holds)),
-        Comparison::Filter => holds.then_some(kept),
-    }
+    if operation.return_bool { Some(truth(holds)) } else { holds.then_some(kept) }
 }
 
 fn keeps_name(operation: &Operation) -> bool {
-    operation.operator.is_comparison() && operation.comparison == Comparison::Filter
+    operation.operator.is_comparison() && !operation.return_bool
 }
 
 fn with_scalar(
@@ -112,13 +109,6 @@ fn with_scalar(
     let vector = vector.map(budget, compute)?;
     let vector = if keeps_name(operation) { vector } else { vector.drop_names()? };
     vector.merged(budget)
-}
-
-fn signature(matching: &Matching, labels: &Labels) -> Labels {
-    match &matching.labels {
-        MatchLabels::On(names) => labels.only(names),
-        MatchLabels::Ignoring(names) => labels.without(names),
-    }
 }
 
 /// Numbers the signatures of both sides: for each series the number of its signature, and how many there are.
@@ -140,7 +130,7 @@ impl Signatures {
         let mut numbers: HashMap<Labels, usize> = HashMap::new();
         let mut labels = Vec::new();
         let mut number = |column: &Column| {
-            let key = signature(matching, &column.labels);
+            let key = matching.labels.of(&column.labels);
             // The key stands in the map and in the list.
             charge.join(budget.charge(2 * (key.own_bytes() + size_of::<(Labels, usize)>()))?);
             let next = labels.len();
@@ -326,8 +316,8 @@ fn result_labels(operation: &Operation, many: &Labels, one: &Labels) -> Labels {
     let named = if keeps_name(operation) { many.clone() } else { many.without_name() };
     match &operation.matching.cardinality {
         Cardinality::OneToOne => match &operation.matching.labels {
-            MatchLabels::On(names) => named.only(names),
-            MatchLabels::Ignoring(names) => {
+            Grouping::By(names) => named.only(names),
+            Grouping::Without(names) => {
                 let mut labels = named.without(names);
                 labels.set(METRIC_NAME, named.get(METRIC_NAME));
                 labels

@@ -67,7 +67,7 @@ pub enum QueryError {
         /// The construct.
         what: String,
         /// What to use.
-        instead: &'static str,
+        instead: String,
     },
     /// A range query over something that is not a scalar or an instant vector.
     #[error("invalid expression type {found:?} for range query, must be Scalar or instant Vector")]

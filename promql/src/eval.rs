@@ -15,7 +15,7 @@ use super::plan::{
 };
 use super::pool::Charge;
 use super::result::{QueryResult, QueryValue, RangeSeries, VectorSample};
-use super::series::{Fetched, Point, Samples, Series};
+use super::series::{Fetched, Increments, Point, Samples, Series};
 use super::value::{Value, Vector};
 use super::window::{RangeSamples, Windows};
 use super::{aggregate, binary};
@@ -132,7 +132,7 @@ impl<'a> Evaluator<'a> {
             Node::Range(_) => {
                 return Err(QueryError::Unsupported {
                     what: "a range vector here".to_owned(),
-                    instead: "apply a function such as rate() or avg_over_time() to it",
+                    instead: "apply a function such as rate() or avg_over_time() to it".to_owned(),
                 });
             }
         })
@@ -238,15 +238,16 @@ fn windows(range: &RangeNode, grid: Grid) -> Windows {
 
 /// The exact total of everything up to each time read.
 fn running_total(
-    increments: &[(i64, i128)],
+    increments: &Increments,
     times: impl Iterator<Item = i64>,
 ) -> impl Iterator<Item = Option<Number>> {
     let (mut next, mut total) = (0, Number::Exact(0));
     times.map(move |read_at| {
-        while let Some((_, increment)) = increments.get(next).filter(|(time, _)| *time <= read_at) {
+        let passed = increments.times_ms[next..].iter().take_while(|time| **time <= read_at).count();
+        for increment in &increments.nanos[next..next + passed] {
             total = total.plus(Number::Exact(*increment));
-            next += 1;
         }
+        next += passed;
         (next > 0).then_some(total)
     })
 }

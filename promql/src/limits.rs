@@ -7,8 +7,8 @@ pub const POINTS_PER_SERIES_MAX: u64 = 11_000;
 pub const SERIES_MAX: usize = 50_000;
 /// Bytes that all queries of a process hold at once unless configured otherwise.
 pub const MEMORY_BYTES_DEFAULT: usize = 512 << 20;
-/// One query may hold this part of the whole at most: four of the largest run side by side.
-pub const QUERY_SHARES: usize = 4;
+/// One query may hold this part of the whole at most: eight of the largest run side by side.
+pub const QUERY_SHARES: usize = 8;
 /// What one query may hold of the default.
 pub const QUERY_MEMORY_BYTES_MAX: usize = MEMORY_BYTES_DEFAULT / QUERY_SHARES;
 /// Cells one query may read or write in all. The largest usual panel (1,000 series, 1,500 steps, windows of 60 cells) takes 90

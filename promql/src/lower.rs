@@ -1,7 +1,5 @@
 //! Pure: from query text to a [`Plan`]. Everything that can be refused without data is refused here.
 
-use std::sync::Arc;
-
 use crate::budget::Budget;
 use crate::cost;
 use crate::error::QueryError;
@@ -10,13 +8,14 @@ use crate::labels::METRIC_NAME;
 use crate::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX};
 use crate::matcher::Matcher;
 use crate::plan::{
-    Aggregate, Aggregation, Binary, Call, Cardinality, Comparison, Edges, Grid, Grouping, MatchLabels,
-    Matching, Node, Operation, Operator, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest,
-    TimeShift,
+    Aggregate, Binary, Call, Edges, Grid, Node, Plan, QueryParams, RangeNode, RangeOver, Selector,
+    SelectorRequest, TimeShift,
 };
 use crate::syntax::{
-    self as ast, At, Expr, ExprKind, MatchKind, RangeMode, Sign, Span, SyntaxError, ValueType,
+    self as ast, Aggregation, At, Expr, ExprKind, Grouping, MatchKind, Operator, RangeMode, Sign, Span,
+    SyntaxError, ValueType,
 };
+use crate::window::seconds;
 
 /// The step of a subquery that names none.
 const SUBQUERY_STEP_MS_DEFAULT: i64 = 60_000;
@@ -37,7 +36,11 @@ pub fn plan_within(budget: &Budget<'_>, query: &str, params: QueryParams) -> Res
         return Err(QueryError::RangeQueryType { found: kind.name() });
     }
     let grid = Grid::from(params);
-    let mut lowering = Lowering { budget, text: query, bounds: grid, requests: Vec::new() };
+    let (start_ms, end_ms, step_ms) = match params {
+        QueryParams::Instant { time_ms } => (time_ms, time_ms, 0),
+        QueryParams::Range { start_ms, end_ms, step_ms } => (start_ms, end_ms, step_ms),
+    };
+    let mut lowering = Lowering { budget, text: query, start_ms, end_ms, step_ms, requests: Vec::new() };
     let root = lowering.node(&expr, grid, None)?;
     let plan = Plan { requests: lowering.requests, root, params };
     cost::check(&plan, grid)?;
@@ -77,8 +80,10 @@ fn check_params(params: QueryParams) -> Result<(), QueryError> {
 struct Lowering<'a> {
     budget: &'a Budget<'a>,
     text: &'a str,
-    /// The query's own times, to which `@ start()`, `@ end()`, `step()` and `range()` refer.
-    bounds: Grid,
+    /// What `start()`, `end()` and `step()` are: as asked for, also where no evaluation falls on the end.
+    start_ms: i64,
+    end_ms: i64,
+    step_ms: i64,
     requests: Vec<SelectorRequest>,
 }
 
@@ -137,8 +142,8 @@ impl Lowering<'_> {
         };
         let at_ms = match modifiers.at {
             None => None,
-            Some(At::Start) => Some(self.bounds.start_ms),
-            Some(At::End) => Some(self.bounds.end_ms()),
+            Some(At::Start) => Some(self.start_ms),
+            Some(At::End) => Some(self.end_ms),
             Some(At::Time(ms)) => Some(in_time("@ time", ms)?),
         };
         Ok(TimeShift { offset_ms, at_ms })
@@ -146,9 +151,7 @@ impl Lowering<'_> {
 
     /// A length in whole milliseconds, computed where it has to be.
     fn duration_ms(&self, what: &'static str, duration: &ast::Duration) -> Result<i64, QueryError> {
-        let seconds = |ms: i64| std::time::Duration::from_millis(ms.unsigned_abs()).as_secs_f64();
-        let range = seconds(self.bounds.end_ms() - self.bounds.start_ms);
-        let length = duration.seconds(seconds(self.bounds.step_ms), range);
+        let length = duration.seconds(seconds(self.step_ms), seconds(self.end_ms - self.start_ms));
         let length = length.map_err(|(span, message)| self.fault(span, message))?;
         let ms = (length * 1000.0).round();
         if ms.is_nan() {
@@ -192,48 +195,40 @@ impl Lowering<'_> {
     }
 
     fn binary(&mut self, binary: &ast::Binary, grid: Grid) -> Result<Node, QueryError> {
-        let operator = operator(binary.operator)?;
-        let comparison = if binary.return_bool { Comparison::Bool } else { Comparison::Filter };
-        let labels = match &binary.matching.labels {
-            Some(ast::Grouping::By(labels)) => MatchLabels::On(names(labels)),
-            Some(ast::Grouping::Without(labels)) => MatchLabels::Ignoring(names(labels)),
-            None => MatchLabels::Ignoring(Vec::new()),
-        };
-        if binary.fill != ast::Fill::default() {
+        let ast::Binary { operation, left, right } = binary;
+        if matches!(operation.operator, Operator::TrimUpper | Operator::TrimLower) {
+            let what = format!("the operator {}", operation.operator.name());
+            return Err(unsupported(what, "there are no native histograms here"));
+        }
+        if operation.fill != ast::Fill::default() {
             return Err(unsupported("the fill modifier", "use `or` with a vector of the missing labels"));
         }
-        let cardinality = match &binary.matching.cardinality {
-            ast::Cardinality::ManyToOne(labels) => Cardinality::ManyToOne(names(labels)),
-            ast::Cardinality::OneToMany(labels) => Cardinality::OneToMany(names(labels)),
-            ast::Cardinality::OneToOne => Cardinality::OneToOne,
-        };
-        let left = self.node(&binary.left, grid, None)?;
-        let right = self.node(&binary.right, grid, None)?;
-        let matching = Matching { labels, cardinality };
-        Ok(Node::Binary(Box::new(Binary {
-            operation: Operation { operator, comparison, matching },
-            left,
-            right,
-        })))
+        let (left, right) = (self.node(left, grid, None)?, self.node(right, grid, None)?);
+        Ok(Node::Binary(Box::new(Binary { operation: operation.clone(), left, right })))
     }
 
     fn aggregate(&mut self, aggregate: &ast::Aggregate, grid: Grid) -> Result<Node, QueryError> {
-        let operation = aggregation(aggregate.aggregation)?;
-        let grouping = match &aggregate.grouping {
-            ast::Grouping::By(labels) => Grouping::By(names(labels)),
-            ast::Grouping::Without(labels) => Grouping::Without(names(labels)),
-        };
-        let parameter = match &aggregate.parameter {
-            None => None,
-            Some(parameter) => Some(self.node(parameter, grid, None)?),
-        };
-        let push = (operation == Aggregation::Sum).then_some(&grouping);
-        let over = self.node(&aggregate.expr, grid, push)?;
+        let ast::Aggregate { aggregation, grouping, parameter, expr } = aggregate;
+        if matches!(aggregation, Aggregation::Limit | Aggregation::LimitRatio) {
+            let what = format!("the aggregation {}", aggregation.name());
+            return Err(unsupported(what, "use topk or bottomk"));
+        }
+        let parameter = parameter.as_ref().map(|parameter| self.node(parameter, grid, None)).transpose()?;
+        let push = (*aggregation == Aggregation::Sum).then_some(grouping);
+        let over = self.node(expr, grid, push)?;
+        let (operation, grouping) = (*aggregation, grouping.clone());
         Ok(Node::Aggregate(Box::new(Aggregate { operation, grouping, parameter, over })))
     }
 
     fn call(&mut self, call: &ast::Call, grid: Grid, sum: Option<&Grouping>) -> Result<Node, QueryError> {
         let name = call.function.name;
+        match name {
+            "start" => return Ok(Node::Number(seconds(self.start_ms))),
+            "end" => return Ok(Node::Number(seconds(self.end_ms))),
+            "range" => return Ok(Node::Number(seconds(self.end_ms - self.start_ms))),
+            "step" => return Ok(Node::Number(seconds(self.step_ms))),
+            _ => {}
+        }
         let Some(function) = FunctionId::find(name) else {
             return Err(QueryError::UnsupportedFunction { name: name.to_owned() });
         };
@@ -248,12 +243,8 @@ impl Lowering<'_> {
     }
 }
 
-fn unsupported(what: &str, instead: &'static str) -> QueryError {
-    QueryError::Unsupported { what: what.to_owned(), instead }
-}
-
-fn names(labels: &[String]) -> Vec<Arc<str>> {
-    labels.iter().map(|label| Arc::from(label.as_str())).collect()
+fn unsupported(what: impl Into<String>, instead: impl Into<String>) -> QueryError {
+    QueryError::Unsupported { what: what.into(), instead: instead.into() }
 }
 
 fn in_time(what: &'static str, ms: i64) -> Result<i64, QueryError> {
@@ -288,54 +279,4 @@ fn matchers(
         return Err(fault(span, message.to_owned()));
     }
     Ok(all)
-}
-
-fn operator(operator: ast::Operator) -> Result<Operator, QueryError> {
-    use ast::Operator as Written;
-    Ok(match operator {
-        Written::Add => Operator::Add,
-        Written::Subtract => Operator::Subtract,
-        Written::Multiply => Operator::Multiply,
-        Written::Divide => Operator::Divide,
-        Written::Modulo => Operator::Modulo,
-        Written::Power => Operator::Power,
-        Written::Atan2 => Operator::Atan2,
-        Written::Equal => Operator::Equal,
-        Written::NotEqual => Operator::NotEqual,
-        Written::Less => Operator::Less,
-        Written::LessOrEqual => Operator::LessOrEqual,
-        Written::Greater => Operator::Greater,
-        Written::GreaterOrEqual => Operator::GreaterOrEqual,
-        Written::And => Operator::And,
-        Written::Or => Operator::Or,
-        Written::Unless => Operator::Unless,
-        Written::TrimUpper | Written::TrimLower => {
-            return Err(unsupported(
-                &format!("the operator {}", operator.symbol()),
-                "there are no native histograms here",
-            ));
-        }
-    })
-}
-
-fn aggregation(aggregation: ast::Aggregation) -> Result<Aggregation, QueryError> {
-    use ast::Aggregation as Written;
-    Ok(match aggregation {
-        Written::Sum => Aggregation::Sum,
-        Written::Average => Aggregation::Average,
-        Written::Minimum => Aggregation::Minimum,
-        Written::Maximum => Aggregation::Maximum,
-        Written::Count => Aggregation::Count,
-        Written::Group => Aggregation::Group,
-        Written::Deviation => Aggregation::Deviation,
-        Written::Variance => Aggregation::Variance,
-        Written::Top => Aggregation::Top,
-        Written::Bottom => Aggregation::Bottom,
-        Written::Quantile => Aggregation::Quantile,
-        Written::CountValues => Aggregation::CountValues,
-        Written::Limit | Written::LimitRatio => {
-            let name = aggregation.name();
-            return Err(unsupported(&format!("the aggregation {name}"), "use topk or bottomk"));
-        }
-    })
 }

@@ -36,7 +36,7 @@ impl MemorySource {
                     && filter.end_ms.is_none_or(|end| time <= end)
             };
             match samples {
-                Samples::Delta(points) => points.iter().any(|(time, _)| inside(*time)),
+                Samples::Delta(increments) => increments.times_ms.iter().copied().any(inside),
                 Samples::Cumulative(points) | Samples::Gauge(points) => {
                     points.iter().any(|point| inside(point.time_ms))
                 }

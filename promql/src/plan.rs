@@ -3,11 +3,10 @@
 //! The parser's tree is not evaluated directly: names are resolved to table entries, times to milliseconds and selectors to numbers
 //! once, in `lower.rs`, so that evaluation cannot meet anything unsupported.
 
-use std::sync::Arc;
-
 use super::functions::FunctionId;
 use super::limits::LOOKBACK_MS;
 use super::matcher::Matcher;
+use super::syntax::{Aggregation, Grouping, Operation};
 
 /// When a query is evaluated: at `start`, `start + step`, ... up to `end`, in milliseconds since 1970.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -96,15 +95,6 @@ impl Edges {
 
 fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a.abs() } else { gcd(b, a % b) }
-}
-
-/// Which labels a sum keeps.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Grouping {
-    /// Only these.
-    By(Vec<Arc<str>>),
-    /// All but these (and the metric's name).
-    Without(Vec<Arc<str>>),
 }
 
 /// Evenly spaced times of evaluation.
@@ -207,80 +197,11 @@ impl RangeNode {
     }
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Modulo,
-    Power,
-    Atan2,
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    And,
-    Or,
-    Unless,
-}
-
-impl Operator {
-    pub fn is_comparison(self) -> bool {
-        use Operator::{Equal, Greater, GreaterOrEqual, Less, LessOrEqual, NotEqual};
-        matches!(self, Equal | NotEqual | Less | LessOrEqual | Greater | GreaterOrEqual)
-    }
-
-    pub fn is_set(self) -> bool {
-        matches!(self, Self::And | Self::Or | Self::Unless)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Comparison {
-    /// Keep what satisfies it.
-    Filter,
-    /// 1 or 0 for each.
-    Bool,
-}
-
-/// A binary operator with its modifiers.
-#[derive(Debug)]
-pub(super) struct Operation {
-    pub operator: Operator,
-    pub comparison: Comparison,
-    pub matching: Matching,
-}
-
 #[derive(Debug)]
 pub(super) struct Binary {
     pub operation: Operation,
     pub left: Node,
     pub right: Node,
-}
-
-/// How the elements of two vectors find each other.
-#[derive(Debug)]
-pub(super) struct Matching {
-    pub labels: MatchLabels,
-    pub cardinality: Cardinality,
-}
-
-#[derive(Debug)]
-pub(super) enum MatchLabels {
-    On(Vec<Arc<str>>),
-    Ignoring(Vec<Arc<str>>),
-}
-
-#[derive(Debug, PartialEq, Eq)]
-pub(super) enum Cardinality {
-    OneToOne,
-    /// `group_left`: the left side is the many; the labels come from the right.
-    ManyToOne(Vec<Arc<str>>),
-    /// `group_right`.
-    OneToMany(Vec<Arc<str>>),
 }
 
 #[derive(Debug)]
@@ -289,22 +210,6 @@ pub(super) struct Aggregate {
     pub grouping: Grouping,
     pub parameter: Option<Node>,
     pub over: Node,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Aggregation {
-    Sum,
-    Average,
-    Minimum,
-    Maximum,
-    Count,
-    Group,
-    Deviation,
-    Variance,
-    Top,
-    Bottom,
-    Quantile,
-    CountValues,
 }
 
 #[derive(Debug)]

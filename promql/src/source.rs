@@ -64,14 +64,6 @@ pub enum SourceError {
         /// Rows that one query may read.
         limit: usize,
     },
-    /// A larger answer than one selector may bring in.
-    #[error(
-        "the store's answer has more than {limit} bytes; shorten the range, raise the step or add matchers"
-    )]
-    TooManyBytes {
-        /// Bytes of answer that one query may fetch.
-        limit: usize,
-    },
     /// The exact answer needs rows that are no longer kept.
     #[error("the query reads {days} days back at times that are not kept so long: {kept}")]
     NotKept {

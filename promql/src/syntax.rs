@@ -21,10 +21,10 @@ mod tests;
 mod token;
 
 pub(crate) use ast::{
-    Aggregate, Aggregation, At, Binary, Call, Cardinality, Duration, ExprKind, Fill, Grouping, Modifiers,
-    Operator, RangeMode, Selector, Sign, Subquery,
+    Aggregate, Aggregation, At, Binary, Call, Cardinality, Duration, ExprKind, Fill, Matching, Modifiers,
+    Operation, Operator, RangeMode, Selector, Sign, Subquery,
 };
-pub use ast::{Expr, MatchKind, Span};
+pub use ast::{Expr, Grouping, MatchKind, Span};
 pub use duration::parse_duration_ms;
 pub use error::{ParseError, SyntaxError};
 pub use parser::parse;

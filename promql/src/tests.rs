@@ -13,7 +13,10 @@ use super::*;
 const TIME_MS: i64 = 1_700_000_000_000;
 
 fn counter(labels: &[(&str, &str)], points: Vec<(i64, i128)>) -> Series {
-    Series { labels: Labels::from_pairs(labels.iter().copied()), samples: Samples::Delta(points) }
+    Series {
+        labels: Labels::from_pairs(labels.iter().copied()),
+        samples: Samples::Delta(points.into_iter().collect()),
+    }
 }
 
 fn run(query: &str, params: QueryParams, series: &[Series]) -> Result<QueryResult, QueryError> {
@@ -222,7 +225,8 @@ fn edges_say_when_a_selector_is_read() {
     check("rate(x[1h])", 7_200_000, 1_800_000, 3, Some(3_600_000), 1_800_000);
     check("rate(x[5m] offset 1m)", 7_140_000, 1_800_000, 3, Some(300_000), 60_000);
     check("rate(x[1h] @ 3600)", 3_600_000, 0, 1, Some(3_600_000), 3_600_000);
-    check("rate(x[1h] @ end())", 10_800_000, 0, 1, Some(3_600_000), 3_600_000);
+    // The end as asked for, as in Prometheus, not the last evaluation.
+    check("rate(x[1h] @ end())", 10_900_000, 0, 1, Some(3_600_000), 100_000);
     check("x", 7_200_000, 1_800_000, 3, None, 1_800_000);
     check("sum_over_time(rate(x[1m])[10m:5m])", 6_900_000, 300_000, 14, Some(60_000), 60_000);
 }

@@ -10,7 +10,7 @@ use super::labels::{Labels, METRIC_NAME};
 use super::notices::Notices;
 use super::number::Number;
 use super::plan::{Grid, TimeShift};
-use super::series::{Point, Samples, Series};
+use super::series::{Increments, Point, Samples, Series};
 use super::statistics::count_f64;
 use super::value::Vector;
 
@@ -258,24 +258,23 @@ fn inform_of_name(notices: &Notices, labels: &Labels, cells: &Cells) {
 /// The exact increase over each window, by prefix sums. A window without any increment has no value.
 fn increase_of_increments(
     budget: &Budget<'_>,
-    increments: &[(i64, i128)],
+    Increments { times_ms, nanos }: &Increments,
     windows: Windows,
     per: Per,
 ) -> Result<Cells, QueryError> {
-    budget.work(increments.len())?;
-    let _scratch = budget.charge((increments.len() + 1) * size_of::<Number>())?;
+    budget.work(nanos.len())?;
+    let _scratch = budget.charge((nanos.len() + 1) * size_of::<Number>())?;
     let mut total = Number::Exact(0);
-    let mut prefix = Vec::with_capacity(increments.len() + 1);
+    let mut prefix = Vec::with_capacity(nanos.len() + 1);
     prefix.push(total);
-    prefix.extend(increments.iter().map(|(_, increment)| {
+    prefix.extend(nanos.iter().map(|increment| {
         total = total.plus(Number::Exact(*increment));
         total
     }));
     let (mut from, mut to) = (0, 0);
     let values = windows.ends().map(|(_, end_ms)| {
-        to += increments[to..].iter().take_while(|(time, _)| *time <= end_ms).count();
-        from +=
-            increments[from..to].iter().take_while(|(time, _)| *time <= end_ms - windows.length_ms).count();
+        to += times_ms[to..].iter().take_while(|time| **time <= end_ms).count();
+        from += times_ms[from..to].iter().take_while(|time| **time <= end_ms - windows.length_ms).count();
         let increase = prefix[to].minus(prefix[from]);
         (to > from).then(|| match per {
             Per::Window => increase,

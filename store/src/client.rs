@@ -158,30 +158,28 @@ impl Client {
     /// # Errors
     /// When it fails; see [`StoreError`].
     pub async fn text(&self, query: Query) -> Result<String, StoreError> {
-        let (wait, bytes_max) = (limits::STATEMENT_WAIT, limits::STATEMENT_BYTES_MAX);
-        let bytes = self.fetch(query, "TabSeparated", wait, bytes_max).await?;
+        let (wait, take) = (limits::STATEMENT_WAIT, at_most(limits::STATEMENT_BYTES_MAX));
+        let bytes = self.fetch(query, "TabSeparated", wait, take).await?;
         String::from_utf8(bytes.to_vec()).map_err(|_| StoreError::Response("not UTF-8".to_owned()))
     }
 
-    /// Runs a query within a time and a size, and returns its response in that format. Dropping the future closes the connection,
-    /// on which ClickHouse cancels a read.
+    /// Runs a query within a time, and returns its response in that format. `take` is asked for the bytes of each piece before they
+    /// are held. Dropping the future closes the connection, on which ClickHouse cancels a read.
     ///
     /// # Errors
-    /// When it fails or exceeds one of them; see [`StoreError`].
+    /// When it fails, is late or `take` refuses; see [`StoreError`].
     pub async fn fetch(
         &self,
         query: Query,
         format: &str,
         wait: Duration,
-        bytes_max: usize,
+        mut take: impl FnMut(usize) -> Result<(), StoreError>,
     ) -> Result<Bytes, StoreError> {
         let read = async {
             let mut pieces = query.fetch_bytes(format)?;
             let mut response = BytesMut::new();
             while let Some(piece) = pieces.next().await? {
-                if response.len() + piece.len() > bytes_max {
-                    return Err(StoreError::TooLarge(bytes_max));
-                }
+                take(piece.len())?;
                 response.extend_from_slice(&piece);
             }
             Ok(response.freeze())
@@ -250,6 +248,15 @@ impl Client {
             Some(exception) => Err(exception),
             None => Ok(response),
         }
+    }
+}
+
+/// Takes that many bytes in all and no more.
+pub fn at_most(bytes_max: usize) -> impl FnMut(usize) -> Result<(), StoreError> {
+    let mut left = bytes_max;
+    move |more| {
+        left = left.checked_sub(more).ok_or(StoreError::TooLarge(bytes_max))?;
+        Ok(())
     }
 }
 

@@ -3,7 +3,7 @@
 use ledgerline_proto::dimension::Dimension;
 
 use crate::Store;
-use crate::client::StoreError;
+use crate::client::{StoreError, at_most};
 use crate::limits;
 use crate::rows::{Select, Value, select};
 
@@ -36,12 +36,12 @@ impl Store {
             parameters: vec![("tenant".to_owned(), Value::String(tenant.to_owned()))],
             settings: Vec::new(),
             timeout: limits::STATEMENT_WAIT,
-            bytes_max: limits::DIMENSION_VALUES_BYTES_MAX,
         };
         let value = |row: Vec<String>| {
             let [dimension, hash] = row.as_slice() else { return None };
             Some((Dimension::from_name(dimension)?, hash.parse().ok()?))
         };
-        Ok(select(self.client(), &statement).await?.into_iter().filter_map(value).collect())
+        let take = at_most(limits::DIMENSION_VALUES_BYTES_MAX);
+        Ok(select(self.client(), &statement, take).await?.into_iter().filter_map(value).collect())
     }
 }

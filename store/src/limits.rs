@@ -30,22 +30,11 @@ pub const STATEMENT_BYTES_MAX: usize = 16 << 20;
 /// How long start-up waits for the store to answer at all.
 pub const STORE_START_WAIT: Duration = Duration::from_secs(60);
 
-/// Rows one read may return.
+/// Rows one read may return. The bytes of its response are the query's memory, charged as they come.
 pub const ROWS_MAX: usize = 2_000_000;
 
 /// Bytes one read may use in the store.
 pub const READ_MEMORY_BYTES_MAX: u64 = 2 << 30;
-
-/// Bytes that the responses of all reads may fill at once, whatever queries they belong to; more reads wait within
-/// their own deadline. Without it 16 queries of 64 selectors could hold 256 GiB.
-pub const READS_BYTES_MAX: u32 = 512 << 20;
-
-/// Bytes of that total a read takes at first. Nearly every response is smaller; one that is not is read again with
-/// [`READ_BYTES_MAX`], so that a read need not reserve the worst case.
-pub const READ_BYTES_FIRST: u32 = 16 << 20;
-
-/// Bytes one read's response may have. [`ROWS_MAX`] rows of a bucket and a sum are about 60 MB; labels are the rest.
-pub const READ_BYTES_MAX: u32 = 256 << 20;
 
 /// The engine must answer `/ping` within this time of its start; recovery of a large store is most of it.
 pub const ENGINE_START_WAIT: Duration = Duration::from_secs(60);

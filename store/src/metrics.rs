@@ -81,7 +81,7 @@ impl StoreMetrics {
             StoreError::Late(_) => late,
             StoreError::Exception { .. } => exception,
             StoreError::Partial { .. } => partial,
-            StoreError::Request(_) | StoreError::TooLarge(_) | StoreError::Response(_) => answer,
+            _ => answer,
         };
         self.insert_retries.get_or_create(&Reason { reason }).inc();
     }

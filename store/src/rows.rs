@@ -24,8 +24,6 @@ pub struct Select {
     pub settings: Vec<(&'static str, u64)>,
     /// The reader gives up after this long.
     pub timeout: Duration,
-    /// A larger response is refused as [`StoreError::TooLarge`].
-    pub bytes_max: usize,
 }
 
 /// One row: each column as text.
@@ -35,11 +33,15 @@ pub type Row = Vec<String>;
 const OVERFLOW_MODES: [&str; 4] =
     ["timeout_overflow_mode", "read_overflow_mode", "result_overflow_mode", "group_by_overflow_mode"];
 
-/// All rows of a statement. Dropping the future closes the connection, on which ClickHouse cancels the statement.
+/// All rows of a statement; `take` is asked for the bytes of the response before they are held. Dropping the future closes the connection, on which ClickHouse cancels the statement.
 ///
 /// # Errors
 /// When it fails or exceeds a bound; see [`StoreError`].
-pub async fn select(client: &Client, select: &Select) -> Result<Vec<Row>, StoreError> {
+pub async fn select(
+    client: &Client,
+    select: &Select,
+    take: impl FnMut(usize) -> Result<(), StoreError>,
+) -> Result<Vec<Row>, StoreError> {
     let mut query = client
         .query(&select.text)
         // 2 and not 1: the settings beside it must still be accepted.
@@ -57,7 +59,7 @@ pub async fn select(client: &Client, select: &Select) -> Result<Vec<Row>, StoreE
             Value::Int64(number) => query.param(name, number),
         };
     }
-    parse(&client.fetch(query, "JSONCompactEachRow", select.timeout, select.bytes_max).await?)
+    parse(&client.fetch(query, "JSONCompactEachRow", select.timeout, take).await?)
 }
 
 fn parse(response: &[u8]) -> Result<Vec<Row>, StoreError> {

@@ -12,22 +12,32 @@ mod tests;
 use std::sync::Arc;
 
 use futures_util::future::BoxFuture;
+use ledgerline_promql::Charge;
 use ledgerline_promql::source::SourceError;
 
 use crate::rows::{Row, Select};
 
 pub use source::SqlSource;
+pub use statement::check_kept;
 
 /// Executes statements. Must be read-only, must bind the parameters and apply the settings, and must cancel the statement in the
 /// store when the future is dropped.
 pub trait SqlRunner: Send + Sync {
-    /// All rows of a statement.
-    fn rows(&self, statement: Select) -> BoxFuture<'_, Result<Vec<Row>, SourceError>>;
+    /// All rows of a statement. The bytes of the response are added to `held`.
+    fn rows<'a>(
+        &'a self,
+        statement: &'a Select,
+        held: &'a mut Charge,
+    ) -> BoxFuture<'a, Result<Vec<Row>, SourceError>>;
 }
 
 impl<R: SqlRunner + ?Sized> SqlRunner for Arc<R> {
-    fn rows(&self, statement: Select) -> BoxFuture<'_, Result<Vec<Row>, SourceError>> {
-        (**self).rows(statement)
+    fn rows<'a>(
+        &'a self,
+        statement: &'a Select,
+        held: &'a mut Charge,
+    ) -> BoxFuture<'a, Result<Vec<Row>, SourceError>> {
+        (**self).rows(statement, held)
     }
 }
 

@@ -3,20 +3,25 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use http::Uri;
 use ledgerline_pricing::PriceBook;
+use ledgerline_process::clock::{Clock, SystemClock};
 use ledgerline_process::config::{Problems, Resolve, SecretText};
 use ledgerline_process::host;
 use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_promql::{self as promql, Grouping, METRIC_NAME, QueryParams, SelectorRequest};
 use ledgerline_store::catalog::{self, METRICS, Metric};
+use ledgerline_store::sql;
 
 use super::{
     Auth, Config, EMBEDDED, Listen, Pricing, QueryConfig, Settings, StorageConfig, StoragePlace,
     StorageSettings,
 };
 use crate::access::{Access, Principal};
+use crate::alerting::grid::floor;
+use crate::alerting::{AlertingSettings, RuleProblem, UnixMs};
 use crate::limits::NAME_BYTES_MAX;
 use ledgerline_store::engine::{EngineConfig, find_binary};
 
@@ -35,6 +40,9 @@ impl Resolve for Config {
         let storage = storage(self.storage, &self.telemetry, problems);
         let prices = prices(&self.pricing, problems);
         let alerting = self.alerting.resolve("alerting", &accept, problems);
+        if let Some(alerting) = &alerting {
+            check_kept(alerting, &SystemClock, problems);
+        }
         query(&self.query, problems);
         let log = self.log.resolve(problems);
         let Listen { grpc, http, api, .. } = self.listen;
@@ -60,6 +68,33 @@ fn accept(expr: &str) -> Result<(), String> {
     // Every metric of the catalogue is.
     plan.check_increments(&|_| true).map_err(|error| error.to_string())?;
     plan.requests.iter().try_for_each(known_names)
+}
+
+/// A rule that reads further back than is kept would fail at every evaluation.
+fn check_kept(alerting: &AlertingSettings, clock: &dyn Clock, problems: &mut Problems) {
+    const DAY: Duration = Duration::from_hours(24);
+    let midnight = floor(UnixMs::from_unix_ns(clock.now_unix_ns()), DAY);
+    for group in &alerting.rules.groups {
+        let interval = group.interval.unwrap_or(alerting.evaluation_interval);
+        let offset = group.query_offset.unwrap_or(alerting.query_offset);
+        // A bucket that divides the times of these two evaluations divides those of all.
+        let times = [midnight, midnight.plus(interval)];
+        for (at, rule) in group.rules.iter().enumerate() {
+            let kept = times.iter().try_for_each(|now| {
+                let params = QueryParams::Instant { time_ms: now.minus(offset).0 };
+                let plan = promql::plan(&rule.expr, params).map_err(|error| error.to_string())?;
+                let check = |request: &SelectorRequest| sql::check_kept(request.edges, now.0);
+                plan.requests.iter().try_for_each(check).map_err(|error| error.to_string())
+            });
+            if let Err(reason) = kept {
+                let (file, group) = (group.file.clone(), Some(format!("{:?}", group.name)));
+                let rule = Some(format!("{} {:?}", at + 1, rule.name));
+                let message = format!("expr cannot be evaluated here: {reason}");
+                let problem = RuleProblem { file, group, rule, message };
+                problems.push("alerting.rule_files", problem.to_string());
+            }
+        }
+    }
 }
 
 /// A metric or a label that no query can find is a typing error: the rule would be silent for ever.
@@ -243,8 +278,8 @@ fn prices(pricing: &Pricing, problems: &mut Problems) -> Option<PriceBook> {
     }
 }
 
-/// A share of less than this answers nothing.
-const QUERY_MEMORY_BYTES_MIN: usize = 4 << 20;
+/// A share of less than an eighth of this compiles no regular expression.
+const QUERY_MEMORY_BYTES_MIN: usize = 32 << 20;
 
 fn query(config: &QueryConfig, problems: &mut Problems) {
     if config.memory_bytes_max < QUERY_MEMORY_BYTES_MIN {
@@ -325,6 +360,29 @@ mod tests {
         ] {
             assert_eq!(accept(expr), Ok(()), "{expr}");
         }
+    }
+
+    /// What is refused at every evaluation is refused when it is loaded, and nothing else is.
+    #[test]
+    fn a_rule_that_reads_further_back_than_is_kept_is_a_problem() {
+        let file = tempfile::NamedTempFile::with_suffix(".yaml").unwrap();
+        let config = format!(
+            "storage: {{url: 'http://127.0.0.1:8123'}}\nalerting: {{rule_files: [{}]}}",
+            file.path().display()
+        );
+        let rules = |group: &str, range: &str| {
+            let rule = format!("{{alert: A, expr: 'increase(llm_calls_total[{range}]) > 9'}}");
+            std::fs::write(file.path(), format!("groups: [{{name: g, {group} rules: [{rule}]}}]")).unwrap();
+            parse::<Config>("c", &config).map(drop)
+        };
+        for group in ["", "interval: 1h,", "interval: 90s, query_offset: 90s,"] {
+            let text = rules(group, "100d").unwrap_err().to_string();
+            assert!(
+                text.contains("rule 1 \"A\": expr cannot be evaluated here: the query reads 100 days back")
+            );
+        }
+        assert!(rules("", "30d").is_ok());
+        assert!(rules("interval: 1h, query_offset: 0s,", "100d").is_ok(), "hours are kept 400 days");
     }
 
     #[test]

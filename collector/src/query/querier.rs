@@ -58,7 +58,6 @@ impl RunError {
             Self::Source(
                 SourceError::Memory(MemoryError::Query { .. })
                 | SourceError::NotKept { .. }
-                | SourceError::TooManyBytes { .. }
                 | SourceError::TooManyRows { .. }
                 | SourceError::TooManySeries { .. }
                 | SourceError::Refused { .. },

@@ -19,7 +19,10 @@ fn api() -> Router {
     for (team, nanos) in [("ads", 1_250_000_001), ("search", 40)] {
         let labels = Labels::from_pairs([("__name__", "llm_cost_usd_total"), ("team", team)]);
         let points = vec![((NOW_S - 60) * 1000, nanos), (NOW_S * 1000, nanos)];
-        source.push(reader.tenant.clone(), Series { labels, samples: Samples::Delta(points) });
+        source.push(
+            reader.tenant.clone(),
+            Series { labels, samples: Samples::Delta(points.into_iter().collect()) },
+        );
     }
     let clock = Arc::new(ManualClock::at(u64::try_from(NOW_S).unwrap() * 1_000_000_000));
     let querier = Arc::new(Querier::new(Arc::new(source)));

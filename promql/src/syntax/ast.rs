@@ -1,6 +1,27 @@
 //! Pure: the tree of a query, as written: parentheses, signs and quoted names are kept, nothing is computed.
 
+use std::sync::Arc;
+
 use super::signatures::{Signature, ValueType};
+use crate::labels::Labels;
+
+/// An enum whose values have a name in the language: `NAMES` lists all of them.
+macro_rules! named {
+    ($(#[$outer:meta])* $visibility:vis enum $type:ident { $($(#[$inner:meta])* $value:ident = $name:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        $visibility enum $type { $($(#[$inner])* $value,)* }
+
+        impl $type {
+            pub const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$value),)*];
+        }
+    };
+}
+pub(super) use named;
+
+fn name_in<T: PartialEq + Copy>(names: &[(&'static str, T)], wanted: T) -> &'static str {
+    names.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| name)
+}
 
 /// A range of bytes of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -179,54 +200,33 @@ pub(crate) enum DurationKind {
     Binary(Operator, Box<Duration>, Box<Duration>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Operator {
-    Add,
-    Subtract,
-    Multiply,
-    Divide,
-    Modulo,
-    Power,
-    Atan2,
-    Equal,
-    NotEqual,
-    Less,
-    LessOrEqual,
-    Greater,
-    GreaterOrEqual,
-    /// Takes the upper buckets off a native histogram.
-    TrimUpper,
-    TrimLower,
-    And,
-    Or,
-    Unless,
+named! {
+    pub(crate) enum Operator {
+        Add = "+",
+        Subtract = "-",
+        Multiply = "*",
+        Divide = "/",
+        Modulo = "%",
+        Power = "^",
+        Atan2 = "atan2",
+        Equal = "==",
+        NotEqual = "!=",
+        Less = "<",
+        LessOrEqual = "<=",
+        Greater = ">",
+        GreaterOrEqual = ">=",
+        /// Takes the upper buckets off a native histogram.
+        TrimUpper = "</",
+        TrimLower = ">/",
+        And = "and",
+        Or = "or",
+        Unless = "unless",
+    }
 }
 
-/// Every operator as written.
-pub(super) const OPERATORS: [(&str, Operator); 18] = [
-    ("+", Operator::Add),
-    ("-", Operator::Subtract),
-    ("*", Operator::Multiply),
-    ("/", Operator::Divide),
-    ("%", Operator::Modulo),
-    ("^", Operator::Power),
-    ("atan2", Operator::Atan2),
-    ("==", Operator::Equal),
-    ("!=", Operator::NotEqual),
-    ("<", Operator::Less),
-    ("<=", Operator::LessOrEqual),
-    (">", Operator::Greater),
-    (">=", Operator::GreaterOrEqual),
-    ("</", Operator::TrimUpper),
-    (">/", Operator::TrimLower),
-    ("and", Operator::And),
-    ("or", Operator::Or),
-    ("unless", Operator::Unless),
-];
-
 impl Operator {
-    pub fn symbol(self) -> &'static str {
-        name_in(&OPERATORS, self)
+    pub fn name(self) -> &'static str {
+        name_in(Self::NAMES, self)
     }
 
     /// How tightly it binds; a sign binds as `*` does.
@@ -254,19 +254,26 @@ impl Operator {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Binary {
+    pub operation: Operation,
+    pub left: Expr,
+    pub right: Expr,
+}
+
+/// A binary operator with what follows it.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Operation {
     pub operator: Operator,
+    /// A comparison gives 1 or 0 for each element instead of keeping what satisfies it.
     pub return_bool: bool,
     pub matching: Matching,
     pub fill: Fill,
-    pub left: Expr,
-    pub right: Expr,
 }
 
 /// How the elements of two vectors find each other.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub(crate) struct Matching {
-    /// `By` for `on`, `Without` for `ignoring`; `None` when neither was written.
-    pub labels: Option<Grouping>,
+    /// `By` for `on`, `Without` for `ignoring`; without either, all labels count.
+    pub labels: Grouping,
     pub cardinality: Cardinality,
 }
 
@@ -274,10 +281,10 @@ pub(crate) struct Matching {
 pub(crate) enum Cardinality {
     #[default]
     OneToOne,
-    /// `group_left`, with the labels taken over from the right.
-    ManyToOne(Vec<String>),
-    /// `group_right`, with the labels taken over from the left.
-    OneToMany(Vec<String>),
+    /// `group_left`: the left side is the many; these labels come from the right.
+    ManyToOne(Vec<Arc<str>>),
+    /// `group_right`.
+    OneToMany(Vec<Arc<str>>),
 }
 
 /// What stands in for a missing element of either side.
@@ -287,52 +294,59 @@ pub(crate) struct Fill {
     pub right: Option<f64>,
 }
 
-/// Only these labels, or all but these.
+/// Which labels count.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Grouping {
-    By(Vec<String>),
-    Without(Vec<String>),
+pub enum Grouping {
+    /// Only these.
+    By(Vec<Arc<str>>),
+    /// All but these (and the metric's name).
+    Without(Vec<Arc<str>>),
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Aggregation {
-    Sum,
-    Average,
-    Minimum,
-    Maximum,
-    Count,
-    Group,
-    Deviation,
-    Variance,
-    Top,
-    Bottom,
-    Quantile,
-    CountValues,
-    Limit,
-    LimitRatio,
+impl Default for Grouping {
+    fn default() -> Self {
+        Self::Without(Vec::new())
+    }
 }
 
-/// Every aggregation as written.
-pub(super) const AGGREGATIONS: [(&str, Aggregation); 14] = [
-    ("sum", Aggregation::Sum),
-    ("avg", Aggregation::Average),
-    ("min", Aggregation::Minimum),
-    ("max", Aggregation::Maximum),
-    ("count", Aggregation::Count),
-    ("group", Aggregation::Group),
-    ("stddev", Aggregation::Deviation),
-    ("stdvar", Aggregation::Variance),
-    ("topk", Aggregation::Top),
-    ("bottomk", Aggregation::Bottom),
-    ("quantile", Aggregation::Quantile),
-    ("count_values", Aggregation::CountValues),
-    ("limitk", Aggregation::Limit),
-    ("limit_ratio", Aggregation::LimitRatio),
-];
+impl Grouping {
+    /// The labels that are named.
+    pub fn names(&self) -> &[Arc<str>] {
+        let (Self::By(names) | Self::Without(names)) = self;
+        names
+    }
+
+    /// Those of the labels that count.
+    pub fn of(&self, labels: &Labels) -> Labels {
+        match self {
+            Self::By(names) => labels.only(names),
+            Self::Without(names) => labels.without(names),
+        }
+    }
+}
+
+named! {
+    pub(crate) enum Aggregation {
+        Sum = "sum",
+        Average = "avg",
+        Minimum = "min",
+        Maximum = "max",
+        Count = "count",
+        Group = "group",
+        Deviation = "stddev",
+        Variance = "stdvar",
+        Top = "topk",
+        Bottom = "bottomk",
+        Quantile = "quantile",
+        CountValues = "count_values",
+        Limit = "limitk",
+        LimitRatio = "limit_ratio",
+    }
+}
 
 impl Aggregation {
     pub fn name(self) -> &'static str {
-        name_in(&AGGREGATIONS, self)
+        name_in(Self::NAMES, self)
     }
 
     /// The type of its parameter, if it has one.
@@ -361,9 +375,4 @@ pub(crate) struct Aggregate {
 pub(crate) struct Call {
     pub function: Signature,
     pub arguments: Vec<Expr>,
-}
-
-/// The word for a value in a table that has all of them.
-fn name_in<T: PartialEq + Copy>(table: &[(&'static str, T)], wanted: T) -> &'static str {
-    table.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| name)
 }

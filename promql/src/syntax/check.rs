@@ -1,7 +1,8 @@
 //! Pure: the types of a parsed query. Says what Prometheus says first.
 
 use super::ast::{
-    Aggregate, Binary, Call, Cardinality, Expr, ExprKind, Grouping, MatchKind, Selector, Span, Subquery,
+    Aggregate, Binary, Call, Cardinality, Expr, ExprKind, Fill, Grouping, MatchKind, Operation, Selector,
+    Span, Subquery,
 };
 use super::error::SyntaxError;
 use super::quoted::quote;
@@ -159,17 +160,18 @@ impl Check<'_> {
         self.expr(&binary.left)?;
         self.expr(&binary.right)?;
         let (left, right) = (binary.left.value_type(), binary.right.value_type());
-        let operator = binary.operator;
+        let operation = &binary.operation;
+        let operator = operation.operator;
         let between = self.between(binary);
-        if binary.return_bool && !operator.is_comparison() {
+        if operation.return_bool && !operator.is_comparison() {
             return self.fail(between, "bool modifier can only be used on comparison operators");
         }
         let scalars = left == ValueType::Scalar && right == ValueType::Scalar;
-        if operator.is_comparison() && !binary.return_bool && scalars {
+        if operator.is_comparison() && !operation.return_bool && scalars {
             return self.fail(between, "comparisons between scalars must use BOOL modifier");
         }
-        if let (Some(Grouping::By(on)), Cardinality::ManyToOne(taken) | Cardinality::OneToMany(taken)) =
-            (&binary.matching.labels, &binary.matching.cardinality)
+        if let (Grouping::By(on), Cardinality::ManyToOne(taken) | Cardinality::OneToMany(taken)) =
+            (&operation.matching.labels, &operation.matching.cardinality)
             && let Some(twice) = on.iter().find(|label| taken.contains(label))
         {
             return self.fail(
@@ -183,30 +185,28 @@ impl Check<'_> {
                 return self.fail(side.span, message);
             }
         }
-        self.matching(binary, span, left == ValueType::Vector && right == ValueType::Vector)
+        self.matching(operation, span, left == ValueType::Vector && right == ValueType::Vector)
     }
 
-    fn matching(&self, binary: &Binary, span: Span, vectors: bool) -> Checked {
-        let (operator, matching) = (binary.operator, &binary.matching);
-        let filled = binary.fill.left.is_some() || binary.fill.right.is_some();
+    fn matching(&self, operation: &Operation, span: Span, vectors: bool) -> Checked {
+        let Operation { operator, matching, fill, .. } = operation;
+        let filled = *fill != Fill::default();
         if !vectors {
-            if let Some(Grouping::By(labels) | Grouping::Without(labels)) = &matching.labels
-                && !labels.is_empty()
-            {
+            if !matching.labels.names().is_empty() {
                 return self.fail(span, "vector matching only allowed between instant vectors");
             }
             if filled {
                 return self.fail(span, "filling in missing series only allowed between instant vectors");
             }
             if operator.is_set() {
-                let name = quote(operator.symbol());
+                let name = quote(operator.name());
                 return self
                     .fail(span, format!("set operator {name} not allowed in binary scalar expression"));
             }
         } else if operator.is_set() {
             if matching.cardinality != Cardinality::OneToOne {
                 return self
-                    .fail(span, format!("no grouping allowed for {} operation", quote(operator.symbol())));
+                    .fail(span, format!("no grouping allowed for {} operation", quote(operator.name())));
             }
             if filled {
                 return self.fail(span, "filling in missing series not allowed for set operators");

@@ -4,9 +4,11 @@
 mod durations;
 mod selectors;
 
+use std::sync::Arc;
+
 use super::ast::{
     Aggregate, Aggregation, Binary, Call, Cardinality, Expr, ExprKind, Fill, Grouping, Matching, Number,
-    Operator, Selector, Sign, Span,
+    Operation, Operator, Selector, Sign, Span,
 };
 use super::check::{check, check_selector};
 use super::duration::parse_duration_ms;
@@ -227,12 +229,10 @@ impl<'a> Parser<'a> {
         let right = operands.pop().ok_or_else(|| self.misplaced())?;
         let reduced = match top {
             Waiting::Sign(sign, span) => signed(sign, span, right),
-            Waiting::Operator(written) => {
+            Waiting::Operator(operation) => {
                 let left = operands.pop().ok_or_else(|| self.misplaced())?;
-                let Written { operator, return_bool, matching, fill } = *written;
                 let span = left.span.to(right.span);
-                let binary = Binary { operator, return_bool, matching, fill, left, right };
-                Expr { kind: ExprKind::Binary(Box::new(binary)), span }
+                Expr { kind: ExprKind::Binary(Box::new(Binary { operation: *operation, left, right })), span }
             }
         };
         operands.push(reduced);
@@ -240,15 +240,17 @@ impl<'a> Parser<'a> {
     }
 
     /// What follows an operator: `bool`, `on`, `group_left`, `fill` and their kin.
-    fn operator_modifiers(&mut self, operator: Operator) -> Parsed<Written> {
+    fn operator_modifiers(&mut self, operator: Operator) -> Parsed<Operation> {
         let return_bool = self.accept_keyword(Keyword::Bool);
         let mut matching = Matching::default();
-        if self.accept_keyword(Keyword::Ignoring) {
-            matching.labels = Some(Grouping::Without(self.labels()?));
-        } else if self.accept_keyword(Keyword::On) {
-            matching.labels = Some(Grouping::By(self.labels()?));
-        }
-        if matching.labels.is_some() {
+        let make: Option<fn(_) -> Grouping> = match self.kind() {
+            TokenKind::Keyword(Keyword::Ignoring) => Some(Grouping::Without),
+            TokenKind::Keyword(Keyword::On) => Some(Grouping::By),
+            _ => None,
+        };
+        if let Some(make) = make {
+            self.take();
+            matching.labels = make(self.labels()?);
             if self.accept_keyword(Keyword::GroupLeft) {
                 matching.cardinality = Cardinality::ManyToOne(self.labels_if_any()?);
             } else if self.accept_keyword(Keyword::GroupRight) {
@@ -259,18 +261,18 @@ impl<'a> Parser<'a> {
         if self.accept_keyword(Keyword::Fill) {
             let value = Some(self.fill_value()?);
             fill = Fill { left: value, right: value };
-        } else if self.accept_keyword(Keyword::FillLeft) {
-            fill.left = Some(self.fill_value()?);
-            if self.accept_keyword(Keyword::FillRight) {
-                fill.right = Some(self.fill_value()?);
-            }
-        } else if self.accept_keyword(Keyword::FillRight) {
-            fill.right = Some(self.fill_value()?);
-            if self.accept_keyword(Keyword::FillLeft) {
-                fill.left = Some(self.fill_value()?);
-            }
         }
-        Ok(Written { operator, return_bool, matching, fill })
+        // One for each side, in either order.
+        while let TokenKind::Keyword(word @ (Keyword::FillLeft | Keyword::FillRight)) = self.kind() {
+            let is_left = word == Keyword::FillLeft;
+            if if is_left { fill.left } else { fill.right }.is_some() {
+                break;
+            }
+            self.take();
+            let value = Some(self.fill_value()?);
+            *(if is_left { &mut fill.left } else { &mut fill.right }) = value;
+        }
+        Ok(Operation { operator, return_bool, matching, fill })
     }
 
     fn fill_value(&mut self) -> Parsed<f64> {
@@ -281,7 +283,7 @@ impl<'a> Parser<'a> {
     }
 
     /// `("label", other)`, a trailing comma allowed.
-    fn labels(&mut self) -> Parsed<Vec<String>> {
+    fn labels(&mut self) -> Parsed<Vec<Arc<str>>> {
         let context = "grouping opts";
         if self.accept(TokenKind::LeftParen).is_none() {
             return Err(self.unexpected(context, "\"(\""));
@@ -289,9 +291,9 @@ impl<'a> Parser<'a> {
         let mut labels = Vec::new();
         while self.accept(TokenKind::RightParen).is_none() {
             let token = self.token();
-            let label = match token.kind {
-                TokenKind::String => self.unquoted(token)?,
-                kind if kind.is_label() => self.text_of(token).to_owned(),
+            let label: Arc<str> = match token.kind {
+                TokenKind::String => self.unquoted(token)?.into(),
+                kind if kind.is_label() => self.text_of(token).into(),
                 _ => return Err(self.unexpected(context, "label")),
             };
             if label.is_empty() {
@@ -307,7 +309,7 @@ impl<'a> Parser<'a> {
         Ok(labels)
     }
 
-    fn labels_if_any(&mut self) -> Parsed<Vec<String>> {
+    fn labels_if_any(&mut self) -> Parsed<Vec<Arc<str>>> {
         if self.kind() == TokenKind::LeftParen { self.labels() } else { Ok(Vec::new()) }
     }
 
@@ -452,18 +454,10 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// An operator as written, before its right side is known.
-struct Written {
-    operator: Operator,
-    return_bool: bool,
-    matching: Matching,
-    fill: Fill,
-}
-
 /// What waits for its right side.
 enum Waiting {
     Sign(Sign, Span),
-    Operator(Box<Written>),
+    Operator(Box<Operation>),
 }
 
 impl Waiting {
@@ -471,7 +465,7 @@ impl Waiting {
     fn goes_before(&self, next: Operator) -> bool {
         let own = match self {
             Self::Sign(..) => Operator::Multiply.precedence(),
-            Self::Operator(written) => written.operator.precedence(),
+            Self::Operator(operation) => operation.operator.precedence(),
         };
         own > next.precedence() || (own == next.precedence() && next != Operator::Power)
     }

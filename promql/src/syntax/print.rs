@@ -2,10 +2,11 @@
 //! again gives the same tree.
 
 use std::fmt::{self, Display, Formatter, Write};
+use std::sync::Arc;
 
 use super::ast::{
     Aggregate, At, Binary, Cardinality, Duration, DurationKind, Expr, ExprKind, Grouping, LabelMatcher,
-    MatchKind, Modifiers, Number, RangeMode, Selector, Sign,
+    MatchKind, Modifiers, Number, Operation, RangeMode, Selector, Sign,
 };
 use super::duration::format_duration_ms;
 use super::quoted::quote;
@@ -116,30 +117,27 @@ impl Display for Duration {
             DurationKind::Paren(inner) => write!(f, "({inner})"),
             DurationKind::Least(left, right) => write!(f, "min_of({left}, {right})"),
             DurationKind::Greatest(left, right) => write!(f, "max_of({left}, {right})"),
-            DurationKind::Binary(operator, left, right) => write!(f, "{left} {} {right}", operator.symbol()),
+            DurationKind::Binary(operator, left, right) => write!(f, "{left} {} {right}", operator.name()),
         }
     }
 }
 
 impl Display for Binary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        write!(f, "{} {}", self.left, self.operator.symbol())?;
-        if self.return_bool {
-            f.write_str(" bool")?;
+        let Operation { operator, return_bool, matching, fill } = &self.operation;
+        write!(f, "{} {}{}", self.left, operator.name(), if *return_bool { " bool" } else { "" })?;
+        match (&matching.labels, &matching.cardinality) {
+            (Grouping::By(labels), _) => write_labels(f, " on", labels)?,
+            (Grouping::Without(labels), Cardinality::OneToOne) if labels.is_empty() => {}
+            (Grouping::Without(labels), _) => write_labels(f, " ignoring", labels)?,
         }
-        match (&self.matching.labels, &self.matching.cardinality) {
-            (Some(Grouping::By(labels)), _) => write_labels(f, " on", labels)?,
-            (Some(Grouping::Without(labels)), Cardinality::OneToOne) if labels.is_empty() => {}
-            (Some(Grouping::Without(labels)), _) => write_labels(f, " ignoring", labels)?,
-            (None, _) => {}
-        }
-        match &self.matching.cardinality {
+        match &matching.cardinality {
             Cardinality::OneToOne => {}
             Cardinality::ManyToOne(labels) => write_labels(f, " group_left", labels)?,
             Cardinality::OneToMany(labels) => write_labels(f, " group_right", labels)?,
         }
         let number = |value| Number { value, duration: false };
-        match (self.fill.left, self.fill.right) {
+        match (fill.left, fill.right) {
             (Some(left), Some(right)) if left.to_bits() == right.to_bits() => {
                 write!(f, " fill ({})", number(left))?;
             }
@@ -179,7 +177,7 @@ fn write_list<T: Display>(f: &mut Formatter<'_>, items: impl IntoIterator<Item =
     Ok(())
 }
 
-fn write_labels(f: &mut Formatter<'_>, word: &str, labels: &[String]) -> fmt::Result {
+fn write_labels(f: &mut Formatter<'_>, word: &str, labels: &[Arc<str>]) -> fmt::Result {
     write!(f, "{word} (")?;
     write_list(f, labels.iter().map(|label| Label(label)))?;
     f.write_char(')')

@@ -1,6 +1,6 @@
 //! Pure: the words of the language, and how Prometheus's error texts call them.
 
-use super::ast::{AGGREGATIONS, Aggregation, OPERATORS, Operator, Span};
+use super::ast::{Aggregation, Operator, Span, named};
 use super::quoted::quote;
 
 /// What a piece of the text is.
@@ -36,26 +36,27 @@ pub(super) enum TokenKind {
     Keyword(Keyword),
 }
 
-/// The words that are neither operators nor aggregations.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Keyword {
-    Anchored,
-    Bool,
-    By,
-    End,
-    Fill,
-    FillLeft,
-    FillRight,
-    GroupLeft,
-    GroupRight,
-    Ignoring,
-    Offset,
-    On,
-    Range,
-    Smoothed,
-    Start,
-    Step,
-    Without,
+named! {
+    /// The words that are neither operators nor aggregations.
+    pub(super) enum Keyword {
+        Anchored = "anchored",
+        Bool = "bool",
+        By = "by",
+        End = "end",
+        Fill = "fill",
+        FillLeft = "fill_left",
+        FillRight = "fill_right",
+        GroupLeft = "group_left",
+        GroupRight = "group_right",
+        Ignoring = "ignoring",
+        Offset = "offset",
+        On = "on",
+        Range = "range",
+        Smoothed = "smoothed",
+        Start = "start",
+        Step = "step",
+        Without = "without",
+    }
 }
 
 /// A piece of the text.
@@ -65,36 +66,16 @@ pub(super) struct Token {
     pub span: Span,
 }
 
-const KEYWORDS: [(&str, Keyword); 17] = [
-    ("anchored", Keyword::Anchored),
-    ("bool", Keyword::Bool),
-    ("by", Keyword::By),
-    ("end", Keyword::End),
-    ("fill", Keyword::Fill),
-    ("fill_left", Keyword::FillLeft),
-    ("fill_right", Keyword::FillRight),
-    ("group_left", Keyword::GroupLeft),
-    ("group_right", Keyword::GroupRight),
-    ("ignoring", Keyword::Ignoring),
-    ("offset", Keyword::Offset),
-    ("on", Keyword::On),
-    ("range", Keyword::Range),
-    ("smoothed", Keyword::Smoothed),
-    ("start", Keyword::Start),
-    ("step", Keyword::Step),
-    ("without", Keyword::Without),
-];
-
 /// The kind of a word, whatever its case; `None` for an ordinary name.
 pub(super) fn word(text: &str) -> Option<TokenKind> {
     fn find<T: Copy>(table: &[(&str, T)], text: &str) -> Option<T> {
         table.iter().find(|(name, _)| name.eq_ignore_ascii_case(text)).map(|(_, value)| *value)
     }
     let number = || find(&[("inf", TokenKind::Number), ("nan", TokenKind::Number)], text);
-    find(&OPERATORS, text)
+    find(Operator::NAMES, text)
         .map(TokenKind::Operator)
-        .or_else(|| find(&AGGREGATIONS, text).map(TokenKind::Aggregation))
-        .or_else(|| find(&KEYWORDS, text).map(TokenKind::Keyword))
+        .or_else(|| find(Aggregation::NAMES, text).map(TokenKind::Aggregation))
+        .or_else(|| find(Keyword::NAMES, text).map(TokenKind::Keyword))
         .or_else(number)
 }
 

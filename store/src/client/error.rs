@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use ledgerline_promql::MemoryError;
 
 /// The header ClickHouse puts on a response that is an error, even under status 200.
 const EXCEPTION_CODE: &str = "X-ClickHouse-Exception-Code";
@@ -40,6 +41,9 @@ pub enum StoreError {
     /// The response is larger than was allowed.
     #[error("the response is larger than {0} bytes")]
     TooLarge(usize),
+    /// The query has no memory left for the response.
+    #[error(transparent)]
+    Memory(#[from] MemoryError),
     /// ClickHouse says why not.
     #[error("ClickHouse error {code}: {message}")]
     Exception {

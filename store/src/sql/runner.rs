@@ -2,6 +2,7 @@
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
+use ledgerline_promql::Charge;
 use ledgerline_promql::source::SourceError;
 
 use super::SqlRunner;
@@ -15,22 +16,29 @@ const OUT_OF_TIME: [i32; 2] = [159, 160];
 const TOO_MUCH: [i32; 4] = [158, 307, 396, 241];
 
 impl SqlRunner for Store {
-    fn rows(&self, statement: Select) -> BoxFuture<'_, Result<Vec<Row>, SourceError>> {
-        async move { select(self.client(), &statement).await.map_err(|error| source_error(&error)) }.boxed()
+    fn rows<'a>(
+        &'a self,
+        statement: &'a Select,
+        held: &'a mut Charge,
+    ) -> BoxFuture<'a, Result<Vec<Row>, SourceError>> {
+        let take = |more| Ok(held.grow(more)?);
+        async move { select(self.client(), statement, take).await.map_err(source_error) }.boxed()
     }
 }
 
-fn source_error(error: &StoreError) -> SourceError {
+fn source_error(error: StoreError) -> SourceError {
     let reason = error.to_string();
     match error {
         StoreError::Late(_) => SourceError::TimedOut,
         StoreError::Unreachable(_) | StoreError::Partial { .. } => SourceError::Unavailable { reason },
-        StoreError::TooLarge(limit) => SourceError::TooManyBytes { limit: *limit },
-        StoreError::Exception { code, .. } if OUT_OF_TIME.contains(code) => SourceError::TimedOut,
-        StoreError::Exception { code, .. } if TOO_MUCH.contains(code) => SourceError::Refused {
+        StoreError::Memory(error) => error.into(),
+        StoreError::Exception { code, .. } if OUT_OF_TIME.contains(&code) => SourceError::TimedOut,
+        StoreError::Exception { code, .. } if TOO_MUCH.contains(&code) => SourceError::Refused {
             reason: format!("{reason}; shorten the range, raise the step or add matchers"),
         },
-        StoreError::Exception { .. } | StoreError::Request(_) => SourceError::Refused { reason },
+        StoreError::Exception { .. } | StoreError::Request(_) | StoreError::TooLarge(_) => {
+            SourceError::Refused { reason }
+        }
         StoreError::Response(_) => SourceError::Malformed { reason },
     }
 }

@@ -10,13 +10,12 @@ use ledgerline_promql::limits::SERIES_MAX;
 use ledgerline_promql::source::{Scope, SeriesFilter, SeriesSource, SourceError};
 use ledgerline_promql::{Edges, Grouping, Labels, METRIC_NAME, Matcher, Samples, SelectorRequest, Series};
 use ledgerline_proto::dimension::Dimension;
-use tokio::sync::{Semaphore, SemaphorePermit};
 
 use super::SqlRunner;
 use super::statement::{Selection, statement};
 use crate::catalog::{METRICS, Measure, Metric, TOKEN_CLASS};
-use crate::limits::{READ_BYTES_FIRST, READ_BYTES_MAX, READS_BYTES_MAX, ROWS_MAX};
-use crate::rows::{Row, Select};
+use crate::limits::ROWS_MAX;
+use crate::rows::Row;
 
 /// The end of time for a metadata request that names none: 2100-01-01, a whole day.
 const METADATA_END_MS: i64 = 4_102_444_800_000;
@@ -25,8 +24,6 @@ const METADATA_END_MS: i64 = 4_102_444_800_000;
 pub struct SqlSource<R> {
     runner: R,
     clock: Arc<dyn Clock>,
-    /// Bytes that answers may still fill.
-    answers: Semaphore,
 }
 
 /// A metric's measure that the matchers accept, and the labels that are not columns.
@@ -39,7 +36,7 @@ struct Wanted {
 impl<R: SqlRunner> SqlSource<R> {
     /// A source over a store. The clock tells which rows have expired.
     pub fn new(runner: R, clock: Arc<dyn Clock>) -> Self {
-        Self { runner, clock, answers: Semaphore::new(READS_BYTES_MAX as usize) }
+        Self { runner, clock }
     }
 
     async fn fetch(&self, scope: &Scope, request: &SelectorRequest) -> Result<Vec<Series>, SourceError> {
@@ -58,27 +55,13 @@ impl<R: SqlRunner> SqlSource<R> {
             matchers: &matchers,
             measures: &measures,
         };
-        let (rows, _filled) = self.rows(statement(&selection)?).await?;
+        // Held until the rows have become series, for which the query is charged next.
+        let mut held = scope.memory.charge(0)?;
+        let rows = self.runner.rows(&statement(&selection)?, &mut held).await?;
         if rows.len() > SERIES_MAX {
             return Err(SourceError::TooManySeries { limit: SERIES_MAX });
         }
         series(rows, &dimensions, &wanted)
-    }
-
-    /// A statement's rows, and the part of [`READS_BYTES_MAX`] that is theirs until they have become series. The wait for it
-    /// ends with the caller's deadline.
-    async fn rows(&self, statement: Select) -> Result<(Vec<Row>, SemaphorePermit<'_>), SourceError> {
-        let closed = |_| SourceError::Unavailable { reason: "queries have ended".to_owned() };
-        let filled = self.answers.acquire_many(READ_BYTES_FIRST).await.map_err(closed)?;
-        match self.runner.rows(statement.clone()).await {
-            Err(SourceError::TooManyBytes { .. }) => {}
-            answer => return answer.map(|rows| (rows, filled)),
-        }
-        // Given back first: statements that wait for more while they hold some would wait for each other.
-        drop(filled);
-        let filled = self.answers.acquire_many(READ_BYTES_MAX).await.map_err(closed)?;
-        let wide = Select { bytes_max: READ_BYTES_MAX as usize, ..statement };
-        Ok((self.runner.rows(wide).await?, filled))
     }
 
     /// The labels of all series a filter accepts, with only the given dimensions.

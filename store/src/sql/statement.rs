@@ -14,7 +14,7 @@ use ledgerline_proto::dimension::Dimension;
 
 use super::Tier;
 use crate::catalog::Measure;
-use crate::limits::{READ_BYTES_FIRST, READ_MEMORY_BYTES_MAX, ROWS_MAX};
+use crate::limits::{READ_MEMORY_BYTES_MAX, ROWS_MAX};
 use crate::rows::{Select, Value};
 
 /// The last second a DateTime can hold.
@@ -75,8 +75,15 @@ pub(super) fn statement(selection: &Selection<'_>) -> Result<Select, SourceError
             ("decimal_check_overflow", 1),
         ],
         timeout: selection.scope.timeout,
-        bytes_max: READ_BYTES_FIRST as usize,
     })
+}
+
+/// Refuses what [`SqlSource`](super::SqlSource) could not read at `now_ms`, whatever is stored.
+///
+/// # Errors
+/// [`SourceError::NotKept`].
+pub fn check_kept(edges: Edges, now_ms: i64) -> Result<(), SourceError> {
+    tiers(edges, now_ms).map(drop)
 }
 
 /// The tiers that can contribute, from the coarsest to the first that divides every edge. A tier whose rows have expired at the

@@ -9,7 +9,8 @@ use ledgerline_process::clock::{Clock, ManualClock};
 use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::source::{Scope, SeriesFilter, SeriesSource as _, Tenant};
 use ledgerline_promql::{
-    Budget, Edges, Fetched, MatchKind, Matcher, MemoryPool, Number, QueryParams, QueryValue, evaluate, plan,
+    Budget, Edges, Fetched, MatchKind, Matcher, MemoryError, MemoryPool, Number, QueryParams, QueryValue,
+    evaluate, plan,
 };
 use ledgerline_proto::dimension::Dimension;
 use proptest::prelude::*;
@@ -179,8 +180,12 @@ struct Canned {
 }
 
 impl SqlRunner for Canned {
-    fn rows(&self, statement: Select) -> BoxFuture<'_, Result<Vec<Row>, SourceError>> {
-        self.seen.lock().unwrap().push(statement);
+    fn rows<'a>(
+        &'a self,
+        statement: &'a Select,
+        _: &'a mut Charge,
+    ) -> BoxFuture<'a, Result<Vec<Row>, SourceError>> {
+        self.seen.lock().unwrap().push(statement.clone());
         ready(Ok(self.rows.clone())).boxed()
     }
 }
@@ -272,53 +277,39 @@ fn an_unreadable_answer_is_a_defect_and_not_a_number() {
     assert!(matches!(value, Err(SourceError::Malformed { .. })));
 }
 
-/// Answers whatever was allowed to be large, slowly, and keeps how many bytes were allowed at once.
-#[derive(Default)]
-struct Large {
-    allowed: Mutex<usize>,
-    most: Mutex<usize>,
-    wide: Mutex<usize>,
-}
+/// Answers everything with a response of 40 MiB.
+struct Large;
 
 impl SqlRunner for Large {
-    fn rows(&self, statement: Select) -> BoxFuture<'_, Result<Vec<Row>, SourceError>> {
+    fn rows<'a>(
+        &'a self,
+        _: &'a Select,
+        held: &'a mut Charge,
+    ) -> BoxFuture<'a, Result<Vec<Row>, SourceError>> {
         async move {
-            let limit = statement.bytes_max;
-            let now = {
-                let mut allowed = self.allowed.lock().unwrap();
-                *allowed += limit;
-                *allowed
-            };
-            {
-                let mut most = self.most.lock().unwrap();
-                *most = (*most).max(now);
-            }
-            tokio::time::sleep(Duration::from_secs(1)).await;
-            *self.allowed.lock().unwrap() -= limit;
-            if limit <= 16 << 20 {
-                return Err(SourceError::TooManyBytes { limit });
-            }
-            *self.wide.lock().unwrap() += 1;
+            held.grow(40 << 20)?;
+            tokio::task::yield_now().await;
             Ok(vec![vec!["1:1".to_owned()]])
         }
         .boxed()
     }
 }
 
-/// Scenario: sixty selectors at once, each with an answer larger than a statement may have at first.
-/// Guarantees: all are answered, and together they never may fill more than the bound of all queries.
-#[tokio::test(start_paused = true)]
-async fn the_answers_of_all_queries_share_one_budget() {
-    let runner = Arc::new(Large::default());
-    let source = SqlSource::new(Arc::clone(&runner), clock());
+/// Guarantees: a response is part of its query's memory until it has become series; what does not fit ends the query.
+#[tokio::test]
+async fn responses_are_charged_to_the_query_that_reads() {
+    let source = SqlSource::new(Large, clock());
     let plan =
         plan("sum(increase(llm_calls_total[1d]))", QueryParams::Instant { time_ms: 40 * DAY }).unwrap();
-    let scope = scope();
-    let selects = (0..60).map(|_| source.select(&scope, &plan.requests[0]));
-    let answers = futures_util::future::try_join_all(selects).await.unwrap();
-    assert!(answers.iter().all(|series| series.len() == 1));
-    assert_eq!(*runner.wide.lock().unwrap(), 60);
-    assert_eq!(*runner.most.lock().unwrap(), 512 << 20);
+    let pool = MemoryPool::new(MEMORY_BYTES_DEFAULT);
+    let scope = Scope { memory: pool.share(), ..scope() };
+    let select = || source.select(&scope, &plan.requests[0]);
+    for _ in 0..3 {
+        assert_eq!(select().await.unwrap().len(), 1, "one after the other");
+    }
+    let error = futures_util::future::try_join(select(), select()).await.unwrap_err();
+    assert!(matches!(error, SourceError::Memory(MemoryError::Query { .. })), "{error}");
+    assert_eq!(pool.used(), 0);
 }
 
 #[test]

@@ -5,13 +5,16 @@ use std::time::Duration;
 
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::{Clock, SystemClock};
+use ledgerline_promql::source::SourceError;
+use ledgerline_promql::{MemoryError, MemoryPool};
 use ledgerline_proto::otlp::SpanRecord;
 use ledgerline_store::Store;
-use ledgerline_store::client::{Client, StoreError};
+use ledgerline_store::client::{Client, StoreError, at_most};
 use ledgerline_store::metrics::StoreMetrics;
 use ledgerline_store::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
 use ledgerline_store::rows::{Select, Value, select};
 use ledgerline_store::spans::{COLUMNS, SpanRow, unpriced_reason};
+use ledgerline_store::sql::SqlRunner as _;
 use ledgerline_store::writer::{Batch, Writer, Written};
 use tokio::time::Instant;
 
@@ -115,9 +118,8 @@ async fn what_is_written_is_what_is_read() {
         ],
         settings: vec![("max_execution_time", 10)],
         timeout: Duration::from_secs(10),
-        bytes_max: 1 << 20,
     };
-    let answer = select(storage.client(), &query).await.unwrap();
+    let answer = select(storage.client(), &query, at_most(1 << 20)).await.unwrap();
     let row = &batch.spans[0];
     let call = &row.record.call;
     let cost = row.price.amount().unwrap();
@@ -289,31 +291,28 @@ async fn the_committed_schema_is_what_the_migrations_make() {
 async fn values_are_bound_and_bounds_hold() {
     let storage = storage("bounds").await;
     let text = "a'; DROP TABLE spans --\t\\ \n\r\n \0 \u{e9}";
-    let mut query = Select {
+    let query = Select {
         text: "SELECT {value:String}, toString({number:Int64})".into(),
         parameters: vec![("value".into(), Value::String(text.into())), ("number".into(), Value::Int64(-5))],
         settings: vec![],
         timeout: Duration::from_secs(10),
-        bytes_max: 1 << 20,
     };
-    assert_eq!(select(storage.client(), &query).await.unwrap(), [[text, "-5"]]);
+    assert_eq!(select(storage.client(), &query, at_most(1 << 20)).await.unwrap(), [[text, "-5"]]);
     let modes = Select {
         text: "SELECT name, value FROM system.settings WHERE changed AND name IN \
                ('timeout_overflow_mode', 'read_overflow_mode', 'result_overflow_mode', 'group_by_overflow_mode')".into(),
         parameters: vec![],
         ..query.clone()
     };
-    let modes = select(storage.client(), &modes).await.unwrap();
+    let modes = select(storage.client(), &modes, at_most(1 << 20)).await.unwrap();
     assert!(modes.len() == 4 && modes.iter().all(|mode| mode[1] == "throw"), "{modes:?}");
-    query.bytes_max = 10;
-    assert!(matches!(select(storage.client(), &query).await, Err(StoreError::TooLarge(10))));
-    let write = Select {
-        text: "INSERT INTO quarantine (tenant) SELECT 'x'".into(),
-        parameters: vec![],
-        bytes_max: 1 << 20,
-        ..query
-    };
-    let refused = select(storage.client(), &write).await.unwrap_err();
+    assert!(matches!(select(storage.client(), &query, at_most(10)).await, Err(StoreError::TooLarge(10))));
+    let mut held = MemoryPool::new(100).share_of(10).charge(0).unwrap();
+    let refused = storage.rows(&query, &mut held).await.unwrap_err();
+    assert!(matches!(refused, SourceError::Memory(MemoryError::Query { limit: 10 })), "{refused}");
+    let write =
+        Select { text: "INSERT INTO quarantine (tenant) SELECT 'x'".into(), parameters: vec![], ..query };
+    let refused = select(storage.client(), &write, at_most(1 << 20)).await.unwrap_err();
     assert!(refused.code().is_some(), "{refused}");
     assert_eq!(ask(&storage, "SELECT count() FROM quarantine").await, "0");
     let slow = Select {
@@ -321,9 +320,8 @@ async fn values_are_bound_and_bounds_hold() {
         parameters: vec![],
         settings: vec![("max_execution_time", 1)],
         timeout: Duration::from_secs(5),
-        bytes_max: 1 << 20,
     };
     let begun = Instant::now();
-    select(storage.client(), &slow).await.unwrap_err();
+    select(storage.client(), &slow, at_most(1 << 20)).await.unwrap_err();
     assert!(begun.elapsed() < Duration::from_secs(6));
 }

@@ -18,7 +18,10 @@ fn state() -> ApiState {
     let mut source = MemorySource::default();
     let mut add = |tenant: &str, team: &str, points: Vec<(i64, i128)>| {
         let labels = Labels::from_pairs([("__name__", "llm_cost_usd_total"), ("team", team)]);
-        source.push(Tenant(tenant.into()), Series { labels, samples: Samples::Delta(points) });
+        source.push(
+            Tenant(tenant.into()),
+            Series { labels, samples: Samples::Delta(points.into_iter().collect()) },
+        );
     };
     add("acme", "search", vec![(1_699_999_940_000, 1), (1_700_000_000_000, 2_500_000_000)]);
     add("acme", "a\"ds", vec![(1_700_000_000_000, 7)]);

@@ -1,6 +1,6 @@
 //! The canonical form: what is printed reads back as the same tree, and is what Prometheus prints.
 
-use crate::syntax::ast::{Binary, Duration, DurationKind, Expr, ExprKind, Modifiers, Selector, Span};
+use crate::syntax::ast::{Duration, DurationKind, Expr, ExprKind, Modifiers, Selector, Span};
 use crate::syntax::{ParseError, parse};
 use proptest::prelude::*;
 
@@ -32,10 +32,6 @@ fn strip(expr: &mut Expr) {
         ExprKind::Binary(binary) => {
             strip(&mut binary.left);
             strip(&mut binary.right);
-            // `ignoring ()` alone says nothing and is not printed.
-            if binary.to_string() == without_labels(binary) {
-                binary.matching.labels = None;
-            }
         }
         ExprKind::Aggregate(aggregate) => {
             aggregate.parameter.iter_mut().for_each(strip);
@@ -43,12 +39,6 @@ fn strip(expr: &mut Expr) {
         }
         ExprKind::Call(call) => call.arguments.iter_mut().for_each(strip),
     }
-}
-
-fn without_labels(binary: &Binary) -> String {
-    let mut without = binary.clone();
-    without.matching.labels = None;
-    without.to_string()
 }
 
 fn strip_selector(selector: &mut Selector) {
@@ -129,7 +119,12 @@ fn the_canonical_form_is_that_of_prometheus() {
 fn grouped(expr: &Expr) -> String {
     match &expr.kind {
         ExprKind::Binary(binary) => {
-            format!("({} {} {})", grouped(&binary.left), binary.operator.symbol(), grouped(&binary.right))
+            format!(
+                "({} {} {})",
+                grouped(&binary.left),
+                binary.operation.operator.name(),
+                grouped(&binary.right)
+            )
         }
         ExprKind::Unary(_, inner) => format!("(-{})", grouped(inner)),
         _ => expr.to_string(),
