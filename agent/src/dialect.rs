@@ -8,17 +8,17 @@
 //! To add a provider: a file in `dialect/` with its `SPEC`, its row in the table below, its prices in `pricing/prices/`.
 
 mod json;
-pub mod request;
-pub mod text;
-pub mod unread;
+mod request;
+mod text;
+pub(crate) mod unread;
 
 use http::Method;
 use ledgerline_proto::{Billing, Operation, TokenCounts};
 
 pub use request::RequestFacts;
-pub use text::{Kind, Part, Role, TextCounts, TextSink};
+pub use text::{Kind, TextCounts, TextSink};
 
-pub use json::last_of_repeated;
+pub(crate) use json::last_of_repeated;
 
 use crate::wire::sse::Event;
 
@@ -111,7 +111,7 @@ pub enum Progress {
 pub struct Response {
     /// The provider's id of the response; empty when not stated.
     pub response_id: String,
-    /// The model that answered; empty when not stated.
+    /// The model that responded; empty when not stated.
     pub model: String,
     /// The provider's counts of the input side, in disjoint classes; `None`: not stated.
     pub input: Option<TokenCounts>,
@@ -133,10 +133,19 @@ pub struct Response {
     pub foreign_runs: u64,
 }
 
+impl Response {
+    fn has_counts(&self) -> bool {
+        self.input.is_some() || self.output.is_some()
+    }
+}
+
 /// The bytes were not what the dialect expects; everything read before stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 #[error("not the JSON this dialect expects")]
 pub struct Unreadable;
+
+/// Nothing was read from what is [`Unreadable`].
+pub type Read = Result<(), Unreadable>;
 
 /// Reads one call.
 pub trait Reader: Send {
@@ -145,31 +154,14 @@ pub trait Reader: Send {
         request::read(body, texts)
     }
 
-    /// Reads an event of a streamed response.
-    ///
-    /// # Errors
-    /// [`Unreadable`]; nothing was read from the event, and the stream goes on.
-    fn read_event(
-        &mut self,
-        event: Event<'_>,
-        response: &mut Response,
-        texts: &mut dyn TextSink,
-    ) -> Result<(), Unreadable>;
+    /// Reads an event of a streamed response, which goes on behind one that is unreadable.
+    fn read_event(&mut self, event: Event<'_>, response: &mut Response, texts: &mut dyn TextSink) -> Read;
 
     /// Reads a response that is not streamed, an error included.
-    ///
-    /// # Errors
-    /// [`Unreadable`]; nothing was read from it.
-    fn read_body(
-        &mut self,
-        body: &[u8],
-        response: &mut Response,
-        texts: &mut dyn TextSink,
-    ) -> Result<(), Unreadable>;
+    fn read_body(&mut self, body: &[u8], response: &mut Response, texts: &mut dyn TextSink) -> Read;
 }
 
 /// The wire format of that name.
-#[must_use]
 pub fn find(name: &str) -> Option<&'static Spec> {
     ALL.iter().copied().find(|spec| spec.name == name)
 }
@@ -181,7 +173,6 @@ pub fn names() -> impl Iterator<Item = &'static str> {
 
 impl Spec {
     /// The call behind a request; `None` for all that is no call: listing models, counting tokens, files.
-    #[must_use]
     pub fn endpoint(&'static self, method: &Method, path: &str) -> Option<&'static Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.method == *method && ends_with(path, endpoint.path))
     }

@@ -103,6 +103,10 @@ pub const INJECT_BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
 /// Larger requests are read on a thread that does not forward: at about 1 GB/s this much takes 0.3 ms, the largest 4 ms.
 pub const INJECT_INLINE_BYTES_MAX: usize = 256 << 10;
 
+/// How long an upstream that refused our request for usage is left alone: of the streams of its other models at most those of
+/// five minutes are estimated, and a call in five minutes is refused once and goes again.
+pub const INJECTION_PAUSE: Duration = Duration::from_secs(300);
+
 /// Events between relay and worker. Two slots of every running call are reserved for its end and for a gap, so half
 /// of this is also the number of calls observed at once. An event is below 100 bytes: 1.6 MiB when full.
 pub const OBSERVATIONS_MAX: usize = 16_384;
@@ -139,7 +143,7 @@ pub const EXPORT_LINGER: Duration = Duration::from_millis(200);
 /// Export requests on the way at one time: enough to fill a round trip of 100 ms, little enough to hold in memory.
 pub const EXPORT_IN_FLIGHT_MAX: usize = 4;
 
-/// Longest wait for the collector's answer, which comes after its insert. A request without an answer is sent again
+/// Longest wait for the collector's response, which comes after its insert. A request without a response is sent again
 /// with the same identity, so that a late success is not counted twice.
 pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
@@ -149,13 +153,13 @@ pub const EXPORT_BACKOFF_MIN: Duration = Duration::from_millis(100);
 /// Longest pause before a request is sent again: the collector is found within 5 s of its return.
 pub const EXPORT_BACKOFF_MAX: Duration = Duration::from_secs(5);
 
-/// Largest answer accepted from the collector. The real one has a few bytes; an exporter must not be fed to death.
-pub const EXPORT_ANSWER_BYTES_MAX: usize = 64 << 10;
+/// Largest response accepted from the collector. The real one has a few bytes; an exporter must not be fed to death.
+pub const EXPORT_RESPONSE_BYTES_MAX: usize = 64 << 10;
 
 /// At most one warning per this time about calls that were dropped; the counter has all of them.
 pub const DROP_WARNING_EVERY: Duration = Duration::from_secs(60);
 
-/// At most one warning per this time and upstream that does not answer; each is followed by a line when it is back.
+/// At most one warning per this time and upstream that does not respond; each is followed by a line when it is back.
 pub const REACHABILITY_WARNING_EVERY: Duration = Duration::from_secs(60);
 
 /// At most one warning per this time and kind of fault about a collector that takes nothing.
@@ -171,6 +175,62 @@ pub const OBSERVER_BATCH_MAX: usize = 1_024;
 /// How long the observer may take after the last call ended to read what is queued, before the export is flushed.
 pub const OBSERVER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
+/// Calls under way at once in the worker. The relay reserves two places in its queue for each call that it observes, so no
+/// more than this are under way while those last. Below 1 KiB each without what `held_bytes_max` bounds: 8 MiB.
+const OPEN_CALLS_MAX: usize = 8_192;
+
+/// Bounds of the worker. A call that needs more is still recorded, with less detail.
+#[derive(Clone, Copy, Debug)]
+pub struct WorkerLimits {
+    /// Calls under way at once; beyond it the oldest is recorded before its end, and counted.
+    pub open_calls_max: usize,
+    /// Memory that bodies of all calls under way take: request bodies until the response begins, responses that are not
+    /// streams until they end, of streams one event. Beyond it the call that asks for more loses its details.
+    pub held_bytes_max: usize,
+    /// Bytes of one request body that are read.
+    pub request_bytes_max: usize,
+    /// Bytes of one event of a stream. The last event of a response repeats all of it.
+    pub event_bytes_max: usize,
+    /// Calls whose providers work on in the background, at most 1 KiB each: 4 MiB. Beyond it the oldest is recorded without
+    /// usage.
+    pub background_calls_max: usize,
+    /// How long such a call is waited for, before it is recorded without usage: the longest research takes an hour, and its
+    /// result is fetched soon after.
+    pub background_age_ns_max: u64,
+    pub decode: DecodeLimits,
+}
+
+/// Bounds of decoding one response.
+#[derive(Clone, Copy, Debug)]
+pub struct DecodeLimits {
+    /// Decoded bytes of one response.
+    pub output_bytes_max: u64,
+    /// Decoded bytes per encoded byte; counts from `expansion_free_bytes` on.
+    pub expansion_max: u64,
+    /// Decoded bytes that are allowed whatever their proportion: small responses full of repetition are normal.
+    pub expansion_free_bytes: u64,
+}
+
+impl Default for WorkerLimits {
+    fn default() -> Self {
+        Self {
+            open_calls_max: OPEN_CALLS_MAX,
+            held_bytes_max: 12 << 20,
+            request_bytes_max: 4 << 20,
+            event_bytes_max: 4 << 20,
+            background_calls_max: 4_096,
+            background_age_ns_max: 6 * 3_600 * 1_000_000_000,
+            decode: DecodeLimits::default(),
+        }
+    }
+}
+
+impl Default for DecodeLimits {
+    fn default() -> Self {
+        Self { output_bytes_max: 32 << 20, expansion_max: 200, expansion_free_bytes: 1 << 20 }
+    }
+}
+
 // Bounds that depend on each other agree, or nothing compiles.
 const _: () = {
     assert!(INJECT_BODY_BYTES_MAX * INJECT_COPIES <= INJECT_BYTES_IN_FLIGHT_MAX as u64);
@@ -178,4 +238,5 @@ const _: () = {
     assert!(UPSTREAM_PING_INTERVAL.as_secs() < UPSTREAM_IDLE_TIMEOUT.as_secs());
     assert!(EXPORT_BACKOFF_MIN.as_millis() < EXPORT_BACKOFF_MAX.as_millis());
     assert!(OBSERVED_COPY_BYTES_MAX < OBSERVED_BYTES_MAX);
+    assert!(2 * OPEN_CALLS_MAX >= OBSERVATIONS_MAX);
 };

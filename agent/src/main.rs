@@ -8,7 +8,6 @@ use anyhow::Context;
 use clap::{Parser, Subcommand};
 use ledgerline_agent::app::{Addresses, App, Parts};
 use ledgerline_agent::config::Config;
-use ledgerline_process::logging::LogSettings;
 use ledgerline_process::telemetry::Telemetry;
 
 /// Threads for what would keep a forwarding thread: name lookups, and reading large requests. They end when idle.
@@ -54,25 +53,24 @@ fn main() -> ExitCode {
 }
 
 fn check(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = ledgerline_process::config::load::<Config>(&arguments.config)?;
-    App::check(&config)?;
+    ledgerline_process::config::load::<Config>(&arguments.config)?;
     writeln!(std::io::stdout(), "{}: the configuration is valid", arguments.config.display())?;
     Ok(())
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let config = ledgerline_process::config::load::<Config>(&arguments.config)?;
+    let settings = ledgerline_process::config::load::<Config>(&arguments.config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
-        .worker_threads(config.relay.threads)
+        .worker_threads(settings.relay.threads)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
         .thread_name("ledgerline-relay")
         .enable_all()
         .build()
         .context("cannot start the relay's threads")?;
-    let telemetry = Telemetry::start(&config.telemetry, "ledgerline-agent", runtime.handle())?;
-    ledgerline_process::logging::init(&LogSettings::new(config.log.format, &config.log.level)?, &telemetry)?;
+    let telemetry = Telemetry::start(&settings.telemetry, "ledgerline-agent", runtime.handle())?;
+    ledgerline_process::logging::init(&settings.log, &telemetry)?;
     ledgerline_process::descriptors::raise_limit();
-    let app = App::build(&config, Parts::default())?;
+    let app = App::build(settings, Parts::default())?;
     if let Some(file) = &arguments.addresses_file {
         let Addresses { relay, admin } = app.addresses();
         ledgerline_process::addresses::write(file, &[("relay", relay), ("admin", admin)])

@@ -13,28 +13,21 @@ use tokio::sync::oneshot;
 use tokio_util::sync::CancellationToken;
 
 use crate::export::{Sender, Spool};
-use crate::limits::{EXPORT_BACKOFF_MIN, OBSERVER_BATCH_MAX, OBSERVER_PAUSE, OBSERVER_STOP_TIMEOUT};
+use crate::limits::{
+    EXPORT_BACKOFF_MIN, OBSERVER_BATCH_MAX, OBSERVER_PAUSE, OBSERVER_STOP_TIMEOUT, WorkerLimits,
+};
 use crate::metrics::Metrics;
 use crate::relay::tap::Observations;
-use crate::worker::{Worker, WorkerCounters, WorkerLimits};
+use crate::worker::Worker;
 
-/// What the thread works with.
 pub struct ObserverParts {
-    /// From the relay.
     pub observations: Observations,
-    /// What the worker counts.
-    pub counters: Arc<WorkerCounters>,
-    /// Where finished calls go.
     pub spool: Arc<Spool>,
-    /// Who sends them.
     pub sender: Sender,
-    /// How long the collector may take at the end.
     pub flush_timeout: Duration,
-    /// Restarts are counted here.
     pub metrics: Arc<Metrics>,
 }
 
-/// The running thread.
 pub struct Observer {
     thread: std::thread::JoinHandle<()>,
     done: oneshot::Receiver<()>,
@@ -89,7 +82,7 @@ impl ObserverParts {
         let new_worker = || {
             let spool = self.spool.clone();
             let sink = move |call| spool.push(call);
-            Worker::new(WorkerLimits::default(), self.counters.clone(), sink)
+            Worker::new(WorkerLimits::default(), self.metrics.clone(), sink)
         };
         tokio::select! {
             () = read(&mut self.observations, &self.metrics, new_worker) => {}

@@ -1,53 +1,46 @@
-//! The relay: takes requests, forwards them to an upstream, hands the answer back.
+//! The relay: takes requests, forwards them to an upstream, hands the response back.
 //!
 //! The promise of this module is that the call never suffers. It parses no body to forward it, holds no body longer
 //! than it takes to pass it on, sends every request once (one that we changed and that was refused for it goes again as
 //! it came), and sets no timeout that is shorter than the client's. What
 //! the tap copies is best effort; what is forwarded is not.
 
-pub mod body;
-pub mod client;
-pub mod forward;
-pub mod guards;
-pub mod headers;
-pub mod identity;
-pub mod idle;
+mod body;
+mod client;
+mod forward;
+pub(crate) mod headers;
+pub(crate) mod identity;
+mod idle;
 pub mod inject;
-pub mod reply;
+mod reply;
 pub mod route;
-pub mod server;
+pub(crate) mod server;
 pub mod strip;
 pub mod tap;
-pub mod trace;
-pub mod unknown_headers;
+mod trace;
+mod unknown_headers;
 pub mod upstream;
-pub mod usage;
+mod usage;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use http::header::InvalidHeaderName;
 use rustls::ClientConfig;
+use tokio::sync::Semaphore;
 
-use crate::config::Config;
+use crate::config::UpstreamSettings;
+use crate::limits::INJECT_BYTES_IN_FLIGHT_MAX;
 use crate::metrics::Metrics;
 use crate::reachability::Reachability;
 use identity::IdentityReader;
-use route::{Route, RouteError, Routes};
+use route::Routes;
 use tap::Tap;
 use unknown_headers::UnknownHeaders;
 use upstream::{KeepAlive, Upstream};
-use usage::{Collecting, InjectionPolicy};
+use usage::InjectionPolicy;
 
-/// Why there is no relay.
-#[derive(Debug, thiserror::Error)]
-pub enum RelayError {
-    /// An upstream cannot be used.
-    #[error(transparent)]
-    Route(#[from] RouteError),
-    /// A header name cannot be used.
-    #[error("identity_headers names a header that cannot be")]
-    Header(#[from] InvalidHeaderName),
-}
+/// A call's place on one of an upstream's connections, until it is dropped.
+type ConnectionSlot = Arc<()>;
 
 /// Where a route leads.
 struct Destination {
@@ -58,7 +51,7 @@ struct Destination {
 }
 
 /// Everything one request needs.
-pub struct Relay {
+pub(crate) struct Relay {
     routes: Routes<Destination>,
     identity: IdentityReader,
     unknown_headers: UnknownHeaders,
@@ -67,44 +60,32 @@ pub struct Relay {
 }
 
 impl Relay {
-    /// A relay for this configuration. Opens no connection.
-    ///
-    /// # Errors
-    /// When the configuration cannot be used; see [`RelayError`].
-    pub fn new(
-        config: &Config,
-        tls: &ClientConfig,
+    /// A relay to these upstreams. Opens no connection.
+    pub(crate) fn new(
+        upstreams: Vec<UpstreamSettings>,
+        identity: IdentityReader,
+        (tls, connect_timeout, keep_alive): (&ClientConfig, Duration, KeepAlive),
         tap: Tap,
-        keep_alive: KeepAlive,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, RelayError> {
-        let mut routes = Vec::with_capacity(config.upstreams.len());
-        let collecting = Collecting::new();
-        for upstream in &config.upstreams {
-            let route = Route::new(upstream)?;
-            let timeout = config.relay.connect_timeout();
-            let connections =
-                Upstream::new(tls, upstream.http_version, route.is_https(), timeout, keep_alive);
-            let injection = upstream
-                .usage_injection
-                .unwrap_or(config.relay.usage_injection)
-                .then(|| InjectionPolicy::new(collecting.clone()));
-            routes.push((
-                route,
-                Destination { upstream: connections, injection, reachability: Reachability::default() },
-            ));
-        }
-        Ok(Self {
-            routes: Routes::new(routes),
-            identity: IdentityReader::new(&config.identity_headers, &config.identity)?,
+    ) -> Self {
+        let memory = Arc::new(Semaphore::new(INJECT_BYTES_IN_FLIGHT_MAX));
+        let destination = |upstream: UpstreamSettings| {
+            let UpstreamSettings { route, http_version, usage_injection } = upstream;
+            let upstream = Upstream::new(tls, http_version, route.is_https(), connect_timeout, keep_alive);
+            let injection = usage_injection.then(|| InjectionPolicy::new(memory.clone()));
+            (route, Destination { upstream, injection, reachability: Reachability::default() })
+        };
+        Self {
+            routes: Routes::new(upstreams.into_iter().map(destination).collect()),
+            identity,
             unknown_headers: UnknownHeaders::default(),
             tap,
             metrics,
-        })
+        }
     }
 
     /// From now on a call that is broken off was broken off by us.
-    pub fn kill(&self) {
+    fn kill(&self) {
         self.tap.kill();
     }
 }

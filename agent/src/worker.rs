@@ -5,40 +5,33 @@
 //! the next call is read. Memory is bounded by [`WorkerLimits`]. Prompts and responses are measured here and never kept,
 //! logged or passed on.
 
-pub mod assemble;
-pub mod background;
+mod assemble;
+mod background;
 mod call_reader;
-pub mod counters;
-pub mod decode;
-pub mod estimate;
-pub mod limits;
-pub mod truncate;
-pub mod unread;
+mod decode;
+mod truncate;
+mod unread;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
-use std::sync::atomic::Ordering;
 
-use ledgerline_proto::{Call, EndOfStream};
+use ledgerline_proto::{Call, EndOfStream, UsageSource};
 
 use self::assemble::{CallFacts, RelayEnd, assemble};
 use self::background::{BackgroundCalls, Waiting};
 use self::call_reader::CallReader;
-use self::counters::add_one;
-pub use self::counters::{Failure, WorkerCounters};
-pub use self::limits::WorkerLimits;
 use self::unread::UnreadPaths;
-use crate::dialect::{Purpose, RequestFacts, Response, TextCounts};
+use crate::dialect::Purpose;
+use crate::limits::WorkerLimits;
+use crate::metrics::{Failure, Metrics};
 use crate::observation::{CallNumber, CallStart, Observation, Tagged};
 
-/// The error class of a call that was recorded before its end.
 const EVICTED: &str = "evicted";
 
-/// Reads all calls of a process.
 pub struct Worker<S> {
     limits: WorkerLimits,
-    counters: Arc<WorkerCounters>,
+    metrics: Arc<Metrics>,
     sink: S,
     /// By number, which is by age.
     open: BTreeMap<CallNumber, Box<OpenCall>>,
@@ -61,11 +54,10 @@ struct OpenCall {
 
 impl<S: FnMut(Call)> Worker<S> {
     /// A worker that hands each finished call to `sink`, which must not block.
-    #[must_use]
-    pub fn new(limits: WorkerLimits, counters: Arc<WorkerCounters>, sink: S) -> Self {
+    pub fn new(limits: WorkerLimits, metrics: Arc<Metrics>, sink: S) -> Self {
         Self {
             limits,
-            counters,
+            metrics,
             sink,
             open: BTreeMap::new(),
             settled: BTreeSet::new(),
@@ -76,9 +68,8 @@ impl<S: FnMut(Call)> Worker<S> {
         }
     }
 
-    /// Takes one event.
     pub fn observe(&mut self, tagged: Tagged) {
-        add_one(&self.counters.events_observed);
+        self.metrics.worker_events.inc();
         let Tagged { call, observation } = tagged;
         match observation {
             Observation::Start(start) => self.start(call, *start),
@@ -86,10 +77,7 @@ impl<S: FnMut(Call)> Worker<S> {
                 self.now_unix_ns = self.now_unix_ns.max(at);
                 self.end(call, RelayEnd { end, at_unix_ns: at, class });
             }
-            Observation::Gap => {
-                add_one(&self.counters.gaps);
-                self.read(call, |reader, facts, _, _| reader.gap(facts));
-            }
+            Observation::Gap => self.read(call, |reader, facts, _, _| reader.gap(facts)),
             Observation::RequestBody(bytes) => {
                 self.read(call, |reader, _, limits, _| reader.request_body(&bytes, limits));
             }
@@ -98,20 +86,20 @@ impl<S: FnMut(Call)> Worker<S> {
                 if let Some(open) = self.open.get_mut(&call) {
                     open.facts.status = Some(head.status);
                 }
-                self.read(call, |reader, facts, limits, counters| {
-                    reader.response_head(&head, facts, limits, counters);
+                self.read(call, |reader, facts, limits, metrics| {
+                    reader.response_head(&head, facts, limits, metrics);
                 });
             }
             Observation::ResponseBody(bytes, at) => {
                 self.now_unix_ns = self.now_unix_ns.max(at);
-                self.read(call, |reader, facts, _, counters| {
-                    reader.response_body(&bytes, at, facts, counters);
+                self.read(call, |reader, facts, _, metrics| {
+                    reader.response_body(&bytes, at, facts, metrics);
                 });
             }
         }
-        self.counters.open_calls.store(self.open.len() as u64, Ordering::Relaxed);
-        self.counters.held_bytes.store(self.held_bytes as u64, Ordering::Relaxed);
-        self.counters.background_calls.store(self.background.len() as u64, Ordering::Relaxed);
+        self.metrics.calls_open.set(self.open.len() as i64);
+        self.metrics.worker_held_bytes.set(self.held_bytes as i64);
+        self.metrics.calls_in_background.set(self.background.len() as i64);
     }
 
     /// Records every open call as ended by the agent.
@@ -139,7 +127,7 @@ impl<S: FnMut(Call)> Worker<S> {
         let reader = catch_unwind(AssertUnwindSafe(|| CallReader::new((start.endpoint.reader)()))).ok();
         let mut open = OpenCall { facts: CallFacts::new(start), reader };
         if open.reader.is_none() {
-            open.lose(&self.counters);
+            open.lose(&self.metrics);
         }
         if self.open.len() >= self.limits.open_calls_max
             && let Some(oldest) = self.open.keys().next().copied()
@@ -155,7 +143,7 @@ impl<S: FnMut(Call)> Worker<S> {
     fn evict(&mut self, call: CallNumber) {
         let Some(open) = self.open.get_mut(&call) else { return };
         open.facts.response_is_whole = false;
-        add_one(&self.counters.calls_evicted);
+        self.metrics.calls_evicted.inc();
         let at_unix_ns = self.now_unix_ns;
         self.end(call, RelayEnd { end: EndOfStream::RelayKilled, at_unix_ns, class: Some(EVICTED) });
     }
@@ -171,43 +159,41 @@ impl<S: FnMut(Call)> Worker<S> {
     fn read(
         &mut self,
         call: CallNumber,
-        step: impl FnOnce(&mut CallReader, &mut CallFacts, &WorkerLimits, &WorkerCounters),
+        step: impl FnOnce(&mut CallReader, &mut CallFacts, &WorkerLimits, &Metrics),
     ) {
         let Some(open) = self.open.get_mut(&call) else { return };
         let OpenCall { facts, reader: Some(reader) } = &mut **open else { return };
         let before = reader.held_bytes();
         let done = catch_unwind(AssertUnwindSafe(|| {
-            step(reader, facts, &self.limits, &self.counters);
+            step(reader, facts, &self.limits, &self.metrics);
             let after = reader.held_bytes();
             if self.held_bytes - before + after <= self.limits.held_bytes_max || after <= before {
                 return after;
             }
-            self.counters.fail(Failure::HeldBytes);
+            self.metrics.fail(Failure::held_bytes);
             reader.release(facts);
             reader.held_bytes()
         }));
         self.held_bytes -= before;
         match done {
             Ok(after) => self.held_bytes += after,
-            Err(_) => open.lose(&self.counters),
+            Err(_) => open.lose(&self.metrics),
         }
     }
 
     fn end(&mut self, call: CallNumber, relay: RelayEnd) {
         let Some(mut open) = self.open.remove(&call) else {
             if !self.settled.remove(&call) {
-                add_one(&self.counters.calls_unobserved);
+                self.metrics.calls_headless.inc();
             }
             return;
         };
         if let Some(reader) = open.reader.take() {
             self.held_bytes -= reader.held_bytes();
-            let facts = &mut open.facts;
-            let counters = &*self.counters;
-            let done =
-                catch_unwind(AssertUnwindSafe(|| reader.end(relay.end, relay.at_unix_ns, facts, counters)));
-            if done.is_err() {
-                open.lose(counters);
+            let (facts, metrics) = (&mut open.facts, &*self.metrics);
+            let end = AssertUnwindSafe(|| reader.end(relay.end, relay.at_unix_ns, facts, metrics));
+            if catch_unwind(end).is_err() {
+                open.lose(metrics);
             }
         }
         let facts = open.facts;
@@ -219,12 +205,17 @@ impl<S: FnMut(Call)> Worker<S> {
                 self.expire(self.now_unix_ns);
             }
             Purpose::Call => self.record(facts, relay),
-            Purpose::Unread => match self.unread.complete(facts, &self.counters.calls_unread) {
-                Some(facts) => self.record(facts, relay),
-                None => add_one(&self.counters.requests_ignored),
+            Purpose::Unread => match self.unread.complete(facts) {
+                Some(facts) => {
+                    self.metrics.count_unread(&facts.start.upstream);
+                    self.record(facts, relay);
+                }
+                None => {
+                    self.metrics.calls_ignored.inc();
+                }
             },
             Purpose::Poll => {
-                add_one(&self.counters.requests_ignored);
+                self.metrics.calls_ignored.inc();
                 if let Some(facts) = self.background.complete(facts) {
                     self.record(facts, relay);
                 }
@@ -233,40 +224,32 @@ impl<S: FnMut(Call)> Worker<S> {
     }
 
     fn record(&mut self, facts: CallFacts, relay: RelayEnd) {
-        let foreign_runs = facts.response.foreign_runs;
-        let finished = assemble(facts, relay);
-        self.counters.foreign_runs.fetch_add(foreign_runs, Ordering::Relaxed);
-        self.count(&finished);
-        if catch_unwind(AssertUnwindSafe(|| (self.sink)(finished))).is_err() {
-            add_one(&self.counters.panics);
-        }
-    }
-
-    fn count(&self, call: &Call) {
-        add_one(self.counters.recorded(call.end));
+        self.metrics.foreign_runs.inc_by(facts.response.foreign_runs);
+        let call = assemble(facts, relay);
+        self.metrics.count_recorded(call.end);
         match call.usage {
-            Some(usage) if usage.source == ledgerline_proto::UsageSource::Estimated => {
-                add_one(&self.counters.usage_estimated);
+            Some(usage) if usage.source == UsageSource::Estimated => {
+                self.metrics.usage_estimated.inc();
             }
             None if call.http_status.is_some_and(|status| status < 300) => {
-                add_one(&self.counters.usage_missing);
+                self.metrics.usage_missing.inc();
             }
             _ => {}
+        }
+        if catch_unwind(AssertUnwindSafe(|| (self.sink)(call))).is_err() {
+            self.metrics.worker_panics.inc();
         }
     }
 }
 
 impl OpenCall {
     /// A panic: what was read may be half written, so only the facts of the relay stay.
-    fn lose(&mut self, counters: &WorkerCounters) {
-        add_one(&counters.panics);
+    fn lose(&mut self, metrics: &Metrics) {
+        metrics.worker_panics.inc();
         self.reader = None;
-        self.facts.request = RequestFacts::default();
-        self.facts.request_texts = TextCounts::default();
-        self.facts.response = Response::default();
-        self.facts.response_texts = TextCounts::default();
-        self.facts.first_token_unix_ns = None;
-        self.facts.response_is_whole = false;
+        let CallFacts { status, streamed, .. } = self.facts;
+        let nothing = CallFacts::new(self.facts.start.clone());
+        self.facts = CallFacts { status, streamed, response_is_whole: false, ..nothing };
     }
 }
 

@@ -100,11 +100,11 @@ async fn a_panicking_worker_changes_nothing() {
          export: {{collector: 'http://127.0.0.1:1', flush_timeout_seconds: 1}}\n",
         provider.url
     );
-    let mut config = parse::<Config>("the test", &yaml).unwrap();
-    for upstream in &mut config.upstreams {
-        upstream.dialect = Some(&EXPLOSIVE);
+    let mut settings = parse::<Config>("the test", &yaml).unwrap();
+    for upstream in &mut settings.upstreams {
+        upstream.route.dialect = Some(&EXPLOSIVE);
     }
-    let app = App::build(&config, Parts::default()).unwrap();
+    let app = App::build(settings, Parts::default()).unwrap();
     let addresses = app.addresses();
     let stop = CancellationToken::new();
     let running = tokio::spawn(app.run(stop.clone()));

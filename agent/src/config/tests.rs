@@ -4,18 +4,37 @@ use ledgerline_process::config::parse;
 
 use super::*;
 
+fn refused(text: &str) -> String {
+    parse::<Config>("agent.yaml", text).map(drop).unwrap_err().to_string()
+}
+
 #[test]
 fn the_example_file_is_valid_and_shows_the_defaults() {
     let text = include_str!("../../ledgerline-agent.example.yaml");
     let example = parse::<Config>("ledgerline-agent.example.yaml", text).unwrap();
-    let defaults = Config::default();
+    let shortest = "upstreams: [{name: a, prefix: /, url: \"http://b\"}]";
+    let defaults = parse::<Config>("agent.yaml", shortest).unwrap();
     assert_eq!(example.upstreams.len(), 2);
-    assert_eq!(example.listen, defaults.listen);
-    assert_eq!(example.admin, defaults.admin);
-    assert_eq!(example.identity_headers, defaults.identity_headers);
-    assert_eq!(example.relay, defaults.relay);
-    assert_eq!(example.export, defaults.export);
-    assert_eq!(example.log, defaults.log);
+    let shown = |settings: &Settings| {
+        let Settings { listen, admin_listen, identity, relay, export, log, .. } = settings;
+        format!(
+            "{listen} {admin_listen} {:?} {:?} {} {:?} {:?} {:?} {} {} {:?} {} {:?} {:?} {log:?}",
+            settings.admin_hosts,
+            identity.headers,
+            relay.threads,
+            relay.connect_timeout,
+            relay.drain_timeout,
+            relay.roots,
+            relay.tls.is_none(),
+            export.collector,
+            export.credential,
+            export.tls.is_none(),
+            export.compression,
+            (export.spool_bytes_max, export.flush_timeout),
+        )
+    };
+    assert_eq!(shown(&example), shown(&defaults));
+    assert!(example.upstreams.iter().chain(&defaults.upstreams).all(|upstream| upstream.usage_injection));
 }
 
 #[test]
@@ -34,7 +53,7 @@ admin: {hosts: ['http://agent']}
 tls: {cert_file: /no/cert.pem, key_file: /no/key.pem}
 log: {level: shout=loud}
 ";
-    let error = parse::<Config>("agent.yaml", text).unwrap_err().to_string();
+    let error = refused(text);
     for part in [
         "- usage_injection: is not a key",
         "- listen: 0.0.0.0:4100 can be reached",
@@ -81,7 +100,7 @@ fn headers_that_providers_need_cannot_say_who_calls() {
         let text = format!(
             "upstreams: [{{name: a, prefix: /, url: \"http://b\"}}]\nidentity_headers: {{user: {name}}}"
         );
-        let error = parse::<Config>("agent.yaml", &text).unwrap_err().to_string();
+        let error = refused(&text);
         assert!(error.contains("- identity_headers.user: `"), "{name}: {error}");
     }
     let good = "upstreams: [{name: a, prefix: /, url: \"http://b\"}]\nidentity_headers: {user: x-user}";
@@ -92,7 +111,7 @@ fn headers_that_providers_need_cannot_say_who_calls() {
 fn a_base_path_that_clients_send_themselves_is_refused() {
     let check = |url: &str, dialect: &str| {
         let text = format!("upstreams: [{{name: a, prefix: /a, url: \"{url}\", dialect: {dialect}}}]");
-        parse::<Config>("agent.yaml", &text).map_err(|error| error.to_string())
+        parse::<Config>("agent.yaml", &text).map(drop).map_err(|error| error.to_string())
     };
     for url in ["https://api.openai.com/v1", "https://gateway/openai/v1/"] {
         for dialect in ["openai", "anthropic"] {
@@ -112,7 +131,7 @@ upstreams: [{name: a, prefix: /, url: \"http://b\"}]
 relay: {connect_timeout_ms: 18446744073709551615, drain_timeout_seconds: 18446744073709551615}
 export: {collector: \"http://c:4317/v1/traces\", flush_timeout_seconds: 18446744073709551615}
 ";
-    let error = parse::<Config>("agent.yaml", text).unwrap_err().to_string();
+    let error = refused(text);
     for part in [
         "- relay.connect_timeout_ms: must be from 1 to 60000",
         "- relay.drain_timeout_seconds: must be at most 86400",
@@ -125,7 +144,7 @@ export: {collector: \"http://c:4317/v1/traces\", flush_timeout_seconds: 18446744
 
 #[test]
 fn an_empty_file_says_what_is_missing() {
-    let error = parse::<Config>("agent.yaml", "").unwrap_err().to_string();
+    let error = refused("");
     assert!(error.contains("upstreams: is empty") && error.contains("dialect is one of openai"), "{error}");
 }
 
@@ -133,15 +152,15 @@ fn an_empty_file_says_what_is_missing() {
 fn a_dialect_is_found_by_its_name_and_a_wrong_one_lists_the_known() {
     let check = |dialect: &str| {
         let text = format!("upstreams: [{{name: a, prefix: /, url: \"http://b\"{dialect}}}]");
-        parse::<Config>("agent.yaml", &text).map(|config| config.upstreams[0].clone())
+        parse::<Config>("agent.yaml", &text).map(|mut settings| settings.upstreams.remove(0).route)
     };
-    let upstream = check(", dialect: anthropic").unwrap();
-    assert_eq!((upstream.dialect.unwrap().name, upstream.provider()), ("anthropic", "anthropic"));
+    let route = check(", dialect: anthropic").unwrap();
+    assert_eq!((route.dialect.unwrap().name, &*route.provider), ("anthropic", "anthropic"));
     let groq = check(", dialect: openai, provider: groq").unwrap();
-    assert_eq!((groq.dialect.unwrap().name, groq.provider()), ("openai", "groq"));
+    assert_eq!((groq.dialect.unwrap().name, &*groq.provider), ("openai", "groq"));
     for none in ["", ", dialect: none"] {
-        let upstream = check(none).unwrap();
-        assert!(upstream.dialect.is_none() && upstream.provider().is_empty());
+        let route = check(none).unwrap();
+        assert!(route.dialect.is_none() && route.provider.is_empty());
     }
     let error = check(", dialect: OpenAI").unwrap_err().to_string();
     let listed = error.split_once("unknown dialect `OpenAI`; known are ").unwrap().1;

@@ -12,8 +12,7 @@ use serde_json::{Value, json};
 
 use super::json::{Content, Count, ErrorBody, ErrorField, List, Object, Text, bounded, object};
 use super::{
-    Endpoint, Kind, Part, Progress, Purpose, Reader, Response, Role, Spec, TextSink, Unreadable,
-    UsageInjection,
+    Endpoint, Kind, Progress, Purpose, Read, Reader, Response, Spec, TextSink, Unreadable, UsageInjection,
 };
 use crate::wire::sse::Event;
 
@@ -43,7 +42,7 @@ fn error_body(_: &str, message: &str) -> Value {
 #[derive(Debug, Default)]
 pub struct MessageReader {
     counts: Counts,
-    /// Billed runs of the same model that the counts leave out, see [`Iteration`].
+    /// Billed runs of the same model that the counts leave out.
     compaction: Counts,
     /// An event after the start stated the output: what the start states is only its first token.
     delta_stated_output: bool,
@@ -51,80 +50,64 @@ pub struct MessageReader {
 
 /// A message, an event of a stream, or an error: told apart by `type`.
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct Body<'a> {
-    #[serde(borrow, rename = "type")]
+    #[serde(rename = "type")]
     kind: Text<'a>,
     /// Of `message_start`.
-    #[serde(borrow)]
     message: Object<Message<'a>>,
     /// Of `content_block_start`.
-    #[serde(borrow)]
     content_block: Object<Block<'a>>,
     /// Of `content_block_delta` and `message_delta`.
-    #[serde(borrow)]
     delta: Object<Delta<'a>>,
     /// Of `message_delta`.
-    #[serde(borrow)]
     usage: Object<UsageBody<'a>>,
     error: ErrorField,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct Message<'a> {
-    #[serde(borrow)]
+    /// `message`, or `error` where an error is the whole body.
+    #[serde(rename = "type")]
+    kind: Text<'a>,
+    error: ErrorField,
     id: Text<'a>,
-    #[serde(borrow)]
     model: Text<'a>,
-    #[serde(borrow)]
     stop_reason: Text<'a>,
-    #[serde(borrow)]
     content: List<Block<'a>>,
-    #[serde(borrow)]
     usage: Object<UsageBody<'a>>,
 }
 
-/// A whole message or an error, as the body of a response that is not streamed.
 #[derive(Default, Deserialize)]
-#[serde(default)]
-struct Head<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
-    error: ErrorField,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct Block<'a> {
-    #[serde(borrow, rename = "type")]
+    #[serde(rename = "type")]
     kind: Text<'a>,
-    #[serde(borrow)]
     text: Content<'a>,
-    #[serde(borrow)]
     thinking: Content<'a>,
-    #[serde(borrow)]
     name: Content<'a>,
-    #[serde(borrow)]
     input: Content<'a>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct Delta<'a> {
-    #[serde(borrow)]
     text: Content<'a>,
-    #[serde(borrow)]
     thinking: Content<'a>,
-    #[serde(borrow)]
     partial_json: Content<'a>,
-    #[serde(borrow)]
     stop_reason: Text<'a>,
 }
 
+/// The usage of a message, or of one run of a model within it (beta).
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct UsageBody<'a> {
+    /// Of a run.
+    #[serde(rename = "type")]
+    kind: Text<'a>,
+    /// Of a run.
+    model: Text<'a>,
     input_tokens: Count,
     cache_creation_input_tokens: Count,
     cache_read_input_tokens: Count,
@@ -132,14 +115,10 @@ struct UsageBody<'a> {
     output_tokens: Count,
     output_tokens_details: Object<OutputDetails>,
     server_tool_use: Object<ServerToolUse>,
-    #[serde(borrow)]
     service_tier: Text<'a>,
-    #[serde(borrow)]
     speed: Text<'a>,
-    #[serde(borrow)]
     inference_geo: Text<'a>,
-    #[serde(borrow)]
-    iterations: List<Iteration<'a>>,
+    iterations: List<UsageBody<'a>>,
 }
 
 #[derive(Clone, Copy, Default, Deserialize)]
@@ -159,23 +138,6 @@ struct OutputDetails {
 #[serde(default)]
 struct ServerToolUse {
     web_search_requests: Count,
-}
-
-/// One run of a model within the call (beta). Ordinary runs are in the call's counts. Compaction runs are billed but
-/// not in them, so they are added. Runs of another model (advisor, fallback) have their own price, which one call
-/// with one model cannot hold: they are counted as foreign, and the call's bill has a gap.
-#[derive(Default, Deserialize)]
-#[serde(default)]
-struct Iteration<'a> {
-    #[serde(borrow, rename = "type")]
-    kind: Text<'a>,
-    #[serde(borrow)]
-    model: Text<'a>,
-    input_tokens: Count,
-    cache_creation_input_tokens: Count,
-    cache_read_input_tokens: Count,
-    cache_creation: Object<CacheCreation>,
-    output_tokens: Count,
 }
 
 /// The fields of usage, merged over the events of a stream.
@@ -199,28 +161,28 @@ fn keep_positive(slot: &mut Option<u64>, newer: Count) {
 }
 
 impl Counts {
-    fn merge(&mut self, usage: &UsageBody<'_>) {
-        keep_positive(&mut self.input, usage.input_tokens);
-        keep_positive(&mut self.cache_write, usage.cache_creation_input_tokens);
-        keep_positive(&mut self.cache_read, usage.cache_read_input_tokens);
+    /// Each count of the input side, with what a usage says of it.
+    fn input_side(&mut self, usage: &UsageBody<'_>) -> [(&mut Option<u64>, Count); 5] {
         let creation = usage.cache_creation.0.unwrap_or_default();
-        keep_positive(&mut self.cache_write_5m, creation.ephemeral_5m_input_tokens);
-        keep_positive(&mut self.cache_write_1h, creation.ephemeral_1h_input_tokens);
+        [
+            (&mut self.input, usage.input_tokens),
+            (&mut self.cache_write, usage.cache_creation_input_tokens),
+            (&mut self.cache_write_5m, creation.ephemeral_5m_input_tokens),
+            (&mut self.cache_write_1h, creation.ephemeral_1h_input_tokens),
+            (&mut self.cache_read, usage.cache_read_input_tokens),
+        ]
+    }
+
+    fn merge(&mut self, usage: &UsageBody<'_>) {
+        self.input_side(usage).into_iter().for_each(|(slot, newer)| keep_positive(slot, newer));
         self.output = usage.output_tokens.0.or(self.output);
         let thinking = usage.output_tokens_details.0.and_then(|details| details.thinking_tokens.0);
         self.thinking = thinking.or(self.thinking);
     }
 
-    fn add(&mut self, run: &Iteration<'_>) {
-        let creation = run.cache_creation.0.unwrap_or_default();
-        for (slot, count) in [
-            (&mut self.input, run.input_tokens),
-            (&mut self.cache_write, run.cache_creation_input_tokens),
-            (&mut self.cache_write_5m, creation.ephemeral_5m_input_tokens),
-            (&mut self.cache_write_1h, creation.ephemeral_1h_input_tokens),
-            (&mut self.cache_read, run.cache_read_input_tokens),
-            (&mut self.output, run.output_tokens),
-        ] {
+    fn add(&mut self, run: &UsageBody<'_>) {
+        self.output = Some(self.output.unwrap_or(0) + run.output_tokens.or_zero());
+        for (slot, count) in self.input_side(run) {
             *slot = Some(slot.unwrap_or(0) + count.or_zero());
         }
     }
@@ -265,8 +227,10 @@ impl MessageReader {
             self.counts.output.map(|_| sum(&self.counts.output_pairs(), &self.compaction.output_pairs()));
     }
 
-    /// The list is cumulative like the counts, so the newest replaces what was read from an older one.
-    fn read_iterations(&mut self, runs: &[Iteration<'_>], response: &mut Response) {
+    /// Ordinary runs are in the call's counts. Compaction runs are billed but not in them, so they are added. Runs of another
+    /// model (advisor, fallback) have their own price, which one call with one model cannot hold: they are counted as
+    /// foreign, and the call's bill has a gap. The list is cumulative like the counts: the newest replaces an older one.
+    fn read_iterations(&mut self, runs: &[UsageBody<'_>], response: &mut Response) {
         self.compaction = Counts::default();
         response.foreign_runs = 0;
         response.billing.gap = None;
@@ -311,19 +275,14 @@ fn read_block(block: &Block<'_>, texts: &mut dyn TextSink) {
             block.input.hand_to(Kind::Tool, texts);
         }
         Some("redacted_thinking") => {
-            texts.part(Part { role: Role::Assistant, kind: Kind::Reasoning, text: "" });
+            texts.take(Kind::Reasoning, "");
         }
         _ => {}
     }
 }
 
 impl Reader for MessageReader {
-    fn read_event(
-        &mut self,
-        event: Event<'_>,
-        response: &mut Response,
-        texts: &mut dyn TextSink,
-    ) -> Result<(), Unreadable> {
+    fn read_event(&mut self, event: Event<'_>, response: &mut Response, texts: &mut dyn TextSink) -> Read {
         if event.data.trim_ascii().is_empty() {
             return Ok(());
         }
@@ -368,19 +327,13 @@ impl Reader for MessageReader {
         Ok(())
     }
 
-    fn read_body(
-        &mut self,
-        body: &[u8],
-        response: &mut Response,
-        texts: &mut dyn TextSink,
-    ) -> Result<(), Unreadable> {
-        let head: Head<'_> = object(body).ok_or(Unreadable)?;
-        if head.kind.get() == Some("error") || head.error.0.is_some() {
-            response.error = Some(head.error.0.and_then(ErrorBody::class));
+    fn read_body(&mut self, body: &[u8], response: &mut Response, texts: &mut dyn TextSink) -> Read {
+        let message: Message<'_> = object(body).ok_or(Unreadable)?;
+        if message.kind.get() == Some("error") || message.error.0.is_some() {
+            response.error = Some(message.error.0.and_then(ErrorBody::class));
         } else {
-            let message: Message<'_> = object(body).ok_or(Unreadable)?;
             self.read_message(&message, response, texts);
-            response.usage_is_final = response.input.is_some() || response.output.is_some();
+            response.usage_is_final = response.has_counts();
         }
         response.progress = Progress::Terminated;
         Ok(())

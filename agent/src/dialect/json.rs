@@ -14,7 +14,7 @@ use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
 
-use super::text::{Kind, Part, Role, TextSink};
+use super::text::{Kind, TextSink};
 
 /// The largest count that is believed. No model takes four billion tokens; such a number is a fault, and one that
 /// would end in somebody's bill.
@@ -38,7 +38,6 @@ pub fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
 }
 
 /// The document with each field once: of a repeated one the last, as the providers' own client libraries read it.
-#[must_use]
 pub fn last_of_repeated(document: &[u8]) -> Option<Vec<u8>> {
     let document = document.get(..REPEATED_BYTES_MAX.min(document.len())).filter(|cut| *cut == document)?;
     let value: serde_json::Value = serde_json::from_slice(document).ok()?;
@@ -47,7 +46,6 @@ pub fn last_of_repeated(document: &[u8]) -> Option<Vec<u8>> {
 
 /// What a type makes of a JSON value. Of a kind of value that it does not name it makes its default, which is absence.
 pub trait FromValue<'de>: Default {
-    /// Of `true` and `false`.
     fn from_bool(_: bool) -> Self {
         Self::default()
     }
@@ -62,22 +60,29 @@ pub trait FromValue<'de>: Default {
         Self::default()
     }
 
-    /// Of a text, borrowed where it has no escapes.
+    /// Borrowed where it has no escapes.
     fn from_text(_: Cow<'de, str>) -> Self {
         Self::default()
     }
 
-    /// Of a list.
     fn from_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
         while list.next_element::<IgnoredAny>()?.is_some() {}
         Ok(Self::default())
     }
 
-    /// Of an object.
     fn from_map<A: MapAccess<'de>>(mut map: A) -> Result<Self, A::Error> {
         while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
         Ok(Self::default())
     }
+}
+
+/// The methods of a visitor that need nothing but the value.
+macro_rules! visit {
+    ($($method:ident($value:pat, $kind:ty) = $result:expr;)*) => {$(
+        fn $method<E: Error>(self, $value: $kind) -> Result<Self::Value, E> {
+            Ok($result)
+        }
+    )*};
 }
 
 /// Takes any JSON value as a `T`.
@@ -86,32 +91,17 @@ struct Lenient<T>(PhantomData<T>);
 impl<'de, T: FromValue<'de>> Visitor<'de> for Lenient<T> {
     type Value = T;
 
+    visit! {
+        visit_bool(value, bool) = T::from_bool(value);
+        visit_u64(number, u64) = T::from_integer(number);
+        visit_i64(_, i64) = T::default();
+        visit_f64(number, f64) = T::from_float(number);
+        visit_str(text, &str) = T::from_text(Cow::Owned(text.to_owned()));
+        visit_borrowed_str(text, &'de str) = T::from_text(Cow::Borrowed(text));
+    }
+
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
-    }
-
-    fn visit_bool<E: Error>(self, value: bool) -> Result<T, E> {
-        Ok(T::from_bool(value))
-    }
-
-    fn visit_u64<E: Error>(self, number: u64) -> Result<T, E> {
-        Ok(T::from_integer(number))
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<T, E> {
-        Ok(T::default())
-    }
-
-    fn visit_f64<E: Error>(self, number: f64) -> Result<T, E> {
-        Ok(T::from_float(number))
-    }
-
-    fn visit_str<E: Error>(self, text: &str) -> Result<T, E> {
-        Ok(T::from_text(Cow::Owned(text.to_owned())))
-    }
-
-    fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<T, E> {
-        Ok(T::from_text(Cow::Borrowed(text)))
     }
 
     fn visit_unit<E: Error>(self) -> Result<T, E> {
@@ -153,7 +143,7 @@ lenient! {
 }
 
 /// A text, borrowed where it has no escapes.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct Text<'a>(pub Option<Cow<'a, str>>);
 
 impl<'de: 'a, 'a> FromValue<'de> for Text<'a> {
@@ -164,7 +154,6 @@ impl<'de: 'a, 'a> FromValue<'de> for Text<'a> {
 
 impl Text<'_> {
     /// The text, unless absent or empty.
-    #[must_use]
     pub fn get(&self) -> Option<&str> {
         self.0.as_deref().filter(|text| !text.is_empty())
     }
@@ -176,7 +165,6 @@ impl Text<'_> {
         }
     }
 
-    /// Replaces `slot` by the text, if there is one; see [`bounded`].
     pub fn store_some(&self, slot: &mut Option<String>) {
         if let Some(text) = self.get() {
             *slot = Some(bounded(text));
@@ -185,13 +173,12 @@ impl Text<'_> {
 }
 
 /// The text, cut at [`NAME_BYTES_MAX`].
-#[must_use]
 pub fn bounded(text: &str) -> String {
     text[..text.floor_char_boundary(NAME_BYTES_MAX)].to_owned()
 }
 
 /// An error code: a text, or an integer in its digits.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Default)]
 pub struct Code(pub Option<String>);
 
 impl FromValue<'_> for Code {
@@ -205,7 +192,7 @@ impl FromValue<'_> for Code {
 }
 
 /// `true`; anything else is `false`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct Flag(pub bool);
 
 impl FromValue<'_> for Flag {
@@ -216,7 +203,7 @@ impl FromValue<'_> for Flag {
 
 /// A count of tokens: a whole number from 0 to [`COUNT_MAX`], also one that is written `10.0`, as programs do whose
 /// numbers are all floating.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Default)]
 pub struct Count(pub Option<u64>);
 
 impl FromValue<'_> for Count {
@@ -233,14 +220,13 @@ impl FromValue<'_> for Count {
 
 impl Count {
     /// The count; 0 when absent. Only for a part of a whole that is present: there, a part not named is none.
-    #[must_use]
     pub fn or_zero(self) -> u64 {
         self.0.unwrap_or(0)
     }
 }
 
 /// A nested object; anything else is absent. Without it, serde would also read a list as a struct, field by field.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy)]
 pub struct Object<T>(pub Option<T>);
 
 impl<T> Default for Object<T> {
@@ -256,7 +242,6 @@ impl<'de, T: Deserialize<'de>> FromValue<'de> for Object<T> {
 }
 
 /// The objects of a list, at most [`LIST_MAX`] of them; other elements are left out, and anything else is empty.
-#[derive(Clone, Debug, PartialEq, Eq)]
 pub struct List<T>(pub Vec<T>);
 
 impl<T> Default for List<T> {
@@ -280,7 +265,7 @@ impl<'de, T: Deserialize<'de>> FromValue<'de> for List<T> {
 }
 
 /// An `error` field. Providers put an object, a text or `null` there; compatible servers also `false`.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[derive(Default)]
 pub struct ErrorField(pub Option<ErrorBody>);
 
 impl<'de> FromValue<'de> for ErrorField {
@@ -298,7 +283,7 @@ impl<'de> FromValue<'de> for ErrorField {
 }
 
 /// What an error object says about its class. The message is not read: it can quote the prompt.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Deserialize)]
+#[derive(Clone, Default, Deserialize)]
 #[serde(default)]
 pub struct ErrorBody {
     /// The finer name: `rate_limit_exceeded`.
@@ -310,7 +295,6 @@ pub struct ErrorBody {
 
 impl ErrorBody {
     /// The code, else the type, if it can serve as a class: few short words of a fixed set, not a sentence.
-    #[must_use]
     pub fn class(self) -> Option<String> {
         let is_class = |text: &String| {
             text.len() <= 64
@@ -321,77 +305,44 @@ impl ErrorBody {
 }
 
 /// What the model wrote in one field, whatever its shape: a text, a list of parts, a tool call.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub enum Content<'a> {
-    /// Nothing: `""`, `[]`, `{}` and `null`.
-    #[default]
-    Absent,
-    /// One text.
-    Text(Cow<'a, str>),
-    /// The texts within a list or an object that holds something, which may be none.
-    Texts(Vec<Cow<'a, str>>),
+#[derive(Default)]
+pub struct Content<'a> {
+    /// It holds something, perhaps without text: not `""`, `[]`, `{}` or `null`.
+    pub is_present: bool,
+    /// Apart, because there is seldom a second.
+    first: Option<Cow<'a, str>>,
+    more: Vec<Cow<'a, str>>,
 }
 
 impl Content<'_> {
-    /// Whether there is anything.
-    #[must_use]
-    pub const fn is_present(&self) -> bool {
-        !matches!(self, Self::Absent)
+    fn texts(&self) -> impl Iterator<Item = &str> {
+        self.first.iter().chain(&self.more).map(|text| &**text)
     }
 
     /// Bytes of text in it.
-    #[must_use]
     pub fn bytes(&self) -> usize {
-        match self {
-            Self::Absent => 0,
-            Self::Text(text) => text.len(),
-            Self::Texts(texts) => texts.iter().map(|text| text.len()).sum(),
-        }
+        self.texts().map(str::len).sum()
     }
 
     /// Hands the model's texts on; an empty one where there is something without text.
     pub fn hand_to(&self, kind: Kind, sink: &mut dyn TextSink) {
-        let mut part = |text| sink.part(Part { role: Role::Assistant, kind, text });
-        match self {
-            Self::Absent => {}
-            Self::Text(text) => part(text),
-            Self::Texts(texts) if texts.is_empty() => part(""),
-            Self::Texts(texts) => texts.iter().for_each(|text| part(text)),
+        if self.is_present && self.first.is_none() {
+            sink.take(kind, "");
         }
+        self.texts().for_each(|text| sink.take(kind, text));
     }
 }
 
 impl<'de: 'a, 'a> Deserialize<'de> for Content<'a> {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let mut found = Found::default();
-        let is_present = Walk::of(&mut found).deserialize(deserializer)?;
-        Ok(match found {
-            _ if !is_present => Self::Absent,
-            Found { first: Some(text), more, .. } if more.is_empty() => Self::Text(text),
-            Found { first, more } => Self::Texts(first.into_iter().chain(more).collect()),
-        })
+        let mut content = Self::default();
+        content.is_present = Walk::within(Kind::Text, &mut content).deserialize(deserializer)?;
+        Ok(content)
     }
 }
 
-/// Texts of one value, the first apart because there is seldom a second.
-#[derive(Default)]
-struct Found<'de> {
-    first: Option<Cow<'de, str>>,
-    more: Vec<Cow<'de, str>>,
-}
-
-impl<'de> OnText<'de> for Found<'de> {
-    fn text(&mut self, _: Context, text: &str) {
-        self.push(Cow::Owned(text.to_owned()));
-    }
-
-    fn borrowed_text(&mut self, _: Context, text: &'de str) {
-        self.push(Cow::Borrowed(text));
-    }
-}
-
-impl<'de> Found<'de> {
-    fn push(&mut self, text: Cow<'de, str>) {
+impl<'de: 'a, 'a> OnText<'de> for Content<'a> {
+    fn text(&mut self, _: Kind, text: Cow<'de, str>) {
         match self.first {
             None => self.first = Some(text),
             Some(_) => self.more.push(text),
@@ -399,74 +350,43 @@ impl<'de> Found<'de> {
     }
 }
 
-/// Where a text stands.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Context {
-    /// Whose it is.
-    pub role: Role,
-    /// What it is.
-    pub kind: Kind,
-}
-
 /// Takes the texts of a value.
 pub trait OnText<'de> {
-    /// A text that had to be freed of escapes and is gone afterwards.
-    fn text(&mut self, context: Context, text: &str);
+    fn text(&mut self, kind: Kind, text: Cow<'de, str>);
 
-    /// A text that stays as long as the document.
-    fn borrowed_text(&mut self, context: Context, text: &'de str) {
-        self.text(context, text);
+    /// A text that had to be freed of escapes and is gone afterwards.
+    fn passing_text(&mut self, kind: Kind, text: &str) {
+        self.text(kind, Cow::Owned(text.to_owned()));
     }
 }
 
 /// Finds every text in a value, keys and the fields of [`is_text`] aside; yields whether the value holds anything.
 pub struct Walk<'s, S> {
     on_text: &'s mut S,
-    context: Context,
+    kind: Kind,
     /// Levels above this value.
     depth: usize,
 }
 
 impl<'s, S> Walk<'s, S> {
-    /// Over a value that the model wrote.
-    pub fn of(on_text: &'s mut S) -> Self {
-        Self::within(Context { role: Role::Assistant, kind: Kind::Text }, on_text)
+    /// Over a value whose texts are of this kind unless it says otherwise.
+    pub fn within(kind: Kind, on_text: &'s mut S) -> Self {
+        Self { on_text, kind, depth: 0 }
     }
 
-    /// Over a value whose texts are these unless it says otherwise.
-    pub fn within(context: Context, on_text: &'s mut S) -> Self {
-        Self { on_text, context, depth: 0 }
-    }
-
-    fn below(&mut self, context: Context) -> Walk<'_, S> {
-        Walk { on_text: self.on_text, context, depth: self.depth + 1 }
+    fn below(&mut self, kind: Kind) -> Walk<'_, S> {
+        Walk { on_text: self.on_text, kind, depth: self.depth + 1 }
     }
 }
 
 /// Whether the field of that name holds text a model reads or writes, rather than a label, a link or encoded binary
 /// data. An image in base64 would otherwise look like a million tokens.
 fn is_text(field: &str) -> bool {
-    !matches!(
-        field,
-        "type"
-            | "id"
-            | "index"
-            | "role"
-            | "status"
-            | "url"
-            | "data"
-            | "image_url"
-            | "file_data"
-            | "b64_json"
-            | "media_type"
-            | "signature"
-            | "encrypted_content"
-            | "call_id"
-            | "file_id"
-            | "tool_call_id"
-            | "tool_use_id"
-            | "cache_control"
-    )
+    let is_label = matches!(field, "type" | "index" | "role" | "status" | "media_type" | "cache_control");
+    let is_id = matches!(field, "id" | "call_id" | "file_id" | "tool_call_id" | "tool_use_id");
+    let is_link_or_data = matches!(field, "url" | "image_url" | "data" | "file_data" | "b64_json");
+    let is_sealed = matches!(field, "signature" | "encrypted_content");
+    !(is_label || is_id || is_link_or_data || is_sealed)
 }
 
 impl<'de, S: OnText<'de>> DeserializeSeed<'de> for Walk<'_, S> {
@@ -483,24 +403,15 @@ impl<'de, S: OnText<'de>> DeserializeSeed<'de> for Walk<'_, S> {
 impl<'de, S: OnText<'de>> Visitor<'de> for Walk<'_, S> {
     type Value = bool;
 
+    visit! {
+        visit_bool(_, bool) = true;
+        visit_u64(_, u64) = true;
+        visit_i64(_, i64) = true;
+        visit_f64(_, f64) = true;
+    }
+
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("any JSON value")
-    }
-
-    fn visit_bool<E: Error>(self, _: bool) -> Result<bool, E> {
-        Ok(true)
-    }
-
-    fn visit_u64<E: Error>(self, _: u64) -> Result<bool, E> {
-        Ok(true)
-    }
-
-    fn visit_i64<E: Error>(self, _: i64) -> Result<bool, E> {
-        Ok(true)
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<bool, E> {
-        Ok(true)
     }
 
     fn visit_unit<E: Error>(self) -> Result<bool, E> {
@@ -509,21 +420,21 @@ impl<'de, S: OnText<'de>> Visitor<'de> for Walk<'_, S> {
 
     fn visit_str<E: Error>(self, text: &str) -> Result<bool, E> {
         if !text.is_empty() {
-            self.on_text.text(self.context, text);
+            self.on_text.passing_text(self.kind, text);
         }
         Ok(!text.is_empty())
     }
 
     fn visit_borrowed_str<E: Error>(self, text: &'de str) -> Result<bool, E> {
         if !text.is_empty() {
-            self.on_text.borrowed_text(self.context, text);
+            self.on_text.text(self.kind, Cow::Borrowed(text));
         }
         Ok(!text.is_empty())
     }
 
     fn visit_seq<A: SeqAccess<'de>>(mut self, mut list: A) -> Result<bool, A::Error> {
         let mut is_present = false;
-        while list.next_element_seed(self.below(self.context))?.is_some() {
+        while list.next_element_seed(self.below(self.kind))?.is_some() {
             is_present = true;
         }
         Ok(is_present)
@@ -533,28 +444,14 @@ impl<'de, S: OnText<'de>> Visitor<'de> for Walk<'_, S> {
         let mut is_present = false;
         while let Some(field) = map.next_key::<Text<'de>>()? {
             is_present = true;
-            match field.get().unwrap_or_default() {
-                "role" => self.context.role = role(map.next_value::<Text<'de>>()?.get(), self.context.role),
-                name if is_text(name) => {
-                    let context = Context { kind: kind(name, self.context.kind), ..self.context };
-                    map.next_value_seed(self.below(context))?;
-                }
-                _ => {
-                    map.next_value::<IgnoredAny>()?;
-                }
+            let name = field.get().unwrap_or_default();
+            if is_text(name) {
+                map.next_value_seed(self.below(kind(name, self.kind)))?;
+            } else {
+                map.next_value::<IgnoredAny>()?;
             }
         }
         Ok(is_present)
-    }
-}
-
-fn role(name: Option<&str>, otherwise: Role) -> Role {
-    match name {
-        Some("system" | "developer") => Role::System,
-        Some("user") => Role::User,
-        Some("assistant" | "model") => Role::Assistant,
-        Some("tool" | "function") => Role::Tool,
-        _ => otherwise,
     }
 }
 

@@ -1,7 +1,6 @@
 //! OpenAI's API, which many servers speak: chat and text completions, responses, embeddings. Pure.
 
 mod chat;
-mod embeddings;
 mod responses;
 mod usage;
 
@@ -10,7 +9,6 @@ use ledgerline_proto::Operation;
 use serde_json::{Value, json};
 
 use self::chat::ChatReader;
-use self::embeddings::EmbeddingsReader;
 use self::responses::ResponsesReader;
 use super::{Endpoint, Purpose, Reader, Spec, UsageInjection};
 
@@ -32,7 +30,7 @@ pub static SPEC: Spec = Spec {
         call("/responses/compact", Operation::Chat, responses),
         poll(Method::GET, "/responses/*"),
         poll(Method::POST, "/responses/*/cancel"),
-        call("/embeddings", Operation::Embeddings, || Box::new(EmbeddingsReader)),
+        call("/embeddings", Operation::Embeddings, || Box::new(ChatReader::embeddings())),
     ],
     free: &[
         "/moderations",

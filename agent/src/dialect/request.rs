@@ -3,10 +3,12 @@
 //! The pass writes down each fact as it comes by, so that a body that was cut at the limit, or is not JSON to its end,
 //! still yields the facts before that point.
 
+use std::borrow::Cow;
+
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::json::{Context, Flag, OnText, Text, Walk};
-use super::text::{Kind, Part, Role, TextSink};
+use super::json::{Flag, OnText, Text, Walk};
+use super::text::{Kind, TextSink};
 
 /// Facts about a request.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -37,9 +39,13 @@ struct Body<'s, 't> {
 
 struct Texts<'t>(&'t mut dyn TextSink);
 
-impl OnText<'_> for Texts<'_> {
-    fn text(&mut self, Context { role, kind }: Context, text: &str) {
-        self.0.part(Part { role, kind, text });
+impl<'de> OnText<'de> for Texts<'_> {
+    fn text(&mut self, kind: Kind, text: Cow<'de, str>) {
+        self.0.take(kind, &text);
+    }
+
+    fn passing_text(&mut self, kind: Kind, text: &str) {
+        self.0.take(kind, text);
     }
 }
 
@@ -60,7 +66,7 @@ impl<'de> Visitor<'de> for Body<'_, '_> {
 
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<(), A::Error> {
         while let Some(field) = map.next_key::<Text<'de>>()? {
-            let (role, kind) = match field.get().unwrap_or_default() {
+            let kind = match field.get().unwrap_or_default() {
                 "model" => {
                     map.next_value::<Text<'de>>()?.store(&mut self.facts.model);
                     continue;
@@ -69,15 +75,14 @@ impl<'de> Visitor<'de> for Body<'_, '_> {
                     self.facts.stream = map.next_value::<Flag>()?.0;
                     continue;
                 }
-                "messages" | "prompt" | "input" => (Role::User, Kind::Text),
-                "system" | "instructions" => (Role::System, Kind::Text),
-                "tools" | "functions" => (Role::System, Kind::Tool),
+                "messages" | "prompt" | "input" | "system" | "instructions" => Kind::Text,
+                "tools" | "functions" => Kind::Tool,
                 _ => {
                     map.next_value::<IgnoredAny>()?;
                     continue;
                 }
             };
-            map.next_value_seed(Walk::within(Context { role, kind }, self.texts))?;
+            map.next_value_seed(Walk::within(kind, self.texts))?;
         }
         Ok(())
     }

@@ -258,41 +258,32 @@ fn tool_calls_and_thinking_are_first_tokens() {
 
 /// Notes what came.
 #[derive(Default)]
-struct Notes(Vec<(Role, Kind, String)>);
+struct Notes(Vec<(Kind, String)>);
 
 impl TextSink for Notes {
-    fn part(&mut self, Part { role, kind, text }: Part<'_>) {
-        self.0.push((role, kind, text.to_owned()));
+    fn take(&mut self, kind: Kind, text: &str) {
+        self.0.push((kind, text.to_owned()));
     }
 }
 
 #[test]
 fn a_request_yields_facts_and_texts() {
-    use {
-        Kind::{Reasoning, Text},
-        Role::{Assistant, System, User},
-    };
-    let check = |body: &str, facts: RequestFacts, expected: &[(Role, Kind, &str)]| {
+    use Kind::{Reasoning, Text, Tool};
+    let check = |body: &str, facts: RequestFacts, expected: &[(Kind, &str)]| {
         let mut notes = Notes::default();
         assert_eq!(request::read(body.as_bytes(), &mut notes), facts, "{body}");
-        let found: Vec<_> = notes.0.iter().map(|(role, kind, text)| (*role, *kind, text.as_str())).collect();
+        let found: Vec<_> = notes.0.iter().map(|(kind, text)| (*kind, text.as_str())).collect();
         assert_eq!(found, expected, "{body}");
     };
     check(
         r#"{"model":"gpt-5","stream":true,"messages":[{"role":"system","content":"Be kind"},{"role":"user","content":[{"type":"text","text":"Wh\u0061t?"},{"type":"image_url","image_url":{"url":"data:image/png;base64,AAAAAAAAAAAA"}}]},{"role":"assistant","tool_calls":[{"id":"c","function":{"arguments":"{}"}}]},{"role":"tool","tool_call_id":"c","content":"7"}],"tools":[{"type":"function","function":{"name":"f"}}],"user":"ada"}"#,
         RequestFacts { model: "gpt-5".into(), stream: true, whole: true },
-        &[
-            (System, Text, "Be kind"),
-            (User, Text, "What?"),
-            (Assistant, Kind::Tool, "{}"),
-            (Role::Tool, Text, "7"),
-            (System, Kind::Tool, "f"),
-        ],
+        &[(Text, "Be kind"), (Text, "What?"), (Tool, "{}"), (Text, "7"), (Tool, "f")],
     );
     check(
         r#"{"system":[{"type":"text","text":"abc","cache_control":{"type":"ephemeral"}}],"model":"claude","messages":[{"role":"assistant","content":[{"type":"thinking","thinking":"hm","signature":"x"}]},{"role":"user","content":"de"}],"stream":"yes"}"#,
         RequestFacts { model: "claude".into(), stream: false, whole: true },
-        &[(System, Text, "abc"), (Assistant, Reasoning, "hm"), (User, Text, "de")],
+        &[(Text, "abc"), (Reasoning, "hm"), (Text, "de")],
     );
 }
 
@@ -313,14 +304,14 @@ fn a_request_that_breaks_off_keeps_what_came_before() {
 
 #[test]
 fn texts_of_a_response_go_to_the_sink_as_they_are_read() {
-    use {Kind::*, Role::Assistant};
-    let check = |make: Make, events: &[&str], expected: &[(Role, Kind, &str)]| {
+    use Kind::*;
+    let check = |make: Make, events: &[&str], expected: &[(Kind, &str)]| {
         let (mut notes, mut reader) = (Notes::default(), make());
         for data in events {
             let event = Event { name: b"", data: data.as_bytes() };
             reader.read_event(event, &mut Response::default(), &mut notes).unwrap();
         }
-        let found: Vec<_> = notes.0.iter().map(|(role, kind, text)| (*role, *kind, text.as_str())).collect();
+        let found: Vec<_> = notes.0.iter().map(|(kind, text)| (*kind, text.as_str())).collect();
         assert_eq!(found, expected);
     };
     check(
@@ -331,12 +322,7 @@ fn texts_of_a_response_go_to_the_sink_as_they_are_read() {
             r#"{"choices":[{"index":0,"delta":{"content":"a\nb"}}]}"#,
             r#"{"choices":[{"index":0,"delta":{"tool_calls":[{"index":0,"id":"c","function":{"name":"f","arguments":"{"}}]}}]}"#,
         ],
-        &[
-            (Assistant, Reasoning, "hm"),
-            (Assistant, Text, "a\nb"),
-            (Assistant, Tool, "f"),
-            (Assistant, Tool, "{"),
-        ],
+        &[(Reasoning, "hm"), (Text, "a\nb"), (Tool, "f"), (Tool, "{")],
     );
     check(
         message_reader,
@@ -347,7 +333,7 @@ fn texts_of_a_response_go_to_the_sink_as_they_are_read() {
             r#"{"type":"content_block_delta","delta":{"type":"input_json_delta","partial_json":"{"}}"#,
             r#"{"type":"content_block_start","content_block":{"type":"redacted_thinking","data":"x"}}"#,
         ],
-        &[(Assistant, Text, "a"), (Assistant, Tool, "f"), (Assistant, Tool, "{"), (Assistant, Reasoning, "")],
+        &[(Text, "a"), (Tool, "f"), (Tool, "{"), (Reasoning, "")],
     );
 }
 

@@ -3,20 +3,7 @@
 //! A reader hands each piece of text to a sink while it reads and keeps none. What is done with texts (counting bytes,
 //! noticing the first token) is the sink's; a sink that wants more than a glance must copy, and bound what it copies.
 
-/// Whose text it is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
-    /// Instructions of the application.
-    System,
-    /// Input of the user, and all that names no other role.
-    User,
-    /// Output of the model.
-    Assistant,
-    /// Results of tools.
-    Tool,
-}
-
-/// What the text is.
+/// What a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Kind {
     /// Text to be read.
@@ -27,28 +14,11 @@ pub enum Kind {
     Tool,
 }
 
-/// A piece of text. In a stream, one text comes in many.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Part<'a> {
-    /// Whose. Within a message that names its role after its text, the role before it.
-    pub role: Role,
-    /// What.
-    pub kind: Kind,
-    /// The piece; empty where the provider hides the text or begins it.
-    pub text: &'a str,
-}
-
-/// Prompts and responses are somebody's: lengths, no contents.
-impl std::fmt::Debug for Part<'_> {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(f, "Part({:?} {:?}, {} bytes)", self.role, self.kind, self.text.len())
-    }
-}
-
 /// Takes the texts of one side of a call, in the order of the wire.
 pub trait TextSink {
-    /// Takes a piece, which is gone afterwards.
-    fn part(&mut self, part: Part<'_>);
+    /// Takes a piece, which is gone afterwards; it is empty where the provider hides the text or begins it. In a stream, one
+    /// text comes in many.
+    fn take(&mut self, kind: Kind, text: &str);
 }
 
 /// Counts what passes: the sink that every call has.
@@ -63,12 +33,12 @@ pub struct TextCounts {
 }
 
 impl TextSink for TextCounts {
-    fn part(&mut self, part: Part<'_>) {
-        let bytes = match part.kind {
+    fn take(&mut self, kind: Kind, text: &str) {
+        let bytes = match kind {
             Kind::Text | Kind::Tool => &mut self.text_bytes,
             Kind::Reasoning => &mut self.reasoning_bytes,
         };
-        *bytes += part.text.len() as u64;
+        *bytes += text.len() as u64;
         self.has_part = true;
     }
 }

@@ -36,7 +36,6 @@ const SEGMENTS_MAX: usize = 8;
 const SEGMENT_BYTES_MAX: usize = 32;
 
 /// Whether a POST that no dialect reads may be a call, from its head.
-#[must_use]
 pub fn may_carry_model(path: &str, content_type: Option<&str>) -> bool {
     let mut free = ALL.iter().flat_map(|spec| spec.free).chain(&FREE);
     if free.any(|free| ends_with(path, free)) {
@@ -51,7 +50,6 @@ pub fn may_carry_model(path: &str, content_type: Option<&str>) -> bool {
 }
 
 /// The model that a path names: `/models/<model>:generateContent`, `/model/<model>/converse`, `/deployments/<name>/..`.
-#[must_use]
 pub fn model_in_path(path: &str) -> Option<&str> {
     let mut segments = path.split('/');
     segments.find(|segment| BEFORE_MODEL.contains(segment))?;
@@ -62,7 +60,6 @@ pub fn model_in_path(path: &str) -> Option<&str> {
 }
 
 /// The path with `*` for what looks like an id or a name.
-#[must_use]
 pub fn template(path: &str) -> String {
     let mut template = String::new();
     let mut is_model = false;

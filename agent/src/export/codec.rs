@@ -1,7 +1,7 @@
 //! gRPC messages that are already encoded.
 //!
 //! The spool holds the protobuf bytes of a request, which are smaller than its structs and are the same at each
-//! attempt. So the client sends bytes as they are, and decodes only the answer.
+//! attempt. So the client sends bytes as they are, and decodes only the response.
 
 use bytes::{Buf, BufMut, Bytes};
 use ledgerline_proto::otlp::ExportTraceServiceResponse;
@@ -9,7 +9,6 @@ use prost::Message;
 use tonic::Status;
 use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
 
-/// Sends bytes, receives an export response.
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EncodedExport;
 
@@ -45,8 +44,8 @@ impl Decoder for EncodedExport {
 
     fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
         let bytes = buffer.copy_to_bytes(buffer.remaining());
-        let answer = ExportTraceServiceResponse::decode(bytes)
-            .map_err(|error| Status::internal(format!("the answer is not an export response: {error}")))?;
-        Ok(Some(answer))
+        ExportTraceServiceResponse::decode(bytes)
+            .map(Some)
+            .map_err(|error| Status::internal(format!("the body is not an export response: {error}")))
     }
 }

@@ -7,25 +7,22 @@ use tonic::metadata::{Ascii, MetadataValue};
 
 /// Why the token cannot be sent.
 #[derive(Debug, thiserror::Error)]
-pub enum CredentialError {
-    /// It cannot be read; the text says why.
-    #[error("export.token: {0}")]
+pub(crate) enum CredentialError {
+    #[error("{0}")]
     Unreadable(String),
-    /// A header cannot carry it.
-    #[error("export.token has characters that no header can carry; tokens are printable ASCII")]
+    #[error("has characters that no header can carry; tokens are printable ASCII")]
     Characters,
 }
 
 /// Where the token is kept, and what was last read there.
 #[derive(Debug)]
-pub(super) struct Credential {
+pub(crate) struct Credential {
     place: Option<Secret>,
     authorization: RwLock<Option<MetadataValue<Ascii>>>,
 }
 
 impl Credential {
-    /// Reads the token, if there is to be one.
-    pub(super) fn read(place: Option<Secret>) -> Result<Self, CredentialError> {
+    pub(crate) fn read(place: Option<Secret>) -> Result<Self, CredentialError> {
         let authorization = RwLock::new(place.as_ref().map(authorization).transpose()?);
         Ok(Self { place, authorization })
     }

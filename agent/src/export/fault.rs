@@ -27,69 +27,43 @@ enum Fault {
     NotNow,
 }
 
+/// What to do about each.
+const ADVICE: [&str; 9] = [
+    "the collector refuses our token, or wants one: let export.token be one of its auth.tokens; a token in a file is read \
+     again without a restart",
+    "the collector's certificate was issued by an authority that is not trusted here: name that authority's PEM file in \
+     export.ca_file",
+    "the collector's certificate has expired or is not valid yet: renew the files of its listen.tls, which it reads again \
+     without a restart, and compare the clocks of both machines",
+    "the collector's certificate is for another name: use a name that it has in export.collector",
+    "the collector's certificate cannot be used: see the reason",
+    "the collector does not speak TLS on this port: set its listen.tls, or begin export.collector with http://",
+    "this is no port for OTLP over gRPC: export.collector must name the collector's listen.grpc, by default port 4317",
+    "the collector cannot be reached: is it running, is export.collector right, does it want https://?",
+    "the collector cannot store now: its own log says why",
+];
+
 impl Fault {
-    const COUNT: usize = Self::NotNow as usize + 1;
-
     fn of(status: &Status) -> Self {
+        use CertificateError as Certificate;
         match find::<rustls::Error>(status) {
-            Some(rustls::Error::InvalidCertificate(error)) => return Self::of_certificate(error),
-            Some(rustls::Error::InvalidMessage(_)) => return Self::NotTls,
-            _ => {}
-        }
-        match status.code() {
-            // tonic's words for an answer of a server that does not speak gRPC.
+            Some(rustls::Error::InvalidCertificate(error)) => match error {
+                // A bad signature is what an authority of the same name and another key leaves.
+                Certificate::UnknownIssuer | Certificate::BadSignature => Self::UnknownAuthority,
+                Certificate::Expired | Certificate::ExpiredContext { .. } => Self::Expired,
+                Certificate::NotValidYet | Certificate::NotValidYetContext { .. } => Self::Expired,
+                Certificate::NotValidForName | Certificate::NotValidForNameContext { .. } => Self::WrongName,
+                _ => Self::Certificate,
+            },
+            Some(rustls::Error::InvalidMessage(_)) => Self::NotTls,
+            // tonic's words for a server that does not speak gRPC.
             _ if status.message().contains("grpc-status header missing") => Self::NotGrpc,
-            Code::Unimplemented => Self::NotGrpc,
-            Code::Unauthenticated | Code::PermissionDenied => Self::Token,
-            _ if find::<std::io::Error>(status).is_some() => Self::Unreachable,
-            _ => Self::NotNow,
-        }
-    }
-
-    fn of_certificate(error: &CertificateError) -> Self {
-        match error {
-            // A bad signature is what an authority of the same name and another key leaves.
-            CertificateError::UnknownIssuer | CertificateError::BadSignature => Self::UnknownAuthority,
-            CertificateError::Expired
-            | CertificateError::ExpiredContext { .. }
-            | CertificateError::NotValidYet
-            | CertificateError::NotValidYetContext { .. } => Self::Expired,
-            CertificateError::NotValidForName | CertificateError::NotValidForNameContext { .. } => {
-                Self::WrongName
-            }
-            _ => Self::Certificate,
-        }
-    }
-
-    const fn advice(self) -> &'static str {
-        match self {
-            Self::Token => {
-                "the collector refuses our token, or wants one: let export.token be one of its auth.tokens; a token in a \
-                 file is read again without a restart"
-            }
-            Self::UnknownAuthority => {
-                "the collector's certificate was issued by an authority that is not trusted here: name that authority's \
-                 PEM file in export.ca_file"
-            }
-            Self::Expired => {
-                "the collector's certificate has expired or is not valid yet: renew the files of its listen.tls, which it \
-                 reads again without a restart, and compare the clocks of both machines"
-            }
-            Self::WrongName => {
-                "the collector's certificate is for another name: use a name that it has in export.collector"
-            }
-            Self::Certificate => "the collector's certificate cannot be used: see the reason",
-            Self::NotTls => {
-                "the collector does not speak TLS on this port: set its listen.tls, or begin export.collector with http://"
-            }
-            Self::NotGrpc => {
-                "this is no port for OTLP over gRPC: export.collector must name the collector's listen.grpc, by default \
-                 port 4317"
-            }
-            Self::Unreachable => {
-                "the collector cannot be reached: is it running, is export.collector right, does it want https://?"
-            }
-            Self::NotNow => "the collector cannot store now: its own log says why",
+            _ => match status.code() {
+                Code::Unimplemented => Self::NotGrpc,
+                Code::Unauthenticated | Code::PermissionDenied => Self::Token,
+                _ if find::<std::io::Error>(status).is_some() => Self::Unreachable,
+                _ => Self::NotNow,
+            },
         }
     }
 }
@@ -97,7 +71,7 @@ impl Fault {
 /// Reports faults of the export. Shared by all requests under way.
 #[derive(Debug)]
 pub(super) struct Faults {
-    warnings: [Throttle; Fault::COUNT],
+    warnings: [Throttle; ADVICE.len()],
     /// A fault was reported, and no success since.
     reported: AtomicBool,
 }
@@ -118,7 +92,7 @@ impl Faults {
         }
         self.reported.store(true, Ordering::Relaxed);
         tracing::warn!(
-            advice = fault.advice(),
+            advice = ADVICE[fault as usize],
             reason = reason(status),
             code = ?status.code(),
             calls_waiting,
@@ -156,7 +130,7 @@ mod tests {
     }
 
     #[test]
-    fn each_fault_is_told_by_what_a_person_can_do_about_it() {
+    fn each_fault_is_known_by_what_a_person_can_do_about_it() {
         let certificate = |error| connecting(rustls::Error::InvalidCertificate(error));
         let plain = rustls::Error::InvalidMessage(rustls::InvalidMessage::InvalidContentType);
         for (status, expected) in [

@@ -1,6 +1,6 @@
-//! Sends sealed requests to the collector until each is answered.
+//! Sends sealed requests to the collector until it has responded to each.
 //!
-//! A request without an answer is sent again: the same bytes, producer, epoch and sequence, so that the collector can
+//! A request without a response is sent again: the same bytes, producer, epoch and sequence, so that the collector can
 //! tell a repeat from a new one. There is no giving up; the spool's bound is the bound of patience. A request that the
 //! collector calls invalid would be invalid forever, so it is counted as rejected and let go.
 
@@ -17,38 +17,24 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::client::Grpc;
 use tonic::codec::CompressionEncoding;
+use tonic::metadata::errors::InvalidMetadataValue;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
 use tracing::field::Empty;
 
 use super::codec::EncodedExport;
-use super::credential::{Credential, CredentialError};
+use super::credential::Credential;
 use super::fault::Faults;
 use super::spool::{SealedRequest, Spool};
-use crate::config::{Compression, ExportConfig};
+use crate::config::{Compression, ExportSettings};
 use crate::limits::{
-    EXPORT_ANSWER_BYTES_MAX, EXPORT_BACKOFF_MAX, EXPORT_BACKOFF_MIN, EXPORT_IN_FLIGHT_MAX, EXPORT_TIMEOUT,
+    EXPORT_BACKOFF_MAX, EXPORT_BACKOFF_MIN, EXPORT_IN_FLIGHT_MAX, EXPORT_RESPONSE_BYTES_MAX, EXPORT_TIMEOUT,
 };
 use crate::metrics::{DropReason, ExportResult, Metrics};
 
 const EXPORT_PATH: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
 
-/// Why nothing can be sent.
-#[derive(Debug, thiserror::Error)]
-pub enum SenderError {
-    /// The address cannot be used.
-    #[error("export.collector cannot be used")]
-    Endpoint(#[from] tonic::transport::Error),
-    /// The token cannot be sent.
-    #[error(transparent)]
-    Credential(#[from] CredentialError),
-    /// The producer id cannot be sent, which a UUID always can.
-    #[error("the producer id is not plain text")]
-    Producer(#[from] tonic::metadata::errors::InvalidMetadataValue),
-}
-
-/// Sends what the spool hands out.
 #[derive(Clone)]
 pub struct Sender {
     endpoint: Endpoint,
@@ -57,7 +43,6 @@ pub struct Sender {
     shared: Shared,
 }
 
-/// What the delivery of one request needs.
 #[derive(Clone)]
 struct Shared {
     spool: Arc<Spool>,
@@ -68,26 +53,27 @@ struct Shared {
     faults: Arc<Faults>,
 }
 
-/// What became of a request.
-enum Fate {
+enum DeliveryOutcome {
     Acknowledged(ExportTraceServiceResponse),
     Rejected(Status),
     /// The agent stops.
     Abandoned,
 }
 
-/// A request whose fate is open. Dropped so, by a panic or with the task that delivers it, it is let go and counted:
-/// else its memory would be taken and its calls waiting for ever.
-struct Undecided<'a> {
+/// A request under way. Dropped in whatever way, by a panic or with the task that delivers it too, its memory is free and
+/// its calls no longer wait.
+struct Delivery<'a> {
     shared: &'a Shared,
     request: &'a SealedRequest,
-    is_decided: bool,
+    /// What makes its calls undeliverable if it ends now.
+    lost_by: Option<DropReason>,
 }
 
-impl Drop for Undecided<'_> {
+impl Drop for Delivery<'_> {
     fn drop(&mut self) {
-        if !self.is_decided {
-            self.shared.let_go(self.request, DropReason::fault);
+        self.shared.spool.release(self.request);
+        if let Some(reason) = self.lost_by {
+            self.shared.metrics.count_dropped(reason, self.request.calls as u64);
         }
     }
 }
@@ -96,28 +82,27 @@ impl Sender {
     /// A sender to the configured collector. Connects when there is something to send.
     ///
     /// # Errors
-    /// When the address cannot be used.
+    /// When no id for this process can be made.
     pub fn new(
-        config: &ExportConfig,
-        tls: ClientConfig,
+        settings: ExportSettings,
+        tls: &ClientConfig,
         epoch: u64,
         spool: Arc<Spool>,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, SenderError> {
-        let endpoint = Endpoint::from_shared(config.collector.clone())?
-            .timeout(EXPORT_TIMEOUT)
-            .http2_keep_alive_interval(EXPORT_TIMEOUT);
-        let producer_id = uuid::Uuid::new_v4().to_string().parse()?;
+    ) -> Result<Self, InvalidMetadataValue> {
+        let tls = settings.tls.unwrap_or_else(|| tls.clone());
         Ok(Self {
-            endpoint,
+            endpoint: Endpoint::from(settings.collector)
+                .timeout(EXPORT_TIMEOUT)
+                .http2_keep_alive_interval(EXPORT_TIMEOUT),
             connector: connector(tls, Offer::Http2, EXPORT_BACKOFF_MAX),
-            compression: config.compression,
+            compression: settings.compression,
             shared: Shared {
                 spool,
                 metrics,
-                producer_id,
+                producer_id: uuid::Uuid::new_v4().to_string().parse()?,
                 epoch,
-                credential: Arc::new(Credential::read(config.token.clone())?),
+                credential: Arc::new(settings.credential),
                 faults: Arc::default(),
             },
         })
@@ -125,7 +110,7 @@ impl Sender {
 
     fn client(&self) -> Grpc<Channel> {
         let channel = self.endpoint.connect_with_connector_lazy(self.connector.clone());
-        let client = Grpc::new(channel).max_decoding_message_size(EXPORT_ANSWER_BYTES_MAX);
+        let client = Grpc::new(channel).max_decoding_message_size(EXPORT_RESPONSE_BYTES_MAX);
         match self.compression {
             Compression::None => client,
             Compression::Zstd => client.send_compressed(CompressionEncoding::Zstd),
@@ -173,53 +158,55 @@ impl Shared {
         let mut dropped = 0;
         while let Some(request) = self.spool.next().await {
             dropped += request.calls;
-            self.let_go(&request, DropReason::shutdown);
+            drop(Delivery { shared: self, request: &request, lost_by: Some(DropReason::shutdown) });
         }
         if dropped > 0 {
-            tracing::warn!(dropped, "the collector did not answer in time; finished calls are lost");
+            tracing::warn!(dropped, "the collector did not respond in time; finished calls are lost");
         }
     }
 
     async fn deliver(&self, client: Grpc<Channel>, request: SealedRequest, give_up: CancellationToken) {
-        let mut undecided = Undecided { shared: self, request: &request, is_decided: false };
-        let fate = self.decide(client, &request, give_up).await;
-        undecided.is_decided = true;
-        match fate {
-            Fate::Acknowledged(answer) => self.acknowledged(&request, answer),
-            Fate::Rejected(status) => self.rejected(&request, &status),
-            Fate::Abandoned => self.abandon(&request),
+        let mut delivery = Delivery { shared: self, request: &request, lost_by: Some(DropReason::fault) };
+        let outcome = give_up.run_until_cancelled(self.send(client, &request)).await;
+        match outcome.unwrap_or(DeliveryOutcome::Abandoned) {
+            DeliveryOutcome::Acknowledged(response) => {
+                delivery.lost_by = None;
+                drop(delivery);
+                self.acknowledged(&request, response);
+            }
+            DeliveryOutcome::Rejected(status) => {
+                delivery.lost_by = Some(DropReason::rejected);
+                self.rejected(&request, &status);
+            }
+            DeliveryOutcome::Abandoned => {
+                delivery.lost_by = Some(DropReason::shutdown);
+                tracing::warn!(
+                    sequence = request.sequence,
+                    calls = request.calls,
+                    "stopping without the collector's response; these calls may be lost"
+                );
+            }
         }
     }
 
-    /// Sends until there is an answer that counts.
-    async fn decide(
-        &self,
-        client: Grpc<Channel>,
-        request: &SealedRequest,
-        give_up: CancellationToken,
-    ) -> Fate {
+    /// Sends until there is a response that counts.
+    async fn send(&self, client: Grpc<Channel>, request: &SealedRequest) -> DeliveryOutcome {
         let mut backoff = Backoff::new(EXPORT_BACKOFF_MIN, EXPORT_BACKOFF_MAX);
         loop {
             let Some(bytes) = request.message() else {
-                return Fate::Rejected(Status::internal("it cannot be read from memory"));
+                return DeliveryOutcome::Rejected(Status::internal("it cannot be read from memory"));
             };
             let span =
                 tracing::info_span!("export", calls = request.calls, bytes = bytes.len(), code = Empty);
-            let answer = tokio::select! {
-                answer = self.attempt(client.clone(), request.sequence, bytes) => answer,
-                () = give_up.cancelled() => return Fate::Abandoned,
-            };
-            span.record("code", answer.as_ref().map_or_else(|status| status.code() as i32, |_| 0));
+            let response = self.attempt(client.clone(), request.sequence, bytes).await;
+            span.record("code", response.as_ref().map_or_else(|status| status.code() as i32, |_| 0));
             drop(span);
-            match answer {
-                Ok(answer) => return Fate::Acknowledged(answer),
-                Err(status) if is_permanent(status.code()) => return Fate::Rejected(status),
+            match response {
+                Ok(response) => return DeliveryOutcome::Acknowledged(response),
+                Err(status) if is_permanent(status.code()) => return DeliveryOutcome::Rejected(status),
                 Err(status) => self.postponed(&status),
             }
-            tokio::select! {
-                () = tokio::time::sleep(backoff.pause_with_jitter()) => {}
-                () = give_up.cancelled() => return Fate::Abandoned,
-            }
+            tokio::time::sleep(backoff.pause_with_jitter()).await;
         }
     }
 
@@ -239,8 +226,7 @@ impl Shared {
         }
         client.ready().await.map_err(|error| Status::from_error(error.into()))?;
         let path = PathAndQuery::from_static(EXPORT_PATH);
-        let answer = client.unary(message, path, EncodedExport).await?;
-        Ok(answer.into_inner())
+        Ok(client.unary(message, path, EncodedExport).await?.into_inner())
     }
 
     fn postponed(&self, status: &Status) {
@@ -251,12 +237,11 @@ impl Shared {
         }
     }
 
-    fn acknowledged(&self, request: &SealedRequest, answer: ExportTraceServiceResponse) {
+    fn acknowledged(&self, request: &SealedRequest, response: ExportTraceServiceResponse) {
         self.metrics.count_export(ExportResult::acknowledged);
         self.faults.end();
-        self.spool.release(request);
         let calls = request.calls as u64;
-        let partial = answer.partial_success.unwrap_or_default();
+        let partial = response.partial_success.unwrap_or_default();
         let rejected = u64::try_from(partial.rejected_spans).unwrap_or(0).min(calls);
         self.metrics.calls_exported.inc_by(calls - rejected);
         if rejected > 0 {
@@ -274,7 +259,6 @@ impl Shared {
     fn rejected(&self, request: &SealedRequest, status: &Status) {
         self.metrics.count_export(ExportResult::rejected);
         self.metrics.spans_rejected.inc_by(request.calls as u64);
-        self.let_go(request, DropReason::rejected);
         tracing::error!(
             sequence = request.sequence,
             calls = request.calls,
@@ -283,23 +267,9 @@ impl Shared {
             "a request was rejected for good; its calls are lost"
         );
     }
-
-    fn abandon(&self, request: &SealedRequest) {
-        self.let_go(request, DropReason::shutdown);
-        tracing::warn!(
-            sequence = request.sequence,
-            calls = request.calls,
-            "stopping without the collector's answer; these calls may be lost"
-        );
-    }
-
-    fn let_go(&self, request: &SealedRequest, reason: DropReason) {
-        self.spool.release(request);
-        self.metrics.count_dropped(reason, request.calls as u64);
-    }
 }
 
-/// Answers that no repetition changes. Everything else is a fault that passes: a collector that restarts, a wrong
+/// Responses that no repetition changes. Everything else is a fault that passes: a collector that restarts, a wrong
 /// token that is being put right, a proxy in between.
 const fn is_permanent(code: Code) -> bool {
     matches!(code, Code::InvalidArgument)
@@ -311,19 +281,24 @@ mod tests {
     use ledgerline_process::tls::{Roots, client_config};
 
     use super::*;
-    use crate::metrics::DropLabels;
 
-    /// Scenario: a delivery ends without an answer, as a panic or the end of its task ends it.
+    /// Scenario: a delivery ends without a response, as a panic or the end of its task ends it.
     #[tokio::test]
     async fn a_delivery_that_breaks_off_gives_its_request_back() {
         let metrics = Arc::new(Metrics::default());
         let spool = Arc::new(Spool::new(1 << 20, metrics.clone()));
-        // Takes connections and never answers.
+        // Takes connections and never responds.
         let silent = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-        let collector = format!("http://{}", silent.local_addr().unwrap());
-        let config = ExportConfig { collector, ..ExportConfig::default() };
+        let settings = ExportSettings {
+            collector: format!("http://{}", silent.local_addr().unwrap()).parse().unwrap(),
+            credential: Credential::read(None).unwrap(),
+            tls: None,
+            compression: Compression::None,
+            spool_bytes_max: 1 << 20,
+            flush_timeout: EXPORT_TIMEOUT,
+        };
         let tls = client_config(Roots::Webpki, None).unwrap();
-        let sender = Sender::new(&config, tls, 1, spool.clone(), metrics.clone()).unwrap();
+        let sender = Sender::new(settings, &tls, 1, spool.clone(), metrics.clone()).unwrap();
         spool.push(call(1));
         spool.close();
         let request = spool.next().await.unwrap();
@@ -336,8 +311,7 @@ mod tests {
         delivery.abort();
         assert!(delivery.await.unwrap_err().is_cancelled());
         assert_eq!((metrics.calls_waiting.get(), metrics.spool_bytes.get()), (0, 0));
-        let labels = DropLabels { reason: DropReason::fault };
-        assert_eq!(metrics.calls_dropped.get_or_create(&labels).get(), 1);
+        assert_eq!(metrics.calls_dropped.get_or_create(&[("reason", DropReason::fault)]).get(), 1);
     }
 
     #[test]

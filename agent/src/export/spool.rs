@@ -29,7 +29,6 @@ use crate::metrics::{DropReason, Metrics};
 pub struct SealedRequest {
     /// Its number, from 1 and without holes.
     pub sequence: u64,
-    /// How many calls it holds.
     pub calls: usize,
     content: Content,
 }
@@ -42,7 +41,6 @@ enum Content {
 
 impl SealedRequest {
     /// The encoded `ExportTraceServiceRequest`, the same bytes at each attempt. `None` if memory was corrupted.
-    #[must_use]
     pub fn message(&self) -> Option<Bytes> {
         match &self.content {
             Content::Plain(bytes) => Some(bytes.clone()),
@@ -52,8 +50,6 @@ impl SealedRequest {
         }
     }
 
-    /// The memory it takes.
-    #[must_use]
     pub const fn held_bytes(&self) -> usize {
         match &self.content {
             Content::Plain(bytes) | Content::Compressed { bytes, .. } => bytes.len(),
@@ -87,8 +83,6 @@ struct State {
 }
 
 impl Spool {
-    /// An empty spool.
-    #[must_use]
     pub fn new(bytes_max: usize, metrics: Arc<Metrics>) -> Self {
         let warnings = Throttle::new(DROP_WARNING_EVERY);
         Self { state: Mutex::default(), changed: Notify::new(), bytes_max, metrics, warnings }

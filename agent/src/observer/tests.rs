@@ -1,7 +1,6 @@
 //! From the tap to records, through the loop that the product runs.
 
 use std::sync::Mutex;
-use std::sync::atomic::Ordering;
 
 use bytes::Bytes;
 use ledgerline_process::clock::ManualClock;
@@ -17,25 +16,24 @@ use crate::wire::sse::Event;
 struct Bench {
     observations: Observations,
     metrics: Arc<Metrics>,
-    counters: Arc<WorkerCounters>,
 }
 
 impl Bench {
     fn new() -> (Tap, Self) {
         let metrics = Arc::new(Metrics::default());
         let (tap, observations) = tap(TapLimits::default(), Arc::new(ManualClock::at(7)), metrics.clone());
-        (tap, Self { observations, metrics, counters: Arc::default() })
+        (tap, Self { observations, metrics })
     }
 
-    async fn read(self) -> (Vec<Call>, Arc<Metrics>, Arc<WorkerCounters>) {
-        let Self { mut observations, metrics, counters } = self;
+    async fn read(self) -> (Vec<Call>, Arc<Metrics>) {
+        let Self { mut observations, metrics } = self;
         let calls = Mutex::new(Vec::new());
         let new_worker = || {
             let sink = |call| calls.lock().unwrap().push(call);
-            Worker::new(WorkerLimits::default(), counters.clone(), sink)
+            Worker::new(WorkerLimits::default(), metrics.clone(), sink)
         };
         read(&mut observations, &metrics, new_worker).await;
-        (calls.into_inner().unwrap(), metrics, counters)
+        (calls.into_inner().unwrap(), metrics)
     }
 }
 
@@ -74,12 +72,12 @@ async fn every_call_is_recorded_when_the_relay_is_gone() {
     }
     tap.kill();
     drop((calls, tap));
-    let (calls, metrics, counters) = bench.read().await;
+    let (calls, metrics) = bench.read().await;
     assert_eq!((calls.len(), metrics.restarts.get()), (20, 0));
     assert!(calls.iter().all(|call| call.request_model == "gpt-5"));
     let killed = calls.iter().filter(|call| call.end == EndOfStream::RelayKilled).count();
     assert_eq!(killed, 10);
-    assert_eq!(counters.events_observed.load(Ordering::Relaxed), 60);
+    assert_eq!(metrics.worker_events.get(), 60);
     assert_eq!(metrics.observed_bytes.get(), 0, "every charged byte is given back");
 }
 
@@ -125,8 +123,8 @@ async fn a_fault_of_the_worker_costs_the_calls_under_way_and_none_after() {
     ));
     after.end(EndOfStream::Complete, None);
     drop((under_way, panics, after, tap));
-    let (calls, metrics, counters) = bench.read().await;
+    let (calls, metrics) = bench.read().await;
     assert_eq!((calls.len(), metrics.restarts.get()), (1, 1));
     assert_eq!((calls[0].end, calls[0].usage.is_some()), (EndOfStream::Complete, true));
-    assert_eq!(counters.calls_unobserved.load(Ordering::Relaxed), 2, "the two that were under way");
+    assert_eq!(metrics.calls_headless.get(), 2, "the two that were under way");
 }

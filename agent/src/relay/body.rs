@@ -14,27 +14,22 @@ use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
 
+use super::ConnectionSlot;
 use super::client::{BodyEnd, ClientGone, Exchange};
-use super::guards::{ConnectionSlot, GaugeGuard};
 use super::strip::UsageStrip;
 use super::tap::{CallTap, ObservedCall};
+use crate::metrics::GaugeGuard;
 
-/// The body of a request to an upstream.
 pub enum RequestBody {
-    /// Passing through.
     Streamed {
-        /// From the client.
         client: Incoming,
-        /// Where the copy goes.
         tap: Option<Arc<CallTap>>,
         /// Dropped with the body, or when it has been read.
         end: Option<BodyEnd>,
     },
     /// Collected before, sent in one piece.
     Whole {
-        /// What is left to send.
         bytes: Option<Bytes>,
-        /// What follows it.
         trailers: Option<HeaderMap>,
         /// Where a copy goes when the connection takes the body, and what the client sent, which may differ.
         copy: Option<(Arc<CallTap>, Bytes)>,
@@ -87,22 +82,19 @@ impl Body for RequestBody {
     }
 }
 
-/// Why an answer breaks off.
 #[derive(Debug, thiserror::Error)]
 pub enum BodyError {
-    /// It broke off at the upstream.
     #[error("the upstream broke off")]
     Upstream(#[from] hyper::Error),
-    /// Nobody reads it any more.
     #[error(transparent)]
     Client(#[from] ClientGone),
 }
 
-/// The body of an answer to the client.
+#[derive(Default)]
 pub struct ResponseBody {
-    /// Frames that the filter has released, or an answer of our own.
+    /// Frames that the filter has released, or a response of our own.
     ready: VecDeque<Bytes>,
-    /// What the upstream still sends; `None` for an answer of our own and after the end.
+    /// What the upstream still sends; `None` for a response of our own and after the end.
     upstream: Option<Incoming>,
     /// What comes after `ready` when `upstream` is `None`.
     last: Option<Result<HeaderMap, BodyError>>,
@@ -111,48 +103,30 @@ pub struct ResponseBody {
     strip: Option<UsageStrip>,
     call: Option<ObservedCall>,
     /// Held until the body is dropped.
-    _held: Option<(ConnectionSlot, GaugeGuard)>,
-    /// The request that it answers.
+    held: Option<(ConnectionSlot, GaugeGuard)>,
+    /// The request that it responds to.
     exchange: Option<Exchange>,
 }
 
 impl ResponseBody {
-    /// An answer of our own.
-    #[must_use]
     pub fn whole(bytes: Bytes) -> Self {
-        Self {
-            ready: VecDeque::from([bytes]),
-            upstream: None,
-            last: None,
-            paused_before_break: false,
-            strip: None,
-            call: None,
-            _held: None,
-            exchange: None,
-        }
+        let mut body = Self::default();
+        body.ready.push_back(bytes);
+        body
     }
 
-    /// An upstream's answer.
-    #[must_use]
     pub fn forward(
         upstream: Incoming,
         strip: Option<UsageStrip>,
         call: Option<ObservedCall>,
         held: (ConnectionSlot, GaugeGuard),
     ) -> Self {
-        Self {
-            ready: VecDeque::new(),
-            upstream: Some(upstream),
-            last: None,
-            paused_before_break: false,
-            strip,
-            call,
-            _held: Some(held),
-            exchange: None,
-        }
+        let mut body = Self::default();
+        (body.upstream, body.strip, body.call, body.held) = (Some(upstream), strip, call, Some(held));
+        body
     }
 
-    /// The request that this answers; it lives as long as the body.
+    /// The request that this responds to; it lives as long as the body.
     pub fn attach(&mut self, exchange: Exchange) {
         self.exchange = Some(exchange);
     }

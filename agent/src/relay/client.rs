@@ -61,13 +61,12 @@ struct Phase {
     is_broken: AtomicBool,
 }
 
-/// What the connection and the requests on it share.
 #[derive(Debug)]
 struct Shared {
     phase: Phase,
     /// `None` under TLS.
     socket: Option<Arc<Mutex<TcpStream>>>,
-    slot: IdleSlot,
+    slot: Arc<IdleSlot>,
 }
 
 fn lock<S>(socket: &Mutex<S>) -> MutexGuard<'_, S> {
@@ -80,22 +79,23 @@ pub struct Client(Arc<Shared>);
 
 impl Client {
     /// A client on a plain connection, and what the library shall read and write.
-    #[must_use]
-    pub fn plain(stream: TcpStream, slot: IdleSlot, metrics: Arc<Metrics>) -> (Self, ClientIo<TcpStream>) {
+    pub fn plain(
+        stream: TcpStream,
+        slot: Arc<IdleSlot>,
+        metrics: Arc<Metrics>,
+    ) -> (Self, ClientIo<TcpStream>) {
         let socket = Arc::new(Mutex::new(stream));
         let shared = Arc::new(Shared { phase: Phase::default(), socket: Some(socket.clone()), slot });
         (Self(shared.clone()), ClientIo { socket, shared, metrics })
     }
 
     /// The same on a connection with TLS.
-    #[must_use]
-    pub fn tls<S>(stream: S, slot: IdleSlot, metrics: Arc<Metrics>) -> (Self, ClientIo<S>) {
+    pub fn tls<S>(stream: S, slot: Arc<IdleSlot>, metrics: Arc<Metrics>) -> (Self, ClientIo<S>) {
         let shared = Arc::new(Shared { phase: Phase::default(), socket: None, slot });
         (Self(shared.clone()), ClientIo { socket: Arc::new(Mutex::new(stream)), shared, metrics })
     }
 
     /// A request was read. What is returned lives as long as its response.
-    #[must_use]
     pub fn begin(&self, version: Version) -> Exchange {
         self.0.slot.enter();
         let is_http1 = version <= Version::HTTP_11;
@@ -113,7 +113,6 @@ impl Client {
     }
 }
 
-/// One request and its response on a client's connection.
 #[derive(Debug)]
 pub struct Exchange {
     shared: Arc<Shared>,
@@ -139,26 +138,22 @@ impl Exchange {
     }
 
     /// What passes the upstream's interim responses on to this client; `None` where none can be passed.
-    #[must_use]
     pub fn interim(&self) -> Option<Interim> {
         self.takes_interim().then(|| Interim(self.shared.clone()))
     }
 
     /// Tells when the body of the request has been read to its end.
-    #[must_use]
     pub fn body_end(&self) -> Option<BodyEnd> {
         self.version.is_some().then(|| BodyEnd(self.shared.clone()))
     }
 
     /// The upstream, not the library, says whether the client shall send its body. Returns whether that is possible.
-    #[must_use]
     pub fn await_upstream(&self) -> bool {
         let possible = self.takes_interim();
         self.shared.phase.awaits_upstream.store(possible, Ordering::Relaxed);
         possible
     }
 
-    /// The head of the response goes to the library now.
     pub fn begin_response(&self, status: StatusCode) {
         self.span.record("http.response.status_code", status.as_u16());
         self.shared.phase.owes_head.store(self.version.is_some(), Ordering::Relaxed);
@@ -244,7 +239,6 @@ impl Drop for BodyEnd {
     }
 }
 
-/// Passes interim responses on.
 pub struct Interim(Arc<Shared>);
 
 impl Interim {
@@ -278,7 +272,6 @@ impl Interim {
     }
 }
 
-/// What the library reads and writes.
 pub struct ClientIo<S> {
     socket: Arc<Mutex<S>>,
     shared: Arc<Shared>,

@@ -1,4 +1,4 @@
-//! One request from its head to the head of its answer.
+//! One request from its head to the head of its response.
 //!
 //! The steps read in order in [`Relay::handle`]. Nothing here looks into a body, with one exception: a
 //! request may be collected to ask for usage in its stream (`inject_usage`).
@@ -13,23 +13,22 @@ use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
+use tokio::sync::OwnedSemaphorePermit;
 
 use super::body::{RequestBody, ResponseBody};
 use super::client::{ClientGone, Exchange};
-use super::guards::{ConnectionSlot, GaugeGuard};
 use super::headers;
-use super::identity::take_reserved;
 use super::inject::NotInjected;
-use super::reply::Refusal;
+use super::reply::refusal;
 use super::route::Route;
 use super::strip::UsageStrip;
 use super::tap::{CallTap, ObservedCall};
 use super::trace::TraceContext;
 use super::upstream::{Upstream, UpstreamError};
 use super::usage::{self, InjectionPolicy, Plan};
-use super::{Destination, Relay};
+use super::{ConnectionSlot, Destination, Relay};
 use crate::dialect::{Endpoint, Purpose, Spec, unread};
-use crate::metrics::{NotInjectedReason, Outcome};
+use crate::metrics::{GaugeGuard, NotInjectedReason, Outcome};
 use crate::observation::{CallStart, ResponseHead};
 use crate::reachability::Reachability;
 use crate::wire::Framing;
@@ -63,7 +62,7 @@ impl Relay {
     /// Forwards one request. Dropping the future cancels it upstream.
     ///
     /// # Errors
-    /// When the client is gone before there is an answer.
+    /// When the client is gone before there is a response.
     pub async fn handle(
         &self,
         request: Request<Incoming>,
@@ -71,27 +70,23 @@ impl Relay {
     ) -> Result<Response<ResponseBody>, ClientGone> {
         let running = GaugeGuard::new(&self.metrics.requests_running);
         let (mut parts, body) = request.into_parts();
-        if let Some(refusal) = refuse_what_is_not_carried(&parts) {
-            return Ok(self.refuse(refusal, None));
+        if let Some((status, class, message)) = what_is_not_carried(&parts) {
+            return Ok(self.refuse(status, class, message, None));
         }
         let Some((route, destination, path)) = self.routes.find(parts.uri.path()) else {
+            let (path, prefixes) = (parts.uri.path(), self.routes.prefixes());
             let message = format!(
-                "ledgerline-agent has no upstream for the path {}; configured prefixes: {}",
-                parts.uri.path(),
-                self.routes.prefixes()
+                "ledgerline-agent has no upstream for the path {path}; configured prefixes: {prefixes}"
             );
-            let refusal = Refusal { status: StatusCode::NOT_FOUND, class: "unknown_path", message: &message };
-            return Ok(self.refuse(refusal, None));
+            return Ok(self.refuse(StatusCode::NOT_FOUND, "unknown_path", &message, None));
         };
         if route.is_left_by(path) {
             let message = "the path leads out of the base path of its upstream; send it without `..`";
-            let refusal = Refusal { status: StatusCode::BAD_REQUEST, class: "path_escapes", message };
-            return Ok(self.refuse(refusal, route.dialect));
+            return Ok(self.refuse(StatusCode::BAD_REQUEST, "path_escapes", message, route.dialect));
         }
         let Ok(target) = route.target(path, parts.uri.query()) else {
             let message = "the path is too long to be forwarded";
-            let refusal = Refusal { status: StatusCode::URI_TOO_LONG, class: "path_too_long", message };
-            return Ok(self.refuse(refusal, route.dialect));
+            return Ok(self.refuse(StatusCode::URI_TOO_LONG, "path_too_long", message, route.dialect));
         };
         let endpoint = route.dialect.and_then(|dialect| dialect.endpoint(&parts.method, path));
         let call = self.observe(route, path, endpoint, &parts.method, &mut parts.headers);
@@ -122,9 +117,15 @@ impl Relay {
         }
     }
 
-    fn refuse(&self, refusal: Refusal<'_>, dialect: Option<&Spec>) -> Response<ResponseBody> {
+    fn refuse(
+        &self,
+        status: StatusCode,
+        class: &'static str,
+        message: &str,
+        dialect: Option<&Spec>,
+    ) -> Response<ResponseBody> {
         self.metrics.count_request(&"".into(), Outcome::refused);
-        refusal.into_response(dialect)
+        refusal(status, class, message, dialect)
     }
 
     /// Takes the headers that are for us, and starts to observe what is a call. Only then is our span put into the
@@ -138,10 +139,7 @@ impl Relay {
         headers: &mut HeaderMap,
     ) -> Option<ObservedCall> {
         let identity = self.identity.take(headers);
-        let unknown = take_reserved(headers);
-        if !unknown.is_empty() {
-            self.unknown_headers.report(&unknown, &self.metrics);
-        }
+        self.unknown_headers.take(headers, &self.metrics);
         // Without a dialect the operator wants nothing observed.
         let is_candidate = route.dialect.is_some() && *method == Method::POST;
         let content_type = || headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -176,30 +174,25 @@ impl Relay {
 
 /// What two readers could understand differently is refused (RFC 9112 section 3.2 demands it for `Host`). Tunnels are not carried: their bytes are not HTTP. Other offers to upgrade (`h2c`, as Java's client makes them) are
 /// ignored, as RFC 9110 allows, and the request goes on as it is.
-fn refuse_what_is_not_carried(parts: &Parts) -> Option<Refusal<'static>> {
-    let status = StatusCode::NOT_IMPLEMENTED;
-    let websocket = parts
-        .headers
-        .get_all(UPGRADE)
-        .iter()
-        .filter_map(|value| value.to_str().ok())
-        .any(|value| value.to_ascii_lowercase().contains("websocket"));
-    if websocket {
+fn what_is_not_carried(parts: &Parts) -> Option<(StatusCode, &'static str, &'static str)> {
+    let is_websocket = |value: &HeaderValue| {
+        value.as_bytes().to_ascii_lowercase().windows(9).any(|part| part == b"websocket")
+    };
+    if parts.headers.get_all(UPGRADE).iter().any(is_websocket) {
         let message = "ledgerline-agent does not carry websockets yet; connect to the provider directly";
-        return Some(Refusal { status, class: "websocket", message });
+        return Some((StatusCode::NOT_IMPLEMENTED, "websocket", message));
     }
     if parts.headers.get_all(HOST).iter().nth(1).is_some() {
         let message = "the request has more than one Host header";
-        return Some(Refusal { status: StatusCode::BAD_REQUEST, class: "ambiguous_host", message });
+        return Some((StatusCode::BAD_REQUEST, "ambiguous_host", message));
     }
     if parts.method == Method::CONNECT {
         let message = "ledgerline-agent is not a CONNECT proxy; set the client's base URL to it instead";
-        return Some(Refusal { status, class: "connect_method", message });
+        return Some((StatusCode::NOT_IMPLEMENTED, "connect_method", message));
     }
     None
 }
 
-/// The head of a request to the upstream.
 #[derive(Clone)]
 pub(super) struct Head {
     pub(super) method: Method,
@@ -222,7 +215,7 @@ impl Head {
     }
 }
 
-type Answer = (Response<Incoming>, ConnectionSlot);
+type Delivered = (Response<Incoming>, ConnectionSlot);
 
 impl InFlightRequest<'_> {
     async fn stream(self, head: Head, body: Incoming) -> Result<Response<ResponseBody>, ClientGone> {
@@ -237,17 +230,20 @@ impl InFlightRequest<'_> {
 
     async fn forward(self, request: Request<RequestBody>) -> Result<Response<ResponseBody>, ClientGone> {
         Ok(match self.send(request).await? {
-            Ok(answer) => self.deliver(answer, None),
+            Ok(delivered) => self.deliver(delivered, None),
             Err(error) => self.fail(&error),
         })
     }
 
-    /// Sends a request, for as long as the client waits for its answer.
-    async fn send(&self, request: Request<RequestBody>) -> Result<Result<Answer, UpstreamError>, ClientGone> {
+    /// Sends a request, for as long as the client waits for its response.
+    async fn send(
+        &self,
+        request: Request<RequestBody>,
+    ) -> Result<Result<Delivered, UpstreamError>, ClientGone> {
         tokio::select! {
             biased;
             () = self.exchange.gone() => Err(ClientGone),
-            answer = self.upstream.send(request) => Ok(answer),
+            sent = self.upstream.send(request) => Ok(sent),
         }
     }
 
@@ -257,7 +253,7 @@ impl InFlightRequest<'_> {
         mut head: Head,
         body: Incoming,
         injection: &InjectionPolicy,
-        _permit: usage::Permit,
+        _permit: OwnedSemaphorePermit,
     ) -> Result<Response<ResponseBody>, ClientGone> {
         let Ok((original, trailers)) = usage::collect(body).await else {
             return Ok(self.client_broke_off());
@@ -284,9 +280,9 @@ impl InFlightRequest<'_> {
                 let request = as_it_came.with(whole(original, None), self.exchange);
                 return self.send_unchanged(request, injection).await;
             }
-            Ok(answer) => {
-                let strip = self.strip(&answer.0, injection);
-                self.deliver(answer, strip)
+            Ok(delivered) => {
+                let strip = self.strip(&delivered.0, injection);
+                self.deliver(delivered, strip)
             }
             Err(error) => self.fail(&error),
         })
@@ -301,17 +297,17 @@ impl InFlightRequest<'_> {
     ) -> Result<Response<ResponseBody>, ClientGone> {
         self.relay.metrics.usage_refused.inc();
         Ok(match self.send(request).await? {
-            Ok(answer) => {
-                if answer.0.status().is_success() {
+            Ok(delivered) => {
+                if delivered.0.status().is_success() {
                     injection.disable(&self.route.name, "it refuses stream_options.include_usage");
                 }
-                self.deliver(answer, None)
+                self.deliver(delivered, None)
             }
             Err(error) => self.fail(&error),
         })
     }
 
-    /// The filter for the answer to a changed request, which asks for a stream.
+    /// The filter for the response to a changed request, which asks for a stream.
     fn strip(&self, response: &Response<Incoming>, injection: &InjectionPolicy) -> Option<UsageStrip> {
         let headers = response.headers();
         let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
@@ -323,11 +319,11 @@ impl InFlightRequest<'_> {
             return Some(UsageStrip::new(framing));
         }
         self.relay.metrics.usage_unstripped.inc();
-        injection.disable(&self.route.name, "it compresses its answers although told not to");
+        injection.disable(&self.route.name, "it compresses its responses although asked not to");
         None
     }
 
-    fn deliver(mut self, (response, slot): Answer, strip: Option<UsageStrip>) -> Response<ResponseBody> {
+    fn deliver(mut self, (response, slot): Delivered, strip: Option<UsageStrip>) -> Response<ResponseBody> {
         if self.reachability.found() {
             tracing::info!(upstream = %self.route.name, "the upstream answers again");
         }
@@ -370,17 +366,15 @@ impl InFlightRequest<'_> {
                 "no answer from the upstream; its calls fail with 502 until it is back"
             );
         }
-        let refusal = Refusal { status: StatusCode::BAD_GATEWAY, class: error.class(), message: &message };
-        refusal.into_response(self.route.dialect)
+        refusal(StatusCode::BAD_GATEWAY, error.class(), &message, self.route.dialect)
     }
 
-    /// The client broke off within its request. The answer has nobody to read it.
+    /// The client broke off within its request. Nobody is left to read the response.
     fn client_broke_off(self) -> Response<ResponseBody> {
         if let Some(call) = &self.call {
             call.end(EndOfStream::ClientGone, None);
         }
         let message = "the request ended before its body was complete";
-        let refusal = Refusal { status: StatusCode::BAD_REQUEST, class: "incomplete_request", message };
-        refusal.into_response(self.route.dialect)
+        refusal(StatusCode::BAD_REQUEST, "incomplete_request", message, self.route.dialect)
     }
 }

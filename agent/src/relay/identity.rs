@@ -3,67 +3,34 @@
 //! The headers are for us: they are taken out of the request, so that a provider never learns a user or session id
 //! that it was not meant to see.
 
-use http::header::{HeaderMap, HeaderName, InvalidHeaderName};
+use http::header::{HeaderMap, HeaderName};
 use ledgerline_proto::Identity;
 
-use crate::config::{IdentityConfig, IdentityHeaders};
 use crate::limits::IDENTITY_VALUE_BYTES_MAX;
 
 /// Reads who calls.
-#[derive(Clone, Debug)]
-pub struct IdentityReader {
-    service: HeaderName,
-    environment: HeaderName,
-    team: HeaderName,
-    feature: HeaderName,
-    user: HeaderName,
-    session: HeaderName,
-    defaults: IdentityConfig,
+pub(crate) struct IdentityReader {
+    /// For service, environment, team, feature, user and session.
+    pub(crate) headers: [HeaderName; 6],
+    /// What holds where a request does not say.
+    pub(crate) defaults: Identity,
 }
 
 impl IdentityReader {
-    /// A reader for these header names and defaults.
-    ///
-    /// # Errors
-    /// When a name is not a header name, which validation of the configuration has excluded.
-    pub fn new(names: &IdentityHeaders, defaults: &IdentityConfig) -> Result<Self, InvalidHeaderName> {
-        let name = |text: &str| HeaderName::try_from(text);
-        Ok(Self {
-            service: name(&names.service)?,
-            environment: name(&names.environment)?,
-            team: name(&names.team)?,
-            feature: name(&names.feature)?,
-            user: name(&names.user)?,
-            session: name(&names.session)?,
-            defaults: defaults.clone(),
-        })
-    }
-
-    /// Takes the identity out of a request's headers. What else has our prefix is left for [`take_reserved`].
-    pub fn take(&self, headers: &mut HeaderMap) -> Identity {
+    /// Takes the identity out of a request's headers. What else has our prefix is left for
+    /// [`super::unknown_headers`].
+    pub(crate) fn take(&self, headers: &mut HeaderMap) -> Identity {
+        let [service, environment, team, feature, user, session] = &self.headers;
+        let mut take = |name, default: &str| take(headers, name, default);
         Identity {
-            service: take(headers, &self.service, &self.defaults.service),
-            environment: take(headers, &self.environment, &self.defaults.environment),
-            team: take(headers, &self.team, &self.defaults.team),
-            feature: take(headers, &self.feature, &self.defaults.feature),
-            user: take(headers, &self.user, ""),
-            session: take(headers, &self.session, ""),
+            service: take(service, &self.defaults.service),
+            environment: take(environment, &self.defaults.environment),
+            team: take(team, &self.defaults.team),
+            feature: take(feature, &self.defaults.feature),
+            user: take(user, ""),
+            session: take(session, ""),
         }
     }
-}
-
-/// Header names that begin so are for the agent, whether it knows them or not: a typo must not reach a provider.
-pub const RESERVED_PREFIX: &str = "x-ledgerline-";
-
-/// Takes away all headers with our prefix and returns their names. After [`IdentityReader::take`] those are names that
-/// nothing reads, misspelled ones most likely.
-pub fn take_reserved(headers: &mut HeaderMap) -> Vec<HeaderName> {
-    let is_reserved = |name: &&HeaderName| name.as_str().starts_with(RESERVED_PREFIX);
-    let names: Vec<HeaderName> = headers.keys().filter(is_reserved).cloned().collect();
-    for name in &names {
-        headers.remove(name);
-    }
-    names
 }
 
 /// The first value of the header, which is removed; the default where it is absent, empty or not UTF-8.
@@ -82,11 +49,16 @@ mod tests {
 
     use super::*;
 
+    fn reader(defaults: Identity) -> IdentityReader {
+        let headers = ["service", "environment", "team", "feature", "user", "session"]
+            .map(|part| format!("x-ledgerline-{part}").parse().unwrap());
+        IdentityReader { headers, defaults }
+    }
+
     #[test]
     fn headers_win_over_defaults_and_are_taken_away() {
-        let defaults =
-            IdentityConfig { service: "shop".into(), team: "payments".into(), ..Default::default() };
-        let reader = IdentityReader::new(&IdentityHeaders::default(), &defaults).unwrap();
+        let reader =
+            reader(Identity { service: "shop".into(), team: "payments".into(), ..Identity::default() });
         let mut headers = HeaderMap::new();
         headers.insert("x-ledgerline-team", HeaderValue::from_static(" search "));
         headers.insert("x-ledgerline-feature", HeaderValue::from_static(""));
@@ -103,23 +75,8 @@ mod tests {
     }
 
     #[test]
-    fn no_name_with_our_prefix_passes() {
-        let mut headers = HeaderMap::new();
-        for name in ["x-ledgerline-teem", "x-ledgerline-", "x-ledgerline", "x-ledgerliner"] {
-            headers.append(name, HeaderValue::from_static("1"));
-        }
-        headers.append("x-ledgerline-teem", HeaderValue::from_static("2"));
-        let mut taken = take_reserved(&mut headers);
-        taken.sort_by(|left, right| left.as_str().cmp(right.as_str()));
-        assert_eq!(taken, ["x-ledgerline-", "x-ledgerline-teem"]);
-        let mut left: Vec<_> = headers.keys().map(HeaderName::as_str).collect();
-        left.sort_unstable();
-        assert_eq!(left, ["x-ledgerline", "x-ledgerliner"]);
-    }
-
-    #[test]
     fn a_long_value_is_cut_at_a_character() {
-        let reader = IdentityReader::new(&IdentityHeaders::default(), &IdentityConfig::default()).unwrap();
+        let reader = reader(Identity::default());
         let mut headers = HeaderMap::new();
         let long = format!("a{}", "\u{e9}".repeat(300));
         headers.insert("x-ledgerline-user", HeaderValue::from_bytes(long.as_bytes()).unwrap());

@@ -30,31 +30,25 @@ struct Inner {
     grew: Notify,
 }
 
-/// The idle connections of a server.
 #[derive(Clone, Debug, Default)]
 pub struct IdleConnections(Arc<Inner>);
 
 impl IdleConnections {
     /// A new connection, idle until [`IdleSlot::enter`].
-    #[must_use]
-    pub fn slot(&self) -> IdleSlot {
+    pub fn slot(&self) -> Arc<IdleSlot> {
         let close = CancellationToken::new();
-        let key = self.0.add((false, self.0.next.fetch_add(1, Ordering::Relaxed)), &close);
-        let state = Mutex::new(State { running: 0, key: Some(key) });
-        IdleSlot(Arc::new(Slot { inner: self.0.clone(), state, close }))
+        let state = Mutex::new(State { running: 0, key: Some(self.0.add(false, &close)) });
+        Arc::new(IdleSlot { inner: self.0.clone(), state, close })
     }
 
-    /// Tells the first of the idle connections to close.
-    ///
-    /// # Errors
-    /// When there is none that has been idle for [`EVICTION_IDLE_MIN`]: when there will be, if none becomes busy.
+    /// Closes the first of the idle connections; where none has been idle for [`EVICTION_IDLE_MIN`], returns when one will have
+    /// been, if none becomes busy.
     pub fn evict(&self, now: Instant) -> Result<(), Option<Instant>> {
         let mut idle = lock(&self.0.idle);
-        let firsts =
-            [(false, 0), (true, 0)].map(|from| idle.range(from..).next().map(|(key, i)| (*key, i.since)));
-        let due = |since: Instant| since + EVICTION_IDLE_MIN;
-        let Some((key, _)) = firsts.into_iter().flatten().find(|(_, since)| due(*since) <= now) else {
-            return Err(firsts.into_iter().flatten().map(|(_, since)| due(since)).min());
+        let due = |(key, idle): (&Key, &Idle)| (*key, idle.since + EVICTION_IDLE_MIN);
+        let firsts = [(false, 0), (true, 0)].map(|from| idle.range(from..).next().map(due));
+        let Some((key, _)) = firsts.into_iter().flatten().find(|(_, due)| *due <= now) else {
+            return Err(firsts.into_iter().flatten().map(|(_, due)| due).min());
         };
         if let Some(first) = idle.remove(&key) {
             first.close.cancel();
@@ -69,7 +63,8 @@ impl IdleConnections {
 }
 
 impl Inner {
-    fn add(&self, key: Key, close: &CancellationToken) -> Key {
+    fn add(&self, has_spoken: bool, close: &CancellationToken) -> Key {
+        let key = (has_spoken, self.next.fetch_add(1, Ordering::Relaxed));
         lock(&self.idle).insert(key, Idle { since: Instant::now(), close: close.clone() });
         self.grew.notify_one();
         key
@@ -80,11 +75,13 @@ fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
     mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
+/// One connection's place among the idle ones, taken while no request runs on it.
 #[derive(Debug)]
-struct Slot {
+pub struct IdleSlot {
     inner: Arc<Inner>,
     state: Mutex<State>,
-    close: CancellationToken,
+    /// Cancelled when the connection is to make room.
+    pub close: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -95,7 +92,7 @@ struct State {
     key: Option<Key>,
 }
 
-impl Drop for Slot {
+impl Drop for IdleSlot {
     fn drop(&mut self) {
         if let Some(key) = lock(&self.state).key {
             lock(&self.inner.idle).remove(&key);
@@ -103,47 +100,32 @@ impl Drop for Slot {
     }
 }
 
-/// One connection's place among the idle ones, taken while no request runs on it.
-#[derive(Clone, Debug)]
-pub struct IdleSlot(Arc<Slot>);
-
 impl IdleSlot {
     /// A request begins.
     pub fn enter(&self) {
-        let mut state = lock(&self.0.state);
+        let mut state = lock(&self.state);
         state.running += 1;
         if let Some(key) = state.key.take() {
-            lock(&self.0.inner.idle).remove(&key);
+            lock(&self.inner.idle).remove(&key);
         }
     }
 
     /// A request has ended.
     pub fn leave(&self) {
-        let mut state = lock(&self.0.state);
+        let mut state = lock(&self.state);
         state.running -= 1;
         if state.running == 0 {
-            let inner = &self.0.inner;
-            let key = (true, inner.next.fetch_add(1, Ordering::Relaxed));
-            state.key = Some(inner.add(key, &self.0.close));
+            state.key = Some(self.inner.add(true, &self.close));
         }
     }
 
     /// Whether it never had a request.
-    #[must_use]
     pub fn is_silent(&self) -> bool {
-        matches!(lock(&self.0.state).key, Some((false, _)))
+        matches!(lock(&self.state).key, Some((false, _)))
     }
 
-    /// Whether no request runs on it.
-    #[must_use]
     pub fn is_idle(&self) -> bool {
-        lock(&self.0.state).key.is_some()
-    }
-
-    /// Cancelled when the connection is to make room.
-    #[must_use]
-    pub fn close(&self) -> &CancellationToken {
-        &self.0.close
+        lock(&self.state).key.is_some()
     }
 }
 
@@ -163,15 +145,15 @@ mod tests {
         assert!(old.is_silent() && !spoke.is_silent() && !busy.is_silent());
         let later = Instant::now() + EVICTION_IDLE_MIN;
         for expected in [&old, &young, &spoke] {
-            assert!(!expected.close().is_cancelled());
+            assert!(!expected.close.is_cancelled());
             assert_eq!(connections.evict(later), Ok(()));
-            assert!(expected.close().is_cancelled());
+            assert!(expected.close.is_cancelled());
         }
         assert_eq!(connections.evict(later), Err(None));
-        assert!(!busy.close().is_cancelled());
+        assert!(!busy.close.is_cancelled());
         busy.leave();
         assert_eq!(connections.evict(Instant::now() + EVICTION_IDLE_MIN), Ok(()));
-        assert!(busy.close().is_cancelled());
+        assert!(busy.close.is_cancelled());
     }
 
     #[test]
@@ -180,7 +162,7 @@ mod tests {
         let before = Instant::now();
         let slot = connections.slot();
         let due = connections.evict(before).unwrap_err().unwrap();
-        assert!(due >= before + EVICTION_IDLE_MIN && !slot.close().is_cancelled());
+        assert!(due >= before + EVICTION_IDLE_MIN && !slot.close.is_cancelled());
         assert_eq!(connections.evict(due), Ok(()));
     }
 

@@ -10,29 +10,21 @@ use http::{Response, StatusCode};
 use super::body::ResponseBody;
 use crate::dialect::{self, Spec};
 
-/// Header that marks a response of the agent.
-pub const ERROR_HEADER: HeaderName = HeaderName::from_static("x-ledgerline-error");
+/// Marks a response of the agent.
+const ERROR_HEADER: HeaderName = HeaderName::from_static("x-ledgerline-error");
 
-/// A response of our own.
-#[derive(Clone, Copy, Debug)]
-pub struct Refusal<'a> {
-    /// HTTP status.
-    pub status: StatusCode,
-    /// Our error class, for programs.
-    pub class: &'static str,
-    /// For people: what happened and what to do.
-    pub message: &'a str,
-}
-
-impl Refusal<'_> {
-    /// The response in the shape of a dialect; without one in that of the first of the table, which most clients read.
-    #[must_use]
-    pub fn into_response(self, dialect: Option<&Spec>) -> Response<ResponseBody> {
-        let body = (dialect.unwrap_or(dialect::ALL[0]).error_body)(self.class, self.message);
-        let mut response = Response::new(ResponseBody::whole(Bytes::from(body.to_string())));
-        *response.status_mut() = self.status;
-        response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        response.headers_mut().insert(ERROR_HEADER, HeaderValue::from_static(self.class));
-        response
-    }
+/// A refusal in the shape of a dialect; without one in that of the first of the table, which most clients read. `class` is
+/// for programs, `message` for people: what happened and what to do.
+pub fn refusal(
+    status: StatusCode,
+    class: &'static str,
+    message: &str,
+    dialect: Option<&Spec>,
+) -> Response<ResponseBody> {
+    let body = (dialect.unwrap_or(dialect::ALL[0]).error_body)(class, message);
+    let mut response = Response::new(ResponseBody::whole(Bytes::from(body.to_string())));
+    *response.status_mut() = status;
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+    response.headers_mut().insert(ERROR_HEADER, HeaderValue::from_static(class));
+    response
 }

@@ -4,19 +4,9 @@ use std::fmt;
 use std::sync::Arc;
 
 use http::Uri;
-use http::uri::{Authority, PathAndQuery, Scheme};
-use ledgerline_process::config::parse_base_url;
+use http::uri::{PathAndQuery, Scheme};
 
-use crate::config::UpstreamConfig;
 use crate::dialect::Spec;
-
-/// Why there is no route table.
-#[derive(Debug, thiserror::Error)]
-#[error("upstream `{name}`: {reason}")]
-pub struct RouteError {
-    name: String,
-    reason: String,
-}
 
 /// The upstream's address and how it is entered.
 #[derive(Clone, Debug)]
@@ -26,42 +16,22 @@ pub struct Route {
     /// How its calls are read; `None`: not at all.
     pub dialect: Option<&'static Spec>,
     /// Who is paid for its calls.
-    pub provider: Arc<str>,
+    pub(crate) provider: Arc<str>,
     /// Without a slash at its end; empty takes every path.
-    prefix: String,
-    scheme: Scheme,
-    authority: Authority,
-    /// Without a slash at its end; empty for most.
-    base_path: String,
+    pub(crate) prefix: String,
+    /// With a scheme and a host, without a query.
+    pub(crate) base: Uri,
 }
 
 impl Route {
-    /// A route from its configuration.
-    ///
-    /// # Errors
-    /// When the URL cannot be used, which validation of the configuration has excluded.
-    pub fn new(config: &UpstreamConfig) -> Result<Self, RouteError> {
-        let error = |reason: String| RouteError { name: config.name.clone(), reason };
-        let parts = parse_base_url(&config.url).map_err(error)?.into_parts();
-        let (Some(scheme), Some(authority)) = (parts.scheme, parts.authority) else {
-            return Err(error("the URL has no scheme or host".to_owned()));
-        };
-        let base_path = parts.path_and_query.as_ref().map_or("", PathAndQuery::path);
-        Ok(Self {
-            name: config.name.as_str().into(),
-            dialect: config.dialect,
-            provider: config.provider().into(),
-            prefix: config.prefix.trim_end_matches('/').to_owned(),
-            scheme,
-            authority,
-            base_path: base_path.trim_end_matches('/').to_owned(),
-        })
+    /// Whether the upstream is reached by TLS.
+    pub(crate) fn is_https(&self) -> bool {
+        self.base.scheme() == Some(&Scheme::HTTPS)
     }
 
-    /// Whether the upstream is reached by TLS.
-    #[must_use]
-    pub fn is_https(&self) -> bool {
-        self.scheme == Scheme::HTTPS
+    /// Without a slash at its end; empty for most.
+    fn base_path(&self) -> &str {
+        self.base.path().trim_end_matches('/')
     }
 
     /// What follows the prefix, `None` when the path is not below it. The prefix ends at a slash or with the path.
@@ -78,47 +48,36 @@ impl Route {
     /// servers decode `%2e`, `%2f` and `%5c`, take a backslash for a slash, ignore what follows a semicolon or merge
     /// slashes before they do, so a way out in any of these readings counts. Without a base path there is nothing to
     /// leave: `..` at the root of a host stays there.
-    #[must_use]
-    pub fn is_left_by(&self, path: &str) -> bool {
-        !self.base_path.is_empty() && path.contains(['.', '%']) && leaves_its_root(path)
+    pub(crate) fn is_left_by(&self, path: &str) -> bool {
+        !self.base_path().is_empty() && path.contains(['.', '%']) && leaves_its_root(path)
     }
 
     /// The address of `path` (below the prefix) at the upstream, with the query as it came.
     ///
     /// # Errors
     /// When the joined address is longer than a URI may be.
-    pub fn target(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
-        let mut text =
-            String::with_capacity(self.base_path.len() + path.len() + query.map_or(0, str::len) + 1);
-        text.push_str(&self.base_path);
-        text.push_str(path);
-        if let Some(query) = query {
-            text.push('?');
-            text.push_str(query);
-        }
-        Uri::builder()
-            .scheme(self.scheme.clone())
-            .authority(self.authority.clone())
-            .path_and_query(text)
-            .build()
+    pub(crate) fn target(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
+        let (mark, query) = query.map_or(("", ""), |query| ("?", query));
+        let mut target = self.base.clone().into_parts();
+        let text = [self.base_path(), path, mark, query].concat();
+        target.path_and_query = Some(PathAndQuery::try_from(text)?);
+        Ok(Uri::from_parts(target)?)
     }
 }
 
 impl fmt::Display for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "'{}' ({}://{})", self.name, self.scheme, self.authority)
+        let (scheme, authority) = (self.base.scheme_str(), self.base.authority());
+        let host = authority.map_or("", |authority| authority.as_str());
+        write!(f, "'{}' ({}://{host})", self.name, scheme.unwrap_or_default())
     }
 }
 
 fn leaves_its_root(path: &str) -> bool {
-    let decoded = path
-        .replace("%2e", ".")
-        .replace("%2E", ".")
-        .replace("%2f", "/")
-        .replace("%2F", "/")
-        .replace("%5c", "/")
-        .replace("%5C", "/")
-        .replace('\\', "/");
+    let readings = [("%2e", "."), ("%2f", "/"), ("%5c", "/"), ("\\", "/")];
+    let decoded = readings
+        .iter()
+        .fold(path.to_ascii_lowercase(), |path, (written, meant)| path.replace(written, meant));
     let mut depth = 0_usize;
     for segment in decoded.split('/') {
         match segment.split(';').next().unwrap_or_default() {
@@ -132,29 +91,27 @@ fn leaves_its_root(path: &str) -> bool {
 }
 
 /// Finds the longest prefix.
-#[derive(Clone, Debug)]
-pub struct Routes<T>(Vec<(Route, T)>);
+pub(crate) struct Routes<T>(Vec<(Route, T)>);
 
 impl<T> Routes<T> {
     /// A table of routes, each with what belongs to it.
-    #[must_use]
-    pub fn new(mut routes: Vec<(Route, T)>) -> Self {
+    pub(crate) fn new(mut routes: Vec<(Route, T)>) -> Self {
         routes.sort_by_key(|(route, _)| std::cmp::Reverse(route.prefix.len()));
         Self(routes)
     }
 
     /// The upstream of this path and the path below its prefix.
-    #[must_use]
-    pub fn find<'a>(&self, path: &'a str) -> Option<(&Route, &T, &'a str)> {
+    pub(crate) fn find<'a>(&self, path: &'a str) -> Option<(&Route, &T, &'a str)> {
         self.0.iter().find_map(|(route, value)| Some((route, value, route.below(path)?)))
     }
 
     /// The prefixes that exist, for the text of a 404.
-    #[must_use]
-    pub fn prefixes(&self) -> String {
-        let shown =
-            |route: &Route| if route.prefix.is_empty() { "/".to_owned() } else { route.prefix.clone() };
-        self.0.iter().map(|(route, _)| shown(route)).collect::<Vec<_>>().join(", ")
+    pub(crate) fn prefixes(&self) -> String {
+        let shown = |(route, _): &(Route, T)| match route.prefix.as_str() {
+            "" => "/".to_owned(),
+            prefix => prefix.to_owned(),
+        };
+        self.0.iter().map(shown).collect::<Vec<_>>().join(", ")
     }
 }
 
@@ -164,16 +121,8 @@ mod tests {
 
     fn routes(list: &[(&str, &str)]) -> Routes<()> {
         let route = |(prefix, url): &(&str, &str)| {
-            let config = UpstreamConfig {
-                name: "up".into(),
-                prefix: (*prefix).into(),
-                url: (*url).into(),
-                dialect: None,
-                provider: None,
-                http_version: crate::config::HttpVersion::Auto,
-                usage_injection: None,
-            };
-            (Route::new(&config).unwrap(), ())
+            let (prefix, base) = (prefix.trim_end_matches('/').into(), url.parse().unwrap());
+            (Route { name: "up".into(), dialect: None, provider: "".into(), prefix, base }, ())
         };
         Routes::new(list.iter().map(route).collect())
     }

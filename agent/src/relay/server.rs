@@ -25,15 +25,13 @@ use tokio_util::task::TaskTracker;
 
 use super::Relay;
 use super::client::{Client, ClientGone, ClientIo};
-use super::guards::GaugeGuard;
 use super::idle::{IdleConnections, IdleSlot};
 use crate::limits::{
     EVICTION_GRACE, HEAD_BYTES_MAX, HEAD_TIMEOUT, HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES,
     HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES, HTTP2_STREAMS_MAX,
 };
-use crate::metrics::Metrics;
+use crate::metrics::GaugeGuard;
 
-/// The running server.
 pub struct Server {
     relay: Arc<Relay>,
     tls: Option<ServerTls>,
@@ -49,7 +47,6 @@ pub struct Server {
 
 impl Server {
     /// A server for this relay, with at most so many connections at one time.
-    #[must_use]
     pub fn new(relay: Arc<Relay>, tls: Option<ServerTls>, connections_max: usize) -> Self {
         Self {
             relay,
@@ -75,11 +72,8 @@ impl Server {
         self.tracker.close();
         self.drain.cancel();
         if tokio::time::timeout(drain_timeout, self.tracker.wait()).await.is_err() {
-            let running = self.tracker.len();
-            tracing::warn!(
-                connections = running,
-                "the drain timeout passed; breaking off the calls that still run"
-            );
+            let connections = self.tracker.len();
+            tracing::warn!(connections, "the drain timeout passed; breaking off the calls that still run");
             self.relay.kill();
             self.kill.cancel();
             self.tracker.wait().await;
@@ -137,25 +131,17 @@ impl Server {
         };
         let tls = self.tls.clone();
         self.tracker.spawn(async move {
-            let _running = GaugeGuard::new(&connection.relay.metrics.connections);
+            let (slot, metrics) = (connection.slot.clone(), connection.relay.metrics.clone());
+            let _running = GaugeGuard::new(&metrics.connections);
             let _permit = permit;
             prepare_socket(&stream);
-            match tls {
-                None => {
-                    let (client, io) = Client::plain(stream, connection.slot.clone(), connection.metrics());
-                    connection.serve(client, io).await;
-                }
-                Some(tls) => {
-                    let evicted = connection.slot.close().clone();
-                    let stream = tokio::select! {
-                        stream = tls.accept(stream) => stream,
-                        () = evicted.cancelled() => None,
-                    };
-                    if let Some(stream) = stream {
-                        let (client, io) = Client::tls(stream, connection.slot.clone(), connection.metrics());
-                        connection.serve(client, io).await;
-                    }
-                }
+            let Some(tls) = tls else {
+                let (client, io) = Client::plain(stream, slot, metrics.clone());
+                return connection.serve(client, io).await;
+            };
+            if let Some(Some(stream)) = slot.close.run_until_cancelled(tls.accept(stream)).await {
+                let (client, io) = Client::tls(stream, slot.clone(), metrics.clone());
+                connection.serve(client, io).await;
             }
         });
     }
@@ -189,14 +175,10 @@ struct Connection {
     http: auto::Builder<TokioExecutor>,
     drain: CancellationToken,
     kill: CancellationToken,
-    slot: IdleSlot,
+    slot: Arc<IdleSlot>,
 }
 
 impl Connection {
-    fn metrics(&self) -> Arc<Metrics> {
-        self.relay.metrics.clone()
-    }
-
     async fn serve<S>(self, client: Client, io: ClientIo<S>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
@@ -238,7 +220,7 @@ impl Connection {
                         return;
                     }
                 }
-                () = self.slot.close().cancelled(), if !is_evicted => {
+                () = self.slot.close.cancelled(), if !is_evicted => {
                     if self.slot.is_silent() {
                         return;
                     }

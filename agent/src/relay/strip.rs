@@ -29,16 +29,6 @@ pub struct UsageStrip {
     stripped_last: bool,
 }
 
-/// The stream is somebody's answer: lengths, no contents.
-impl std::fmt::Debug for UsageStrip {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("UsageStrip")
-            .field("framing", &self.framing)
-            .field("held_bytes", &self.held.len())
-            .finish_non_exhaustive()
-    }
-}
-
 /// What becomes of an event.
 #[derive(Clone, Debug, PartialEq, Eq)]
 enum Verdict {
@@ -50,7 +40,6 @@ enum Verdict {
 
 impl UsageStrip {
     /// A filter at the beginning of a stream.
-    #[must_use]
     pub fn new(framing: Framing) -> Self {
         Self {
             framing,

@@ -32,8 +32,7 @@ impl Default for TapLimits {
     }
 }
 
-/// The relay's end: starts the observation of calls.
-pub struct Tap {
+pub(crate) struct Tap {
     sender: mpsc::Sender<Tagged>,
     shared: Arc<Shared>,
     next_call: AtomicU64,
@@ -48,7 +47,7 @@ struct Shared {
 }
 
 impl Shared {
-    /// Counts bytes as on the way; whether they fit is the answer, and they are to be released in any case.
+    /// Counts bytes as on the way. Returns whether they fit; they are to be released in any case.
     fn charge(&self, bytes: &Bytes) -> bool {
         let length = length(bytes);
         self.metrics.observed_bytes.inc_by(length) + length <= self.bytes_max
@@ -63,15 +62,12 @@ fn length(bytes: &Bytes) -> i64 {
     i64::try_from(bytes.len()).unwrap_or(i64::MAX)
 }
 
-/// The worker's end.
-pub struct Observations {
+pub(crate) struct Observations {
     receiver: mpsc::Receiver<Tagged>,
     shared: Arc<Shared>,
 }
 
-/// The two ends of a new queue.
-#[must_use]
-pub fn tap(limits: TapLimits, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> (Tap, Observations) {
+pub(crate) fn tap(limits: TapLimits, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> (Tap, Observations) {
     let (sender, receiver) = mpsc::channel(limits.observations_max);
     let shared = Arc::new(Shared {
         clock,
@@ -83,8 +79,6 @@ pub fn tap(limits: TapLimits, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> (
 }
 
 impl Tap {
-    /// Wall time, as every observation has it.
-    #[must_use]
     pub fn now_unix_ns(&self) -> u64 {
         self.shared.clock.now_unix_ns()
     }
@@ -127,12 +121,11 @@ impl Tap {
     }
 }
 
-/// Copies the bytes of one call.
-pub struct CallTap {
+pub(crate) struct CallTap {
     call: CallNumber,
     sender: mpsc::Sender<Tagged>,
     shared: Arc<Shared>,
-    /// Bytes were left out since the last event, and the worker has not been told.
+    /// Bytes were left out since the last event, and the worker does not know.
     gap_is_due: AtomicBool,
     has_gaps: AtomicBool,
     last: std::sync::Mutex<Option<LastPlaces>>,
@@ -141,23 +134,20 @@ pub struct CallTap {
 /// Places in the queue for the last words of a call.
 struct LastPlaces {
     end: OwnedPermit<Tagged>,
-    /// For a gap that could not be told before.
+    /// For a gap that could not be reported before.
     gap: OwnedPermit<Tagged>,
 }
 
 impl CallTap {
-    /// Bytes of the request, as the client sent them.
     pub fn request_body(&self, bytes: &Bytes) {
         self.copy(bytes, Observation::RequestBody);
     }
 
-    /// The head of the answer.
     pub fn response_head(&self, head: ResponseHead) {
         let at = self.shared.clock.now_unix_ns();
         self.offer(Observation::ResponseHead(head, at));
     }
 
-    /// Bytes of the answer, as the provider sent them.
     pub fn response_body(&self, bytes: &Bytes) {
         let at = self.shared.clock.now_unix_ns();
         self.copy(bytes, |bytes| Observation::ResponseBody(bytes, at));
@@ -184,23 +174,21 @@ impl CallTap {
 
     /// Hands an event over, or leaves a gap where it would have been.
     fn offer(&self, observation: Observation) -> bool {
-        let sent = self.tell_gap() && self.sender.try_send(Tagged { call: self.call, observation }).is_ok();
+        let sent = self.report_gap() && self.sender.try_send(Tagged { call: self.call, observation }).is_ok();
         if !sent {
             self.gap();
         }
         sent
     }
 
-    /// Tells the worker of bytes left out before what comes now. Whether it knows of all gaps is the answer.
-    fn tell_gap(&self) -> bool {
+    /// Reports bytes left out before what comes now. Returns whether the worker knows of all gaps.
+    fn report_gap(&self) -> bool {
         if !self.gap_is_due.swap(false, Ordering::Relaxed) {
             return true;
         }
-        let told = self.sender.try_send(self.gap_event()).is_ok();
-        if !told {
-            self.gap_is_due.store(true, Ordering::Relaxed);
-        }
-        told
+        let is_sent = self.sender.try_send(self.gap_event()).is_ok();
+        self.gap_is_due.fetch_or(!is_sent, Ordering::Relaxed);
+        is_sent
     }
 
     fn gap_event(&self) -> Tagged {
@@ -228,16 +216,15 @@ impl CallTap {
 }
 
 /// The owner of an observation: it ends the call, at the latest when it is dropped.
-pub struct ObservedCall(Arc<CallTap>);
+pub(crate) struct ObservedCall(Arc<CallTap>);
 
 impl ObservedCall {
     /// The tap, for the body of the request, which has its own life.
-    #[must_use]
     pub fn tap(&self) -> &Arc<CallTap> {
         &self.0
     }
 
-    /// The call has ended. What is said first counts.
+    /// The call has ended. What comes first counts.
     pub fn end(&self, end: EndOfStream, class: Option<&'static str>) {
         self.0.end(end, class);
     }
@@ -269,17 +256,6 @@ impl Observations {
         if let Observation::RequestBody(bytes) | Observation::ResponseBody(bytes, _) = &tagged.observation {
             self.shared.release(bytes);
         }
-    }
-
-    /// Bytes that wait to be read.
-    #[must_use]
-    pub fn waiting_bytes(&self) -> i64 {
-        self.shared.metrics.observed_bytes.get()
-    }
-
-    /// Takes no new events; those that wait, and the ends of running calls, can still be read.
-    pub fn close(&mut self) {
-        self.receiver.close();
     }
 }
 

@@ -10,27 +10,22 @@ use ledgerline_proto::{SpanId, TraceId};
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 
-/// The identities of one call.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TraceContext {
     /// The caller's trace, or a new one.
     pub trace_id: TraceId,
-    /// The span of this call, new.
     pub span_id: SpanId,
-    /// The caller's span.
     pub parent_span_id: Option<SpanId>,
 }
 
 impl TraceContext {
     /// The caller's context, with a new span in it.
-    #[must_use]
     pub fn of(headers: &HeaderMap) -> Self {
-        let span_id = random_span_id();
-        match single(headers).and_then(Caller::parse) {
-            Some(Caller { trace_id, parent_id }) => {
-                Self { trace_id, span_id, parent_span_id: Some(parent_id) }
-            }
-            None => Self { trace_id: random_trace_id(), span_id, parent_span_id: None },
+        let caller = single(headers).and_then(parse);
+        Self {
+            trace_id: caller.map_or_else(|| random(TraceId::from_bytes), |(trace_id, _)| trace_id),
+            span_id: random(SpanId::from_bytes),
+            parent_span_id: caller.map(|(_, span_id)| span_id),
         }
     }
 
@@ -53,32 +48,23 @@ fn single(headers: &HeaderMap) -> Option<&str> {
     values.next().is_none().then_some(first)
 }
 
-struct Caller {
-    trace_id: TraceId,
-    parent_id: SpanId,
-}
-
-impl Caller {
-    /// `00-{32 hex}-{16 hex}-{2 hex}`, lower case. A later version may append fields after another dash.
-    fn parse(value: &str) -> Option<Self> {
-        let lower_hex =
-            |text: &str| text.bytes().all(|byte| byte.is_ascii_digit() || (b'a'..=b'f').contains(&byte));
-        let dashes = [2, 35, 52].iter().all(|at| value.as_bytes().get(*at) == Some(&b'-'));
-        if !dashes || !value.is_ascii() || value.len() < 55 {
-            return None;
-        }
-        let (version, flags) = (&value[..2], &value[53..55]);
-        let length_fits = match version {
-            "ff" => false,
-            "00" => value.len() == 55,
-            _ => value.len() == 55 || value.as_bytes().get(55) == Some(&b'-'),
-        };
-        let (trace, parent) = (&value[3..35], &value[36..52]);
-        if !length_fits || ![version, trace, parent, flags].into_iter().all(lower_hex) {
-            return None;
-        }
-        Some(Self { trace_id: TraceId::from_hex(trace)?, parent_id: SpanId::from_hex(parent)? })
+/// `00-{32 hex}-{16 hex}-{2 hex}`, lower case. A later version may append fields after another dash.
+fn parse(value: &str) -> Option<(TraceId, SpanId)> {
+    let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+    let dashes = [2, 35, 52].iter().all(|at| value.as_bytes().get(*at) == Some(&b'-'));
+    if !dashes || !value.is_ascii() || value.len() < 55 {
+        return None;
     }
+    let (version, trace, parent, flags) = (&value[..2], &value[3..35], &value[36..52], &value[53..55]);
+    let length_fits = match version {
+        "ff" => false,
+        "00" => value.len() == 55,
+        _ => value.len() == 55 || value.as_bytes()[55] == b'-',
+    };
+    if !length_fits || ![version, trace, parent, flags].into_iter().all(lower_hex) {
+        return None;
+    }
+    Some((TraceId::from_hex(trace)?, SpanId::from_hex(parent)?))
 }
 
 /// The same valid value with another parent: version, trace, flags and what may follow are kept.
@@ -86,17 +72,12 @@ fn with_parent(value: &str, span_id: SpanId) -> String {
     format!("{}{span_id}{}", &value[..36], &value[52..])
 }
 
-fn random_trace_id() -> TraceId {
+/// An id of random bytes; all zeros are none.
+fn random<const N: usize, Id>(id: fn([u8; N]) -> Option<Id>) -> Id {
     loop {
-        if let Some(id) = TraceId::from_bytes(rand::random()) {
-            return id;
-        }
-    }
-}
-
-fn random_span_id() -> SpanId {
-    loop {
-        if let Some(id) = SpanId::from_bytes(rand::random()) {
+        let mut bytes = [0; N];
+        rand::fill(&mut bytes[..]);
+        if let Some(id) = id(bytes) {
             return id;
         }
     }

@@ -1,31 +1,39 @@
-//! Headers with our prefix that nothing reads: counted, and each name told once.
+//! Headers with our prefix that nothing reads: taken away, counted, and each name reported once.
 //!
-//! A misspelled `x-ledgerline-team` would otherwise be noticed at the end of the month, when a team's spend is missing.
-//! Names come from clients, so what is remembered and printed of them is bounded.
+//! A misspelled `x-ledgerline-team` would otherwise reach the provider, and be noticed at the end of the month, when a team's
+//! spend is missing. Names come from clients, so what is remembered and printed of them is bounded.
 
 use std::collections::HashSet;
 use std::sync::{Mutex, PoisonError};
 
-use http::header::HeaderName;
+use http::header::{HeaderMap, HeaderName};
 
 use crate::limits::{UNKNOWN_HEADER_BYTES_MAX, UNKNOWN_HEADERS_NAMED_MAX};
 use crate::metrics::Metrics;
 
-/// The names told so far, at most [`UNKNOWN_HEADERS_NAMED_MAX`].
+/// Header names that begin so are for the agent, whether it knows them or not.
+const RESERVED_PREFIX: &str = "x-ledgerline-";
+
+/// The names reported so far, at most [`UNKNOWN_HEADERS_NAMED_MAX`].
 #[derive(Debug, Default)]
 pub struct UnknownHeaders(Mutex<HashSet<HeaderName>>);
 
 impl UnknownHeaders {
-    /// Counts these names, and warns of those that are new.
-    pub fn report(&self, names: &[HeaderName], metrics: &Metrics) {
-        metrics.unknown_headers.inc_by(names.len() as u64);
-        for name in names.iter().filter(|name| self.is_new(name)) {
-            let shown = &name.as_str()[..name.as_str().len().min(UNKNOWN_HEADER_BYTES_MAX)];
-            tracing::warn!(
-                header = shown,
-                "a request has a header with our prefix that nothing reads; it was not forwarded. The names that are \
-                 read stand under identity_headers"
-            );
+    /// Takes away what is left with our prefix when the identity was taken, and warns of names that are new.
+    pub fn take(&self, headers: &mut HeaderMap, metrics: &Metrics) {
+        let is_reserved = |name: &&HeaderName| name.as_str().starts_with(RESERVED_PREFIX);
+        let names: Vec<HeaderName> = headers.keys().filter(is_reserved).cloned().collect();
+        for name in names {
+            headers.remove(&name);
+            metrics.unknown_headers.inc();
+            if self.is_new(&name) {
+                let shown = &name.as_str()[..name.as_str().len().min(UNKNOWN_HEADER_BYTES_MAX)];
+                tracing::warn!(
+                    header = shown,
+                    "a request has a header with our prefix that nothing reads; it was not forwarded. The names that are \
+                     read stand under identity_headers"
+                );
+            }
         }
     }
 
@@ -40,12 +48,12 @@ mod tests {
     use super::*;
 
     #[test]
-    fn each_name_is_told_once_and_not_without_end() {
+    fn each_name_is_reported_once_and_not_without_end() {
         let headers = UnknownHeaders::default();
         let name = |number: usize| HeaderName::try_from(format!("x-ledgerline-{number}")).unwrap();
         assert!(headers.is_new(&name(0)));
         assert!(!headers.is_new(&name(0)));
-        let told = (1..1_000).filter(|number| headers.is_new(&name(*number))).count();
-        assert_eq!(told, UNKNOWN_HEADERS_NAMED_MAX - 1);
+        let reported = (1..1_000).filter(|number| headers.is_new(&name(*number))).count();
+        assert_eq!(reported, UNKNOWN_HEADERS_NAMED_MAX - 1);
     }
 }

@@ -7,7 +7,6 @@
 //! a whole upstream with it.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use http::{Request, Response, Version};
@@ -18,8 +17,8 @@ use ledgerline_process::connect::{ConnectTimeout, Connector, Offer, connector};
 use ledgerline_process::error::{find, innermost};
 use rustls::ClientConfig;
 
+use super::ConnectionSlot;
 use super::body::RequestBody;
-use super::guards::ConnectionSlot;
 use crate::config::HttpVersion;
 use crate::limits::{
     HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES,
@@ -42,26 +41,21 @@ impl Default for KeepAlive {
     }
 }
 
-/// Why there is no answer.
 #[derive(Debug, thiserror::Error)]
-pub enum UpstreamError {
-    /// No connection within the deadline.
+pub(crate) enum UpstreamError {
     #[error("could not connect: {0}")]
     ConnectTimeout(String),
     /// The connection was refused, the name is unknown, or TLS failed.
     #[error("could not connect: {0}")]
     Connect(String),
-    /// The connection broke before the answer came.
     #[error("the connection broke before the answer came: {0}")]
     Reset(String),
-    /// The client broke off within its request.
     #[error("the client broke off within its request")]
     RequestBody,
 }
 
 impl UpstreamError {
-    /// Our error class, as in spans and in the answer's header.
-    #[must_use]
+    /// Our error class, as in spans and in the header of our response.
     pub const fn class(&self) -> &'static str {
         match self {
             Self::ConnectTimeout(_) => "timeout",
@@ -77,19 +71,19 @@ impl UpstreamError {
 /// The pooling client keeps one HTTP/2 connection per host, and servers allow about 100 streams on it: the next call
 /// would wait until another ends. So there are several such clients, lanes, and a call takes the first one with room.
 #[derive(Clone)]
-pub struct Upstream {
+pub(crate) struct Upstream {
     offer: Offer,
     lanes: Arc<[Lane]>,
 }
 
 struct Lane {
     client: Client<Connector, RequestBody>,
-    running: Arc<AtomicUsize>,
+    /// Shared with each call on it.
+    running: ConnectionSlot,
 }
 
 impl Upstream {
     /// Prepares the connections; opens none.
-    #[must_use]
     pub fn new(
         tls: &ClientConfig,
         version: HttpVersion,
@@ -106,22 +100,21 @@ impl Upstream {
         let connector = connector(tls.clone(), offer, connect_timeout);
         let lane = || Lane {
             client: client(connector.clone(), offer == Offer::Http2, keep_alive),
-            running: Arc::new(AtomicUsize::new(0)),
+            running: ConnectionSlot::default(),
         };
         Self { offer, lanes: std::iter::repeat_with(lane).take(lanes).collect() }
     }
 
     /// Whether it is never spoken to in HTTP/2, where the library does not tell us of interim responses.
-    #[must_use]
     pub fn is_http1_only(&self) -> bool {
         self.offer == Offer::Http1
     }
 
-    /// Sends a request and returns the head of the answer; its body follows. Dropping the future, or later the body,
+    /// Sends a request and returns the head of the response; its body follows. Dropping the future, or later the body,
     /// cancels the request at the upstream.
     ///
     /// # Errors
-    /// When there is no answer; see [`UpstreamError`].
+    /// When there is none; see [`UpstreamError`].
     pub async fn send(
         &self,
         mut request: Request<RequestBody>,
@@ -143,11 +136,11 @@ impl Upstream {
     }
 
     fn enter(&self) -> (&Client<Connector, RequestBody>, ConnectionSlot) {
-        let running = |lane: &Lane| lane.running.load(Ordering::Relaxed);
+        // The lane itself holds one.
+        let running = |lane: &&Lane| Arc::strong_count(&lane.running) - 1;
         let with_room = self.lanes.iter().find(|lane| running(lane) < UPSTREAM_STREAMS_PER_LANE);
-        let lane = with_room.or_else(|| self.lanes.iter().min_by_key(|lane| running(lane)));
-        let lane = lane.unwrap_or(&self.lanes[0]);
-        (&lane.client, ConnectionSlot::take(&lane.running))
+        let lane = with_room.or_else(|| self.lanes.iter().min_by_key(running)).unwrap_or(&self.lanes[0]);
+        (&lane.client, lane.running.clone())
     }
 }
 

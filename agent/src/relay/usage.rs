@@ -3,11 +3,11 @@
 //! Without `stream_options.include_usage` a chat stream carries no token counts at all, and a bill that guesses is not
 //! a bill. So the request is collected, the one field is spliced in, and what comes of it in the response is stripped. An
 //! explicit `false` of the client is respected. This is the only place where the relay changes bytes; it can be
-//! switched off for all upstreams or for one (`usage_injection`), and it switches itself off for an upstream that
-//! refuses the field or answers in a way that we cannot filter.
+//! switched off for all upstreams or for one (`usage_injection`), and it switches itself off for a while for an upstream that
+//! refuses the field or responds in a way that we cannot filter.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -19,13 +19,12 @@ use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::time::Instant;
 
 use super::headers::is_media_type;
 use super::inject::{NotInjected, inject_usage};
 use crate::dialect::{Endpoint, UsageInjection};
-use crate::limits::{
-    INJECT_BODY_BYTES_MAX, INJECT_BYTES_IN_FLIGHT_MAX, INJECT_COPIES, INJECT_INLINE_BYTES_MAX,
-};
+use crate::limits::{INJECT_BODY_BYTES_MAX, INJECT_COPIES, INJECT_INLINE_BYTES_MAX, INJECTION_PAUSE};
 use crate::metrics::NotInjectedReason;
 
 /// Headers that hold a digest of the body or sign it: such a body cannot be changed without being refused.
@@ -37,64 +36,55 @@ const BODY_DIGESTS: [HeaderName; 5] = [
     HeaderName::from_static("x-amz-content-sha256"),
 ];
 
-/// Memory for the requests collected at one time, shared by all upstreams.
-#[derive(Clone, Debug)]
-pub struct Collecting(Arc<Semaphore>);
-
-/// A share of that memory.
-#[derive(Debug)]
-pub struct Permit(#[allow(dead_code, reason = "held for its drop")] OwnedSemaphorePermit);
-
-impl Collecting {
-    /// [`INJECT_BYTES_IN_FLIGHT_MAX`] bytes.
-    #[must_use]
-    pub fn new() -> Self {
-        Self(Arc::new(Semaphore::new(INJECT_BYTES_IN_FLIGHT_MAX)))
-    }
-}
-
-impl Default for Collecting {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
 /// Whether usage is injected into the streams of one upstream.
 #[derive(Debug)]
 pub struct InjectionPolicy {
-    collecting: Collecting,
-    /// It refused our field, or answered in a way that we cannot filter. Holds until the agent starts again.
-    disabled: AtomicBool,
+    /// Bytes for the requests collected at one time, shared by all upstreams.
+    memory: Arc<Semaphore>,
+    since: Instant,
+    /// It refused our field, or responded in a way that we cannot filter: left alone until so long after `since`. 0: never.
+    disabled_until_ms: AtomicU64,
 }
 
-/// What is to be done with a request.
 #[derive(Debug)]
 pub(super) enum Plan {
     /// Pass it through.
     Stream,
     /// Pass it through, although its stream may carry no usage.
     StreamAsItIs(NotInjectedReason),
-    /// Collect it.
-    Collect(Permit),
+    /// Collect it, with its share of the memory.
+    Collect(OwnedSemaphorePermit),
 }
 
 impl InjectionPolicy {
-    /// Injects until an upstream turns out not to bear it.
-    #[must_use]
-    pub fn new(collecting: Collecting) -> Self {
-        Self { collecting, disabled: AtomicBool::new(false) }
+    /// Injects until the upstream turns out not to bear it.
+    pub fn new(memory: Arc<Semaphore>) -> Self {
+        Self { memory, since: Instant::now(), disabled_until_ms: AtomicU64::new(0) }
     }
 
-    /// From now on nothing is injected into streams of this upstream.
+    fn now_ms(&self) -> u64 {
+        self.since.elapsed().as_millis() as u64
+    }
+
+    /// For [`INJECTION_PAUSE`] nothing is injected into streams of this upstream: behind one address there may be models that
+    /// know the field and others that do not, and servers learn it.
     pub(super) fn disable(&self, upstream: &str, reason: &'static str) {
-        if !self.disabled.swap(true, Ordering::Relaxed) {
+        let now = self.now_ms();
+        let until = now + INJECTION_PAUSE.as_millis() as u64;
+        if self.disabled_until_ms.swap(until, Ordering::Relaxed) <= now {
             tracing::warn!(
                 upstream,
                 reason,
-                "streams of this upstream are no longer asked for usage and their usage is estimated; set its \
+                pause_seconds = INJECTION_PAUSE.as_secs(),
+                "streams of this upstream are not asked for usage for a while and their usage is estimated; set its \
                  usage_injection to false, or let clients send stream_options.include_usage"
             );
         }
+    }
+
+    fn is_disabled(&self) -> bool {
+        let until = self.disabled_until_ms.load(Ordering::Relaxed);
+        until != 0 && self.now_ms() < until
     }
 
     /// Whether this request is to be collected: a call whose dialect says so, in plain JSON, unsigned, of known and bounded size,
@@ -110,24 +100,21 @@ impl InjectionPolicy {
         if !is_plain_json {
             return Plan::StreamAsItIs(NotInjectedReason::encoding);
         }
-        if self.disabled.load(Ordering::Relaxed) {
+        if self.is_disabled() {
             return Plan::StreamAsItIs(NotInjectedReason::disabled);
         }
         let length = body.size_hint().exact().filter(|length| *length <= INJECT_BODY_BYTES_MAX);
-        let Some(permits) = length.and_then(|length| u32::try_from(length * INJECT_COPIES).ok()) else {
+        let Some(bytes) = length.and_then(|length| u32::try_from(length * INJECT_COPIES).ok()) else {
             return Plan::StreamAsItIs(NotInjectedReason::size);
         };
-        match self.collecting.0.clone().try_acquire_many_owned(permits) {
-            Ok(permit) => Plan::Collect(Permit(permit)),
+        match self.memory.clone().try_acquire_many_owned(bytes) {
+            Ok(permit) => Plan::Collect(permit),
             Err(_) => Plan::StreamAsItIs(NotInjectedReason::memory),
         }
     }
 }
 
-/// Reads a request whole, with its trailers.
-///
-/// # Errors
-/// When the client breaks off.
+/// Reads a request whole, with its trailers. Fails when the client breaks off.
 pub(super) async fn collect(body: Incoming) -> Result<(Bytes, Option<HeaderMap>), hyper::Error> {
     let collected = body.collect().await?;
     let trailers = collected.trailers().cloned();
@@ -137,24 +124,21 @@ pub(super) async fn collect(body: Incoming) -> Result<(Bytes, Option<HeaderMap>)
 /// The request with usage injected, or why it is sent as it came. Large ones are read on another thread, because those
 /// that forward must not be kept for milliseconds.
 pub(super) async fn injected(original: &Bytes) -> Result<Bytes, NotInjected> {
-    let injected = if original.len() <= INJECT_INLINE_BYTES_MAX {
-        inject_usage(original)
-    } else {
-        let original = original.clone();
-        tokio::task::spawn_blocking(move || inject_usage(&original))
-            .await
-            .unwrap_or(Err(NotInjected::NotUnderstood))
-    };
-    injected.map(Bytes::from)
+    if original.len() <= INJECT_INLINE_BYTES_MAX {
+        return inject_usage(original).map(Bytes::from);
+    }
+    let original = original.clone();
+    let injected = tokio::task::spawn_blocking(move || inject_usage(&original)).await;
+    injected.unwrap_or(Err(NotInjected::NotUnderstood)).map(Bytes::from)
 }
 
-/// Headers of the changed request: its new length, and an answer that is not compressed, so that the filter can read it.
+/// Headers of the changed request: its new length, and a response that is not compressed, so that the filter can read it.
 pub(super) fn prepare_changed(headers: &mut HeaderMap, length: usize) {
     headers.insert(CONTENT_LENGTH, HeaderValue::from(length));
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
-/// Whether this status may be the answer to our field: servers that check their input say 400, or 422 as `FastAPI`
+/// Whether this status may be the response to our field: servers that check their input say 400, or 422 as `FastAPI`
 /// does. The reason is not looked for in the text, which may be compressed or in any words.
 pub(super) fn may_be_our_fault(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
@@ -162,13 +146,27 @@ pub(super) fn may_be_our_fault(status: StatusCode) -> bool {
 
 /// Whether a body can be read as it is. `none` is not in RFC 9110, but servers send it.
 pub(super) fn is_plain(headers: &HeaderMap) -> bool {
-    headers.get_all(CONTENT_ENCODING).iter().all(|value| {
-        value.to_str().is_ok_and(|value| {
-            value.split(',').map(str::trim).all(|coding| {
-                coding.is_empty()
-                    || coding.eq_ignore_ascii_case("identity")
-                    || coding.eq_ignore_ascii_case("none")
-            })
-        })
-    })
+    let is_plain = |coding: &str| ["", "identity", "none"].iter().any(|it| coding.eq_ignore_ascii_case(it));
+    headers
+        .get_all(CONTENT_ENCODING)
+        .iter()
+        .all(|value| value.to_str().is_ok_and(|value| value.split(',').all(|coding| is_plain(coding.trim()))))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn an_upstream_that_refused_the_field_is_asked_again_after_a_while() {
+        let policy = InjectionPolicy::new(Arc::new(Semaphore::new(1)));
+        assert!(!policy.is_disabled());
+        for _ in 0..2 {
+            policy.disable("openai", "it refuses the field");
+            tokio::time::advance(INJECTION_PAUSE / 2).await;
+            assert!(policy.is_disabled());
+            tokio::time::advance(INJECTION_PAUSE / 2).await;
+            assert!(!policy.is_disabled());
+        }
+    }
 }

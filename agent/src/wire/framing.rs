@@ -16,7 +16,6 @@ pub enum Framing {
 
 impl Framing {
     /// What the head of a response tells. `may_stream`: a stream was asked for, or it is not known whether.
-    #[must_use]
     pub fn of_head(content_type: Option<&str>, has_length: bool, may_stream: bool) -> Self {
         let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
         if media_type.eq_ignore_ascii_case("text/event-stream") {
@@ -31,7 +30,6 @@ impl Framing {
 
     /// What the first bytes of a body tell; `None` while only space has come. Events begin with a comment, a byte order mark
     /// or one of four fields (data, event, id, retry), no document does.
-    #[must_use]
     pub fn of_body(bytes: &[u8]) -> Option<Self> {
         let first = bytes.iter().find(|byte| !byte.is_ascii_whitespace())?;
         let is_of_events = matches!(first, b':' | 0xEF | b'd' | b'e' | b'i' | b'r');

@@ -124,13 +124,11 @@ pub struct Tokenizer {
 
 impl Tokenizer {
     /// Open brackets.
-    #[must_use]
     pub const fn depth(&self) -> u32 {
         self.depth
     }
 
     /// Whether what came so far is a whole document, if nothing but space follows.
-    #[must_use]
     pub fn is_complete(&self) -> bool {
         let ends_here = match self.inside {
             Inside::Nothing => true,
@@ -141,7 +139,6 @@ impl Tokenizer {
     }
 
     /// How many bytes of the next piece, which begins with `next`, belong to an escape that began in this one.
-    #[must_use]
     pub const fn escape_bytes_left(&self, next: u8) -> usize {
         match self.inside {
             Inside::String { escape: Escape::Kind, .. } => {

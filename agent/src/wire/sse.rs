@@ -6,8 +6,6 @@
 //! bytes, not text, so a character cut in two by the network is whole again in the event. Must never hold more than
 //! one event.
 
-use std::fmt;
-
 use memchr::memchr2;
 
 /// The largest buffer that is kept for the next event. Events are a few hundred bytes; a stream that had one long
@@ -21,15 +19,6 @@ pub struct Event<'a> {
     pub name: &'a [u8],
     /// The `data:` lines, joined by LF.
     pub data: &'a [u8],
-}
-
-impl fmt::Debug for Event<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Event")
-            .field("name_bytes", &self.name.len())
-            .field("data_bytes", &self.data.len())
-            .finish()
-    }
 }
 
 /// The state between two pushes.
@@ -54,16 +43,6 @@ pub struct Splitter {
     events_skipped: u64,
 }
 
-impl fmt::Debug for Splitter {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Splitter")
-            .field("held_bytes", &self.held_bytes())
-            .field("skipping", &self.skipping)
-            .field("events_skipped", &self.events_skipped)
-            .finish_non_exhaustive()
-    }
-}
-
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 
 /// The single `data:` line of an event that lies whole within the bytes being pushed.
@@ -71,7 +50,6 @@ type Borrowed<'a> = Option<&'a [u8]>;
 
 impl Splitter {
     /// A splitter that skips events of more than `event_bytes_max` bytes (line ends not counted).
-    #[must_use]
     pub fn new(event_bytes_max: usize) -> Self {
         Self {
             event_bytes_max,
@@ -89,25 +67,21 @@ impl Splitter {
     }
 
     /// Events left out so far because they were too long.
-    #[must_use]
     pub const fn events_skipped(&self) -> u64 {
         self.events_skipped
     }
 
     /// Whether nothing of an event has come since the last one, comments apart.
-    #[must_use]
     pub fn is_between_events(&self) -> bool {
         self.line.is_empty() && self.event_bytes == 0 && !self.skipping
     }
 
     /// Whether a line feed, if it comes next, belongs to the end of the line before.
-    #[must_use]
     pub const fn awaits_line_feed(&self) -> bool {
         self.after_cr
     }
 
     /// Memory taken for an event that is not complete, and kept for the next.
-    #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.line.capacity() + self.data.capacity() + self.name.capacity()
     }

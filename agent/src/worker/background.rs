@@ -12,12 +12,8 @@ use super::assemble::{CallFacts, RelayEnd};
 /// Polls that are kept for a call that is not known yet.
 const EARLY_POLLS_MAX: usize = 64;
 
-/// A call whose end is still to come.
-#[derive(Debug)]
 pub struct Waiting {
-    /// What is known of it.
     pub facts: CallFacts,
-    /// How its first response ended.
     pub end: RelayEnd,
 }
 
@@ -25,7 +21,6 @@ pub struct Waiting {
 type Key = (Arc<str>, String);
 
 /// The calls that wait, at most so many for so long.
-#[derive(Debug)]
 pub struct BackgroundCalls {
     calls: HashMap<Key, Waiting>,
     /// By age; some were recorded meanwhile.
@@ -38,8 +33,6 @@ pub struct BackgroundCalls {
 }
 
 impl BackgroundCalls {
-    /// None wait.
-    #[must_use]
     pub fn new(calls_max: usize, age_max_ns: u64) -> Self {
         Self {
             calls: HashMap::new(),
@@ -50,16 +43,8 @@ impl BackgroundCalls {
         }
     }
 
-    /// How many wait.
-    #[must_use]
     pub fn len(&self) -> usize {
         self.calls.len()
-    }
-
-    /// Whether none waits.
-    #[must_use]
-    pub fn is_empty(&self) -> bool {
-        self.calls.is_empty()
     }
 
     /// Keeps a call, unless its end was seen already: then that is what comes back.

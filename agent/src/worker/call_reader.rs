@@ -6,11 +6,11 @@
 use ledgerline_proto::{EndOfStream, Operation};
 
 use super::assemble::CallFacts;
-use super::counters::{Failure, WorkerCounters};
-use super::decode::{DecodeError, Decoder};
-use super::limits::WorkerLimits;
-use super::truncate::{Truncate, TruncateLimits};
+use super::decode::Decoder;
+use super::truncate::Truncate;
 use crate::dialect::{Purpose, Reader, Unreadable, last_of_repeated};
+use crate::limits::WorkerLimits;
+use crate::metrics::{Failure, Metrics};
 use crate::observation::ResponseHead;
 use crate::wire::Framing;
 use crate::wire::sse::{Event, Splitter};
@@ -26,7 +26,6 @@ pub struct CallReader {
 
 #[allow(clippy::large_enum_variant, reason = "one for each call, and nearly always the large one")]
 enum ResponseReader {
-    /// The head has not come.
     Waiting,
     Reading(Decoder, BodyReader),
     /// It cannot be read, or no more of it.
@@ -46,7 +45,7 @@ impl BodyReader {
     fn new(framing: Framing, event_bytes_max: usize) -> Self {
         match framing {
             Framing::Events => Self::Events(Splitter::new(event_bytes_max)),
-            Framing::Document => Self::Document(Truncate::new(TruncateLimits::default())),
+            Framing::Document => Self::Document(Truncate::default()),
             Framing::ByFirstByte => Self::ByFirstByte { event_bytes_max },
         }
     }
@@ -82,14 +81,10 @@ impl BodyReader {
 }
 
 impl CallReader {
-    /// Reads with that reader.
-    #[must_use]
     pub fn new(reader: Box<dyn Reader>) -> Self {
         Self { reader, request: Vec::new(), request_is_whole: true, response: ResponseReader::Waiting }
     }
 
-    /// Memory that bodies take now.
-    #[must_use]
     pub fn held_bytes(&self) -> usize {
         let response = match &self.response {
             ResponseReader::Waiting | ResponseReader::Lost => 0,
@@ -136,9 +131,9 @@ impl CallReader {
         head: &ResponseHead,
         facts: &mut CallFacts,
         limits: &WorkerLimits,
-        counters: &WorkerCounters,
+        metrics: &Metrics,
     ) {
-        self.read_request(facts, counters);
+        self.read_request(facts, metrics);
         let may_stream = facts.request.stream || !facts.request.whole;
         let framing = Framing::of_head(head.content_type.as_deref(), head.has_length, may_stream);
         facts.streamed = match framing {
@@ -151,16 +146,15 @@ impl CallReader {
         }
         self.response = match Decoder::new(head.content_encoding.as_deref(), limits.decode) {
             Ok(decoder) => ResponseReader::Reading(decoder, BodyReader::new(framing, limits.event_bytes_max)),
-            Err(error) => {
-                counters.fail(reason(error));
+            Err(failure) => {
+                metrics.fail(failure);
                 facts.response_is_whole = false;
                 ResponseReader::Lost
             }
         };
     }
 
-    /// Bytes of the response.
-    pub fn response_body(&mut self, bytes: &[u8], at: u64, facts: &mut CallFacts, counters: &WorkerCounters) {
+    pub fn response_body(&mut self, bytes: &[u8], at: u64, facts: &mut CallFacts, metrics: &Metrics) {
         let decoded = match &mut self.response {
             ResponseReader::Waiting => {
                 // The head was lost: without it there is no telling what these bytes are.
@@ -171,10 +165,10 @@ impl CallReader {
                 let skipped = body.events_skipped();
                 let mut events = EventReader { reader: &mut *self.reader, at, facts };
                 let decoded = decoder.decode(bytes, |plain| {
-                    body.push(plain, |event| events.read(event, Some(counters)));
+                    body.push(plain, |event| events.read(event, Some(metrics)));
                 });
                 for _ in skipped..body.events_skipped() {
-                    counters.fail(Failure::EventTooLarge);
+                    metrics.fail(Failure::event_too_large);
                     facts.response_is_whole = false;
                 }
                 if !matches!(body, BodyReader::ByFirstByte { .. }) {
@@ -183,15 +177,15 @@ impl CallReader {
                 decoded
             }
         };
-        if let Err(error) = decoded {
-            counters.fail(reason(error));
+        if let Err(failure) = decoded {
+            metrics.fail(failure);
             self.lose_response(facts);
         }
     }
 
     /// The last event: reads what was kept for it.
-    pub fn end(mut self, relay: EndOfStream, at: u64, facts: &mut CallFacts, counters: &WorkerCounters) {
-        self.read_request(facts, counters);
+    pub fn end(mut self, relay: EndOfStream, at: u64, facts: &mut CallFacts, metrics: &Metrics) {
+        self.read_request(facts, metrics);
         let was_cut = relay != EndOfStream::Complete;
         match &mut self.response {
             ResponseReader::Waiting => {
@@ -201,28 +195,28 @@ impl CallReader {
             }
             ResponseReader::Lost => {}
             ResponseReader::Reading(_, BodyReader::ByFirstByte { .. }) => {
-                read_left_over(&Truncate::default(), false, was_cut, facts, counters);
+                read_left_over(&Truncate::default(), false, was_cut, facts, metrics);
             }
             ResponseReader::Reading(_, BodyReader::Events(splitter)) => {
                 let mut events = EventReader { reader: &mut *self.reader, at, facts };
                 // An event cut in two is no fault of its own.
-                splitter.finish(|event| events.read(event, (!was_cut).then_some(counters)));
+                splitter.finish(|event| events.read(event, (!was_cut).then_some(metrics)));
             }
             ResponseReader::Reading(_, BodyReader::Document(body)) => {
                 let is_readable = read_body(&mut *self.reader, body.kept(), facts).is_ok();
-                read_left_over(body, is_readable, was_cut, facts, counters);
+                read_left_over(body, is_readable, was_cut, facts, metrics);
             }
         }
     }
 
-    fn read_request(&mut self, facts: &mut CallFacts, counters: &WorkerCounters) {
+    fn read_request(&mut self, facts: &mut CallFacts, metrics: &Metrics) {
         if !matches!(self.response, ResponseReader::Waiting) {
             return;
         }
         if !self.request.is_empty() {
             facts.request = self.reader.read_request(&self.request, &mut facts.request_texts);
             if !facts.request.whole && facts.start.endpoint.purpose != Purpose::Unread {
-                counters.fail(Failure::UnreadRequest);
+                metrics.fail(Failure::unread_request);
             }
         }
         facts.request.whole &= self.request_is_whole;
@@ -245,7 +239,7 @@ fn read_left_over(
     is_readable: bool,
     was_cut: bool,
     facts: &mut CallFacts,
-    counters: &WorkerCounters,
+    metrics: &Metrics,
 ) {
     let is_text = facts.start.endpoint.operation != Operation::Embeddings;
     let is_error = facts.status.is_some_and(|status| status >= 300);
@@ -255,7 +249,7 @@ fn read_left_over(
         // The text in it cannot be told from its frame; the frame is small.
         facts.response_texts.text_bytes = body.kept().len() as u64 + body.text_bytes_left_out();
     } else if !was_cut && !is_error {
-        counters.fail(Failure::MalformedBody);
+        metrics.fail(Failure::malformed_body);
         facts.response_is_whole = false;
     }
 }
@@ -276,28 +270,19 @@ struct EventReader<'r> {
 }
 
 impl EventReader<'_> {
-    fn read(&mut self, event: Event<'_>, counters: Option<&WorkerCounters>) {
+    fn read(&mut self, event: Event<'_>, metrics: Option<&Metrics>) {
         let CallFacts { response, response_texts: texts, .. } = &mut *self.facts;
         let read = self.reader.read_event(event, response, texts).or_else(|unreadable| {
             let repaired = last_of_repeated(event.data).ok_or(unreadable)?;
             self.reader.read_event(Event { data: &repaired, ..event }, response, texts)
         });
-        if let (Err(_), Some(counters)) = (read, counters) {
-            counters.fail(Failure::MalformedEvent);
+        if let (Err(_), Some(metrics)) = (read, metrics) {
+            metrics.fail(Failure::malformed_event);
             self.facts.response_is_whole = false;
         }
         if self.facts.response_texts.has_part && self.facts.first_token_unix_ns.is_none() {
             self.facts.first_token_unix_ns = Some(self.at);
         }
-    }
-}
-
-fn reason(error: DecodeError) -> Failure {
-    match error {
-        DecodeError::UnknownEncoding => Failure::UnknownEncoding,
-        DecodeError::Corrupt => Failure::CorruptEncoding,
-        DecodeError::TooLarge => Failure::ResponseTooLarge,
-        DecodeError::Expansion => Failure::Expansion,
     }
 }
 

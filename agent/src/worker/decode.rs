@@ -1,32 +1,16 @@
-//! Undoes the content-encoding of an answer, piece by piece while it streams. Pure.
+//! Undoes the content-encoding of a response, piece by piece while it streams. Pure.
 //!
-//! The client gets the provider's bytes as they are; only this copy is decoded. An answer that cannot be decoded costs
+//! The client gets the provider's bytes as they are; only this copy is decoded. A response that cannot be decoded costs
 //! us the observation, never the call, so every failure here is a value that the worker counts. What was decoded before
 //! the failure stands. Must never let a small input grow without bound: the output is limited in size and in
 //! proportion to the input, and the input is fed in slices so that a bomb is noticed while it is small.
 
 use std::io::{self, Write};
 
-use super::limits::DecodeLimits;
+use crate::limits::DecodeLimits;
+use crate::metrics::Failure;
 
-/// Why an answer cannot be read.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum DecodeError {
-    /// An encoding other than gzip, deflate, br, zstd and identity, or more than [`STAGES_MAX`] of them.
-    #[error("content-encoding is not one we decode")]
-    UnknownEncoding,
-    /// The bytes are not what `content-encoding` says.
-    #[error("body does not match its content-encoding")]
-    Corrupt,
-    /// The decoded answer is larger than the limit.
-    #[error("decoded body is too large to observe")]
-    TooLarge,
-    /// The decoded answer is out of proportion to its encoded form.
-    #[error("body expands out of proportion")]
-    Expansion,
-}
-
-/// Encodings stacked on one answer that are followed.
+/// Encodings stacked on one response that are followed.
 pub const STAGES_MAX: usize = 3;
 
 /// Encoded bytes given to a decoder at once: small, so that a bomb is noticed after little output.
@@ -39,39 +23,26 @@ const SINK_KEPT_BYTES: usize = 8 << 10;
 /// would let a stranger make us allocate 128 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
-/// Decodes one answer.
 pub struct Decoder {
     /// In the order of decoding: the encoding that was applied last comes first.
     stages: Vec<Stage>,
     limits: DecodeLimits,
-    /// Decoded bytes of an answer without encoding.
+    /// Decoded bytes of a response without encoding.
     identity_bytes: u64,
-    failure: Option<DecodeError>,
-}
-
-impl std::fmt::Debug for Decoder {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("Decoder")
-            .field("stages", &self.stages.len())
-            .field("failure", &self.failure)
-            .finish_non_exhaustive()
-    }
+    failure: Option<Failure>,
 }
 
 impl Decoder {
     /// A decoder for a `content-encoding` header; no header, `identity`, and `none`, which some servers send for it,
     /// pass bytes on.
-    ///
-    /// # Errors
-    /// [`DecodeError::UnknownEncoding`].
-    pub fn new(content_encoding: Option<&str>, limits: DecodeLimits) -> Result<Self, DecodeError> {
+    pub fn new(content_encoding: Option<&str>, limits: DecodeLimits) -> Result<Self, Failure> {
         let mut stages = Vec::new();
         for name in content_encoding.unwrap_or_default().rsplit(',').map(str::trim) {
             if ["", "identity", "none"].iter().any(|plain| name.eq_ignore_ascii_case(plain)) {
                 continue;
             }
             if stages.len() == STAGES_MAX {
-                return Err(DecodeError::UnknownEncoding);
+                return Err(Failure::unknown_encoding);
             }
             stages.push(Stage::new(name, limits)?);
         }
@@ -79,16 +50,15 @@ impl Decoder {
     }
 
     /// Whether bytes pass as they are: then a loss in the middle does not spoil what follows.
-    #[must_use]
     pub fn is_identity(&self) -> bool {
         self.stages.is_empty()
     }
 
-    /// Decodes the next bytes of the answer and gives out all that they complete.
+    /// Decodes the next bytes of the response and gives out all that they complete.
     ///
     /// # Errors
     /// The first failure, and the same again ever after. Output given out before it is good.
-    pub fn decode(&mut self, input: &[u8], mut output: impl FnMut(&[u8])) -> Result<(), DecodeError> {
+    pub fn decode(&mut self, input: &[u8], mut output: impl FnMut(&[u8])) -> Result<(), Failure> {
         if let Some(failure) = self.failure {
             return Err(failure);
         }
@@ -101,18 +71,18 @@ impl Decoder {
         result
     }
 
-    fn identity(&mut self, input: &[u8], output: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
+    fn identity(&mut self, input: &[u8], output: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
         let left = self.limits.output_bytes_max.saturating_sub(self.identity_bytes);
         let taken = usize::try_from(left).unwrap_or(usize::MAX).min(input.len());
         self.identity_bytes += taken as u64;
         if taken > 0 {
             output(&input[..taken]);
         }
-        if taken < input.len() { Err(DecodeError::TooLarge) } else { Ok(()) }
+        if taken < input.len() { Err(Failure::response_too_large) } else { Ok(()) }
     }
 }
 
-fn run_stages(stages: &mut [Stage], input: &[u8], output: &mut dyn FnMut(&[u8])) -> Result<(), DecodeError> {
+fn run_stages(stages: &mut [Stage], input: &[u8], output: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
     let Some((stage, later)) = stages.split_first_mut() else {
         output(input);
         return Ok(());
@@ -146,7 +116,7 @@ enum Stage {
 const BROTLI_BUFFER_BYTES: usize = 4 << 10;
 
 impl Stage {
-    fn new(name: &str, limits: DecodeLimits) -> Result<Self, DecodeError> {
+    fn new(name: &str, limits: DecodeLimits) -> Result<Self, Failure> {
         let sink = Sink { limits, ..Sink::default() };
         match name.to_ascii_lowercase().as_str() {
             "gzip" | "x-gzip" => Ok(Self::Gzip(flate2::write::MultiGzDecoder::new(sink))),
@@ -156,14 +126,13 @@ impl Stage {
                 Ok(Self::Brotli(Box::new(decoder)))
             }
             "zstd" => {
-                let mut decoder =
-                    zstd::stream::raw::Decoder::new().map_err(|_| DecodeError::UnknownEncoding)?;
+                let mut decoder = zstd::stream::raw::Decoder::new().map_err(|_| Failure::unknown_encoding)?;
                 decoder
                     .set_parameter(zstd::zstd_safe::DParameter::WindowLogMax(ZSTD_WINDOW_LOG_MAX))
-                    .map_err(|_| DecodeError::UnknownEncoding)?;
+                    .map_err(|_| Failure::unknown_encoding)?;
                 Ok(Self::Zstd(zstd::stream::write::Decoder::with_decoder(sink, decoder)))
             }
-            _ => Err(DecodeError::UnknownEncoding),
+            _ => Err(Failure::unknown_encoding),
         }
     }
 
@@ -178,7 +147,7 @@ impl Stage {
         }
     }
 
-    fn feed(&mut self, slice: &[u8]) -> Result<(), DecodeError> {
+    fn feed(&mut self, slice: &[u8]) -> Result<(), Failure> {
         self.sink().encoded_bytes += slice.len() as u64;
         if let Self::DeflateUndecided(first, sink) = self {
             first.extend_from_slice(slice);
@@ -196,7 +165,7 @@ impl Stage {
         self.run(slice)
     }
 
-    fn run(&mut self, slice: &[u8]) -> Result<(), DecodeError> {
+    fn run(&mut self, slice: &[u8]) -> Result<(), Failure> {
         let done = match self {
             Self::Gzip(decoder) => write_through(decoder, slice),
             Self::Zlib(decoder) => write_through(decoder, slice),
@@ -205,7 +174,7 @@ impl Stage {
             Self::Brotli(decoder) => write_through(decoder, slice),
             Self::Zstd(decoder) => write_through(decoder, slice),
         };
-        done.map_err(|_| self.sink().refusal.unwrap_or(DecodeError::Corrupt))
+        done.map_err(|_| self.sink().refusal.unwrap_or(Failure::corrupt_encoding))
     }
 }
 
@@ -235,7 +204,7 @@ struct Sink {
     decoded: Vec<u8>,
     encoded_bytes: u64,
     decoded_bytes: u64,
-    refusal: Option<DecodeError>,
+    refusal: Option<Failure>,
 }
 
 impl Write for Sink {
@@ -246,9 +215,9 @@ impl Write for Sink {
             .saturating_mul(self.limits.expansion_max)
             .max(self.limits.expansion_free_bytes);
         self.refusal = if total > self.limits.output_bytes_max {
-            Some(DecodeError::TooLarge)
+            Some(Failure::response_too_large)
         } else if total > proportionate {
-            Some(DecodeError::Expansion)
+            Some(Failure::expansion)
         } else {
             None
         };

@@ -2,7 +2,6 @@
 
 use std::io::Write;
 use std::sync::Mutex;
-use std::sync::atomic::AtomicU64;
 
 use bytes::Bytes;
 use ledgerline_proto::usage::Direction::{Input, Output};
@@ -16,21 +15,21 @@ use crate::wire::sse::Event;
 
 type Calls = Arc<Mutex<Vec<Call>>>;
 
-/// A worker, its records and its counters.
+/// A worker, its records and its metrics.
 struct Bench {
     worker: Worker<Box<dyn FnMut(Call) + Send>>,
     calls: Calls,
-    counters: Arc<WorkerCounters>,
+    metrics: Arc<Metrics>,
 }
 
 impl Bench {
     fn with(limits: WorkerLimits) -> Self {
         let calls = Calls::default();
-        let counters = Arc::new(WorkerCounters::default());
+        let metrics = Arc::new(Metrics::default());
         let kept = calls.clone();
         let sink: Box<dyn FnMut(Call) + Send> = Box::new(move |call| kept.lock().unwrap().push(call));
-        let worker = Worker::new(limits, counters.clone(), sink);
-        Self { worker, calls, counters }
+        let worker = Worker::new(limits, metrics.clone(), sink);
+        Self { worker, calls, metrics }
     }
 
     fn new() -> Self {
@@ -65,18 +64,15 @@ impl Bench {
 
     fn end(&mut self, call: u64, end: EndOfStream) -> Call {
         self.tell(call, Observation::End(end, 9_000, None));
-        assert_eq!(
-            self.counters.held_bytes.load(Ordering::Relaxed),
-            0,
-            "nothing is held when no call is open"
-        );
+        assert_eq!(self.metrics.worker_held_bytes.get(), 0, "nothing is held when no call is open");
         self.calls.lock().unwrap().pop().unwrap()
     }
 
     fn failures(&self) -> Vec<(&'static str, u64)> {
+        let count = |failure| self.metrics.parts_unread.get_or_create(&[("reason", failure)]).get();
         Failure::ALL
-            .into_iter()
-            .map(|failure| (failure.name(), self.counters.failure(failure).load(Ordering::Relaxed)))
+            .iter()
+            .map(|failure| (&*format!("{failure:?}").leak(), count(*failure)))
             .filter(|(_, count)| *count > 0)
             .collect()
     }
@@ -99,6 +95,10 @@ fn start_of(endpoint: &'static Endpoint, dialect: &str, path: &str) -> Observati
         parent_span_id: SpanId::from_bytes([3; 8]),
         identity: Identity { team: "search".into(), ..Identity::default() },
     }))
+}
+
+fn recorded(metrics: &Metrics, end: EndOfStream) -> u64 {
+    metrics.calls_recorded.get_or_create(&[("end", end.name())]).get()
 }
 
 fn usage(call: &Call) -> Option<(u64, u64, UsageSource)> {
@@ -177,7 +177,7 @@ fn an_answer_in_one_piece_becomes_a_call() {
     for piece in body.as_bytes().chunks(5) {
         bench.body(1, piece, 3_000);
     }
-    assert!(bench.counters.held_bytes.load(Ordering::Relaxed) >= body.len() as u64);
+    assert!(bench.metrics.worker_held_bytes.get() >= body.len() as i64);
     let call = bench.end(1, Complete);
     assert_eq!((usage(&call), call.stream), (Some((3, 1, UsageSource::Provider)), false));
     assert_eq!(call.time_to_first_token_ns, None);
@@ -194,7 +194,7 @@ fn a_long_answer_is_counted_without_being_kept() {
     bench.head(1, 200, JSON, None);
     for piece in body.as_bytes().chunks(16 << 10) {
         bench.body(1, piece, 3_000);
-        assert!(bench.counters.held_bytes.load(Ordering::Relaxed) < 8 << 10);
+        assert!(bench.metrics.worker_held_bytes.get() < 8 << 10);
     }
     let call = bench.end(1, Complete);
     assert_eq!(usage(&call), Some((4, 250_000, UsageSource::Estimated)), "no usage was stated");
@@ -228,7 +228,7 @@ fn a_client_that_leaves_pays_for_what_was_delivered() {
     assert_eq!(usage(&call), Some((4, 4, UsageSource::Estimated)));
     assert_eq!((call.end, call.error_type), (ClientGone, None));
     assert_eq!(bench.failures(), [], "an event cut in two is no fault");
-    assert_eq!(bench.counters.usage_estimated.load(Ordering::Relaxed), 1);
+    assert_eq!(bench.metrics.usage_estimated.get(), 1);
 
     let first_four: String = ANTHROPIC_STREAM.split_inclusive("\r\n\r\n").take(4).collect();
     bench.start(2, "anthropic", REQUEST);
@@ -315,7 +315,7 @@ fn an_error_answer_has_a_class_and_no_usage() {
         assert_eq!((call.http_status, call.request_model.as_str()), (Some(429), "gpt-5"));
     }
     assert_eq!(bench.failures(), [], "an error page is not a fault of ours");
-    assert_eq!(bench.counters.usage_missing.load(Ordering::Relaxed), 0);
+    assert_eq!(bench.metrics.usage_missing.get(), 0);
 
     bench.start(1, "openai", REQUEST);
     bench.tell(1, Observation::End(ProviderError, 9_000, Some("connect")));
@@ -338,7 +338,7 @@ fn an_answer_that_cannot_be_decoded_is_missing_and_counted() {
         let call = bench.end(1, Complete);
         assert_eq!((call.usage, call.end, call.error_type.as_deref()), (None, Complete, None), "{failure}");
         assert!(bench.failures().contains(&(failure, 1)), "{:?}", bench.failures());
-        assert_eq!(bench.counters.usage_missing.load(Ordering::Relaxed), 1);
+        assert_eq!(bench.metrics.usage_missing.get(), 1);
     }
 }
 
@@ -387,7 +387,6 @@ fn after_a_gap_only_the_last_word_counts() {
     bench.tell(1, Observation::Gap);
     bench.body(1, OPENAI_STREAM.as_bytes(), 3_000);
     assert_eq!(bench.end(1, Complete).usage, None, "the head was lost");
-    assert_eq!(bench.counters.gaps.load(Ordering::Relaxed), 4);
     assert_eq!(bench.failures(), []);
 }
 
@@ -420,7 +419,7 @@ fn what_ends_without_a_beginning_is_counted_and_not_recorded() {
     bench.body(2, b"no beginning", 3_000);
     bench.tell(2, Observation::End(Complete, 9_000, None));
     assert_eq!(bench.calls.lock().unwrap().len(), 0);
-    assert_eq!(bench.counters.calls_unobserved.load(Ordering::Relaxed), 1);
+    assert_eq!(bench.metrics.calls_headless.get(), 1);
 }
 
 #[test]
@@ -481,7 +480,7 @@ fn a_background_response_is_recorded_once_when_a_poll_shows_its_end() {
     let mut bench = Bench::new();
     bench.create(1, "resp_1");
     bench.create(2, "resp_2");
-    assert_eq!(bench.counters.background_calls.load(Ordering::Relaxed), 2);
+    assert_eq!(bench.metrics.calls_in_background.get(), 2);
     for call in 3..6 {
         assert_eq!(bench.poll(call, "resp_1", "in_progress"), []);
     }
@@ -502,8 +501,8 @@ fn a_background_response_is_recorded_once_when_a_poll_shows_its_end() {
     );
     assert_eq!(cancel[0].finish_reasons, ["cancelled"]);
     assert_eq!(usage(&cancel[0]), Some((40, 7, UsageSource::Provider)));
-    assert_eq!(bench.counters.background_calls.load(Ordering::Relaxed), 0);
-    assert_eq!(bench.counters.requests_ignored.load(Ordering::Relaxed), 6, "a poll is no call");
+    assert_eq!(bench.metrics.calls_in_background.get(), 0);
+    assert_eq!(bench.metrics.calls_ignored.get(), 6, "a poll is no call");
 }
 
 #[test]
@@ -620,8 +619,9 @@ fn a_request_with_a_model_that_no_dialect_reads_is_recorded_as_unread() {
     assert_eq!((gemini.request_model.as_str(), gemini.end), ("gemini-3", ProviderError));
     assert_eq!(gemini.unread.unwrap().path, "/v1beta/models/*:generateContent");
     assert_eq!(exchange(3, "/v1/vector_stores", r#"{"name":"docs"}"#, 200), None);
-    assert_eq!(bench.counters.calls_unread.list(), [(Arc::from("gateway"), 2)]);
-    assert_eq!(bench.counters.requests_ignored.load(Ordering::Relaxed), 1);
+    let unread = bench.metrics.calls_unread.get_or_create(&[("upstream", Arc::from("gateway"))]).get();
+    assert_eq!(unread, 2);
+    assert_eq!(bench.metrics.calls_ignored.get(), 1);
     assert_eq!(bench.failures(), []);
 }
 
@@ -707,7 +707,7 @@ fn a_panic_costs_one_call_its_details() {
         let call = bench.calls.lock().unwrap().pop().unwrap();
         assert_eq!((call.usage, call.end, call.http_status), (None, Complete, Some(200)), "{step}");
         assert_eq!((call.response_model.as_str(), call.identity.team.as_str()), ("", "search"));
-        assert_eq!(bench.counters.panics.load(Ordering::Relaxed), 1, "{step}");
+        assert_eq!(bench.metrics.worker_panics.get(), 1, "{step}");
         bench.head(1, 200, EVENTS, None);
         bench.body(1, OPENAI_STREAM.as_bytes(), 3_000);
         assert_eq!(usage(&bench.end(1, Complete)), Some((8, 2, UsageSource::Provider)), "{step}");
@@ -716,15 +716,15 @@ fn a_panic_costs_one_call_its_details() {
 
 #[test]
 fn a_sink_that_panics_does_not_stop_the_worker() {
-    let counters = Arc::new(WorkerCounters::default());
+    let metrics = Arc::new(Metrics::default());
     let sink = |_: Call| panic!("sink");
-    let mut worker = Worker::new(WorkerLimits::default(), counters.clone(), sink);
+    let mut worker = Worker::new(WorkerLimits::default(), metrics.clone(), sink);
     for call in 1..=2 {
         worker.observe(Tagged { call: CallNumber(call), observation: start("openai", "/chat/completions") });
         let observation = Observation::End(ClientGone, 9_000, None);
         worker.observe(Tagged { call: CallNumber(call), observation });
     }
-    assert_eq!(counters.panics.load(Ordering::Relaxed), 2);
+    assert_eq!(metrics.worker_panics.get(), 2);
 }
 
 #[test]
@@ -734,11 +734,10 @@ fn too_many_open_calls_cost_the_oldest_its_details() {
     for call in 1..=5 {
         bench.start(call, "openai", REQUEST);
     }
-    let counters = bench.counters.clone();
-    let count = |counter: &AtomicU64| counter.load(Ordering::Relaxed);
-    assert_eq!((count(&counters.calls_evicted), count(&counters.open_calls)), (2, 3));
-    let held = count(&counters.held_bytes);
-    assert!((3..=6).contains(&(held / REQUEST.len() as u64)), "{held}");
+    let metrics = bench.metrics.clone();
+    assert_eq!((metrics.calls_evicted.get(), metrics.calls_open.get()), (2, 3));
+    let held = metrics.worker_held_bytes.get();
+    assert!((3..=6).contains(&(held / REQUEST.len() as i64)), "{held}");
     for evicted in bench.calls.lock().unwrap().iter() {
         assert_eq!((evicted.end, evicted.error_type.as_deref()), (RelayKilled, Some("evicted")));
         assert_eq!((evicted.request_model.as_str(), evicted.usage), ("gpt-5", None));
@@ -748,7 +747,7 @@ fn too_many_open_calls_cost_the_oldest_its_details() {
         bench.tell(call, Observation::End(ClientGone, 9_000, None));
     }
     assert_eq!(bench.calls.lock().unwrap().len(), 5, "each is recorded once");
-    assert_eq!((count(&counters.calls_unobserved), count(&counters.held_bytes)), (0, 0));
+    assert_eq!((metrics.calls_headless.get(), metrics.worker_held_bytes.get()), (0, 0));
 
     bench.start(6, "openai", REQUEST);
     bench.head(6, 200, EVENTS, None);
@@ -769,11 +768,10 @@ fn every_call_is_counted_in_one_place() {
         if call % 3 == 0 {
             bench.tell(call, Observation::End(Complete, 9_000, None));
         }
-        let counters = &bench.counters;
-        let recorded: u64 = counters.calls_recorded.iter().map(|count| count.load(Ordering::Relaxed)).sum();
-        let rest = [&counters.requests_ignored, &counters.calls_unobserved, &counters.open_calls];
-        let rest: u64 = rest.into_iter().map(|count| count.load(Ordering::Relaxed)).sum();
-        assert_eq!(recorded + rest, call);
+        let metrics = &bench.metrics;
+        let recorded: u64 = EndOfStream::ALL.into_iter().map(|end| recorded(metrics, end)).sum();
+        let rest = metrics.calls_ignored.get() + metrics.calls_headless.get();
+        assert_eq!(recorded + rest + metrics.calls_open.get() as u64, call);
     }
 }
 
@@ -787,23 +785,24 @@ fn what_all_calls_hold_together_is_bounded() {
         bench.head(call, 200, JSON, None);
         for _ in 0..10 {
             bench.body(call, &piece, 3_000);
-            assert!(bench.counters.held_bytes.load(Ordering::Relaxed) <= 64 << 10);
+            assert!(bench.metrics.worker_held_bytes.get() <= 64 << 10);
         }
     }
     for call in 1..=100 {
         bench.tell(call, Observation::End(Complete, 9_000, None));
     }
     assert_eq!(bench.calls.lock().unwrap().len(), 100);
-    assert!(bench.counters.failure(Failure::HeldBytes).load(Ordering::Relaxed) > 90);
+    let held = |(name, count): &(&str, u64)| *name == "held_bytes" && *count > 90;
+    assert!(bench.failures().iter().any(held), "{:?}", bench.failures());
 }
 
 #[test]
 fn the_request_is_dropped_when_the_response_begins() {
     let mut bench = Bench::new();
     bench.start(1, "openai", REQUEST);
-    assert!(bench.counters.held_bytes.load(Ordering::Relaxed) >= REQUEST.len() as u64);
+    assert!(bench.metrics.worker_held_bytes.get() >= REQUEST.len() as i64);
     bench.head(1, 200, EVENTS, None);
-    assert_eq!(bench.counters.held_bytes.load(Ordering::Relaxed), 0);
+    assert_eq!(bench.metrics.worker_held_bytes.get(), 0);
 }
 
 #[test]
@@ -842,7 +841,23 @@ fn calls_still_open_at_the_end_are_recorded() {
     assert_eq!(killed.len(), 10);
     assert!(killed.iter().all(|call| call.end_unix_ns == 8_000));
     assert!(killed.iter().all(|call| usage(call) == Some((4, 0, UsageSource::Estimated))));
-    assert_eq!(bench.counters.recorded(RelayKilled).load(Ordering::Relaxed), 10);
+    assert_eq!(recorded(&bench.metrics, RelayKilled), 10);
+}
+
+/// For the report of a case that fails.
+impl std::fmt::Debug for Observation {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Start(start) => write!(f, "Start({})", start.endpoint.path),
+            Self::RequestBody(bytes) => write!(f, "RequestBody({bytes:?})"),
+            Self::ResponseHead(head, _) => {
+                write!(f, "ResponseHead({} {:?})", head.status, head.content_encoding)
+            }
+            Self::ResponseBody(bytes, _) => write!(f, "ResponseBody({bytes:?})"),
+            Self::Gap => f.write_str("Gap"),
+            Self::End(end, ..) => write!(f, "End({end:?})"),
+        }
+    }
 }
 
 fn any_observation() -> impl Strategy<Value = Observation> {
@@ -888,6 +903,6 @@ proptest! {
         }
         bench.worker.finish();
         prop_assert_eq!(bench.worker.held_bytes, 0);
-        prop_assert_eq!(bench.counters.panics.load(Ordering::Relaxed), 0);
+        prop_assert_eq!(bench.metrics.worker_panics.get(), 0);
     }
 }

@@ -5,13 +5,10 @@
 //! numbers. What remains is the same JSON with shorter values: no name, bracket or short value changes, so a count is what it was. Texts left out are measured.
 //! Behind a fault nothing is kept: what cannot be read needs no room.
 
-use std::fmt;
-
 use memchr::memchr;
 
 use crate::wire::json::{Kind, Token, Tokenizer};
 
-/// How much of a value is kept.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct TruncateLimits {
     /// Bytes of one text; a little more where a character or an escape would be cut in two.
@@ -26,7 +23,6 @@ impl Default for TruncateLimits {
     }
 }
 
-/// The JSON kept so far.
 #[derive(Default)]
 pub struct Truncate {
     limits: TruncateLimits,
@@ -40,7 +36,6 @@ pub struct Truncate {
     text_bytes_left_out: u64,
 }
 
-/// What is left out at the moment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum LeavingOut {
     #[default]
@@ -51,41 +46,20 @@ enum LeavingOut {
     Rest,
 }
 
-impl fmt::Debug for Truncate {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Truncate")
-            .field("kept_bytes", &self.kept.len())
-            .field("text_bytes_left_out", &self.text_bytes_left_out)
-            .finish_non_exhaustive()
-    }
-}
-
 impl Truncate {
-    /// Keeps as much as `limits` say.
-    #[must_use]
-    pub fn new(limits: TruncateLimits) -> Self {
-        Self { limits, ..Self::default() }
-    }
-
-    /// What is kept.
-    #[must_use]
     pub fn kept(&self) -> &[u8] {
         &self.kept
     }
 
-    /// Memory taken.
-    #[must_use]
     pub fn held_bytes(&self) -> usize {
         self.kept.capacity()
     }
 
     /// Bytes of texts that were left out, escapes as written.
-    #[must_use]
     pub const fn text_bytes_left_out(&self) -> u64 {
         self.text_bytes_left_out
     }
 
-    /// Takes the next bytes.
     pub fn push(&mut self, bytes: &[u8]) {
         if self.leaving_out == LeavingOut::Rest {
             self.text_bytes_left_out += bytes.len() as u64;

@@ -1,7 +1,7 @@
 //! What the worker could not read, by upstream and path: warned of once, counted always.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use ledgerline_proto::Unread;
 
@@ -14,36 +14,17 @@ const PATHS_MAX: usize = 256;
 /// Stands for the paths beyond.
 const OTHER: &str = "other";
 
-/// Calls that could not be read, by upstream.
-#[derive(Debug, Default)]
-pub struct UnreadCounts(Mutex<BTreeMap<Arc<str>, u64>>);
-
-impl UnreadCounts {
-    fn add_one(&self, upstream: &Arc<str>) {
-        let mut counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        *counts.entry(upstream.clone()).or_default() += 1;
-    }
-
-    /// Every upstream with its count.
-    #[must_use]
-    pub fn list(&self) -> Vec<(Arc<str>, u64)> {
-        let counts = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        counts.iter().map(|(upstream, count)| (upstream.clone(), *count)).collect()
-    }
-}
-
 /// The paths that were seen.
 #[derive(Debug, Default)]
 pub struct UnreadPaths(BTreeSet<(Arc<str>, String)>);
 
 impl UnreadPaths {
     /// Completes the facts of a call that no dialect reads; `None` when it carries no model and is none.
-    pub fn complete(&mut self, mut facts: CallFacts, counts: &UnreadCounts) -> Option<CallFacts> {
+    pub fn complete(&mut self, mut facts: CallFacts) -> Option<CallFacts> {
         if facts.request.model.is_empty() {
             facts.request.model = model_in_path(&facts.start.path)?.to_owned();
         }
         let upstream = &facts.start.upstream;
-        counts.add_one(upstream);
         let place = (upstream.clone(), template(&facts.start.path));
         let path = if self.0.contains(&place) {
             place.1

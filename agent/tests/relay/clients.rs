@@ -178,11 +178,7 @@ async fn malformed_requests_are_told_why() {
         let body: serde_json::Value = serde_json::from_slice(&answer.body).unwrap();
         assert!(body["error"]["message"].as_str().unwrap().contains(text), "{body}");
     }
-    let labels = ledgerline_agent::metrics::RequestLabels {
-        upstream: "".into(),
-        outcome: ledgerline_agent::metrics::Outcome::refused,
-    };
-    assert_eq!(agent.metrics.requests.get_or_create(&labels).get(), 5);
+    assert_eq!(agent.counted(r#"relay_requests_total{upstream="",outcome="refused"}"#), 5);
     assert!(requests.lock().unwrap().is_empty());
     for path in ["/openai/v1/\"^{}|", "/openai/v1/x?a=^`{}|"] {
         agent.call(post(path, "", "{}")).await;

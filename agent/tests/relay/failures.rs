@@ -60,9 +60,8 @@ async fn a_client_that_leaves_before_the_answer_cancels_it_upstream() {
     within(upstream_asked.recv()).await.unwrap();
     drop(client);
     within(upstream_closed.recv()).await.unwrap();
-    let outcome = ledgerline_agent::metrics::Outcome::client_gone;
-    let labels = ledgerline_agent::metrics::RequestLabels { upstream: "openai".into(), outcome };
-    eventually("counted", || agent.metrics.requests.get_or_create(&labels).get() == 1).await;
+    let gone = r#"relay_requests_total{upstream="openai",outcome="client_gone"}"#;
+    eventually("counted", || agent.counted(gone) == 1).await;
     agent.stop().await;
 }
 
@@ -213,9 +212,9 @@ static MAKING_PANICS: Spec = with_endpoints(&MAKING);
 async fn a_panicking_worker_harms_no_call() {
     let (upstream, _) = Upstream::fixed(completion()).await;
     let collector = Collector::start().await;
-    let mut config = config(&openai(upstream.address, "", collector.address));
-    config.upstreams[0].dialect = Some(&READING_PANICS);
-    let agent = Agent::of(&config, Parts::default()).await;
+    let mut settings = settings(&openai(upstream.address, "", collector.address));
+    settings.upstreams[0].route.dialect = Some(&READING_PANICS);
+    let agent = Agent::of(settings, Parts::default()).await;
     for _ in 0..3 {
         let answer = agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
         assert_eq!(answer.body, COMPLETION.as_bytes());
@@ -234,9 +233,9 @@ async fn a_panicking_worker_harms_no_call() {
 async fn a_worker_that_cannot_even_start_a_call_harms_none() {
     let (upstream, _) = Upstream::fixed(completion()).await;
     let collector = Collector::start().await;
-    let mut config = config(&openai(upstream.address, "", collector.address));
-    config.upstreams[0].dialect = Some(&MAKING_PANICS);
-    let agent = Agent::of(&config, Parts::default()).await;
+    let mut settings = settings(&openai(upstream.address, "", collector.address));
+    settings.upstreams[0].route.dialect = Some(&MAKING_PANICS);
+    let agent = Agent::of(settings, Parts::default()).await;
     for _ in 0..3 {
         let answer = agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
         assert_eq!(answer.body, COMPLETION.as_bytes());

@@ -19,7 +19,7 @@ async fn a_request_is_repeated_unchanged_until_it_is_acknowledged() {
         openai(upstream.address, "", collector.address).replace("export: {", "export: {compression: zstd, ");
     let agent = Agent::configured(&yaml, Parts::default()).await;
     agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
-    eventually("exported", || agent.metrics.calls_exported.get() == 1).await;
+    eventually("exported", || agent.counted("calls_exported_total") == 1).await;
     let received = collector.received.lock().unwrap().clone();
     assert_eq!(received.len(), 3);
     assert!(received.iter().all(|attempt| *attempt == received[0]), "{received:#?}");
@@ -39,13 +39,8 @@ async fn calls_survive_a_dead_collector_and_arrive_when_it_is_back() {
     for _ in 0..20 {
         assert_eq!(agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await.body, COMPLETION.as_bytes());
     }
-    eventually("an attempt failed", || {
-        let labels = ledgerline_agent::metrics::ExportLabels {
-            result: ledgerline_agent::metrics::ExportResult::retried,
-        };
-        agent.metrics.export_requests.get_or_create(&labels).get() > 0
-    })
-    .await;
+    let retried = r#"export_requests_total{result="retried"}"#;
+    eventually("an attempt failed", || agent.counted(retried) > 0).await;
     let mut admin = Connection::open(agent.addresses.admin).await;
     admin.send("GET /ready HTTP/1.1\r\nhost: localhost\r\n\r\n").await;
     assert!(admin.read_head().await.unwrap().starts_with("HTTP/1.1 200 "));
@@ -72,12 +67,10 @@ async fn stopping_flushes_or_counts_what_is_left() {
         .replace("flush_timeout_seconds: 5", "flush_timeout_seconds: 0");
     let agent = Agent::configured(&yaml, Parts::default()).await;
     agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
-    let metrics = agent.metrics.clone();
+    let registry = agent.registry.clone();
     agent.stop().await;
-    let labels =
-        ledgerline_agent::metrics::DropLabels { reason: ledgerline_agent::metrics::DropReason::shutdown };
-    assert_eq!(metrics.calls_dropped.get_or_create(&labels).get(), 1);
-    assert_eq!(metrics.calls_waiting.get(), 0);
+    assert_eq!(counted(&registry, r#"calls_dropped_total{reason="shutdown"}"#), 1);
+    assert_eq!(counted(&registry, "calls_waiting"), 0);
 }
 
 /// Guarantees: what the collector refuses for good is counted and let go; the next request goes on.
@@ -95,7 +88,7 @@ async fn a_permanent_refusal_is_counted_and_not_repeated() {
     })
     .await;
     let agent = Agent::before(upstream.address, collector.address).await;
-    let rejected = || agent.metrics.spans_rejected.get();
+    let rejected = || agent.counted("spans_rejected_total");
     agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
     eventually("the first is rejected", || rejected() == 1).await;
     agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
@@ -103,7 +96,7 @@ async fn a_permanent_refusal_is_counted_and_not_repeated() {
     let sequences: Vec<u64> =
         collector.received.lock().unwrap().iter().map(|received| received.sequence).collect();
     assert_eq!(sequences, [1, 2]);
-    assert_eq!(agent.metrics.calls_exported.get(), 0);
+    assert_eq!(agent.counted("calls_exported_total"), 0);
     assert_eq!(agent.metric("ledgerline_agent_calls_dropped_total").await, 2);
     agent.stop().await;
 }
@@ -122,7 +115,7 @@ async fn the_books_of_observation_add_up() {
     agent.call(post("/plain/v1/chat/completions", "", r#"{"model":"m"}"#)).await;
     agent.call(post("/openai/v1/moderations", "", r#"{"input":"x"}"#)).await;
     agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
-    eventually("exported", || agent.metrics.calls_exported.get() == 1).await;
+    eventually("exported", || agent.counted("calls_exported_total") == 1).await;
     let name = |part: &str| format!("ledgerline_agent_{part}_total");
     assert_eq!(agent.metric(&name("relay_requests")).await, 4);
     assert_eq!(agent.metric(&name("calls_observed")).await, 2);
@@ -197,7 +190,7 @@ async fn a_response_in_the_background_is_recorded_when_it_is_fetched() {
     assert_eq!(spans.len(), 1);
     assert_eq!(attribute(&spans[0], "gen_ai.response.id").as_deref(), Some("resp_1"));
     assert_eq!(attribute(&spans[0], "gen_ai.usage.input_tokens").as_deref(), Some("40"));
-    eventually("the second poll was read", || agent.metrics.calls_exported.get() == 1).await;
+    eventually("the second poll was read", || agent.counted("calls_exported_total") == 1).await;
     assert_eq!(agent.metric("ledgerline_agent_calls_observed_total").await, 3);
     assert_eq!(agent.metric("ledgerline_agent_calls_recorded_total").await, 1);
     agent.stop().await;

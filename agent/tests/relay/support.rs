@@ -9,14 +9,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use ledgerline_agent::app::{Addresses, App, Parts};
-use ledgerline_agent::config::Config;
-use ledgerline_agent::metrics::Metrics;
+use ledgerline_agent::config::{Config, Settings};
 use ledgerline_proto::otlp::{ExportTraceServiceRequest, ExportTraceServiceResponse};
 use opentelemetry_proto::tonic::collector::trace::v1::trace_service_server::{
     TraceService, TraceServiceServer,
 };
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::trace::v1::Span;
+use prometheus_client::registry::Registry;
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufStream};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::task::JoinHandle;
@@ -326,7 +326,7 @@ pub fn attribute(span: &Span, name: &str) -> Option<String> {
 /// A running agent.
 pub struct Agent {
     pub addresses: Addresses,
-    pub metrics: Arc<Metrics>,
+    pub registry: Arc<Registry>,
     pub shutdown: CancellationToken,
     pub task: JoinHandle<()>,
 }
@@ -345,16 +345,16 @@ impl Agent {
     }
 
     pub async fn configured(yaml: &str, parts: Parts) -> Self {
-        Self::of(&config(yaml), parts).await
+        Self::of(settings(yaml), parts).await
     }
 
-    pub async fn of(config: &Config, parts: Parts) -> Self {
-        let app = App::build(config, parts).unwrap();
-        let (addresses, metrics) = (app.addresses(), app.metrics());
+    pub async fn of(settings: Settings, parts: Parts) -> Self {
+        let app = App::build(settings, parts).unwrap();
+        let (addresses, registry) = (app.addresses(), app.registry());
         let shutdown = CancellationToken::new();
         let stop = shutdown.clone();
         let task = tokio::spawn(async move { app.run(stop).await.unwrap() });
-        Self { addresses, metrics, shutdown, task }
+        Self { addresses, registry, shutdown, task }
     }
 
     /// Sends one request on a connection of its own and reads the answer.
@@ -378,15 +378,28 @@ impl Agent {
         connection.send("GET /metrics HTTP/1.1\r\nhost: localhost\r\nconnection: close\r\n\r\n").await;
         let head = connection.read_head().await.unwrap();
         let (body, _) = connection.read_body(&head).await;
-        let text = String::from_utf8(body).unwrap();
-        let lines = text.lines().filter(|line| {
-            line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
-        });
-        lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+        sum(&String::from_utf8(body).unwrap(), name)
+    }
+
+    /// The same without asking the agent.
+    pub fn counted(&self, name: &str) -> u64 {
+        counted(&self.registry, name)
     }
 }
 
-pub fn config(yaml: &str) -> Config {
+/// The sum over the labels of a metric, our prefix left out; with labels in the name, of that one alone.
+pub fn counted(registry: &Registry, name: &str) -> u64 {
+    sum(&ledgerline_process::admin::encode(registry).unwrap(), &format!("ledgerline_agent_{name}"))
+}
+
+fn sum(text: &str, name: &str) -> u64 {
+    let lines = text.lines().filter(|line| {
+        line.strip_prefix(name).is_some_and(|rest| rest.starts_with(' ') || rest.starts_with('{'))
+    });
+    lines.map(|line| line.rsplit(' ').next().unwrap().parse::<f64>().unwrap() as u64).sum()
+}
+
+pub fn settings(yaml: &str) -> Settings {
     ledgerline_process::config::parse::<Config>("test.yaml", yaml).unwrap()
 }
 

@@ -1,12 +1,14 @@
-//! OpenAI Chat Completions, and the many servers that speak it; also the older text completions. Pure.
+//! OpenAI Chat Completions, and the many servers that speak it; also the older text completions, and embeddings, whose
+//! `usage.prompt_tokens` is all that is billed. Pure.
 //!
 //! Usage may come in any chunk; the last one counts.
 
+use ledgerline_proto::TokenCounts;
 use serde::Deserialize;
 
 use super::usage::{CompletionUsage, Inclusive};
 use crate::dialect::json::{Content, Count, ErrorField, LIST_MAX, List, Object, Text, bounded, object};
-use crate::dialect::{Kind, Progress, Reader, Response, TextSink, Unreadable};
+use crate::dialect::{Kind, Progress, Read, Reader, Response, TextSink, Unreadable};
 use crate::wire::sse::Event;
 
 /// Reads one chat or text completion.
@@ -14,61 +16,53 @@ use crate::wire::sse::Event;
 pub struct ChatReader {
     /// The finish reason of each choice that was seen, by its index.
     choices: Vec<Option<String>>,
+    /// They make no tokens, and no server states that: this zero is a fact, not a gap.
+    is_embeddings: bool,
 }
 
 /// A whole response or one chunk of a stream; they differ in `message` and `delta`.
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct Chunk<'a> {
-    #[serde(borrow)]
     id: Text<'a>,
-    #[serde(borrow)]
     model: Text<'a>,
-    #[serde(borrow)]
     service_tier: Text<'a>,
-    #[serde(borrow)]
     choices: List<Choice<'a>>,
     usage: Object<CompletionUsage>,
     error: ErrorField,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct Choice<'a> {
     index: Count,
-    #[serde(borrow)]
     finish_reason: Text<'a>,
-    #[serde(borrow)]
     delta: Object<Message<'a>>,
-    #[serde(borrow)]
     message: Object<Message<'a>>,
     /// Of text completions.
-    #[serde(borrow)]
     text: Content<'a>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct Message<'a> {
-    #[serde(borrow)]
     content: Content<'a>,
-    #[serde(borrow)]
     refusal: Content<'a>,
-    #[serde(borrow)]
     tool_calls: Content<'a>,
-    #[serde(borrow)]
     function_call: Content<'a>,
-    #[serde(borrow)]
     audio: Content<'a>,
     /// DeepSeek, vLLM.
-    #[serde(borrow)]
     reasoning_content: Content<'a>,
     /// OpenRouter, Groq.
-    #[serde(borrow)]
     reasoning: Content<'a>,
 }
 
 impl ChatReader {
+    /// Reads embeddings; the vectors are skipped.
+    pub fn embeddings() -> Self {
+        Self { is_embeddings: true, ..Self::default() }
+    }
+
     fn read(&mut self, chunk: &Chunk<'_>, response: &mut Response, texts: &mut dyn TextSink) {
         chunk.id.store(&mut response.response_id);
         chunk.model.store(&mut response.model);
@@ -94,6 +88,9 @@ impl ChatReader {
             }
             response.input = input.or(response.input);
             response.output = output.or(response.output);
+            if self.is_embeddings {
+                response.output = response.input.map(|_| TokenCounts::default());
+            }
         }
     }
 
@@ -106,8 +103,7 @@ impl ChatReader {
             message.function_call.hand_to(Kind::Tool, texts);
             // Some servers send the same reasoning under both names.
             let (first, second) = (&message.reasoning_content, &message.reasoning);
-            let reasoning =
-                if first.bytes() >= second.bytes() && first.is_present() { first } else { second };
+            let reasoning = if first.bytes() >= second.bytes() && first.is_present { first } else { second };
             reasoning.hand_to(Kind::Reasoning, texts);
         }
         choice.text.hand_to(Kind::Text, texts);
@@ -131,16 +127,11 @@ fn searches_always(model: &str) -> bool {
 }
 
 impl Reader for ChatReader {
-    fn read_event(
-        &mut self,
-        event: Event<'_>,
-        response: &mut Response,
-        texts: &mut dyn TextSink,
-    ) -> Result<(), Unreadable> {
+    fn read_event(&mut self, event: Event<'_>, response: &mut Response, texts: &mut dyn TextSink) -> Read {
         let data = event.data.trim_ascii();
         if data == b"[DONE]" {
             response.progress = Progress::Terminated;
-            response.usage_is_final = response.input.is_some() || response.output.is_some();
+            response.usage_is_final = response.has_counts();
             return Ok(());
         }
         if data.is_empty() {
@@ -154,16 +145,11 @@ impl Reader for ChatReader {
         Ok(())
     }
 
-    fn read_body(
-        &mut self,
-        body: &[u8],
-        response: &mut Response,
-        texts: &mut dyn TextSink,
-    ) -> Result<(), Unreadable> {
+    fn read_body(&mut self, body: &[u8], response: &mut Response, texts: &mut dyn TextSink) -> Read {
         let chunk: Chunk<'_> = object(body).ok_or(Unreadable)?;
         self.read(&chunk, response, texts);
         response.progress = Progress::Terminated;
-        response.usage_is_final = response.input.is_some() || response.output.is_some();
+        response.usage_is_final = response.has_counts();
         Ok(())
     }
 }

@@ -13,7 +13,7 @@ use crate::dialect::json::{
     Code, Content, Count, ErrorBody, ErrorField, Flag, FromValue, LIST_MAX, List, Object, Text, bounded,
     lenient, object,
 };
-use crate::dialect::{Kind, Part, Progress, Reader, Response, Role, TextSink, Unreadable};
+use crate::dialect::{Kind, Progress, Read, Reader, Response, TextSink, Unreadable};
 use crate::wire::sse::Event;
 
 /// Reads one response.
@@ -22,39 +22,31 @@ pub struct ResponsesReader;
 
 /// The response object, or an error in its place.
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct Body<'a> {
-    #[serde(borrow)]
     id: Text<'a>,
-    #[serde(borrow)]
     status: Text<'a>,
-    #[serde(borrow)]
     model: Text<'a>,
-    #[serde(borrow)]
     service_tier: Text<'a>,
     background: Flag,
     error: ErrorField,
-    #[serde(borrow)]
     incomplete_details: Object<IncompleteDetails<'a>>,
-    #[serde(borrow)]
     output: Output<'a>,
-    #[serde(borrow)]
     tools: List<Tool<'a>>,
     usage: Object<ResponseUsage>,
     tool_usage: Object<ToolUsage>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct IncompleteDetails<'a> {
-    #[serde(borrow)]
     reason: Text<'a>,
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct Tool<'a> {
-    #[serde(borrow, rename = "type")]
+    #[serde(rename = "type")]
     kind: Text<'a>,
 }
 
@@ -98,29 +90,22 @@ impl<'de: 'a, 'a> Deserialize<'de> for Output<'a> {
 }
 
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct Item<'a> {
-    #[serde(borrow, rename = "type")]
+    #[serde(rename = "type")]
     kind: Text<'a>,
     /// Of a message, of reasoning.
-    #[serde(borrow)]
     content: Content<'a>,
     /// Of reasoning.
-    #[serde(borrow)]
     summary: Content<'a>,
     /// Of calls of functions.
-    #[serde(borrow)]
     name: Content<'a>,
-    #[serde(borrow)]
     arguments: Content<'a>,
     /// Of calls of the client's own tools.
-    #[serde(borrow)]
     input: Content<'a>,
     /// Of web searches: what was done.
-    #[serde(borrow)]
     action: Object<Tool<'a>>,
     /// Of commands: where they run.
-    #[serde(borrow)]
     environment: Object<Tool<'a>>,
 }
 
@@ -207,7 +192,7 @@ impl Body<'_> {
             response.input = usage.input().or(response.input);
             response.output = usage.output().or(response.output);
         }
-        response.usage_is_final = response.input.is_some() || response.output.is_some();
+        response.usage_is_final = response.has_counts();
     }
 
     fn read_end(&self, status: &str, response: &mut Response) {
@@ -246,15 +231,12 @@ impl Body<'_> {
 
 /// An event of a stream.
 #[derive(Default, Deserialize)]
-#[serde(default)]
+#[serde(default, bound(deserialize = "'de: 'a"))]
 struct StreamEvent<'a> {
-    #[serde(borrow, rename = "type")]
+    #[serde(rename = "type")]
     kind: Text<'a>,
-    #[serde(borrow)]
     delta: Content<'a>,
-    #[serde(borrow)]
     response: Object<Body<'a>>,
-    #[serde(borrow)]
     item: Object<Item<'a>>,
     /// Of the event `error`, where some servers put an object and most its fields.
     error: ErrorField,
@@ -272,12 +254,7 @@ fn kind_of_delta(event: &str) -> Option<Kind> {
 }
 
 impl Reader for ResponsesReader {
-    fn read_event(
-        &mut self,
-        event: Event<'_>,
-        response: &mut Response,
-        texts: &mut dyn TextSink,
-    ) -> Result<(), Unreadable> {
+    fn read_event(&mut self, event: Event<'_>, response: &mut Response, texts: &mut dyn TextSink) -> Read {
         let data = event.data.trim_ascii();
         if data.is_empty() || data == b"[DONE]" {
             return Ok(());
@@ -289,7 +266,7 @@ impl Reader for ResponsesReader {
         }
         match kind {
             // Encoded sound is no text.
-            "response.audio.delta" => texts.part(Part { role: Role::Assistant, kind: Kind::Text, text: "" }),
+            "response.audio.delta" => texts.take(Kind::Text, ""),
             "response.output_item.added" => {
                 if let Some(item) = &event.item.0 {
                     item.name.hand_to(Kind::Tool, texts);
@@ -309,12 +286,7 @@ impl Reader for ResponsesReader {
         Ok(())
     }
 
-    fn read_body(
-        &mut self,
-        body: &[u8],
-        response: &mut Response,
-        texts: &mut dyn TextSink,
-    ) -> Result<(), Unreadable> {
+    fn read_body(&mut self, body: &[u8], response: &mut Response, texts: &mut dyn TextSink) -> Read {
         let body: Body<'_> = object(body).ok_or(Unreadable)?;
         body.read(response);
         for item in &body.output.items {

@@ -11,7 +11,7 @@ use crate::dialect::Progress;
 use crate::dialect::tests::{counts, read_body, read_events};
 
 const CHAT: fn() -> Box<dyn Reader> = chat;
-const EMBEDDINGS: fn() -> Box<dyn Reader> = || Box::new(EmbeddingsReader);
+const EMBEDDINGS: fn() -> Box<dyn Reader> = || Box::new(ChatReader::embeddings());
 
 fn check_openai_usage(usage: &str, expected: &[(TokenClass, u64)]) {
     let read = read_body(CHAT, &format!(r#"{{"choices":[],"usage":{usage}}}"#));

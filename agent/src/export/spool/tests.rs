@@ -79,8 +79,7 @@ async fn a_full_spool_refuses_the_newest_and_counts_it() {
     }
     let request = spool.next().await.unwrap();
     assert_eq!(spans(&request), [1, 2]);
-    let dropped = crate::metrics::DropLabels { reason: DropReason::spool_full };
-    assert_eq!(metrics.calls_dropped.get_or_create(&dropped).get(), 3);
+    assert_eq!(metrics.calls_dropped.get_or_create(&[("reason", DropReason::spool_full)]).get(), 3);
     assert_eq!(metrics.calls_waiting.get(), 2);
     // What was handed out is still held until it is released.
     assert_eq!(metrics.spool_bytes.get(), request.held_bytes() as i64);

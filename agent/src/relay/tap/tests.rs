@@ -43,7 +43,7 @@ async fn read(mut observations: Observations, tap: Tap) -> (String, Vec<EndOfStr
             }
         });
     }
-    assert_eq!(observations.waiting_bytes(), 0, "every charged byte is given back");
+    assert_eq!(observations.shared.metrics.observed_bytes.get(), 0, "every charged byte is given back");
     (letters, ends)
 }
 

@@ -26,7 +26,7 @@ fn header(encoding: &str) -> &str {
     encoding.strip_prefix("raw-").unwrap_or(encoding)
 }
 
-fn decode(header: Option<&str>, encoded: &[u8], chunk: usize) -> (Vec<u8>, Result<(), DecodeError>) {
+fn decode(header: Option<&str>, encoded: &[u8], chunk: usize) -> (Vec<u8>, Result<(), Failure>) {
     let mut decoder = match Decoder::new(header, DecodeLimits::default()) {
         Ok(decoder) => decoder,
         Err(error) => return (Vec::new(), Err(error)),
@@ -73,7 +73,7 @@ fn stacked_encodings_are_undone_last_first() {
     assert_eq!(decode(Some("gzip, br"), &encoded, 100), (plain.clone(), Ok(())));
     let thrice = encode("zstd", &encode("br", &encode("deflate", &plain)));
     assert_eq!(decode(Some("Deflate,BR,zstd"), &thrice, 100), (plain.clone(), Ok(())));
-    assert_eq!(decode(Some("gzip,gzip,gzip,gzip"), &plain, 100).1, Err(DecodeError::UnknownEncoding));
+    assert_eq!(decode(Some("gzip,gzip,gzip,gzip"), &plain, 100).1, Err(Failure::unknown_encoding));
 }
 
 #[test]
@@ -134,11 +134,19 @@ fn a_wrong_or_unknown_encoding_is_a_failure_that_stays() {
     let plain = sample();
     for header in ["gzip", "br", "zstd"] {
         let mut decoder = Decoder::new(Some(header), DecodeLimits::default()).unwrap();
-        assert_eq!(decoder.decode(&plain, |_| panic!("no output")), Err(DecodeError::Corrupt), "{header}");
-        assert_eq!(decoder.decode(&plain, |_| panic!("no output")), Err(DecodeError::Corrupt), "{header}");
+        assert_eq!(
+            decoder.decode(&plain, |_| panic!("no output")),
+            Err(Failure::corrupt_encoding),
+            "{header}"
+        );
+        assert_eq!(
+            decoder.decode(&plain, |_| panic!("no output")),
+            Err(Failure::corrupt_encoding),
+            "{header}"
+        );
     }
     for header in ["compress", "aes128gcm", "gzip, dcb", "gzip;q=1"] {
-        assert_eq!(decode(Some(header), &plain, 100).1, Err(DecodeError::UnknownEncoding), "{header}");
+        assert_eq!(decode(Some(header), &plain, 100).1, Err(Failure::unknown_encoding), "{header}");
     }
 }
 
@@ -150,14 +158,14 @@ fn a_bomb_is_stopped_while_it_is_small() {
         let encoded = encode(encoding, &bomb);
         let (decoded, result) = decode(Some(header(encoding)), &encoded, usize::MAX);
         assert!(
-            matches!(result, Err(DecodeError::Expansion | DecodeError::TooLarge)),
+            matches!(result, Err(Failure::expansion | Failure::response_too_large)),
             "{encoding}: {result:?}"
         );
         assert!(decoded.len() <= free.max(encoded.len() * 200), "{encoding}: {}", decoded.len());
     }
     let nested = encode("gzip", &encode("gzip", &bomb));
     let (decoded, result) = decode(Some("gzip, gzip"), &nested, usize::MAX);
-    assert_eq!(result, Err(DecodeError::Expansion));
+    assert_eq!(result, Err(Failure::expansion));
     assert!(decoded.len() <= 16 << 20, "{}", decoded.len());
 }
 
@@ -167,7 +175,7 @@ fn output_ends_at_the_limit() {
     let mut decoder = Decoder::new(None, limits).unwrap();
     let mut seen = 0;
     assert_eq!(decoder.decode(&[b'x'; 999], |bytes| seen += bytes.len()), Ok(()));
-    assert_eq!(decoder.decode(&[b'x'; 9], |bytes| seen += bytes.len()), Err(DecodeError::TooLarge));
+    assert_eq!(decoder.decode(&[b'x'; 9], |bytes| seen += bytes.len()), Err(Failure::response_too_large));
     assert_eq!(seen, 1_000);
 }
 
