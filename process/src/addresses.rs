@@ -7,9 +7,6 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 /// Writes one line `name=address` for each listener, in place of what the file held.
-///
-/// # Errors
-/// The folder of the file does not exist or cannot be written.
 pub fn write(path: &Path, addresses: &[(&str, SocketAddr)]) -> io::Result<()> {
     let mut text = String::new();
     for (name, address) in addresses {

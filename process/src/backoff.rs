@@ -42,20 +42,14 @@ mod tests {
 
     #[test]
     fn pauses_double_up_to_the_bound_and_begin_again_after_a_success() {
-        let mut backoff = Backoff::new(Duration::from_millis(100), Duration::from_millis(1_000));
-        let mut millis = || backoff.pause().as_millis();
-        assert_eq!(
-            [millis(), millis(), millis(), millis(), millis(), millis()],
-            [100, 200, 400, 800, 1_000, 1_000]
-        );
-        backoff.reset();
-        assert_eq!(backoff.pause().as_millis(), 100);
-    }
-
-    #[test]
-    fn a_bound_below_the_first_pause_holds() {
-        let mut backoff = Backoff::new(Duration::from_secs(5), Duration::from_secs(1));
-        assert_eq!((backoff.pause().as_secs(), backoff.pause().as_secs()), (1, 1));
+        for (first, max, expected) in
+            [(100, 1_000, [100, 200, 400, 800, 1_000, 1_000]), (5_000, 1_000, [1_000; 6])]
+        {
+            let mut backoff = Backoff::new(Duration::from_millis(first), Duration::from_millis(max));
+            assert_eq!(expected.map(|_| backoff.pause().as_millis()), expected);
+            backoff.reset();
+            assert_eq!(backoff.pause().as_millis(), expected[0]);
+        }
     }
 
     #[test]

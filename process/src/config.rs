@@ -15,18 +15,13 @@ use serde::de::DeserializeOwned;
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
 
 /// One thing that is wrong, and where.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[error("{path}: {message}")]
 pub struct Problem {
     /// The key's path, for instance `upstreams[1].url`.
     pub path: String,
     /// What is wrong and what to do.
     pub message: String,
-}
-
-impl fmt::Display for Problem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.path, self.message)
-    }
 }
 
 /// Collects what is wrong.
@@ -45,9 +40,6 @@ impl Problems {
     }
 
     /// The value if nothing is wrong, all the problems otherwise.
-    ///
-    /// # Errors
-    /// The collected problems.
     pub fn into_result<T>(self, value: Option<T>) -> Result<T, Vec<Problem>> {
         match value {
             Some(value) if self.0.is_empty() => Ok(value),
@@ -69,50 +61,29 @@ pub trait Resolve: DeserializeOwned {
     fn resolve(self, problems: &mut Problems) -> Option<Self::Settings>;
 }
 
-/// Why there is no configuration.
+/// Why there is no configuration. `origin` is the name of the file.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong")]
 pub enum ConfigError {
-    /// The file cannot be read.
     #[error("cannot read the configuration {path}")]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// The operating system's reason.
-        source: std::io::Error,
-    },
-    /// The file is larger than [`CONFIG_BYTES_MAX`].
+    Read { path: PathBuf, source: std::io::Error },
     #[error("{0} is larger than 1 MiB, which no configuration is; check the path")]
     TooLarge(PathBuf),
     /// Not YAML, or a value of the wrong type. YAML readers stop at the first.
     #[error("{origin}: {message}")]
-    Parse {
-        /// File name.
-        origin: String,
-        /// Place and reason.
-        message: String,
-    },
+    Parse { origin: String, message: String },
     /// Readable, but wrong. Every problem is listed.
-    #[error("{origin}: {}\n{}", count(.problems.len()), list(.problems))]
-    Invalid {
-        /// File name.
-        origin: String,
-        /// All that is wrong.
-        problems: Vec<Problem>,
-    },
-}
-
-fn count(problems: usize) -> String {
-    if problems == 1 { "1 problem".to_owned() } else { format!("{problems} problems") }
+    #[error("{origin}: {}", list(.problems))]
+    Invalid { origin: String, problems: Vec<Problem> },
 }
 
 fn list(problems: &[Problem]) -> String {
-    problems.iter().map(|problem| format!("  - {problem}")).collect::<Vec<_>>().join("\n")
+    let count = if problems.len() == 1 { "1 problem" } else { &format!("{} problems", problems.len()) };
+    problems.iter().fold(count.to_owned(), |list, problem| format!("{list}\n  - {problem}"))
 }
 
 /// Reads a configuration file and resolves it.
-///
-/// # Errors
-/// See [`ConfigError`]; its text is what the user reads.
+/// The error's text is what the user reads.
 pub fn load<C: Resolve>(path: &Path) -> Result<C::Settings, ConfigError> {
     let read = |source| ConfigError::Read { path: path.to_owned(), source };
     if std::fs::metadata(path).map_err(read)?.len() > CONFIG_BYTES_MAX {
@@ -123,47 +94,37 @@ pub fn load<C: Resolve>(path: &Path) -> Result<C::Settings, ConfigError> {
 }
 
 /// Resolves a configuration from text; `origin` names it in errors.
-///
-/// # Errors
-/// As [`load`].
 pub fn parse<C: Resolve>(origin: &str, text: &str) -> Result<C::Settings, ConfigError> {
     // An empty file is the configuration of defaults.
     let text = if text.trim().is_empty() { "{}" } else { text };
     let mut problems = Problems::default();
     let deserializer = yaml_serde::Deserializer::from_str(text);
-    let config: C = serde_ignored::deserialize(deserializer, |path| {
-        problems.push(
-            readable(&path.to_string()),
-            "is not a key of this configuration; remove it or correct its name",
-        );
-    })
-    .map_err(|error| ConfigError::Parse { origin: origin.to_owned(), message: error.to_string() })?;
-    let settings = config.resolve(&mut problems);
-    problems
-        .into_result(settings)
-        .map_err(|problems| ConfigError::Invalid { origin: origin.to_owned(), problems })
+    let origin = origin.to_owned();
+    let ignored = |path: serde_ignored::Path<'_>| {
+        let message = "is not a key of this configuration; remove it or correct its name";
+        problems.push(readable(&path.to_string()), message);
+    };
+    match serde_ignored::deserialize::<_, _, C>(deserializer, ignored) {
+        Err(error) => Err(ConfigError::Parse { origin, message: error.to_string() }),
+        Ok(config) => {
+            let settings = config.resolve(&mut problems);
+            problems.into_result(settings).map_err(|problems| ConfigError::Invalid { origin, problems })
+        }
+    }
 }
 
 /// `serde_ignored` writes `upstreams.0.url` and `?` for an optional layer; people write `upstreams[0].url`.
 fn readable(path: &str) -> String {
-    let mut text = String::new();
-    for part in path.split('.').filter(|part| *part != "?") {
-        match part.parse::<usize>() {
-            Ok(index) => text.push_str(&format!("[{index}]")),
-            Err(_) if text.is_empty() => text.push_str(part),
-            Err(_) => {
-                text.push('.');
-                text.push_str(part);
-            }
-        }
-    }
-    text
+    let parts = path.split('.').filter(|part| *part != "?");
+    parts.fold(String::new(), |text, part| match part.parse::<usize>() {
+        Ok(index) => format!("{text}[{index}]"),
+        Err(_) if text.is_empty() => part.to_owned(),
+        Err(_) => format!("{text}.{part}"),
+    })
 }
 
 /// An address to connect to, taken apart.
-///
-/// # Errors
-/// A text for the user that says what is wrong with it.
+/// The error is a text for the user.
 pub fn parse_base_url(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("`{text}` is not a URL: {error}"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -210,9 +171,7 @@ impl TryFrom<SecretPlace> for Secret {
 
 impl Secret {
     /// Reads the secret.
-    ///
-    /// # Errors
-    /// A text for the user: the variable is not set, the file cannot be read, or it is empty.
+    /// The error is a text for the user: the variable is not set, the file cannot be read, or it is empty.
     pub fn read(&self) -> Result<SecretText, String> {
         let text = match self {
             Self::Env(name) => {

@@ -31,35 +31,21 @@ pub struct DirectoryLock {
 
 /// Why the directory cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong, with which values")]
 pub enum LockError {
     /// It cannot be made, or the lock file cannot be written.
     #[error("cannot use the data directory {path}")]
-    Unusable {
-        /// The directory.
-        path: PathBuf,
-        /// The system's reason.
-        source: io::Error,
-    },
-    /// Another process of the kind has it.
+    Unusable { path: PathBuf, source: io::Error },
+    /// The owner is what the other process wrote into the lock file.
     #[error(
         "the data directory {path} is in use by another {} (process {owner}); stop it, or give another {}",
         holder.name, holder.setting
     )]
-    InUse {
-        /// The directory.
-        path: PathBuf,
-        /// The kind.
-        holder: Holder,
-        /// What the other process wrote into the lock file.
-        owner: String,
-    },
+    InUse { path: PathBuf, holder: Holder, owner: String },
 }
 
 impl DirectoryLock {
     /// Makes the directory if need be, for its owner alone, and locks it.
-    ///
-    /// # Errors
-    /// See [`LockError`].
     pub fn take(path: &Path, holder: Holder) -> Result<Self, LockError> {
         let unusable = |source| LockError::Unusable { path: path.to_owned(), source };
         DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(unusable)?;
@@ -93,22 +79,5 @@ impl DirectoryLock {
     #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn the_second_process_is_told_who_has_the_directory() {
-        let directory = tempfile::tempdir().unwrap();
-        let first = DirectoryLock::take(directory.path(), COLLECTOR).unwrap();
-        let error = DirectoryLock::take(directory.path(), COLLECTOR).unwrap_err().to_string();
-        assert!(error.contains(&format!("another collector (process {})", std::process::id())), "{error}");
-        // A collector and its engine share the directory.
-        DirectoryLock::take(directory.path(), ENGINE).unwrap();
-        drop(first);
-        DirectoryLock::take(directory.path(), COLLECTOR).unwrap();
     }
 }

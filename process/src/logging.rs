@@ -66,9 +66,6 @@ impl LogConfig {
 
 impl LogSettings {
     /// Lines of that form at that level or with that filter.
-    ///
-    /// # Errors
-    /// [`LoggingError::Level`].
     pub fn new(format: LogFormat, level: &str) -> Result<Self, LoggingError> {
         let filter = level.parse().map_err(|_| LoggingError::Level(level.to_owned()))?;
         Ok(Self { format, filter })
@@ -76,9 +73,6 @@ impl LogSettings {
 }
 
 /// Starts logging for this process, reports panics through it, and hands our own spans to `telemetry`.
-///
-/// # Errors
-/// When logging runs already.
 pub fn init(settings: &LogSettings, telemetry: &Telemetry) -> Result<(), LoggingError> {
     subscriber(settings, telemetry).try_init().map_err(|_| LoggingError::Twice)?;
     std::panic::set_hook(Box::new(|panic| {

@@ -20,7 +20,6 @@ use std::time::Duration;
 use axum::Router;
 use http::{Request, Response};
 use hyper::body::{Body, Incoming};
-use hyper::rt::{Read, Write};
 use hyper::service::{Service, service_fn};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto;
@@ -30,6 +29,7 @@ use prometheus_client::metrics::gauge::Gauge;
 use socket2::{Domain, Protocol, SockRef, Socket, TcpKeepalive, Type};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio_util::either::Either;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -47,18 +47,13 @@ use silent::{Eviction, Silent, Slot};
     "cannot listen on {address} ({key}): another process may have it, or it is not an address of this machine; change {key}"
 )]
 pub struct ListenError {
-    /// The configuration key.
+    /// Of the configuration.
     key: &'static str,
-    /// The address.
     address: SocketAddr,
-    /// The operating system's reason.
     source: io::Error,
 }
 
 /// Opens a listening socket for the address under this configuration key. Needs no runtime.
-///
-/// # Errors
-/// When the operating system refuses.
 pub fn listen(key: &'static str, address: SocketAddr) -> Result<std::net::TcpListener, ListenError> {
     let open = || -> io::Result<std::net::TcpListener> {
         let socket = Socket::new(Domain::for_address(address), Type::STREAM, Some(Protocol::TCP))?;
@@ -240,29 +235,64 @@ where
     }
 
     fn spawn(&self, stream: TcpStream, place: OwnedSemaphorePermit) {
-        let connection = Connection {
-            service: self.service.clone(),
-            http: self.options.http.clone(),
-            tls: self.options.tls.clone(),
-            drain: self.drain.clone(),
-            cut: self.cut.clone(),
-        };
+        let (service, options) = (self.service.clone(), self.options.clone());
+        let (drain, cut) = (self.drain.clone(), self.cut.clone());
         let slot = self.silent.enter();
-        let first_head_timeout = self.options.first_head_timeout;
-        let (counters, drain) = (self.options.counters.clone(), self.drain.clone());
         self.tracker.spawn(async move {
-            let _open = Open::new(&counters.open);
+            let _open = Open::new(&options.counters.open);
             let _place = place;
             tokio::select! {
                 // A request that has come counts, even if its deadline passes in the same moment.
                 biased;
-                () = connection.serve(stream, &slot) => {}
-                () = slot.given_up(first_head_timeout, &drain) => {
-                    counters.silent_closed.inc();
+                () = Self::converse(stream, service, &options, &slot, &drain) => {}
+                () = slot.given_up(options.first_head_timeout, &drain) => {
+                    options.counters.silent_closed.inc();
                     tracing::debug!("a connection was closed: no request came on it");
+                }
+                () = cut.cancelled() => {}
+            }
+        });
+    }
+
+    async fn converse(
+        stream: TcpStream,
+        service: S,
+        options: &Options,
+        slot: &Arc<Slot>,
+        drain: &CancellationToken,
+    ) {
+        prepare_socket(&stream);
+        let stream = match &options.tls {
+            None => Either::Left(stream),
+            Some(tls) => match tls.accept(stream).await {
+                Some(stream) => Either::Right(stream),
+                None => return,
+            },
+        };
+        let slot = Arc::clone(slot);
+        let service = service_fn(move |request| {
+            // A connection that was given up in this very moment is closed without having begun the request.
+            let response = slot.head_came().then(|| service.call(request));
+            async move {
+                match response {
+                    Some(response) => response.await,
+                    None => std::future::pending().await,
                 }
             }
         });
+        let connection = options.http.serve_connection(TokioIo::new(stream), service);
+        tokio::pin!(connection);
+        let ended = tokio::select! {
+            ended = connection.as_mut() => ended,
+            () = drain.cancelled() => {
+                connection.as_mut().graceful_shutdown();
+                connection.await
+            }
+        };
+        // Clients that go away and malformed requests end here; both are the client's business.
+        if let Err(error) = ended {
+            tracing::debug!(%error, "a connection ended early");
+        }
     }
 }
 
@@ -279,65 +309,6 @@ impl Open {
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.dec();
-    }
-}
-
-struct Connection<S> {
-    service: S,
-    http: auto::Builder<TokioExecutor>,
-    tls: Option<ServerTls>,
-    drain: CancellationToken,
-    cut: CancellationToken,
-}
-
-impl<S, B> Connection<S>
-where
-    S: Service<Request<Incoming>, Response = Response<B>, Error = Infallible> + Send + 'static,
-    S::Future: Send + 'static,
-    B: Body + Send + 'static,
-    B::Data: Send,
-    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
-{
-    async fn serve(self, stream: TcpStream, slot: &Arc<Slot>) {
-        prepare_socket(&stream);
-        let Some(tls) = &self.tls else { return self.speak(TokioIo::new(stream), slot).await };
-        if let Some(stream) = tls.accept(stream).await {
-            self.speak(TokioIo::new(stream), slot).await;
-        }
-    }
-
-    async fn speak<I: Read + Write + Unpin + Send + 'static>(self, io: I, slot: &Arc<Slot>) {
-        let Self { service, http, drain, cut, .. } = self;
-        let slot = Arc::clone(slot);
-        let service = service_fn(move |request| {
-            // A connection that was given up in this very moment is closed without having begun the request.
-            let response = slot.head_came().then(|| service.call(request));
-            async move {
-                match response {
-                    Some(response) => response.await,
-                    None => std::future::pending().await,
-                }
-            }
-        });
-        let connection = http.serve_connection(io, service);
-        tokio::pin!(connection);
-        let mut draining = false;
-        loop {
-            tokio::select! {
-                result = connection.as_mut() => {
-                    // Clients that go away and malformed requests end here; both are the client's business.
-                    if let Err(error) = result {
-                        tracing::debug!(%error, "a connection ended early");
-                    }
-                    return;
-                }
-                () = drain.cancelled(), if !draining => {
-                    draining = true;
-                    connection.as_mut().graceful_shutdown();
-                }
-                () = cut.cancelled() => return,
-            }
-        }
     }
 }
 

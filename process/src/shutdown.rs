@@ -4,9 +4,6 @@ use tokio_util::sync::CancellationToken;
 
 /// A token that is cancelled by SIGTERM, SIGINT, or SIGHUP (the terminal was closed; nothing here is reloaded by it). A
 /// second signal ends the process at once with exit code 130, for the person who will not wait for the drain.
-///
-/// # Errors
-/// When the operating system refuses the signal handlers.
 pub fn on_signal() -> std::io::Result<CancellationToken> {
     use tokio::signal::unix::{SignalKind, signal};
     let mut terminate = signal(SignalKind::terminate())?;

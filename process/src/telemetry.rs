@@ -113,9 +113,6 @@ pub struct Telemetry(Option<SdkTracerProvider>);
 
 impl Telemetry {
     /// Under the name of `service`, over connections that `runtime` drives. Sends nothing before the first span.
-    ///
-    /// # Errors
-    /// See [`TelemetryError`].
     pub fn start(
         config: &TelemetryConfig,
         service: &'static str,

@@ -26,27 +26,13 @@ const PRIVATE_KEY: &str = "a private key";
 
 /// Why TLS cannot be set up.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong, with which values")]
 pub enum TlsError {
-    /// A PEM file cannot be read, or has not what it should.
     #[error("cannot read {what} from {path}: {reason}")]
-    File {
-        /// What was looked for.
-        what: &'static str,
-        /// The file.
-        path: PathBuf,
-        /// What is wrong with it.
-        reason: String,
-    },
-    /// Certificate and key are good by themselves and do not belong together.
+    File { what: &'static str, path: PathBuf, reason: String },
+    /// Certificate and key are good by themselves.
     #[error("{cert_file} and {key_file} do not belong together: {reason}")]
-    Pair {
-        /// The certificate.
-        cert_file: PathBuf,
-        /// The key.
-        key_file: PathBuf,
-        /// What rustls says.
-        reason: String,
-    },
+    Pair { cert_file: PathBuf, key_file: PathBuf, reason: String },
     /// rustls refuses its own defaults.
     #[error("TLS cannot be set up")]
     Defaults(#[from] rustls::Error),
@@ -65,9 +51,6 @@ pub enum Roots {
 
 /// A client configuration that trusts the authorities of `ca_file`, or else `roots`. `Native` on a machine without
 /// certificates is `Webpki`, with a warning.
-///
-/// # Errors
-/// When `ca_file` cannot be used.
 pub fn client_config(roots: Roots, ca_file: Option<&Path>) -> Result<ClientConfig, TlsError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let builder = ClientConfig::builder_with_provider(provider).with_safe_default_protocol_versions()?;
@@ -152,9 +135,6 @@ pub struct ServerTls(TlsAcceptor);
 impl ServerTls {
     /// Reads certificate and key, and reads them again when the files change: a renewal needs no restart. A changed pair
     /// that cannot be used is reported, and the old one stays.
-    ///
-    /// # Errors
-    /// When the files cannot be used now.
     pub fn load(config: &TlsConfig) -> Result<Self, TlsError> {
         let certificate = Certificate::load(config.clone())?;
         let provider = Arc::new(rustls::crypto::ring::default_provider());
@@ -169,17 +149,9 @@ impl ServerTls {
     /// The handshake of one client, within [`TLS_HANDSHAKE_TIMEOUT`]. `None`: it failed, which is the client's business
     /// and told at level debug.
     pub async fn accept(&self, stream: TcpStream) -> Option<TlsStream<TcpStream>> {
-        match tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, self.0.accept(stream)).await {
-            Ok(Ok(stream)) => Some(stream),
-            Ok(Err(error)) => {
-                tracing::debug!(%error, "a TLS handshake failed");
-                None
-            }
-            Err(_) => {
-                tracing::debug!("a TLS handshake took too long");
-                None
-            }
-        }
+        let handshake = tokio::time::timeout(TLS_HANDSHAKE_TIMEOUT, self.0.accept(stream)).await;
+        let accepted = handshake.unwrap_or_else(|late| Err(late.into()));
+        accepted.inspect_err(|error| tracing::debug!(%error, "a TLS handshake failed")).ok()
     }
 }
 

@@ -1,22 +1,14 @@
 //! The connections of a port that have not sent a request yet, in the order in which they came.
 
 use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU8, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::SILENCE_GRANTED;
-
-/// No request yet.
-const SILENT: u8 = 0;
-/// A request head came: the connection is somebody's, and stays.
-const SPOKEN: u8 = 1;
-/// Closed for its silence.
-const GIVEN_UP: u8 = 2;
 
 /// All of one port.
 #[derive(Debug, Default)]
@@ -25,7 +17,8 @@ pub(super) struct Silent(Mutex<Waiting>);
 #[derive(Debug, Default)]
 struct Waiting {
     next: u64,
-    slots: BTreeMap<u64, (Instant, Weak<Slot>)>,
+    /// By number: when it may be evicted, and how it is told. Who takes an entry out decides what becomes of the connection.
+    slots: BTreeMap<u64, (Instant, CancellationToken)>,
 }
 
 /// What came of asking a silent connection to make room.
@@ -45,36 +38,21 @@ impl Silent {
         let mut waiting = self.waiting();
         let number = waiting.next;
         waiting.next += 1;
-        let slot = Arc::new(Slot {
-            number,
-            state: AtomicU8::new(SILENT),
-            evicted: Notify::new(),
-            silent: Arc::clone(self),
-        });
-        waiting.slots.insert(number, (Instant::now() + SILENCE_GRANTED, Arc::downgrade(&slot)));
-        slot
+        let evicted = CancellationToken::new();
+        waiting.slots.insert(number, (Instant::now() + SILENCE_GRANTED, evicted.clone()));
+        Arc::new(Slot { number, spoken: AtomicBool::new(false), evicted, silent: Arc::clone(self) })
     }
 
     /// Gives up the one that has waited longest, if that was long enough.
     pub(super) fn evict_longest(&self) -> Eviction {
-        loop {
-            let slot = {
-                let mut waiting = self.waiting();
-                let Some(longest) = waiting.slots.first_entry() else { return Eviction::Nobody };
-                let (granted_until, _) = longest.get();
-                if *granted_until > Instant::now() {
-                    return Eviction::NotBefore(*granted_until);
-                }
-                longest.remove().1
-            };
-            // A slot that is gone, or whose request comes in this moment, makes no room: the next one.
-            if let Some(slot) = slot.upgrade()
-                && slot.leave(GIVEN_UP)
-            {
-                slot.evicted.notify_one();
-                return Eviction::Done;
-            }
+        let mut waiting = self.waiting();
+        let Some(longest) = waiting.slots.first_entry() else { return Eviction::Nobody };
+        let granted_until = longest.get().0;
+        if granted_until > Instant::now() {
+            return Eviction::NotBefore(granted_until);
         }
+        longest.remove().1.cancel();
+        Eviction::Done
     }
 
     fn waiting(&self) -> MutexGuard<'_, Waiting> {
@@ -82,12 +60,12 @@ impl Silent {
     }
 }
 
-/// One connection. Removed when it is dropped.
+/// One connection, for the one task that serves it. Removed when it is dropped.
 #[derive(Debug)]
 pub(super) struct Slot {
     number: u64,
-    state: AtomicU8,
-    evicted: Notify,
+    spoken: AtomicBool,
+    evicted: CancellationToken,
     silent: Arc<Silent>,
 }
 
@@ -95,39 +73,34 @@ impl Slot {
     /// A request head came. False: too late, the connection is being closed. Called for every request, so the usual
     /// case is one load.
     pub(super) fn head_came(&self) -> bool {
-        if self.state.load(Ordering::Acquire) == SPOKEN {
-            return true;
+        if !self.spoken.load(Ordering::Relaxed) {
+            self.spoken.store(self.leave(), Ordering::Relaxed);
         }
-        let in_time = self.leave(SPOKEN) || self.state.load(Ordering::Acquire) == SPOKEN;
-        if in_time {
-            self.silent.waiting().slots.remove(&self.number);
-        }
-        in_time
+        self.spoken.load(Ordering::Relaxed)
     }
 
     /// Returns when the connection is given up: evicted, silent for this long, or silent when the port ends. Never
     /// returns once a request came.
     pub(super) async fn given_up(&self, timeout: Duration, end: &CancellationToken) {
         tokio::select! {
-            () = self.evicted.notified() => {}
+            () = self.evicted.cancelled() => {}
             () = tokio::time::sleep(timeout) => {}
             () = end.cancelled() => {}
         }
-        if !self.leave(GIVEN_UP) && self.state.load(Ordering::Acquire) == SPOKEN {
+        if !self.leave() && self.spoken.load(Ordering::Relaxed) {
             std::future::pending::<()>().await;
         }
     }
 
-    fn leave(&self, state: u8) -> bool {
-        self.state.compare_exchange(SILENT, state, Ordering::AcqRel, Ordering::Acquire).is_ok()
+    /// False: it was evicted, or has left before.
+    fn leave(&self) -> bool {
+        self.silent.waiting().slots.remove(&self.number).is_some()
     }
 }
 
 impl Drop for Slot {
     fn drop(&mut self) {
-        if *self.state.get_mut() != SPOKEN {
-            self.silent.waiting().slots.remove(&self.number);
-        }
+        self.leave();
     }
 }
 
