@@ -19,11 +19,11 @@ use http::header::CONTENT_LENGTH;
 use http::request::Builder;
 use http::{Request, Response, Uri};
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
-use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
-use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::client::legacy::{Builder as HyperBuilder, Client as HyperClient};
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use ledgerline_process::config::SecretText;
+use ledgerline_process::connect::{self, Connector, Offer};
+use ledgerline_process::tls::{Roots, client_config};
 
 use crate::limits;
 pub use error::{ConnectError, StoreError};
@@ -75,16 +75,13 @@ pub struct Insert<'a> {
 /// A pool of connections to one store.
 pub struct Client {
     statements: clickhouse::Client,
-    inserts: HyperClient<HttpsConnector<HttpConnector>, Full<Bytes>>,
+    inserts: HyperClient<Connector, Full<Bytes>>,
     target: Target,
     knows_deduplicate_insert: AtomicBool,
 }
 
 impl Client {
     /// A client; it connects when it is used.
-    ///
-    /// # Errors
-    /// When the URL is none, or the machine's certificates cannot be read for an https URL.
     pub fn new(target: Target) -> Result<Self, ConnectError> {
         let connector = connector(&target.url)?;
         let mut statements = clickhouse::Client::with_http_client(pool().build(connector.clone()))
@@ -123,27 +120,18 @@ impl Client {
     }
 
     /// Whether the store answers at all.
-    ///
-    /// # Errors
-    /// When it does not.
     pub async fn ping(&self) -> Result<(), StoreError> {
         let request = self.request("/ping").body(Full::default())?;
         self.send(request, limits::CONNECT_WAIT).await.map(drop)
     }
 
     /// Creates the database unless it is there.
-    ///
-    /// # Errors
-    /// When the store does not do it.
     pub async fn create_database(&self) -> Result<(), StoreError> {
         let sql = format!("CREATE DATABASE IF NOT EXISTS `{}`", self.target.database);
         self.text(self.outside(&sql)).await.map(drop)
     }
 
     /// Learns what the server's version decides about inserts.
-    ///
-    /// # Errors
-    /// When the store does not answer.
     pub async fn learn_version(&self) -> Result<(), StoreError> {
         let query = self
             .query("SELECT count() FROM system.settings WHERE name = {name:String}")
@@ -154,9 +142,6 @@ impl Client {
     }
 
     /// Runs a statement of our own and returns its response: columns by tab, rows by newline, unless it names a FORMAT.
-    ///
-    /// # Errors
-    /// When it fails; see [`StoreError`].
     pub async fn text(&self, query: Query) -> Result<String, StoreError> {
         let (wait, take) = (limits::STATEMENT_WAIT, at_most(limits::STATEMENT_BYTES_MAX));
         let bytes = self.fetch(query, "TabSeparated", wait, take).await?;
@@ -165,9 +150,6 @@ impl Client {
 
     /// Runs a query within a time, and returns its response in that format. `take` is asked for the bytes of each piece before they
     /// are held. Dropping the future closes the connection, on which ClickHouse cancels a read.
-    ///
-    /// # Errors
-    /// When it fails, is late or `take` refuses; see [`StoreError`].
     pub async fn fetch(
         &self,
         query: Query,
@@ -188,9 +170,7 @@ impl Client {
     }
 
     /// Sends a block once. Repeating it with the same token is safe, however this ended.
-    ///
-    /// # Errors
-    /// When it failed or is in doubt; [`StoreError::blames_data`] tells whether a repeat can help.
+    /// On an error it failed or is in doubt; [`StoreError::blames_data`] tells whether a repeat can help.
     pub async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
         let request = self
             .request(&self.insert_path(insert))
@@ -261,23 +241,14 @@ pub fn at_most(bytes_max: usize) -> impl FnMut(usize) -> Result<(), StoreError> 
 }
 
 /// The machine's certificates are read for an https store only.
-fn connector(url: &str) -> Result<HttpsConnector<HttpConnector>, ConnectError> {
-    let uri: Uri = url.parse().map_err(|_| ConnectError::Url(url.to_owned()))?;
-    if uri.authority().is_none() {
-        return Err(ConnectError::Url(url.to_owned()));
-    }
-    let mut connector = HttpConnector::new();
-    connector.enforce_http(false);
-    connector.set_nodelay(true);
-    connector.set_connect_timeout(Some(limits::CONNECT_WAIT));
-    let provider = rustls::crypto::ring::default_provider();
-    let builder = HttpsConnectorBuilder::new();
-    let builder = if uri.scheme_str() == Some("https") {
-        builder.with_provider_and_native_roots(provider).map_err(ConnectError::Certificates)?
-    } else {
-        builder.with_provider_and_webpki_roots(provider).map_err(ConnectError::Tls)?
-    };
-    Ok(builder.https_or_http().enable_http1().wrap_connector(connector))
+fn connector(url: &str) -> Result<Connector, ConnectError> {
+    let uri: Uri = url
+        .parse()
+        .ok()
+        .filter(|uri: &Uri| uri.authority().is_some())
+        .ok_or_else(|| ConnectError::Url(url.to_owned()))?;
+    let roots = if uri.scheme_str() == Some("https") { Roots::Native } else { Roots::Webpki };
+    Ok(connect::connector(client_config(roots, None)?, Offer::Http1, limits::CONNECT_WAIT))
 }
 
 fn pool() -> HyperBuilder {
@@ -289,16 +260,13 @@ fn pool() -> HyperBuilder {
 
 /// The summary counts the rows of the views too, and none at all for a block that was there already.
 fn written(response: &Response<Bytes>, rows: usize) -> Result<(), StoreError> {
-    let summary = response.headers().get("X-ClickHouse-Summary").and_then(|value| value.to_str().ok());
-    let Some(summary) = summary else {
-        return Ok(());
-    };
-    let written = serde_json::from_str::<serde_json::Value>(summary)
+    let Some(summary) = response.headers().get("X-ClickHouse-Summary") else { return Ok(()) };
+    let written = serde_json::from_slice::<serde_json::Value>(summary.as_bytes())
         .ok()
         .and_then(|summary| summary.get("written_rows")?.as_str()?.parse::<usize>().ok());
     match written {
         Some(written) if written != 0 && written < rows => Err(StoreError::Partial { written, rows }),
         Some(_) => Ok(()),
-        None => Err(StoreError::Response(format!("unreadable summary {summary}"))),
+        None => Err(StoreError::Response(format!("unreadable summary {summary:?}"))),
     }
 }

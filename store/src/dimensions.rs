@@ -5,14 +5,11 @@ use ledgerline_proto::dimension::Dimension;
 use crate::Store;
 use crate::client::{StoreError, at_most};
 use crate::limits;
-use crate::rows::{Select, Value, select};
+use crate::rows::{Select, select};
 
 impl Store {
     /// The values of the last 90 days, as their XXH3 (64 bits, no seed): at most so many of each dimension. Read from the days'
     /// rollup, which is the smallest table that has them.
-    ///
-    /// # Errors
-    /// When the store does not answer in time.
     pub async fn dimension_values(
         &self,
         tenant: &str,
@@ -33,7 +30,7 @@ impl Store {
         );
         let statement = Select {
             text,
-            parameters: vec![("tenant".to_owned(), Value::String(tenant.to_owned()))],
+            parameters: vec![("tenant".to_owned(), tenant.to_owned())],
             settings: Vec::new(),
             timeout: limits::STATEMENT_WAIT,
         };

@@ -12,7 +12,7 @@ pub mod engine;
 pub mod limits;
 pub mod metrics;
 pub mod migrate;
-pub mod native;
+mod native;
 pub mod quarantine;
 pub mod rows;
 pub mod spans;
@@ -30,21 +30,12 @@ use migrate::{MIGRATIONS, MigrateError};
 
 /// Why the store cannot be used.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what happened, with which values")]
 pub enum OpenError {
-    /// The configuration names no usable store.
     #[error(transparent)]
     Connect(#[from] ConnectError),
-    /// It did not answer in time.
-    #[error("the store at {url} did not answer within {waited:?}")]
-    Silent {
-        /// Where it was looked for.
-        url: String,
-        /// [`limits::STORE_START_WAIT`].
-        waited: std::time::Duration,
-        /// How the last attempt ended.
-        source: StoreError,
-    },
-    /// Its tables are not ours.
+    #[error("the store at {url} did not answer within {:?}", limits::STORE_START_WAIT)]
+    Silent { url: String, source: StoreError },
     #[error(transparent)]
     Migrate(#[from] MigrateError),
 }
@@ -60,25 +51,15 @@ pub struct Store {
 
 impl Store {
     /// Connects, waits until the store answers, and migrates it.
-    ///
-    /// # Errors
-    /// See [`OpenError`].
     pub async fn open(target: Target) -> Result<Self, OpenError> {
         let client = Client::new(target)?;
-        let url = client.url().to_owned();
-        wait_for(&client).await.map_err(|source| OpenError::Silent {
-            url,
-            waited: limits::STORE_START_WAIT,
-            source,
-        })?;
+        let silent = |source| OpenError::Silent { url: client.url().to_owned(), source };
+        wait_for(&client).await.map_err(silent)?;
         let applied = migrate::migrate(&client, MIGRATIONS).await?;
         client.learn_version().await.map_err(MigrateError::State)?;
         tracing::info!(migrations = ?applied, "the store is ready");
-        Ok(Self {
-            client: Arc::new(client),
-            answers: Arc::new(AtomicBool::new(true)),
-            damage: Arc::default(),
-        })
+        let answers = Arc::new(AtomicBool::new(true));
+        Ok(Self { client: Arc::new(client), answers, damage: Arc::default() })
     }
 
     /// The client, for statements.
@@ -88,9 +69,6 @@ impl Store {
     }
 
     /// Whether the store answered and its tables were whole when they were last looked at; if not, the reason.
-    ///
-    /// # Errors
-    /// The reason, for people.
     pub fn ready(&self) -> Result<(), String> {
         if !self.answers.load(Ordering::Relaxed) {
             return Err("the store does not answer".to_owned());

@@ -30,6 +30,14 @@ pub struct StoreMetrics {
 
 impl Default for StoreMetrics {
     fn default() -> Self {
+        Self::register(&mut Registry::default())
+    }
+}
+
+impl StoreMetrics {
+    /// The metrics, registered.
+    #[must_use]
+    pub fn register(to: &mut Registry) -> Self {
         let metrics = Self {
             inserts: Counter::default(),
             inserted_rows: Counter::default(),
@@ -42,34 +50,15 @@ impl Default for StoreMetrics {
         for reason in RETRY_REASONS {
             drop(metrics.insert_retries.get_or_create(&Reason { reason }));
         }
-        metrics
-    }
-}
-
-impl StoreMetrics {
-    /// The metrics, registered.
-    #[must_use]
-    pub fn register(to: &mut Registry) -> Self {
-        let metrics = Self::default();
         to.register("inserts", "Inserts that succeeded", metrics.inserts.clone());
         to.register("inserted_rows", "Rows in inserts that succeeded", metrics.inserted_rows.clone());
-        to.register_with_unit(
-            "inserted",
-            "Bytes in inserts that succeeded",
-            Unit::Bytes,
-            metrics.inserted_bytes.clone(),
-        );
-        to.register(
-            "insert_retries",
-            "Attempts that failed and were repeated",
-            metrics.insert_retries.clone(),
-        );
+        let bytes = metrics.inserted_bytes.clone();
+        to.register_with_unit("inserted", "Bytes in inserts that succeeded", Unit::Bytes, bytes);
+        let retries = metrics.insert_retries.clone();
+        to.register("insert_retries", "Attempts that failed and were repeated", retries);
         to.register_with_unit("insert", "Time of an insert", Unit::Seconds, metrics.insert_seconds.clone());
-        to.register(
-            "engine_restarts",
-            "How often the embedded engine died and was started again",
-            metrics.engine_restarts.clone(),
-        );
+        let help = "How often the embedded engine died and was started again";
+        to.register("engine_restarts", help, metrics.engine_restarts.clone());
         metrics
     }
 

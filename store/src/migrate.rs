@@ -4,12 +4,9 @@
 //! collectors starting together, end in the same tables. What was applied is kept with a checksum of its statements: an
 //! old migration that changed is a mistake that must be found here and not in the data.
 
-mod statements;
-
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::client::{Client, StoreError};
-pub(crate) use statements::statements;
 
 /// One file of `migrations/`.
 #[derive(Debug)]
@@ -49,75 +46,47 @@ pub const MIGRATIONS: &[Migration] = migrations! {
     3 "0003_quarantine";
 };
 
+/// The statements of a file, of which ClickHouse runs one a request: each ends with a semicolon at the end of a line. Comments have
+/// lines of their own and are left out.
+pub(crate) fn statements(sql: &str) -> Vec<String> {
+    let is_text = |line: &&str| !line.is_empty() && !line.trim_start().starts_with("--");
+    let text = sql.lines().map(str::trim_end).filter(is_text).collect::<Vec<_>>().join("\n");
+    let statements = text.split(";\n").map(|statement| statement.trim_end_matches(';').to_owned());
+    statements.filter(|statement| !statement.is_empty()).collect()
+}
+
 /// Why the store is not ready for this version.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong, with which values")]
 pub enum MigrateError {
-    /// The store failed or refused a statement.
     #[error("migration {name} failed")]
-    Statement {
-        /// The migration.
-        name: String,
-        /// The store's reason.
-        source: StoreError,
-    },
-    /// The store was asked something and did not answer.
+    Statement { name: String, source: StoreError },
     #[error("cannot read the state of the store")]
     State(#[from] StoreError),
-    /// An applied migration is not the one this version carries.
     #[error(
         "migration {name} was applied with other statements (checksum {applied}, here {ours}); this collector does not \
          belong to this database: use the version that created it, or an empty database"
     )]
-    Changed {
-        /// The migration.
-        name: String,
-        /// Checksum in the database.
-        applied: String,
-        /// Checksum in this version.
-        ours: String,
-    },
-    /// The database has been migrated by a later version.
+    Changed { name: String, applied: String, ours: String },
     #[error(
         "the database has migration {version} ({name}), which this collector does not know; use a newer collector"
     )]
-    FromTheFuture {
-        /// The unknown migration's number.
-        version: u32,
-        /// The name that the newer collector gave it.
-        name: String,
-    },
-    /// A table without a window would count a retried insert twice.
+    FromTheFuture { version: u32, name: String },
     #[error(
         "table {table} has no deduplication window, so a retried insert would be counted twice; run: \
          ALTER TABLE {table} MODIFY SETTING non_replicated_deduplication_window = 100000"
     )]
-    NoDeduplicationWindow {
-        /// The table.
-        table: String,
-    },
-    /// A table that should be there is not.
+    NoDeduplicationWindow { table: String },
     #[error(
         "table {table} is missing although its migration was applied; restore it or start with an empty database"
     )]
-    TableMissing {
-        /// The table.
-        table: &'static str,
-    },
-    /// A view that should be there is not, so inserts reach the record and not the rollup behind the view.
+    TableMissing { table: &'static str },
     #[error(
         "materialized view {view} is missing although its migration was applied, so what is stored in {from} no longer reaches \
          {to}: create it again with its statement in migrations/0002_rollups.sql, and then add to {to} what was stored \
          meanwhile with the view's SELECT over those times, or restore the database"
     )]
-    ViewMissing {
-        /// The view.
-        view: &'static str,
-        /// The table it reads.
-        from: &'static str,
-        /// The table it writes.
-        to: &'static str,
-    },
-    /// The bookkeeping table holds something else.
+    ViewMissing { view: &'static str, from: &'static str, to: &'static str },
     #[error("the table migrations holds a row that is none: {0:?}")]
     Bookkeeping(String),
 }
@@ -134,9 +103,6 @@ const VIEWS: [(&str, &str, &str); 3] = [
 ];
 
 /// Creates the database, applies what is missing and checks the result. Returns the names of the migrations applied now.
-///
-/// # Errors
-/// See [`MigrateError`].
 pub async fn migrate(client: &Client, migrations: &[Migration]) -> Result<Vec<&'static str>, MigrateError> {
     client.create_database().await?;
     run(client, "0000_migrations", BOOKKEEPING).await?;
@@ -180,16 +146,11 @@ async fn applied(client: &Client) -> Result<Vec<(u32, String, String)>, MigrateE
     let sql =
         "SELECT DISTINCT version, name, checksum FROM migrations ORDER BY version LIMIT 10000 FORMAT TSV";
     let text = client.text(client.query(sql)).await?;
-    text.lines()
-        .map(|line| {
-            let mut parts = line.split('\t');
-            let version = parts.next().and_then(|version| version.parse().ok());
-            match (version, parts.next(), parts.next()) {
-                (Some(version), Some(name), Some(sum)) => Ok((version, name.to_owned(), sum.to_owned())),
-                _ => Err(MigrateError::Bookkeeping(line.to_owned())),
-            }
-        })
-        .collect()
+    let row = |line: &str| match *line.split('\t').collect::<Vec<_>>() {
+        [version, name, checksum] => Some((version.parse().ok()?, name.to_owned(), checksum.to_owned())),
+        _ => None,
+    };
+    text.lines().map(|line| row(line).ok_or_else(|| MigrateError::Bookkeeping(line.to_owned()))).collect()
 }
 
 async fn record(client: &Client, migration: &Migration, checksum: &str) -> Result<(), MigrateError> {
@@ -206,9 +167,7 @@ async fn record(client: &Client, migration: &Migration, checksum: &str) -> Resul
 }
 
 /// Checks that the tables and views an insert goes through are there and count a retry once. Changes nothing.
-///
-/// # Errors
-/// [`MigrateError::State`] when the store does not answer; what is wrong otherwise.
+/// [`MigrateError::State`]: the store does not answer.
 pub async fn verify(client: &Client) -> Result<(), MigrateError> {
     let sql = "SELECT name, engine, extract(engine_full, 'non_replicated_deduplication_window = (\\\\d+)') \
                FROM system.tables WHERE database = {database:String} LIMIT 10000 FORMAT TSV";
@@ -247,13 +206,17 @@ mod tests {
             assert_eq!(migration.version as usize, index + 1);
             assert!(migration.name.starts_with(&format!("{:04}_", migration.version)), "{}", migration.name);
             for statement in statements(migration.sql) {
-                assert!(
-                    statement.contains("IF NOT EXISTS"),
-                    "{}: {statement:.60} does not say IF NOT EXISTS",
-                    migration.name
-                );
+                assert!(statement.contains("IF NOT EXISTS"), "{}: {statement:.60}", migration.name);
             }
         }
+    }
+
+    #[test]
+    fn a_semicolon_ends_a_statement_at_the_end_of_a_line_and_nowhere_else() {
+        let sql = "-- a; b;\nSELECT 'a;b',\n\n  -- c\n  2;\n\nSELECT 3;\n";
+        assert_eq!(statements(sql), ["SELECT 'a;b',\n  2", "SELECT 3"]);
+        assert_eq!(statements("CREATE TABLE t\n-- why\n(a Int8)"), ["CREATE TABLE t\n(a Int8)"]);
+        assert!(statements("").is_empty() && statements("-- only; a comment").is_empty());
     }
 
     #[test]
@@ -292,19 +255,10 @@ mod tests {
     }
 
     #[test]
-    fn every_table_of_the_chain_declares_a_window_and_every_column_a_comment() {
-        for migration in MIGRATIONS {
-            for statement in statements(migration.sql).iter().filter(|text| text.starts_with("CREATE TABLE"))
-            {
-                assert!(
-                    statement.contains("non_replicated_deduplication_window = 100000"),
-                    "{statement:.60}"
-                );
-                let body = statement.split("\n(\n").nth(1).unwrap();
-                for line in body.lines().take_while(|line| *line != ")") {
-                    assert!(line.contains(" COMMENT '") || line.trim_start().starts_with("INDEX"), "{line}");
-                }
-            }
+    fn every_table_of_the_chain_declares_a_window() {
+        let made = MIGRATIONS.iter().flat_map(|migration| statements(migration.sql));
+        for table in made.filter(|text| text.starts_with("CREATE TABLE")) {
+            assert!(table.contains("non_replicated_deduplication_window = 100000"), "{table:.60}");
         }
     }
 }

@@ -20,33 +20,24 @@ pub struct Column<R: 'static> {
 
 /// The type of a column and where a row keeps its value.
 pub enum Cells<R: 'static> {
-    /// `LowCardinality(String)`.
     LowCardinality(fn(&R) -> &str),
-    /// `String`.
     String(fn(&R) -> &str),
-    /// `Array(LowCardinality(String))`.
     LowCardinalityArray(fn(&R) -> &[String]),
-    /// `Map(LowCardinality(String), String)`.
     Map(fn(&R) -> &[(String, String)]),
-    /// `UInt8`, 1 for true.
+    /// 1 for true.
     U8(fn(&R) -> bool),
-    /// `UInt64`.
     U64(fn(&R) -> u64),
-    /// `Nullable(UInt64)`.
     NullableU64(fn(&R) -> Option<u64>),
-    /// `Nullable(UInt16)`.
     NullableU16(fn(&R) -> Option<u16>),
-    /// `Nullable(Decimal(18, 9))`, from its billionths.
+    /// From billionths.
     NullableDecimal(fn(&R) -> Option<i64>),
-    /// `FixedString(8)`.
     FixedString8(fn(&R) -> [u8; 8]),
-    /// `FixedString(16)`.
     FixedString16(fn(&R) -> [u8; 16]),
-    /// `UUID`, from its bytes in the usual (big endian) order.
+    /// From its bytes in the usual (big endian) order.
     Uuid(fn(&R) -> [u8; 16]),
-    /// `DateTime64(6, 'UTC')`, from microseconds since the epoch.
+    /// From microseconds since the epoch.
     DateTime64Micros(fn(&R) -> i64),
-    /// `DateTime64(3, 'UTC')`, from milliseconds since the epoch.
+    /// From milliseconds since the epoch.
     DateTime64Millis(fn(&R) -> i64),
 }
 
@@ -116,18 +107,9 @@ fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
         }
         Cells::U8(of) => out.extend(rows.iter().map(|row| u8::from(of(row)))),
         Cells::U64(of) => write_each(out, rows, |row| of(row).to_le_bytes()),
-        Cells::NullableU64(of) => {
-            write_nulls(out, rows, |row| of(row).is_none());
-            write_each(out, rows, |row| of(row).unwrap_or_default().to_le_bytes());
-        }
-        Cells::NullableU16(of) => {
-            write_nulls(out, rows, |row| of(row).is_none());
-            write_each(out, rows, |row| of(row).unwrap_or_default().to_le_bytes());
-        }
-        Cells::NullableDecimal(of) => {
-            write_nulls(out, rows, |row| of(row).is_none());
-            write_each(out, rows, |row| of(row).unwrap_or_default().to_le_bytes());
-        }
+        Cells::NullableU64(of) => write_nullable(out, rows, of, u64::to_le_bytes),
+        Cells::NullableU16(of) => write_nullable(out, rows, of, u16::to_le_bytes),
+        Cells::NullableDecimal(of) => write_nullable(out, rows, of, i64::to_le_bytes),
         Cells::FixedString8(of) => write_each(out, rows, of),
         Cells::FixedString16(of) => write_each(out, rows, of),
         Cells::Uuid(of) => write_each(out, rows, |row| uuid_halves(of(row))),
@@ -141,9 +123,15 @@ fn write_each<R, const N: usize>(out: &mut Vec<u8>, rows: &[R], bytes: impl Fn(&
     rows.iter().for_each(|row| out.extend_from_slice(&bytes(row)));
 }
 
-/// The null map. A null's own cell is written too, as the type's default.
-fn write_nulls<R>(out: &mut Vec<u8>, rows: &[R], is_null: impl Fn(&R) -> bool) {
-    out.extend(rows.iter().map(|row| u8::from(is_null(row))));
+/// The null map, then the cells. A null's own cell is written too, as the type's default.
+fn write_nullable<R, T: Default, const N: usize>(
+    out: &mut Vec<u8>,
+    rows: &[R],
+    of: impl Fn(&R) -> Option<T>,
+    bytes: impl Fn(T) -> [u8; N],
+) {
+    out.extend(rows.iter().map(|row| u8::from(of(row).is_none())));
+    write_each(out, rows, |row| bytes(of(row).unwrap_or_default()));
 }
 
 /// ClickHouse keeps a UUID as two little endian halves, the high one first.

@@ -77,9 +77,7 @@ impl fmt::Debug for QuarantineRow {
 /// A payload cut at [`QUARANTINE_PAYLOAD_BYTES_MAX`], on a character's edge.
 #[must_use]
 pub fn clipped(mut payload: String) -> String {
-    if payload.len() > QUARANTINE_PAYLOAD_BYTES_MAX {
-        payload.truncate(payload.floor_char_boundary(QUARANTINE_PAYLOAD_BYTES_MAX));
-    }
+    payload.truncate(payload.floor_char_boundary(QUARANTINE_PAYLOAD_BYTES_MAX));
     payload
 }
 

@@ -4,22 +4,13 @@ use std::time::Duration;
 
 use crate::client::{Client, StoreError};
 
-/// A value bound to a name.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Value {
-    /// `String`.
-    String(String),
-    /// `Int64`.
-    Int64(i64),
-}
-
 /// One SELECT whose columns are all of type String, and its bounds.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Select {
     /// The text, without a FORMAT.
     pub text: String,
-    /// Values by name.
-    pub parameters: Vec<(String, Value)>,
+    /// Values by name, as text; the statement says of which type they are.
+    pub parameters: Vec<(String, String)>,
     /// ClickHouse's settings that bound it.
     pub settings: Vec<(&'static str, u64)>,
     /// The reader gives up after this long.
@@ -33,10 +24,8 @@ pub type Row = Vec<String>;
 const OVERFLOW_MODES: [&str; 4] =
     ["timeout_overflow_mode", "read_overflow_mode", "result_overflow_mode", "group_by_overflow_mode"];
 
-/// All rows of a statement; `take` is asked for the bytes of the response before they are held. Dropping the future closes the connection, on which ClickHouse cancels the statement.
-///
-/// # Errors
-/// When it fails or exceeds a bound; see [`StoreError`].
+/// All rows of a statement; `take` is asked for the bytes of the response before they are held. Dropping the
+/// future closes the connection, on which ClickHouse cancels the statement.
 pub async fn select(
     client: &Client,
     select: &Select,
@@ -54,10 +43,7 @@ pub async fn select(
         query = query.with_setting(*name, value.to_string());
     }
     for (name, value) in &select.parameters {
-        query = match value {
-            Value::String(text) => query.param(name, text),
-            Value::Int64(number) => query.param(name, number),
-        };
+        query = query.param(name, value);
     }
     parse(&client.fetch(query, "JSONCompactEachRow", select.timeout, take).await?)
 }

@@ -184,16 +184,12 @@ mod tests {
 
     #[test]
     fn the_writer_and_the_migrations_declare_the_same_columns() {
-        let written: Vec<(String, String)> = COLUMNS
-            .iter()
-            .map(|column| (column.name.to_owned(), column.cells.type_name().to_owned()))
-            .collect();
-        assert_eq!(written, declared(TABLE));
-        let written: Vec<(String, String)> = crate::quarantine::COLUMNS
-            .iter()
-            .map(|column| (column.name.to_owned(), column.cells.type_name().to_owned()))
-            .collect();
-        assert_eq!(written, declared(crate::quarantine::TABLE));
+        fn written<R>(columns: &[Column<R>]) -> Vec<(String, String)> {
+            let pair = |column: &Column<R>| (column.name.to_owned(), column.cells.type_name().to_owned());
+            columns.iter().map(pair).collect()
+        }
+        assert_eq!(written(COLUMNS), declared(TABLE));
+        assert_eq!(written(crate::quarantine::COLUMNS), declared(crate::quarantine::TABLE));
     }
 
     #[test]

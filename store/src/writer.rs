@@ -15,27 +15,22 @@ use std::future::Future;
 use std::sync::Arc;
 
 use bytes::Bytes;
+use ledgerline_process::backoff::Backoff;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use xxhash_rust::xxh3::Xxh3;
 
-use super::client::{Client, Insert, StoreError};
+use super::client::{Insert, StoreError};
 use super::native::{self, Column};
 use super::quarantine::{self, QuarantineRow};
 use super::spans::{self, SpanRow};
 use crate::limits;
 use crate::metrics::StoreMetrics;
 
-/// Sends a block. The real one is [`Client`]; tests have others.
+/// Sends a block. The real one is [`crate::Store`]; tests have others.
 pub trait Transport: Send + Sync {
     /// Sends a block once; whether it is repeated is the writer's affair.
     fn insert(&self, insert: &Insert<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
-}
-
-impl Transport for Client {
-    async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
-        Self::insert(self, insert).await
-    }
 }
 
 impl<T: Transport> Transport for Arc<T> {
@@ -100,10 +95,8 @@ impl<T: Transport> Writer<T> {
 
     /// Writes one batch before the deadline.
     ///
-    /// Cancel-safe in the sense that matters: a cancelled write may be repeated.
-    ///
-    /// # Errors
-    /// When it is not known to be stored; the sender must repeat it.
+    /// Cancel-safe in the sense that matters: a cancelled write may be repeated. After an error it is not known to be stored; the
+    /// sender must repeat it.
     pub async fn write(&self, batch: &Batch, deadline: Instant) -> Result<Written, WriteError> {
         let _permit = match timeout_at(deadline, self.permits.acquire()).await {
             Ok(Ok(permit)) => permit,
@@ -179,7 +172,7 @@ impl<T: Transport> Writer<T> {
     ) -> Result<Result<(), StoreError>, WriteError> {
         let insert =
             Insert { statement, block: Bytes::from(native::block(columns, rows)), rows: rows.len(), token };
-        let mut wait = limits::RETRY_WAIT;
+        let mut backoff = Backoff::new(limits::RETRY_WAIT, limits::RETRY_WAIT_MAX);
         loop {
             let begun = Instant::now();
             match self.transport.insert(&insert).await {
@@ -191,12 +184,11 @@ impl<T: Transport> Writer<T> {
                 Err(error) => {
                     tracing::warn!(%error, "an insert failed and is repeated");
                     self.metrics.retried(&error);
-                    let next = Instant::now() + wait;
+                    let next = Instant::now() + backoff.pause();
                     if next >= deadline {
                         return Err(WriteError::Unavailable(error));
                     }
                     sleep_until(next).await;
-                    wait = (wait * 2).min(limits::RETRY_WAIT_MAX);
                 }
             }
         }

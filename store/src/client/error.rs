@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use http::Response;
+use ledgerline_process::error;
+use ledgerline_process::tls::TlsError;
 use ledgerline_promql::MemoryError;
 
 /// The header ClickHouse puts on a response that is an error, even under status 200.
@@ -18,49 +20,33 @@ pub enum ConnectError {
     /// Not a URL with a host.
     #[error("`{0}` is not a URL such as http://127.0.0.1:8123")]
     Url(String),
-    /// The machine's certificates cannot be read.
-    #[error("cannot read this machine's certificates, which an https store needs")]
-    Certificates(#[source] std::io::Error),
     /// The TLS library refused its own defaults.
-    #[error("cannot set up TLS")]
-    Tls(#[source] rustls::Error),
+    #[error(transparent)]
+    Tls(#[from] TlsError),
 }
 
 /// Why a statement has no answer.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what happened, with which values")]
 pub enum StoreError {
-    /// The request cannot be written.
     #[error("cannot build the request")]
     Request(#[from] http::Error),
     /// No connection, or it broke before the end of the response; why, with all causes.
     #[error("the store cannot be reached: {0}")]
     Unreachable(String),
-    /// No answer in time.
     #[error("the store did not answer within {0:?}")]
     Late(Duration),
-    /// The response is larger than was allowed.
     #[error("the response is larger than {0} bytes")]
     TooLarge(usize),
     /// The query has no memory left for the response.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// ClickHouse says why not.
+    /// ClickHouse says why not; the code is 0 when it names none.
     #[error("ClickHouse error {code}: {message}")]
-    Exception {
-        /// ClickHouse's error code; 0 when it names none.
-        code: i32,
-        /// Its text.
-        message: String,
-    },
-    /// Fewer rows were written than sent.
+    Exception { code: i32, message: String },
+    /// The store counts the rows of views too.
     #[error("{written} of {rows} rows were written")]
-    Partial {
-        /// Rows the store says it wrote, views included.
-        written: usize,
-        /// Rows sent.
-        rows: usize,
-    },
-    /// Something else came than was asked for.
+    Partial { written: usize, rows: usize },
     #[error("unexpected response: {0}")]
     Response(String),
 }
@@ -81,15 +67,8 @@ impl From<clickhouse::error::Error> for StoreError {
 
 impl StoreError {
     /// hyper's own text is only "client error", so the causes are said too.
-    pub(super) fn unreachable(error: &dyn std::error::Error) -> Self {
-        let mut text = error.to_string();
-        let mut cause = error.source();
-        while let Some(inner) = cause {
-            text.push_str(": ");
-            text.push_str(&inner.to_string());
-            cause = inner.source();
-        }
-        Self::Unreachable(text)
+    pub(super) fn unreachable(cause: &(dyn std::error::Error + 'static)) -> Self {
+        Self::Unreachable(error::text(cause))
     }
 
     /// Whether the rows themselves are at fault, so that the same bytes will fail for ever. Everything not known to be
@@ -126,26 +105,14 @@ const IN_A_VIEW: &str = "while pushing to view";
 /// ClickHouse's codes for data that cannot be converted or accepted (`src/Common/ErrorCodes.cpp`). Not those for data that
 /// ends too early (32, 33): that is a transfer cut short.
 const DATA_ERRORS: [i32; 20] = [
-    6,   // CANNOT_PARSE_TEXT
-    26,  // CANNOT_PARSE_QUOTED_STRING
-    27,  // CANNOT_PARSE_INPUT_ASSERTION_FAILED
-    38,  // CANNOT_PARSE_DATE
-    41,  // CANNOT_PARSE_DATETIME
-    53,  // TYPE_MISMATCH
-    69,  // ARGUMENT_OUT_OF_BOUND
-    70,  // CANNOT_CONVERT_TYPE
-    72,  // CANNOT_PARSE_NUMBER
-    117, // INCORRECT_DATA
-    128, // TOO_LARGE_ARRAY_SIZE
-    131, // TOO_LARGE_STRING_SIZE
-    153, // ILLEGAL_DIVISION
-    190, // SIZES_OF_ARRAYS_DONT_MATCH
-    321, // VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
-    349, // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN
-    395, // FUNCTION_THROW_IF_VALUE_IS_NON_ZERO
-    407, // DECIMAL_OVERFLOW
-    469, // VIOLATED_CONSTRAINT
-    691, // UNKNOWN_ELEMENT_OF_ENUM
+    // CANNOT_PARSE_ TEXT, QUOTED_STRING, INPUT_ASSERTION_FAILED, DATE, DATETIME, NUMBER
+    6, 26, 27, 38, 41, 72,
+    // TYPE_MISMATCH, ARGUMENT_OUT_OF_BOUND, CANNOT_CONVERT_TYPE, INCORRECT_DATA, ILLEGAL_DIVISION, DECIMAL_OVERFLOW
+    53, 69, 70, 117, 153, 407,
+    // TOO_LARGE_ARRAY_SIZE, TOO_LARGE_STRING_SIZE, SIZES_OF_ARRAYS_DONT_MATCH, VALUE_IS_OUT_OF_RANGE_OF_DATA_TYPE
+    128, 131, 190, 321,
+    // CANNOT_INSERT_NULL_IN_ORDINARY_COLUMN, FUNCTION_THROW_IF_VALUE_IS_NON_ZERO, VIOLATED_CONSTRAINT, UNKNOWN_ELEMENT_OF_ENUM
+    349, 395, 469, 691,
 ];
 
 /// The error in a response, if it is one. A 200 with the exception header is: ClickHouse/ClickHouse#65117.

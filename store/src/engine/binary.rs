@@ -7,9 +7,6 @@ use std::path::{Path, PathBuf};
 use super::EngineError;
 
 /// The binary that [`super::Engine::start`] runs: the configured one, else the one beside our own, else the first in PATH.
-///
-/// # Errors
-/// When there is none.
 pub fn find_binary(configured: Option<&Path>) -> Result<PathBuf, EngineError> {
     binary(configured, std::env::current_exe().ok().as_deref(), std::env::var_os("PATH").as_deref())
 }
@@ -19,13 +16,8 @@ fn binary(
     own: Option<&Path>,
     path: Option<&OsStr>,
 ) -> Result<PathBuf, EngineError> {
-    if let Some(configured) = configured {
-        let exists = configured.is_file();
-        return if exists {
-            Ok(configured.to_owned())
-        } else {
-            Err(EngineError::NoBinary(configured.to_owned()))
-        };
+    if let Some(path) = configured.map(Path::to_owned) {
+        return if path.is_file() { Ok(path) } else { Err(EngineError::NoBinary(path)) };
     }
     let name = format!("ledgerline-engine{}", std::env::consts::EXE_SUFFIX);
     let beside = own.and_then(Path::parent).map(|directory| directory.join(&name));

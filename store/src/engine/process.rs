@@ -9,8 +9,8 @@ use std::process::Stdio;
 
 use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use tokio::net::TcpStream;
-use tokio::process::{Child, ChildStdin, Command};
-use tokio::sync::watch;
+use tokio::process::{Child, ChildStderr, ChildStdin, Command};
+use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::{EngineConfig, EngineError};
@@ -31,17 +31,15 @@ impl Launch {
     fn command(&self) -> io::Result<Command> {
         let mut command = Command::new(&self.binary);
         command.arg("--supervised").arg("--data-dir").arg(&self.config.data_dir);
-        if let Some(library) = &self.config.library {
-            command.arg("--library").arg(library);
-        }
-        if let Some(connections) = self.config.connections {
-            command.arg("--max-connections").arg(connections.to_string());
-        }
-        if let Some(bytes) = self.config.memory_bytes_max {
-            command.arg("--max-memory").arg(bytes.to_string());
-        }
-        if let Some(endpoint) = &self.config.telemetry.endpoint {
-            command.arg("--telemetry-endpoint").arg(endpoint.to_string());
+        let EngineConfig { library, connections, memory_bytes_max, telemetry, .. } = &self.config;
+        let options = [
+            ("--library", library.as_ref().map(|path| path.clone().into_os_string())),
+            ("--max-connections", connections.map(|count| count.to_string().into())),
+            ("--max-memory", memory_bytes_max.map(|bytes| bytes.to_string().into())),
+            ("--telemetry-endpoint", telemetry.endpoint.as_ref().map(|url| url.to_string().into())),
+        ];
+        for (name, value) in options {
+            command.args(value.map(|value| [name.into(), value]).into_iter().flatten());
         }
         command
             .stdin(Stdio::piped())
@@ -58,7 +56,8 @@ pub(super) struct Process {
     child: Child,
     /// Its life line. Kept apart from `child`, whose `wait` would close it.
     stdin: Option<ChildStdin>,
-    last_line: watch::Receiver<String>,
+    /// One task, which passes its log on into ours and ends with its pipe; it gives the last line.
+    log: JoinSet<String>,
 }
 
 impl Process {
@@ -73,19 +72,23 @@ impl Process {
             // It has ended already; why is told below.
             tracing::debug!(%error, "the engine did not read its passwords");
         }
-        let mut last_line = forward_log(&mut child);
+        let mut log = JoinSet::new();
+        if let Some(stderr) = child.stderr.take() {
+            log.spawn(forward(stderr));
+        }
+        let mut process = Self { child, stdin, log };
         tokio::select! {
-            status = child.wait() => {
+            status = process.child.wait() => {
                 let status = status.map_err(spawn_error)?;
-                // The pipe may hold its last words for a moment longer.
-                let _ = timeout(limits::ENGINE_LOG_WAIT, async { while last_line.changed().await.is_ok() {} }).await;
-                let last_line = last_line.borrow().clone();
-                Err(EngineError::Exited { status, last_line })
+                Err(EngineError::Exited { status, last_line: process.last_line().await })
             }
-            answered = timeout(limits::ENGINE_START_WAIT, until_it_answers(launch.address)) => match answered {
-                Ok(()) => Ok(Self { child, stdin, last_line }),
-                Err(_) => Err(EngineError::Silent { last_line: last_line.borrow().clone() }),
-            },
+            answered = timeout(limits::ENGINE_START_WAIT, until_it_answers(launch.address)) => {
+                if answered.is_ok() {
+                    return Ok(process);
+                }
+                process.kill().await;
+                Err(EngineError::Silent { last_line: process.last_line().await })
+            }
         }
     }
 
@@ -93,41 +96,46 @@ impl Process {
         self.child.id().unwrap_or_default()
     }
 
-    pub(super) fn last_line(&self) -> String {
-        self.last_line.borrow().clone()
+    /// The last line of one that ended. Its pipe may hold it for a moment longer.
+    async fn last_line(&mut self) -> String {
+        match timeout(limits::ENGINE_LOG_WAIT, self.log.join_next()).await {
+            Ok(Some(Ok(last_line))) => last_line,
+            _ => String::new(),
+        }
     }
 
-    /// Waits for its end and says how it was.
-    pub(super) async fn ended(&mut self) -> String {
-        self.child.wait().await.map_or_else(|error| error.to_string(), |status| status.to_string())
+    /// Waits for its end and says how it was, with its last line.
+    pub(super) async fn ended(&mut self) -> (String, String) {
+        let status = self.child.wait().await;
+        let status = status.map_or_else(|error| error.to_string(), |status| status.to_string());
+        (status, self.last_line().await)
     }
 
-    /// In order, or by force after [`limits::ENGINE_STOP_WAIT`].
+    /// In order, or by force after [`limits::ENGINE_STOP_WAIT`]; with the last lines of its log.
     pub(super) async fn stop(mut self) {
         // The end of its standard input is the engine's sign to stop.
         drop(self.stdin.take());
-        if timeout(limits::ENGINE_STOP_WAIT, self.child.wait()).await.is_ok() {
-            return;
+        if timeout(limits::ENGINE_STOP_WAIT, self.child.wait()).await.is_err() {
+            let wait_s = limits::ENGINE_STOP_WAIT.as_secs();
+            tracing::warn!(wait_s, "the engine did not stop and is killed");
+            self.kill().await;
         }
-        let wait_s = limits::ENGINE_STOP_WAIT.as_secs();
-        tracing::warn!(wait_s, "the engine did not stop and is killed");
+        self.last_line().await;
+    }
+
+    async fn kill(&mut self) {
         if let Err(error) = self.child.kill().await {
             tracing::error!(%error, "could not kill the engine");
         }
     }
 }
 
-/// Passes the engine's log on into ours. The task ends with the child's pipe.
-fn forward_log(child: &mut Child) -> watch::Receiver<String> {
-    let (sender, last_line) = watch::channel(String::new());
-    if let Some(stderr) = child.stderr.take() {
-        tokio::spawn(async move {
-            let mut lines = BufReader::new(stderr).lines();
-            while let Ok(Some(line)) = lines.next_line().await {
-                tracing::info!(target: "ledgerline_engine", line, "engine");
-                sender.send_replace(line);
-            }
-        });
+async fn forward(stderr: ChildStderr) -> String {
+    let mut lines = BufReader::new(stderr).lines();
+    let mut last_line = String::new();
+    while let Ok(Some(line)) = lines.next_line().await {
+        tracing::info!(target: "ledgerline_engine", line, "engine");
+        last_line = line;
     }
     last_line
 }

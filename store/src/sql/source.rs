@@ -213,29 +213,18 @@ fn scale(measure: Measure) -> i128 {
 
 /// A decimal text times a scale, exactly; `None` if it is no decimal or has digits below the scale.
 pub(super) fn nanos(text: &str, scale: i128) -> Option<i128> {
-    let (negative, digits) = match text.strip_prefix('-') {
-        Some(digits) => (true, digits),
-        None => (false, text),
-    };
+    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let all_digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-    if whole.is_empty() || !all_digits(whole) || !all_digits(fraction) {
+    let fraction = fraction.trim_end_matches('0');
+    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
         return None;
     }
-    let mut total = whole.parse::<i128>().ok()?.checked_mul(scale)?;
-    let mut unit = scale;
-    for digit in fraction.bytes() {
-        let digit = i128::from(digit - b'0');
-        if unit % 10 != 0 {
-            if digit == 0 {
-                continue;
-            }
-            return None;
-        }
-        unit /= 10;
-        total = total.checked_add(digit * unit)?;
+    let parts = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
+    if scale % parts != 0 {
+        return None;
     }
-    Some(if negative { -total } else { total })
+    let fraction = if fraction.is_empty() { 0 } else { fraction.parse::<i128>().ok()? * (scale / parts) };
+    whole.parse::<i128>().ok()?.checked_mul(scale)?.checked_add(fraction)?.checked_mul(sign)
 }
 
 impl<R: SqlRunner> SeriesSource for SqlSource<R> {

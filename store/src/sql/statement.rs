@@ -15,7 +15,7 @@ use ledgerline_proto::dimension::Dimension;
 use super::Tier;
 use crate::catalog::Measure;
 use crate::limits::{READ_MEMORY_BYTES_MAX, ROWS_MAX};
-use crate::rows::{Select, Value};
+use crate::rows::Select;
 
 /// The last second a DateTime can hold.
 const DATE_TIME_MAX_S: i64 = u32::MAX as i64;
@@ -50,21 +50,14 @@ pub(super) fn statement(selection: &Selection<'_>) -> Result<Select, SourceError
             builder.part(*tier, coarser, at + 1 == parts.len())
         })
         .collect();
-    let names: Vec<&str> = selection.dimensions.iter().map(|dimension| dimension.name()).collect();
-    let mut text = String::from("SELECT ");
-    for name in &names {
-        // Writing to a String cannot fail.
-        let _ = write!(text, "{name}, ");
-    }
-    let _ = write!(
-        text,
-        "arrayStringConcat(groupArray(point), ',') AS points\nFROM (\n{}\n)",
-        texts.join("\nUNION ALL\n")
+    let list = list(selection.dimensions);
+    let group =
+        if list.is_empty() { String::new() } else { format!("\nGROUP BY {}", &list[..list.len() - 2]) };
+    let text = format!(
+        "SELECT {list}arrayStringConcat(groupArray(point), ',') AS points\nFROM (\n{}\n){group}\nLIMIT {}",
+        texts.join("\nUNION ALL\n"),
+        SERIES_MAX + 1
     );
-    if !names.is_empty() {
-        let _ = write!(text, "\nGROUP BY {}", names.join(", "));
-    }
-    let _ = write!(text, "\nLIMIT {}", SERIES_MAX + 1);
     Ok(Select {
         text,
         parameters: builder.parameters,
@@ -79,11 +72,13 @@ pub(super) fn statement(selection: &Selection<'_>) -> Result<Select, SourceError
 }
 
 /// Refuses what [`SqlSource`](super::SqlSource) could not read at `now_ms`, whatever is stored.
-///
-/// # Errors
-/// [`SourceError::NotKept`].
 pub fn check_kept(edges: Edges, now_ms: i64) -> Result<(), SourceError> {
     tiers(edges, now_ms).map(drop)
+}
+
+/// The columns of the dimensions, each with a comma behind it.
+fn list(dimensions: &[Dimension]) -> String {
+    dimensions.iter().map(|dimension| format!("{}, ", dimension.name())).collect()
 }
 
 /// The tiers that can contribute, from the coarsest to the first that divides every edge. A tier whose rows have expired at the
@@ -128,7 +123,7 @@ fn kept() -> String {
 
 struct Builder<'a> {
     selection: &'a Selection<'a>,
-    parameters: Vec<(String, Value)>,
+    parameters: Vec<(String, String)>,
     /// The first microsecond after `low` and up to `high` is read; `None` reads from the beginning.
     low_us: Option<i64>,
     high_us: i64,
@@ -140,10 +135,10 @@ impl<'a> Builder<'a> {
         let high_us = edges.until_ms() * 1000;
         let low_us = edges.window_ms.map(|window| (edges.first_ms - window) * 1000);
         let mut builder = Self { selection, parameters: Vec::new(), low_us, high_us };
-        builder.bind("tenant", Value::String(selection.scope.tenant.0.to_string()));
-        builder.bind("high", Value::Int64(high_us));
+        builder.bind("tenant", &selection.scope.tenant.0);
+        builder.bind("high", &high_us);
         if let Some(low) = low_us {
-            builder.bind("low", Value::Int64(low));
+            builder.bind("low", &low);
         }
         builder.bind_edges();
         for (at, (_, matcher)) in selection.matchers.iter().enumerate() {
@@ -152,30 +147,30 @@ impl<'a> Builder<'a> {
                 // The store searches; PromQL's expressions are anchored and their dot matches a newline.
                 MatchKind::Regex | MatchKind::NotRegex => format!("^(?s:{})$", matcher.value),
             };
-            builder.bind(&format!("m{at}"), Value::String(value));
+            builder.bind(&format!("m{at}"), &value);
         }
         builder
     }
 
-    fn bind(&mut self, name: &str, value: Value) {
-        self.parameters.push((name.to_owned(), value));
+    fn bind(&mut self, name: &str, value: &dyn ToString) {
+        self.parameters.push((name.to_owned(), value.to_string()));
     }
 
     fn bind_edges(&mut self) {
         let edges = self.selection.edges;
         if edges.count == 1 {
-            self.bind("never", Value::Int64(NEVER_US));
+            self.bind("never", &NEVER_US);
             return;
         }
         let step_us = edges.step_ms * 1000;
-        self.bind("step", Value::Int64(step_us));
-        self.bind("ends", Value::Int64((edges.first_ms * 1000).rem_euclid(step_us)));
+        self.bind("step", &step_us);
+        self.bind("ends", &(edges.first_ms * 1000).rem_euclid(step_us));
         match edges.window_ms {
-            None => self.bind("first", Value::Int64(edges.first_ms * 1000)),
+            None => self.bind("first", &(edges.first_ms * 1000)),
             Some(window) if window % edges.step_ms == 0 => {}
             Some(window) => {
                 let begins = ((edges.first_ms - window) * 1000).rem_euclid(step_us);
-                self.bind("begins", Value::Int64(begins));
+                self.bind("begins", &begins);
             }
         }
     }
@@ -216,15 +211,16 @@ impl<'a> Builder<'a> {
                 (start.clone(), format!("{start} + {bucket}"))
             }
         };
-        let mut text = String::from("SELECT ");
-        for dimension in self.selection.dimensions {
-            let _ = write!(text, "{}, ", dimension.name());
-        }
-        let _ = write!(text, "intDiv({}, 1000) AS edge, concat(toString(edge)", self.next_edge(&end));
-        for measure in self.selection.measures {
-            let _ = write!(text, ", ':', {}", expression(*measure, tier));
-        }
-        let _ = write!(text, ") AS point\nFROM {}\nWHERE tenant = {{tenant:String}}", tier.table());
+        let list = list(self.selection.dimensions);
+        let measures =
+            self.selection.measures.iter().map(|measure| format!(", ':', {}", expression(*measure, tier)));
+        let mut text = format!(
+            "SELECT {list}intDiv({}, 1000) AS edge, concat(toString(edge){}) AS point\n\
+             FROM {}\nWHERE tenant = {{tenant:String}}",
+            self.next_edge(&end),
+            measures.collect::<String>(),
+            tier.table()
+        );
         if tier == Tier::Spans {
             text.push_str(" AND is_call = 1");
         }
@@ -241,107 +237,87 @@ impl<'a> Builder<'a> {
             let _ = write!(text, "\n  AND {next} < {parent_start} + {parent}");
         }
         for (at, (dimension, matcher)) in self.selection.matchers.iter().enumerate() {
-            let column = dimension.name();
+            let (column, value) = (dimension.name(), format!("{{m{at}:String}}"));
+            // Writing to a String cannot fail.
             let _ = match matcher.kind {
-                MatchKind::Equal => write!(text, "\n  AND {column} = {{m{at}:String}}"),
-                MatchKind::NotEqual => write!(text, "\n  AND {column} != {{m{at}:String}}"),
-                MatchKind::Regex => write!(text, "\n  AND match({column}, {{m{at}:String}})"),
-                MatchKind::NotRegex => write!(text, "\n  AND NOT match({column}, {{m{at}:String}})"),
+                MatchKind::Equal => write!(text, "\n  AND {column} = {value}"),
+                MatchKind::NotEqual => write!(text, "\n  AND {column} != {value}"),
+                MatchKind::Regex => write!(text, "\n  AND match({column}, {value})"),
+                MatchKind::NotRegex => write!(text, "\n  AND NOT match({column}, {value})"),
             };
         }
-        text.push_str("\nGROUP BY ");
-        for dimension in self.selection.dimensions {
-            let _ = write!(text, "{}, ", dimension.name());
-        }
-        let _ = write!(text, "edge\nLIMIT {}", ROWS_MAX + 1);
+        let _ = write!(text, "\nGROUP BY {list}edge\nLIMIT {}", ROWS_MAX + 1);
         text
     }
 
     /// Conditions on the stored time alone, so that the primary key can skip.
     fn bounds(&mut self, tier: Tier, coarser: Option<Tier>, text: &mut String) {
-        let bucket = tier.bucket_us();
+        let mut conditions = Vec::new();
+        let unit = if tier == Tier::Spans { 1 } else { 1_000_000 };
         if tier == Tier::Spans {
-            if self.low_us.is_some() {
-                text.push_str("\n  AND end_time > fromUnixTimestamp64Micro({low:Int64})");
-            }
-            text.push_str("\n  AND end_time <= fromUnixTimestamp64Micro({high:Int64})");
+            conditions
+                .extend(self.low_us.map(|_| "end_time > fromUnixTimestamp64Micro({low:Int64})".to_owned()));
+            conditions.push("end_time <= fromUnixTimestamp64Micro({high:Int64})".to_owned());
         } else {
-            if let Some(low) = self.low_us {
-                let from = low.div_euclid(1_000_000) + i64::from(low.rem_euclid(1_000_000) > 0);
-                let name = format!("from_{}", tier.table());
-                self.bind(&name, Value::Int64(from.clamp(0, DATE_TIME_MAX_S)));
-                let _ = write!(text, "\n  AND bucket >= toDateTime({{{name}:Int64}}, 'UTC')");
-            }
-            let to = (self.high_us - bucket).div_euclid(1_000_000);
-            let name = format!("to_{}", tier.table());
-            self.bind(&name, Value::Int64(to.clamp(0, DATE_TIME_MAX_S)));
-            let _ = write!(text, "\n  AND bucket <= toDateTime({{{name}:Int64}}, 'UTC')");
+            // The first whole second is not before the low end.
+            let from = self.low_us.map(|low| -(-low).div_euclid(unit));
+            conditions.extend(from.map(|from| self.condition(tier, ">=", "from", from)));
+            let to = (self.high_us - tier.bucket_us()).div_euclid(unit);
+            conditions.push(self.condition(tier, "<=", "to", to));
         }
         // With one window, the finer tiers fill the two intervals its ends cut; say so in terms of the key.
-        let Some(parent) = coarser.map(Tier::bucket_us).filter(|_| self.selection.edges.count == 1) else {
-            return;
-        };
-        let ends = self.low_us.map(|low| (low.div_euclid(parent) + 1) * parent);
-        let begins = (self.high_us - 1).div_euclid(parent) * parent;
-        let (head, tail) = (format!("head_{}", tier.table()), format!("tail_{}", tier.table()));
-        let condition = |operator: &str, name: &str| match tier {
-            Tier::Spans => format!("end_time {operator} fromUnixTimestamp64Micro({{{name}:Int64}})"),
-            _ => {
-                // A bucket belongs by its end to the head and by its start to the tail.
-                let operator = if operator == "<=" { "<" } else { ">=" };
-                format!("bucket {operator} toDateTime({{{name}:Int64}}, 'UTC')")
-            }
-        };
-        let unit = if tier == Tier::Spans { 1 } else { 1_000_000 };
-        let bound = |us: i64| {
-            let value = us.div_euclid(unit);
-            if tier == Tier::Spans { value } else { value.clamp(0, DATE_TIME_MAX_S) }
-        };
-        self.bind(&tail, Value::Int64(bound(begins)));
-        let tail = condition(">", &tail);
-        match ends {
-            Some(ends) => {
-                self.bind(&head, Value::Int64(bound(ends)));
-                let _ = write!(text, "\n  AND ({} OR {tail})", condition("<=", &head));
-            }
-            None => {
-                let _ = write!(text, "\n  AND {tail}");
-            }
+        if let Some(parent) = coarser.map(Tier::bucket_us).filter(|_| self.selection.edges.count == 1) {
+            // A bucket belongs by its end to the head and by its start to the tail.
+            let (before, after) = if tier == Tier::Spans { ("<=", ">") } else { ("<", ">=") };
+            let begins = (self.high_us - 1).div_euclid(parent) * parent;
+            let tail = self.condition(tier, after, "tail", begins.div_euclid(unit));
+            let ends = self.low_us.map(|low| (low.div_euclid(parent) + 1) * parent);
+            conditions.push(match ends {
+                Some(ends) => {
+                    let head = self.condition(tier, before, "head", ends.div_euclid(unit));
+                    format!("({head} OR {tail})")
+                }
+                None => tail,
+            });
         }
+        text.extend(conditions.iter().map(|condition| format!("\n  AND {condition}")));
+    }
+
+    /// Compares the stored time with a time that is bound under that name: microseconds for spans, seconds for buckets.
+    fn condition(&mut self, tier: Tier, operator: &str, name: &str, time: i64) -> String {
+        let name = format!("{name}_{}", tier.table());
+        if tier == Tier::Spans {
+            self.bind(&name, &time);
+            return format!("end_time {operator} fromUnixTimestamp64Micro({{{name}:Int64}})");
+        }
+        self.bind(&name, &time.clamp(0, DATE_TIME_MAX_S));
+        format!("bucket {operator} toDateTime({{{name}:Int64}}, 'UTC')")
     }
 }
 
 /// A measure over the rows of a tier, as text; empty when no row has it.
 fn expression(measure: Measure, tier: Tier) -> String {
-    let present = |count: String, sum: String| format!("if({count} = 0, '', toString({sum}))");
-    if tier == Tier::Spans {
-        return match measure {
-            Measure::Calls => "toString(count())".to_owned(),
-            Measure::DurationCount => "toString(count(duration_us))".to_owned(),
-            Measure::Errors => "toString(countIf(status = 'error'))".to_owned(),
-            Measure::Cost => "ifNull(toString(sum(cost)), '')".to_owned(),
-            Measure::UnpricedCalls => "toString(countIf(cost IS NULL))".to_owned(),
-            Measure::Tokens(class) => {
-                let sum = format!("sum(tokens_{})", class.name());
-                present(sum.clone(), sum)
-            }
-            Measure::DurationSum => "toString(sum(ifNull(duration_us, 0)))".to_owned(),
-            Measure::FirstTokenSum => "ifNull(toString(sum(ttft_us)), '')".to_owned(),
-            Measure::FirstTokenCount => present("count(ttft_us)".to_owned(), "count(ttft_us)".to_owned()),
-        };
-    }
-    match measure {
-        Measure::Calls => "toString(sum(calls))".to_owned(),
-        Measure::Errors => "toString(sum(errors))".to_owned(),
-        Measure::Cost => present("sum(calls) - sum(unpriced_calls)".to_owned(), "sum(cost)".to_owned()),
-        Measure::UnpricedCalls => "toString(sum(unpriced_calls))".to_owned(),
+    let (spans, rollup) = match measure {
+        Measure::Calls => ("toString(count())", "toString(sum(calls))"),
+        Measure::Errors => ("toString(countIf(status = 'error'))", "toString(sum(errors))"),
+        Measure::Cost => (
+            "ifNull(toString(sum(cost)), '')",
+            "if(sum(calls) - sum(unpriced_calls) = 0, '', toString(sum(cost)))",
+        ),
+        Measure::UnpricedCalls => ("toString(countIf(cost IS NULL))", "toString(sum(unpriced_calls))"),
         Measure::Tokens(class) => {
             let sum = format!("sum(tokens_{})", class.name());
-            present(sum.clone(), sum)
+            return format!("if({sum} = 0, '', toString({sum}))");
         }
-        Measure::DurationSum => "toString(sum(duration_us_sum))".to_owned(),
-        Measure::DurationCount => "toString(sum(duration_count))".to_owned(),
-        Measure::FirstTokenSum => present("sum(ttft_count)".to_owned(), "sum(ttft_us_sum)".to_owned()),
-        Measure::FirstTokenCount => present("sum(ttft_count)".to_owned(), "sum(ttft_count)".to_owned()),
-    }
+        Measure::DurationSum => ("toString(sum(ifNull(duration_us, 0)))", "toString(sum(duration_us_sum))"),
+        Measure::DurationCount => ("toString(count(duration_us))", "toString(sum(duration_count))"),
+        Measure::FirstTokenSum => {
+            ("ifNull(toString(sum(ttft_us)), '')", "if(sum(ttft_count) = 0, '', toString(sum(ttft_us_sum)))")
+        }
+        Measure::FirstTokenCount => (
+            "if(count(ttft_us) = 0, '', toString(count(ttft_us)))",
+            "if(sum(ttft_count) = 0, '', toString(sum(ttft_count)))",
+        ),
+    };
+    if tier == Tier::Spans { spans.to_owned() } else { rollup.to_owned() }
 }

@@ -20,7 +20,6 @@ use super::statement::{Selection, statement};
 use super::*;
 use crate::catalog::Measure;
 use crate::migrate::{MIGRATIONS, statements};
-use crate::rows::Value;
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
@@ -131,9 +130,9 @@ LIMIT 2000001
 GROUP BY team
 LIMIT 50001";
     assert_eq!(statement.text, expected);
-    let integer = |value| Value::Int64(value);
-    let words = |value: &str| Value::String(value.to_owned());
-    let parameters: Vec<(&str, Value)> = vec![
+    let integer = |value: i64| value.to_string();
+    let words = str::to_owned;
+    let parameters: Vec<(&str, String)> = vec![
         ("tenant", words("acme")),
         ("high", integer((10 * DAY + 2 * HOUR) * 1000)),
         ("low", integer((10 * DAY - HOUR) * 1000)),
@@ -144,7 +143,7 @@ LIMIT 50001";
         ("from_calls_hour", integer((10 * DAY - HOUR) / 1000)),
         ("to_calls_hour", integer((10 * DAY + HOUR) / 1000)),
     ];
-    let got: Vec<(&str, Value)> =
+    let got: Vec<(&str, String)> =
         statement.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
     assert_eq!(got, parameters);
     for (name, _) in &parameters {

@@ -145,4 +145,5 @@ async fn a_start_that_fails_gives_the_engines_reason() {
         matches!(&error, EngineError::Exited { last_line, .. } if last_line.contains("engine/fetch.sh")),
         "{error}"
     );
+    assert!(!directory.path().join(READER_URL).exists());
 }
