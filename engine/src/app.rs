@@ -38,9 +38,6 @@ pub struct Config {
     /// Statements that run at once
     #[arg(long, default_value_t = limits::CONNECTIONS)]
     pub max_connections: usize,
-    /// Threads of one query; as many as cores when absent
-    #[arg(long)]
-    pub max_threads: Option<u16>,
     /// Bytes of memory of all queries together; 90 % of the machine when absent
     #[arg(long)]
     pub max_memory: Option<u64>,
@@ -188,9 +185,6 @@ fn arguments(path: &Path, users: &Path, config: &Config) -> Result<Vec<CString>,
         "--max_thread_pool_free_size=16".to_owned(),
         "--max_io_thread_pool_free_size=0".to_owned(),
     ];
-    if let Some(threads) = config.max_threads {
-        arguments.push(format!("--max_threads={threads}"));
-    }
     if let Some(bytes) = config.max_memory {
         arguments.push(format!("--max_server_memory_usage={bytes}"));
         arguments.push(format!("--max_memory_usage={bytes}"));

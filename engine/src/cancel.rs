@@ -14,11 +14,8 @@ use crate::connection::{self, Connector};
 use crate::limits;
 
 /// The statements that run, and the way to end them.
-#[derive(Clone, Default)]
-pub struct Canceller(Arc<Inner>);
-
 #[derive(Default)]
-struct Inner {
+pub struct Canceller {
     statements: Mutex<Statements>,
     /// Rung when there is something to kill, and at the end.
     changed: Condvar,
@@ -35,81 +32,53 @@ struct Statements {
     closed: bool,
 }
 
-impl Inner {
+impl Canceller {
+    /// Starts the thread that kills. It ends with [`Canceller::close`].
+    pub fn start(connector: Connector) -> std::io::Result<(Arc<Self>, JoinHandle<()>)> {
+        let canceller = Arc::<Self>::default();
+        let of_thread = Arc::clone(&canceller);
+        let thread = Builder::new().name("engine-cancel".to_owned());
+        let thread = thread.spawn(move || of_thread.kill(&connector))?;
+        Ok((canceller, thread))
+    }
+
     fn lock(&self) -> MutexGuard<'_, Statements> {
         // A map of flags is whole after any panic.
         self.statements.lock().unwrap_or_else(PoisonError::into_inner)
     }
-}
-
-impl Canceller {
-    /// Starts the thread that kills. It ends with [`Canceller::close`].
-    pub fn start(connector: Connector) -> std::io::Result<(Self, JoinHandle<()>)> {
-        let canceller = Self::default();
-        let inner = Arc::clone(&canceller.0);
-        let thread = Builder::new().name("engine-cancel".to_owned()).spawn(move || inner.kill(&connector))?;
-        Ok((canceller, thread))
-    }
 
     /// Registers a request under a tag of its own. It counts as running until the `Running` is dropped.
-    pub fn register(&self, query_id: &str) -> Running {
-        let mut statements = self.0.lock();
+    pub fn register(self: &Arc<Self>, query_id: &str) -> Running {
+        let mut statements = self.lock();
         statements.count += 1;
         let tag = format!("{query_id}/{}", statements.count);
         let cancelled = Arc::new(AtomicBool::new(statements.refusing));
         statements.running.insert(tag.clone(), Arc::clone(&cancelled));
-        Running { tag, cancelled, inner: Arc::clone(&self.0) }
+        Running { tag, cancelled, canceller: Arc::clone(self) }
     }
 
     /// Ends one statement, if it still runs. Does not wait.
     pub fn cancel(&self, tag: &str) {
-        if let Some(cancelled) = self.0.lock().running.get(tag) {
+        if let Some(cancelled) = self.lock().running.get(tag) {
             cancelled.store(true, Ordering::Relaxed);
-            self.0.changed.notify_all();
+            self.changed.notify_all();
         }
     }
 
     /// Ends all statements, and from now on every one that begins. Does not wait.
     pub fn cancel_all(&self) {
-        let mut statements = self.0.lock();
+        let mut statements = self.lock();
         statements.refusing = true;
         statements.running.values().for_each(|cancelled| cancelled.store(true, Ordering::Relaxed));
-        self.0.changed.notify_all();
+        self.changed.notify_all();
     }
 
     /// Ends the thread that kills.
     pub fn close(&self) {
-        self.0.lock().closed = true;
-        self.0.changed.notify_all();
-    }
-}
-
-/// One registered request.
-pub struct Running {
-    tag: String,
-    cancelled: Arc<AtomicBool>,
-    inner: Arc<Inner>,
-}
-
-impl Running {
-    /// What to put into `log_comment`.
-    pub fn tag(&self) -> &str {
-        &self.tag
+        self.lock().closed = true;
+        self.changed.notify_all();
     }
 
-    /// True once the request should end.
-    pub fn is_cancelled(&self) -> bool {
-        self.cancelled.load(Ordering::Relaxed)
-    }
-}
-
-impl Drop for Running {
-    fn drop(&mut self) {
-        self.inner.lock().running.remove(&self.tag);
-    }
-}
-
-impl Inner {
     /// Kills what is cancelled, again and again until it is gone.
     fn kill(&self, connector: &Connector) {
         let mut statements = self.lock();
@@ -126,7 +95,7 @@ impl Inner {
             drop(statements);
             let sql = format!("KILL QUERY WHERE {} ASYNC", conditions.join(" OR "));
             let outcome =
-                connector.connect().and_then(|mut connection| connection::run(&mut connection, &sql));
+                connector.connect(&[]).and_then(|mut connection| connection::run(&mut connection, &sql));
             if let Err(error) = outcome {
                 tracing::warn!(%error, "could not kill a query");
             }
@@ -136,15 +105,40 @@ impl Inner {
     }
 }
 
+/// One registered request.
+pub struct Running {
+    tag: String,
+    cancelled: Arc<AtomicBool>,
+    canceller: Arc<Canceller>,
+}
+
+impl Running {
+    /// What to put into `log_comment`.
+    pub fn tag(&self) -> &str {
+        &self.tag
+    }
+
+    /// True once the request should end.
+    pub fn is_cancelled(&self) -> bool {
+        self.cancelled.load(Ordering::Relaxed)
+    }
+}
+
+impl Drop for Running {
+    fn drop(&mut self) {
+        self.canceller.lock().running.remove(&self.tag);
+    }
+}
+
 /// Ends a statement when its response is no longer wanted.
 pub struct CancelOnDrop {
-    canceller: Canceller,
+    canceller: Arc<Canceller>,
     tag: Option<String>,
 }
 
 impl CancelOnDrop {
     /// Ends the statement of that tag unless it is disarmed before.
-    pub fn new(canceller: Canceller, tag: &str) -> Self {
+    pub fn new(canceller: Arc<Canceller>, tag: &str) -> Self {
         Self { canceller, tag: Some(tag.to_owned()) }
     }
 

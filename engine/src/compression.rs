@@ -141,34 +141,7 @@ impl Encoder {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{Cursor, Read};
-
     use super::*;
-
-    #[test]
-    fn every_encoding_gives_back_what_it_took() {
-        let plain: Vec<u8> = (0..3_000_000_u32).flat_map(|number| (number / 7).to_le_bytes()).collect();
-        for encoding in
-            [ContentEncoding::Gzip, ContentEncoding::Deflate, ContentEncoding::Zstd, ContentEncoding::Lz4]
-        {
-            for blocks in [false, true] {
-                let mut encoder = Encoder::new(blocks, Some(encoding), None).unwrap();
-                let mut compressed = Vec::new();
-                for piece in plain.chunks(700_001) {
-                    encoder.write(piece).unwrap();
-                    compressed.extend(encoder.take());
-                }
-                compressed.extend(encoder.finish());
-                let mut reader = encoding.reader(Box::new(Cursor::new(compressed))).unwrap();
-                if blocks {
-                    reader = blocks::decompressor(reader);
-                }
-                let mut decompressed = Vec::new();
-                reader.read_to_end(&mut decompressed).unwrap();
-                assert!(decompressed == plain, "{encoding:?} blocks={blocks}");
-            }
-        }
-    }
 
     #[test]
     fn negotiation_prefers_what_clickhouse_prefers() {
@@ -177,15 +150,5 @@ mod tests {
         check("lz4;q=0, GZIP", Some(ContentEncoding::Gzip));
         check("br, identity", None);
         check("", None);
-    }
-
-    #[test]
-    fn a_cut_gzip_body_is_an_error() {
-        let mut encoder = Encoder::new(false, Some(ContentEncoding::Gzip), None).unwrap();
-        encoder.write(&[7; 10_000]).unwrap();
-        let mut compressed = encoder.finish();
-        compressed.truncate(compressed.len() - 4);
-        let mut reader = ContentEncoding::Gzip.reader(Box::new(Cursor::new(compressed))).unwrap();
-        assert!(reader.read_to_end(&mut Vec::new()).is_err());
     }
 }

@@ -12,7 +12,7 @@ use crate::ffi::{Connection, Library};
 use crate::http::request::Request;
 
 /// Reads and settings only; ClickHouse lets no later SET or SETTINGS weaken it.
-const READ_ONLY: (&str, &str) = ("readonly", "2");
+pub const READ_ONLY: (&str, &str) = ("readonly", "2");
 
 /// Opens connections, all with the same arguments.
 #[derive(Clone)]
@@ -27,50 +27,28 @@ impl Connector {
         Self { library, arguments: arguments.into() }
     }
 
-    /// A fresh connection.
-    pub fn connect(&self) -> Result<Connection, QueryError> {
-        self.open(&self.arguments)
-    }
-
-    /// A fresh connection that changes no data and stays so.
-    pub fn connect_read_only(&self) -> Result<Connection, QueryError> {
-        self.connect_with(&[READ_ONLY])
-    }
-
     /// A fresh connection with settings of our own, which spares a SET. Not for settings of the client: a bad value would be
     /// refused without a reason, and a bad name ignored.
-    fn connect_with(&self, settings: &[(&str, &str)]) -> Result<Connection, QueryError> {
+    pub fn connect(&self, settings: &[(&str, &str)]) -> Result<Connection, QueryError> {
         let mut arguments = self.arguments.to_vec();
         for (name, value) in settings {
             let argument = CString::new(format!("--{name}={value}"))
                 .map_err(|_| QueryError::new(Kind::BAD_ARGUMENTS, "query_id holds a zero byte"))?;
             arguments.push(argument);
         }
-        self.open(&arguments)
-    }
-
-    fn open(&self, arguments: &[CString]) -> Result<Connection, QueryError> {
-        self.library.connect(arguments).ok_or_else(|| {
+        self.library.connect(&arguments).ok_or_else(|| {
             QueryError::new(Kind::UNKNOWN_EXCEPTION, "libchdb refused a connection and gave no reason")
         })
     }
 
-    /// A connection for one request, with its database and settings; it dies with the request.
+    /// A connection for one request; it dies with the request.
     pub fn connect_for(&self, request: &Request, tag: &str) -> Result<Connection, QueryError> {
         let given = |name: &str| request.settings.iter().any(|(setting, _)| setting == name);
-        let mut ours = Vec::new();
-        if !given("log_comment") {
-            ours.push(("log_comment", tag));
-        }
-        if request.reader || (request.read_only && !given("readonly")) {
-            // As in ClickHouse: a GET may change settings, not data. Nothing takes it off again.
-            ours.push(READ_ONLY);
-        }
-        let mut connection = self.connect_with(&ours)?;
-        if let Some(database) = &request.database {
-            run(&mut connection, &format!("USE {}", identifier(database)))?;
-        }
-        Ok(connection)
+        let comment = (!given("log_comment")).then_some(("log_comment", tag));
+        // As in ClickHouse: a GET may change settings, not data. Nothing takes it off again.
+        let read_only = request.reader || (request.read_only && !given("readonly"));
+        let ours: Vec<_> = comment.into_iter().chain(read_only.then_some(READ_ONLY)).collect();
+        self.connect(&ours)
     }
 }
 
@@ -86,9 +64,12 @@ pub fn ask(connection: &mut Connection, sql: &str) -> Result<String, QueryError>
     Ok(String::from_utf8_lossy(result.bytes()).trim_end_matches('\n').to_owned())
 }
 
-/// Applies a request's settings to a connection that dies with the request.
+/// Applies a request's database and settings to its connection.
 pub fn prepare(connection: &mut Connection, request: &Request, tag: &str) -> Result<(), QueryError> {
-    if request.settings.is_empty() {
+    if let Some(database) = &request.database {
+        run(connection, &format!("USE {}", identifier(database)))?;
+    }
+    if request.settings.is_empty() && request.session.is_none() {
         return Ok(());
     }
     let mut settings = tagged(&request.settings, tag);
@@ -114,14 +95,6 @@ pub fn snapshot(
         statements.push(format!("USE {}", identifier(&current)));
     }
     Ok(statements)
-}
-
-/// Applies a request's database and settings to a session's connection.
-pub fn prepare_session(connection: &mut Connection, request: &Request, tag: &str) -> Result<(), QueryError> {
-    if let Some(database) = &request.database {
-        run(connection, &format!("USE {}", identifier(database)))?;
-    }
-    run(connection, &set_statement(&tagged(&request.settings, tag))?)
 }
 
 /// The request's settings with its tag in `log_comment`, by which a running statement is found and killed.

@@ -25,7 +25,7 @@ use crate::statement::{self, InsertHead, Statement};
 pub struct Shared {
     pub connector: Connector,
     pub sessions: Sessions,
-    pub canceller: Canceller,
+    pub canceller: Arc<Canceller>,
     pub info: Arc<ServerInfo>,
 }
 
@@ -57,15 +57,23 @@ fn run(
 ) -> Result<Counters, QueryError> {
     // By whoever comes next: a session that nobody asks for costs nothing but its memory.
     shared.sessions.expire();
-    let source = open(request, body)?;
+    let source = match request.content_encoding {
+        Some(encoding) => encoding.reader(body).map_err(body_error)?,
+        None => body,
+    };
+    let source = if request.decompress { decompressor(source) } else { source };
     let (source, external) = multipart::expand(request, source)?;
     responder.set_format(request.response.format.clone());
     let incoming = Incoming::read(source)?;
+    let request = &*request;
+    let execute = |connection: &mut Connection| {
+        Execution { connection, request, responder: &mut *responder, running }.run(incoming)
+    };
     let Some(session) = &request.session else {
         let mut connection = shared.connector.connect_for(request, running.tag())?;
         external.iter().try_for_each(|table| table.create(&mut connection))?;
         connection::prepare(&mut connection, request, running.tag())?;
-        return incoming.execute(&mut connection, request, responder, running);
+        return execute(&mut connection);
     };
     let (mut kept, lease) = shared.sessions.take(session)?;
     let connection = &mut kept;
@@ -75,8 +83,8 @@ fn run(
             let outcome = external
                 .iter()
                 .try_for_each(|table| table.create(connection))
-                .and_then(|()| connection::prepare_session(connection, request, running.tag()))
-                .and_then(|()| incoming.execute(connection, request, responder, running));
+                .and_then(|()| connection::prepare(connection, request, running.tag()))
+                .and_then(|()| execute(connection));
             // A session that cannot be put back is closed rather than reused.
             external.iter().try_for_each(|table| table.remove(connection))?;
             restore.iter().try_for_each(|statement| connection::run(connection, statement))?;
@@ -105,7 +113,6 @@ impl Incoming {
             let complete = length == 0;
             text.extend_from_slice(piece);
             source.consume(length);
-            may_insert = may_insert && statement::may_insert(&text);
             if may_insert && (complete || text.len() >= next_look) {
                 match statement::insert_head(&text, complete) {
                     InsertHead::Data { sql_end, format, data_at } => {
@@ -129,84 +136,122 @@ impl Incoming {
             }
         }
     }
+}
 
-    fn execute(
-        self,
-        connection: &mut Connection,
-        request: &Request,
-        responder: &mut Responder,
-        running: &Running,
-    ) -> Result<Counters, QueryError> {
-        let text = match self {
-            Self::Insert { sql, format, data } => {
-                return insert(connection, request, &sql, &format, data, running);
-            }
-            Self::Whole { text } => text,
+/// One statement on its connection.
+struct Execution<'a> {
+    connection: &'a mut Connection,
+    request: &'a Request,
+    responder: &'a mut Responder,
+    running: &'a Running,
+}
+
+impl Execution<'_> {
+    fn run(mut self, incoming: Incoming) -> Result<Counters, QueryError> {
+        let refuse = |kind, message: &str| Err(QueryError::new(kind, message));
+        let text = match incoming {
+            Incoming::Insert { sql, format, data } => return self.insert(&sql, &format, data),
+            Incoming::Whole { text } => text,
         };
         let statement = statement::classify(&text);
-        check_single(connection, request, &text, &statement)?;
-        check_wanted(running)?;
+        self.check_single(&text, &statement)?;
+        if self.running.is_cancelled() {
+            return Err(cancelled());
+        }
         match statement {
-            Statement::Empty => Err(QueryError::new(Kind::SYNTAX_ERROR, "Syntax error: Empty query")),
-            Statement::IntoOutfile => {
-                Err(QueryError::new(Kind::INTO_OUTFILE_NOT_ALLOWED, "INTO OUTFILE is not allowed"))
+            Statement::Empty => refuse(Kind::SYNTAX_ERROR, "Syntax error: Empty query"),
+            Statement::IntoOutfile => refuse(Kind::INTO_OUTFILE_NOT_ALLOWED, "INTO OUTFILE is not allowed"),
+            Statement::FromInfile => {
+                refuse(Kind::UNKNOWN_TYPE_OF_QUERY, "Query has infile and was send directly to server")
             }
-            Statement::FromInfile => Err(QueryError::new(
-                Kind::UNKNOWN_TYPE_OF_QUERY,
-                "Query has infile and was send directly to server",
-            )),
             Statement::Select { outfile_at, end, format } => {
-                responder.set_format(format);
-                select(connection, request, responder, &text, outfile_at, end)
+                self.responder.set_format(format);
+                self.select(&text, outfile_at, end)
             }
             Statement::Other { format } => {
-                responder.set_format(format);
-                in_memory(connection, request, responder, &text)
+                self.responder.set_format(format);
+                self.in_memory(&text)
             }
         }
     }
-}
 
-/// The body, decompressed.
-fn open(request: &Request, mut body: Box<dyn BufRead + Send>) -> Result<Box<dyn BufRead + Send>, QueryError> {
-    if let Some(encoding) = request.content_encoding {
-        body = encoding.reader(body).map_err(body_error)?;
+    /// One statement per request; and from a reader, whom `readonly` alone would let stop merges, only one that reads. So too over GET
+    /// in a session, whose connection must stay writable.
+    fn check_single(&mut self, text: &[u8], statement: &Statement) -> Result<(), QueryError> {
+        let reads_only = self.request.reader || self.request.read_only && self.request.session.is_some();
+        let guarded = reads_only && matches!(statement, Statement::Other { .. });
+        let text = text.trim_ascii_end();
+        if !guarded && !text.strip_suffix(b";").unwrap_or(text).contains(&b';') {
+            return Ok(());
+        }
+        let analysis = self.connection.analyse(text);
+        if analysis.statements > 1 {
+            let message = "Syntax error (Multi-statements are not allowed)";
+            return Err(QueryError::new(Kind::SYNTAX_ERROR, message));
+        }
+        if guarded && analysis.statements == 1 && !analysis.read_only {
+            return Err(readonly());
+        }
+        Ok(())
     }
-    if request.decompress {
-        body = decompressor(body);
-    }
-    Ok(body)
-}
 
-/// One statement per request; and from a reader, whom `readonly` alone would let stop merges, only one that reads. So too over GET in a
-/// session, whose connection must stay writable.
-fn check_single(
-    connection: &mut Connection,
-    request: &Request,
-    text: &[u8],
-    statement: &Statement,
-) -> Result<(), QueryError> {
-    let reads_only = request.reader || request.read_only && request.session.is_some();
-    let guarded = reads_only && matches!(statement, Statement::Other { .. });
-    let text = text.trim_ascii_end();
-    if !guarded && !text.strip_suffix(b";").unwrap_or(text).contains(&b';') {
-        return Ok(());
+    fn insert(
+        self,
+        sql: &[u8],
+        format: &str,
+        mut data: Box<dyn BufRead + Send>,
+    ) -> Result<Counters, QueryError> {
+        if self.request.read_only || self.request.reader {
+            return Err(readonly());
+        }
+        let mut insert = self.connection.insert(sql, format, &self.request.parameters)?;
+        loop {
+            if self.running.is_cancelled() {
+                return Err(cancelled());
+            }
+            // An error here drops the stream unfinished, which cancels it: half a body is not committed.
+            let piece = data.fill_buf().map_err(body_error)?;
+            let length = piece.len();
+            if length == 0 || !insert.append(piece) {
+                break;
+            }
+            data.consume(length);
+        }
+        Ok(insert.finish()?)
     }
-    let analysis = connection.analyse(text);
-    if analysis.statements > 1 {
-        return Err(QueryError::new(Kind::SYNTAX_ERROR, "Syntax error (Multi-statements are not allowed)"));
-    }
-    if guarded && analysis.statements == 1 && !analysis.read_only {
-        return Err(readonly());
-    }
-    Ok(())
-}
 
-fn check_wanted(running: &Running) -> Result<(), QueryError> {
-    if running.is_cancelled() {
-        return Err(QueryError::new(Kind::QUERY_WAS_CANCELLED, "Query was cancelled"));
+    fn in_memory(&mut self, text: &[u8]) -> Result<Counters, QueryError> {
+        let result = self.connection.query(text, self.responder.format(), &self.request.parameters)?;
+        self.responder.write(result.bytes())?;
+        Ok(result.counters())
     }
-    Ok(())
+
+    fn select(&mut self, text: &[u8], outfile_at: usize, end: usize) -> Result<Counters, QueryError> {
+        let (reader, writer) = io::pipe().map_err(internal)?;
+        let clause = format!("\nINTO OUTFILE '/dev/fd/{}' APPEND\n", writer.as_raw_fd());
+        let sql = [&text[..outfile_at], clause.as_bytes(), &text[outfile_at..end]].concat();
+        let format = self.responder.format().to_owned();
+        let (ran, copied) = std::thread::scope(|scope| {
+            let thread = std::thread::Builder::new().name("engine-result".to_owned());
+            let pump = match thread.spawn_scoped(scope, || copy(reader, self.responder)) {
+                Ok(pump) => pump,
+                Err(error) => return (Err(internal(&error)), Ok(Err(internal(&error)))),
+            };
+            let ran = self.connection.query(&sql, &format, &self.request.parameters);
+            let ran = ran.map(|result| result.counters()).map_err(QueryError::from);
+            // The last writing end: without it the reader would wait for ever.
+            drop(writer);
+            (ran, pump.join())
+        });
+        match (ran, copied.unwrap_or_else(|_| Err(internal("the response's thread panicked")))) {
+            (Ok(counters), Ok(_)) => Ok(counters),
+            // Also when the query failed: it did because its reader did.
+            (_, Err(cause)) => Err(cause),
+            // The text does not parse, with the clause or without: the error must be about what the client wrote.
+            (Err(error), Ok(0)) if error.code() == SYNTAX_ERROR => self.in_memory(text),
+            (Err(error), Ok(_)) => Err(error),
+        }
+    }
 }
 
 fn readonly() -> QueryError {
@@ -217,76 +262,12 @@ fn readonly() -> QueryError {
     )
 }
 
-fn insert(
-    connection: &mut Connection,
-    request: &Request,
-    sql: &[u8],
-    format: &str,
-    mut data: Box<dyn BufRead + Send>,
-    running: &Running,
-) -> Result<Counters, QueryError> {
-    if request.read_only || request.reader {
-        return Err(readonly());
-    }
-    let mut insert = connection.insert(sql, format, &request.parameters)?;
-    loop {
-        check_wanted(running)?;
-        // An error here drops the stream unfinished, which cancels it: half a body is not committed.
-        let piece = data.fill_buf().map_err(body_error)?;
-        let length = piece.len();
-        if length == 0 || !insert.append(piece) {
-            break;
-        }
-        data.consume(length);
-    }
-    Ok(insert.finish()?)
+fn cancelled() -> QueryError {
+    QueryError::new(Kind::QUERY_WAS_CANCELLED, "Query was cancelled")
 }
 
-fn in_memory(
-    connection: &mut Connection,
-    request: &Request,
-    responder: &mut Responder,
-    text: &[u8],
-) -> Result<Counters, QueryError> {
-    let result = connection.query(text, responder.format(), &request.parameters)?;
-    responder.write(result.bytes())?;
-    Ok(result.counters())
-}
-
-fn select(
-    connection: &mut Connection,
-    request: &Request,
-    responder: &mut Responder,
-    text: &[u8],
-    outfile_at: usize,
-    end: usize,
-) -> Result<Counters, QueryError> {
-    let (reader, writer) = io::pipe().map_err(|error| QueryError::new(Kind::UNKNOWN_EXCEPTION, error))?;
-    let clause = format!("\nINTO OUTFILE '/dev/fd/{}' APPEND\n", writer.as_raw_fd());
-    let sql = [&text[..outfile_at], clause.as_bytes(), &text[outfile_at..end]].concat();
-    let format = responder.format().to_owned();
-    let internal = |message: &str| QueryError::new(Kind::UNKNOWN_EXCEPTION, message);
-    let (ran, copied) = std::thread::scope(|scope| {
-        let thread = std::thread::Builder::new().name("engine-result".to_owned());
-        let Ok(pump) = thread.spawn_scoped(scope, || copy(reader, responder)) else {
-            let no_thread = || internal("cannot start a thread for the result");
-            return (Err(no_thread()), Ok(Err(no_thread())));
-        };
-        let ran = connection.query(&sql, &format, &request.parameters).map(|result| result.counters());
-        // The last writing end: without it the reader would wait for ever.
-        drop(writer);
-        (ran.map_err(QueryError::from), pump.join())
-    });
-    match (ran, copied.unwrap_or_else(|_| Err(internal("the response's thread panicked")))) {
-        (Ok(counters), Ok(_)) => Ok(counters),
-        // Also when the query failed: it did because its reader did.
-        (_, Err(cause)) => Err(cause),
-        // The text does not parse, with the clause or without: the error must be about what the client wrote.
-        (Err(error), Ok(0)) if error.code() == SYNTAX_ERROR => {
-            in_memory(connection, request, responder, text)
-        }
-        (Err(error), Ok(_)) => Err(error),
-    }
+fn internal(error: impl std::fmt::Display) -> QueryError {
+    QueryError::new(Kind::UNKNOWN_EXCEPTION, error)
 }
 
 const SYNTAX_ERROR: u32 = 62;
@@ -296,8 +277,7 @@ fn copy(mut pipe: io::PipeReader, responder: &mut Responder) -> Result<usize, Qu
     let mut buffer = vec![0; limits::DECODE_BUFFER_BYTES];
     let mut copied = 0;
     loop {
-        let length =
-            pipe.read(&mut buffer).map_err(|error| QueryError::new(Kind::UNKNOWN_EXCEPTION, error))?;
+        let length = pipe.read(&mut buffer).map_err(internal)?;
         if length == 0 {
             return Ok(copied);
         }

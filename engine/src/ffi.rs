@@ -146,17 +146,13 @@ impl Library {
 /// What a statement read and wrote.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Counters {
-    /// Rows in the result.
     pub result_rows: u64,
-    /// Bytes of the result in ClickHouse's memory format.
+    /// In ClickHouse's memory format.
     pub result_bytes: u64,
-    /// Rows read from tables.
     pub read_rows: u64,
-    /// Bytes read from tables.
     pub read_bytes: u64,
-    /// Rows written, those of materialised views included, as ClickHouse counts them.
+    /// Those of materialised views included, as ClickHouse counts them; bytes too.
     pub written_rows: u64,
-    /// Bytes written, those of materialised views included.
     pub written_bytes: u64,
 }
 
@@ -225,8 +221,8 @@ impl Connection {
         format: &str,
         parameters: &[(String, String)],
     ) -> Result<QueryResult<'_>, Failure> {
-        let result = self.start(self.library.symbols.chdb_query_with_params_n, sql, format, parameters);
-        QueryResult::new(self.library, result)
+        let symbols = &self.library.symbols;
+        QueryResult::new(symbols, self.start(symbols.chdb_query_with_params_n, sql, format, parameters))
     }
 
     /// Starts an INSERT whose data follows through `append`. `sql` is the statement up to, not including, FORMAT or VALUES.
@@ -238,10 +234,11 @@ impl Connection {
     ) -> Result<Insert<'_>, Failure> {
         let symbols = &self.library.symbols;
         // Never null.
-        let handle = self.start(symbols.chdb_stream_insert_with_params_n, sql, format, parameters);
-        let insert = Insert { library: self.library, handle, connection: PhantomData };
+        let raw = self.start(symbols.chdb_stream_insert_with_params_n, sql, format, parameters);
+        let destroy = symbols.chdb_destroy_insert_stream;
+        let insert = Insert(Handle { symbols, raw, destroy, connection: PhantomData });
         // SAFETY: the handle is live; the string, if any, is copied before anything else happens to it.
-        match unsafe { text((symbols.chdb_stream_insert_error)(handle)) } {
+        match unsafe { text((symbols.chdb_stream_insert_error)(raw)) } {
             Some(error) => Err(Failure(error)),
             None => Ok(insert),
         }
@@ -272,21 +269,33 @@ impl Drop for Connection {
     }
 }
 
-/// A finished statement's result. Borrows its connection: the next statement waits until it is gone.
-pub struct QueryResult<'connection> {
-    library: &'static Library,
-    handle: RawResult,
+/// What a statement gave. Borrows its connection: the next statement waits until it is gone.
+struct Handle<'connection> {
+    symbols: &'static Symbols,
+    raw: *mut c_void,
+    destroy: unsafe extern "C" fn(*mut c_void),
     connection: PhantomData<&'connection mut Connection>,
 }
 
+impl Drop for Handle<'_> {
+    fn drop(&mut self) {
+        // SAFETY: destroyed once, here, by the function for its kind; it is not null.
+        unsafe { (self.destroy)(self.raw) };
+    }
+}
+
+/// A finished statement's result.
+pub struct QueryResult<'connection>(Handle<'connection>);
+
 impl QueryResult<'_> {
-    fn new(library: &'static Library, handle: RawResult) -> Result<Self, Failure> {
-        if handle.is_null() {
+    fn new(symbols: &'static Symbols, raw: RawResult) -> Result<Self, Failure> {
+        if raw.is_null() {
             return Err(Failure("libchdb returned no result".to_owned()));
         }
-        let result = Self { library, handle, connection: PhantomData };
+        let destroy = symbols.chdb_destroy_query_result;
+        let result = Self(Handle { symbols, raw, destroy, connection: PhantomData });
         // SAFETY: the handle is live; the string, if any, is copied at once.
-        match unsafe { text((library.symbols.chdb_result_error)(handle)) } {
+        match unsafe { text((symbols.chdb_result_error)(raw)) } {
             Some(error) => Err(Failure(error)),
             None => Ok(result),
         }
@@ -296,8 +305,8 @@ impl QueryResult<'_> {
     pub fn bytes(&self) -> &[u8] {
         // SAFETY: the handle is live; buffer and length belong together and stay until the handle is destroyed.
         unsafe {
-            let length = (self.library.symbols.chdb_result_length)(self.handle);
-            let buffer = (self.library.symbols.chdb_result_buffer)(self.handle);
+            let length = (self.0.symbols.chdb_result_length)(self.0.raw);
+            let buffer = (self.0.symbols.chdb_result_buffer)(self.0.raw);
             if buffer.is_null() || length == 0 {
                 &[]
             } else {
@@ -308,57 +317,37 @@ impl QueryResult<'_> {
 
     /// What the statement read and wrote.
     pub fn counters(&self) -> Counters {
-        let symbols = &self.library.symbols;
+        let (symbols, raw) = (self.0.symbols, self.0.raw);
         // SAFETY: plain getters on a live handle.
         unsafe {
             Counters {
-                result_rows: (symbols.chdb_result_rows_read)(self.handle),
-                result_bytes: (symbols.chdb_result_bytes_read)(self.handle),
-                read_rows: (symbols.chdb_result_storage_rows_read)(self.handle),
-                read_bytes: (symbols.chdb_result_storage_bytes_read)(self.handle),
-                written_rows: (symbols.chdb_result_rows_written)(self.handle),
-                written_bytes: (symbols.chdb_result_bytes_written)(self.handle),
+                result_rows: (symbols.chdb_result_rows_read)(raw),
+                result_bytes: (symbols.chdb_result_bytes_read)(raw),
+                read_rows: (symbols.chdb_result_storage_rows_read)(raw),
+                read_bytes: (symbols.chdb_result_storage_bytes_read)(raw),
+                written_rows: (symbols.chdb_result_rows_written)(raw),
+                written_bytes: (symbols.chdb_result_bytes_written)(raw),
             }
         }
     }
 }
 
-impl Drop for QueryResult<'_> {
-    fn drop(&mut self) {
-        // SAFETY: destroyed once, here.
-        unsafe { (self.library.symbols.chdb_destroy_query_result)(self.handle) };
-    }
-}
-
 /// A running INSERT. Dropped before `finish` it is cancelled: blocks already written stay, as in ClickHouse.
-pub struct Insert<'connection> {
-    library: &'static Library,
-    handle: RawInsert,
-    connection: PhantomData<&'connection mut Connection>,
-}
+pub struct Insert<'connection>(Handle<'connection>);
 
 impl Insert<'_> {
     /// Hands over one piece of data, cut anywhere; blocks while the engine is behind. False: the insert has failed, and
     /// `finish` has the reason.
     pub fn append(&mut self, data: &[u8]) -> bool {
         // SAFETY: the buffer is live for the call, which copies it.
-        unsafe {
-            (self.library.symbols.chdb_stream_append)(self.handle, data.as_ptr().cast(), data.len()) == 0
-        }
+        unsafe { (self.0.symbols.chdb_stream_append)(self.0.raw, data.as_ptr().cast(), data.len()) == 0 }
     }
 
     /// Ends the data, waits for the commit and returns what was written.
     pub fn finish(self) -> Result<Counters, Failure> {
         // SAFETY: the handle is live; drop destroys it afterwards, as the header requires on every path.
-        let result = unsafe { (self.library.symbols.chdb_stream_done)(self.handle) };
-        QueryResult::new(self.library, result).map(|result| result.counters())
-    }
-}
-
-impl Drop for Insert<'_> {
-    fn drop(&mut self) {
-        // SAFETY: destroyed once, here; the library cancels a stream that was not finished.
-        unsafe { (self.library.symbols.chdb_destroy_insert_stream)(self.handle) };
+        let result = unsafe { (self.0.symbols.chdb_stream_done)(self.0.raw) };
+        QueryResult::new(self.0.symbols, result).map(|result| result.counters())
     }
 }
 

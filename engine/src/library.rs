@@ -9,18 +9,12 @@ pub const VERSION: &str = "26.7.3-stable.1";
 
 /// No library: the text tells what to do.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum LocateError {
-    /// A path was given and is not there.
     #[error(
         "there is no libchdb at {path} ({origin}); run engine/fetch.sh, which fetches it once and prints its path"
     )]
-    NotThere {
-        /// The path that was given.
-        path: PathBuf,
-        /// Who gave it.
-        origin: &'static str,
-    },
-    /// Neither a home nor a cache directory is known.
+    NotThere { path: PathBuf, origin: &'static str },
     #[error(
         "libchdb is not configured and HOME is not set: give --library or LEDGERLINE_LIBCHDB; engine/fetch.sh fetches it"
     )]
@@ -32,14 +26,11 @@ pub fn locate(
     given: Option<&Path>,
     environment: impl Fn(&str) -> Option<std::ffi::OsString>,
 ) -> Result<PathBuf, LocateError> {
-    let from_environment = || environment("LEDGERLINE_LIBCHDB").map(PathBuf::from);
-    let (path, origin) = match given.map(Path::to_owned) {
-        Some(path) => (path, "--library"),
-        None => match from_environment() {
-            Some(path) => (path, "LEDGERLINE_LIBCHDB"),
-            None => (cache(&environment).ok_or(LocateError::NoCache)?, "the cache"),
-        },
-    };
+    let (path, origin) = given
+        .map(|path| (path.to_owned(), "--library"))
+        .or_else(|| Some((environment("LEDGERLINE_LIBCHDB")?.into(), "LEDGERLINE_LIBCHDB")))
+        .or_else(|| Some((cache(&environment)?, "the cache")))
+        .ok_or(LocateError::NoCache)?;
     if path.is_file() { Ok(path) } else { Err(LocateError::NotThere { path, origin }) }
 }
 

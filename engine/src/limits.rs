@@ -33,9 +33,6 @@ pub const RESPONSE_STALL_WAIT: Duration = Duration::from_secs(60);
 /// After an error in the middle of a response: time for the last bytes to leave before the connection is cut.
 pub const ABORT_FLUSH_WAIT: Duration = Duration::from_millis(100);
 
-/// Pieces of a request body between the socket and the engine's thread.
-pub const BODY_PIECES_MAX: usize = 8;
-
 /// Pieces of a response between the engine's thread and the socket.
 pub const RESPONSE_PIECES_MAX: usize = 4;
 
@@ -74,9 +71,6 @@ pub const SESSION_TIMEOUT: Duration = Duration::from_secs(60);
 
 /// The longest `session_timeout` (ClickHouse's `max_session_timeout`).
 pub const SESSION_TIMEOUT_MAX: Duration = Duration::from_secs(3600);
-
-/// Cancellations waiting for the thread that issues KILL QUERY.
-pub const CANCELLATIONS_MAX: usize = 1024;
 
 /// A query that must die is killed again this often until it is gone.
 pub const CANCEL_RETRY: Duration = Duration::from_millis(50);

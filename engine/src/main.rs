@@ -34,9 +34,6 @@ struct Arguments {
     /// error, warn, info, debug, trace, or a list of target=level
     #[arg(long, default_value = "info")]
     log_level: String,
-    /// Log as one JSON object per line
-    #[arg(long)]
-    log_json: bool,
     /// Where to send spans of its own work, OTLP over HTTP: `http://host:4318`
     #[arg(long)]
     telemetry_endpoint: Option<Endpoint>,
@@ -60,8 +57,7 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<bool> {
-    let format = if arguments.log_json { LogFormat::Json } else { LogFormat::Text };
-    let log = LogSettings::new(format, &arguments.log_level)?;
+    let log = LogSettings::new(LogFormat::Text, &arguments.log_level)?;
     let telemetry = TelemetryConfig { endpoint: arguments.telemetry_endpoint.clone() };
     if let Some(endpoint) = telemetry.endpoint.as_ref().filter(|_| !arguments.supervised) {
         anyhow::ensure!(

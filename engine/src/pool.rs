@@ -42,22 +42,20 @@ impl Pool {
 
     /// Waits for a thread.
     pub async fn admit(&self) -> Result<Permit, QueryError> {
-        let busy = |how| {
-            let size = self.size;
-            QueryError::new(
-                Kind::TOO_MANY_SIMULTANEOUS_QUERIES,
-                format_args!("All {size} connections of the engine are busy, {how}; try again"),
-            )
+        let granted = |permit| Permit { permit, jobs: self.jobs.clone() };
+        let busy = |how: String| {
+            let message = format!("All {} connections of the engine are busy, {how}; try again", self.size);
+            QueryError::new(Kind::TOO_MANY_SIMULTANEOUS_QUERIES, message)
         };
         if let Ok(permit) = Arc::clone(&self.permits).try_acquire_owned() {
-            return Ok(Permit { permit, jobs: self.jobs.clone() });
+            return Ok(granted(permit));
         }
         let queued = format!("and {} requests are waiting", limits::WAITING_REQUESTS_MAX);
         let _place = self.waiting.try_acquire().map_err(|_| busy(queued))?;
-        let waited = format!("none was free within {} s", limits::ADMISSION_WAIT.as_secs());
-        match tokio::time::timeout(limits::ADMISSION_WAIT, Arc::clone(&self.permits).acquire_owned()).await {
-            Ok(Ok(permit)) => Ok(Permit { permit, jobs: self.jobs.clone() }),
-            Ok(Err(_)) | Err(_) => Err(busy(waited)),
+        let permit = Arc::clone(&self.permits).acquire_owned();
+        match tokio::time::timeout(limits::ADMISSION_WAIT, permit).await {
+            Ok(Ok(permit)) => Ok(granted(permit)),
+            _ => Err(busy(format!("none was free within {} s", limits::ADMISSION_WAIT.as_secs()))),
         }
     }
 }
@@ -77,9 +75,8 @@ impl Permit {
             drop(permit);
         });
         // Never full: jobs in the channel hold permits, and there are as many places as permits.
-        self.jobs
-            .try_send(job)
-            .map_err(|_| QueryError::new(Kind::UNKNOWN_EXCEPTION, "the engine's threads have ended"))
+        let ended = |_| QueryError::new(Kind::UNKNOWN_EXCEPTION, "the engine's threads have ended");
+        self.jobs.try_send(job).map_err(ended)
     }
 }
 

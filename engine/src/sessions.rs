@@ -8,7 +8,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use tokio::time::Instant;
 
-use crate::connection::Connector;
+use crate::connection::{Connector, READ_ONLY};
 use crate::errors::{Kind, QueryError};
 use crate::ffi::Connection;
 use crate::http::request::SessionKey;
@@ -59,8 +59,8 @@ impl Sessions {
         let lease = Lease { sessions: self, key };
         let connection = match kept {
             Some(connection) => connection,
-            None if key.read_only => self.connector.connect_read_only()?,
-            None => self.connector.connect()?,
+            None if key.read_only => self.connector.connect(&[READ_ONLY])?,
+            None => self.connector.connect(&[])?,
         };
         Ok((connection, lease))
     }
@@ -90,7 +90,7 @@ pub struct Lease<'a> {
 impl Lease<'_> {
     /// Returns the session's connection for the next request.
     pub fn keep(self, connection: Connection) {
-        let expires = Instant::now() + self.key.timeout;
+        let expires = Instant::now() + self.key.timeout.unwrap_or(limits::SESSION_TIMEOUT);
         self.sessions.lock().insert(self.key.id.clone(), Some((connection, expires)));
     }
 }

@@ -5,53 +5,36 @@
 //! format the answer will have. Whether the text is *right* is for ClickHouse's parser alone; when in doubt these functions
 //! say `Other` and the text goes to the engine as it came.
 
-use std::ops::Range;
+use memchr::memmem;
 
 /// How to run a text.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Statement {
     /// Nothing but space and comments.
     Empty,
-    /// A SELECT (or WITH, FROM, parenthesised SELECT). `outfile_at` is where an INTO OUTFILE clause goes, `end` is where the
-    /// statement ends, before a semicolon.
-    Select {
-        /// Insertion point of INTO OUTFILE.
-        outfile_at: usize,
-        /// End of the statement.
-        end: usize,
-        /// The FORMAT clause.
-        format: Option<String>,
-    },
+    /// A SELECT (or WITH, FROM, parenthesised SELECT). INTO OUTFILE goes to `outfile_at`; at `end` the statement ends, before a
+    /// semicolon.
+    Select { outfile_at: usize, end: usize, format: Option<String> },
     /// `... INTO OUTFILE` by the client.
     IntoOutfile,
     /// `INSERT ... FROM INFILE` by the client.
     FromInfile,
     /// Everything else, INSERT ... SELECT included.
-    Other {
-        /// The FORMAT clause.
-        format: Option<String>,
-    },
+    Other { format: Option<String> },
 }
 
 /// Where an INSERT's data begins.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum InsertHead {
-    /// Data in `format` begins at `data_at`; the statement is the text before `sql_end`.
-    Data {
-        /// End of the statement's own text, before FORMAT or VALUES.
-        sql_end: usize,
-        /// The input format.
-        format: String,
-        /// First byte of data.
-        data_at: usize,
-    },
+    /// Data in `format` begins at `data_at`; the statement's own text ends at `sql_end`, before FORMAT or VALUES.
+    Data { sql_end: usize, format: String, data_at: usize },
     /// Not an INSERT, or one without data of its own.
     NoData,
     /// The text seen so far does not tell.
     NeedMore,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 enum Kind {
     Word,
     Quoted,
@@ -63,11 +46,26 @@ enum Kind {
     Unclosed,
 }
 
-#[derive(Debug, Clone)]
-struct Token {
+#[derive(Clone)]
+struct Token<'a> {
     kind: Kind,
-    at: Range<usize>,
+    text: &'a [u8],
+    start: usize,
     depth: usize,
+}
+
+impl Token<'_> {
+    fn end(&self) -> usize {
+        self.start + self.text.len()
+    }
+
+    fn is(&self, words: &[&str]) -> bool {
+        self.kind == Kind::Word && words.iter().any(|word| self.text.eq_ignore_ascii_case(word.as_bytes()))
+    }
+
+    fn name(&self) -> String {
+        String::from_utf8_lossy(self.text).into_owned()
+    }
 }
 
 struct Lexer<'a> {
@@ -81,41 +79,40 @@ impl<'a> Lexer<'a> {
         Self { text, position: 0, depth: 0 }
     }
 
-    fn rest(&self) -> &'a [u8] {
-        &self.text[self.position..]
-    }
-
     /// Skips space and comments. False: a comment is not closed.
     fn skip_blank(&mut self) -> bool {
         loop {
-            let rest = self.rest();
-            let skipped = match rest {
+            let rest = &self.text[self.position..];
+            self.position += match rest {
                 [first, ..] if first.is_ascii_whitespace() => 1,
                 [b'-', b'-', ..] | [b'#', b' ' | b'!', ..] => {
                     rest.iter().position(|&byte| byte == b'\n').map_or(rest.len(), |end| end + 1)
                 }
-                [b'/', b'*', ..] => match find(&rest[2..], b"*/") {
+                [b'/', b'*', ..] => match memmem::find(&rest[2..], b"*/") {
                     Some(end) => end + 4,
                     None => return false,
                 },
                 _ => return true,
             };
-            self.position += skipped;
         }
     }
+}
 
-    fn next(&mut self) -> Option<Token> {
+impl<'a> Iterator for Lexer<'a> {
+    type Item = Token<'a>;
+
+    fn next(&mut self) -> Option<Token<'a>> {
         let closed = self.skip_blank();
         let start = self.position;
-        if !closed {
-            self.position = self.text.len();
-            return Some(Token { kind: Kind::Unclosed, at: start..self.text.len(), depth: self.depth });
-        }
-        let rest = self.rest();
+        let rest = &self.text[start..];
         let &first = rest.first()?;
         let mut depth = self.depth;
         let (kind, length) = match first {
-            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' => (Kind::Word, word_length(rest)),
+            _ if !closed => (Kind::Unclosed, rest.len()),
+            b'a'..=b'z' | b'A'..=b'Z' | b'_' | b'0'..=b'9' => {
+                let goes_on = |byte: &u8| byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$');
+                (Kind::Word, rest.iter().position(|byte| !goes_on(byte)).unwrap_or(rest.len()))
+            }
             b'\'' | b'"' | b'`' => {
                 quoted_length(rest).map_or((Kind::Unclosed, rest.len()), |length| (Kind::Quoted, length))
             }
@@ -133,38 +130,22 @@ impl<'a> Lexer<'a> {
             _ => (Kind::Other, 1),
         };
         self.position += length;
-        Some(Token { kind, at: start..start + length, depth })
+        Some(Token { kind, text: &rest[..length], start, depth })
     }
-}
-
-fn find(haystack: &[u8], needle: &[u8]) -> Option<usize> {
-    haystack.windows(needle.len()).position(|window| window == needle)
-}
-
-fn word_length(text: &[u8]) -> usize {
-    text.iter()
-        .position(|byte| !(byte.is_ascii_alphanumeric() || matches!(byte, b'_' | b'$')))
-        .unwrap_or(text.len())
 }
 
 /// Length of a quoted token, quotes included: backslash escapes, and a doubled quote stands for itself.
 fn quoted_length(text: &[u8]) -> Option<usize> {
     let quote = *text.first()?;
     let mut position = 1;
-    while position < text.len() {
-        match text[position] {
-            b'\\' => position += 2,
-            byte if byte == quote => {
-                if text.get(position + 1) == Some(&quote) {
-                    position += 2;
-                } else {
-                    return Some(position + 1);
-                }
-            }
-            _ => position += 1,
-        }
+    loop {
+        position += match *text.get(position)? {
+            b'\\' => 2,
+            byte if byte != quote => 1,
+            _ if text.get(position + 1) == Some(&quote) => 2,
+            _ => return Some(position + 1),
+        };
     }
-    None
 }
 
 /// `$tag$ ... $tag$`, or a lone dollar.
@@ -174,51 +155,32 @@ fn heredoc_length(text: &[u8]) -> (Kind, usize) {
         return (Kind::Other, 1);
     }
     let marker = &text[..=tag];
-    match find(&text[marker.len()..], marker) {
+    match memmem::find(&text[marker.len()..], marker) {
         Some(end) => (Kind::Quoted, end + 2 * marker.len()),
         None => (Kind::Unclosed, text.len()),
     }
 }
 
-fn is_word(text: &[u8], token: &Token, word: &str) -> bool {
-    token.kind == Kind::Word && text[token.at.clone()].eq_ignore_ascii_case(word.as_bytes())
-}
-
-fn word_text(text: &[u8], token: &Token) -> String {
-    String::from_utf8_lossy(&text[token.at.clone()]).into_owned()
-}
-
 /// Decides how to run a whole text.
 pub fn classify(text: &[u8]) -> Statement {
-    let mut lexer = Lexer::new(text);
-    let mut tokens = Vec::new();
-    while let Some(token) = lexer.next() {
-        tokens.push(token);
-    }
-    while tokens.last().is_some_and(|token| token.kind == Kind::Semicolon) {
-        tokens.pop();
-    }
+    let mut tokens: Vec<Token<'_>> = Lexer::new(text).collect();
+    while tokens.pop_if(|token| token.kind == Kind::Semicolon).is_some() {}
     let (Some(first), Some(last)) = (tokens.first(), tokens.last()) else { return Statement::Empty };
-    let end = last.at.end;
+    let end = last.end();
     let pair = |one: &str, two: &str| {
-        tokens
-            .windows(2)
-            .any(|pair| pair[0].depth == 0 && is_word(text, &pair[0], one) && is_word(text, &pair[1], two))
+        tokens.windows(2).any(|pair| pair[0].depth == 0 && pair[0].is(&[one]) && pair[1].is(&[two]))
     };
     if pair("INTO", "OUTFILE") {
         return Statement::IntoOutfile;
     }
-    if is_word(text, first, "INSERT") && pair("FROM", "INFILE") {
+    if first.is(&["INSERT"]) && pair("FROM", "INFILE") {
         return Statement::FromInfile;
     }
-    let clause = format_clause(text, &tokens);
-    let format = clause.map(|index| word_text(text, &tokens[index + 1]));
-    let inserts = tokens.iter().any(|token| token.depth == 0 && is_word(text, token, "INSERT"));
-    let selects = first.kind == Kind::Open
-        || ["SELECT", "FROM"].iter().any(|word| is_word(text, first, word))
-        || is_word(text, first, "WITH") && !inserts;
-    if selects {
-        let outfile_at = clause.map_or(end, |index| tokens[index].at.start);
+    let clause = format_clause(&tokens);
+    let format = clause.map(|index| tokens[index + 1].name());
+    let inserts = || tokens.iter().any(|token| token.depth == 0 && token.is(&["INSERT"]));
+    if first.kind == Kind::Open || first.is(&["SELECT", "FROM"]) || first.is(&["WITH"]) && !inserts() {
+        let outfile_at = clause.map_or(end, |index| tokens[index].start);
         Statement::Select { outfile_at, end, format }
     } else {
         Statement::Other { format }
@@ -226,89 +188,68 @@ pub fn classify(text: &[u8]) -> Statement {
 }
 
 /// The index of `FORMAT` in a trailing `FORMAT name [SETTINGS ...]`.
-fn format_clause(text: &[u8], tokens: &[Token]) -> Option<usize> {
+fn format_clause(tokens: &[Token<'_>]) -> Option<usize> {
     let index = (1..tokens.len().checked_sub(1)?)
         .rev()
-        .find(|&index| tokens[index].depth == 0 && is_word(text, &tokens[index], "FORMAT"))?;
+        .find(|&index| tokens[index].depth == 0 && tokens[index].is(&["FORMAT"]))?;
     let named = tokens[index + 1].kind == Kind::Word;
-    let closes = tokens
-        .get(index + 2)
-        .is_none_or(|next| is_word(text, next, "SETTINGS") || next.kind == Kind::Semicolon);
+    let closes =
+        tokens.get(index + 2).is_none_or(|next| next.is(&["SETTINGS"]) || next.kind == Kind::Semicolon);
     (named && closes).then_some(index)
-}
-
-/// True when the text begins like an INSERT, or is too short to tell.
-pub fn may_insert(text: &[u8]) -> bool {
-    let mut lexer = Lexer::new(text);
-    match lexer.next() {
-        None => true,
-        Some(token) if token.kind == Kind::Unclosed || token.at.end == text.len() => true,
-        Some(token) => is_word(text, &token, "INSERT"),
-    }
 }
 
 /// Finds where the data of an INSERT begins. `complete` says that no more text will come.
 pub fn insert_head(text: &[u8], complete: bool) -> InsertHead {
     let undecided = if complete { InsertHead::NoData } else { InsertHead::NeedMore };
     let mut lexer = Lexer::new(text);
-    let mut previous: Option<Token> = None;
-    let mut names = InsertTarget::default();
+    let mut previous: Option<Kind> = None;
+    let mut target = InsertTarget::default();
     while let Some(token) = lexer.next() {
         // A word that touches the end of the text may go on in the next piece.
-        if token.kind == Kind::Unclosed || (token.at.end == text.len() && !complete) {
+        if token.kind == Kind::Unclosed || (token.end() == text.len() && !complete) {
             return undecided;
         }
         let is_first = previous.is_none();
-        if is_first && !is_word(text, &token, "INSERT") {
+        let opens = token.depth == 1 && previous == Some(Kind::Open);
+        previous = Some(token.kind);
+        let selects = token.is(&["SELECT", "WITH"]);
+        if is_first && !token.is(&["INSERT"]) || token.kind == Kind::Semicolon || opens && selects {
             return InsertHead::NoData;
         }
-        if token.kind == Kind::Semicolon {
+        if token.depth > 0 || is_first || !target.is_past(&token) {
+            continue;
+        }
+        if selects || token.is(&["WATCH", "FROM"]) {
             return InsertHead::NoData;
         }
-        let first_in_parentheses =
-            token.depth == 1 && previous.as_ref().is_some_and(|previous| previous.kind == Kind::Open);
-        let selects = ["SELECT", "WITH"].iter().any(|word| is_word(text, &token, word));
-        if first_in_parentheses && selects {
-            return InsertHead::NoData;
+        if token.is(&["VALUES"]) {
+            let format = "Values".to_owned();
+            return InsertHead::Data { sql_end: token.start, format, data_at: token.end() };
         }
-        if token.depth == 0 && !is_first && names.past_target(text, &token) {
-            if selects || ["WATCH", "FROM"].iter().any(|word| is_word(text, &token, word)) {
-                return InsertHead::NoData;
-            }
-            if is_word(text, &token, "VALUES") {
-                let format = "Values".to_owned();
-                return InsertHead::Data { sql_end: token.at.start, format, data_at: token.at.end };
-            }
-            if is_word(text, &token, "FORMAT") {
-                return format_head(text, complete, &mut lexer, token.at.start);
-            }
+        if token.is(&["FORMAT"]) {
+            return format_head(text, complete, lexer.next(), token.start);
         }
-        previous = Some(token);
     }
     undecided
 }
 
 /// After FORMAT: the name, spaces, at most one line end; then data.
-fn format_head(text: &[u8], complete: bool, lexer: &mut Lexer<'_>, sql_end: usize) -> InsertHead {
-    let undecided = if complete { InsertHead::NoData } else { InsertHead::NeedMore };
-    let Some(name) = lexer.next() else { return undecided };
-    if name.at.end == text.len() && !complete {
-        return InsertHead::NeedMore;
-    }
+fn format_head(text: &[u8], complete: bool, name: Option<Token<'_>>, sql_end: usize) -> InsertHead {
+    let Some(name) = name.filter(|name| complete || name.end() < text.len()) else {
+        return if complete { InsertHead::NoData } else { InsertHead::NeedMore };
+    };
     if name.kind != Kind::Word {
         return InsertHead::NoData;
     }
-    let mut data_at = name.at.end;
+    let mut data_at = name.end();
     data_at += text[data_at..].iter().take_while(|byte| matches!(byte, b' ' | b'\t' | 0x0c)).count();
-    if text.get(data_at) == Some(&b'\r') {
-        data_at += 1;
+    data_at += usize::from(text.get(data_at) == Some(&b'\r'));
+    match text.get(data_at) {
+        Some(b'\n') => data_at += 1,
+        None if !complete => return InsertHead::NeedMore,
+        _ => {}
     }
-    if text.get(data_at) == Some(&b'\n') {
-        data_at += 1;
-    } else if data_at == text.len() && !complete {
-        return InsertHead::NeedMore;
-    }
-    InsertHead::Data { sql_end, format: word_text(text, &name), data_at }
+    InsertHead::Data { sql_end, format: name.name(), data_at }
 }
 
 /// Steps over `[INTO] [TABLE] [FUNCTION] name[.name]`, so that a table named `format` or `values` is a name.
@@ -319,18 +260,13 @@ struct InsertTarget {
 }
 
 impl InsertTarget {
-    fn past_target(&mut self, text: &[u8], token: &Token) -> bool {
+    fn is_past(&mut self, token: &Token<'_>) -> bool {
         if !self.named {
-            let keyword = ["INTO", "TABLE", "FUNCTION"].iter().any(|word| is_word(text, token, word));
-            self.named = !keyword;
+            self.named = !token.is(&["INTO", "TABLE", "FUNCTION"]);
             return false;
         }
-        if self.after_dot {
-            self.after_dot = false;
-            return false;
-        }
-        self.after_dot = &text[token.at.clone()] == b".";
-        !self.after_dot
+        let was_dot = std::mem::replace(&mut self.after_dot, token.text == b".");
+        !was_dot && !self.after_dot
     }
 }
 

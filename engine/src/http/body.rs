@@ -44,17 +44,19 @@ impl Unread {
         let Some(body) = &mut self.body else { return Ok(None) };
         let frame = self.runtime.block_on(async { timeout(limits::BODY_STALL_WAIT, body.frame()).await });
         let lost = match frame {
-            // Trailers are no bytes.
-            Ok(Some(Ok(frame))) => return Ok(Some(frame.into_data().unwrap_or_default())),
-            Ok(None) => {
-                self.body = None;
-                return Ok(None);
+            Ok(Some(Ok(frame))) => {
+                if body.is_end_stream() {
+                    self.body = None;
+                }
+                // Trailers are no bytes.
+                return Ok(Some(frame.into_data().unwrap_or_default()));
             }
-            Ok(Some(Err(error))) => BodyError::Lost(error),
-            Err(_) => BodyError::Stalled,
+            Ok(None) => None,
+            Ok(Some(Err(error))) => Some(BodyError::Lost(error)),
+            Err(_) => Some(BodyError::Stalled),
         };
         self.body = None;
-        Err(io::Error::new(io::ErrorKind::ConnectionAborted, lost))
+        lost.map_or(Ok(None), |lost| Err(io::Error::new(io::ErrorKind::ConnectionAborted, lost)))
     }
 }
 

@@ -57,12 +57,12 @@ pub struct ResponseOptions {
 }
 
 /// A named session.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct SessionKey {
     /// `session_id`.
     pub id: String,
     /// `session_timeout`.
-    pub timeout: Duration,
+    pub timeout: Option<Duration>,
     /// `session_check=1`: fail when the session does not exist yet.
     pub must_exist: bool,
     /// Its connection may read only.
@@ -85,12 +85,7 @@ impl Request {
             ..Self::default()
         };
         let mut compression_enabled = false;
-        let mut session = SessionKey {
-            id: String::new(),
-            timeout: limits::SESSION_TIMEOUT,
-            must_exist: false,
-            read_only: false,
-        };
+        let mut session = SessionKey::default();
         for (name, value) in parameters(uri.query().unwrap_or_default())? {
             if name == "query" {
                 request.query = value;
@@ -99,7 +94,7 @@ impl Request {
             let value = utf8(&name, value)?;
             match name.as_str() {
                 "session_id" => session.id = value,
-                "session_timeout" => session.timeout = Duration::from_secs(number(&name, &value)?),
+                "session_timeout" => session.timeout = Some(Duration::from_secs(number(&name, &value)?)),
                 "session_check" => session.must_exist = flag(&name, &value)?,
                 _ => {
                     compression_enabled |= name == "enable_http_compression" && flag(&name, &value)?;
@@ -121,8 +116,8 @@ impl Request {
 
     fn check_session(&self) -> Result<(), QueryError> {
         let Some(session) = &self.session else { return Ok(()) };
-        let (timeout, most) = (session.timeout.as_secs(), limits::SESSION_TIMEOUT_MAX.as_secs());
-        if timeout > most {
+        if let Some(timeout) = session.timeout.filter(|timeout| *timeout > limits::SESSION_TIMEOUT_MAX) {
+            let (timeout, most) = (timeout.as_secs(), limits::SESSION_TIMEOUT_MAX.as_secs());
             let message = format!("session_timeout {timeout} is larger than {most}");
             return Err(QueryError::new(Kind::INVALID_SESSION_TIMEOUT, message));
         }
@@ -271,21 +266,13 @@ pub(super) fn parameters(query: &str) -> Result<Vec<(String, Vec<u8>)>, QueryErr
 
 /// Percent-decoding, with `+` for a space.
 fn decode(text: &str) -> Result<Vec<u8>, QueryError> {
-    let mut bytes = text.bytes();
-    let mut decoded = Vec::with_capacity(text.len());
-    while let Some(byte) = bytes.next() {
-        decoded.push(match byte {
-            b'+' => b' ',
-            b'%' => {
-                let pair = [bytes.next(), bytes.next()];
-                let digit = |byte: Option<u8>| byte.and_then(|byte| char::from(byte).to_digit(16));
-                match (digit(pair[0]), digit(pair[1])) {
-                    (Some(high), Some(low)) => u8::try_from(high * 16 + low).unwrap_or_default(),
-                    _ => return Err(bad("a % in the URL is not followed by two hexadecimal digits")),
-                }
-            }
-            byte => byte,
-        });
+    let mut parts = text.split('%');
+    let mut decoded = parts.next().unwrap_or_default().replace('+', " ").into_bytes();
+    for part in parts {
+        let digits = part.get(..2).filter(|digits| !digits.starts_with('+'));
+        let byte = digits.and_then(|digits| u8::from_str_radix(digits, 16).ok());
+        decoded.push(byte.ok_or_else(|| bad("a % in the URL is not followed by two hexadecimal digits"))?);
+        decoded.extend(part.bytes().skip(2).map(|byte| if byte == b'+' { b' ' } else { byte }));
     }
     Ok(decoded)
 }
@@ -319,14 +306,6 @@ mod tests {
             parse(&Method::GET, "/?default_format=CSV", &[("x-clickhouse-format", "JSON")]).unwrap();
         assert_eq!((request.response.format.as_deref(), request.read_only), (Some("CSV"), true));
         assert!(!request.response.query_id.is_empty());
-    }
-
-    #[test]
-    fn answers_are_encoded_only_when_the_client_enables_it() {
-        let headers = [("accept-encoding", "br, gzip;q=0.5")];
-        assert_eq!(parse(&Method::GET, "/", &headers).unwrap().response.encoding, None);
-        let enabled = parse(&Method::GET, "/?enable_http_compression=1", &headers).unwrap();
-        assert_eq!(enabled.response.encoding, Some(ContentEncoding::Gzip));
     }
 
     #[test]

@@ -248,17 +248,13 @@ impl Responder {
     }
 
     fn headers(&self, counters: Counters) -> HeaderMap {
+        let Counters { read_rows, read_bytes, written_rows, written_bytes, result_rows, result_bytes } =
+            counters;
+        let elapsed_ns = self.started.elapsed().as_nanos();
         let summary = format!(
-            "{{\"read_rows\":\"{}\",\"read_bytes\":\"{}\",\"written_rows\":\"{}\",\"written_bytes\":\"{}\",\
-             \"total_rows_to_read\":\"{}\",\"result_rows\":\"{}\",\"result_bytes\":\"{}\",\"elapsed_ns\":\"{}\"}}",
-            counters.read_rows,
-            counters.read_bytes,
-            counters.written_rows,
-            counters.written_bytes,
-            counters.read_rows,
-            counters.result_rows,
-            counters.result_bytes,
-            self.started.elapsed().as_nanos()
+            "{{\"read_rows\":\"{read_rows}\",\"read_bytes\":\"{read_bytes}\",\"written_rows\":\"{written_rows}\",\
+             \"written_bytes\":\"{written_bytes}\",\"total_rows_to_read\":\"{read_rows}\",\
+             \"result_rows\":\"{result_rows}\",\"result_bytes\":\"{result_bytes}\",\"elapsed_ns\":\"{elapsed_ns}\"}}"
         );
         let encoding = self.options.encoding.map(|encoding| ("content-encoding", encoding.name()));
         let fields = [
