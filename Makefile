@@ -12,7 +12,7 @@ FETCH_CLIENTS = tests/clients/setup.sh
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run the whole product on this machine for a few minutes and watch it
@@ -26,6 +26,14 @@ test: ## Set up and run every test
 	$(FETCH_CLIENTS) node >/dev/null && \
 	export LEDGERLINE_LIBCHDB="$$library" LEDGERLINE_VENV="$$venv" PATH="$$prometheus:$$PATH" && \
 	cargo test --locked --workspace --no-fail-fast -- $(TEST)
+
+RUNS ?= 3
+
+.PHONY: test-busy
+test-busy: ## Run every test RUNS (3) times while something else keeps every core busy
+	@burners=; trap 'kill $$burners 2>/dev/null || true' EXIT; \
+	for core in $$(seq "$$(nproc)"); do (while :; do :; done) & burners="$$burners $$!"; done; \
+	for run in $$(seq "$(RUNS)"); do echo "=== run $$run of $(RUNS)"; $(MAKE) --no-print-directory test TEST="$(TEST)"; done
 
 .PHONY: soak
 soak: ## 10,000 calls at 200 per second with 50 streams, with and without kill -9 (about 5 minutes)

@@ -56,7 +56,7 @@ async fn an_orderly_end_delivers_everything() {
     let options = StackOptions { provider: MockOptions::for_load(2_000), ..StackOptions::default() };
     let mut stack = Stack::start(options).await.unwrap();
     let plan = Plan { long_streams: 5, ..plan(200) };
-    let outcome = run(&mut stack, &plan, &[], Duration::from_secs(30)).await.unwrap();
+    let outcome = run(&mut stack, &plan, &[], Duration::from_secs(60)).await.unwrap();
     prove(&stack, &outcome).await.unwrap();
     assert!(stack.agent.terminate().await.unwrap().success());
     assert!(stack.collector.terminate().await.unwrap().success());

@@ -258,7 +258,7 @@ pub fn encode(text: &str) -> String {
 
 /// Polls until `probe` gives a value.
 pub async fn eventually<T, F: Future<Output = Option<T>>>(what: &str, mut probe: impl FnMut() -> F) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(value) = probe().await {
             return value;

@@ -33,7 +33,7 @@ async fn ask(client: &Client, sql: &str) -> Result<String, StoreError> {
 
 /// Looks until there is a value, and fails after 30 s.
 async fn eventually<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
-    let deadline = Instant::now() + Duration::from_secs(30);
+    let deadline = Instant::now() + Duration::from_secs(60);
     loop {
         if let Some(value) = look() {
             return value;
