@@ -165,7 +165,13 @@ fn walk(mut bytes: &[u8], kind: Kind, depth: usize, estimate: &mut Estimate) -> 
     Ok(())
 }
 
+#[inline]
 fn varint(bytes: &mut &[u8]) -> Result<u64, Refusal> {
+    // Keys and most lengths are one byte.
+    if let Some((&first @ ..0x80, rest)) = bytes.split_first() {
+        *bytes = rest;
+        return Ok(first.into());
+    }
     prost::encoding::decode_varint(bytes).map_err(|error| Refusal::Malformed(format!("{NOT_OTLP}: {error}")))
 }
 

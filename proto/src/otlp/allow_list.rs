@@ -348,7 +348,7 @@ impl FromStr for Pattern {
 /// The names that are kept. Made once, asked once for each attribute.
 #[derive(Clone, Debug)]
 pub struct AllowList {
-    names: HashMap<Cow<'static, str>, Verdict>,
+    names: foldhash::HashMap<Cow<'static, str>, Verdict>,
     prefixes: Vec<String>,
 }
 
@@ -356,7 +356,7 @@ impl AllowList {
     /// The list that everybody has, and these additions.
     #[must_use]
     pub fn new(additions: &[Pattern]) -> Self {
-        let mut names: HashMap<Cow<'static, str>, Verdict> = HashMap::new();
+        let mut names = foldhash::HashMap::<Cow<'static, str>, Verdict>::default();
         let mut list = |of: &[&'static str], verdict: Verdict| {
             names.extend(of.iter().map(|name| (Cow::Borrowed(*name), verdict)));
         };

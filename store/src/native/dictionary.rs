@@ -1,6 +1,6 @@
 //! `LowCardinality(String)`: each distinct value once, and a number per row. Pure.
 
-use std::collections::HashMap;
+use foldhash::HashMap;
 
 use super::write_text;
 
@@ -22,7 +22,7 @@ pub(super) struct Dictionary<'a> {
 impl<'a> Dictionary<'a> {
     pub(super) fn of(cells: impl Iterator<Item = &'a str>) -> Self {
         let mut keys: Vec<&str> = Vec::new();
-        let mut places: HashMap<&str, u32> = HashMap::new();
+        let mut places = HashMap::<&str, u32>::default();
         let mut indexes: Vec<u32> = Vec::with_capacity(cells.size_hint().0);
         for cell in cells {
             // Neighbours are mostly equal: spans of one request come from one service.
@@ -40,7 +40,10 @@ impl<'a> Dictionary<'a> {
             let index = found.unwrap_or_else(|| {
                 let place = keys.len() as u32;
                 keys.push(cell);
-                places.insert(cell, place);
+                if keys.len() > LIST_MAX {
+                    // All of them when the list has just become too long, then each as it comes.
+                    places.extend(keys.iter().copied().zip(0..).skip(places.len()));
+                }
                 place
             });
             indexes.push(index);
