@@ -67,8 +67,9 @@ pub struct Endpoint {
     pub purpose: Purpose,
     /// What is asked of the model.
     pub operation: Operation,
-    /// How its streams are made to carry usage.
-    pub usage_injection: UsageInjection,
+    /// Its streams carry usage only when asked: `stream_options.include_usage` is spliced into the request where the client left
+    /// it open, and the chunk with empty `choices` that it brings is taken out of the response.
+    pub injects_usage: bool,
     /// Makes the reader of one call.
     pub reader: fn() -> Box<dyn Reader>,
 }
@@ -82,16 +83,6 @@ pub enum Purpose {
     Unread,
     /// It asks after a call that goes on in the background. The call is recorded, once, when a poll shows its end.
     Poll,
-}
-
-/// Whether the relay asks for usage where the client left it open.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum UsageInjection {
-    /// Streams carry usage unasked.
-    Unneeded,
-    /// `stream_options.include_usage` is spliced into the request, and the chunk with empty `choices` that it brings is
-    /// taken out of the response.
-    StreamOptions,
 }
 
 /// How far the provider has come with its response.

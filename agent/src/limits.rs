@@ -156,14 +156,9 @@ pub const EXPORT_BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Largest response accepted from the collector. The real one has a few bytes; an exporter must not be fed to death.
 pub const EXPORT_RESPONSE_BYTES_MAX: usize = 64 << 10;
 
-/// At most one warning per this time about calls that were dropped; the counter has all of them.
-pub const DROP_WARNING_EVERY: Duration = Duration::from_secs(60);
-
-/// At most one warning per this time and upstream that does not respond; each is followed by a line when it is back.
-pub const REACHABILITY_WARNING_EVERY: Duration = Duration::from_secs(60);
-
-/// At most one warning per this time and kind of fault about a collector that takes nothing.
-pub const POSTPONED_WARNING_EVERY: Duration = Duration::from_secs(60);
+/// At most one warning per this time about dropped calls, about an upstream that does not respond, and about each kind of
+/// fault of the collector; the counters have all of them.
+pub const WARNING_EVERY: Duration = Duration::from_secs(60);
 
 /// How long the observer rests when it has read everything that waits: a thousandth of the promised 3 s to be queryable.
 /// Within it the queue has room for 8 million events and 4 GB a second.

@@ -115,7 +115,6 @@ label_values! {
     Outcome {
         /// The upstream answered, whatever its status.
         answered,
-        /// No connection to the upstream.
         connect_failed,
         /// The upstream broke the connection before it answered.
         upstream_failed,
@@ -155,7 +154,6 @@ label_values! {
         acknowledged,
         /// Not now; sent again.
         retried,
-        /// For good.
         rejected,
     }
 
@@ -163,15 +161,11 @@ label_values! {
     Failure {
         /// `content-encoding` names one we do not decode.
         unknown_encoding,
-        /// The body is not what `content-encoding` says.
         corrupt_encoding,
-        /// The response is larger than we observe.
         response_too_large,
-        /// The response expands out of proportion.
         expansion,
         /// All calls under way together hold too much.
         held_bytes,
-        /// An event of a stream is too long.
         event_too_large,
         /// An event of a stream is not the JSON its dialect expects.
         malformed_event,
@@ -197,14 +191,6 @@ impl Metrics {
 
     pub fn count_export(&self, result: ExportResult) {
         self.export_requests.get_or_create(&[("result", result)]).inc();
-    }
-
-    pub fn count_recorded(&self, end: EndOfStream) {
-        self.calls_recorded.get_or_create(&[("end", end.name())]).inc();
-    }
-
-    pub fn count_unread(&self, upstream: &Arc<str>) {
-        self.calls_unread.get_or_create(&[("upstream", upstream.clone())]).inc();
     }
 
     pub fn fail(&self, failure: Failure) {
@@ -254,7 +240,7 @@ mod tests {
         metrics.count_not_injected(NotInjectedReason::size);
         metrics.count_dropped(DropReason::spool_full, 1);
         metrics.count_export(ExportResult::acknowledged);
-        metrics.count_unread(&"openai".into());
+        metrics.calls_unread.get_or_create(&[("upstream", "openai".into())]).inc();
         let list = ledgerline_process::admin::describe(&metrics.registry()).unwrap();
         assert_eq!(
             list,

@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
 use ledgerline_process::throttle::Throttle;
 
-use crate::limits::REACHABILITY_WARNING_EVERY;
+use crate::limits::WARNING_EVERY;
 
 #[derive(Debug)]
 pub struct Reachability {
@@ -19,14 +19,14 @@ pub struct Reachability {
 
 impl Default for Reachability {
     fn default() -> Self {
-        let warnings = Throttle::new(REACHABILITY_WARNING_EVERY);
+        let warnings = Throttle::new(WARNING_EVERY);
         Self { is_lost: AtomicBool::default(), is_reported: AtomicBool::default(), warnings }
     }
 }
 
 impl Reachability {
     /// The peer did not respond. Returns whether that is worth a warning: at most one in
-    /// [`REACHABILITY_WARNING_EVERY`], and one for each loss that lasts.
+    /// [`WARNING_EVERY`], and one for each loss that lasts.
     pub fn lost(&self) -> bool {
         if !self.is_lost.swap(true, Relaxed) {
             self.is_reported.store(false, Relaxed);
@@ -52,7 +52,7 @@ mod tests {
         let peer = Reachability::default();
         assert!(!peer.found(), "it was never lost");
         assert!(peer.lost());
-        advance(10 * REACHABILITY_WARNING_EVERY).await;
+        advance(10 * WARNING_EVERY).await;
         assert!(!peer.lost(), "reported already");
         assert!(peer.found() && !peer.found());
     }
@@ -63,7 +63,7 @@ mod tests {
         let mut lines = 0;
         for _ in 0..1_000 {
             lines += u32::from(peer.lost()) + u32::from(peer.found());
-            advance(REACHABILITY_WARNING_EVERY / 500).await;
+            advance(WARNING_EVERY / 500).await;
         }
         assert_eq!(lines, 4, "two warnings in the time of two, each with its end");
     }

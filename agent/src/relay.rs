@@ -83,9 +83,4 @@ impl Relay {
             metrics,
         }
     }
-
-    /// From now on a call that is broken off was broken off by us.
-    fn kill(&self) {
-        self.tap.kill();
-    }
 }

@@ -207,7 +207,8 @@ impl<S: FnMut(Call)> Worker<S> {
             Purpose::Call => self.record(facts, relay),
             Purpose::Unread => match self.unread.complete(facts) {
                 Some(facts) => {
-                    self.metrics.count_unread(&facts.start.upstream);
+                    let upstream = facts.start.upstream.clone();
+                    self.metrics.calls_unread.get_or_create(&[("upstream", upstream)]).inc();
                     self.record(facts, relay);
                 }
                 None => {
@@ -226,7 +227,7 @@ impl<S: FnMut(Call)> Worker<S> {
     fn record(&mut self, facts: CallFacts, relay: RelayEnd) {
         self.metrics.foreign_runs.inc_by(facts.response.foreign_runs);
         let call = assemble(facts, relay);
-        self.metrics.count_recorded(call.end);
+        self.metrics.calls_recorded.get_or_create(&[("end", call.end.name())]).inc();
         match call.usage {
             Some(usage) if usage.source == UsageSource::Estimated => {
                 self.metrics.usage_estimated.inc();

@@ -4,9 +4,7 @@ use std::time::Duration;
 
 use ledgerline_agent::app::{App, Parts};
 use ledgerline_agent::config::Config;
-use ledgerline_agent::dialect::{
-    Endpoint, Purpose, Reader, Response, Spec, TextSink, Unreadable, UsageInjection,
-};
+use ledgerline_agent::dialect::{Endpoint, Purpose, Reader, Response, Spec, TextSink, Unreadable};
 use ledgerline_agent::wire::sse::Event;
 use ledgerline_mock_provider::{MockOptions, MockProvider};
 use ledgerline_process::config::parse;
@@ -74,7 +72,7 @@ const fn explosive(path: &'static str) -> Endpoint {
         path,
         purpose: Purpose::Call,
         operation: Operation::Chat,
-        usage_injection: UsageInjection::Unneeded,
+        injects_usage: false,
         reader: || Box::new(Explosive),
     }
 }

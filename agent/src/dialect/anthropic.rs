@@ -11,9 +11,7 @@ use serde::Deserialize;
 use serde_json::{Value, json};
 
 use super::json::{Content, Count, ErrorBody, ErrorField, List, Object, Text, bounded, object};
-use super::{
-    Endpoint, Kind, Progress, Purpose, Read, Reader, Response, Spec, TextSink, Unreadable, UsageInjection,
-};
+use super::{Endpoint, Kind, Progress, Purpose, Read, Reader, Response, Spec, TextSink, Unreadable};
 use crate::wire::sse::Event;
 
 /// What the agent knows of it.
@@ -26,7 +24,7 @@ pub static SPEC: Spec = Spec {
         path: "/messages",
         purpose: Purpose::Call,
         operation: Operation::Chat,
-        usage_injection: UsageInjection::Unneeded,
+        injects_usage: false,
         reader: || Box::new(MessageReader::default()),
     }],
     free: &["/messages/count_tokens"],
@@ -111,32 +109,23 @@ struct UsageBody<'a> {
     input_tokens: Count,
     cache_creation_input_tokens: Count,
     cache_read_input_tokens: Count,
-    cache_creation: Object<CacheCreation>,
+    cache_creation: Object<Details>,
     output_tokens: Count,
-    output_tokens_details: Object<OutputDetails>,
-    server_tool_use: Object<ServerToolUse>,
+    output_tokens_details: Object<Details>,
+    server_tool_use: Object<Details>,
     service_tier: Text<'a>,
     speed: Text<'a>,
     inference_geo: Text<'a>,
     iterations: List<UsageBody<'a>>,
 }
 
+/// The counts within a part of the usage; each part states some.
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(default)]
-struct CacheCreation {
+struct Details {
     ephemeral_5m_input_tokens: Count,
     ephemeral_1h_input_tokens: Count,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
     thinking_tokens: Count,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct ServerToolUse {
     web_search_requests: Count,
 }
 

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 
 use self::chat::ChatReader;
 use self::responses::ResponsesReader;
-use super::{Endpoint, Purpose, Reader, Spec, UsageInjection};
+use super::{Endpoint, Purpose, Reader, Spec};
 
 /// What the agent knows of it.
 pub static SPEC: Spec = Spec {
@@ -22,7 +22,7 @@ pub static SPEC: Spec = Spec {
             path: "/chat/completions",
             purpose: Purpose::Call,
             operation: Operation::Chat,
-            usage_injection: UsageInjection::StreamOptions,
+            injects_usage: true,
             reader: chat,
         },
         call("/completions", Operation::TextCompletion, chat),
@@ -50,20 +50,12 @@ pub static SPEC: Spec = Spec {
 };
 
 const fn call(path: &'static str, operation: Operation, reader: fn() -> Box<dyn Reader>) -> Endpoint {
-    let usage_injection = UsageInjection::Unneeded;
-    Endpoint { method: Method::POST, path, purpose: Purpose::Call, operation, usage_injection, reader }
+    Endpoint { method: Method::POST, path, purpose: Purpose::Call, operation, injects_usage: false, reader }
 }
 
 const fn poll(method: Method, path: &'static str) -> Endpoint {
-    let usage_injection = UsageInjection::Unneeded;
-    Endpoint {
-        method,
-        path,
-        purpose: Purpose::Poll,
-        operation: Operation::Chat,
-        usage_injection,
-        reader: responses,
-    }
+    let operation = Operation::Chat;
+    Endpoint { method, path, purpose: Purpose::Poll, operation, injects_usage: false, reader: responses }
 }
 
 fn responses() -> Box<dyn Reader> {

@@ -8,8 +8,8 @@ use http::Method;
 use ledgerline_proto::Operation;
 
 use super::{
-    ALL, Endpoint, Purpose, Reader, RequestFacts, Response, TextCounts, TextSink, Unreadable, UsageInjection,
-    ends_with, request,
+    ALL, Endpoint, Purpose, Reader, RequestFacts, Response, TextCounts, TextSink, Unreadable, ends_with,
+    request,
 };
 use crate::wire::sse::Event;
 
@@ -19,7 +19,7 @@ pub static UNREAD: Endpoint = Endpoint {
     path: "",
     purpose: Purpose::Unread,
     operation: Operation::Unread,
-    usage_injection: UsageInjection::Unneeded,
+    injects_usage: false,
     reader: || Box::new(UnreadReader),
 };
 

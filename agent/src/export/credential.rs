@@ -5,14 +5,7 @@ use std::sync::{PoisonError, RwLock};
 use ledgerline_process::config::{Secret, SecretText};
 use tonic::metadata::{Ascii, MetadataValue};
 
-/// Why the token cannot be sent.
-#[derive(Debug, thiserror::Error)]
-pub(crate) enum CredentialError {
-    #[error("{0}")]
-    Unreadable(String),
-    #[error("has characters that no header can carry; tokens are printable ASCII")]
-    Characters,
-}
+const CHARACTERS: &str = "has characters that no header can carry; tokens are printable ASCII";
 
 /// Where the token is kept, and what was last read there.
 #[derive(Debug)]
@@ -22,7 +15,7 @@ pub(crate) struct Credential {
 }
 
 impl Credential {
-    pub(crate) fn read(place: Option<Secret>) -> Result<Self, CredentialError> {
+    pub(crate) fn read(place: Option<Secret>) -> Result<Self, String> {
         let authorization = RwLock::new(place.as_ref().map(authorization).transpose()?);
         Ok(Self { place, authorization })
     }
@@ -41,10 +34,10 @@ impl Credential {
     }
 }
 
-fn authorization(place: &Secret) -> Result<MetadataValue<Ascii>, CredentialError> {
-    let token: SecretText = place.read().map_err(CredentialError::Unreadable)?;
+fn authorization(place: &Secret) -> Result<MetadataValue<Ascii>, String> {
+    let token: SecretText = place.read()?;
     let mut value: MetadataValue<Ascii> =
-        format!("Bearer {}", token.expose()).parse().map_err(|_| CredentialError::Characters)?;
+        format!("Bearer {}", token.expose()).parse().map_err(|_| CHARACTERS.to_owned())?;
     value.set_sensitive(true);
     Ok(value)
 }
@@ -74,7 +67,7 @@ mod tests {
         let file = tempfile::NamedTempFile::new().unwrap();
         std::fs::write(file.path(), "two\nlines").unwrap();
         let error = Credential::read(Some(Secret::File(file.path().to_owned()))).unwrap_err();
-        assert!(matches!(error, CredentialError::Characters), "{error}");
+        assert_eq!(error, CHARACTERS);
         assert!(Credential::read(None).unwrap().authorization().is_none());
     }
 }

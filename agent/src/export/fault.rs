@@ -11,7 +11,7 @@ use ledgerline_process::throttle::Throttle;
 use rustls::CertificateError;
 use tonic::{Code, Status};
 
-use crate::limits::POSTPONED_WARNING_EVERY;
+use crate::limits::WARNING_EVERY;
 
 /// What a person can do something about.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +78,7 @@ pub(super) struct Faults {
 
 impl Default for Faults {
     fn default() -> Self {
-        let warnings = std::array::from_fn(|_| Throttle::new(POSTPONED_WARNING_EVERY));
+        let warnings = std::array::from_fn(|_| Throttle::new(WARNING_EVERY));
         Self { warnings, reported: AtomicBool::new(false) }
     }
 }
@@ -163,7 +163,7 @@ mod tests {
         assert!(!passes(Fault::Token) && passes(Fault::NotNow));
         faults.end();
         assert!(!passes(Fault::Token), "an end does not let a flapping collector fill the log");
-        tokio::time::advance(POSTPONED_WARNING_EVERY).await;
+        tokio::time::advance(WARNING_EVERY).await;
         assert!(passes(Fault::Token));
     }
 }

@@ -40,11 +40,6 @@ pub struct Sender {
     endpoint: Endpoint,
     connector: Connector,
     compression: Compression,
-    shared: Shared,
-}
-
-#[derive(Clone)]
-struct Shared {
     spool: Arc<Spool>,
     metrics: Arc<Metrics>,
     producer_id: MetadataValue<Ascii>,
@@ -63,7 +58,7 @@ enum DeliveryOutcome {
 /// A request under way. Dropped in whatever way, by a panic or with the task that delivers it too, its memory is free and
 /// its calls no longer wait.
 struct Delivery<'a> {
-    shared: &'a Shared,
+    sender: &'a Sender,
     request: &'a SealedRequest,
     /// What makes its calls undeliverable if it ends now.
     lost_by: Option<DropReason>,
@@ -71,9 +66,9 @@ struct Delivery<'a> {
 
 impl Drop for Delivery<'_> {
     fn drop(&mut self) {
-        self.shared.spool.release(self.request);
+        self.sender.spool.release(self.request);
         if let Some(reason) = self.lost_by {
-            self.shared.metrics.count_dropped(reason, self.request.calls as u64);
+            self.sender.metrics.count_dropped(reason, self.request.calls as u64);
         }
     }
 }
@@ -97,14 +92,12 @@ impl Sender {
                 .http2_keep_alive_interval(EXPORT_TIMEOUT),
             connector: connector(tls, Offer::Http2, EXPORT_BACKOFF_MAX),
             compression: settings.compression,
-            shared: Shared {
-                spool,
-                metrics,
-                producer_id: uuid::Uuid::new_v4().to_string().parse()?,
-                epoch,
-                credential: Arc::new(settings.credential),
-                faults: Arc::default(),
-            },
+            spool,
+            metrics,
+            producer_id: uuid::Uuid::new_v4().to_string().parse()?,
+            epoch,
+            credential: Arc::new(settings.credential),
+            faults: Arc::default(),
         })
     }
 
@@ -120,31 +113,29 @@ impl Sender {
     /// Sends until the spool is closed and empty, or until `give_up`, after which the rest is counted as dropped.
     pub async fn run(self, give_up: CancellationToken) {
         let client = self.client();
-        let Self { shared, .. } = self;
+        let sender = Arc::new(self);
         let mut running = JoinSet::new();
         loop {
             tokio::select! {
                 // Finished ones make room first.
                 biased;
-                Some(joined) = running.join_next() => shared.check(&joined),
+                Some(joined) = running.join_next() => sender.check(&joined),
                 () = give_up.cancelled() => break,
-                request = shared.spool.next(), if running.len() < EXPORT_IN_FLIGHT_MAX => match request {
+                request = sender.spool.next(), if running.len() < EXPORT_IN_FLIGHT_MAX => match request {
                     Some(request) => {
-                        let (shared, client, give_up) = (shared.clone(), client.clone(), give_up.clone());
-                        running.spawn(async move { shared.deliver(client, request, give_up).await });
+                        let (sender, client, give_up) = (sender.clone(), client.clone(), give_up.clone());
+                        running.spawn(async move { sender.deliver(client, request, give_up).await });
                     }
                     None => break,
                 },
             }
         }
         while let Some(joined) = running.join_next().await {
-            shared.check(&joined);
+            sender.check(&joined);
         }
-        shared.drop_the_rest().await;
+        sender.drop_the_rest().await;
     }
-}
 
-impl Shared {
     fn check(&self, joined: &Result<(), JoinError>) {
         if joined.is_err() {
             self.metrics.restarts.inc();
@@ -158,7 +149,7 @@ impl Shared {
         let mut dropped = 0;
         while let Some(request) = self.spool.next().await {
             dropped += request.calls;
-            drop(Delivery { shared: self, request: &request, lost_by: Some(DropReason::shutdown) });
+            drop(Delivery { sender: self, request: &request, lost_by: Some(DropReason::shutdown) });
         }
         if dropped > 0 {
             tracing::warn!(dropped, "the collector did not respond in time; finished calls are lost");
@@ -166,7 +157,7 @@ impl Shared {
     }
 
     async fn deliver(&self, client: Grpc<Channel>, request: SealedRequest, give_up: CancellationToken) {
-        let mut delivery = Delivery { shared: self, request: &request, lost_by: Some(DropReason::fault) };
+        let mut delivery = Delivery { sender: self, request: &request, lost_by: Some(DropReason::fault) };
         let outcome = give_up.run_until_cancelled(self.send(client, &request)).await;
         match outcome.unwrap_or(DeliveryOutcome::Abandoned) {
             DeliveryOutcome::Acknowledged(response) => {
@@ -203,7 +194,10 @@ impl Shared {
             drop(span);
             match response {
                 Ok(response) => return DeliveryOutcome::Acknowledged(response),
-                Err(status) if is_permanent(status.code()) => return DeliveryOutcome::Rejected(status),
+                // Everything else passes: a collector that restarts, a wrong token that is being put right, a proxy.
+                Err(status) if status.code() == Code::InvalidArgument => {
+                    return DeliveryOutcome::Rejected(status);
+                }
                 Err(status) => self.postponed(&status),
             }
             tokio::time::sleep(backoff.pause_with_jitter()).await;
@@ -269,12 +263,6 @@ impl Shared {
     }
 }
 
-/// Responses that no repetition changes. Everything else is a fault that passes: a collector that restarts, a wrong
-/// token that is being put right, a proxy in between.
-const fn is_permanent(code: Code) -> bool {
-    matches!(code, Code::InvalidArgument)
-}
-
 #[cfg(test)]
 mod tests {
     use super::super::spool::tests::call;
@@ -303,8 +291,8 @@ mod tests {
         spool.close();
         let request = spool.next().await.unwrap();
         let delivery = {
-            let (shared, client) = (sender.shared.clone(), sender.client());
-            tokio::spawn(async move { shared.deliver(client, request, CancellationToken::new()).await })
+            let (sender, client) = (sender.clone(), sender.client());
+            tokio::spawn(async move { sender.deliver(client, request, CancellationToken::new()).await })
         };
         let _connection = silent.accept().await.unwrap();
         assert_eq!(metrics.calls_waiting.get(), 1);
@@ -312,15 +300,5 @@ mod tests {
         assert!(delivery.await.unwrap_err().is_cancelled());
         assert_eq!((metrics.calls_waiting.get(), metrics.spool_bytes.get()), (0, 0));
         assert_eq!(metrics.calls_dropped.get_or_create(&[("reason", DropReason::fault)]).get(), 1);
-    }
-
-    #[test]
-    fn only_an_invalid_request_is_given_up() {
-        assert!(is_permanent(Code::InvalidArgument));
-        for code in
-            [Code::Unavailable, Code::Unauthenticated, Code::Unimplemented, Code::Internal, Code::Unknown]
-        {
-            assert!(!is_permanent(code), "{code}");
-        }
     }
 }

@@ -20,7 +20,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::limits::{
-    DROP_WARNING_EVERY, EXPORT_CALLS_MAX, EXPORT_LINGER, EXPORT_REQUEST_BYTES, SPOOL_COMPRESSION_LEVEL,
+    EXPORT_CALLS_MAX, EXPORT_LINGER, EXPORT_REQUEST_BYTES, SPOOL_COMPRESSION_LEVEL, WARNING_EVERY,
 };
 use crate::metrics::{DropReason, Metrics};
 
@@ -84,7 +84,7 @@ struct State {
 
 impl Spool {
     pub fn new(bytes_max: usize, metrics: Arc<Metrics>) -> Self {
-        let warnings = Throttle::new(DROP_WARNING_EVERY);
+        let warnings = Throttle::new(WARNING_EVERY);
         Self { state: Mutex::default(), changed: Notify::new(), bytes_max, metrics, warnings }
     }
 

@@ -7,7 +7,7 @@ use ledgerline_process::clock::ManualClock;
 use ledgerline_proto::{EndOfStream, Identity, Operation, SpanId, TraceId};
 
 use super::*;
-use crate::dialect::{self, Endpoint, Purpose, Reader, Response, TextSink, Unreadable, UsageInjection};
+use crate::dialect::{self, Endpoint, Purpose, Reader, Response, TextSink, Unreadable};
 use crate::observation::{CallStart, ResponseHead};
 use crate::relay::tap::{Tap, TapLimits, tap};
 use crate::wire::sse::Event;
@@ -99,7 +99,7 @@ static PANICS_TWICE: Endpoint = Endpoint {
     path: "/panics",
     purpose: Purpose::Call,
     operation: Operation::Chat,
-    usage_injection: UsageInjection::Unneeded,
+    injects_usage: false,
     reader: || Box::new(PanicsTwice),
 };
 

@@ -333,36 +333,32 @@ impl<S: AsyncWrite + Unpin> ClientIo<S> {
     }
 }
 
-/// The library's refusal of a malformed request with a text that says what is wrong; `None` when the bytes are not one.
+/// The library's refusals of malformed requests, and what to say in their place.
+const REFUSALS: [(&str, &str, &str); 3] = [
+    (
+        "HTTP/1.1 400 ",
+        "malformed_request",
+        "ledgerline-agent cannot read this request: its first line or a header is malformed. Spaces, quotes, backticks, < and > \
+         in a path or query must be percent-encoded",
+    ),
+    ("HTTP/1.1 414 ", "path_too_long", "the path is too long to be forwarded"),
+    ("HTTP/1.1 431 ", "headers_too_large", "ledgerline-agent takes 2,000 headers and 256 KiB of them"),
+];
+
+/// The library's refusal with a text that says what is wrong; `None` when the bytes are not one.
 fn explain(bytes: &[u8]) -> Option<Vec<u8>> {
     if bytes.len() > REFUSAL_BYTES_MAX || !bytes.starts_with(b"HTTP/1.1 4") || !bytes.ends_with(b"\r\n\r\n") {
         return None;
     }
-    let head = std::str::from_utf8(bytes).ok()?;
-    let (status, class, message) = match head.get(9..12)? {
-        "400" => (
-            StatusCode::BAD_REQUEST,
-            "malformed_request",
-            "ledgerline-agent cannot read this request: its first line or a header is malformed. Spaces, quotes, \
-             backticks, < and > in a path or query must be percent-encoded",
-        ),
-        "414" => (StatusCode::URI_TOO_LONG, "path_too_long", "the path is too long to be forwarded"),
-        "431" => (
-            StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
-            "headers_too_large",
-            "ledgerline-agent takes 2,000 headers and 256 KiB of them",
-        ),
-        _ => return None,
-    };
-    if !head.contains("content-length: 0\r\n") {
-        return None;
-    }
+    let head = std::str::from_utf8(bytes).ok().filter(|head| head.contains("content-length: 0\r\n"))?;
+    let (_, class, message) = REFUSALS.iter().find(|(start, ..)| head.starts_with(start))?;
+    let status_line = head.lines().next()?;
     let body = (dialect::ALL[0].error_body)(class, message).to_string();
     let length = body.len();
     Some(
         format!(
-            "HTTP/1.1 {status}\r\nconnection: close\r\ncontent-type: application/json\r\n\
-             x-ledgerline-error: {class}\r\ncontent-length: {length}\r\n\r\n{body}"
+            "{status_line}\r\nconnection: close\r\ncontent-type: application/json\r\nx-ledgerline-error: {class}\r\n\
+             content-length: {length}\r\n\r\n{body}"
         )
         .into_bytes(),
     )

@@ -11,6 +11,7 @@ use http::header::{
 use http::request::Parts;
 use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
 use tokio::sync::OwnedSemaphorePermit;
@@ -220,19 +221,27 @@ type Delivered = (Response<Incoming>, ConnectionSlot);
 impl InFlightRequest<'_> {
     async fn stream(self, head: Head, body: Incoming) -> Result<Response<ResponseBody>, ClientGone> {
         let (tap, end) = (self.tap(), self.exchange.body_end());
-        let request = head.with(RequestBody::Streamed { client: body, tap, end }, self.exchange);
-        self.forward(request).await
+        self.forward(head, RequestBody::Streamed { client: body, tap, end }).await
     }
 
     fn tap(&self) -> Option<Arc<CallTap>> {
         self.call.as_ref().map(|call| call.tap().clone())
     }
 
-    async fn forward(self, request: Request<RequestBody>) -> Result<Response<ResponseBody>, ClientGone> {
-        Ok(match self.send(request).await? {
-            Ok(delivered) => self.deliver(delivered, None),
+    async fn forward(self, head: Head, body: RequestBody) -> Result<Response<ResponseBody>, ClientGone> {
+        let sent = self.send(head.with(body, self.exchange)).await?;
+        Ok(self.finish(sent, None))
+    }
+
+    fn finish(
+        self,
+        sent: Result<Delivered, UpstreamError>,
+        strip: Option<UsageStrip>,
+    ) -> Response<ResponseBody> {
+        match sent {
+            Ok(delivered) => self.deliver(delivered, strip),
             Err(error) => self.fail(&error),
-        })
+        }
     }
 
     /// Sends a request, for as long as the client waits for its response.
@@ -255,9 +264,9 @@ impl InFlightRequest<'_> {
         injection: &InjectionPolicy,
         _permit: OwnedSemaphorePermit,
     ) -> Result<Response<ResponseBody>, ClientGone> {
-        let Ok((original, trailers)) = usage::collect(body).await else {
-            return Ok(self.client_broke_off());
-        };
+        let Ok(collected) = body.collect().await else { return Ok(self.client_broke_off()) };
+        let trailers = collected.trailers().cloned();
+        let original = collected.to_bytes();
         drop(self.exchange.body_end());
         let copy = self.tap().map(|tap| (tap, original.clone()));
         let whole = |bytes, copy| RequestBody::Whole { bytes: Some(bytes), trailers: trailers.clone(), copy };
@@ -267,44 +276,26 @@ impl InFlightRequest<'_> {
                 if reason == NotInjected::NotUnderstood {
                     self.relay.metrics.count_not_injected(NotInjectedReason::not_understood);
                 }
-                let request = head.with(whole(original, copy), self.exchange);
-                return self.forward(request).await;
+                return self.forward(head, whole(original, copy)).await;
             }
         };
         self.relay.metrics.usage_injected.inc();
         let as_it_came = head.clone();
         usage::prepare_changed(&mut head.headers, changed.len());
-        Ok(match self.send(head.with(whole(changed, copy), self.exchange)).await? {
-            Ok((response, _)) if usage::may_be_our_fault(response.status()) => {
-                drop(response);
-                let request = as_it_came.with(whole(original, None), self.exchange);
-                return self.send_unchanged(request, injection).await;
-            }
-            Ok(delivered) => {
-                let strip = self.strip(&delivered.0, injection);
-                self.deliver(delivered, strip)
-            }
-            Err(error) => self.fail(&error),
-        })
-    }
-
-    /// Sends the request as the client made it, after the changed one was refused, for which no provider bills. What the
-    /// upstream says now is what it would have said without us.
-    async fn send_unchanged(
-        self,
-        request: Request<RequestBody>,
-        injection: &InjectionPolicy,
-    ) -> Result<Response<ResponseBody>, ClientGone> {
+        let sent = self.send(head.with(whole(changed, copy), self.exchange)).await?;
+        if !sent.as_ref().is_ok_and(|(response, _)| usage::may_be_our_fault(response.status())) {
+            let strip = sent.as_ref().ok().and_then(|(response, _)| self.strip(response, injection));
+            return Ok(self.finish(sent, strip));
+        }
+        // No provider bills for a refusal. What the upstream says to the request as the client made it is what it would have
+        // said without us.
+        drop(sent);
         self.relay.metrics.usage_refused.inc();
-        Ok(match self.send(request).await? {
-            Ok(delivered) => {
-                if delivered.0.status().is_success() {
-                    injection.disable(&self.route.name, "it refuses stream_options.include_usage");
-                }
-                self.deliver(delivered, None)
-            }
-            Err(error) => self.fail(&error),
-        })
+        let sent = self.send(as_it_came.with(whole(original, None), self.exchange)).await?;
+        if sent.as_ref().is_ok_and(|(response, _)| response.status().is_success()) {
+            injection.disable(&self.route.name, "it refuses stream_options.include_usage");
+        }
+        Ok(self.finish(sent, None))
     }
 
     /// The filter for the response to a changed request, which asks for a stream.

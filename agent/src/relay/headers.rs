@@ -69,29 +69,18 @@ fn join_cookies(headers: &mut HeaderMap) {
 /// Headers that decide what the upstream understands. A client must not lose them by naming them in `Connection`, and
 /// nobody may use them to say who calls.
 pub fn is_needed_upstream(name: &HeaderName) -> bool {
-    let is_of_a_provider = dialect::ALL
-        .iter()
-        .flat_map(|spec| spec.header_prefixes)
-        .any(|prefix| name.as_str().starts_with(prefix));
-    is_of_a_provider
-        || [
-            header::AUTHORIZATION,
-            header::PROXY_AUTHORIZATION,
-            header::COOKIE,
-            header::HOST,
-            header::USER_AGENT,
-            header::CONTENT_TYPE,
-            header::CONTENT_LENGTH,
-            header::CONTENT_ENCODING,
-            header::ACCEPT,
-            header::ACCEPT_ENCODING,
-            HeaderName::from_static("api-key"),
-            HeaderName::from_static("x-api-key"),
-            HeaderName::from_static("x-goog-api-key"),
-            HeaderName::from_static("traceparent"),
-            HeaderName::from_static("tracestate"),
-        ]
-        .contains(name)
+    let name = name.as_str();
+    let is_secret = matches!(name, "authorization" | "proxy-authorization" | "cookie")
+        || matches!(name, "api-key" | "x-api-key" | "x-goog-api-key");
+    let is_of_the_body = matches!(name, "content-type" | "content-length" | "content-encoding");
+    let is_of_the_client = matches!(name, "host" | "user-agent" | "accept" | "accept-encoding");
+    let is_of_the_trace = matches!(name, "traceparent" | "tracestate");
+    let mut of_providers = dialect::ALL.iter().flat_map(|spec| spec.header_prefixes);
+    is_secret
+        || is_of_the_body
+        || is_of_the_client
+        || is_of_the_trace
+        || of_providers.any(|prefix| name.starts_with(prefix))
 }
 
 /// Whether the value of a header is this media type, whatever its parameters.

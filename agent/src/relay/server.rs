@@ -47,8 +47,8 @@ pub struct Server {
 
 impl Server {
     /// A server for this relay, with at most so many connections at one time.
-    pub fn new(relay: Arc<Relay>, tls: Option<ServerTls>, connections_max: usize) -> Self {
-        Self {
+    pub fn new(relay: Arc<Relay>, tls: Option<ServerTls>, connections_max: usize) -> Arc<Self> {
+        Arc::new(Self {
             relay,
             http: http(tls.is_none()),
             tls,
@@ -57,11 +57,16 @@ impl Server {
             tracker: TaskTracker::new(),
             drain: CancellationToken::new(),
             kill: CancellationToken::new(),
-        }
+        })
     }
 
     /// Serves until `shutdown`, then ends in order. Returns when no call runs any more.
-    pub async fn run(self, listener: TcpListener, shutdown: CancellationToken, drain_timeout: Duration) {
+    pub async fn run(
+        self: Arc<Self>,
+        listener: TcpListener,
+        shutdown: CancellationToken,
+        drain_timeout: Duration,
+    ) {
         tokio::select! {
             () = self.accept(&listener) => {}
             () = shutdown.cancelled() => {}
@@ -74,13 +79,13 @@ impl Server {
         if tokio::time::timeout(drain_timeout, self.tracker.wait()).await.is_err() {
             let connections = self.tracker.len();
             tracing::warn!(connections, "the drain timeout passed; breaking off the calls that still run");
-            self.relay.kill();
+            self.relay.tap.kill();
             self.kill.cancel();
             self.tracker.wait().await;
         }
     }
 
-    async fn accept(&self, listener: &TcpListener) {
+    async fn accept(self: &Arc<Self>, listener: &TcpListener) {
         loop {
             match listener.accept().await {
                 Ok((stream, _)) => {
@@ -121,65 +126,25 @@ impl Server {
         }
     }
 
-    fn spawn(&self, stream: TcpStream, permit: Option<OwnedSemaphorePermit>) {
-        let connection = Connection {
-            relay: self.relay.clone(),
-            http: self.http.clone(),
-            drain: self.drain.clone(),
-            kill: self.kill.clone(),
-            slot: self.idle.slot(),
-        };
-        let tls = self.tls.clone();
+    fn spawn(self: &Arc<Self>, stream: TcpStream, permit: Option<OwnedSemaphorePermit>) {
+        let (server, slot) = (self.clone(), self.idle.slot());
         self.tracker.spawn(async move {
-            let (slot, metrics) = (connection.slot.clone(), connection.relay.metrics.clone());
+            let metrics = &server.relay.metrics;
             let _running = GaugeGuard::new(&metrics.connections);
             let _permit = permit;
             prepare_socket(&stream);
-            let Some(tls) = tls else {
-                let (client, io) = Client::plain(stream, slot, metrics.clone());
-                return connection.serve(client, io).await;
+            let Some(tls) = &server.tls else {
+                let (client, io) = Client::plain(stream, slot.clone(), metrics.clone());
+                return server.serve(&slot, client, io).await;
             };
             if let Some(Some(stream)) = slot.close.run_until_cancelled(tls.accept(stream)).await {
                 let (client, io) = Client::tls(stream, slot.clone(), metrics.clone());
-                connection.serve(client, io).await;
+                server.serve(&slot, client, io).await;
             }
         });
     }
-}
 
-/// On plain connections we see ourselves when a client is gone (`relay/client.rs`), and better than the library.
-fn http(is_plain: bool) -> auto::Builder<TokioExecutor> {
-    let mut builder = auto::Builder::new(TokioExecutor::new());
-    builder
-        .http1()
-        .timer(TokioTimer::new())
-        .header_read_timeout(HEAD_TIMEOUT)
-        .half_close(is_plain)
-        .max_buf_size(HEAD_BYTES_MAX)
-        .max_headers(HEADERS_MAX)
-        // The provider's `Date` passes; where there is none, none is added.
-        .auto_date_header(false);
-    builder
-        .http2()
-        .timer(TokioTimer::new())
-        .auto_date_header(false)
-        .max_concurrent_streams(HTTP2_STREAMS_MAX)
-        .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
-        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-        .max_header_list_size(HTTP2_HEADER_LIST_BYTES_MAX);
-    builder
-}
-
-struct Connection {
-    relay: Arc<Relay>,
-    http: auto::Builder<TokioExecutor>,
-    drain: CancellationToken,
-    kill: CancellationToken,
-    slot: Arc<IdleSlot>,
-}
-
-impl Connection {
-    async fn serve<S>(self, client: Client, io: ClientIo<S>)
+    async fn serve<S>(&self, slot: &IdleSlot, client: Client, io: ClientIo<S>)
     where
         S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
     {
@@ -216,12 +181,12 @@ impl Connection {
                 }
                 () = silence.as_mut(), if !is_silence_over => {
                     is_silence_over = true;
-                    if self.slot.is_silent() || (is_evicted && self.slot.is_idle()) {
+                    if slot.is_silent() || (is_evicted && slot.is_idle()) {
                         return;
                     }
                 }
-                () = self.slot.close.cancelled(), if !is_evicted => {
-                    if self.slot.is_silent() {
+                () = slot.close.cancelled(), if !is_evicted => {
+                    if slot.is_silent() {
                         return;
                     }
                     is_evicted = true;
@@ -233,4 +198,27 @@ impl Connection {
             }
         }
     }
+}
+
+/// On plain connections we see ourselves when a client is gone (`relay/client.rs`), and better than the library.
+fn http(is_plain: bool) -> auto::Builder<TokioExecutor> {
+    let mut builder = auto::Builder::new(TokioExecutor::new());
+    builder
+        .http1()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD_TIMEOUT)
+        .half_close(is_plain)
+        .max_buf_size(HEAD_BYTES_MAX)
+        .max_headers(HEADERS_MAX)
+        // The provider's `Date` passes; where there is none, none is added.
+        .auto_date_header(false);
+    builder
+        .http2()
+        .timer(TokioTimer::new())
+        .auto_date_header(false)
+        .max_concurrent_streams(HTTP2_STREAMS_MAX)
+        .initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
+        .initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
+        .max_header_list_size(HTTP2_HEADER_LIST_BYTES_MAX);
+    builder
 }

@@ -5,8 +5,8 @@
 //! were, at the latest before the end. Bytes on the way are counted against a limit. A call that gets no places is forwarded all the same and
 //! counted as unobserved.
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use ledgerline_process::Clock;
@@ -116,7 +116,7 @@ impl Tap {
             shared: self.shared.clone(),
             gap_is_due: AtomicBool::new(false),
             has_gaps: AtomicBool::new(false),
-            last: std::sync::Mutex::new(Some(LastPlaces { end, gap })),
+            last: Mutex::new(Some([gap, end])),
         })))
     }
 }
@@ -128,14 +128,8 @@ pub(crate) struct CallTap {
     /// Bytes were left out since the last event, and the worker does not know.
     gap_is_due: AtomicBool,
     has_gaps: AtomicBool,
-    last: std::sync::Mutex<Option<LastPlaces>>,
-}
-
-/// Places in the queue for the last words of a call.
-struct LastPlaces {
-    end: OwnedPermit<Tagged>,
-    /// For a gap that could not be reported before.
-    gap: OwnedPermit<Tagged>,
+    /// Places in the queue for a gap that could not be reported before, and for the end.
+    last: Mutex<Option<[OwnedPermit<Tagged>; 2]>>,
 }
 
 impl CallTap {
@@ -204,8 +198,8 @@ impl CallTap {
 
     fn end(&self, end: EndOfStream, class: Option<&'static str>) {
         // Nothing can panic while it is held.
-        let last = self.last.lock().unwrap_or_else(std::sync::PoisonError::into_inner).take();
-        if let Some(LastPlaces { end: place, gap }) = last {
+        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some([gap, place]) = last {
             if self.gap_is_due.swap(false, Ordering::Relaxed) {
                 gap.send(self.gap_event());
             }

@@ -34,7 +34,8 @@ impl TraceContext {
     pub fn pass_on(&self, headers: &mut HeaderMap) {
         if self.parent_span_id.is_some()
             && let Some(value) = single(headers)
-            && let Ok(value) = HeaderValue::try_from(with_parent(value, self.span_id))
+            // Version, trace, flags and what may follow are kept.
+            && let Ok(value) = HeaderValue::try_from(format!("{}{}{}", &value[..36], self.span_id, &value[52..]))
         {
             headers.insert(TRACEPARENT, value);
         }
@@ -65,11 +66,6 @@ fn parse(value: &str) -> Option<(TraceId, SpanId)> {
         return None;
     }
     Some((TraceId::from_hex(trace)?, SpanId::from_hex(parent)?))
-}
-
-/// The same valid value with another parent: version, trace, flags and what may follow are kept.
-fn with_parent(value: &str, span_id: SpanId) -> String {
-    format!("{}{span_id}{}", &value[..36], &value[52..])
 }
 
 /// An id of random bytes; all zeros are none.

@@ -16,14 +16,13 @@ use http::header::{
 };
 use http::request::Parts;
 use http_body::Body;
-use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::headers::is_media_type;
 use super::inject::{NotInjected, inject_usage};
-use crate::dialect::{Endpoint, UsageInjection};
+use crate::dialect::Endpoint;
 use crate::limits::{INJECT_BODY_BYTES_MAX, INJECT_COPIES, INJECT_INLINE_BYTES_MAX, INJECTION_PAUSE};
 use crate::metrics::NotInjectedReason;
 
@@ -90,7 +89,7 @@ impl InjectionPolicy {
     /// Whether this request is to be collected: a call whose dialect says so, in plain JSON, unsigned, of known and bounded size,
     /// while there is memory for it. Everything else streams through.
     pub(super) fn plan(&self, endpoint: Option<&Endpoint>, parts: &Parts, body: &Incoming) -> Plan {
-        let is_injected = endpoint.is_some_and(|it| it.usage_injection == UsageInjection::StreamOptions);
+        let is_injected = endpoint.is_some_and(|endpoint| endpoint.injects_usage);
         if !is_injected || body.is_end_stream() {
             return Plan::Stream;
         }
@@ -112,13 +111,6 @@ impl InjectionPolicy {
             Err(_) => Plan::StreamAsItIs(NotInjectedReason::memory),
         }
     }
-}
-
-/// Reads a request whole, with its trailers. Fails when the client breaks off.
-pub(super) async fn collect(body: Incoming) -> Result<(Bytes, Option<HeaderMap>), hyper::Error> {
-    let collected = body.collect().await?;
-    let trailers = collected.trailers().cloned();
-    Ok((collected.to_bytes(), trailers))
 }
 
 /// The request with usage injected, or why it is sent as it came. Large ones are read on another thread, because those

@@ -48,6 +48,11 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 /// The single `data:` line of an event that lies whole within the bytes being pushed.
 type Borrowed<'a> = Option<&'a [u8]>;
 
+/// Takes what a blank line ends.
+trait OnEnd: FnMut(Option<Event<'_>>) {}
+
+impl<F: FnMut(Option<Event<'_>>)> OnEnd for F {}
+
 impl Splitter {
     /// A splitter that skips events of more than `event_bytes_max` bytes (line ends not counted).
     pub fn new(event_bytes_max: usize) -> Self {
@@ -177,12 +182,7 @@ impl Splitter {
     }
 
     /// A line that began in an earlier push: it cannot be borrowed.
-    fn take_joined_line<'a>(
-        &mut self,
-        line: &[u8],
-        borrowed: &mut Borrowed<'a>,
-        on_end: &mut impl FnMut(Option<Event<'_>>),
-    ) {
+    fn take_joined_line<'a>(&mut self, line: &[u8], borrowed: &mut Borrowed<'a>, on_end: &mut impl OnEnd) {
         let mut own = None;
         if let Some(earlier) = borrowed.take() {
             self.data.extend_from_slice(earlier);
@@ -193,12 +193,7 @@ impl Splitter {
         }
     }
 
-    fn take_line<'a>(
-        &mut self,
-        line: &'a [u8],
-        borrowed: &mut Borrowed<'a>,
-        on_end: &mut impl FnMut(Option<Event<'_>>),
-    ) {
+    fn take_line<'a>(&mut self, line: &'a [u8], borrowed: &mut Borrowed<'a>, on_end: &mut impl OnEnd) {
         if self.skipping {
             let blank = line.is_empty() && !self.skipped_line_has_bytes;
             self.skipped_line_has_bytes = false;
@@ -257,7 +252,7 @@ impl Splitter {
         }
     }
 
-    fn end_event(&mut self, borrowed: &mut Borrowed<'_>, on_end: &mut impl FnMut(Option<Event<'_>>)) {
+    fn end_event(&mut self, borrowed: &mut Borrowed<'_>, on_end: &mut impl OnEnd) {
         let data = borrowed.take().unwrap_or(&self.data);
         on_end(self.has_data.then_some(Event { name: &self.name, data }));
         self.clear_event();

@@ -9,7 +9,7 @@ use ledgerline_proto::{EndOfStream::*, Identity, SpanId, TraceId, UsageSource};
 use proptest::prelude::*;
 
 use super::*;
-use crate::dialect::{self, Endpoint, Purpose, Reader, Response, TextSink, Unreadable, UsageInjection};
+use crate::dialect::{self, Endpoint, Purpose, Reader, Response, TextSink, Unreadable};
 use crate::observation::ResponseHead;
 use crate::wire::sse::Event;
 
@@ -680,7 +680,7 @@ const fn with_reader(reader: fn() -> Box<dyn Reader>) -> Endpoint {
         path: "/panics",
         purpose: Purpose::Call,
         operation: ledgerline_proto::Operation::Chat,
-        usage_injection: UsageInjection::Unneeded,
+        injects_usage: false,
         reader,
     }
 }

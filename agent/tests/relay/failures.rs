@@ -3,9 +3,7 @@
 use std::sync::Arc;
 
 use ledgerline_agent::app::Parts;
-use ledgerline_agent::dialect::{
-    Endpoint, Purpose, Reader, Response, Spec, TextSink, Unreadable, UsageInjection,
-};
+use ledgerline_agent::dialect::{Endpoint, Purpose, Reader, Response, Spec, TextSink, Unreadable};
 use ledgerline_agent::relay::tap::TapLimits;
 use ledgerline_agent::wire::sse::Event;
 use tokio::sync::mpsc;
@@ -196,7 +194,7 @@ const fn chat(reader: fn() -> Box<dyn Reader>) -> Endpoint {
         path: "/chat/completions",
         purpose: Purpose::Call,
         operation: ledgerline_proto::Operation::Chat,
-        usage_injection: UsageInjection::Unneeded,
+        injects_usage: false,
         reader,
     }
 }

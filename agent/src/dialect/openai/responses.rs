@@ -30,44 +30,33 @@ struct Body<'a> {
     service_tier: Text<'a>,
     background: Flag,
     error: ErrorField,
-    incomplete_details: Object<IncompleteDetails<'a>>,
+    incomplete_details: Object<Details<'a>>,
     output: Output<'a>,
-    tools: List<Tool<'a>>,
+    tools: List<Details<'a>>,
     usage: Object<ResponseUsage>,
-    tool_usage: Object<ToolUsage>,
+    tool_usage: Object<ToolUsage<'a>>,
 }
 
+/// A small object, of which each place reads a field or two.
 #[derive(Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
-struct IncompleteDetails<'a> {
-    reason: Text<'a>,
-}
-
-#[derive(Default, Deserialize)]
-#[serde(default, bound(deserialize = "'de: 'a"))]
-struct Tool<'a> {
+struct Details<'a> {
+    /// Of a tool, of what it did, of where it runs.
     #[serde(rename = "type")]
     kind: Text<'a>,
+    /// Of an end that came too early.
+    reason: Text<'a>,
+    /// Of what newer servers count of their tools.
+    num_requests: Count,
+    total_tokens: Count,
 }
 
 /// Newer servers count their tools themselves.
 #[derive(Default, Deserialize)]
-#[serde(default)]
-struct ToolUsage {
-    web_search: Object<WebSearchUsage>,
-    image_gen: Object<ImageUsage>,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct WebSearchUsage {
-    num_requests: Count,
-}
-
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct ImageUsage {
-    total_tokens: Count,
+#[serde(default, bound(deserialize = "'de: 'a"))]
+struct ToolUsage<'a> {
+    web_search: Object<Details<'a>>,
+    image_gen: Object<Details<'a>>,
 }
 
 /// What the model and its tools put out. Deep research makes thousands of items: all are counted, the texts of the
@@ -104,9 +93,9 @@ struct Item<'a> {
     /// Of calls of the client's own tools.
     input: Content<'a>,
     /// Of web searches: what was done.
-    action: Object<Tool<'a>>,
+    action: Object<Details<'a>>,
     /// Of commands: where they run.
-    environment: Object<Tool<'a>>,
+    environment: Object<Details<'a>>,
 }
 
 impl<'de: 'a, 'a> FromValue<'de> for Output<'a> {
@@ -213,16 +202,16 @@ impl Body<'_> {
 
     fn read_tools(&self, response: &mut Response) {
         let usage = self.tool_usage.0.as_ref();
-        let stated = usage.and_then(|usage| usage.web_search.0?.num_requests.0);
+        let stated = usage.and_then(|usage| usage.web_search.0.as_ref()?.num_requests.0);
         let searches = stated.or(Some(self.output.searches).filter(|searches| *searches > 0));
         response.billing.web_search_requests = searches.or(response.billing.web_search_requests);
         // The older search tool costs the same as the newer with models that reason, and another fee with others.
         let is_preview =
-            |tool: &Tool<'_>| tool.kind.get().is_some_and(|kind| kind.starts_with("web_search_preview"));
+            |tool: &Details<'_>| tool.kind.get().is_some_and(|kind| kind.starts_with("web_search_preview"));
         let has_other_fee = searches.is_some_and(|searches| searches > 0)
             && self.tools.0.iter().any(is_preview)
             && !self.output.has_reasoning;
-        let images = usage.and_then(|usage| usage.image_gen.0?.total_tokens.0).unwrap_or(0);
+        let images = usage.and_then(|usage| usage.image_gen.0.as_ref()?.total_tokens.0).unwrap_or(0);
         if self.output.has_billed_tool || has_other_fee || images > 0 {
             response.billing.gap = Some(BillGap::Tool);
         }

@@ -16,8 +16,8 @@ pub(super) struct CompletionUsage {
     prompt_tokens: Count,
     completion_tokens: Count,
     total_tokens: Count,
-    prompt_tokens_details: Object<InputDetails>,
-    completion_tokens_details: Object<OutputDetails>,
+    prompt_tokens_details: Object<Details>,
+    completion_tokens_details: Object<Details>,
     /// DeepSeek's name for cached tokens.
     prompt_cache_hit_tokens: Count,
 }
@@ -29,16 +29,18 @@ pub(super) struct ResponseUsage {
     input_tokens: Count,
     output_tokens: Count,
     total_tokens: Count,
-    input_tokens_details: Object<InputDetails>,
-    output_tokens_details: Object<OutputDetails>,
+    input_tokens_details: Object<Details>,
+    output_tokens_details: Object<Details>,
 }
 
+/// The parts of one side; each side states some.
 #[derive(Clone, Copy, Default, Deserialize)]
 #[serde(default)]
-struct InputDetails {
+struct Details {
     cached_tokens: Count,
     cache_write_tokens: Count,
     cache_write_tokens_details: Object<CacheWriteDetails>,
+    reasoning_tokens: Count,
     audio_tokens: Count,
     image_tokens: Count,
 }
@@ -50,21 +52,13 @@ struct CacheWriteDetails {
     ttl_12h_tokens: Count,
 }
 
-#[derive(Clone, Copy, Default, Deserialize)]
-#[serde(default)]
-struct OutputDetails {
-    reasoning_tokens: Count,
-    audio_tokens: Count,
-    image_tokens: Count,
-}
-
 /// The counts under whatever names they came.
 pub(super) struct Inclusive {
     input: Count,
     output: Count,
     total: Count,
-    of_input: InputDetails,
-    of_output: OutputDetails,
+    of_input: Details,
+    of_output: Details,
 }
 
 impl From<&CompletionUsage> for Inclusive {
@@ -75,7 +69,7 @@ impl From<&CompletionUsage> for Inclusive {
             input: usage.prompt_tokens,
             output: usage.completion_tokens,
             total: usage.total_tokens,
-            of_input: InputDetails { cached_tokens, ..details },
+            of_input: Details { cached_tokens, ..details },
             of_output: usage.completion_tokens_details.0.unwrap_or_default(),
         }
     }
