@@ -77,9 +77,8 @@ async fn statements_run_in_parallel() {
     let engine = Engine::with(&["--max-connections", "5"]).await;
     let sql = "SELECT sleepEachRow(1) FROM numbers(1000) SETTINGS max_block_size = 1";
     let long = join_all((0..4).map(|_| engine.query(sql)));
-    let four = eventually("four at once", || async {
-        (running(&engine, "sleepEachRow").await == 4).then_some(())
-    });
+    let four =
+        eventually("four at once", || async { (running(&engine, "sleepEachRow").await == 4).then_some(()) });
     tokio::select! {
         _ = long => panic!("a statement of a thousand seconds ended"),
         () = four => {}
@@ -221,10 +220,7 @@ async fn overload_is_refused_with_503() {
         }
     };
     assert!(refused.text().contains("connections of the engine are busy"), "{}", refused.text());
-    assert_eq!(
-        (refused.header("retry-after"), refused.header("x-clickhouse-exception-code")),
-        ("1", "202")
-    );
+    assert_eq!((refused.header("retry-after"), refused.header("x-clickhouse-exception-code")), ("1", "202"));
     slow.write_all(b"2\n").unwrap();
     let (mut served, mut late) = (0, 0);
     while let Some(reply) = waiting.next().await {

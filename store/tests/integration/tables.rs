@@ -316,7 +316,8 @@ async fn values_are_bound_and_bounds_hold() {
     assert!(refused.code().is_some(), "{refused}");
     assert_eq!(ask(&storage, "SELECT count() FROM quarantine").await, "0");
     let slow = Select {
-        text: "SELECT toString(sum(sleepEachRow(0.1))) FROM numbers(10000) SETTINGS max_block_size = 1".into(),
+        text: "SELECT toString(sum(sleepEachRow(0.1))) FROM numbers(10000) SETTINGS max_block_size = 1"
+            .into(),
         parameters: vec![],
         settings: vec![("max_execution_time", 1)],
         timeout: Duration::from_secs(600),
