@@ -65,38 +65,17 @@ impl Operation {
     }
 }
 
-/// How the answer ended. One type for all dialects, because every accounting rule hangs on it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum EndOfStream {
-    /// The provider finished its answer.
-    Complete,
-    /// The provider failed: an error answer, an error event within a stream, or a connection cut short.
-    ProviderError,
-    /// The client went away first.
-    ClientGone,
-    /// The agent stopped first.
-    RelayKilled,
-}
-
-impl EndOfStream {
-    /// Every ending.
-    pub const ALL: [Self; 4] = [Self::Complete, Self::ProviderError, Self::ClientGone, Self::RelayKilled];
-
-    /// The name on the wire and in the column `end_of_stream`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Complete => "complete",
-            Self::ProviderError => "provider_error",
-            Self::ClientGone => "client_gone",
-            Self::RelayKilled => "relay_killed",
-        }
-    }
-
-    /// The ending of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|end| end.name() == name)
+named! {
+    /// How the answer ended. One type for all dialects, because every accounting rule hangs on it.
+    pub enum EndOfStream {
+        /// The provider finished its answer.
+        Complete = "complete",
+        /// The provider failed: an error answer, an error event within a stream, or a connection cut short.
+        ProviderError = "provider_error",
+        /// The client went away first.
+        ClientGone = "client_gone",
+        /// The agent stopped first.
+        RelayKilled = "relay_killed",
     }
 }
 
@@ -131,32 +110,13 @@ impl fmt::Debug for Identity {
     }
 }
 
-/// Why the counts of a call are not its whole bill. What is left out has no price yet, so neither has the call.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum BillGap {
-    /// Another model ran within the call, at its own price.
-    OtherModel,
-    /// A tool of the provider ran that is billed apart from tokens: a container, a search in files, an image.
-    Tool,
-}
-
-impl BillGap {
-    /// Every gap.
-    pub const ALL: [Self; 2] = [Self::OtherModel, Self::Tool];
-
-    /// The name on the wire.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::OtherModel => "other_model",
-            Self::Tool => "tool",
-        }
-    }
-
-    /// The gap of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|gap| gap.name() == name)
+named! {
+    /// Why the counts of a call are not its whole bill. What is left out has no price yet, so neither has the call.
+    pub enum BillGap {
+        /// Another model ran within the call, at its own price.
+        OtherModel = "other_model",
+        /// A tool of the provider ran that is billed apart from tokens: a container, a search in files, an image.
+        Tool = "tool",
     }
 }
 

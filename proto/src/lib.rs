@@ -4,6 +4,32 @@
 //! collector both speak in these types, so a fact has one name from the provider's bytes to the ClickHouse column.
 //! Pure: no I/O, no clock, no async, no randomness.
 
+/// An enum whose values have names.
+macro_rules! named {
+    ($(#[$outer:meta])* pub enum $type:ident { $($(#[$inner:meta])* $value:ident = $name:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        pub enum $type { $($(#[$inner])* $value,)* }
+
+        impl $type {
+            /// Every value, in the order of the columns.
+            pub const ALL: [Self; [$($name),*].len()] = [$(Self::$value),*];
+
+            /// The name on the wire, in columns and in labels.
+            #[must_use]
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$value => $name,)* }
+            }
+
+            /// The value of that name.
+            #[must_use]
+            pub fn from_name(name: &str) -> Option<Self> {
+                Self::ALL.into_iter().find(|value| value.name() == name)
+            }
+        }
+    };
+}
+
 pub mod attribute;
 pub mod call;
 pub mod dimension;

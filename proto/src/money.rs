@@ -1,7 +1,7 @@
 //! Money as an integer number of nano-dollars.
 //!
-//! Why an integer: a float sum of a month of calls disagrees with itself depending on the order of the rows. Here
-//! addition is exact and checked. This file must never contain a float, nor a default for an amount that is not known.
+//! Why an integer: a float sum of a month of calls disagrees with itself depending on the order of the rows. Integers
+//! add up exactly. This file must never contain a float, nor a default for an amount that is not known.
 
 use std::fmt;
 use std::str::FromStr;
@@ -19,7 +19,7 @@ pub const NANO_USD_MAX: i64 = 999_999_999_999_999_999;
 
 /// An exact amount in US dollars, counted in nano-dollars (1e-9 USD).
 ///
-/// Bound: +-[`NANO_USD_MAX`]. Arithmetic is checked: an overflow is `None`, never a wrapped or clamped amount.
+/// Bound: +-[`NANO_USD_MAX`]; what is beyond it is no amount, never a wrapped or clamped one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct NanoUsd(i64);
 
@@ -51,18 +51,6 @@ impl NanoUsd {
     #[must_use]
     pub const fn nanos(self) -> i64 {
         self.0
-    }
-
-    /// The exact sum, or `None` beyond [`NANO_USD_MAX`].
-    #[must_use]
-    pub fn checked_add(self, other: Self) -> Option<Self> {
-        self.0.checked_add(other.0).and_then(Self::from_nanos)
-    }
-
-    /// The exact difference, or `None` beyond [`NANO_USD_MAX`].
-    #[must_use]
-    pub fn checked_sub(self, other: Self) -> Option<Self> {
-        self.0.checked_sub(other.0).and_then(Self::from_nanos)
     }
 }
 
@@ -154,9 +142,7 @@ mod tests {
     #[test]
     fn overflow_is_none_and_never_an_amount() {
         let most = NanoUsd::from_nanos(NANO_USD_MAX).unwrap();
-        let one = NanoUsd::from_nanos(1).unwrap();
-        assert_eq!(most.checked_add(one), None);
+        assert_eq!(NanoUsd::from_nanos(most.nanos() + 1), None);
         assert_eq!(NanoUsd::from_nanos(i64::MIN), None);
-        assert_eq!(most.checked_sub(one).map(NanoUsd::nanos), Some(NANO_USD_MAX - 1));
     }
 }

@@ -7,35 +7,36 @@
 
 use std::fmt;
 
-/// One class of billable tokens. No token is counted in two classes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum TokenClass {
-    /// Prompt text neither read from nor written to a cache.
-    InputUncached,
-    /// Prompt tokens served from the provider's cache.
-    CacheRead,
-    /// Prompt tokens written to a cache that lives 5 minutes, or a life the provider did not state.
-    CacheWrite5m,
-    /// Prompt tokens written to a cache that lives 30 minutes.
-    CacheWrite30m,
-    /// Prompt tokens written to a cache that lives 1 hour.
-    CacheWrite1h,
-    /// Prompt tokens written to a cache that lives 12 hours.
-    CacheWrite12h,
-    /// Audio in the prompt.
-    InputAudio,
-    /// Images in the prompt, where the provider counts them apart.
-    InputImage,
-    /// Prompt tokens that the provider's own tools added.
-    ToolUsePrompt,
-    /// Answer text, tool calls included.
-    OutputText,
-    /// Hidden reasoning.
-    OutputReasoning,
-    /// Audio in the answer.
-    OutputAudio,
-    /// Images in the answer, where the provider counts them apart.
-    OutputImage,
+named! {
+    /// One class of billable tokens. No token is counted in two classes.
+    pub enum TokenClass {
+        /// Prompt text neither read from nor written to a cache.
+        InputUncached = "input_uncached",
+        /// Prompt tokens served from the provider's cache.
+        CacheRead = "cache_read",
+        /// Prompt tokens written to a cache that lives 5 minutes, or a life the provider did not state.
+        CacheWrite5m = "cache_write_5m",
+        /// Prompt tokens written to a cache that lives 30 minutes.
+        CacheWrite30m = "cache_write_30m",
+        /// Prompt tokens written to a cache that lives 1 hour.
+        CacheWrite1h = "cache_write_1h",
+        /// Prompt tokens written to a cache that lives 12 hours.
+        CacheWrite12h = "cache_write_12h",
+        /// Audio in the prompt.
+        InputAudio = "input_audio",
+        /// Images in the prompt, where the provider counts them apart.
+        InputImage = "input_image",
+        /// Prompt tokens that the provider's own tools added.
+        ToolUsePrompt = "tool_use_prompt",
+        /// Answer text, tool calls included.
+        OutputText = "output_text",
+        /// Hidden reasoning.
+        OutputReasoning = "output_reasoning",
+        /// Audio in the answer.
+        OutputAudio = "output_audio",
+        /// Images in the answer, where the provider counts them apart.
+        OutputImage = "output_image",
+    }
 }
 
 /// Which side of a call a class belongs to.
@@ -51,49 +52,6 @@ pub enum Direction {
 pub const TOKEN_CLASSES: usize = TokenClass::ALL.len();
 
 impl TokenClass {
-    /// Every class, in the order of the columns.
-    pub const ALL: [Self; 13] = [
-        Self::InputUncached,
-        Self::CacheRead,
-        Self::CacheWrite5m,
-        Self::CacheWrite30m,
-        Self::CacheWrite1h,
-        Self::CacheWrite12h,
-        Self::InputAudio,
-        Self::InputImage,
-        Self::ToolUsePrompt,
-        Self::OutputText,
-        Self::OutputReasoning,
-        Self::OutputAudio,
-        Self::OutputImage,
-    ];
-
-    /// The name in price books, columns (`tokens_<name>`), labels (`token_class`) and attributes.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::InputUncached => "input_uncached",
-            Self::CacheRead => "cache_read",
-            Self::CacheWrite5m => "cache_write_5m",
-            Self::CacheWrite30m => "cache_write_30m",
-            Self::CacheWrite1h => "cache_write_1h",
-            Self::CacheWrite12h => "cache_write_12h",
-            Self::InputAudio => "input_audio",
-            Self::InputImage => "input_image",
-            Self::ToolUsePrompt => "tool_use_prompt",
-            Self::OutputText => "output_text",
-            Self::OutputReasoning => "output_reasoning",
-            Self::OutputAudio => "output_audio",
-            Self::OutputImage => "output_image",
-        }
-    }
-
-    /// The class of that name.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|class| class.name() == name)
-    }
-
     /// The side of the call it is counted on.
     #[must_use]
     pub const fn direction(self) -> Direction {
@@ -175,38 +133,17 @@ impl fmt::Debug for TokenCounts {
     }
 }
 
-/// Where the counts of a call come from, best first. A call without counts has no [`Usage`] (on the wire: `missing`).
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum UsageSource {
-    /// The provider said so in its answer.
-    Provider,
-    /// The provider said so, after the client had gone and the agent read on.
-    Drained,
-    /// Counted with the model's own tokenizer.
-    Counted,
-    /// Estimated from the bytes that passed, see the agent's `worker/estimate.rs`.
-    Estimated,
-}
-
-impl UsageSource {
-    /// Every source.
-    pub const ALL: [Self; 4] = [Self::Provider, Self::Drained, Self::Counted, Self::Estimated];
-
-    /// The name on the wire and in the column `usage_source`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Provider => "provider",
-            Self::Drained => "drained",
-            Self::Counted => "counted",
-            Self::Estimated => "estimated",
-        }
-    }
-
-    /// The source of that name; `None` for `missing` and unknown names.
-    #[must_use]
-    pub fn from_name(name: &str) -> Option<Self> {
-        Self::ALL.into_iter().find(|source| source.name() == name)
+named! {
+    /// Where the counts of a call come from, best first. A call without counts has no [`Usage`] (on the wire: `missing`).
+    pub enum UsageSource {
+        /// The provider said so in its answer.
+        Provider = "provider",
+        /// The provider said so, after the client had gone and the agent read on.
+        Drained = "drained",
+        /// Counted with the model's own tokenizer.
+        Counted = "counted",
+        /// Estimated from the bytes that passed, see the agent's `worker/estimate.rs`.
+        Estimated = "estimated",
     }
 }
 
@@ -222,15 +159,6 @@ pub struct Usage {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn names_and_indexes_cover_every_class_once() {
-        for (index, class) in TokenClass::ALL.into_iter().enumerate() {
-            assert_eq!(class.index(), index);
-            assert_eq!(TokenClass::from_name(class.name()), Some(class));
-        }
-        assert_eq!(TokenClass::from_name("tokens"), None);
-    }
 
     #[test]
     fn totals_are_sums_of_disjoint_classes() {

@@ -62,161 +62,51 @@ const WORD_COLUMNS: &[&str] = &[name::OPERATION, name::ERROR_TYPE, name::FINISH_
 const ATTRIBUTES: &[&str] = &[
     // What was asked for, as numbers and words: explains cost and quality. Not stop sequences and not the response's format,
     // which are text of the application.
-    "gen_ai.conversation.compacted",
-    "gen_ai.embeddings.dimension.count",
-    "gen_ai.is_streaming",
-    "gen_ai.openai.request.seed",
-    "gen_ai.openai.request.service_tier",
-    "gen_ai.output.type",
-    "gen_ai.prompt.name",
-    "gen_ai.prompt.version",
-    "gen_ai.request.choice.count",
-    "gen_ai.request.encoding_formats",
-    "gen_ai.request.frequency_penalty",
-    "gen_ai.request.max_tokens",
-    "gen_ai.request.presence_penalty",
-    "gen_ai.request.previous_response.id",
-    "gen_ai.request.reasoning.level",
-    "gen_ai.request.reasoning_effort",
-    "gen_ai.request.seed",
-    "gen_ai.request.temperature",
-    "gen_ai.request.top_k",
-    "gen_ai.request.top_p",
-    "gen_ai.retrieval.top_k",
-    "gen_ai.token.type",
+    "gen_ai.conversation.compacted gen_ai.embeddings.dimension.count gen_ai.is_streaming \
+     gen_ai.openai.request.seed gen_ai.openai.request.service_tier gen_ai.output.type gen_ai.prompt.name \
+     gen_ai.prompt.version gen_ai.request.choice.count gen_ai.request.encoding_formats \
+     gen_ai.request.frequency_penalty gen_ai.request.max_tokens gen_ai.request.presence_penalty \
+     gen_ai.request.previous_response.id gen_ai.request.reasoning.level gen_ai.request.reasoning_effort \
+     gen_ai.request.seed gen_ai.request.temperature gen_ai.request.top_k gen_ai.request.top_p \
+     gen_ai.retrieval.top_k gen_ai.token.type",
     // How the provider answered, as words, times and versions.
-    "anthropic.message.stop_reason",
-    "anthropic.request.id",
-    "anthropic.response.service_tier",
-    "aws.bedrock.guardrail.id",
-    "aws.bedrock.knowledge_base.id",
-    "azure.resource_provider.namespace",
-    "gen_ai.client.operation.time_to_first_chunk",
-    "gen_ai.openai.response.system_fingerprint",
-    "gen_ai.response.finish_reason",
-    "gen_ai.response.service_tier",
-    "gen_ai.response.stop_reason",
-    "gen_ai.server.time_per_output_token",
-    "gen_ai.server.time_to_first_token",
-    "openai.api.type",
-    "openai.request.service_tier",
-    "openai.response.system_fingerprint",
+    "anthropic.message.stop_reason anthropic.request.id anthropic.response.service_tier \
+     aws.bedrock.guardrail.id aws.bedrock.knowledge_base.id azure.resource_provider.namespace \
+     gen_ai.client.operation.time_to_first_chunk gen_ai.openai.response.system_fingerprint \
+     gen_ai.response.finish_reason gen_ai.response.service_tier gen_ai.response.stop_reason \
+     gen_ai.server.time_per_output_token gen_ai.server.time_to_first_token openai.api.type \
+     openai.request.service_tier openai.response.system_fingerprint",
     // Which agent, tool, data source or evaluation: identifiers and names of code. Not descriptions, arguments, results, queries,
     // documents and explanations.
-    "agent_name",
-    "gen_ai.agent.call.id",
-    "gen_ai.agent.id",
-    "gen_ai.agent.name",
-    "gen_ai.agent.version",
-    "gen_ai.data_source.id",
-    "gen_ai.evaluation.name",
-    "gen_ai.evaluation.score.label",
-    "gen_ai.evaluation.score.value",
-    "gen_ai.memory.record.count",
-    "gen_ai.memory.record.id",
-    "gen_ai.memory.store.id",
-    "gen_ai.tool.call.id",
-    "gen_ai.tool.name",
-    "gen_ai.tool.type",
-    "gen_ai.workflow.name",
-    "mcp.method.name",
-    "mcp.protocol.version",
-    "mcp.session.id",
+    "agent_name gen_ai.agent.call.id gen_ai.agent.id gen_ai.agent.name gen_ai.agent.version \
+     gen_ai.data_source.id gen_ai.evaluation.name gen_ai.evaluation.score.label gen_ai.evaluation.score.value \
+     gen_ai.memory.record.count gen_ai.memory.record.id gen_ai.memory.store.id gen_ai.tool.call.id \
+     gen_ai.tool.name gen_ai.tool.type gen_ai.workflow.name mcp.method.name mcp.protocol.version mcp.session.id",
     // Usage and cost as senders state it, under names of their own: should our reading be wrong, this is the evidence. The
     // prefixes below are for the same.
-    "cache_creation_tokens",
-    "cache_read_tokens",
-    "gen_ai.client.token.usage",
-    "input_tokens",
-    "langfuse.observation.cost_details",
-    "langfuse.observation.usage_details",
-    "metadata.usage_object",
-    "mlflow.chat.tokenUsage",
-    "mlflow.llm.cost",
-    "operation.cost",
-    "output_tokens",
+    "cache_creation_tokens cache_read_tokens gen_ai.client.token.usage input_tokens \
+     langfuse.observation.cost_details langfuse.observation.usage_details metadata.usage_object \
+     mlflow.chat.tokenUsage mlflow.llm.cost operation.cost output_tokens",
     // What a span is and which model it names, in the words of other instrumentations: decides whether it is a call.
-    "ai.model.id",
-    "ai.model.provider",
-    "ai.operationId",
-    "ai.response.finishReason",
-    "ai.response.id",
-    "ai.response.model",
-    "ai.response.msToFinish",
-    "ai.response.msToFirstChunk",
-    "ai.telemetry.functionId",
-    "embedding.model_name",
-    "langfuse.environment",
-    "langfuse.observation.completion_start_time",
-    "langfuse.observation.level",
-    "langfuse.observation.model.name",
-    "langfuse.observation.prompt.name",
-    "langfuse.observation.prompt.version",
-    "langfuse.observation.type",
-    "langfuse.release",
-    "langfuse.version",
-    "langsmith.span.kind",
-    "litellm.cache_hit",
-    "litellm.call_id",
-    "litellm.call_type",
-    "litellm.provider.model",
-    "llm.finish_reason",
-    "llm.is_streaming",
-    "llm.model_name",
-    "llm.provider",
-    "llm.request.model_name",
-    "llm.request.type",
-    "llm.response.model_name",
-    "llm.system",
-    "logfire.level_num",
-    "logfire.span_type",
-    "mlflow.llm.model",
-    "mlflow.llm.provider",
-    "mlflow.spanType",
-    "model_name",
-    "openinference.span.kind",
-    "operation.name",
-    "pydantic_ai.cache.established_tokens",
-    "pydantic_ai.cache.hit_ratio",
-    "reranker.model_name",
-    "reranker.top_k",
-    "span.type",
-    "traceloop.entity.name",
-    "traceloop.prompt.key",
-    "traceloop.prompt.version",
-    "traceloop.span.kind",
-    "traceloop.workflow.name",
+    "ai.model.id ai.model.provider ai.operationId ai.response.finishReason ai.response.id ai.response.model \
+     ai.response.msToFinish ai.response.msToFirstChunk ai.telemetry.functionId embedding.model_name \
+     langfuse.environment langfuse.observation.completion_start_time langfuse.observation.level \
+     langfuse.observation.model.name langfuse.observation.prompt.name langfuse.observation.prompt.version \
+     langfuse.observation.type langfuse.release langfuse.version langsmith.span.kind litellm.cache_hit \
+     litellm.call_id litellm.call_type litellm.provider.model llm.finish_reason llm.is_streaming llm.model_name \
+     llm.provider llm.request.model_name llm.request.type llm.response.model_name llm.system logfire.level_num \
+     logfire.span_type mlflow.llm.model mlflow.llm.provider mlflow.spanType model_name openinference.span.kind \
+     operation.name pydantic_ai.cache.established_tokens pydantic_ai.cache.hit_ratio reranker.model_name \
+     reranker.top_k span.type traceloop.entity.name traceloop.prompt.key traceloop.prompt.version \
+     traceloop.span.kind traceloop.workflow.name",
     // Where the request went: methods, codes, sizes and the server. Not URLs, paths, headers and clients.
-    "error.code",
-    "error.llm_provider",
-    "http.method",
-    "http.request.body.size",
-    "http.request.method",
-    "http.request.resend_count",
-    "http.response.body.size",
-    "http.route",
-    "http.status_code",
-    "network.protocol.name",
-    "network.protocol.version",
-    "network.transport",
-    "rpc.grpc.status_code",
-    "rpc.method",
-    "rpc.response.status_code",
-    "rpc.service",
-    "rpc.system",
-    "rpc.system.name",
-    "server.address",
-    "server.port",
-    "url.scheme",
+    "error.code error.llm_provider http.method http.request.body.size http.request.method \
+     http.request.resend_count http.response.body.size http.route http.status_code network.protocol.name \
+     network.protocol.version network.transport rpc.grpc.status_code rpc.method rpc.response.status_code \
+     rpc.service rpc.system rpc.system.name server.address server.port url.scheme",
     // Which software sent the span.
-    "gen_ai.application_name",
-    "gen_ai.environment",
-    "gen_ai.sdk.version",
-    "service.namespace",
-    "service.version",
-    "telemetry.sdk.language",
-    "telemetry.sdk.name",
-    "telemetry.sdk.version",
+    "gen_ai.application_name gen_ai.environment gen_ai.sdk.version service.namespace service.version \
+     telemetry.sdk.language telemetry.sdk.name telemetry.sdk.version",
 ];
 
 /// Names that begin so are kept, too: our own, and counts of tokens and money whose names have no end.
@@ -236,64 +126,33 @@ const PREFIXES: &[&str] = &[
 /// What people and models wrote, by name or by the beginning of a flattened name. Not even a user's prefix keeps it: content
 /// is for content capture, which redacts.
 const CONTENT: &[&str] = &[
-    "ai.prompt",
-    "ai.response.object",
-    "ai.response.reasoning",
-    "ai.response.text",
-    "ai.response.toolCalls",
-    "ai.toolCall.args",
-    "ai.toolCall.result",
-    "embedding.embeddings",
-    "exception.message",
-    "exception.stacktrace",
-    "gen_ai.completion",
-    "gen_ai.input.messages",
-    "gen_ai.output.messages",
-    "gen_ai.prompt",
-    "gen_ai.system_instructions",
-    "gen_ai.tool.call.arguments",
-    "gen_ai.tool.call.result",
-    "gen_ai.tool.definitions",
-    "input.value",
-    "langfuse.observation.input",
-    "langfuse.observation.output",
-    "langfuse.trace.input",
-    "langfuse.trace.output",
-    "llm.input_messages",
-    "llm.invocation_parameters",
-    "llm.output_messages",
-    "llm.prompts",
-    "mlflow.spanInputs",
-    "mlflow.spanOutputs",
-    "output.value",
-    "pydantic_ai.all_messages",
-    "traceloop.entity.input",
-    "traceloop.entity.output",
+    "ai.prompt ai.response.object ai.response.reasoning ai.response.text ai.response.toolCalls ai.toolCall.args \
+     ai.toolCall.result embedding.embeddings exception.message exception.stacktrace gen_ai.completion \
+     gen_ai.input.messages gen_ai.output.messages gen_ai.prompt gen_ai.system_instructions \
+     gen_ai.tool.call.arguments gen_ai.tool.call.result gen_ai.tool.definitions input.value \
+     langfuse.observation.input langfuse.observation.output langfuse.trace.input langfuse.trace.output \
+     llm.input_messages llm.invocation_parameters llm.output_messages llm.prompts mlflow.spanInputs \
+     mlflow.spanOutputs output.value pydantic_ai.all_messages traceloop.entity.input traceloop.entity.output",
 ];
 
 /// The last parts of names whose values are credentials.
-const CREDENTIALS: &[&str] = &[
-    "api-key",
-    "api_key",
-    "authorization",
-    "cookie",
-    "proxy-authorization",
-    "proxy_authorization",
-    "set-cookie",
-    "set_cookie",
-    "x-api-key",
-    "x_api_key",
-    "x-goog-api-key",
-];
+const CREDENTIALS: &[&str] =
+    &["api-key api_key authorization cookie proxy-authorization proxy_authorization set-cookie set_cookie \
+     x-api-key x_api_key x-goog-api-key"];
+
+/// The names of a list, several of which stand in one text.
+fn names(list: &[&'static str]) -> impl Iterator<Item = &'static str> {
+    list.iter().flat_map(|names| names.split_ascii_whitespace())
+}
 
 fn is_content(name: &str) -> bool {
-    CONTENT.iter().any(|content| {
+    names(CONTENT).any(|content| {
         name.strip_prefix(content).is_some_and(|rest| rest.is_empty() || rest.starts_with('.'))
     })
 }
 
 fn is_credential(name: &str) -> bool {
-    name.rsplit('.').next().is_some_and(|last| CREDENTIALS.contains(&last))
+    name.rsplit('.').next().is_some_and(|last| names(CREDENTIALS).any(|name| name == last))
 }
 
 /// A user's addition to the list: a name, or `beginning*` for all names that begin so.
@@ -335,7 +194,7 @@ impl FromStr for Pattern {
         }
         let stem = if is_prefix { start.trim_end_matches('.') } else { start };
         // A kept name within content's, as `gen_ai.prompt.name`, is fine to repeat.
-        if is_content(stem) && !ATTRIBUTES.contains(&stem) {
+        if is_content(stem) && !names(ATTRIBUTES).any(|name| name == stem) {
             return Err(PatternError::Content);
         }
         if is_credential(stem) {
@@ -358,7 +217,7 @@ impl AllowList {
     pub fn new(additions: &[Pattern]) -> Self {
         let mut names = foldhash::HashMap::<Cow<'static, str>, Verdict>::default();
         let mut list = |of: &[&'static str], verdict: Verdict| {
-            names.extend(of.iter().map(|name| (Cow::Borrowed(*name), verdict)));
+            names.extend(self::names(of).map(|name| (Cow::Borrowed(name), verdict)));
         };
         list(ATTRIBUTES, Verdict::Attribute);
         COLUMNS.iter().for_each(|group| list(group, Verdict::Column));
@@ -430,57 +289,35 @@ mod tests {
 
     #[test]
     fn no_name_is_listed_twice_and_none_is_content() {
-        let all: Vec<&str> =
-            COLUMNS.iter().copied().flatten().chain(WORD_COLUMNS).chain(ATTRIBUTES).copied().collect();
+        let attributes: Vec<&str> = names(ATTRIBUTES).collect();
+        let columns = COLUMNS.iter().copied().flatten().chain(WORD_COLUMNS);
+        let all: Vec<&str> = columns.chain(&attributes).copied().collect();
         for (index, name) in all.iter().enumerate() {
             assert!(!all[..index].contains(name), "{name} is listed twice");
             assert!(!is_credential(name), "{name}");
             assert!(!is_content(name) || name.starts_with("gen_ai.prompt."), "{name}");
             assert!(
-                !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || !ATTRIBUTES.contains(name),
+                !PREFIXES.iter().any(|prefix| name.starts_with(prefix)) || !attributes.contains(name),
                 "{name} has its prefix"
             );
         }
         for prefix in PREFIXES {
-            assert!(!CONTENT.iter().any(|content| content.starts_with(prefix)), "{prefix}");
+            assert!(!names(CONTENT).any(|content| content.starts_with(prefix)), "{prefix}");
         }
     }
 
     #[test]
     fn what_is_not_listed_is_dropped() {
         let list = AllowList::new(&[]);
-        for name in [
-            "input.value",
-            "llm.input_messages.0.message.content",
-            "langfuse.observation.input",
-            "pydantic_ai.all_messages",
-            "ai.prompt.messages",
-            "url.full",
-            "url.query",
-            "http.url",
-            "http.request.header.authorization",
-            "llm.invocation_parameters",
-            "gen_ai.input.messages",
-            "gen_ai.prompt",
-            "gen_ai.prompt.0.content",
-            "gen_ai.prompt.variable.name",
-            "gen_ai.tool.description",
-            "exception.message",
-            "db.query.text",
-            "app.route",
-            "gen_ai.usage",
-            "",
-            "metadata",
-            "logfire.msg",
-        ] {
+        let dropped = "input.value llm.input_messages.0.message.content langfuse.observation.input pydantic_ai.all_messages \
+             ai.prompt.messages url.full url.query http.url http.request.header.authorization llm.invocation_parameters \
+             gen_ai.input.messages gen_ai.prompt gen_ai.prompt.0.content gen_ai.prompt.variable.name \
+             gen_ai.tool.description exception.message db.query.text app.route gen_ai.usage metadata logfire.msg";
+        for name in names(&[dropped]).chain([""]) {
             assert_eq!(list.verdict(name), Verdict::Dropped, "{name}");
         }
-        for name in [
-            "gen_ai.usage.details.cache_read_tokens",
-            "ledgerline.later",
-            "gen_ai.prompt.name",
-            "llm.token_count.prompt",
-        ] {
+        let kept = "gen_ai.usage.details.cache_read_tokens ledgerline.later gen_ai.prompt.name llm.token_count.prompt";
+        for name in names(&[kept]) {
             assert_eq!(list.verdict(name), Verdict::Attribute, "{name}");
         }
         assert_eq!(list.verdict("ledgerline.usage.tokens.cache_read"), Verdict::Column);
@@ -489,39 +326,36 @@ mod tests {
 
     #[test]
     fn users_add_names_and_beginnings_but_no_content() {
-        let additions: Vec<Pattern> = ["app.route", "acme.*", "gen_ai.*", "http.request.header.*"]
-            .iter()
-            .map(|text| text.parse().unwrap())
-            .collect();
-        let list = AllowList::new(&additions);
-        for (name, verdict) in [
-            ("app.route", Verdict::Named),
-            ("app.route.more", Verdict::Dropped),
-            ("acme.order", Verdict::Named),
-            ("acme", Verdict::Dropped),
-            ("gen_ai.request.stop_sequences", Verdict::Named),
-            ("gen_ai.request.model", Verdict::Column),
-            ("gen_ai.input.messages", Verdict::Dropped),
-            ("gen_ai.prompt.0.content", Verdict::Dropped),
-            ("http.request.header.user-agent", Verdict::Named),
-            ("http.request.header.authorization", Verdict::Dropped),
-            ("http.request.header.x_api_key", Verdict::Dropped),
-            ("acme.cookie", Verdict::Dropped),
+        let additions = names(&["app.route acme.* gen_ai.* http.request.header.*"]);
+        let list = AllowList::new(&additions.map(|text| text.parse().unwrap()).collect::<Vec<Pattern>>());
+        for (verdict, of) in [
+            (
+                Verdict::Named,
+                "app.route acme.order gen_ai.request.stop_sequences http.request.header.user-agent",
+            ),
+            (Verdict::Column, "gen_ai.request.model"),
+            (
+                Verdict::Dropped,
+                "app.route.more acme gen_ai.input.messages gen_ai.prompt.0.content acme.cookie \
+                 http.request.header.authorization http.request.header.x_api_key",
+            ),
         ] {
-            assert_eq!(list.verdict(name), verdict, "{name}");
+            for name in names(&[of]) {
+                assert_eq!(list.verdict(name), verdict, "{name}");
+            }
         }
-        for (text, error) in [
-            ("", PatternError::Empty),
-            ("*", PatternError::Empty),
-            ("a*b", PatternError::Malformed),
-            ("a b", PatternError::Malformed),
-            ("input.value", PatternError::Content),
-            ("gen_ai.input.messages", PatternError::Content),
-            ("gen_ai.prompt.*", PatternError::Content),
-            ("llm.input_messages.*", PatternError::Content),
-            ("http.request.header.authorization", PatternError::Credential),
+        for (error, texts) in [
+            (PatternError::Empty, vec!["", "*"]),
+            (PatternError::Malformed, vec!["a*b", "a b"]),
+            (
+                PatternError::Content,
+                vec!["input.value", "gen_ai.input.messages", "gen_ai.prompt.*", "llm.input_messages.*"],
+            ),
+            (PatternError::Credential, vec!["http.request.header.authorization"]),
         ] {
-            assert_eq!(text.parse::<Pattern>(), Err(error), "{text}");
+            for text in texts {
+                assert_eq!(text.parse::<Pattern>(), Err(error), "{text}");
+            }
         }
         assert!("gen_ai.prompt.name".parse::<Pattern>().is_ok());
     }

@@ -72,15 +72,6 @@ fn read_classes(attributes: Attributes<'_>) -> TokenCounts {
     tokens
 }
 
-/// Whether a sender's input tokens hold those of the cache.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Inclusivity {
-    /// As the conventions say, unless the arithmetic shows otherwise.
-    Inclusive,
-    /// The sender is known to state them beside each other.
-    Exclusive,
-}
-
 /// Senders that count exclusively, by the beginning of their scope's name and, where one scope serves many providers,
 /// the provider. Found by reading their code in the versions of 2026.
 const EXCLUSIVE_SENDERS: [(&str, Option<&str>); 4] = [
@@ -90,11 +81,10 @@ const EXCLUSIVE_SENDERS: [(&str, Option<&str>); 4] = [
     ("com.anthropic.claude_code", None),
 ];
 
-fn inclusivity(scope_name: &str, provider: &str) -> Inclusivity {
-    let is_exclusive = EXCLUSIVE_SENDERS
-        .iter()
-        .any(|(scope, only)| scope_name.starts_with(scope) && only.is_none_or(|only| only == provider));
-    if is_exclusive { Inclusivity::Exclusive } else { Inclusivity::Inclusive }
+fn counts_exclusively(sender: Sender<'_>) -> bool {
+    EXCLUSIVE_SENDERS.iter().any(|(scope, only)| {
+        sender.scope_name.starts_with(scope) && only.is_none_or(|only| only == sender.provider)
+    })
 }
 
 /// `whole - part`, or `whole` untouched when the part does not fit into it: then the sender counts exclusively.
@@ -114,10 +104,8 @@ fn read_foreign(attributes: Attributes<'_>, sender: Sender<'_>) -> Option<Usage>
     let cache_read = part(&attribute::CACHE_READ_TOKENS);
     let cache_write = part(&attribute::CACHE_WRITE_TOKENS);
     let reasoning = part(&attribute::REASONING_TOKENS);
-    let uncached = match inclusivity(sender.scope_name, sender.provider) {
-        Inclusivity::Inclusive => without(input, cache_read.saturating_add(cache_write)),
-        Inclusivity::Exclusive => input,
-    };
+    let cached = if counts_exclusively(sender) { 0 } else { cache_read.saturating_add(cache_write) };
+    let uncached = without(input, cached);
     // Cached audio is stated as cached and as audio: it is cheaper as cached, and that is what it was.
     let audio_in = part(&[attribute::AUDIO_INPUT_TOKENS]).min(uncached);
     let image_in = part(&[attribute::IMAGE_INPUT_TOKENS]).min(uncached - audio_in);

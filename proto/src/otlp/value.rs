@@ -4,7 +4,7 @@ use std::io;
 
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
-use serde::ser::{self, Serialize, SerializeMap as _, SerializeSeq as _, Serializer};
+use serde::ser::{self, Serialize, Serializer};
 
 fn any(value: Value) -> AnyValue {
     AnyValue { value: Some(value) }
@@ -196,19 +196,11 @@ impl Serialize for Json<'_> {
             Some(Value::BytesValue(bytes)) => to.serialize_str(&BASE64_STANDARD.encode(bytes)),
             Some(Value::ArrayValue(list)) => {
                 let depth = self.within()?;
-                let mut items = to.serialize_seq(Some(list.values.len()))?;
-                for item in &list.values {
-                    items.serialize_element(&json(Some(item), depth))?;
-                }
-                items.end()
+                to.collect_seq(list.values.iter().map(|item| json(Some(item), depth)))
             }
             Some(Value::KvlistValue(map)) => {
                 let depth = self.within()?;
-                let mut entries = to.serialize_map(Some(map.values.len()))?;
-                for entry in &map.values {
-                    entries.serialize_entry(&entry.key, &json(entry.value.as_ref(), depth))?;
-                }
-                entries.end()
+                to.collect_map(map.values.iter().map(|entry| (&entry.key, json(entry.value.as_ref(), depth))))
             }
             _ => to.serialize_unit(),
         }

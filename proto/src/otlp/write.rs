@@ -102,17 +102,13 @@ fn attributes(call: &Call) -> Vec<KeyValue> {
         push_text(&mut list, attribute::UPSTREAM, upstream);
         push_text(&mut list, attribute::PATH_TEMPLATE, path);
     }
-    push_identity(&mut list, call);
+    push_text(&mut list, attribute::TEAM, &call.identity.team);
+    push_text(&mut list, attribute::FEATURE, &call.identity.feature);
+    push_text(&mut list, attribute::USER[0], &call.identity.user);
+    push_text(&mut list, attribute::SESSION[0], &call.identity.session);
     push_billing(&mut list, call);
     usage::write(call.usage.as_ref(), &mut list);
     list
-}
-
-fn push_identity(list: &mut Vec<KeyValue>, call: &Call) {
-    push_text(list, attribute::TEAM, &call.identity.team);
-    push_text(list, attribute::FEATURE, &call.identity.feature);
-    push_text(list, attribute::USER[0], &call.identity.user);
-    push_text(list, attribute::SESSION[0], &call.identity.session);
 }
 
 fn push_billing(list: &mut Vec<KeyValue>, call: &Call) {
