@@ -1,7 +1,6 @@
 //! Pure: aggregation over the series of a vector. The groups are found once; then each step is folded.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
 
 use super::budget::Budget;
 use super::cells::Cells;
@@ -11,9 +10,9 @@ use super::labels::Labels;
 use super::notices::Notices;
 use super::number::{Number, Sum};
 use super::pool::Charge;
-use super::statistics::{Mean, Variance, maximum, minimum, quantile};
+use super::statistics::{Mean, Variance, in_order, maximum, minimum, quantile};
 use super::syntax::{Aggregation, Grouping};
-use super::value::{Value, Vector};
+use super::value::{Column, LabelSets, Value, Vector};
 
 /// The aggregation of a vector; `parameter` is that of `topk`, `bottomk`, `quantile` and `count_values`.
 pub(super) fn apply(
@@ -27,24 +26,34 @@ pub(super) fn apply(
     let groups = Groups::of(budget, &input, grouping)?;
     match (operation, parameter) {
         (Aggregation::Top, Some(Value::Scalar(counts))) => {
-            ranked(budget, Rank::Highest, &counts, input, &groups)
+            ranked(budget, |a, b| b.compare(a), &counts, input, &groups)
         }
         (Aggregation::Bottom, Some(Value::Scalar(counts))) => {
-            ranked(budget, Rank::Lowest, &counts, input, &groups)
+            ranked(budget, Number::compare, &counts, input, &groups)
         }
         (Aggregation::CountValues, Some(Value::Text(label))) => count_values(budget, &label, &input, &groups),
         (Aggregation::Quantile, Some(Value::Scalar(quantiles))) => {
             warn_quantile(notices, &quantiles);
             of_quantiles(budget, &quantiles, &input, &groups)
         }
-        (Aggregation::Top | Aggregation::Bottom | Aggregation::CountValues | Aggregation::Quantile, _) => {
-            Err(QueryError::Parameter { message: "the aggregation needs a parameter".to_owned() })
+        (Aggregation::Sum, _) => folded(budget, &input, &groups, Sum::add, Sum::total),
+        (Aggregation::Average, _) => folded(budget, &input, &groups, Mean::add, Mean::value),
+        (Aggregation::Minimum, _) => folded(budget, &input, &groups, extreme(minimum), extreme_value),
+        (Aggregation::Maximum, _) => folded(budget, &input, &groups, extreme(maximum), extreme_value),
+        (Aggregation::Count, _) => folded(budget, &input, &groups, |n: &mut u64, _| *n += 1, Number::whole),
+        (Aggregation::Group, _) => {
+            folded(budget, &input, &groups, |(): &mut (), _| (), |()| Number::whole(1))
         }
-        (operation, _) => folded(budget, operation, &input, &groups),
+        (Aggregation::Deviation, _) => {
+            folded(budget, &input, &groups, Variance::add, |v: Variance| Number::Float(v.value().sqrt()))
+        }
+        (Aggregation::Variance, _) => {
+            folded(budget, &input, &groups, Variance::add, |v: Variance| Number::Float(v.value()))
+        }
+        _ => Err(QueryError::Parameter(format!("{} needs a parameter", operation.name()))),
     }
 }
 
-/// The labels of each group and the places of its members.
 struct Groups {
     list: Vec<(Labels, Vec<usize>)>,
     _charge: Charge,
@@ -53,73 +62,18 @@ struct Groups {
 impl Groups {
     fn of(budget: &Budget<'_>, input: &Vector, grouping: &Grouping) -> Result<Self, QueryError> {
         let mut charge = budget.charge(input.columns.len() * size_of::<usize>())?;
-        let mut places: HashMap<Labels, usize> = HashMap::new();
-        let mut list: Vec<(Labels, Vec<usize>)> = Vec::new();
+        let mut sets = LabelSets::new(budget)?;
+        let mut members: Vec<Vec<usize>> = Vec::new();
         for (at, column) in input.columns.iter().enumerate() {
-            let key = grouping.of(&column.labels);
-            let place = *places.entry(key.clone()).or_insert(list.len());
-            if place == list.len() {
-                // The key stands in the map and in the list.
-                charge.join(budget.charge(2 * (key.own_bytes() + size_of::<(Labels, Vec<usize>)>()))?);
-                list.push((key, Vec::new()));
+            let labels = grouping.of(&column.labels);
+            let number = sets.number(&labels)?;
+            if number == members.len() {
+                charge.grow(labels.own_bytes() + size_of::<(Labels, Vec<usize>)>())?;
+                members.push(Vec::new());
             }
-            list[place].1.push(at);
+            members[number].push(at);
         }
-        Ok(Self { list, _charge: charge })
-    }
-}
-
-/// The state of one group at one step.
-#[derive(Clone, Copy)]
-enum Fold {
-    Sum(Sum),
-    Mean(Mean),
-    Extreme(Number),
-    Count(u64),
-    One,
-    Variance(Variance),
-}
-
-impl Fold {
-    fn start(operation: Aggregation, value: Number) -> Self {
-        let mut fold = match operation {
-            Aggregation::Sum => Self::Sum(Sum::default()),
-            Aggregation::Average => Self::Mean(Mean::default()),
-            Aggregation::Minimum | Aggregation::Maximum => Self::Extreme(value),
-            Aggregation::Count => Self::Count(0),
-            Aggregation::Deviation | Aggregation::Variance => Self::Variance(Variance::default()),
-            _ => Self::One,
-        };
-        fold.add(operation, value);
-        fold
-    }
-
-    fn add(&mut self, operation: Aggregation, value: Number) {
-        match self {
-            Self::Sum(sum) => sum.add(value),
-            Self::Mean(mean) => mean.add(value),
-            Self::Extreme(current) if operation == Aggregation::Minimum => {
-                *current = minimum(*current, value);
-            }
-            Self::Extreme(current) => *current = maximum(*current, value),
-            Self::Count(count) => *count += 1,
-            Self::Variance(variance) => variance.add(value.to_f64()),
-            Self::One => {}
-        }
-    }
-
-    fn finish(self, operation: Aggregation) -> Number {
-        match self {
-            Self::Sum(sum) => sum.total(),
-            Self::Mean(mean) => mean.value(),
-            Self::Extreme(value) => value,
-            Self::Count(count) => Number::whole(count),
-            Self::Variance(variance) if operation == Aggregation::Deviation => {
-                Number::Float(variance.value().sqrt())
-            }
-            Self::Variance(variance) => Number::Float(variance.value()),
-            Self::One => Number::whole(1),
-        }
+        Ok(Self { list: sets.into_list().into_iter().zip(members).collect(), _charge: charge })
     }
 }
 
@@ -127,29 +81,36 @@ fn steps(input: &Vector) -> usize {
     input.columns.first().map_or(0, |column| column.cells.len())
 }
 
-fn folded(
+fn extreme(better: fn(Number, Number) -> Number) -> impl Fn(&mut Option<Number>, Number) {
+    move |current, value| *current = Some(current.map_or(value, |current| better(current, value)))
+}
+
+fn extreme_value(found: Option<Number>) -> Number {
+    found.unwrap_or(Number::Float(f64::NAN))
+}
+
+/// One value of each group and step: `finish` of what `add` made of the values of its members.
+fn folded<T: Default + Copy>(
     budget: &Budget<'_>,
-    operation: Aggregation,
     input: &Vector,
     groups: &Groups,
+    add: impl Fn(&mut T, Number),
+    finish: impl Fn(T) -> Number,
 ) -> Result<Vector, QueryError> {
     let steps = steps(input);
     let mut out = Vector::default();
-    let _scratch = budget.charge(steps * size_of::<Option<Fold>>())?;
-    let mut folds: Vec<Option<Fold>> = Vec::with_capacity(steps);
+    let _scratch = budget.charge(steps * size_of::<Option<T>>())?;
+    let mut folds: Vec<Option<T>> = Vec::with_capacity(steps);
     for (labels, members) in &groups.list {
         folds.clear();
         folds.resize(steps, None);
         for member in members {
             budget.work(steps)?;
             for (step, value) in input.columns[*member].cells.values() {
-                match &mut folds[step] {
-                    Some(fold) => fold.add(operation, value),
-                    empty => *empty = Some(Fold::start(operation, value)),
-                }
+                add(folds[step].get_or_insert_default(), value);
             }
         }
-        let values = folds.iter().map(|fold| fold.map(|fold| fold.finish(operation)));
+        let values = folds.iter().map(|fold| fold.map(&finish));
         out.push(budget, labels.clone(), Cells::build(budget, steps, values)?)?;
     }
     Ok(out)
@@ -178,7 +139,6 @@ fn of_quantiles(
     Ok(out)
 }
 
-/// Warns of quantiles that do not exist.
 pub(super) fn warn_quantile(notices: &Notices, quantiles: &Cells) {
     let wrong = |value: &f64| !(0.0..=1.0).contains(value);
     if let Some(bad) = quantiles.values().map(|(_, value)| value.to_f64()).find(wrong) {
@@ -186,28 +146,10 @@ pub(super) fn warn_quantile(notices: &Notices, quantiles: &Cells) {
     }
 }
 
-/// Which end of the order `topk` and `bottomk` keep.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rank {
-    Highest,
-    Lowest,
-}
-
-impl Rank {
-    /// The better value first; NaN is never better than a number.
-    fn order(self, a: Number, b: Number) -> Ordering {
-        match (a.compare(b), self) {
-            (Some(order), Self::Lowest) => order,
-            (Some(order), Self::Highest) => order.reverse(),
-            (None, _) => a.is_nan().cmp(&b.is_nan()),
-        }
-    }
-}
-
 /// `topk` and `bottomk`: the series themselves, where they are among the first k of their group.
 fn ranked(
     budget: &Budget<'_>,
-    rank: Rank,
+    order: fn(Number, Number) -> Option<Ordering>,
     counts: &Cells,
     input: Vector,
     groups: &Groups,
@@ -228,7 +170,7 @@ fn ranked(
             budget.work(members.len())?;
             let values = members.iter().filter_map(|at| Some((*at, input.columns[*at].cells.get(step)?)));
             let mut values: Vec<(usize, Number)> = values.collect();
-            values.sort_by(|(_, a), (_, b)| rank.order(*a, *b));
+            values.sort_by(|(_, a), (_, b)| in_order(order, *a, *b));
             for (at, value) in values.into_iter().take(count) {
                 kept[at].set(step, value)?;
                 if step == 0 {
@@ -257,11 +199,11 @@ fn ranked(
 fn whole_count(value: Number) -> Result<usize, QueryError> {
     let value = value.to_f64();
     if value.is_nan() {
-        return Err(QueryError::Parameter { message: "Parameter value is NaN".to_owned() });
+        return Err(QueryError::Parameter("Parameter value is NaN".to_owned()));
     }
     if value.abs() >= 9_223_372_036_854_775_808.0 {
         let message = format!("Scalar value {value} overflows int64");
-        return Err(QueryError::Parameter { message });
+        return Err(QueryError::Parameter(message));
     }
     Ok(value.clamp(0.0, 1e9) as usize)
 }
@@ -273,25 +215,23 @@ fn count_values(
     groups: &Groups,
 ) -> Result<Vector, QueryError> {
     if label.is_empty() || label.contains('\u{fffd}') {
-        return Err(QueryError::Parameter { message: format!("invalid label name {label:?}") });
+        return Err(QueryError::Parameter(format!("invalid label name {label:?}")));
     }
     let steps = steps(input);
     let mut out = Vector::default();
-    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut sets = LabelSets::new(budget)?;
     for (labels, members) in &groups.list {
         for at in members {
             budget.work(steps)?;
             for (step, value) in input.columns[*at].cells.values() {
                 let mut labels = labels.clone();
                 labels.set(label, format_plain(value.to_f64()));
-                let Some(place) = places.get(&labels) else {
-                    let mut cells = Cells::blank(budget, steps)?;
-                    cells.set(step, Number::whole(1))?;
-                    places.insert(labels.clone(), out.columns.len());
-                    out.push(budget, labels, cells)?;
-                    continue;
-                };
-                let cells = &mut out.columns[*place].cells;
+                let place = sets.number(&labels)?;
+                if place == out.columns.len() {
+                    budget.check_series(place + 1)?;
+                    out.columns.push(Column::new(budget, labels, Cells::blank(budget, steps)?)?);
+                }
+                let cells = &mut out.columns[place].cells;
                 let count = cells.get(step).unwrap_or(Number::Exact(0));
                 cells.set(step, count.plus(Number::whole(1)))?;
             }

@@ -9,9 +9,8 @@ use super::cells::{Cells, Steps};
 use super::error::QueryError;
 use super::labels::{Labels, METRIC_NAME};
 use super::number::Number;
-use super::pool::Charge;
 use super::syntax::{Cardinality, Grouping, Matching, Operation, Operator};
-use super::value::{Column, Value, Vector};
+use super::value::{Column, LabelSets, Value, Vector};
 
 /// The value of a binary expression whose sides have these values.
 pub(super) fn apply(
@@ -47,7 +46,7 @@ pub(super) fn apply(
         }
         _ => {
             let message = "binary operators need numbers on both sides".to_owned();
-            return Err(QueryError::Parameter { message });
+            return Err(QueryError::Parameter(message));
         }
     })
 }
@@ -111,12 +110,11 @@ fn with_scalar(
     vector.merged(budget)
 }
 
-/// Numbers the signatures of both sides: for each series the number of its signature, and how many there are.
+/// Numbers the signatures of both sides: for each series the number of its signature.
 struct Signatures {
     left: Vec<usize>,
     right: Vec<usize>,
-    labels: Vec<Labels>,
-    _charge: Charge,
+    sets: LabelSets,
 }
 
 impl Signatures {
@@ -126,23 +124,11 @@ impl Signatures {
         left: &Vector,
         right: &Vector,
     ) -> Result<Self, QueryError> {
-        let mut charge = budget.charge(0)?;
-        let mut numbers: HashMap<Labels, usize> = HashMap::new();
-        let mut labels = Vec::new();
-        let mut number = |column: &Column| {
-            let key = matching.labels.of(&column.labels);
-            // The key stands in the map and in the list.
-            charge.join(budget.charge(2 * (key.own_bytes() + size_of::<(Labels, usize)>()))?);
-            let next = labels.len();
-            let number = *numbers.entry(key.clone()).or_insert(next);
-            if number == next {
-                labels.push(key);
-            }
-            Ok(number)
-        };
+        let mut sets = LabelSets::new(budget)?;
+        let mut number = |column: &Column| sets.number(&matching.labels.of(&column.labels));
         let left = left.columns.iter().map(&mut number).collect::<Result<_, QueryError>>()?;
         let right = right.columns.iter().map(&mut number).collect::<Result<_, QueryError>>()?;
-        Ok(Self { left, right, labels, _charge: charge })
+        Ok(Self { left, right, sets })
     }
 }
 
@@ -177,7 +163,7 @@ fn union(
     right: Vector,
 ) -> Result<Vector, QueryError> {
     let signatures = Signatures::of(budget, matching, &left, &right)?;
-    let present = presence(budget, &left, &signatures.left, signatures.labels.len())?;
+    let present = presence(budget, &left, &signatures.left, signatures.sets.len())?;
     for (mut column, number) in right.columns.into_iter().zip(&signatures.right) {
         budget.work(column.cells.len())?;
         for step in 0..column.cells.len() {
@@ -198,7 +184,7 @@ fn intersection(
     right: &Vector,
 ) -> Result<Vector, QueryError> {
     let signatures = Signatures::of(budget, &operation.matching, &left, right)?;
-    let present = presence(budget, right, &signatures.right, signatures.labels.len())?;
+    let present = presence(budget, right, &signatures.right, signatures.sets.len())?;
     let wanted = operation.operator == Operator::And;
     for (column, number) in left.columns.iter_mut().zip(&signatures.left) {
         budget.work(column.cells.len())?;
@@ -225,12 +211,11 @@ fn matched(
     let mut out = Vector::default();
     let Some(steps) = many.columns.first().map(|column| column.cells.len()) else { return Ok(out) };
     let signatures = Signatures::of(budget, &operation.matching, many, one)?;
-    let side = if swapped { "left" } else { "right" };
-    let partners = partners(budget, many, one, &signatures, side)?;
-    let mut sharing: Vec<usize> = vec![0; signatures.labels.len()];
+    let partners = partners(budget, many, one, &signatures, &operation.matching)?;
+    let mut sharing: Vec<usize> = vec![0; signatures.sets.len()];
     signatures.left.iter().for_each(|number| sharing[*number] += 1);
     let mut taken: HashMap<usize, Steps> = HashMap::new();
-    let mut places: HashMap<Labels, usize> = HashMap::new();
+    let mut results = LabelSets::new(budget)?;
     for (column, number) in many.columns.iter().zip(&signatures.left) {
         // Several elements of one signature must not match at one step, unless group_left or group_right says so.
         let exclusive = sharing[*number] > 1 && operation.matching.cardinality == Cardinality::OneToOne;
@@ -260,12 +245,7 @@ fn matched(
                 continue;
             }
             let labels = result_labels(operation, &column.labels, &other.labels);
-            let Some(place) = places.get(&labels) else {
-                places.insert(labels.clone(), out.columns.len());
-                out.push(budget, labels, cells)?;
-                continue;
-            };
-            if !out.columns[*place].cells.absorb(&cells)? {
+            if !out.add(budget, &mut results, Column::new(budget, labels, cells)?)? {
                 return Err(QueryError::AmbiguousGrouping);
             }
         }
@@ -280,16 +260,17 @@ fn partners(
     many: &Vector,
     one: &Vector,
     signatures: &Signatures,
-    side: &'static str,
+    matching: &Matching,
 ) -> Result<Vec<Vec<usize>>, QueryError> {
+    let side = if matches!(matching.cardinality, Cardinality::OneToMany(_)) { "left" } else { "right" };
     let steps = many.columns.first().map_or(0, |column| column.cells.len());
-    let mut members: Vec<Vec<usize>> = vec![Vec::new(); signatures.labels.len()];
+    let mut members: Vec<Vec<usize>> = vec![Vec::new(); signatures.sets.len()];
     for (at, number) in signatures.right.iter().enumerate() {
         members[*number].push(at);
     }
     let mut asked = Steps::none(budget, steps)?;
     many.columns.iter().for_each(|column| asked.insert_all(&column.cells));
-    for (number, group) in members.iter().enumerate().filter(|(_, group)| group.len() > 1) {
+    for group in members.iter().filter(|group| group.len() > 1) {
         let mut seen = Steps::none(budget, steps)?;
         for at in group {
             let cells = &one.columns[*at].cells;
@@ -298,11 +279,12 @@ fn partners(
                 cells.values().find(|(step, _)| asked.contains(*step) && seen.contains(*step))
             {
                 let first = group.iter().find(|other| one.columns[**other].cells.is_present(step));
+                let second = &one.columns[*at].labels;
                 return Err(QueryError::DuplicateMatch {
-                    group: signatures.labels[number].to_string(),
+                    group: matching.labels.of(second).to_string(),
                     side,
                     first: one.columns[*first.unwrap_or(at)].labels.to_string(),
-                    second: one.columns[*at].labels.to_string(),
+                    second: second.to_string(),
                 });
             }
             seen.insert_all(cells);

@@ -10,25 +10,10 @@ use super::limits::{
     CELLS_PER_CHECK, QUERY_MEMORY_BYTES_MAX, REGEXES_COMPILED_BYTES_MAX, SERIES_MAX, WORK_CELLS_MAX,
 };
 use super::pool::{Charge, MemoryPool, QueryMemory};
-
-/// The bounds of one evaluation beside its memory.
-#[derive(Debug, Clone, Copy)]
-pub struct Limits {
-    /// Series per vector.
-    pub series_max: usize,
-    /// Cells read or written in all.
-    pub work_cells_max: u64,
-}
-
-impl Default for Limits {
-    fn default() -> Self {
-        Self { series_max: SERIES_MAX, work_cells_max: WORK_CELLS_MAX }
-    }
-}
+use super::syntax::ParseError;
 
 /// Counts what one query uses and asks whether to go on.
 pub struct Budget<'a> {
-    limits: Limits,
     memory: Arc<QueryMemory>,
     stopped: &'a dyn Fn() -> bool,
     work: Cell<u64>,
@@ -38,8 +23,8 @@ pub struct Budget<'a> {
 
 impl<'a> Budget<'a> {
     /// A budget over a query's memory; `stopped` says whether nobody waits for the answer any more.
-    pub fn new(limits: Limits, memory: Arc<QueryMemory>, stopped: &'a dyn Fn() -> bool) -> Self {
-        Self { limits, memory, stopped, work: Cell::new(0), programs: Cell::new(0), unasked: Cell::new(0) }
+    pub fn new(memory: Arc<QueryMemory>, stopped: &'a dyn Fn() -> bool) -> Self {
+        Self { memory, stopped, work: Cell::new(0), programs: Cell::new(0), unasked: Cell::new(0) }
     }
 
     /// The memory that is charged.
@@ -47,51 +32,44 @@ impl<'a> Budget<'a> {
         &self.memory
     }
 
-    /// Takes memory until the returned charge is dropped.
-    pub fn charge(&self, bytes: usize) -> Result<Charge, QueryError> {
+    pub(crate) fn charge(&self, bytes: usize) -> Result<Charge, QueryError> {
         Ok(self.memory.charge(bytes)?)
     }
 
-    /// Refuses a vector of more series than allowed.
-    pub fn check_series(&self, count: usize) -> Result<(), QueryError> {
-        if count > self.limits.series_max {
-            return Err(QueryError::TooManySeries { limit: self.limits.series_max });
-        }
-        Ok(())
+    pub(crate) fn check_series(&self, count: usize) -> Result<(), QueryError> {
+        if count > SERIES_MAX { Err(QueryError::TooManySeries(SERIES_MAX)) } else { Ok(()) }
     }
 
-    /// Counts the bytes of one more compiled regular expression.
-    pub fn add_program(&self, bytes: usize) -> Result<(), QueryError> {
+    pub(crate) fn add_program(&self, bytes: usize) -> Result<(), QueryError> {
         let total = self.programs.get().saturating_add(bytes);
         self.programs.set(total);
         if total > REGEXES_COMPILED_BYTES_MAX {
             let what = "the compiled size of its regular expressions in bytes";
-            return Err(QueryError::TooLarge { what, found: total, limit: REGEXES_COMPILED_BYTES_MAX });
+            return Err(ParseError::TooLarge { what, found: total, limit: REGEXES_COMPILED_BYTES_MAX }.into());
         }
         Ok(())
     }
 
     /// Counts cells about to be read or written. Announced before a loop begins, a sum that is out of bounds is refused at once;
     /// announced in portions of some thousands, the loop ends soon after the query is stopped.
-    pub fn work(&self, cells: usize) -> Result<(), QueryError> {
+    pub(crate) fn work(&self, cells: usize) -> Result<(), QueryError> {
         let total = self.work.get().saturating_add(u64::try_from(cells).unwrap_or(u64::MAX));
         self.work.set(total);
-        if total > self.limits.work_cells_max {
-            return Err(QueryError::TooMuchWork { limit: self.limits.work_cells_max });
+        if total > WORK_CELLS_MAX {
+            return Err(QueryError::TooMuchWork(WORK_CELLS_MAX));
         }
         self.pause(cells)
     }
 
     /// Asks whether to go on if some thousand cells were read or written since it last was asked; these are `cells` more.
-    pub fn pause(&self, cells: usize) -> Result<(), QueryError> {
+    pub(crate) fn pause(&self, cells: usize) -> Result<(), QueryError> {
         let unasked = self.unasked.get().saturating_add(cells);
         let due = unasked >= CELLS_PER_CHECK;
         self.unasked.set(if due { 0 } else { unasked });
         if due { self.check_stopped() } else { Ok(()) }
     }
 
-    /// Fails once nobody waits for the answer any more.
-    pub fn check_stopped(&self) -> Result<(), QueryError> {
+    pub(crate) fn check_stopped(&self) -> Result<(), QueryError> {
         if (self.stopped)() { Err(QueryError::Deadline) } else { Ok(()) }
     }
 }
@@ -100,6 +78,6 @@ impl Default for Budget<'static> {
     /// The default bounds over memory of its own, never stopped: for a check of a text, and for tests.
     fn default() -> Self {
         let memory = MemoryPool::new(QUERY_MEMORY_BYTES_MAX).share_of(QUERY_MEMORY_BYTES_MAX);
-        Self::new(Limits::default(), memory, &|| false)
+        Self::new(memory, &|| false)
     }
 }

@@ -9,9 +9,7 @@ use super::pool::Charge;
 /// The values of a column. A native histogram would be one more kind here.
 #[derive(Debug)]
 enum Kind {
-    /// No value yet, and no memory.
     Empty,
-    /// Nano units.
     Exact(Vec<i128>),
     Float(Vec<f64>),
     /// Both, as `sum(increase(cost[1h])) or vector(0)` yields: an exact value must not become a float because its neighbour is one.
@@ -26,34 +24,25 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// None of `len` steps.
     pub fn none(budget: &Budget<'_>, len: usize) -> Result<Self, QueryError> {
         let words = len.div_ceil(64);
         Ok(Self { _charge: budget.charge(words * size_of::<u64>())?, words: vec![0; words] })
     }
 
-    /// Whether a step is in the set.
     pub fn contains(&self, step: usize) -> bool {
         self.words.get(step / 64).is_some_and(|word| word >> (step % 64) & 1 == 1)
     }
 
-    /// Whether the set is empty.
     pub fn is_empty(&self) -> bool {
         self.words.iter().all(|word| *word == 0)
     }
 
-    /// Adds a step.
     pub fn insert(&mut self, step: usize) {
         self.words[step / 64] |= 1 << (step % 64);
     }
 
-    /// Adds the steps at which `cells` have a value.
     pub fn insert_all(&mut self, cells: &Cells) {
         self.words.iter_mut().zip(&cells.present.words).for_each(|(word, other)| *word |= other);
-    }
-
-    fn remove(&mut self, step: usize) {
-        self.words[step / 64] &= !(1 << (step % 64));
     }
 }
 
@@ -67,7 +56,6 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    /// That many cells without a value.
     pub fn blank(budget: &Budget<'_>, len: usize) -> Result<Self, QueryError> {
         Ok(Self { kind: Kind::Empty, present: Steps::none(budget, len)?, len, charge: budget.charge(0)? })
     }
@@ -79,42 +67,33 @@ impl Cells {
         values: impl IntoIterator<Item = Option<Number>>,
     ) -> Result<Self, QueryError> {
         let mut cells = Self::blank(budget, len)?;
-        let mut values = values.into_iter();
-        for start in (0..len).step_by(CHUNK) {
-            let end = len.min(start + CHUNK);
-            budget.work(end - start)?;
-            for step in start..end {
-                match values.next() {
-                    Some(Some(value)) => cells.set(step, value)?,
-                    Some(None) => {}
-                    None => return Ok(cells),
-                }
+        for (step, value) in values.into_iter().take(len).enumerate() {
+            if step.is_multiple_of(CHUNK) {
+                budget.work(CHUNK.min(len - step))?;
+            }
+            if let Some(value) = value {
+                cells.set(step, value)?;
             }
         }
         Ok(cells)
     }
 
-    /// Cells that all hold the same float.
     pub fn constant(budget: &Budget<'_>, len: usize, value: f64) -> Result<Self, QueryError> {
         Self::build(budget, len, std::iter::repeat_n(Some(Number::Float(value)), len))
     }
 
-    /// How many cells there are, with a value or without.
     pub fn len(&self) -> usize {
         self.len
     }
 
-    /// Whether the cell has a value.
     pub fn is_present(&self, step: usize) -> bool {
         self.present.contains(step)
     }
 
-    /// Whether no cell has a value.
     pub fn is_blank(&self) -> bool {
         self.present.is_empty()
     }
 
-    /// The value of a cell.
     pub fn get(&self, step: usize) -> Option<Number> {
         if !self.is_present(step) {
             return None;
@@ -127,12 +106,10 @@ impl Cells {
         }
     }
 
-    /// The value of a cell as a float.
     pub fn float(&self, step: usize) -> Option<f64> {
         self.get(step).map(Number::to_f64)
     }
 
-    /// All cells in order.
     pub fn iter(&self) -> impl Iterator<Item = Option<Number>> + '_ {
         (0..self.len).map(|step| self.get(step))
     }
@@ -142,7 +119,6 @@ impl Cells {
         self.iter().enumerate().filter_map(|(step, value)| Some((step, value?)))
     }
 
-    /// Gives a cell a value.
     pub fn set(&mut self, step: usize, value: Number) -> Result<(), QueryError> {
         loop {
             match (&mut self.kind, value) {
@@ -159,9 +135,8 @@ impl Cells {
         }
     }
 
-    /// Takes a cell's value away.
     pub fn clear(&mut self, step: usize) {
-        self.present.remove(step);
+        self.present.words[step / 64] &= !(1 << (step % 64));
     }
 
     /// Adds the values of `other`; false if both have one in the same cell.

@@ -1,11 +1,11 @@
 //! Pure: calendar fields of a time in seconds since 1970, in UTC, as the PromQL functions of the same names define them.
 
-const DAY: i64 = 86_400;
+pub const DAY: i64 = 86_400;
 
-/// Year, month from 1, day from 1.
-fn civil(days: i64) -> (i64, i64, i64) {
+/// Year, month from 1, day from 1 of a time.
+pub fn civil(time: i64) -> (i64, i64, i64) {
     // Howard Hinnant's days-to-civil: years that begin in March put the leap day last.
-    let shifted = days + 719_468;
+    let shifted = time.div_euclid(DAY) + 719_468;
     let era = shifted.div_euclid(146_097);
     let day_of_era = shifted.rem_euclid(146_097);
     let year_of_era = (day_of_era - day_of_era / 1460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
@@ -16,63 +16,32 @@ fn civil(days: i64) -> (i64, i64, i64) {
     (year_of_era + era * 400 + i64::from(month <= 2), month, day)
 }
 
-fn is_leap(year: i64) -> bool {
-    year % 4 == 0 && (year % 100 != 0 || year % 400 == 0)
-}
-
 fn month_length(year: i64, month: i64) -> i64 {
     match month {
-        2 if is_leap(year) => 29,
+        2 if year % 4 == 0 && (year % 100 != 0 || year % 400 == 0) => 29,
         2 => 28,
         4 | 6 | 9 | 11 => 30,
         _ => 31,
     }
 }
 
+/// What is read of the time; NaN where there is none.
 #[allow(clippy::cast_possible_truncation, reason = "saturates, and the caller has excluded NaN")]
 #[allow(clippy::cast_precision_loss, reason = "calendar fields are small")]
-fn field(value: f64, read: fn(i64) -> i64) -> Option<f64> {
+pub fn field(value: f64, read: fn(i64) -> i64) -> Option<f64> {
     if !value.is_finite() || value.abs() > 1e14 {
         return Some(f64::NAN);
     }
     Some(read(value as i64) as f64)
 }
 
-pub fn minute(value: f64, _: &[f64]) -> Option<f64> {
-    field(value, |t| t.rem_euclid(3600) / 60)
+/// The day of the year, from 1.
+pub fn day_of_year(time: i64) -> i64 {
+    let (year, month, day) = civil(time);
+    (1..month).map(|month| month_length(year, month)).sum::<i64>() + day
 }
 
-pub fn hour(value: f64, _: &[f64]) -> Option<f64> {
-    field(value, |t| t.rem_euclid(DAY) / 3600)
-}
-
-/// 0 is Sunday; 1970 began on a Thursday.
-pub fn day_of_week(value: f64, _: &[f64]) -> Option<f64> {
-    field(value, |t| (t.div_euclid(DAY) + 4).rem_euclid(7))
-}
-
-pub fn day_of_month(value: f64, _: &[f64]) -> Option<f64> {
-    field(value, |t| civil(t.div_euclid(DAY)).2)
-}
-
-pub fn day_of_year(value: f64, _: &[f64]) -> Option<f64> {
-    field(value, |t| {
-        let (year, month, day) = civil(t.div_euclid(DAY));
-        (1..month).map(|m| month_length(year, m)).sum::<i64>() + day
-    })
-}
-
-pub fn days_in_month(value: f64, _: &[f64]) -> Option<f64> {
-    field(value, |t| {
-        let (year, month, _) = civil(t.div_euclid(DAY));
-        month_length(year, month)
-    })
-}
-
-pub fn month(value: f64, _: &[f64]) -> Option<f64> {
-    field(value, |t| civil(t.div_euclid(DAY)).1)
-}
-
-pub fn year(value: f64, _: &[f64]) -> Option<f64> {
-    field(value, |t| civil(t.div_euclid(DAY)).0)
+pub fn days_in_month(time: i64) -> i64 {
+    let (year, month, _) = civil(time);
+    month_length(year, month)
 }

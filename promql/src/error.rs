@@ -1,9 +1,9 @@
 //! Pure: why a query got no answer. Each variant knows whether the query is at fault as written (`bad_data`, HTTP 400), cannot be
 //! computed over this data (`execution`, 422), ran out of time (`timeout`, 503) or found the memory in use (`unavailable`, 503).
 
-use super::functions::supported_functions;
+use super::limits::LABEL_VALUE_BYTES_MAX;
 use super::pool::MemoryError;
-use super::syntax::{ParseError, SyntaxError};
+use super::syntax::ParseError;
 
 /// Prometheus's `errorType`, as far as the evaluator can cause one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -21,70 +21,31 @@ pub enum ErrorKind {
 /// A query that got no answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QueryError {
-    /// The text is not PromQL.
+    /// The text is not PromQL, or longer, deeper or wider than we read.
     #[error("invalid parameter \"query\": {0}")]
-    Syntax(SyntaxError),
-    /// The text is longer, deeper or wider than we read.
-    #[error("invalid parameter \"query\": {what} is {found}, the limit is {limit}; split the query")]
-    TooLarge {
-        /// What was counted.
-        what: &'static str,
-        /// How much there is.
-        found: usize,
-        /// How much there may be.
-        limit: usize,
-    },
+    Parse(ParseError),
     /// More points per series than Grafana or Prometheus handle.
     #[error(
         "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
     )]
     TooManyPoints,
-    /// A regular expression does not compile or is too large.
-    #[error("invalid regular expression {pattern:?}: {reason}")]
-    Regex {
-        /// The pattern as the query has it, without its quotes.
-        pattern: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// A range, offset, time or step outside what can be computed.
-    #[error("invalid {what}: {value} ms is out of range")]
-    TimeOutOfRange {
-        /// Which figure.
-        what: &'static str,
-        /// Its value in milliseconds.
-        value: i128,
-    },
-    /// A function we do not have.
-    #[error("function {name:?} is not supported; supported functions: {}", supported_functions().join(", "))]
-    UnsupportedFunction {
-        /// The function.
-        name: String,
-    },
-    /// A construct we do not have.
-    #[error("{what} is not supported; {instead}")]
-    Unsupported {
-        /// The construct.
-        what: String,
-        /// What to use.
-        instead: String,
-    },
+    /// A regular expression, as the query has it, does not compile or is too large, and why.
+    #[error("invalid regular expression {0:?}: {1}")]
+    Regex(String, String),
+    /// A range, offset, time or step, in milliseconds, outside what can be computed.
+    #[error("invalid {0}: {1} ms is out of range")]
+    TimeOutOfRange(&'static str, i64),
+    /// A function or another construct that we do not have, and what to use.
+    #[error("{0} is not supported; {1}")]
+    Unsupported(String, String),
     /// A range query over something that is not a scalar or an instant vector.
-    #[error("invalid expression type {found:?} for range query, must be Scalar or instant Vector")]
-    RangeQueryType {
-        /// The type of the expression.
-        found: &'static str,
-    },
-    /// A function that needs stored samples was applied to a counter of which only increments are stored.
+    #[error("invalid expression type {0:?} for range query, must be Scalar or instant Vector")]
+    RangeQueryType(&'static str),
+    /// This function, or what else needs stored samples, was applied to this metric, of which only increments are stored.
     #[error(
-        "{function} is not defined for {metric}, which is stored as increments; use increase() or rate(), or a subquery such as {function}(increase({metric}[1m])[1h:1m])"
+        "{0} is not defined for {1}, which is stored as increments; use increase() or rate(), or a subquery such as {0}(increase({1}[1m])[1h:1m])"
     )]
-    DeltaCounter {
-        /// The function.
-        function: String,
-        /// The metric.
-        metric: String,
-    },
+    DeltaCounter(String, String),
     /// Two results would carry the same labels at one time.
     #[error("vector cannot contain metrics with the same labelset")]
     DuplicateLabels,
@@ -108,64 +69,43 @@ pub enum QueryError {
     /// group_left or group_right results collide.
     #[error("multiple matches for labels: grouping labels must ensure unique matches")]
     AmbiguousGrouping,
-    /// A parameter of a function or an aggregation has no usable value.
-    #[error("{message}")]
-    Parameter {
-        /// What is wrong, with the value.
-        message: String,
-    },
-    /// The query needs more series than one query may.
-    #[error("the query touches more than {limit} series; add matchers or aggregate by fewer labels")]
-    TooManySeries {
-        /// Series that one query may touch.
-        limit: usize,
-    },
+    /// A parameter of a function or an aggregation has no usable value, which is named.
+    #[error("{0}")]
+    Parameter(String),
+    /// More series than one query may touch.
+    #[error("the query touches more than {0} series; add matchers or aggregate by fewer labels")]
+    TooManySeries(usize),
     /// The query needs more memory than it can have.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// The query would take too long for any deadline.
+    /// The query would read more cells than any deadline allows.
     #[error(
-        "query processing would read more than {limit} samples; shorten the range, raise the step of the query or of its subqueries, or add matchers"
+        "query processing would read more than {0} samples; shorten the range, raise the step of the query or of its subqueries, or add matchers"
     )]
-    TooMuchWork {
-        /// The bound, in cells.
-        limit: u64,
-    },
-    /// A function would build a label value that is too long.
-    #[error("{function} would give the label {label:?} a value of more than {limit} bytes")]
-    LabelTooLong {
-        /// The function.
-        function: &'static str,
-        /// The label.
-        label: String,
-        /// Bytes that a label may have.
-        limit: usize,
-    },
+    TooMuchWork(u64),
+    /// A function would build a value for this label that is too long.
+    #[error("{0} would give the label {1:?} a value of more than {LABEL_VALUE_BYTES_MAX} bytes")]
+    LabelTooLong(&'static str, String),
     /// The caller said stop.
     #[error("query timed out in expression evaluation")]
     Deadline,
     /// The caller's fetched data does not belong to this plan: our own defect, never the user's.
-    #[error("no data was fetched for selector {selector}")]
-    NotFetched {
-        /// Which selector.
-        selector: usize,
-    },
+    #[error("no data was fetched for selector {0}")]
+    NotFetched(usize),
 }
 
 impl QueryError {
     /// How the HTTP API reports it.
     pub fn kind(&self) -> ErrorKind {
         match self {
-            Self::Syntax(_)
-            | Self::TooLarge { .. }
+            Self::Parse(_)
             | Self::TooManyPoints
-            | Self::Regex { .. }
-            | Self::TimeOutOfRange { .. }
-            | Self::UnsupportedFunction { .. }
-            | Self::Unsupported { .. }
-            | Self::RangeQueryType { .. } => ErrorKind::BadData,
+            | Self::Regex(..)
+            | Self::TimeOutOfRange(..)
+            | Self::Unsupported(..)
+            | Self::RangeQueryType(_) => ErrorKind::BadData,
             Self::Deadline => ErrorKind::Timeout,
-            Self::Memory(MemoryError::Process { .. }) => ErrorKind::Unavailable,
+            Self::Memory(MemoryError::Process(_)) => ErrorKind::Unavailable,
             _ => ErrorKind::Execution,
         }
     }
@@ -173,9 +113,6 @@ impl QueryError {
 
 impl From<ParseError> for QueryError {
     fn from(error: ParseError) -> Self {
-        match error {
-            ParseError::Syntax(error) => Self::Syntax(error),
-            ParseError::TooLarge { what, found, limit } => Self::TooLarge { what, found, limit },
-        }
+        Self::Parse(error)
     }
 }

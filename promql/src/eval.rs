@@ -2,7 +2,6 @@
 //! nor the evaluator.
 
 mod call;
-mod table;
 
 use super::budget::Budget;
 use super::cells::Cells;
@@ -14,7 +13,7 @@ use super::plan::{
     Aggregate, Grid, Node, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest,
 };
 use super::pool::Charge;
-use super::result::{QueryResult, QueryValue, RangeSeries, VectorSample};
+use super::result::{QueryResult, QueryValue, RangeSeries, Values, VectorSample};
 use super::series::{Fetched, Increments, Point, Samples, Series};
 use super::value::{Value, Vector};
 use super::window::{RangeSamples, Windows};
@@ -24,10 +23,9 @@ use super::{aggregate, binary};
 pub fn evaluate(plan: &Plan, fetched: &Fetched, budget: &Budget<'_>) -> Result<QueryResult, QueryError> {
     let grid = Grid::from(plan.params);
     let evaluator = Evaluator { requests: &plan.requests, fetched, budget, notices: Notices::default() };
-    evaluator.check_fetched()?;
     let (value, charge) = evaluator.answer(plan, grid)?;
     let (warnings, infos) = evaluator.notices.into_lists();
-    Ok(QueryResult::new(value, warnings, infos, charge))
+    Ok(QueryResult { value, warnings, infos, charge })
 }
 
 struct Evaluator<'a> {
@@ -40,15 +38,9 @@ struct Evaluator<'a> {
 
 impl<'a> Evaluator<'a> {
     fn series(&self, selector: usize) -> Result<&'a [Series], QueryError> {
-        let series = self.fetched.get(selector).ok_or(QueryError::NotFetched { selector })?;
+        let series = self.fetched.get(selector).ok_or(QueryError::NotFetched(selector))?;
+        self.budget.check_series(series.len())?;
         Ok(series)
-    }
-
-    fn check_fetched(&self) -> Result<(), QueryError> {
-        for request in self.requests {
-            self.budget.check_series(self.series(request.selector)?.len())?;
-        }
-        Ok(())
     }
 
     fn answer(&self, plan: &Plan, grid: Grid) -> Result<(QueryValue, Charge), QueryError> {
@@ -68,22 +60,23 @@ impl<'a> Evaluator<'a> {
             }
             Value::Vector(vector) if instant => {
                 let columns = vector.merged(self.budget)?.columns;
-                charge.join(self.budget.charge(columns.len() * size_of::<VectorSample>())?);
+                charge.grow(columns.len() * size_of::<VectorSample>())?;
                 let mut samples = Vec::with_capacity(columns.len());
                 for column in columns {
                     let Some(value) = column.cells.get(0) else { continue };
-                    charge.join(self.budget.charge(column.labels.bytes())?);
+                    charge.grow(column.labels.bytes())?;
                     samples.push(VectorSample { labels: column.labels, point: Point { time_ms, value } });
                 }
                 QueryValue::Vector(samples)
             }
             value => {
                 let columns = self.as_vector(value)?.merged(self.budget)?.columns;
-                charge.join(self.budget.charge(columns.len() * size_of::<RangeSeries>())?);
+                charge.grow(columns.len() * size_of::<RangeSeries>())?;
                 let mut series = Vec::with_capacity(columns.len());
                 for column in columns.into_iter().filter(|column| !column.cells.is_blank()) {
-                    charge.join(self.budget.charge(column.labels.bytes())?);
-                    series.push(RangeSeries::on_grid(column.labels, column.cells, grid));
+                    charge.grow(column.labels.bytes())?;
+                    let values = Values::Computed(column.cells, grid);
+                    series.push(RangeSeries { labels: column.labels, values });
                 }
                 series.sort_by(|a, b| a.labels.cmp(&b.labels));
                 QueryValue::Matrix(series)
@@ -101,13 +94,14 @@ impl<'a> Evaluator<'a> {
     ) -> Result<Vec<RangeSeries>, QueryError> {
         let end_ms = range.shift.apply(grid.start_ms);
         let mut out = Vec::new();
-        self.samples(range, grid)?.for_each(self.budget, "a range selector", |labels, all| {
+        self.samples(range)?.for_each(self.budget, "a range selector", |labels, all| {
             let from = all.partition_point(|point| point.time_ms <= end_ms - range.window_ms);
             let to = all.partition_point(|point| point.time_ms <= end_ms);
             if from < to {
-                charge.join(self.budget.charge(size_of::<RangeSeries>() + labels.bytes())?);
-                charge.join(self.budget.charge(size_of_val(&all[from..to]))?);
-                out.push(RangeSeries::of_points(labels.clone(), all[from..to].to_vec()));
+                charge.grow(size_of::<RangeSeries>() + labels.bytes())?;
+                charge.grow(size_of_val(&all[from..to]))?;
+                let values = Values::Stored(all[from..to].to_vec());
+                out.push(RangeSeries { labels: labels.clone(), values });
             }
             Ok(())
         })?;
@@ -130,10 +124,8 @@ impl<'a> Evaluator<'a> {
             Node::Aggregate(node) => Value::Vector(self.aggregate(node, grid)?),
             Node::Call(call) => self.call(call, grid)?,
             Node::Range(_) => {
-                return Err(QueryError::Unsupported {
-                    what: "a range vector here".to_owned(),
-                    instead: "apply a function such as rate() or avg_over_time() to it".to_owned(),
-                });
+                let instead = "apply a function such as rate() or avg_over_time() to it";
+                return Err(QueryError::Unsupported("a range vector here".to_owned(), instead.to_owned()));
             }
         })
     }
@@ -157,7 +149,6 @@ impl<'a> Evaluator<'a> {
         aggregate::apply(self.budget, &self.notices, node.operation, &node.grouping, parameter, input)
     }
 
-    /// Evaluates a node the parser has typed as a vector.
     fn vector(&self, node: &Node, grid: Grid) -> Result<Vector, QueryError> {
         let value = self.node(node, grid)?;
         self.as_vector(value)
@@ -167,36 +158,29 @@ impl<'a> Evaluator<'a> {
         match value {
             Value::Vector(vector) => Ok(vector),
             Value::Scalar(cells) => Vector::unlabelled(self.budget, cells),
-            Value::Text(_) => {
-                Err(QueryError::Parameter { message: "expected numbers, got a string".to_owned() })
-            }
+            Value::Text(_) => Err(QueryError::Parameter("expected numbers, got a string".to_owned())),
         }
     }
 
-    /// Evaluates a node the parser has typed as a scalar: one value per step.
     fn scalar(&self, node: &Node, grid: Grid) -> Result<Cells, QueryError> {
         match self.node(node, grid)? {
             Value::Scalar(cells) => Ok(cells),
-            _ => Err(QueryError::Parameter { message: "expected a scalar".to_owned() }),
+            _ => Err(QueryError::Parameter("expected a scalar".to_owned())),
         }
     }
 
-    /// Evaluates a node the parser has typed as a string.
     fn text(&self, node: &Node, grid: Grid) -> Result<String, QueryError> {
         match self.node(node, grid)? {
             Value::Text(text) => Ok(text),
-            _ => Err(QueryError::Parameter { message: "expected a string".to_owned() }),
+            _ => Err(QueryError::Parameter("expected a string".to_owned())),
         }
     }
 
     /// The samples of a range vector: those of a selector, or the values of a subquery.
-    fn samples(&self, range: &RangeNode, grid: Grid) -> Result<RangeSamples<'a>, QueryError> {
+    fn samples(&self, range: &RangeNode) -> Result<RangeSamples<'a>, QueryError> {
         Ok(match &range.over {
             RangeOver::Selector { id } => RangeSamples::Stored(self.series(*id)?),
-            RangeOver::Subquery { node, step_ms } => {
-                let inner = range.inner_grid(grid, *step_ms);
-                RangeSamples::Computed(self.vector(node, inner)?, inner)
-            }
+            RangeOver::Subquery { node, grid } => RangeSamples::Computed(self.vector(node, *grid)?, *grid),
         })
     }
 
@@ -215,7 +199,7 @@ impl<'a> Evaluator<'a> {
                 Samples::Delta(increments) => {
                     Cells::build(self.budget, grid.len(), running_total(increments, times))?
                 }
-                Samples::Cumulative(points) | Samples::Gauge(points) => {
+                Samples::Points(points) => {
                     let mut next = 0;
                     let values = times.map(|read_at| {
                         next += points[next..].iter().take_while(|point| point.time_ms <= read_at).count();

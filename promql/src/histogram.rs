@@ -1,16 +1,13 @@
 //! Pure: quantiles and fractions of classic histograms (series with an upper bound in the label `le`).
 
-use std::collections::HashMap;
-use std::sync::Arc;
-
 use super::aggregate::warn_quantile;
 use super::budget::Budget;
 use super::cells::Cells;
 use super::error::QueryError;
-use super::labels::{Labels, METRIC_NAME};
+use super::labels::METRIC_NAME;
 use super::notices::Notices;
 use super::number::Number;
-use super::value::Vector;
+use super::value::{LabelSets, Vector};
 
 /// Counts that differ by less than this share are equal: they come from float arithmetic on equal counts.
 const SMALL_DELTA: f64 = 1e-12;
@@ -22,14 +19,6 @@ struct Bucket {
     count: f64,
 }
 
-/// The series of one histogram: the places of its buckets in the input, with their bounds.
-struct Histogram {
-    labels: Labels,
-    name: String,
-    members: Vec<(f64, usize)>,
-}
-
-/// `histogram_quantile`.
 pub(super) fn of_quantile(
     budget: &Budget<'_>,
     notices: &Notices,
@@ -41,7 +30,7 @@ pub(super) fn of_quantile(
     }
     per_histogram(budget, notices, buckets, |step, name, buckets| {
         let (value, fix) = bucket_quantile(quantiles.float(step).unwrap_or(f64::NAN), buckets);
-        if fix == Fix::ForcedMonotonic {
+        if fix {
             notices.inform(&format!(
                 "input to histogram_quantile needed to be fixed for monotonicity (see https://prometheus.io/docs/prometheus/latest/querying/functions/#histogram_quantile) for metric name \"{name}\""
             ));
@@ -50,7 +39,6 @@ pub(super) fn of_quantile(
     })
 }
 
-/// `histogram_fraction`.
 pub(super) fn of_fraction(
     budget: &Budget<'_>,
     notices: &Notices,
@@ -72,32 +60,31 @@ fn per_histogram(
     compute: impl Fn(usize, &str, &mut Vec<Bucket>) -> f64,
 ) -> Result<Vector, QueryError> {
     let steps = input.columns.first().map_or(0, |column| column.cells.len());
-    let ignored: [Arc<str>; 1] = [Arc::from("le")];
     let mut charge = budget.charge(0)?;
-    let mut places: HashMap<(Labels, String), usize> = HashMap::new();
-    let mut groups: Vec<Histogram> = Vec::new();
+    let mut sets = LabelSets::new(budget)?;
+    // The places of each histogram's buckets in the input, with their bounds.
+    let mut histograms: Vec<Vec<(f64, usize)>> = Vec::new();
     for (at, column) in input.columns.iter().enumerate() {
-        let name = column.labels.get(METRIC_NAME).to_owned();
-        let Some(bound) = parse_bound(column.labels.get("le")) else {
+        let (le, name) = (column.labels.get("le"), column.labels.get(METRIC_NAME));
+        let Some(bound) = parse_bound(le) else {
             notices.warn(&format!(
-                "bucket label \"le\" is missing or has a malformed value of {:?} for metric name \"{name}\"",
-                column.labels.get("le")
+                "bucket label \"le\" is missing or has a malformed value of {le:?} for metric name \"{name}\""
             ));
             continue;
         };
-        let key = (column.labels.without(&ignored), name);
-        charge.join(budget.charge(size_of::<(f64, usize)>())?);
-        let place = *places.entry(key.clone()).or_insert(groups.len());
-        if place == groups.len() {
-            // The key stands in the map and in the list.
-            charge.join(budget.charge(2 * (key.0.own_bytes() + key.1.len() + size_of::<Histogram>()))?);
-            groups.push(Histogram { labels: key.0, name: key.1, members: Vec::new() });
+        let mut labels = column.labels.clone();
+        labels.set("le", "");
+        let number = sets.number(&labels)?;
+        charge.grow(size_of::<(f64, usize)>() + size_of::<Vec<(f64, usize)>>())?;
+        if number == histograms.len() {
+            histograms.push(Vec::new());
         }
-        groups[place].members.push((bound, at));
+        histograms[number].push((bound, at));
     }
     let mut out = Vector::default();
     let mut buckets = Vec::new();
-    for Histogram { labels, name, members } in groups {
+    for (labels, members) in sets.into_list().into_iter().zip(histograms) {
+        let name = labels.get(METRIC_NAME);
         budget.work(members.len().saturating_mul(steps))?;
         let values = (0..steps).map(|step| {
             buckets.clear();
@@ -105,10 +92,10 @@ fn per_histogram(
                 let count = input.columns[*at].cells.float(step)?;
                 Some(Bucket { bound: *bound, count })
             }));
-            (!buckets.is_empty()).then(|| Number::Float(compute(step, &name, &mut buckets)))
+            (!buckets.is_empty()).then(|| Number::Float(compute(step, name, &mut buckets)))
         });
         let cells = Cells::build(budget, steps, values)?;
-        out.push(budget, labels, cells)?;
+        out.push(budget, labels.without_name(), cells)?;
     }
     out.merged(budget)
 }
@@ -134,15 +121,9 @@ fn prepare(buckets: &mut Vec<Bucket>) -> bool {
     buckets.last().is_some_and(|last| last.bound == f64::INFINITY)
 }
 
-/// Whether counts that fall with rising bounds had to be lifted.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Fix {
-    None,
-    ForcedMonotonic,
-}
-
-fn make_monotonic(buckets: &mut [Bucket]) -> Fix {
-    let mut fix = Fix::None;
+/// Lifts counts that fall with rising bounds, and says whether there were any.
+fn make_monotonic(buckets: &mut [Bucket]) -> bool {
+    let mut fix = false;
     let mut highest = buckets.first().map_or(0.0, |bucket| bucket.count);
     for bucket in buckets.iter_mut().skip(1) {
         let scale = highest.abs() + bucket.count.abs();
@@ -153,7 +134,7 @@ fn make_monotonic(buckets: &mut [Bucket]) -> Fix {
             bucket.count = highest;
         } else if bucket.count < highest {
             bucket.count = highest;
-            fix = Fix::ForcedMonotonic;
+            fix = true;
         } else {
             highest = bucket.count;
         }
@@ -161,16 +142,16 @@ fn make_monotonic(buckets: &mut [Bucket]) -> Fix {
     fix
 }
 
-/// The quantile by linear interpolation within the bucket that holds it.
-fn bucket_quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, Fix) {
+/// The quantile by linear interpolation within the bucket that holds it, and whether counts had to be lifted.
+fn bucket_quantile(q: f64, buckets: &mut Vec<Bucket>) -> (f64, bool) {
     if q.is_nan() {
-        return (f64::NAN, Fix::None);
+        return (f64::NAN, false);
     }
     if !(0.0..=1.0).contains(&q) {
-        return (if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY }, Fix::None);
+        return (if q < 0.0 { f64::NEG_INFINITY } else { f64::INFINITY }, false);
     }
     if !prepare(buckets) {
-        return (f64::NAN, Fix::None);
+        return (f64::NAN, false);
     }
     let fix = make_monotonic(buckets);
     let Some(last) = buckets.len().checked_sub(1).filter(|last| *last > 0) else { return (f64::NAN, fix) };
@@ -207,7 +188,6 @@ fn bucket_fraction(lower: f64, upper: f64, buckets: &mut Vec<Bucket>) -> f64 {
     (rank_of(upper, buckets) - rank_of(lower, buckets)) / count
 }
 
-/// How many observations lie below a value.
 fn rank_of(value: f64, buckets: &[Bucket]) -> f64 {
     let mut below = 0.0;
     let mut start = match buckets.first() {

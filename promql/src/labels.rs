@@ -29,11 +29,6 @@ impl Labels {
         self.position(name).map_or("", |at| &self.0[at].1)
     }
 
-    /// Whether the label exists.
-    pub fn contains(&self, name: &str) -> bool {
-        self.position(name).is_ok()
-    }
-
     /// Sets a label; an empty value removes it.
     pub fn set(&mut self, name: impl Into<Arc<str>>, value: impl Into<Arc<str>>) {
         let (name, value) = (name.into(), value.into());
@@ -76,11 +71,6 @@ impl Labels {
     /// The bytes a copy of these labels takes; the texts are shared.
     pub fn own_bytes(&self) -> usize {
         self.0.len() * size_of::<(Arc<str>, Arc<str>)>()
-    }
-
-    /// Whether there is no label at all.
-    pub fn is_empty(&self) -> bool {
-        self.0.is_empty()
     }
 
     fn filtered(&self, keep: impl Fn(&str) -> bool) -> Self {

@@ -2,7 +2,7 @@
 //! process down; what each answer says when a bound is hit is in `error.rs`. Nothing else in this crate may invent a bound of its own.
 
 /// Points per series in one range query. Prometheus and Grafana use the same figure; the answer is 400 `bad_data`.
-pub const POINTS_PER_SERIES_MAX: u64 = 11_000;
+pub const POINTS_PER_SERIES_MAX: i64 = 11_000;
 /// Series one selector may bring in, and series one result may hold.
 pub const SERIES_MAX: usize = 50_000;
 /// Bytes that all queries of a process hold at once unless configured otherwise.
@@ -39,7 +39,7 @@ pub const NESTING_MAX: usize = 64;
 /// Operators in one query: a chain of operators is a tree as deep as the chain is long.
 pub const OPERATORS_MAX: usize = 500;
 /// Steps one subquery may have for each evaluation of the whole.
-pub const SUBQUERY_STEPS_MAX: i64 = 1_000_000;
+pub const SUBQUERY_STEPS_MAX: usize = 1_000_000;
 /// How far back an instant selector looks for the last sample of a stored series, as Prometheus does.
 pub const LOOKBACK_MS: i64 = 5 * 60 * 1000;
 /// The widest range, offset or subquery, and the farthest time from 1970, in milliseconds (about 3,000 years). Sums of a few

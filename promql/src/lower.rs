@@ -1,18 +1,17 @@
 //! Pure: from query text to a [`Plan`]. Everything that can be refused without data is refused here.
 
 use crate::budget::Budget;
-use crate::cost;
 use crate::error::QueryError;
-use crate::functions::FunctionId;
+use crate::functions::{implementation, supported_functions};
 use crate::labels::METRIC_NAME;
-use crate::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX};
+use crate::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX, WORK_CELLS_MAX};
 use crate::matcher::Matcher;
 use crate::plan::{
     Aggregate, Binary, Call, Edges, Grid, Node, Plan, QueryParams, RangeNode, RangeOver, Selector,
-    SelectorRequest, TimeShift,
+    SelectorRequest, TimeShift, inner_grid,
 };
 use crate::syntax::{
-    self as ast, Aggregation, At, Expr, ExprKind, Grouping, MatchKind, Operator, RangeMode, Sign, Span,
+    self as ast, Aggregation, At, Expr, ExprKind, Grouping, MatchKind, Operator, ParseError, Sign, Span,
     SyntaxError, ValueType,
 };
 use crate::window::seconds;
@@ -28,23 +27,22 @@ pub fn plan(query: &str, params: QueryParams) -> Result<Plan, QueryError> {
 /// Reads a query and lists what it needs. Its regular expressions are compiled here, which is why this is work for a thread that may
 /// be kept busy.
 pub fn plan_within(budget: &Budget<'_>, query: &str, params: QueryParams) -> Result<Plan, QueryError> {
-    check_params(params)?;
+    let (start_ms, end_ms, step_ms) = times(params)?;
     let expr = ast::parse(query)?;
     let kind = expr.value_type();
     let range_query = matches!(params, QueryParams::Range { .. });
     if range_query && !matches!(kind, ValueType::Scalar | ValueType::Vector) {
-        return Err(QueryError::RangeQueryType { found: kind.name() });
+        return Err(QueryError::RangeQueryType(kind.name()));
     }
-    let grid = Grid::from(params);
-    let (start_ms, end_ms, step_ms) = match params {
-        QueryParams::Instant { time_ms } => (time_ms, time_ms, 0),
-        QueryParams::Range { start_ms, end_ms, step_ms } => (start_ms, end_ms, step_ms),
-    };
-    let mut lowering = Lowering { budget, text: query, start_ms, end_ms, step_ms, requests: Vec::new() };
-    let root = lowering.node(&expr, grid, None)?;
-    let plan = Plan { requests: lowering.requests, root, params };
-    cost::check(&plan, grid)?;
-    Ok(plan)
+    let (text, requests) = (query, Vec::new());
+    let mut lowering = Lowering { budget, text, start_ms, end_ms, step_ms, requests, cells: 0 };
+    let root = lowering.node(&expr, Grid::from(params), None)?;
+    lowering.reads_samples(&root, "a range selector");
+    // A subquery multiplies steps: forty bytes can ask for a thousand million cells. That is refused before anything is fetched.
+    if lowering.cells > WORK_CELLS_MAX {
+        return Err(QueryError::TooMuchWork(WORK_CELLS_MAX));
+    }
+    Ok(Plan { requests: lowering.requests, root, params })
 }
 
 /// Reads a bare selector, as in `match[]`.
@@ -53,28 +51,23 @@ pub fn parse_selector(budget: &Budget<'_>, text: &str) -> Result<Vec<Matcher>, Q
     matchers(budget, text, &selector, span)
 }
 
-fn check_params(params: QueryParams) -> Result<(), QueryError> {
-    let check = |what, value: i64| {
-        let wild = value.unsigned_abs() > TIME_MS_MAX.unsigned_abs();
-        if wild { Err(QueryError::TimeOutOfRange { what, value: value.into() }) } else { Ok(()) }
+/// Start, end and step.
+fn times(params: QueryParams) -> Result<(i64, i64, i64), QueryError> {
+    let (start_ms, end_ms, step_ms) = match params {
+        QueryParams::Instant { time_ms } => return Ok((in_time("time", time_ms)?, time_ms, 0)),
+        QueryParams::Range { start_ms, end_ms, step_ms } => (start_ms, end_ms, step_ms),
     };
-    match params {
-        QueryParams::Instant { time_ms } => check("time", time_ms),
-        QueryParams::Range { start_ms, end_ms, step_ms } => {
-            check("start", start_ms)?;
-            check("end", end_ms)?;
-            check("step", step_ms)?;
-            if step_ms <= 0 {
-                return Err(QueryError::TimeOutOfRange { what: "step", value: step_ms.into() });
-            }
-            if end_ms < start_ms {
-                return Err(QueryError::TimeOutOfRange { what: "end before start", value: end_ms.into() });
-            }
-            let intervals = (end_ms - start_ms) / step_ms;
-            let too_many = u64::try_from(intervals).is_ok_and(|count| count > POINTS_PER_SERIES_MAX);
-            if too_many { Err(QueryError::TooManyPoints) } else { Ok(()) }
-        }
+    for (what, value) in [("start", start_ms), ("end", end_ms), ("step", step_ms)] {
+        in_time(what, value)?;
     }
+    if step_ms <= 0 {
+        return Err(QueryError::TimeOutOfRange("step", step_ms));
+    }
+    if end_ms < start_ms {
+        return Err(QueryError::TimeOutOfRange("end before start", end_ms));
+    }
+    let too_many = (end_ms - start_ms) / step_ms > POINTS_PER_SERIES_MAX;
+    if too_many { Err(QueryError::TooManyPoints) } else { Ok((start_ms, end_ms, step_ms)) }
 }
 
 struct Lowering<'a> {
@@ -85,16 +78,18 @@ struct Lowering<'a> {
     end_ms: i64,
     step_ms: i64,
     requests: Vec<SelectorRequest>,
+    /// Cells that are read or written if each selector finds one series.
+    cells: u64,
 }
 
 impl Lowering<'_> {
     /// `sum` is what an enclosing sum keeps, if this node is all it sums.
     fn node(&mut self, expr: &Expr, grid: Grid, sum: Option<&Grouping>) -> Result<Node, QueryError> {
+        self.cells = self.cells.saturating_add(grid.count.unsigned_abs());
         Ok(match &expr.kind {
             ExprKind::Number(number) => Node::Number(number.value),
             ExprKind::String(text) => Node::Text(text.clone()),
-            ExprKind::Paren(inner) => self.node(inner, grid, sum)?,
-            ExprKind::Unary(Sign::Plus, inner) => self.node(inner, grid, sum)?,
+            ExprKind::Paren(inner) | ExprKind::Unary(Sign::Plus, inner) => self.node(inner, grid, sum)?,
             ExprKind::Unary(Sign::Minus, inner) => Node::Negate(Box::new(self.node(inner, grid, None)?)),
             ExprKind::Selector(selector) => {
                 let shift = self.shift(&selector.modifiers)?;
@@ -123,15 +118,14 @@ impl Lowering<'_> {
         window_ms: Option<i64>,
         sum: Option<&Grouping>,
     ) -> Result<usize, QueryError> {
-        match selector.mode {
-            None => {}
-            Some(RangeMode::Anchored) => return Err(unsupported("the anchored modifier", "leave it out")),
-            Some(RangeMode::Smoothed) => return Err(unsupported("the smoothed modifier", "leave it out")),
+        if let Some(mode) = selector.mode {
+            return Err(unsupported(format!("the {} modifier", mode.name()), "leave it out"));
         }
         let id = self.requests.len();
         let edges = Edges { first_ms: grid.start_ms, step_ms: grid.step_ms, count: grid.count, window_ms };
         let matchers = matchers(self.budget, self.text, selector, span)?;
-        self.requests.push(SelectorRequest { selector: id, matchers, edges, grouping: sum.cloned() });
+        let grouping = sum.cloned();
+        self.requests.push(SelectorRequest { selector: id, matchers, edges, grouping, samples_for: None });
         Ok(id)
     }
 
@@ -150,7 +144,7 @@ impl Lowering<'_> {
     }
 
     /// A length in whole milliseconds, computed where it has to be.
-    fn duration_ms(&self, what: &'static str, duration: &ast::Duration) -> Result<i64, QueryError> {
+    fn duration_ms(&self, what: &'static str, duration: &Expr) -> Result<i64, QueryError> {
         let length = duration.seconds(seconds(self.step_ms), seconds(self.end_ms - self.start_ms));
         let length = length.map_err(|(span, message)| self.fault(span, message))?;
         let ms = (length * 1000.0).round();
@@ -161,7 +155,7 @@ impl Lowering<'_> {
         in_time(what, ms as i64)
     }
 
-    fn positive_ms(&self, what: &'static str, duration: &ast::Duration) -> Result<i64, QueryError> {
+    fn positive_ms(&self, what: &'static str, duration: &Expr) -> Result<i64, QueryError> {
         match self.duration_ms(what, duration)? {
             ..=0 => Err(self.fault(duration.span, "duration must be greater than 0")),
             ms => Ok(ms),
@@ -169,7 +163,7 @@ impl Lowering<'_> {
     }
 
     fn fault(&self, span: Span, message: &str) -> QueryError {
-        QueryError::Syntax(SyntaxError::new(self.text, span, message))
+        ParseError::Syntax(SyntaxError::new(self.text, span, message)).into()
     }
 
     fn subquery(&mut self, subquery: &ast::Subquery, grid: Grid) -> Result<Node, QueryError> {
@@ -179,19 +173,18 @@ impl Lowering<'_> {
             Some(step) => self.positive_ms("subquery step", step)?,
             None => SUBQUERY_STEP_MS_DEFAULT,
         };
-        let mut range =
-            RangeNode { window_ms, shift, over: RangeOver::Subquery { node: Node::Number(0.0), step_ms } };
-        let inner = range.inner_grid(grid, step_ms);
-        if inner.count > SUBQUERY_STEPS_MAX {
-            return Err(QueryError::TooLarge {
-                what: "the number of steps of a subquery",
-                found: inner.len(),
-                limit: usize::try_from(SUBQUERY_STEPS_MAX).unwrap_or(usize::MAX),
-            });
+        let inner = inner_grid(shift.apply_grid(grid), window_ms, step_ms);
+        let (found, limit) = (inner.len(), SUBQUERY_STEPS_MAX);
+        if found > limit {
+            return Err(
+                ParseError::TooLarge { what: "the number of steps of a subquery", found, limit }.into()
+            );
         }
+        let window = (window_ms / step_ms).min(inner.count).saturating_mul(grid.count);
+        self.cells = self.cells.saturating_add(window.unsigned_abs());
         let node = self.node(&subquery.expr, inner, None)?;
-        range.over = RangeOver::Subquery { node, step_ms };
-        Ok(Node::Range(Box::new(range)))
+        let over = RangeOver::Subquery { node, grid: inner };
+        Ok(Node::Range(Box::new(RangeNode { window_ms, shift, over })))
     }
 
     fn binary(&mut self, binary: &ast::Binary, grid: Grid) -> Result<Node, QueryError> {
@@ -221,37 +214,60 @@ impl Lowering<'_> {
     }
 
     fn call(&mut self, call: &ast::Call, grid: Grid, sum: Option<&Grouping>) -> Result<Node, QueryError> {
-        let name = call.function.name;
-        match name {
-            "start" => return Ok(Node::Number(seconds(self.start_ms))),
-            "end" => return Ok(Node::Number(seconds(self.end_ms))),
-            "range" => return Ok(Node::Number(seconds(self.end_ms - self.start_ms))),
-            "step" => return Ok(Node::Number(seconds(self.step_ms))),
-            _ => {}
-        }
-        let Some(function) = FunctionId::find(name) else {
-            return Err(QueryError::UnsupportedFunction { name: name.to_owned() });
+        let function = call.function.name;
+        let time_ms = match function {
+            "start" => Some(self.start_ms),
+            "end" => Some(self.end_ms),
+            "range" => Some(self.end_ms - self.start_ms),
+            "step" => Some(self.step_ms),
+            _ => None,
         };
+        if let Some(time_ms) = time_ms {
+            return Ok(Node::Number(seconds(time_ms)));
+        }
+        if implementation(function).is_none() {
+            let supported = format!("supported functions: {}", supported_functions().join(", "));
+            return Err(unsupported(format!("function {function:?}"), supported));
+        }
         // Only these are linear in the increments, so that summing first gives the same answer.
-        let linear = matches!(function, FunctionId::Increase | FunctionId::Rate);
+        let linear = matches!(function, "increase" | "rate");
         let push = if linear { sum } else { None };
         let mut arguments = Vec::with_capacity(call.arguments.len());
         for argument in &call.arguments {
-            arguments.push(self.node(argument, grid, push)?);
+            let argument = self.node(argument, grid, push)?;
+            match &argument {
+                Node::Range(_) if !linear && function != "absent_over_time" => {
+                    self.reads_samples(&argument, function);
+                }
+                Node::Selector(selector) if function == "timestamp" => {
+                    self.requests[selector.id].samples_for = Some(function);
+                }
+                _ => {}
+            }
+            arguments.push(argument);
         }
         Ok(Node::Call(Box::new(Call { function, arguments })))
+    }
+
+    /// Notes that single samples of a range selector are read.
+    fn reads_samples(&mut self, node: &Node, function: &'static str) {
+        if let Node::Range(range) = node
+            && let RangeOver::Selector { id } = range.over
+        {
+            self.requests[id].samples_for = Some(function);
+        }
     }
 }
 
 fn unsupported(what: impl Into<String>, instead: impl Into<String>) -> QueryError {
-    QueryError::Unsupported { what: what.into(), instead: instead.into() }
+    QueryError::Unsupported(what.into(), instead.into())
 }
 
 fn in_time(what: &'static str, ms: i64) -> Result<i64, QueryError> {
     if ms.unsigned_abs() <= TIME_MS_MAX.unsigned_abs() {
         Ok(ms)
     } else {
-        Err(QueryError::TimeOutOfRange { what, value: ms.into() })
+        Err(QueryError::TimeOutOfRange(what, ms))
     }
 }
 
@@ -262,7 +278,7 @@ fn matchers(
     selector: &ast::Selector,
     span: Span,
 ) -> Result<Vec<Matcher>, QueryError> {
-    let fault = |span, message: String| QueryError::Syntax(SyntaxError::new(text, span, message));
+    let fault = |span, message: String| ParseError::Syntax(SyntaxError::new(text, span, message)).into();
     let mut all = Vec::with_capacity(selector.matchers.len() + 1);
     if let Some(name) = &selector.name {
         all.push(Matcher::new(budget, METRIC_NAME, MatchKind::Equal, name)?);
@@ -270,7 +286,7 @@ fn matchers(
     for matcher in &selector.matchers {
         let compiled = Matcher::new(budget, &matcher.name, matcher.kind, &matcher.value);
         all.push(compiled.map_err(|error| match error {
-            QueryError::Regex { .. } => fault(matcher.span, error.to_string()),
+            QueryError::Regex(..) => fault(matcher.span, error.to_string()),
             other => other,
         })?);
     }

@@ -50,9 +50,3 @@ impl Matcher {
         matchers.iter().all(|matcher| matcher.matches(labels.get(&matcher.name)))
     }
 }
-
-impl PartialEq for Matcher {
-    fn eq(&self, other: &Self) -> bool {
-        (&self.name, self.kind, &self.value) == (&other.name, other.kind, &other.value)
-    }
-}

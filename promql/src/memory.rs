@@ -8,6 +8,7 @@ use super::matcher::Matcher;
 use super::plan::SelectorRequest;
 use super::series::{Samples, Series};
 use super::source::{BoxFuture, Scope, SeriesFilter, SeriesSource, SourceError, Tenant};
+use super::syntax::Grouping;
 
 /// Series in memory.
 #[derive(Debug, Default)]
@@ -21,30 +22,8 @@ impl MemorySource {
         self.series.push((tenant, series));
     }
 
-    fn of<'a>(&'a self, tenant: &'a Tenant) -> impl Iterator<Item = &'a Series> {
+    fn of(&self, tenant: &Tenant) -> impl Iterator<Item = &Series> {
         self.series.iter().filter(move |(owner, _)| owner == tenant).map(|(_, series)| series)
-    }
-
-    fn matching<'a>(
-        &'a self,
-        scope: &'a Scope,
-        filter: &'a SeriesFilter,
-    ) -> impl Iterator<Item = &'a Labels> {
-        let alive = |samples: &Samples| {
-            let inside = |time: i64| {
-                filter.start_ms.is_none_or(|start| time > start)
-                    && filter.end_ms.is_none_or(|end| time <= end)
-            };
-            match samples {
-                Samples::Delta(increments) => increments.times_ms.iter().copied().any(inside),
-                Samples::Cumulative(points) | Samples::Gauge(points) => {
-                    points.iter().any(|point| inside(point.time_ms))
-                }
-            }
-        };
-        self.of(&scope.tenant)
-            .filter(move |series| filter.accepts(&series.labels) && alive(&series.samples))
-            .map(|series| &series.labels)
     }
 }
 
@@ -60,36 +39,25 @@ impl SeriesSource for MemorySource {
         Box::pin(ready(Ok(found)))
     }
 
-    fn label_names<'a>(
+    fn labels<'a>(
         &'a self,
         scope: &'a Scope,
         filter: &'a SeriesFilter,
-    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
-        let names: BTreeSet<&str> =
-            self.matching(scope, filter).flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
-        Box::pin(ready(Ok(names.into_iter().map(str::to_owned).collect())))
-    }
-
-    fn label_values<'a>(
-        &'a self,
-        scope: &'a Scope,
-        label: &'a str,
-        filter: &'a SeriesFilter,
-    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
-        let values: BTreeSet<&str> = self
-            .matching(scope, filter)
-            .map(|labels| labels.get(label))
-            .filter(|value| !value.is_empty())
-            .collect();
-        Box::pin(ready(Ok(values.into_iter().map(str::to_owned).collect())))
-    }
-
-    fn series<'a>(
-        &'a self,
-        scope: &'a Scope,
-        filter: &'a SeriesFilter,
-    ) -> BoxFuture<'a, Result<Vec<Labels>, SourceError>> {
-        let series: BTreeSet<&Labels> = self.matching(scope, filter).collect();
-        Box::pin(ready(Ok(series.into_iter().cloned().collect())))
+        _: Option<Grouping>,
+    ) -> BoxFuture<'a, Result<BTreeSet<Labels>, SourceError>> {
+        let inside = |time: i64| {
+            filter.start_ms.is_none_or(|start| time > start) && filter.end_ms.is_none_or(|end| time <= end)
+        };
+        let alive = |samples: &Samples| match samples {
+            Samples::Delta(increments) => increments.times_ms.iter().any(|time| inside(*time)),
+            Samples::Points(points) => points.iter().any(|point| inside(point.time_ms)),
+        };
+        let all = self.of(&scope.tenant);
+        let accepts = |labels: &Labels| {
+            let any = &filter.any_of;
+            any.is_empty() || any.iter().any(|matchers| Matcher::all_match(matchers, labels))
+        };
+        let found = all.filter(|series| accepts(&series.labels) && alive(&series.samples));
+        Box::pin(ready(Ok(found.map(|series| series.labels.clone()).collect())))
     }
 }

@@ -13,17 +13,14 @@ pub(crate) struct Notices {
 }
 
 impl Notices {
-    /// Something that is probably wrong.
     pub fn warn(&self, text: &str) {
         insert(&self.warnings, format!("PromQL warning: {text}"));
     }
 
-    /// Something that may be wrong.
     pub fn inform(&self, text: &str) {
         insert(&self.infos, format!("PromQL info: {text}"));
     }
 
-    /// Warnings and infos in order of text.
     pub fn into_lists(self) -> (Vec<String>, Vec<String>) {
         let list = |notices: RefCell<BTreeSet<String>>| notices.into_inner().into_iter().collect();
         (list(self.warnings), list(self.infos))

@@ -39,24 +39,26 @@ impl Number {
 
     /// `self + other`, exact when both are and the sum fits.
     pub fn plus(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Exact(a), Self::Exact(b)) => match a.checked_add(b) {
-                Some(sum) => Self::Exact(sum),
-                None => Self::Float(self.to_f64() + other.to_f64()),
-            },
-            _ => Self::Float(self.to_f64() + other.to_f64()),
-        }
+        self.combined(other, i128::checked_add, |a, b| a + b)
     }
 
     /// `self - other`, exact when both are and the difference fits.
     pub fn minus(self, other: Self) -> Self {
-        match (self, other) {
-            (Self::Exact(a), Self::Exact(b)) => match a.checked_sub(b) {
-                Some(difference) => Self::Exact(difference),
-                None => Self::Float(self.to_f64() - other.to_f64()),
-            },
-            _ => Self::Float(self.to_f64() - other.to_f64()),
+        self.combined(other, i128::checked_sub, |a, b| a - b)
+    }
+
+    fn combined(
+        self,
+        other: Self,
+        exact: fn(i128, i128) -> Option<i128>,
+        float: fn(f64, f64) -> f64,
+    ) -> Self {
+        if let (Self::Exact(a), Self::Exact(b)) = (self, other)
+            && let Some(nanos) = exact(a, b)
+        {
+            return Self::Exact(nanos);
         }
+        Self::Float(float(self.to_f64(), other.to_f64()))
     }
 
     /// `-self`.
@@ -88,12 +90,6 @@ impl PartialEq for Number {
     }
 }
 
-impl From<f64> for Number {
-    fn from(value: f64) -> Self {
-        Self::Float(value)
-    }
-}
-
 /// Nano units as a decimal number of units, every digit kept and no trailing zeros.
 pub fn decimal(nanos: i128) -> String {
     let magnitude = nanos.unsigned_abs();
@@ -122,7 +118,6 @@ impl Default for Sum {
 }
 
 impl Sum {
-    /// Adds one value.
     pub fn add(&mut self, value: Number) {
         if let (Some(sum), Number::Exact(nanos)) = (self.exact, value)
             && let Some(next) = sum.checked_add(nanos)
@@ -133,10 +128,7 @@ impl Sum {
         if let Some(sum) = self.exact.take() {
             self.float = Number::Exact(sum).to_f64();
         }
-        self.add_float(value.to_f64());
-    }
-
-    fn add_float(&mut self, value: f64) {
+        let value = value.to_f64();
         let total = self.float + value;
         if total.is_infinite() {
             self.compensation = 0.0;
@@ -152,11 +144,8 @@ impl Sum {
     pub fn total(self) -> Number {
         match self.exact {
             Some(nanos) => Number::Exact(nanos),
-            None => Number::Float(self.float_total()),
+            None if self.float.is_infinite() => Number::Float(self.float),
+            None => Number::Float(self.float + self.compensation),
         }
-    }
-
-    fn float_total(self) -> f64 {
-        if self.float.is_infinite() { self.float } else { self.float + self.compensation }
     }
 }

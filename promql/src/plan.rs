@@ -3,9 +3,9 @@
 //! The parser's tree is not evaluated directly: names are resolved to table entries, times to milliseconds and selectors to numbers
 //! once, in `lower.rs`, so that evaluation cannot meet anything unsupported.
 
-use super::functions::FunctionId;
-use super::limits::LOOKBACK_MS;
-use super::matcher::Matcher;
+use super::error::QueryError;
+use super::labels::METRIC_NAME;
+use super::matcher::{MatchKind, Matcher};
 use super::syntax::{Aggregation, Grouping, Operation};
 
 /// When a query is evaluated: at `start`, `start + step`, ... up to `end`, in milliseconds since 1970.
@@ -36,6 +36,22 @@ pub struct Plan {
     pub(super) params: QueryParams,
 }
 
+impl Plan {
+    /// Refuses a plan that reads single samples of what `are_increments` says is stored as increments, of which only sums over
+    /// windows are known. The text alone decides: whether a query is right must not depend on whether there is data yet.
+    pub fn check_increments(
+        &self,
+        are_increments: &dyn Fn(&SelectorRequest) -> bool,
+    ) -> Result<(), QueryError> {
+        let refused = self.requests.iter().find_map(|request| {
+            let function = request.samples_for.filter(|_| are_increments(request))?.to_owned();
+            let metric = request.metric().unwrap_or("this selector").to_owned();
+            Some(QueryError::DeltaCounter(function, metric))
+        });
+        refused.map_or(Ok(()), Err)
+    }
+}
+
 /// What one selector needs.
 #[derive(Debug, Clone)]
 pub struct SelectorRequest {
@@ -48,14 +64,15 @@ pub struct SelectorRequest {
     /// Set when the query sums the series by these labels and nothing else: a source of increments may add them up first. A source of
     /// anything else must ignore it.
     pub grouping: Option<Grouping>,
+    /// Who reads its single samples: a function, or the query itself.
+    pub samples_for: Option<&'static str>,
 }
 
 impl SelectorRequest {
     /// The metric's name when the selector fixes it.
     pub fn metric(&self) -> Option<&str> {
-        use super::matcher::MatchKind;
-        let mut names = self.matchers.iter().filter(|m| m.name == super::labels::METRIC_NAME);
-        names.find(|m| m.kind == MatchKind::Equal).map(|m| m.value.as_str())
+        let mut names = self.matchers.iter().filter(|matcher| matcher.name == METRIC_NAME);
+        names.find(|matcher| matcher.kind == MatchKind::Equal).map(|matcher| matcher.value.as_str())
     }
 }
 
@@ -79,12 +96,6 @@ impl Edges {
         self.first_ms + self.step_ms * (self.count - 1)
     }
 
-    /// Stored samples at or before this time are never read. Increments read by an instant selector are the exception: all of
-    /// history counts, and what is older than `first_ms` may be folded into one point at `first_ms`.
-    pub fn after_ms(&self) -> i64 {
-        self.first_ms - self.window_ms.unwrap_or(LOOKBACK_MS)
-    }
-
     /// The longest interval on whose multiples (counted from 1970) every edge falls.
     pub fn resolution_ms(&self) -> i64 {
         let step = if self.count > 1 { self.step_ms } else { 0 };
@@ -97,7 +108,6 @@ fn gcd(a: i64, b: i64) -> i64 {
     if b == 0 { a.abs() } else { gcd(b, a % b) }
 }
 
-/// Evenly spaced times of evaluation.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Grid {
     pub start_ms: i64,
@@ -108,6 +118,10 @@ pub(super) struct Grid {
 impl Grid {
     pub fn times(self) -> impl Iterator<Item = i64> {
         (0..self.count).map(move |at| self.start_ms + at * self.step_ms)
+    }
+
+    pub fn time(self, at: usize) -> i64 {
+        self.start_ms + self.step_ms * i64::try_from(at).unwrap_or(i64::MAX)
     }
 
     pub fn len(self) -> usize {
@@ -143,7 +157,6 @@ impl TimeShift {
         self.at_ms.unwrap_or(time_ms) - self.offset_ms
     }
 
-    /// The grid actually read.
     pub fn apply_grid(self, grid: Grid) -> Grid {
         match self.at_ms {
             Some(_) => Grid { start_ms: self.apply(0), step_ms: 0, count: 1 },
@@ -152,7 +165,6 @@ impl TimeShift {
     }
 }
 
-/// A node of the tree.
 #[derive(Debug)]
 pub(super) enum Node {
     Number(f64),
@@ -182,19 +194,15 @@ pub(super) struct RangeNode {
 #[derive(Debug)]
 pub(super) enum RangeOver {
     Selector { id: usize },
-    Subquery { node: Node, step_ms: i64 },
+    Subquery { node: Node, grid: Grid },
 }
 
-impl RangeNode {
-    /// The grid on which a subquery's inner expression is evaluated for an outer grid: the multiples of its step in
-    /// `(first - window, last]`.
-    pub fn inner_grid(&self, outer: Grid, step_ms: i64) -> Grid {
-        let outer = self.shift.apply_grid(outer);
-        let step = step_ms.max(1);
-        let start = ((outer.start_ms - self.window_ms).div_euclid(step) + 1) * step;
-        let count = if outer.end_ms() < start { 0 } else { (outer.end_ms() - start) / step + 1 };
-        Grid { start_ms: start, step_ms: step, count }
-    }
+/// The grid on which a subquery's inner expression is evaluated: the multiples of its step in `(first - window, last]` of the
+/// times that are read.
+pub(super) fn inner_grid(outer: Grid, window_ms: i64, step_ms: i64) -> Grid {
+    let start_ms = ((outer.start_ms - window_ms).div_euclid(step_ms) + 1) * step_ms;
+    let count = if outer.end_ms() < start_ms { 0 } else { (outer.end_ms() - start_ms) / step_ms + 1 };
+    Grid { start_ms, step_ms, count }
 }
 
 #[derive(Debug)]
@@ -214,6 +222,6 @@ pub(super) struct Aggregate {
 
 #[derive(Debug)]
 pub(super) struct Call {
-    pub function: FunctionId,
+    pub function: &'static str,
     pub arguments: Vec<Node>,
 }

@@ -14,20 +14,14 @@ use super::limits::QUERY_SHARES;
 pub enum MemoryError {
     /// One query wants more than one query may have, whatever the others do.
     #[error(
-        "query processing would load too many samples into memory in query execution: the limit is {limit} bytes a query; shorten the range, raise the step, add matchers or aggregate by fewer labels"
+        "query processing would load too many samples into memory in query execution: the limit is {0} bytes a query; shorten the range, raise the step, add matchers or aggregate by fewer labels"
     )]
-    Query {
-        /// The bound of one query.
-        limit: usize,
-    },
+    Query(usize),
     /// All queries together have used up what they may have.
     #[error(
-        "the memory of all queries together ({limit} bytes, query.memory_bytes_max) is in use; ask again when other queries have ended"
+        "the memory of all queries together ({0} bytes, query.memory_bytes_max) is in use; ask again when other queries have ended"
     )]
-    Process {
-        /// The bound of the process.
-        limit: usize,
-    },
+    Process(usize),
 }
 
 /// What all queries of a process may use together.
@@ -77,18 +71,17 @@ impl QueryMemory {
     /// Takes `bytes` until the charge is dropped.
     pub fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, MemoryError> {
         if !take(&self.used, bytes, self.bytes_max) {
-            return Err(MemoryError::Query { limit: self.bytes_max });
+            return Err(MemoryError::Query(self.bytes_max));
         }
         if !take(&self.pool.used, bytes, self.pool.bytes_max) {
             self.used.fetch_sub(bytes, Ordering::Relaxed);
-            return Err(MemoryError::Process { limit: self.pool.bytes_max });
+            return Err(MemoryError::Process(self.pool.bytes_max));
         }
         self.pool.peak.fetch_max(self.pool.used(), Ordering::Relaxed);
         Ok(Charge { memory: Arc::clone(self), bytes })
     }
 }
 
-/// Adds to a counter if the sum stays within the limit.
 fn take(used: &AtomicUsize, bytes: usize, limit: usize) -> bool {
     used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, |used| {
         used.checked_add(bytes).filter(|total| *total <= limit)
@@ -116,13 +109,9 @@ impl Charge {
 
     /// Takes `more` bytes.
     pub fn grow(&mut self, more: usize) -> Result<(), MemoryError> {
-        self.join(self.memory.charge(more)?);
+        // Its bytes are ours now.
+        self.bytes += std::mem::take(&mut self.memory.charge(more)?.bytes);
         Ok(())
-    }
-
-    /// Takes over what another charge of the same query holds.
-    pub fn join(&mut self, mut other: Self) {
-        self.bytes += std::mem::take(&mut other.bytes);
     }
 
     fn give_back(&self, bytes: usize) {

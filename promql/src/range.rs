@@ -1,58 +1,14 @@
-//! Pure: the functions over one window that the table in `eval/table.rs` names. Definitions are those of the PromQL documentation.
+//! Pure: the functions over one window that are more than a line in `functions.rs`. Definitions are those of the PromQL documentation.
+
+use std::cmp::Ordering;
 
 use super::number::{Number, Sum};
 use super::series::Point;
-use super::statistics::{Mean, Variance, count_f64, maximum, minimum, quantile};
-use super::window::{Counter, Per, Window, extrapolated, seconds};
+use super::statistics::{count_f64, quantile};
+use super::window::{Window, seconds};
 
 fn floats<'a>(window: &'a Window<'_>) -> impl Iterator<Item = f64> + 'a {
-    window.points.iter().map(|point| point.value.to_f64())
-}
-
-pub fn sum(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    let mut sum = Sum::default();
-    window.points.iter().for_each(|point| sum.add(point.value));
-    Some(sum.total())
-}
-
-pub fn average(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    let mut mean = Mean::default();
-    window.points.iter().for_each(|point| mean.add(point.value));
-    Some(mean.value())
-}
-
-pub fn least(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    window.points.iter().map(|point| point.value).reduce(minimum)
-}
-
-pub fn greatest(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    window.points.iter().map(|point| point.value).reduce(maximum)
-}
-
-pub fn count(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    Some(Number::whole(u64::try_from(window.points.len()).unwrap_or(u64::MAX)))
-}
-
-pub fn present(_: &Window<'_>, _: &[f64]) -> Option<Number> {
-    Some(Number::whole(1))
-}
-
-pub fn first(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    window.points.first().map(|point| point.value)
-}
-
-pub fn last(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    window.points.last().map(|point| point.value)
-}
-
-pub fn variance(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    let mut variance = Variance::default();
-    floats(window).for_each(|value| variance.add(value));
-    Some(Number::Float(variance.value()))
-}
-
-pub fn deviation(window: &Window<'_>, arguments: &[f64]) -> Option<Number> {
-    variance(window, arguments).map(|value| Number::Float(value.to_f64().sqrt()))
+    window.values().map(Number::to_f64)
 }
 
 pub fn quantile_of(window: &Window<'_>, arguments: &[f64]) -> Option<Number> {
@@ -60,7 +16,6 @@ pub fn quantile_of(window: &Window<'_>, arguments: &[f64]) -> Option<Number> {
     Some(Number::Float(quantile(*arguments.first()?, &mut values)))
 }
 
-/// Median absolute deviation.
 pub fn median_deviation(window: &Window<'_>, _: &[f64]) -> Option<Number> {
     let mut values: Vec<f64> = floats(window).collect();
     if values.iter().any(|value| value.is_nan()) {
@@ -74,21 +29,16 @@ pub fn median_deviation(window: &Window<'_>, _: &[f64]) -> Option<Number> {
 pub fn changes(window: &Window<'_>, _: &[f64]) -> Option<Number> {
     let differ = |pair: &&[Point]| {
         let (a, b) = (pair[0].value, pair[1].value);
-        a.compare(b) != Some(std::cmp::Ordering::Equal) && !(a.is_nan() && b.is_nan())
+        a.compare(b) != Some(Ordering::Equal) && !(a.is_nan() && b.is_nan())
     };
     Some(Number::Float(count_f64(window.points.windows(2).filter(differ).count())))
 }
 
 pub fn resets(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    let fell = |pair: &&[Point]| pair[1].value.compare(pair[0].value) == Some(std::cmp::Ordering::Less);
+    let fell = |pair: &&[Point]| pair[1].value.compare(pair[0].value) == Some(Ordering::Less);
     Some(Number::Float(count_f64(window.points.windows(2).filter(fell).count())))
 }
 
-pub fn delta(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    extrapolated(window, Counter::Gauge, Per::Window)
-}
-
-/// Difference of the last two samples.
 pub fn last_delta(window: &Window<'_>, _: &[f64]) -> Option<Number> {
     let (before, after, _) = last_two(window)?;
     Some(Number::Float(after - before))
@@ -142,34 +92,18 @@ fn regression(points: &[Point], origin_ms: i64) -> Option<(f64, f64)> {
     Some((slope, sum_y / n - slope * sum_x / n))
 }
 
-pub fn time_of_first(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    window.points.first().map(time_of)
-}
-
-pub fn time_of_last(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    window.points.last().map(time_of)
-}
-
-pub fn time_of_least(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    time_of_extreme(window, std::cmp::Ordering::Less)
-}
-
-pub fn time_of_greatest(window: &Window<'_>, _: &[f64]) -> Option<Number> {
-    time_of_extreme(window, std::cmp::Ordering::Greater)
-}
-
-/// The latest of the samples with the extreme value.
-fn time_of_extreme(window: &Window<'_>, wanted: std::cmp::Ordering) -> Option<Number> {
+/// The time of the latest of the samples with the extreme value.
+pub fn time_of_extreme(window: &Window<'_>, wanted: Ordering) -> Option<Number> {
     let mut best = window.points.first()?;
     for point in window.points {
         let order = point.value.compare(best.value);
-        if best.value.is_nan() || order == Some(wanted) || order == Some(std::cmp::Ordering::Equal) {
+        if best.value.is_nan() || order == Some(wanted) || order == Some(Ordering::Equal) {
             best = point;
         }
     }
     Some(time_of(best))
 }
 
-fn time_of(point: &Point) -> Number {
+pub fn time_of(point: &Point) -> Number {
     Number::Float(seconds(point.time_ms))
 }

@@ -76,7 +76,6 @@ pub fn translate(pattern: &str) -> Result<String, String> {
     Ok(out)
 }
 
-/// What follows a backslash.
 fn push_escape(
     chars: &mut Peekable<CharIndices<'_>>,
     in_class: bool,

@@ -3,7 +3,6 @@
 
 use std::sync::Arc;
 
-use regex_automata::util::captures::Captures;
 use regex_automata::util::{interpolate, syntax};
 use regex_automata::{PatternID, meta};
 
@@ -23,7 +22,7 @@ pub(crate) struct Regex {
 impl Regex {
     /// Compiles a pattern as Prometheus does: anchored at both ends, a dot matches everything.
     pub fn compile(budget: &Budget<'_>, pattern: &str) -> Result<Self, QueryError> {
-        let fail = |reason: String| QueryError::Regex { pattern: pattern.chars().take(80).collect(), reason };
+        let fail = |reason: String| QueryError::Regex(pattern.chars().take(80).collect(), reason);
         if pattern.len() > REGEX_BYTES_MAX {
             return Err(fail(format!("{} bytes, the limit is {REGEX_BYTES_MAX}", pattern.len())));
         }
@@ -45,32 +44,21 @@ impl Regex {
         Ok(Self { program, _charge: Arc::new(charge) })
     }
 
-    /// Whether the whole text matches.
     pub fn is_match(&self, text: &str) -> bool {
         self.program.is_match(text)
     }
 
-    /// The groups found in a text that matches.
-    pub fn captures(&self, text: &str) -> Option<Groups<'_>> {
+    /// A template with `$1` and `${name}` filled in with the groups found in a text, and how many bytes the groups alone have: those
+    /// beyond `bytes_max` are left out. `None` for a text that does not match.
+    pub fn expand(&self, text: &str, template: &str, bytes_max: usize) -> Option<(String, usize)> {
         let mut captures = self.program.create_captures();
         self.program.captures(text, &mut captures);
-        captures.is_match().then_some(Groups { captures, program: &self.program })
-    }
-}
-
-/// What the groups of a pattern found.
-pub(crate) struct Groups<'r> {
-    captures: Captures,
-    program: &'r meta::Regex,
-}
-
-impl Groups<'_> {
-    /// A template with `$1` and `${name}` filled in; `None`, and nothing built, where the groups alone are longer than `bytes_max`.
-    pub fn expand(&self, text: &str, template: &str, bytes_max: usize) -> Option<String> {
-        let mut out = String::new();
-        let mut wanted = 0_usize;
+        if !captures.is_match() {
+            return None;
+        }
+        let (mut out, mut wanted) = (String::new(), 0_usize);
         let add = |group: usize, out: &mut String| {
-            let Some(span) = self.captures.get_group(group) else { return };
+            let Some(span) = captures.get_group(group) else { return };
             wanted = wanted.saturating_add(span.len());
             if wanted <= bytes_max {
                 out.push_str(&text[span]);
@@ -78,7 +66,7 @@ impl Groups<'_> {
         };
         let named = |name: &str| self.program.group_info().to_index(PatternID::ZERO, name);
         interpolate::string(template, add, named, &mut out);
-        (wanted <= bytes_max).then_some(out)
+        Some((out, wanted))
     }
 }
 

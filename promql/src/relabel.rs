@@ -9,53 +9,39 @@ use super::limits::LABEL_VALUE_BYTES_MAX;
 use super::regex::Regex;
 use super::value::Vector;
 
-/// Refuses what cannot be a label's name.
 fn check_name(function: &str, name: &str) -> Result<(), QueryError> {
     if name.is_empty() || name.contains('\u{fffd}') {
-        let message = format!("invalid label name in {function}(): {name:?}");
-        return Err(QueryError::Parameter { message });
+        return Err(QueryError::Parameter(format!("invalid label name in {function}(): {name:?}")));
     }
     Ok(())
 }
 
 fn check_length(function: &'static str, label: &str, bytes: usize) -> Result<(), QueryError> {
     if bytes > LABEL_VALUE_BYTES_MAX {
-        let (label, limit) = (label.chars().take(80).collect(), LABEL_VALUE_BYTES_MAX);
-        return Err(QueryError::LabelTooLong { function, label, limit });
+        return Err(QueryError::LabelTooLong(function, label.chars().take(80).collect()));
     }
     Ok(())
 }
 
-/// The text arguments of `label_replace`, in the order of the language.
-pub(super) struct Replacement {
-    pub target: String,
-    pub template: String,
-    pub source: String,
-    pub pattern: String,
-}
-
-/// Sets a label to what a pattern finds in another.
 pub(super) fn replace(
     budget: &Budget<'_>,
-    texts: &Replacement,
+    [target, template, source, pattern]: [String; 4],
     mut vector: Vector,
 ) -> Result<Vector, QueryError> {
-    check_name("label_replace", &texts.target)?;
-    let regex = Regex::compile(budget, &texts.pattern)?;
+    check_name("label_replace", &target)?;
+    let regex = Regex::compile(budget, &pattern)?;
     for column in &mut vector.columns {
-        let text = column.labels.get(&texts.source);
+        let text = column.labels.get(&source);
         budget.work(text.len())?;
-        let Some(captures) = regex.captures(text) else { continue };
-        let value = captures.expand(text, &texts.template, LABEL_VALUE_BYTES_MAX);
-        check_length("label_replace", &texts.target, value.as_ref().map_or(usize::MAX, String::len))?;
+        let Some((value, groups)) = regex.expand(text, &template, LABEL_VALUE_BYTES_MAX) else { continue };
+        check_length("label_replace", &target, groups.max(value.len()))?;
         let mut labels = column.labels.clone();
-        labels.set(texts.target.as_str(), value.unwrap_or_default());
+        labels.set(target.as_str(), value);
         column.relabel(labels)?;
     }
     vector.merged(budget)
 }
 
-/// Sets a label to the values of others, joined.
 pub(super) fn join(
     budget: &Budget<'_>,
     target: &str,

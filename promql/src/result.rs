@@ -2,7 +2,6 @@
 
 use super::cells::Cells;
 use super::labels::Labels;
-use super::number::Number;
 use super::plan::Grid;
 use super::pool::{Charge, MemoryError};
 use super::series::Point;
@@ -16,14 +15,10 @@ pub struct QueryResult {
     pub warnings: Vec<String>,
     /// Things that may be wrong.
     pub infos: Vec<String>,
-    charge: Charge,
+    pub(crate) charge: Charge,
 }
 
 impl QueryResult {
-    pub(crate) fn new(value: QueryValue, warnings: Vec<String>, infos: Vec<String>, charge: Charge) -> Self {
-        Self { value, warnings, infos, charge }
-    }
-
     /// Charges the query for `bytes` more while the answer is alive: for the text made of it.
     pub fn charge(&mut self, bytes: usize) -> Result<(), MemoryError> {
         self.charge.grow(bytes)
@@ -62,38 +57,26 @@ pub struct VectorSample {
 pub struct RangeSeries {
     /// The labels.
     pub labels: Labels,
-    values: Values,
+    pub(crate) values: Values,
 }
 
 /// The values of a series: those computed stay in the cells they were computed in.
 #[derive(Debug)]
-enum Values {
+pub(crate) enum Values {
     Computed(Cells, Grid),
     Stored(Vec<Point>),
 }
 
 impl RangeSeries {
-    pub(crate) fn on_grid(labels: Labels, cells: Cells, grid: Grid) -> Self {
-        Self { labels, values: Values::Computed(cells, grid) }
-    }
-
-    pub(crate) fn of_points(labels: Labels, points: Vec<Point>) -> Self {
-        Self { labels, values: Values::Stored(points) }
-    }
-
     /// Times and values, ascending in time.
     pub fn points(&self) -> impl Iterator<Item = Point> + '_ {
-        let (cells, stored) = match &self.values {
-            Values::Computed(cells, grid) => (Some((cells, grid)), &[][..]),
-            Values::Stored(points) => (None, points.as_slice()),
+        let len = match &self.values {
+            Values::Computed(cells, _) => cells.len(),
+            Values::Stored(points) => points.len(),
         };
-        let time =
-            |grid: &Grid, step: usize| grid.start_ms + grid.step_ms * i64::try_from(step).unwrap_or(i64::MAX);
-        let computed = cells.into_iter().flat_map(move |(cells, grid)| {
-            cells
-                .values()
-                .map(move |(step, value): (usize, Number)| Point { time_ms: time(grid, step), value })
-        });
-        computed.chain(stored.iter().copied())
+        (0..len).filter_map(|at| match &self.values {
+            Values::Computed(cells, grid) => Some(Point { time_ms: grid.time(at), value: cells.get(at)? }),
+            Values::Stored(points) => points.get(at).copied(),
+        })
     }
 }

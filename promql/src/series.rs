@@ -31,10 +31,8 @@ impl Point {
 pub enum Samples {
     /// `increase` over a window is the exact sum of increments; an instant value is the sum of everything up to then.
     Delta(Increments),
-    /// A counter as Prometheus stores it: totals that fall only on a restart.
-    Cumulative(Vec<Point>),
-    /// A value that goes up and down.
-    Gauge(Vec<Point>),
+    /// What Prometheus stores: a gauge's values, or a counter's totals, which fall only on a restart.
+    Points(Vec<Point>),
 }
 
 /// Increments: for each the time at which the interval it covers ends. Two vectors, because a pair would take 32 bytes, not 24.
@@ -54,27 +52,20 @@ impl FromIterator<(i64, i128)> for Increments {
 }
 
 impl Samples {
-    /// How many points are held.
-    pub fn len(&self) -> usize {
+    pub(crate) fn len(&self) -> usize {
         match self {
             Self::Delta(increments) => increments.times_ms.len(),
-            Self::Cumulative(points) | Self::Gauge(points) => points.len(),
+            Self::Points(points) => points.len(),
         }
     }
 
-    /// The bytes the points take.
-    pub fn bytes(&self) -> usize {
+    pub(crate) fn bytes(&self) -> usize {
         match self {
             Self::Delta(Increments { times_ms, nanos }) => {
                 size_of_val(times_ms.as_slice()) + size_of_val(nanos.as_slice())
             }
-            Self::Cumulative(points) | Self::Gauge(points) => size_of_val(points.as_slice()),
+            Self::Points(points) => size_of_val(points.as_slice()),
         }
-    }
-
-    /// Whether no point is held.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
     }
 }
 

@@ -1,5 +1,6 @@
 //! Pure: what the evaluator reads from: a source of series. The store is one, a test's memory another.
 
+use std::collections::BTreeSet;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::time::Duration;
@@ -9,6 +10,7 @@ use super::matcher::Matcher;
 use super::plan::SelectorRequest;
 use super::pool::{MemoryError, QueryMemory};
 use super::series::Series;
+use super::syntax::Grouping;
 
 /// What a source returns: the alias of `futures`, spelled out because this crate needs nothing else of it.
 pub type BoxFuture<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
@@ -39,31 +41,18 @@ pub struct SeriesFilter {
     pub end_ms: Option<i64>,
 }
 
-impl SeriesFilter {
-    /// Whether a series' labels are asked for.
-    pub fn accepts(&self, labels: &Labels) -> bool {
-        self.any_of.is_empty() || self.any_of.iter().any(|matchers| Matcher::all_match(matchers, labels))
-    }
-}
-
 /// Why a source gave no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 pub enum SourceError {
-    /// It cannot be reached or is overloaded; the same request may succeed later.
-    #[error("the store is not available: {reason}")]
-    Unavailable {
-        /// What it said.
-        reason: String,
-    },
+    /// It cannot be reached or is overloaded, as it said; the same request may succeed later.
+    #[error("the store is not available: {0}")]
+    Unavailable(String),
     /// It took longer than the scope allows.
     #[error("the store did not answer in time")]
     TimedOut,
     /// More rows than one query may read.
-    #[error("the query would read more than {limit} rows; shorten the range, raise the step or add matchers")]
-    TooManyRows {
-        /// Rows that one query may read.
-        limit: usize,
-    },
+    #[error("the query would read more than {0} rows; shorten the range, raise the step or add matchers")]
+    TooManyRows(usize),
     /// The exact answer needs rows that are no longer kept.
     #[error("the query reads {days} days back at times that are not kept so long: {kept}")]
     NotKept {
@@ -76,23 +65,14 @@ pub enum SourceError {
     #[error(transparent)]
     Memory(#[from] MemoryError),
     /// More series than one query may touch.
-    #[error("the query touches more than {limit} series; add matchers or aggregate by fewer labels")]
-    TooManySeries {
-        /// Series that one query may touch.
-        limit: usize,
-    },
-    /// It refused the request; the request is at fault, or we are.
-    #[error("the store refused the query: {reason}")]
-    Refused {
-        /// What it said.
-        reason: String,
-    },
-    /// Its answer does not have the form we asked for: a defect.
-    #[error("the store's answer cannot be read: {reason}")]
-    Malformed {
-        /// What is wrong.
-        reason: String,
-    },
+    #[error("the query touches more than {0} series; add matchers or aggregate by fewer labels")]
+    TooManySeries(usize),
+    /// It refused the request for this reason; the request is at fault, or we are.
+    #[error("the store refused the query: {0}")]
+    Refused(String),
+    /// Its answer does not have the form we asked for, as told here: a defect.
+    #[error("the store's answer cannot be read: {0}")]
+    Malformed(String),
 }
 
 /// A store of series. All methods only read; dropping a future cancels it.
@@ -110,12 +90,26 @@ pub trait SeriesSource: Send + Sync {
         request: &'a SelectorRequest,
     ) -> BoxFuture<'a, Result<Vec<Series>, SourceError>>;
 
+    /// The labels of the series a filter accepts; with a grouping no others are needed than those that it keeps.
+    fn labels<'a>(
+        &'a self,
+        scope: &'a Scope,
+        filter: &'a SeriesFilter,
+        grouping: Option<Grouping>,
+    ) -> BoxFuture<'a, Result<BTreeSet<Labels>, SourceError>>;
+
     /// The names of labels in use, `__name__` among them, sorted.
     fn label_names<'a>(
         &'a self,
         scope: &'a Scope,
         filter: &'a SeriesFilter,
-    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>>;
+    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
+        Box::pin(async move {
+            let found = self.labels(scope, filter, None).await?;
+            let names: BTreeSet<&str> = found.iter().flat_map(Labels::iter).map(|(name, _)| name).collect();
+            Ok(names.into_iter().map(str::to_owned).collect())
+        })
+    }
 
     /// The values of a label, sorted; none for a label that does not exist.
     fn label_values<'a>(
@@ -123,12 +117,12 @@ pub trait SeriesSource: Send + Sync {
         scope: &'a Scope,
         label: &'a str,
         filter: &'a SeriesFilter,
-    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>>;
-
-    /// The series, sorted by labels.
-    fn series<'a>(
-        &'a self,
-        scope: &'a Scope,
-        filter: &'a SeriesFilter,
-    ) -> BoxFuture<'a, Result<Vec<Labels>, SourceError>>;
+    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
+        Box::pin(async move {
+            let found = self.labels(scope, filter, Some(Grouping::By(vec![label.into()]))).await?;
+            let values = found.iter().map(|labels| labels.get(label));
+            let values: BTreeSet<&str> = values.filter(|value| !value.is_empty()).collect();
+            Ok(values.into_iter().map(str::to_owned).collect())
+        })
+    }
 }

@@ -9,10 +9,10 @@ use super::labels::{Labels, METRIC_NAME};
 use super::matcher::{MatchKind, Matcher};
 use super::number::Number;
 use super::plan::Grid;
+use super::statistics::in_order;
 use super::value::Vector;
 use super::window::seconds;
 
-/// `time()`: the time of evaluation in seconds.
 pub(super) fn time(budget: &Budget<'_>, grid: Grid) -> Result<Cells, QueryError> {
     Cells::build(budget, grid.len(), grid.times().map(|time| Some(Number::Float(seconds(time)))))
 }
@@ -30,7 +30,6 @@ pub(super) fn scalar(budget: &Budget<'_>, input: &Vector, grid: Grid) -> Result<
     Cells::build(budget, grid.len(), values)
 }
 
-/// The steps at which any series has a value.
 pub(super) fn presence(budget: &Budget<'_>, input: &Vector, grid: Grid) -> Result<Steps, QueryError> {
     let mut present = Steps::none(budget, grid.len())?;
     input.columns.iter().for_each(|column| present.insert_all(&column.cells));
@@ -71,7 +70,7 @@ pub(super) fn sorted(mut input: Vector, grid: Grid, order: fn(Number, Number) ->
     if grid.count == 1 {
         input.columns.retain(|column| column.cells.is_present(0));
         input.columns.sort_by(|a, b| match (a.cells.get(0), b.cells.get(0)) {
-            (Some(a), Some(b)) => order(a, b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan())),
+            (Some(a), Some(b)) => in_order(order, a, b),
             _ => Ordering::Equal,
         });
     }

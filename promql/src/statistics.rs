@@ -1,5 +1,7 @@
 //! Pure: folds over values, shared by aggregations over series and functions over time.
 
+use std::cmp::Ordering;
+
 use super::number::{Number, Sum};
 
 /// A mean that survives sums beyond the range of a float, as Prometheus's does.
@@ -11,7 +13,6 @@ pub struct Mean {
 }
 
 impl Mean {
-    /// Adds one value.
     pub fn add(&mut self, value: Number) {
         self.sum.add(value);
         self.count += 1;
@@ -46,9 +47,9 @@ pub struct Variance {
 }
 
 impl Variance {
-    /// Adds one value.
-    pub fn add(&mut self, value: f64) {
+    pub fn add(&mut self, value: Number) {
         self.count += 1;
+        let value = value.to_f64();
         let delta = value - self.mean;
         self.mean += delta / count_f64(self.count);
         self.squares += delta * (value - self.mean);
@@ -62,17 +63,25 @@ impl Variance {
 
 /// The smaller of two; a number beats NaN.
 pub fn minimum(current: Number, value: Number) -> Number {
-    let replace = current.is_nan() || value.compare(current) == Some(std::cmp::Ordering::Less);
-    if replace { value } else { current }
+    extreme(current, value, Ordering::Less)
 }
 
 /// The larger of two; a number beats NaN.
 pub fn maximum(current: Number, value: Number) -> Number {
-    let replace = current.is_nan() || value.compare(current) == Some(std::cmp::Ordering::Greater);
-    if replace { value } else { current }
+    extreme(current, value, Ordering::Greater)
+}
+
+fn extreme(current: Number, value: Number, wanted: Ordering) -> Number {
+    if current.is_nan() || value.compare(current) == Some(wanted) { value } else { current }
+}
+
+/// The order of two values; NaN comes last.
+pub fn in_order(order: fn(Number, Number) -> Option<Ordering>, a: Number, b: Number) -> Ordering {
+    order(a, b).unwrap_or_else(|| a.is_nan().cmp(&b.is_nan()))
 }
 
 /// The quantile of some values by linear interpolation; NaN sorts below every number.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, reason = "a rank is the place of a value")]
 pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
     if values.is_empty() || q.is_nan() {
         return f64::NAN;
@@ -86,21 +95,11 @@ pub fn quantile(q: f64, values: &mut [f64]) -> f64 {
     values.sort_by(|a, b| b.is_nan().cmp(&a.is_nan()).then(a.total_cmp(b)));
     let rank = q * count_f64(values.len() - 1);
     let weight = rank - rank.floor();
-    let lower = floor_index(rank);
+    let lower = rank.floor() as usize;
     let upper = (lower + 1).min(values.len() - 1);
     values[lower] * (1.0 - weight) + values[upper] * weight
 }
 
-#[allow(
-    clippy::cast_possible_truncation,
-    clippy::cast_sign_loss,
-    reason = "a rank lies between 0 and the number of values"
-)]
-fn floor_index(rank: f64) -> usize {
-    rank.floor() as usize
-}
-
-/// A count as a float.
 #[allow(clippy::cast_precision_loss, reason = "counts of samples are far below 2^53")]
 pub fn count_f64(count: usize) -> f64 {
     count as f64

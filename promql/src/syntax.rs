@@ -21,8 +21,8 @@ mod tests;
 mod token;
 
 pub(crate) use ast::{
-    Aggregate, Aggregation, At, Binary, Call, Cardinality, Duration, ExprKind, Fill, Matching, Modifiers,
-    Operation, Operator, RangeMode, Selector, Sign, Subquery,
+    Aggregate, Aggregation, At, Binary, Call, Cardinality, ExprKind, Fill, Matching, Modifiers, Operation,
+    Operator, Selector, Sign, Subquery,
 };
 pub use ast::{Expr, Grouping, MatchKind, Span};
 pub use duration::parse_duration_ms;

@@ -8,6 +8,7 @@ use proptest::prelude::*;
 
 use super::number::decimal;
 use super::regex::Regex;
+use super::syntax::ParseError;
 use super::*;
 
 const TIME_MS: i64 = 1_700_000_000_000;
@@ -270,7 +271,10 @@ fn regular_expressions_mean_what_they_mean_in_re2() {
 fn text_is_measured_before_it_is_parsed() {
     assert!(crate::syntax::parse("sum by (a) (rate(x{b=~\"(((((((\"}[5m])) > 1 # ((((").is_ok());
     let too_large = |text: &str| {
-        matches!(plan(text, QueryParams::Instant { time_ms: 0 }), Err(QueryError::TooLarge { .. }))
+        matches!(
+            plan(text, QueryParams::Instant { time_ms: 0 }),
+            Err(QueryError::Parse(ParseError::TooLarge { .. }))
+        )
     };
     assert!(too_large(&"(".repeat(65)));
     assert!(too_large(&format!("1{}", " + 1".repeat(501))));
@@ -298,14 +302,14 @@ fn an_evaluation_stops_at_its_deadline_and_within_its_memory() {
         asked.get() > 3
     };
     let pool = MemoryPool::new(1 << 20);
-    let budget = Budget::new(Limits::default(), pool.share(), &stopped);
+    let budget = Budget::new(pool.share(), &stopped);
     let result = evaluate(&plan, &Fetched::default(), &budget);
     assert_eq!(result.unwrap_err(), QueryError::Deadline);
-    let budget = Budget::new(Limits::default(), pool.share_of(10_000), &|| false);
+    let budget = Budget::new(pool.share_of(10_000), &|| false);
     let result = evaluate(&plan, &Fetched::default(), &budget);
-    assert_eq!(result.unwrap_err(), MemoryError::Query { limit: 10_000 }.into());
+    assert_eq!(result.unwrap_err(), MemoryError::Query(10_000).into());
     let _others = pool.share_of(1 << 20).charge((1 << 20) - 10_000).unwrap();
-    let budget = Budget::new(Limits::default(), pool.share(), &|| false);
+    let budget = Budget::new(pool.share(), &|| false);
     let error = evaluate(&plan, &Fetched::default(), &budget).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Unavailable, "{error}");
     assert_eq!(pool.used(), (1 << 20) - 10_000, "what failed gives its memory back");

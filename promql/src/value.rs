@@ -10,7 +10,6 @@ use super::labels::Labels;
 use super::number::Number;
 use super::pool::Charge;
 
-/// One series of an intermediate result.
 #[derive(Debug)]
 pub(crate) struct Column {
     pub labels: Labels,
@@ -25,14 +24,12 @@ impl Column {
         Ok(Self { labels, cells, charge })
     }
 
-    /// Gives the series other labels.
     pub fn relabel(&mut self, labels: Labels) -> Result<(), QueryError> {
         self.charge.resize(size_of::<Self>() + labels.bytes())?;
         self.labels = labels;
         Ok(())
     }
 
-    /// Takes the metric's name away.
     pub fn drop_name(&mut self) -> Result<(), QueryError> {
         self.relabel(self.labels.without_name())
     }
@@ -45,7 +42,6 @@ pub(crate) struct Vector {
 }
 
 impl Vector {
-    /// A vector of one series without labels.
     pub fn unlabelled(budget: &Budget<'_>, cells: Cells) -> Result<Self, QueryError> {
         Ok(Self { columns: vec![Column::new(budget, Labels::default(), cells)?] })
     }
@@ -76,35 +72,74 @@ impl Vector {
         Ok(Self { columns })
     }
 
-    /// Takes the metric's name away from every series.
     pub fn drop_names(mut self) -> Result<Self, QueryError> {
         self.columns.iter_mut().try_for_each(Column::drop_name)?;
         Ok(self)
     }
 
+    /// Adds a series, or its values to those of the series with the same labels; false for two values at one time.
+    pub fn add(
+        &mut self,
+        budget: &Budget<'_>,
+        sets: &mut LabelSets,
+        column: Column,
+    ) -> Result<bool, QueryError> {
+        let at = sets.number(&column.labels)?;
+        if let Some(first) = self.columns.get_mut(at) {
+            budget.work(column.cells.len())?;
+            return first.cells.absorb(&column.cells);
+        }
+        budget.check_series(at + 1)?;
+        self.columns.push(column);
+        Ok(true)
+    }
+
     /// Makes one series of those with equal labels; two values at one time are an error.
     pub fn merged(self, budget: &Budget<'_>) -> Result<Self, QueryError> {
-        let key = size_of::<(Labels, usize)>();
-        let _keys = budget
-            .charge(self.columns.iter().map(|column| key + column.labels.own_bytes()).sum::<usize>())?;
-        let mut first: HashMap<Labels, usize> = HashMap::with_capacity(self.columns.len());
-        let mut kept: Vec<Column> = Vec::with_capacity(self.columns.len());
+        let mut sets = LabelSets::new(budget)?;
+        let mut out = Self { columns: Vec::with_capacity(self.columns.len()) };
         for column in self.columns {
-            let Some(&at) = first.get(&column.labels) else {
-                first.insert(column.labels.clone(), kept.len());
-                kept.push(column);
-                continue;
-            };
-            budget.work(column.cells.len())?;
-            if !kept[at].cells.absorb(&column.cells)? {
+            if !out.add(budget, &mut sets, column)? {
                 return Err(QueryError::DuplicateLabels);
             }
         }
-        Ok(Self { columns: kept })
+        Ok(out)
     }
 }
 
-/// What a node yields.
+/// Different label sets, numbered in the order in which they came.
+pub(crate) struct LabelSets {
+    numbers: HashMap<Labels, usize>,
+    charge: Charge,
+}
+
+impl LabelSets {
+    pub fn new(budget: &Budget<'_>) -> Result<Self, QueryError> {
+        Ok(Self { numbers: HashMap::new(), charge: budget.charge(0)? })
+    }
+
+    pub fn len(&self) -> usize {
+        self.numbers.len()
+    }
+
+    /// The number of these labels: the next one if they are new.
+    pub fn number(&mut self, labels: &Labels) -> Result<usize, QueryError> {
+        if let Some(number) = self.numbers.get(labels) {
+            return Ok(*number);
+        }
+        self.charge.grow(labels.own_bytes() + size_of::<(Labels, usize)>())?;
+        let number = self.numbers.len();
+        self.numbers.insert(labels.clone(), number);
+        Ok(number)
+    }
+
+    pub fn into_list(self) -> Vec<Labels> {
+        let mut list: Vec<_> = self.numbers.into_iter().collect();
+        list.sort_unstable_by_key(|(_, number)| *number);
+        list.into_iter().map(|(labels, _)| labels).collect()
+    }
+}
+
 #[derive(Debug)]
 pub(crate) enum Value {
     /// One value per step; none is missing.

@@ -3,6 +3,8 @@
 //! A counter stored as increments has no resets, no gaps and nothing to extrapolate: its increase over a window is the difference of
 //! two prefix sums of integers.
 
+use std::ops::Range;
+
 use super::budget::Budget;
 use super::cells::{Cells, Steps};
 use super::error::QueryError;
@@ -14,29 +16,29 @@ use super::series::{Increments, Point, Samples, Series};
 use super::statistics::count_f64;
 use super::value::Vector;
 
-/// The samples in one window.
 pub(super) struct Window<'a> {
     /// Ascending, without staleness markers, never empty.
     pub points: &'a [Point],
-    /// The window's length.
     pub length_ms: i64,
     /// The window's end: time of evaluation with `offset` and `@` applied.
     pub end_ms: i64,
-    /// The time of evaluation.
     pub evaluated_ms: i64,
 }
 
-/// Computes one value from one window and the scalar arguments.
-pub(super) type Compute = fn(&Window<'_>, &[f64]) -> Option<Number>;
+impl Window<'_> {
+    pub fn values(&self) -> impl Iterator<Item = Number> {
+        self.points.iter().map(|point| point.value)
+    }
 
-/// Whether a result keeps the metric's name.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum NameRule {
-    Drop,
-    Keep,
+    pub fn fold<T: Default>(&self, add: fn(&mut T, Number)) -> T {
+        let mut folded = T::default();
+        self.values().for_each(|value| add(&mut folded, value));
+        folded
+    }
 }
 
-/// What an increase is divided by.
+pub(super) type Compute = fn(&Window<'_>, &[f64]) -> Option<Number>;
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Per {
     Window,
@@ -52,17 +54,36 @@ pub(super) struct Windows {
 }
 
 impl Windows {
-    fn ends(self) -> impl Iterator<Item = (i64, i64)> {
-        self.grid.times().map(move |evaluated_ms| (evaluated_ms, self.shift.apply(evaluated_ms)))
+    /// For each window the time of evaluation, its end, and which samples are in it: of `count` samples at ascending times.
+    fn slide(
+        self,
+        count: usize,
+        time: impl Fn(usize) -> i64,
+    ) -> impl Iterator<Item = (i64, i64, Range<usize>)> {
+        let (mut from, mut to) = (0, 0);
+        self.grid.times().map(move |evaluated_ms| {
+            let end_ms = self.shift.apply(evaluated_ms);
+            while to < count && time(to) <= end_ms {
+                to += 1;
+            }
+            while from < to && time(from) <= end_ms - self.length_ms {
+                from += 1;
+            }
+            (evaluated_ms, end_ms, from..to)
+        })
     }
 }
 
-/// The samples a range vector is taken from.
 pub(super) enum RangeSamples<'a> {
-    /// Of a selector.
     Stored(&'a [Series]),
     /// Of a subquery: its values, and the times at which it was evaluated.
     Computed(Vector, Grid),
+}
+
+enum Stored<'a> {
+    Increments(&'a Increments),
+    /// Without staleness markers.
+    Points(&'a [Point]),
 }
 
 impl RangeSamples<'_> {
@@ -73,73 +94,59 @@ impl RangeSamples<'_> {
         function: &str,
         mut each: impl FnMut(&Labels, &[Point]) -> Result<(), QueryError>,
     ) -> Result<(), QueryError> {
+        self.read(budget, |labels, samples| match samples {
+            Stored::Points(points) => each(labels, points),
+            Stored::Increments(_) => {
+                let (function, metric) = (function.to_owned(), labels.get(METRIC_NAME).to_owned());
+                Err(QueryError::DeltaCounter(function, metric))
+            }
+        })
+    }
+
+    fn read(
+        &self,
+        budget: &Budget<'_>,
+        mut each: impl FnMut(&Labels, Stored<'_>) -> Result<(), QueryError>,
+    ) -> Result<(), QueryError> {
         match self {
-            Self::Stored(stored) => {
-                for series in *stored {
-                    match &series.samples {
-                        Samples::Delta(_) => return Err(delta_counter(function, &series.labels)),
-                        Samples::Cumulative(all) | Samples::Gauge(all) => {
-                            with_live_points(budget, all, |points| each(&series.labels, points))?;
-                        }
+            Self::Stored(stored) => stored.iter().try_for_each(|series| {
+                budget.work(series.samples.len())?;
+                match &series.samples {
+                    Samples::Delta(increments) => each(&series.labels, Stored::Increments(increments)),
+                    Samples::Points(all) if all.iter().any(Point::is_stale) => {
+                        let _scratch = budget.charge(size_of_val(all.as_slice()))?;
+                        let live: Vec<Point> =
+                            all.iter().filter(|point| !point.is_stale()).copied().collect();
+                        each(&series.labels, Stored::Points(&live))
                     }
+                    Samples::Points(all) => each(&series.labels, Stored::Points(all)),
                 }
-            }
-            Self::Computed(vector, grid) => {
-                for column in &vector.columns {
-                    let _scratch = budget.charge(column.cells.len().saturating_mul(size_of::<Point>()))?;
-                    budget.work(column.cells.len())?;
-                    let points: Vec<Point> = points(&column.cells, *grid).collect();
-                    each(&column.labels, &points)?;
-                }
-            }
+            }),
+            Self::Computed(vector, grid) => vector.columns.iter().try_for_each(|column| {
+                let _scratch = budget.charge(column.cells.len().saturating_mul(size_of::<Point>()))?;
+                budget.work(column.cells.len())?;
+                let with_times = grid.times().zip(column.cells.iter());
+                let points = with_times.filter_map(|(time_ms, cell)| Some(Point { time_ms, value: cell? }));
+                each(&column.labels, Stored::Points(&points.collect::<Vec<_>>()))
+            }),
         }
-        Ok(())
     }
 }
 
-/// The values of a column with their times.
-pub(super) fn points(cells: &Cells, grid: Grid) -> impl Iterator<Item = Point> + '_ {
-    let with_times = grid.times().zip(cells.iter());
-    with_times.filter_map(|(time_ms, cell)| Some(Point { time_ms, value: cell? }))
-}
-
-fn delta_counter(function: &str, labels: &Labels) -> QueryError {
-    let metric = labels.get(METRIC_NAME).to_owned();
-    QueryError::DeltaCounter { function: function.to_owned(), metric }
-}
-
-/// Calls `each` with the points that are no staleness markers.
-fn with_live_points<T>(
-    budget: &Budget<'_>,
-    all: &[Point],
-    each: impl FnOnce(&[Point]) -> Result<T, QueryError>,
-) -> Result<T, QueryError> {
-    budget.work(all.len())?;
-    if !all.iter().any(Point::is_stale) {
-        return each(all);
-    }
-    let _scratch = budget.charge(size_of_val(all))?;
-    let live: Vec<Point> = all.iter().filter(|point| !point.is_stale()).copied().collect();
-    each(&live)
-}
-
-/// Slides a window over ascending samples; `read` computes the value of every step whose window is not empty.
+/// Computes the value of every step whose window is not empty.
 fn slide(
     budget: &Budget<'_>,
     all: &[Point],
     windows: Windows,
     mut read: impl FnMut(usize, &Window<'_>) -> Option<Number>,
 ) -> Result<Cells, QueryError> {
-    budget.work(cells_read(all, windows))?;
-    let (mut from, mut to) = (0, 0);
+    let slide = || windows.slide(all.len(), |at| all[at].time_ms);
+    // So that too many are refused before the first is read.
+    budget.work(slide().fold(0, |sum: usize, (_, _, places)| sum.saturating_add(places.len())))?;
     let mut cells = Cells::blank(budget, windows.grid.len())?;
-    for (step, (evaluated_ms, end_ms)) in windows.ends().enumerate() {
-        to += all[to..].iter().take_while(|point| point.time_ms <= end_ms).count();
-        from += all[from..to].iter().take_while(|point| point.time_ms <= end_ms - windows.length_ms).count();
-        let points = &all[from..to];
-        if points.is_empty() {
-            continue;
-        }
+    for (step, (evaluated_ms, end_ms, places)) in slide().enumerate().filter(|(_, (_, _, at))| !at.is_empty())
+    {
+        let points = &all[places];
         // Counted above; asked here, because one window may be as long as a million samples.
         budget.pause(points.len())?;
         let window = Window { points, length_ms: windows.length_ms, end_ms, evaluated_ms };
@@ -150,35 +157,25 @@ fn slide(
     Ok(cells)
 }
 
-/// How many samples all windows of a series hold together, so that too many are refused before the first is read.
-fn cells_read(all: &[Point], windows: Windows) -> usize {
-    let (mut from, mut to, mut total) = (0, 0, 0_usize);
-    for (_, end_ms) in windows.ends() {
-        to += all[to..].iter().take_while(|point| point.time_ms <= end_ms).count();
-        from += all[from..to].iter().take_while(|point| point.time_ms <= end_ms - windows.length_ms).count();
-        total = total.saturating_add(to - from);
-    }
-    total
-}
-
 /// A function over every window of every series. `parameters` are its scalar arguments.
 pub(super) fn over(
     budget: &Budget<'_>,
     function: &str,
-    (compute, name): (Compute, NameRule),
+    compute: Compute,
     parameters: &[Cells],
     samples: &RangeSamples<'_>,
     windows: Windows,
 ) -> Result<Vector, QueryError> {
     let mut out = Vector::default();
     let mut row = Vec::with_capacity(parameters.len());
+    let keeps_name = matches!(function, "first_over_time" | "last_over_time");
     samples.for_each(budget, function, |labels, all| {
         let cells = slide(budget, all, windows, |step, window| {
             row.clear();
             row.extend(parameters.iter().filter_map(|parameter| parameter.float(step)));
             compute(window, &row)
         })?;
-        let labels = if name == NameRule::Keep { labels.clone() } else { labels.without_name() };
+        let labels = if keeps_name { labels.clone() } else { labels.without_name() };
         out.push(budget, labels, cells)
     })?;
     out.merged(budget)
@@ -187,23 +184,17 @@ pub(super) fn over(
 /// The steps at which any series has a sample in its window. Works for increments too.
 pub(super) fn presence(
     budget: &Budget<'_>,
-    function: &str,
     samples: &RangeSamples<'_>,
     windows: Windows,
 ) -> Result<Steps, QueryError> {
     let mut present = Steps::none(budget, windows.grid.len())?;
-    if let RangeSamples::Stored(stored) = samples
-        && stored.iter().any(|series| matches!(series.samples, Samples::Delta(_)))
-    {
-        for series in *stored {
-            if let Samples::Delta(increments) = &series.samples {
-                present.insert_all(&increase_of_increments(budget, increments, windows, Per::Window)?);
+    samples.read(budget, |_, samples| {
+        present.insert_all(&match samples {
+            Stored::Increments(increments) => {
+                increase_of_increments(budget, increments, windows, Per::Window)?
             }
-        }
-        return Ok(present);
-    }
-    samples.for_each(budget, function, |_, all| {
-        present.insert_all(&slide(budget, all, windows, |_, _| Some(Number::Float(1.0)))?);
+            Stored::Points(all) => slide(budget, all, windows, |_, _| Some(Number::Float(1.0)))?,
+        });
         Ok(())
     })?;
     Ok(present)
@@ -218,29 +209,18 @@ pub(super) fn increase(
     per: Per,
 ) -> Result<Vector, QueryError> {
     let mut out = Vector::default();
-    let mut push = |labels: &Labels, cells: Cells| out.push(budget, labels.without_name(), cells);
-    let of_points =
-        |all: &[Point]| slide(budget, all, windows, |_, window| extrapolated(window, Counter::Monotone, per));
-    match samples {
-        RangeSamples::Stored(stored) => {
-            for series in *stored {
-                let cells = match &series.samples {
-                    Samples::Delta(increments) => increase_of_increments(budget, increments, windows, per)?,
-                    Samples::Cumulative(all) | Samples::Gauge(all) => {
-                        let cells = with_live_points(budget, all, of_points)?;
-                        inform_of_name(notices, &series.labels, &cells);
-                        cells
-                    }
-                };
-                push(&series.labels, cells)?;
+    samples.read(budget, |labels, samples| {
+        let cells = match samples {
+            Stored::Increments(increments) => increase_of_increments(budget, increments, windows, per)?,
+            Stored::Points(all) => {
+                let extrapolate = |_, window: &Window<'_>| extrapolated(window, Counter::Monotone, per);
+                let cells = slide(budget, all, windows, extrapolate)?;
+                inform_of_name(notices, labels, &cells);
+                cells
             }
-        }
-        RangeSamples::Computed(..) => samples.for_each(budget, "increase", |labels, all| {
-            let cells = of_points(all)?;
-            inform_of_name(notices, labels, &cells);
-            push(labels, cells)
-        })?,
-    }
+        };
+        out.push(budget, labels.without_name(), cells)
+    })?;
     out.merged(budget)
 }
 
@@ -262,7 +242,6 @@ fn increase_of_increments(
     windows: Windows,
     per: Per,
 ) -> Result<Cells, QueryError> {
-    budget.work(nanos.len())?;
     let _scratch = budget.charge((nanos.len() + 1) * size_of::<Number>())?;
     let mut total = Number::Exact(0);
     let mut prefix = Vec::with_capacity(nanos.len() + 1);
@@ -271,12 +250,9 @@ fn increase_of_increments(
         total = total.plus(Number::Exact(*increment));
         total
     }));
-    let (mut from, mut to) = (0, 0);
-    let values = windows.ends().map(|(_, end_ms)| {
-        to += times_ms[to..].iter().take_while(|time| **time <= end_ms).count();
-        from += times_ms[from..to].iter().take_while(|time| **time <= end_ms - windows.length_ms).count();
-        let increase = prefix[to].minus(prefix[from]);
-        (to > from).then(|| match per {
+    let values = windows.slide(times_ms.len(), |at| times_ms[at]).map(|(_, _, places)| {
+        let increase = prefix[places.end].minus(prefix[places.start]);
+        (!places.is_empty()).then(|| match per {
             Per::Window => increase,
             Per::Second => Number::Float(increase.to_f64() / seconds(windows.length_ms)),
         })
@@ -331,7 +307,6 @@ pub(super) fn extrapolated(window: &Window<'_>, counter: Counter, per: Per) -> O
     Some(Number::Float(change * factor))
 }
 
-/// Milliseconds as seconds.
 #[allow(clippy::cast_precision_loss, reason = "times are bounded far below 2^53")]
 pub(super) fn seconds(time_ms: i64) -> f64 {
     time_ms as f64 / 1000.0

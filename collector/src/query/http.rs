@@ -18,6 +18,7 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, get};
 use ledgerline_process::clock::Clock;
 use ledgerline_promql::source::{Scope, SeriesFilter, SourceError};
+use ledgerline_promql::syntax::ParseError;
 use ledgerline_promql::{QueryError, QueryParams};
 use ledgerline_store::catalog::{METRIC_TYPE, METRICS};
 use serde::Serialize;
@@ -123,7 +124,9 @@ impl Call {
         }
         let selectors = self.params.all("match[]").map(str::to_owned).collect();
         let any_of = state.querier.selectors(&self.scope, selectors).await.map_err(|error| match error {
-            RunError::Query(QueryError::Syntax(error)) => ApiError::parameter("match[]", &error.to_string()),
+            RunError::Query(QueryError::Parse(ParseError::Syntax(error))) => {
+                ApiError::parameter("match[]", &error.to_string())
+            }
             other => other.into(),
         })?;
         Ok(SeriesFilter { any_of, start_ms, end_ms })
@@ -199,7 +202,7 @@ async fn series(state: ApiState, call: Call) -> Result<Response, ApiError> {
     if filter.any_of.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let series = call.bounded(state.querier.source().series(&call.scope, &filter)).await?;
+    let series = call.bounded(state.querier.source().labels(&call.scope, &filter, None)).await?;
     call.list(series.iter().map(Metric).collect())
 }
 

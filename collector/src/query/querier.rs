@@ -11,8 +11,9 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::source::{Scope, SeriesSource, SourceError, Tenant};
+use ledgerline_promql::syntax::ParseError;
 use ledgerline_promql::{
-    self as promql, Budget, ErrorKind, Fetched, Limits, Matcher, MemoryError, MemoryPool, Plan, QueryError,
+    self as promql, Budget, ErrorKind, Fetched, Matcher, MemoryError, MemoryPool, Plan, QueryError,
     QueryParams, QueryResult,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
@@ -52,17 +53,17 @@ impl RunError {
                 ErrorKind::Unavailable => Outcome::Unavailable,
             },
             Self::Source(SourceError::TimedOut) | Self::Queue => Outcome::Timeout,
+            Self::Source(SourceError::Unavailable(_) | SourceError::Memory(MemoryError::Process(_))) => {
+                Outcome::Unavailable
+            }
             Self::Source(
-                SourceError::Unavailable { .. } | SourceError::Memory(MemoryError::Process { .. }),
-            ) => Outcome::Unavailable,
-            Self::Source(
-                SourceError::Memory(MemoryError::Query { .. })
+                SourceError::Memory(MemoryError::Query(_))
                 | SourceError::NotKept { .. }
-                | SourceError::TooManyRows { .. }
-                | SourceError::TooManySeries { .. }
-                | SourceError::Refused { .. },
+                | SourceError::TooManyRows(_)
+                | SourceError::TooManySeries(_)
+                | SourceError::Refused(_),
             ) => Outcome::Execution,
-            Self::Source(SourceError::Malformed { .. }) | Self::Evaluation { .. } => Outcome::Internal,
+            Self::Source(SourceError::Malformed(_)) | Self::Evaluation { .. } => Outcome::Internal,
         }
     }
 }
@@ -133,7 +134,6 @@ pub struct Querier {
     source: Arc<dyn SeriesSource>,
     slots: Semaphore,
     memory: Arc<MemoryPool>,
-    limits: Limits,
 }
 
 impl Querier {
@@ -145,13 +145,7 @@ impl Querier {
     /// A querier whose queries share that memory.
     pub fn with_memory(source: Arc<dyn SeriesSource>, memory: Arc<MemoryPool>) -> Self {
         let slots = Semaphore::new(CONCURRENT_QUERIES_MAX);
-        Self { metrics: None, source, slots, memory, limits: Limits::default() }
-    }
-
-    /// For tests of the bounds: a querier with bounds of its own.
-    #[must_use]
-    pub fn limited(self, limits: Limits) -> Self {
-        Self { limits, ..self }
+        Self { metrics: None, source, slots, memory }
     }
 
     /// What one request of a tenant may use.
@@ -191,16 +185,16 @@ impl Querier {
         let deadline = Instant::now() + scope.timeout;
         let _slot = self.slot(deadline).await?;
         let text = query.to_owned();
-        let plan = self.blocking(scope, deadline, move |budget| promql::plan_within(budget, &text, params));
+        let plan = Self::blocking(scope, deadline, move |budget| promql::plan_within(budget, &text, params));
         let plan = plan.await?;
         plan.check_increments(&|request| self.source.are_increments(request))?;
         if plan.requests.len() > SELECTORS_MAX {
             let (what, found) = ("its number of selectors", plan.requests.len());
-            return Err(QueryError::TooLarge { what, found, limit: SELECTORS_MAX }.into());
+            return Err(QueryError::from(ParseError::TooLarge { what, found, limit: SELECTORS_MAX }).into());
         }
         let fetched = tokio::time::timeout_at(deadline, self.fetch(scope, &plan)).await;
         let fetched = fetched.map_err(|_| SourceError::TimedOut)??;
-        self.blocking(scope, deadline, move |budget| promql::evaluate(&plan, &fetched, budget)).await
+        Self::blocking(scope, deadline, move |budget| promql::evaluate(&plan, &fetched, budget)).await
     }
 
     /// Reads the selectors of a metadata request, whose regular expressions are work like a query's.
@@ -210,7 +204,7 @@ impl Querier {
         }
         let deadline = Instant::now() + scope.timeout;
         let _slot = self.slot(deadline).await?;
-        self.blocking(scope, deadline, move |budget| {
+        Self::blocking(scope, deadline, move |budget| {
             texts.iter().map(|text| promql::parse_selector(budget, text)).collect()
         })
         .await
@@ -238,17 +232,16 @@ impl Querier {
 
     /// Does work that keeps a thread busy on a thread for that, until it is done, the deadline has passed or nobody waits.
     async fn blocking<T: Send + 'static>(
-        &self,
         scope: &Scope,
         deadline: Instant,
         work: impl FnOnce(&Budget<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, RunError> {
-        let (limits, memory) = (self.limits, Arc::clone(&scope.memory));
+        let memory = Arc::clone(&scope.memory);
         let cancellation = CancelOnDrop::default();
         let cancelled = Arc::clone(&cancellation.0);
         let work = tokio::task::spawn_blocking(move || {
             let stopped = || cancelled.load(Ordering::Relaxed) || Instant::now() >= deadline;
-            work(&Budget::new(limits, memory, &stopped))
+            work(&Budget::new(memory, &stopped))
         });
         let result = work.await.map_err(|error| RunError::Evaluation { reason: error.to_string() })?;
         Ok(result?)

@@ -280,7 +280,10 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     let filter = SeriesFilter::default();
     let scope = scope();
     let (pushed, plain) = (pushed.source(), plain.source());
-    assert_eq!(pushed.series(&scope, &filter).await.unwrap(), plain.series(&scope, &filter).await.unwrap());
+    assert_eq!(
+        pushed.labels(&scope, &filter, None).await.unwrap(),
+        plain.labels(&scope, &filter, None).await.unwrap()
+    );
     assert_eq!(
         pushed.label_names(&scope, &filter).await.unwrap(),
         plain.label_names(&scope, &filter).await.unwrap()

@@ -1,75 +1,60 @@
 //! Pure: function calls. Arguments are evaluated here; what is computed from them is a kernel's business.
 
-use super::table::{Implementation, implementation};
 use super::{Evaluator, windows};
 use crate::aggregate::warn_quantile;
-use crate::cells::Cells;
+use crate::cells::{Cells, Steps};
 use crate::error::QueryError;
-use crate::functions::FunctionId;
+use crate::functions::{Implementation, implementation};
 use crate::histogram;
 use crate::labels::METRIC_NAME;
 use crate::matcher::Matcher;
 use crate::number::Number;
 use crate::plan::{Call, Grid, Node, RangeNode, RangeOver};
-use crate::relabel::{self, Replacement};
-use crate::series::Samples;
+use crate::relabel;
+use crate::series::{Samples, Series};
 use crate::special;
 use crate::value::{Value, Vector};
-use crate::window::{self, Compute, NameRule, seconds};
+use crate::window::{self, Compute, seconds};
 
-fn argument(call: &Call, at: usize) -> Result<&Node, QueryError> {
-    let missing = || QueryError::Parameter { message: format!("{} lacks an argument", call.function.name()) };
-    call.arguments.get(at).ok_or_else(missing)
+/// The checker lets no other call through.
+fn arguments_missing(call: &Call) -> QueryError {
+    QueryError::Parameter(format!("{} lacks an argument", call.function))
 }
 
-/// The range argument of a call and the scalar ones.
-fn range_argument(call: &Call) -> Result<(&RangeNode, Vec<&Node>), QueryError> {
-    let mut range = None;
-    let mut scalars = Vec::new();
-    for argument in &call.arguments {
-        match argument {
-            Node::Range(node) => range = Some(&**node),
-            other => scalars.push(other),
-        }
-    }
-    let missing =
-        || QueryError::Parameter { message: format!("{} needs a range vector", call.function.name()) };
-    Ok((range.ok_or_else(missing)?, scalars))
+fn argument(call: &Call, at: usize) -> Result<&Node, QueryError> {
+    call.arguments.get(at).ok_or_else(|| arguments_missing(call))
+}
+
+fn range_argument(call: &Call) -> Result<&RangeNode, QueryError> {
+    let range = call.arguments.iter().find_map(|node| match node {
+        Node::Range(range) => Some(&**range),
+        _ => None,
+    });
+    range.ok_or_else(|| arguments_missing(call))
 }
 
 impl Evaluator<'_> {
-    /// Evaluates a function call.
     pub(super) fn call(&self, call: &Call, grid: Grid) -> Result<Value, QueryError> {
         match implementation(call.function) {
-            Implementation::Increase(per) => {
-                let (range, _) = range_argument(call)?;
-                let samples = self.samples(range, grid)?;
+            Some(Implementation::Increase(per)) => {
+                let range = range_argument(call)?;
+                let samples = self.samples(range)?;
                 window::increase(self.budget, &self.notices, &samples, windows(range, grid), per)
                     .map(Value::Vector)
             }
-            Implementation::Window(compute, name) => {
-                self.window(call, grid, compute, name).map(Value::Vector)
-            }
-            Implementation::Math(compute) => self.math(call, grid, compute).map(Value::Vector),
-            Implementation::Special => self.special(call, grid),
+            Some(Implementation::Window(compute)) => self.window(call, grid, compute).map(Value::Vector),
+            Some(Implementation::Math(compute)) => self.math(call, grid, compute).map(Value::Vector),
+            Some(Implementation::Special) | None => self.special(call, grid),
         }
     }
 
-    fn window(
-        &self,
-        call: &Call,
-        grid: Grid,
-        compute: Compute,
-        name: NameRule,
-    ) -> Result<Vector, QueryError> {
-        let (range, scalars) = range_argument(call)?;
-        let parameters = scalars.into_iter().map(|node| self.scalar(node, grid));
-        let parameters = parameters.collect::<Result<Vec<Cells>, _>>()?;
-        let samples = self.samples(range, grid)?;
-        let windows = windows(range, grid);
-        let function = call.function.name();
-        let out = window::over(self.budget, function, (compute, name), &parameters, &samples, windows)?;
-        if call.function == FunctionId::QuantileOverTime && !out.columns.is_empty() {
+    fn window(&self, call: &Call, grid: Grid, compute: Compute) -> Result<Vector, QueryError> {
+        let range = range_argument(call)?;
+        let scalars = call.arguments.iter().filter(|node| !matches!(node, Node::Range(_)));
+        let parameters = scalars.map(|node| self.scalar(node, grid)).collect::<Result<Vec<Cells>, _>>()?;
+        let (samples, windows) = (self.samples(range)?, windows(range, grid));
+        let out = window::over(self.budget, call.function, compute, &parameters, &samples, windows)?;
+        if call.function == "quantile_over_time" && !out.columns.is_empty() {
             parameters.iter().for_each(|quantiles| warn_quantile(&self.notices, quantiles));
         }
         Ok(out)
@@ -100,51 +85,45 @@ impl Evaluator<'_> {
     }
 
     fn special(&self, call: &Call, grid: Grid) -> Result<Value, QueryError> {
+        let (budget, notices) = (self.budget, &self.notices);
         let scalar = |at| self.scalar(argument(call, at)?, grid);
         let vector = |at| self.vector(argument(call, at)?, grid);
         let text = |at| self.text(argument(call, at)?, grid);
-        Ok(match call.function {
-            FunctionId::Time => Value::Scalar(special::time(self.budget, grid)?),
-            FunctionId::Pi => Value::Scalar(Cells::constant(self.budget, grid.len(), std::f64::consts::PI)?),
-            FunctionId::Scalar => Value::Scalar(special::scalar(self.budget, &vector(0)?, grid)?),
-            FunctionId::Vector => Value::Vector(Vector::unlabelled(self.budget, scalar(0)?)?),
-            FunctionId::Timestamp => Value::Vector(self.timestamp(call, grid)?),
-            FunctionId::Absent => {
-                let present = special::presence(self.budget, &vector(0)?, grid)?;
-                let matchers = self.matchers(argument(call, 0)?);
-                Value::Vector(special::where_absent(self.budget, &present, matchers, grid)?)
+        let absent = |present: &Steps| {
+            special::where_absent(budget, present, self.matchers(argument(call, 0)?), grid).map(Value::Vector)
+        };
+        match call.function {
+            "time" => special::time(budget, grid).map(Value::Scalar),
+            "pi" => Cells::constant(budget, grid.len(), std::f64::consts::PI).map(Value::Scalar),
+            "scalar" => special::scalar(budget, &vector(0)?, grid).map(Value::Scalar),
+            "vector" => Vector::unlabelled(budget, scalar(0)?).map(Value::Vector),
+            "timestamp" => self.timestamp(argument(call, 0)?, grid).map(Value::Vector),
+            "absent" => absent(&special::presence(budget, &vector(0)?, grid)?),
+            "absent_over_time" => {
+                let range = range_argument(call)?;
+                absent(&window::presence(budget, &self.samples(range)?, windows(range, grid))?)
             }
-            FunctionId::AbsentOverTime => {
-                let (range, _) = range_argument(call)?;
-                let samples = self.samples(range, grid)?;
-                let function = call.function.name();
-                let present = window::presence(self.budget, function, &samples, windows(range, grid))?;
-                let matchers = self.matchers(argument(call, 0)?);
-                Value::Vector(special::where_absent(self.budget, &present, matchers, grid)?)
+            "sort" => Ok(Value::Vector(special::sorted(vector(0)?, grid, Number::compare))),
+            "sort_desc" => Ok(Value::Vector(special::sorted(vector(0)?, grid, |a, b| b.compare(a)))),
+            "label_replace" => {
+                let texts = [text(1)?, text(2)?, text(3)?, text(4)?];
+                relabel::replace(budget, texts, vector(0)?).map(Value::Vector)
             }
-            FunctionId::Sort => Value::Vector(special::sorted(vector(0)?, grid, Number::compare)),
-            FunctionId::SortDesc => Value::Vector(special::sorted(vector(0)?, grid, |a, b| b.compare(a))),
-            FunctionId::LabelReplace => {
-                let (target, template, source, pattern) = (text(1)?, text(2)?, text(3)?, text(4)?);
-                let texts = Replacement { target, template, source, pattern };
-                Value::Vector(relabel::replace(self.budget, &texts, vector(0)?)?)
-            }
-            FunctionId::LabelJoin => {
+            "label_join" => {
                 let (target, separator) = (text(1)?, text(2)?);
                 let sources = (3..call.arguments.len()).map(text).collect::<Result<Vec<_>, _>>()?;
-                Value::Vector(relabel::join(self.budget, &target, &separator, &sources, vector(0)?)?)
+                relabel::join(budget, &target, &separator, &sources, vector(0)?).map(Value::Vector)
             }
-            FunctionId::HistogramQuantile => {
-                let (quantiles, buckets) = (scalar(0)?, vector(1)?);
-                Value::Vector(histogram::of_quantile(self.budget, &self.notices, &quantiles, &buckets)?)
+            "histogram_quantile" => {
+                histogram::of_quantile(budget, notices, &scalar(0)?, &vector(1)?).map(Value::Vector)
             }
-            FunctionId::HistogramFraction => {
-                let (lower, upper, buckets) = (scalar(0)?, scalar(1)?, vector(2)?);
-                let notices = &self.notices;
-                Value::Vector(histogram::of_fraction(self.budget, notices, &lower, &upper, &buckets)?)
+            "histogram_fraction" => {
+                let (lower, upper) = (scalar(0)?, scalar(1)?);
+                histogram::of_fraction(budget, notices, &lower, &upper, &vector(2)?).map(Value::Vector)
             }
-            other => return Err(QueryError::UnsupportedFunction { name: other.name().to_owned() }),
-        })
+            // No plan has any other.
+            other => Err(QueryError::Parameter(format!("{other} cannot be evaluated"))),
+        }
     }
 
     /// The matchers of a bare selector; none for anything else.
@@ -161,13 +140,12 @@ impl Evaluator<'_> {
     }
 
     /// When the newest sample was taken, for a bare selector; otherwise the time of evaluation.
-    fn timestamp(&self, call: &Call, grid: Grid) -> Result<Vector, QueryError> {
-        let node = argument(call, 0)?;
+    fn timestamp(&self, node: &Node, grid: Grid) -> Result<Vector, QueryError> {
         let out = if let Node::Selector(selector) = node {
-            let series = self.series(selector.id)?;
-            if let Some(series) = series.iter().find(|series| matches!(series.samples, Samples::Delta(_))) {
-                let metric = series.labels.get(METRIC_NAME).to_owned();
-                return Err(QueryError::DeltaCounter { function: "timestamp".to_owned(), metric });
+            let increments = |series: &&Series| matches!(series.samples, Samples::Delta(_));
+            if let Some(series) = self.series(selector.id)?.iter().find(increments) {
+                let (function, metric) = ("timestamp".to_owned(), series.labels.get(METRIC_NAME).to_owned());
+                return Err(QueryError::DeltaCounter(function, metric));
             }
             self.instant(selector, grid, |point| Number::Float(seconds(point.time_ms)))?
         } else {

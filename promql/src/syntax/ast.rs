@@ -50,7 +50,6 @@ pub struct Expr {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ExprKind {
     Number(Number),
-    /// Unquoted.
     String(String),
     Paren(Box<Expr>),
     /// Over anything but a number, whose sign is part of it.
@@ -139,19 +138,26 @@ pub(crate) struct Selector {
     pub modifiers: Modifiers,
 }
 
-/// How the samples around a window's edges count.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum RangeMode {
-    /// The last sample before the window takes part.
-    Anchored,
-    /// Values at the edges are interpolated.
-    Smoothed,
+named! {
+    /// How the samples around a window's edges count.
+    pub(crate) enum RangeMode {
+        /// The last sample before the window takes part.
+        Anchored = "anchored",
+        /// Values at the edges are interpolated.
+        Smoothed = "smoothed",
+    }
+}
+
+impl RangeMode {
+    pub fn name(self) -> &'static str {
+        name_in(Self::NAMES, self)
+    }
 }
 
 #[derive(Debug, Clone, PartialEq, Default)]
 pub(crate) struct Modifiers {
     /// Never 0, which is the same as none.
-    pub offset: Option<Duration>,
+    pub offset: Option<Expr>,
     pub at: Option<At>,
 }
 
@@ -167,37 +173,17 @@ pub(crate) enum At {
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct RangeSelector {
     pub selector: Selector,
-    pub range: Duration,
+    /// A length of time: numbers, their arithmetic, `step()`, `range()`, `min_of()` and `max_of()`.
+    pub range: Expr,
 }
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) struct Subquery {
     pub expr: Expr,
-    pub range: Duration,
+    pub range: Expr,
     /// `None` leaves it to the evaluator.
-    pub step: Option<Duration>,
+    pub step: Option<Expr>,
     pub modifiers: Modifiers,
-}
-
-/// A length of time, possibly computed.
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Duration {
-    pub kind: DurationKind,
-    pub span: Span,
-}
-
-#[derive(Debug, Clone, PartialEq)]
-pub(crate) enum DurationKind {
-    Number(Number),
-    /// The query's step.
-    Step,
-    /// The query's end less its start.
-    Range,
-    Negate(Box<Duration>),
-    Paren(Box<Duration>),
-    Least(Box<Duration>, Box<Duration>),
-    Greatest(Box<Duration>, Box<Duration>),
-    Binary(Operator, Box<Duration>, Box<Duration>),
 }
 
 named! {
@@ -221,6 +207,12 @@ named! {
         And = "and",
         Or = "or",
         Unless = "unless",
+    }
+}
+
+impl Operation {
+    pub fn of(operator: Operator) -> Self {
+        Self { operator, return_bool: false, matching: Matching::default(), fill: Fill::default() }
     }
 }
 
@@ -283,7 +275,6 @@ pub(crate) enum Cardinality {
     OneToOne,
     /// `group_left`: the left side is the many; these labels come from the right.
     ManyToOne(Vec<Arc<str>>),
-    /// `group_right`.
     OneToMany(Vec<Arc<str>>),
 }
 

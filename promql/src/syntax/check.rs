@@ -11,7 +11,6 @@ use crate::labels::METRIC_NAME;
 
 type Checked = Result<(), SyntaxError>;
 
-/// Refuses a tree whose types do not fit.
 pub(super) fn check(text: &str, expr: &Expr) -> Checked {
     Check { text }.expr(expr)
 }
@@ -37,16 +36,12 @@ impl Check<'_> {
             ExprKind::Paren(inner) => self.expr(inner),
             ExprKind::Unary(_, inner) => {
                 self.expr(inner)?;
-                match inner.value_type() {
-                    ValueType::Scalar | ValueType::Vector => Ok(()),
-                    other => self.fail(
-                        expr.span,
-                        format!(
-                            "unary expression only allowed on expressions of type scalar or instant vector, got {}",
-                            quote(other.name())
-                        ),
-                    ),
+                let found = inner.value_type();
+                if matches!(found, ValueType::Scalar | ValueType::Vector) {
+                    return Ok(());
                 }
+                let only = "unary expression only allowed on expressions of type scalar or instant vector";
+                self.fail(expr.span, format!("{only}, got {}", quote(found.name())))
             }
             ExprKind::Selector(selector) => self.selector(selector, expr.span),
             ExprKind::Range(range) => self.selector(&range.selector, expr.span),
@@ -61,10 +56,10 @@ impl Check<'_> {
         if let Some(name) = &selector.name {
             return match selector.matchers.iter().find(|matcher| matcher.name == METRIC_NAME) {
                 None => Ok(()),
-                Some(other) => self.fail(
-                    span,
-                    format!("metric name must not be set twice: {} or {}", quote(name), quote(&other.value)),
-                ),
+                Some(other) => {
+                    let (name, other) = (quote(name), quote(&other.value));
+                    self.fail(span, format!("metric name must not be set twice: {name} or {other}"))
+                }
             };
         }
         let may_match_only_some = selector.matchers.iter().any(|matcher| match matcher.kind {
@@ -125,15 +120,7 @@ impl Check<'_> {
                 continue;
             }
             let Some(wanted) = function.arguments.get(at).or(function.arguments.last()) else { break };
-            self.expr(argument)?;
-            let found = argument.value_type();
-            if found != *wanted {
-                let (wanted, found, name) = (wanted.name(), found.name(), function.name);
-                return self.fail(
-                    argument.span,
-                    format!("expected type {wanted} in call to function {}, got {found}", quote(name)),
-                );
-            }
+            self.expect(argument, *wanted, &format!("call to function {}", quote(function.name)))?;
         }
         Ok(())
     }

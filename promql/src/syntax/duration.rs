@@ -1,6 +1,6 @@
 //! Pure: lengths of time: `1h30m` as Prometheus reads and writes it, and the arithmetic inside `[]` and after `offset`.
 
-use super::ast::{Duration, DurationKind, Operator, Span};
+use super::ast::{Expr, ExprKind, Operator, Span};
 use super::quoted::quote;
 
 /// The units from the largest to the smallest, in milliseconds; each may stand once, in this order.
@@ -65,21 +65,24 @@ pub(super) fn format_duration_ms(ms: i64) -> String {
 /// A length that cannot be computed: where, and why.
 pub(crate) type DurationFault = (Span, &'static str);
 
-impl Duration {
-    /// The length in seconds, for a query of this step and this range (its end less its start), both in seconds.
+impl Expr {
+    /// The seconds of a length of time, for a query of this step and this range (its end less its start), both in seconds.
     pub(crate) fn seconds(&self, step: f64, range: f64) -> Result<f64, DurationFault> {
         let of = |part: &Self| part.seconds(step, range);
         Ok(match &self.kind {
-            DurationKind::Number(number) => number.value,
-            DurationKind::Step => step,
-            DurationKind::Range => range,
-            DurationKind::Negate(inner) => -of(inner)?,
-            DurationKind::Paren(inner) => of(inner)?,
-            DurationKind::Least(left, right) => of(left)?.min(of(right)?),
-            DurationKind::Greatest(left, right) => of(left)?.max(of(right)?),
-            DurationKind::Binary(operator, left, right) => {
-                let (left, right) = (of(left)?, of(right)?);
-                match operator {
+            ExprKind::Number(number) => number.value,
+            ExprKind::Paren(inner) => of(inner)?,
+            ExprKind::Unary(_, inner) => -of(inner)?,
+            ExprKind::Call(call) => match (call.function.name, call.arguments.as_slice()) {
+                ("step", _) => step,
+                ("range", _) => range,
+                ("min_of", [left, right]) => of(left)?.min(of(right)?),
+                ("max_of", [left, right]) => of(left)?.max(of(right)?),
+                _ => return Err((self.span, "not a duration")),
+            },
+            ExprKind::Binary(binary) => {
+                let (left, right) = (of(&binary.left)?, of(&binary.right)?);
+                match binary.operation.operator {
                     Operator::Add => left + right,
                     Operator::Subtract => left - right,
                     Operator::Multiply => left * right,
@@ -90,6 +93,7 @@ impl Duration {
                     _ => left.powf(right),
                 }
             }
+            _ => return Err((self.span, "not a duration")),
         })
     }
 }

@@ -2,7 +2,7 @@
 //! braces every word is a label, in brackets only durations and their arithmetic are read.
 
 use super::ast::{Operator, Span};
-use super::quoted::{is_printable, quote, quote_char};
+use super::quoted::{quote, quote_char, read_string};
 use super::token::{Keyword, Token, TokenKind, word};
 
 /// The tokens of a text. The last one is [`TokenKind::End`] or [`TokenKind::Error`].
@@ -32,7 +32,6 @@ pub(super) fn lex(text: &str) -> Lexed {
     }
 }
 
-/// Where the lexer is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Place {
     Statement,
@@ -45,7 +44,6 @@ enum Place {
 
 struct Lexer<'a> {
     text: &'a str,
-    /// Where the token begins.
     start: usize,
     at: usize,
     parens: usize,
@@ -129,8 +127,7 @@ impl Lexer<'_> {
         match c {
             ',' => Ok(TokenKind::Comma),
             '@' => Ok(TokenKind::At),
-            '"' | '\'' => self.string(c),
-            '`' => self.raw_string(),
+            '"' | '\'' | '`' => self.string(),
             '(' | ')' => self.paren(c),
             '{' => {
                 self.place = Place::Braces;
@@ -164,27 +161,18 @@ impl Lexer<'_> {
 
     /// An operator, or `=` alone, that begins with `c`.
     fn operator(&mut self, c: char) -> Result<Option<TokenKind>, String> {
-        let operator = match c {
-            '*' => Operator::Multiply,
-            '/' => Operator::Divide,
-            '%' => Operator::Modulo,
-            '+' => Operator::Add,
-            '-' => Operator::Subtract,
-            '^' => Operator::Power,
-            '<' if self.accept("=") => Operator::LessOrEqual,
-            '<' if self.accept("/") => Operator::TrimUpper,
-            '<' => Operator::Less,
-            '>' if self.accept("=") => Operator::GreaterOrEqual,
-            '>' if self.accept("/") => Operator::TrimLower,
-            '>' => Operator::Greater,
-            '=' if self.accept("=") => Operator::Equal,
-            '=' if self.peek() == Some('~') => return Err("unexpected character after '=': '~'".to_owned()),
-            '=' => return Ok(Some(TokenKind::Assign)),
-            '!' if self.accept("=") => Operator::NotEqual,
-            '!' => return Err(format!("unexpected character after '!': {}", quote_char(self.peek()))),
-            _ => return Ok(None),
-        };
-        Ok(Some(TokenKind::Operator(operator)))
+        let text = self.text.get(self.start..).unwrap_or_default();
+        let signs = Operator::NAMES.iter().filter(|(name, _)| !is_alpha(c) && text.starts_with(name));
+        match (signs.max_by_key(|(name, _)| name.len()), c) {
+            (Some((name, operator)), _) => {
+                self.at = self.start + name.len();
+                Ok(Some(TokenKind::Operator(*operator)))
+            }
+            (None, '=') if self.peek() == Some('~') => Err("unexpected character after '=': '~'".to_owned()),
+            (None, '=') => Ok(Some(TokenKind::Assign)),
+            (None, '!') => Err(format!("unexpected character after '!': {}", quote_char(self.peek()))),
+            (None, _) => Ok(None),
+        }
     }
 
     fn paren(&mut self, c: char) -> Lexing {
@@ -203,8 +191,7 @@ impl Lexer<'_> {
         let Some(c) = self.next() else { return Err("unexpected end of input inside braces".to_owned()) };
         match c {
             ',' => Ok(TokenKind::Comma),
-            '"' | '\'' => self.string(c),
-            '`' => self.raw_string(),
+            '"' | '\'' | '`' => self.string(),
             '=' if self.accept("~") => Ok(TokenKind::MatchRegex),
             '=' => Ok(TokenKind::Assign),
             '!' if self.accept("~") => Ok(TokenKind::NotMatchRegex),
@@ -287,60 +274,11 @@ impl Lexer<'_> {
         }
     }
 
-    fn string(&mut self, quote: char) -> Lexing {
-        loop {
-            match self.next() {
-                Some('\\') => self.escape(quote)?,
-                Some(char::REPLACEMENT_CHARACTER) => return Err("invalid UTF-8 rune".to_owned()),
-                None | Some('\n') => return Err("unterminated quoted string".to_owned()),
-                Some(c) if c == quote => return Ok(TokenKind::String),
-                Some(_) => {}
-            }
-        }
-    }
-
-    fn raw_string(&mut self) -> Lexing {
-        loop {
-            match self.next() {
-                Some(char::REPLACEMENT_CHARACTER) => return Err("invalid UTF-8 rune".to_owned()),
-                None => return Err("unterminated raw string".to_owned()),
-                Some('`') => return Ok(TokenKind::String),
-                Some(_) => {}
-            }
-        }
-    }
-
-    /// What follows a backslash in a string between these quotes.
-    fn escape(&mut self, quote: char) -> Result<(), String> {
-        let unterminated = || "escape sequence not terminated".to_owned();
-        let first = self.next().ok_or_else(unterminated)?;
-        let (mut digits, radix, code_max) = match first {
-            'a' | 'b' | 'f' | 'n' | 'r' | 't' | 'v' | '\\' => return Ok(()),
-            _ if first == quote => return Ok(()),
-            '0'..='7' => (3, 8, 255),
-            'x' => (2, 16, 255),
-            'u' => (4, 16, 0x0010_ffff),
-            'U' => (8, 16, 0x0010_ffff),
-            _ => return Err(format!("unknown escape sequence {}", code_point(first))),
-        };
-        let mut digit = if radix == 8 { Some(first) } else { self.next() };
-        let mut code = 0_u32;
-        loop {
-            let c = digit.ok_or_else(unterminated)?;
-            let value = c.to_digit(radix);
-            let value =
-                value.ok_or_else(|| format!("illegal character {} in escape sequence", code_point(c)))?;
-            code = code.wrapping_mul(radix).wrapping_add(value);
-            digits -= 1;
-            if digits == 0 {
-                break;
-            }
-            digit = self.next();
-        }
-        if code > code_max || (0xd800..0xe000).contains(&code) {
-            return Err("escape sequence is an invalid Unicode code point".to_owned());
-        }
-        Ok(())
+    /// A string, whose first quote has been read.
+    fn string(&mut self) -> Lexing {
+        let (length, _) = read_string(self.text.get(self.start..).unwrap_or_default())?;
+        self.at = self.start + length;
+        Ok(TokenKind::String)
     }
 
     /// A number or a duration, whose first character has been read.
@@ -416,12 +354,6 @@ impl Lexer<'_> {
         }
         true
     }
-}
-
-/// Go's `%#U`.
-fn code_point(c: char) -> String {
-    let code = format!("U+{:04X}", u32::from(c));
-    if is_printable(c) { format!("{code} '{c}'") } else { code }
 }
 
 fn is_space(c: char) -> bool {

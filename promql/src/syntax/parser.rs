@@ -454,7 +454,6 @@ impl<'a> Parser<'a> {
     }
 }
 
-/// What waits for its right side.
 enum Waiting {
     Sign(Sign, Span),
     Operator(Box<Operation>),

@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter, Write};
 use std::sync::Arc;
 
 use super::ast::{
-    Aggregate, At, Binary, Cardinality, Duration, DurationKind, Expr, ExprKind, Grouping, LabelMatcher,
-    MatchKind, Modifiers, Number, Operation, RangeMode, Selector, Sign,
+    Aggregate, At, Binary, Cardinality, Expr, ExprKind, Grouping, LabelMatcher, MatchKind, Modifiers, Number,
+    Operation, Selector, Sign,
 };
 use super::duration::format_duration_ms;
 use super::quoted::quote;
@@ -22,11 +22,11 @@ impl Display for Expr {
             }
             ExprKind::Selector(selector) => {
                 write!(f, "{}", Bare(selector))?;
-                write_modifiers(f, &selector.modifiers, ["", mode(selector)])
+                write_modifiers(f, &selector.modifiers, ["", &mode(selector)])
             }
             ExprKind::Range(range) => {
                 write!(f, "{}[{}]", Bare(&range.selector), range.range)?;
-                write_modifiers(f, &range.selector.modifiers, [mode(&range.selector), ""])
+                write_modifiers(f, &range.selector.modifiers, [&mode(&range.selector), ""])
             }
             ExprKind::Subquery(subquery) => {
                 write!(f, "{}[{}:", subquery.expr, subquery.range)?;
@@ -107,21 +107,6 @@ impl Display for Number {
     }
 }
 
-impl Display for Duration {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        match &self.kind {
-            DurationKind::Number(number) => number.fmt(f),
-            DurationKind::Step => f.write_str("step()"),
-            DurationKind::Range => f.write_str("range()"),
-            DurationKind::Negate(inner) => write!(f, "-{inner}"),
-            DurationKind::Paren(inner) => write!(f, "({inner})"),
-            DurationKind::Least(left, right) => write!(f, "min_of({left}, {right})"),
-            DurationKind::Greatest(left, right) => write!(f, "max_of({left}, {right})"),
-            DurationKind::Binary(operator, left, right) => write!(f, "{left} {} {right}", operator.name()),
-        }
-    }
-}
-
 impl Display for Binary {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         let Operation { operator, return_bool, matching, fill } = &self.operation;
@@ -183,12 +168,8 @@ fn write_labels(f: &mut Formatter<'_>, word: &str, labels: &[Arc<str>]) -> fmt::
     f.write_char(')')
 }
 
-fn mode(selector: &Selector) -> &'static str {
-    match selector.mode {
-        Some(RangeMode::Anchored) => " anchored",
-        Some(RangeMode::Smoothed) => " smoothed",
-        None => "",
-    }
+fn mode(selector: &Selector) -> String {
+    selector.mode.map(|mode| format!(" {}", mode.name())).unwrap_or_default()
 }
 
 /// Writes `@` with what stands before and after it, then the offset. An offset in parentheses goes first: at the end it would take

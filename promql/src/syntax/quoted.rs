@@ -1,5 +1,7 @@
 //! Pure: strings between quotes, with Go's escapes.
 
+use std::str::Chars;
+
 /// A text between double quotes, as Go's `strconv.Quote` writes it.
 pub(super) fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
@@ -17,87 +19,97 @@ pub(super) fn quote_char(c: Option<char>) -> String {
     out
 }
 
-/// Whether a character is shown as it is.
-pub(super) fn is_printable(c: char) -> bool {
+/// Go's `%#U`.
+fn code_point(c: char) -> String {
+    let code = format!("U+{:04X}", u32::from(c));
+    if is_printable(c) { format!("{code} '{c}'") } else { code }
+}
+
+fn is_printable(c: char) -> bool {
     matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
 }
 
+/// The letters behind a backslash that stand for one character.
+const ESCAPES: [(char, char); 8] = [
+    ('a', '\x07'),
+    ('b', '\x08'),
+    ('f', '\x0c'),
+    ('n', '\n'),
+    ('r', '\r'),
+    ('t', '\t'),
+    ('v', '\x0b'),
+    ('\\', '\\'),
+];
+
 fn push_escaped(out: &mut String, c: char, quote: char) {
-    match c {
-        '\x07' => out.push_str("\\a"),
-        '\x08' => out.push_str("\\b"),
-        '\x0c' => out.push_str("\\f"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        '\x0b' => out.push_str("\\v"),
-        '\\' => out.push_str("\\\\"),
+    if let Some((letter, _)) = ESCAPES.iter().find(|(_, plain)| *plain == c) {
+        return out.extend(['\\', *letter]);
+    }
+    match u32::from(c) {
         _ if c == quote => out.extend(['\\', c]),
         _ if is_printable(c) => out.push(c),
-        _ => {
-            let code = u32::from(c);
-            out.push_str(&match code {
-                0..=0x7f => format!("\\x{code:02x}"),
-                0x80..=0xffff => format!("\\u{code:04x}"),
-                _ => format!("\\U{code:08x}"),
-            });
-        }
+        code @ 0..=0x7f => out.push_str(&format!("\\x{code:02x}")),
+        code @ 0x80..=0xffff => out.push_str(&format!("\\u{code:04x}")),
+        code => out.push_str(&format!("\\U{code:08x}")),
     }
 }
 
-/// The text of a string token, which the lexer has checked, quotes included; `None` when its escapes spell bytes that are not UTF-8.
+/// The text of a string token, quotes included; `None` when its escapes spell bytes that are not UTF-8.
 pub(super) fn unquote(token: &str) -> Option<String> {
-    let inner = token.get(1..token.len().checked_sub(1)?)?;
-    if token.starts_with('`') {
-        return Some(inner.to_owned());
-    }
-    let mut out = Vec::with_capacity(inner.len());
-    let mut rest = inner;
-    while let Some(at) = rest.find('\\') {
-        out.extend_from_slice(rest.get(..at)?.as_bytes());
-        let mut chars = rest.get(at + 1..)?.chars();
-        let escape = chars.next()?;
-        rest = chars.as_str();
-        let (digits, radix) = match escape {
-            'x' => (2, 16),
-            'u' => (4, 16),
-            'U' => (8, 16),
-            '0'..='7' => {
-                rest = token_from(inner, rest, escape)?;
-                (3, 8)
-            }
-            _ => {
-                out.push(simple(escape)?);
-                continue;
-            }
-        };
-        let code = u32::from_str_radix(rest.get(..digits)?, radix).ok()?;
-        rest = rest.get(digits..)?;
-        if matches!(escape, 'u' | 'U') {
-            out.extend_from_slice(char::from_u32(code)?.encode_utf8(&mut [0; 4]).as_bytes());
-        } else {
-            out.push(u8::try_from(code).ok()?);
+    String::from_utf8(read_string(token).ok()?.1).ok()
+}
+
+/// Reads the string with which a text begins: its length with the quotes, and the bytes it spells; or Prometheus's complaint.
+pub(super) fn read_string(text: &str) -> Result<(usize, Vec<u8>), String> {
+    let mut chars = text.chars();
+    let quote = chars.next().unwrap_or_default();
+    let is_raw = quote == '`';
+    let mut out = Vec::new();
+    loop {
+        match chars.next() {
+            Some('\\') if !is_raw => unescape(&mut chars, quote, &mut out)?,
+            Some(char::REPLACEMENT_CHARACTER) => return Err("invalid UTF-8 rune".to_owned()),
+            None if is_raw => return Err("unterminated raw string".to_owned()),
+            None => return Err("unterminated quoted string".to_owned()),
+            Some('\n') if !is_raw => return Err("unterminated quoted string".to_owned()),
+            Some(c) if c == quote => return Ok((text.len() - chars.as_str().len(), out)),
+            Some(c) => push(c, &mut out),
         }
     }
-    out.extend_from_slice(rest.as_bytes());
-    String::from_utf8(out).ok()
 }
 
-/// The rest of the text with the first octal digit, which is one byte, put back.
-fn token_from<'a>(inner: &'a str, rest: &str, digit: char) -> Option<&'a str> {
-    inner.get(inner.len() - rest.len() - digit.len_utf8()..)
+fn push(c: char, out: &mut Vec<u8>) {
+    out.extend_from_slice(c.encode_utf8(&mut [0; 4]).as_bytes());
 }
 
-fn simple(escape: char) -> Option<u8> {
-    Some(match escape {
-        'a' => 0x07,
-        'b' => 0x08,
-        'f' => 0x0c,
-        'n' => b'\n',
-        'r' => b'\r',
-        't' => b'\t',
-        'v' => 0x0b,
-        '\\' | '"' | '\'' => u8::try_from(escape).ok()?,
-        _ => return None,
-    })
+/// What follows a backslash in a string between these quotes.
+fn unescape(chars: &mut Chars<'_>, quote: char, out: &mut Vec<u8>) -> Result<(), String> {
+    let unterminated = || "escape sequence not terminated".to_owned();
+    let first = chars.next().ok_or_else(unterminated)?;
+    if let Some((_, plain)) = ESCAPES.iter().chain([&(quote, quote)]).find(|(letter, _)| *letter == first) {
+        push(*plain, out);
+        return Ok(());
+    }
+    let (digits, radix) = match first {
+        '0'..='7' => (3, 8),
+        'x' => (2, 16),
+        'u' => (4, 16),
+        'U' => (8, 16),
+        _ => return Err(format!("unknown escape sequence {}", code_point(first))),
+    };
+    let mut code = 0_u32;
+    for at in 0..digits {
+        let digit = if at == 0 && radix == 8 { first } else { chars.next().ok_or_else(unterminated)? };
+        let value = digit.to_digit(radix);
+        let value =
+            value.ok_or_else(|| format!("illegal character {} in escape sequence", code_point(digit)))?;
+        code = code.wrapping_mul(radix).wrapping_add(value);
+    }
+    let invalid = || "escape sequence is an invalid Unicode code point".to_owned();
+    if matches!(first, 'u' | 'U') {
+        push(char::from_u32(code).ok_or_else(invalid)?, out);
+    } else {
+        out.push(u8::try_from(code).map_err(|_| invalid())?);
+    }
+    Ok(())
 }

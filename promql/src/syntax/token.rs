@@ -3,10 +3,8 @@
 use super::ast::{Aggregation, Operator, Span, named};
 use super::quoted::quote;
 
-/// What a piece of the text is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum TokenKind {
-    /// The text ends here.
     End,
     /// The text cannot be cut any further; the lexer says why.
     Error,
@@ -24,11 +22,8 @@ pub(super) enum TokenKind {
     RightBracket,
     Comma,
     Colon,
-    /// `=`
     Assign,
-    /// `=~`
     MatchRegex,
-    /// `!~`
     NotMatchRegex,
     At,
     Operator(Operator),
@@ -59,7 +54,6 @@ named! {
     }
 }
 
-/// A piece of the text.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Token {
     pub kind: TokenKind,

@@ -119,7 +119,7 @@ fn bombs_end_in_an_error_within_their_memory() {
             }
         };
         let pool = MemoryPool::new(limits::MEMORY_BYTES_DEFAULT);
-        let budget = Budget::new(Limits::default(), pool.share(), &|| false);
+        let budget = Budget::new(pool.share(), &|| false);
         let answer = plan_within(&budget, &query, params).and_then(|plan| {
             let mut fetched = Fetched::default();
             for request in &plan.requests {

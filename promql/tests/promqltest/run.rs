@@ -1,5 +1,6 @@
 //! Runs a script against the evaluator and judges every case.
 
+use ledgerline_promql::syntax::ParseError;
 use ledgerline_promql::{
     Budget, Fetched, Labels, METRIC_NAME, Matcher, Number, Plan, Point, QueryError, QueryParams, QueryResult,
     QueryValue, Samples, Series, evaluate, plan,
@@ -38,7 +39,7 @@ impl Store {
         let samples = if kind == LoadKind::Increments {
             Samples::Delta(points.iter().map(|point| (point.time_ms, nanos(point.value))).collect())
         } else {
-            Samples::Cumulative(points)
+            Samples::Points(points)
         };
         if kind == LoadKind::WithHistograms
             && let Some(name) = loaded.labels.get(METRIC_NAME).strip_suffix("_bucket")
@@ -46,13 +47,13 @@ impl Store {
             let mut labels = loaded.labels.clone();
             labels.set(METRIC_NAME, name);
             labels.set("le", "");
-            self.series.push((Series { labels, samples: Samples::Cumulative(Vec::new()) }, true));
+            self.series.push((Series { labels, samples: Samples::Points(Vec::new()) }, true));
         }
         if let Some((series, mixed)) =
             self.series.iter_mut().find(|(series, _)| series.labels == loaded.labels)
         {
             *mixed |= histogram;
-            if let (Samples::Cumulative(all), Samples::Cumulative(more)) = (&mut series.samples, samples) {
+            if let (Samples::Points(all), Samples::Points(more)) = (&mut series.samples, samples) {
                 all.extend(more);
                 all.sort_by_key(|point| point.time_ms);
             }
@@ -131,9 +132,8 @@ fn judge(store: &Store, eval: &Eval) -> Outcome {
 
 fn judge_error(eval: &Eval, error: &QueryError) -> Outcome {
     match error {
-        QueryError::UnsupportedFunction { name } => Outcome::Unsupported(format!("function {name}")),
-        QueryError::Unsupported { what, .. } => Outcome::Unsupported(what.clone()),
-        QueryError::Syntax(_) if !eval.fails => {
+        QueryError::Unsupported(what, _) => Outcome::Unsupported(what.clone()),
+        QueryError::Parse(ParseError::Syntax(_)) if !eval.fails => {
             Outcome::Unsupported(format!("not parsed: {}", eval.expression))
         }
         _ if eval.fails => {

@@ -1,5 +1,6 @@
 //! Texts that would cost much more than they weigh. Each must end in an error that names its bound, before the work is done.
 
+use ledgerline_promql::syntax::ParseError;
 use ledgerline_promql::{Budget, ErrorKind, MatchKind, Matcher, QueryError, QueryParams, plan};
 
 fn cases() -> Vec<(&'static str, String, &'static str)> {
@@ -78,7 +79,7 @@ fn every_bomb_ends_in_an_error_that_names_its_bound() {
 #[test]
 fn a_pattern_that_does_not_compile_is_refused_where_it_stands() {
     let refused = |text: &str| match plan(text, QueryParams::Instant { time_ms: 0 }) {
-        Err(QueryError::Syntax(error)) => error.to_string(),
+        Err(QueryError::Parse(ParseError::Syntax(error))) => error.to_string(),
         other => panic!("{other:?}"),
     };
     let error = refused("1 +\n a{b=\"c\", d=~\"(\"}");

@@ -5,6 +5,7 @@ use std::fmt::Write as _;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use ledgerline_promql::syntax::ParseError;
 use ledgerline_promql::{QueryError, QueryParams, plan};
 
 use crate::generator::Generator;
@@ -88,7 +89,7 @@ fn judge(texts: &[String]) -> Vec<Option<String>> {
 /// Our verdict: what cannot be evaluated here is still read.
 fn ours(text: &str) -> Option<String> {
     match plan(text, QueryParams::Instant { time_ms: 0 }) {
-        Err(error @ QueryError::Syntax(_)) => Some(error.to_string()),
+        Err(error @ QueryError::Parse(ParseError::Syntax(_))) => Some(error.to_string()),
         _ => None,
     }
 }

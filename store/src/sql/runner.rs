@@ -30,15 +30,15 @@ fn source_error(error: StoreError) -> SourceError {
     let reason = error.to_string();
     match error {
         StoreError::Late(_) => SourceError::TimedOut,
-        StoreError::Unreachable(_) | StoreError::Partial { .. } => SourceError::Unavailable { reason },
+        StoreError::Unreachable(_) | StoreError::Partial { .. } => SourceError::Unavailable(reason),
         StoreError::Memory(error) => error.into(),
         StoreError::Exception { code, .. } if OUT_OF_TIME.contains(&code) => SourceError::TimedOut,
-        StoreError::Exception { code, .. } if TOO_MUCH.contains(&code) => SourceError::Refused {
-            reason: format!("{reason}; shorten the range, raise the step or add matchers"),
-        },
-        StoreError::Exception { .. } | StoreError::Request(_) | StoreError::TooLarge(_) => {
-            SourceError::Refused { reason }
+        StoreError::Exception { code, .. } if TOO_MUCH.contains(&code) => {
+            SourceError::Refused(format!("{reason}; shorten the range, raise the step or add matchers"))
         }
-        StoreError::Response(_) => SourceError::Malformed { reason },
+        StoreError::Exception { .. } | StoreError::Request(_) | StoreError::TooLarge(_) => {
+            SourceError::Refused(reason)
+        }
+        StoreError::Response(_) => SourceError::Malformed(reason),
     }
 }

@@ -59,31 +59,9 @@ impl<R: SqlRunner> SqlSource<R> {
         let mut held = scope.memory.charge(0)?;
         let rows = self.runner.rows(&statement(&selection)?, &mut held).await?;
         if rows.len() > SERIES_MAX {
-            return Err(SourceError::TooManySeries { limit: SERIES_MAX });
+            return Err(SourceError::TooManySeries(SERIES_MAX));
         }
         series(rows, &dimensions, &wanted)
-    }
-
-    /// The labels of all series a filter accepts, with only the given dimensions.
-    async fn labels(
-        &self,
-        scope: &Scope,
-        filter: &SeriesFilter,
-        grouping: Option<Grouping>,
-    ) -> Result<BTreeSet<Labels>, SourceError> {
-        let everything = [Vec::new()];
-        let sets = if filter.any_of.is_empty() { &everything[..] } else { &filter.any_of };
-        let mut found = BTreeSet::new();
-        for matchers in sets {
-            let request = SelectorRequest {
-                selector: 0,
-                matchers: matchers.clone(),
-                edges: metadata_edges(filter.start_ms, filter.end_ms),
-                grouping: grouping.clone(),
-            };
-            found.extend(self.fetch(scope, &request).await?.into_iter().map(|series| series.labels));
-        }
-        Ok(found)
     }
 }
 
@@ -149,7 +127,7 @@ fn kept_dimensions(grouping: Option<&Grouping>) -> Vec<Dimension> {
 
 /// Rows to series. Two points of one series at one edge come from two tiers and are added.
 fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result<Vec<Series>, SourceError> {
-    let malformed = |reason: String| SourceError::Malformed { reason };
+    let malformed = SourceError::Malformed;
     let mut out = Vec::new();
     let mut read = 0;
     for row in rows {
@@ -164,7 +142,7 @@ fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result
             add_point(point, wanted, &mut increments)?;
         }
         if read > ROWS_MAX {
-            return Err(SourceError::TooManyRows { limit: ROWS_MAX });
+            return Err(SourceError::TooManyRows(ROWS_MAX));
         }
         let names = dimensions.iter().map(|dimension| dimension.name());
         let shared = Labels::from_pairs(names.zip(values.iter().map(String::as_str)));
@@ -174,7 +152,7 @@ fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result
             out.push(Series { labels, samples: Samples::Delta(points.into_iter().collect()) });
         }
         if out.len() > SERIES_MAX {
-            return Err(SourceError::TooManySeries { limit: SERIES_MAX });
+            return Err(SourceError::TooManySeries(SERIES_MAX));
         }
     }
     out.sort_by(|a, b| a.labels.cmp(&b.labels));
@@ -187,7 +165,7 @@ fn add_point(
     wanted: &[Wanted],
     increments: &mut [BTreeMap<i64, i128>],
 ) -> Result<(), SourceError> {
-    let malformed = |what: &str| SourceError::Malformed { reason: format!("{what} in the point {point:?}") };
+    let malformed = |what: &str| SourceError::Malformed(format!("{what} in the point {point:?}"));
     let mut fields = point.split(':');
     let edge: i64 = fields.next().and_then(|edge| edge.parse().ok()).ok_or_else(|| malformed("no time"))?;
     for (wanted, increments) in wanted.iter().zip(increments) {
@@ -240,44 +218,28 @@ impl<R: SqlRunner> SeriesSource for SqlSource<R> {
         self.fetch(scope, request).boxed()
     }
 
-    fn label_names<'a>(
+    fn labels<'a>(
         &'a self,
         scope: &'a Scope,
         filter: &'a SeriesFilter,
-    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
+        grouping: Option<Grouping>,
+    ) -> BoxFuture<'a, Result<BTreeSet<Labels>, SourceError>> {
         async move {
-            let found = self.labels(scope, filter, None).await?;
-            let names: BTreeSet<&str> =
-                found.iter().flat_map(|labels| labels.iter().map(|(name, _)| name)).collect();
-            Ok(names.into_iter().map(str::to_owned).collect())
-        }
-        .boxed()
-    }
-
-    fn label_values<'a>(
-        &'a self,
-        scope: &'a Scope,
-        label: &'a str,
-        filter: &'a SeriesFilter,
-    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
-        async move {
-            if label != METRIC_NAME && label != TOKEN_CLASS && Dimension::from_name(label).is_none() {
-                return Ok(Vec::new());
+            let everything = [Vec::new()];
+            let sets = if filter.any_of.is_empty() { &everything[..] } else { &filter.any_of };
+            let mut found = BTreeSet::new();
+            for matchers in sets {
+                let request = SelectorRequest {
+                    selector: 0,
+                    matchers: matchers.clone(),
+                    edges: metadata_edges(filter.start_ms, filter.end_ms),
+                    grouping: grouping.clone(),
+                    samples_for: None,
+                };
+                found.extend(self.fetch(scope, &request).await?.into_iter().map(|series| series.labels));
             }
-            // The name and the token class are always kept; of the columns only the one asked for is needed.
-            let found = self.labels(scope, filter, Some(Grouping::By(vec![label.into()]))).await?;
-            let values: BTreeSet<&str> =
-                found.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty()).collect();
-            Ok(values.into_iter().map(str::to_owned).collect())
+            Ok(found)
         }
         .boxed()
-    }
-
-    fn series<'a>(
-        &'a self,
-        scope: &'a Scope,
-        filter: &'a SeriesFilter,
-    ) -> BoxFuture<'a, Result<Vec<Labels>, SourceError>> {
-        async move { Ok(self.labels(scope, filter, None).await?.into_iter().collect()) }.boxed()
     }
 }

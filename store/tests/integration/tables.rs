@@ -145,7 +145,7 @@ async fn what_is_written_is_what_is_read() {
         (call.end_unix_ns / 1_000).to_string(),
         ((call.end_unix_ns - call.start_unix_ns) / 1_000).to_string(),
         "user-0".into(),
-        priced.rule.as_str().to_owned(),
+        priced.rule.to_string(),
         "provider".into(),
     ];
     assert_eq!(answer, [expected]);
@@ -309,7 +309,7 @@ async fn values_are_bound_and_bounds_hold() {
     assert!(matches!(select(storage.client(), &query, at_most(10)).await, Err(StoreError::TooLarge(10))));
     let mut held = MemoryPool::new(100).share_of(10).charge(0).unwrap();
     let refused = storage.rows(&query, &mut held).await.unwrap_err();
-    assert!(matches!(refused, SourceError::Memory(MemoryError::Query { limit: 10 })), "{refused}");
+    assert!(matches!(refused, SourceError::Memory(MemoryError::Query(10))), "{refused}");
     let write =
         Select { text: "INSERT INTO quarantine (tenant) SELECT 'x'".into(), parameters: vec![], ..query };
     let refused = select(storage.client(), &write, at_most(1 << 20)).await.unwrap_err();

@@ -32,7 +32,7 @@ fn state() -> ApiState {
         time_ms: 1_700_000_000_000 + 1500 * i64::try_from(at).unwrap(),
         value: Number::Float(value),
     });
-    source.push(tenant, Series { labels, samples: Samples::Gauge(points.collect()) });
+    source.push(tenant, Series { labels, samples: Samples::Points(points.collect()) });
     ApiState { querier: Arc::new(Querier::new(Arc::new(source))), clock: Arc::new(ManualClock::at(NOW_NS)) }
 }
 

@@ -2,15 +2,15 @@
 //! brackets and parentheses it goes on.
 
 use super::{Parsed, Parser};
-use crate::syntax::ast::{Duration, DurationKind, Number, Operator, Sign, Span};
+use crate::syntax::ast::{Binary, Call, Expr, ExprKind, Operation, Operator, Sign, Span};
 use crate::syntax::duration::SECONDS_MAX;
+use crate::syntax::signatures::signature;
 use crate::syntax::token::{Keyword, TokenKind};
 
 impl Parser<'_> {
-    /// A range or a step.
-    pub(super) fn positive_duration(&mut self) -> Parsed<Duration> {
+    pub(super) fn positive_duration(&mut self) -> Parsed<Expr> {
         let mut duration = self.duration(0)?;
-        if let DurationKind::Number(number) = &mut duration.kind {
+        if let ExprKind::Number(number) = &mut duration.kind {
             if number.value <= 0.0 || number.value.is_nan() {
                 return self.fail(duration.span, "duration must be greater than 0");
             }
@@ -20,8 +20,7 @@ impl Parser<'_> {
         Ok(duration)
     }
 
-    /// What follows `offset`.
-    pub(super) fn offset_duration(&mut self) -> Parsed<Duration> {
+    pub(super) fn offset_duration(&mut self) -> Parsed<Expr> {
         let start = self.token().span;
         let mut duration = match self.sign()? {
             Some((sign, _)) => {
@@ -34,14 +33,14 @@ impl Parser<'_> {
             None if self.kind() == TokenKind::LeftParen => self.duration(0)?,
             None => self.duration_primary()?,
         };
-        if let DurationKind::Number(number) = &mut duration.kind {
+        if let ExprKind::Number(number) = &mut duration.kind {
             number.duration = true;
         }
         Ok(duration)
     }
 
     /// An expression of operators that bind at least this tightly.
-    fn duration(&mut self, least: u8) -> Parsed<Duration> {
+    fn duration(&mut self, least: u8) -> Parsed<Expr> {
         let mut left = self.duration_operand()?;
         loop {
             use Operator::{Add, Divide, Modulo, Multiply, Power, Subtract};
@@ -58,20 +57,21 @@ impl Parser<'_> {
             self.count_operator()?;
             let right_least = if operator == Power { precedence } else { precedence + 1 };
             let right = self.nested(|parser| parser.duration(right_least))?;
-            if let (DurationKind::Number(number), Divide | Modulo) = (&right.kind, operator)
+            if let (ExprKind::Number(number), Divide | Modulo) = (&right.kind, operator)
                 && number.value == 0.0
             {
                 let what = if operator == Divide { "division" } else { "modulo" };
                 return self.fail(place, format!("{what} by zero"));
             }
             let span = left.span.to(right.span);
-            left = Duration { kind: DurationKind::Binary(operator, Box::new(left), Box::new(right)), span };
+            let binary = Binary { operation: Operation::of(operator), left, right };
+            left = Expr { kind: ExprKind::Binary(Box::new(binary)), span };
             self.count_node()?;
         }
     }
 
     /// One operand, signs included. A sign binds as `*` does.
-    fn duration_operand(&mut self) -> Parsed<Duration> {
+    fn duration_operand(&mut self) -> Parsed<Expr> {
         let start = self.token().span;
         if let Some((sign, _)) = self.sign()? {
             let operand = self.nested(|parser| parser.duration(Operator::Multiply.precedence() + 1))?;
@@ -80,13 +80,13 @@ impl Parser<'_> {
         if self.accept(TokenKind::LeftParen).is_some() {
             let inner = self.nested(|parser| parser.duration(0))?;
             let end = self.expect(TokenKind::RightParen)?.span;
-            return Ok(Duration { kind: DurationKind::Paren(Box::new(inner)), span: start.to(end) });
+            return Ok(Expr { kind: ExprKind::Paren(Box::new(inner)), span: start.to(end) });
         }
         self.duration_primary()
     }
 
     /// A number or one of the functions of durations.
-    fn duration_primary(&mut self) -> Parsed<Duration> {
+    fn duration_primary(&mut self) -> Parsed<Expr> {
         self.count_node()?;
         let token = self.token();
         let kind = match token.kind {
@@ -95,19 +95,20 @@ impl Parser<'_> {
                 if number.value.abs() > SECONDS_MAX {
                     return self.fail(token.span, "duration out of range");
                 }
-                DurationKind::Number(number)
+                ExprKind::Number(number)
             }
-            TokenKind::Keyword(keyword @ (Keyword::Step | Keyword::Range)) => {
+            TokenKind::Keyword(Keyword::Step | Keyword::Range) => {
                 self.take();
+                let name = self.text_of(token);
                 self.expect(TokenKind::LeftParen)?;
                 self.expect(TokenKind::RightParen)?;
-                if keyword == Keyword::Step { DurationKind::Step } else { DurationKind::Range }
+                self.duration_call(&name.to_ascii_lowercase(), Vec::new())?
             }
             // Named min and max before Prometheus 3.13.
             TokenKind::Aggregation(_) | TokenKind::Identifier => {
-                let make = match self.text_of(token).to_ascii_lowercase().as_str() {
-                    "min" | "min_of" => DurationKind::Least,
-                    "max" | "max_of" => DurationKind::Greatest,
+                let name = match self.text_of(token).to_ascii_lowercase().as_str() {
+                    "min" | "min_of" => "min_of",
+                    "max" | "max_of" => "max_of",
                     _ => return Err(self.misplaced()),
                 };
                 self.take();
@@ -116,23 +117,23 @@ impl Parser<'_> {
                 self.expect(TokenKind::Comma)?;
                 let right = self.nested(|parser| parser.duration(0))?;
                 self.expect(TokenKind::RightParen)?;
-                make(Box::new(left), Box::new(right))
+                self.duration_call(name, vec![left, right])?
             }
             _ => return Err(self.misplaced()),
         };
-        Ok(Duration { kind, span: Span { start: token.span.start, end: self.closing } })
+        Ok(Expr { kind, span: Span { start: token.span.start, end: self.closing } })
+    }
+
+    fn duration_call(&self, name: &str, arguments: Vec<Expr>) -> Parsed<ExprKind> {
+        let function = signature(name).ok_or_else(|| self.misplaced())?;
+        Ok(ExprKind::Call(Box::new(Call { function, arguments })))
     }
 }
 
 /// A number takes its sign in; `+` is nothing.
-fn signed(sign: Sign, start: Span, operand: Duration) -> Duration {
-    let span = start.to(operand.span);
-    let kind = match (sign, operand.kind) {
-        (Sign::Plus, kind) => kind,
-        (Sign::Minus, DurationKind::Number(Number { value, duration })) => {
-            DurationKind::Number(Number { value: -value, duration })
-        }
-        (Sign::Minus, kind) => DurationKind::Negate(Box::new(Duration { kind, span: operand.span })),
-    };
-    Duration { kind, span }
+fn signed(sign: Sign, start: Span, operand: Expr) -> Expr {
+    match sign {
+        Sign::Plus => Expr { span: start.to(operand.span), ..operand },
+        Sign::Minus => super::signed(sign, start, operand),
+    }
 }

@@ -3,8 +3,8 @@
 use super::{Parsed, Parser};
 use crate::labels::METRIC_NAME;
 use crate::syntax::ast::{
-    At, Duration, DurationKind, Expr, ExprKind, LabelMatcher, MatchKind, Modifiers, Operator, RangeMode,
-    RangeSelector, Selector, Span, Subquery,
+    At, Expr, ExprKind, LabelMatcher, MatchKind, Modifiers, Operator, RangeMode, RangeSelector, Selector,
+    Span, Subquery,
 };
 use crate::syntax::token::{Keyword, TokenKind};
 
@@ -107,7 +107,7 @@ impl Parser<'_> {
         let ExprKind::Selector(selector) = operand.kind else {
             return self.fail(brackets, "ranges only allowed for vector selectors");
         };
-        if matches!(&selector.modifiers.offset, Some(Duration { kind: DurationKind::Number(_), .. })) {
+        if matches!(&selector.modifiers.offset, Some(Expr { kind: ExprKind::Number(_), .. })) {
             return self.fail(brackets, "no offset modifiers allowed before range");
         }
         if matches!(selector.modifiers.at, Some(At::Time(_))) {
@@ -121,17 +121,12 @@ impl Parser<'_> {
         self.take();
         let offset = self.within(("offset", DURATION), Self::offset_duration)?;
         let span = expr.span;
-        let Some(modifiers) = modifiers(expr) else {
-            return self.fail(
-                span,
-                "offset modifier must be preceded by an instant vector selector or range vector selector or a subquery",
-            );
-        };
+        let modifiers = self.modifiers(expr, "offset")?;
         if modifiers.offset.is_some() {
             return self.fail(span, "offset may not be set multiple times");
         }
         // An offset of nothing is no offset, also in Prometheus.
-        let nothing = matches!(offset.kind, DurationKind::Number(number) if number.value == 0.0);
+        let nothing = matches!(offset.kind, ExprKind::Number(number) if number.value == 0.0);
         modifiers.offset = (!nothing).then_some(offset);
         expr.span.end = self.closing;
         Ok(())
@@ -139,33 +134,23 @@ impl Parser<'_> {
 
     fn at(&mut self, expr: &mut Expr) -> Parsed<()> {
         self.take();
+        let span = expr.span;
         let at = self.within(("@", "timestamp"), |parser| {
             let at = match parser.kind() {
                 TokenKind::Keyword(Keyword::Start) => At::Start,
                 TokenKind::Keyword(Keyword::End) => At::End,
-                _ => return Ok(Err(parser.signed_number()?)),
+                _ => {
+                    let seconds = parser.signed_number()?;
+                    let message = || format!("timestamp out of bounds for @ modifier: {seconds:.6}");
+                    return timestamp(seconds).ok_or_else(|| parser.error(span, message()));
+                }
             };
             parser.take();
             parser.expect(TokenKind::LeftParen)?;
             parser.expect(TokenKind::RightParen)?;
-            Ok(Ok(at))
+            Ok(at)
         })?;
-        let span = expr.span;
-        let at = match at {
-            Ok(at) => at,
-            Err(seconds) => match timestamp(seconds) {
-                Some(at) => at,
-                None => {
-                    return self.fail(span, format!("timestamp out of bounds for @ modifier: {seconds:.6}"));
-                }
-            },
-        };
-        let Some(modifiers) = modifiers(expr) else {
-            return self.fail(
-                span,
-                "@ modifier must be preceded by an instant vector selector or range vector selector or a subquery",
-            );
-        };
+        let modifiers = self.modifiers(expr, "@")?;
         if modifiers.at.is_some() {
             return self.fail(span, "@ <timestamp> may not be set multiple times");
         }
@@ -174,9 +159,22 @@ impl Parser<'_> {
         Ok(())
     }
 
+    /// Where the offset and the `@` of an expression are kept, if it can have any.
+    fn modifiers<'e>(&self, expr: &'e mut Expr, name: &str) -> Parsed<&'e mut Modifiers> {
+        match &mut expr.kind {
+            ExprKind::Selector(selector) => Ok(&mut selector.modifiers),
+            ExprKind::Range(range) => Ok(&mut range.selector.modifiers),
+            ExprKind::Subquery(subquery) => Ok(&mut subquery.modifiers),
+            _ => {
+                let before = "an instant vector selector or range vector selector or a subquery";
+                self.fail(expr.span, format!("{name} modifier must be preceded by {before}"))
+            }
+        }
+    }
+
     fn range_mode(&mut self, expr: &mut Expr, mode: RangeMode) -> Parsed<()> {
         self.take();
-        let name = if mode == RangeMode::Anchored { "anchored" } else { "smoothed" };
+        let name = mode.name();
         let slot = match &mut expr.kind {
             ExprKind::Selector(selector) => &mut selector.mode,
             ExprKind::Range(range) => &mut range.selector.mode,
@@ -189,16 +187,6 @@ impl Parser<'_> {
             return self.fail(expr.span, "anchored and smoothed modifiers cannot be used together");
         }
         Ok(())
-    }
-}
-
-/// Where the offset and the `@` of an expression are kept, if it can have any.
-fn modifiers(expr: &mut Expr) -> Option<&mut Modifiers> {
-    match &mut expr.kind {
-        ExprKind::Selector(selector) => Some(&mut selector.modifiers),
-        ExprKind::Range(range) => Some(&mut range.selector.modifiers),
-        ExprKind::Subquery(subquery) => Some(&mut subquery.modifiers),
-        _ => None,
     }
 }
 

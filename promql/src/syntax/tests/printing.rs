@@ -1,6 +1,6 @@
 //! The canonical form: what is printed reads back as the same tree, and is what Prometheus prints.
 
-use crate::syntax::ast::{Duration, DurationKind, Expr, ExprKind, Modifiers, Selector, Span};
+use crate::syntax::ast::{Expr, ExprKind, Modifiers, Selector, Span};
 use crate::syntax::{ParseError, parse};
 use proptest::prelude::*;
 
@@ -21,12 +21,12 @@ fn strip(expr: &mut Expr) {
         ExprKind::Selector(selector) => strip_selector(selector),
         ExprKind::Range(range) => {
             strip_selector(&mut range.selector);
-            strip_duration(&mut range.range);
+            strip(&mut range.range);
         }
         ExprKind::Subquery(subquery) => {
             strip(&mut subquery.expr);
-            strip_duration(&mut subquery.range);
-            subquery.step.iter_mut().for_each(strip_duration);
+            strip(&mut subquery.range);
+            subquery.step.iter_mut().for_each(strip);
             strip_modifiers(&mut subquery.modifiers);
         }
         ExprKind::Binary(binary) => {
@@ -48,21 +48,7 @@ fn strip_selector(selector: &mut Selector) {
 }
 
 fn strip_modifiers(modifiers: &mut Modifiers) {
-    modifiers.offset.iter_mut().for_each(strip_duration);
-}
-
-fn strip_duration(duration: &mut Duration) {
-    duration.span = Span::default();
-    match &mut duration.kind {
-        DurationKind::Number(_) | DurationKind::Step | DurationKind::Range => {}
-        DurationKind::Negate(inner) | DurationKind::Paren(inner) => strip_duration(inner),
-        DurationKind::Least(left, right)
-        | DurationKind::Greatest(left, right)
-        | DurationKind::Binary(_, left, right) => {
-            strip_duration(left);
-            strip_duration(right);
-        }
-    }
+    modifiers.offset.iter_mut().for_each(strip);
 }
 
 #[test]
