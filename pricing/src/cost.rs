@@ -1,11 +1,13 @@
 //! What one call cost. Pure; must never contain a float, nor answer 0 where the answer is "not known".
 
+use std::sync::Arc;
+
 use ledgerline_proto::usage::Direction;
 use ledgerline_proto::{BillGap, Billing, Call, EndOfStream, NanoUsd, Operation, TokenClass, Usage};
 
 use crate::book::PriceBook;
 use crate::exact::Exact;
-use crate::model::{Period, Rates, RuleId, Settings, StepPrice, Table, Tier, TierPrice};
+use crate::model::{Period, Rates, Settings, StepPrice, Table, Tier, TierPrice};
 use crate::reason::UnpricedReason;
 
 /// Prices are per this many tokens.
@@ -18,52 +20,18 @@ const STANDARD_SERVICE_TIERS: [&str; 2] = ["default", "standard"];
 const STANDARD_SPEEDS: [&str; 1] = ["standard"];
 const STANDARD_REGIONS: [&str; 2] = ["global", "not_available"];
 
-/// The facts that decide the price of a call.
-#[derive(Clone, Copy, Debug)]
-pub struct PriceQuery<'call> {
-    /// `gen_ai.provider.name`.
-    pub provider: &'call str,
-    /// The model asked for; empty when not known.
-    pub request_model: &'call str,
-    /// The model that answered; empty when not known.
-    pub response_model: &'call str,
-    /// When the request was made: the price of that day holds.
-    pub at_unix_ns: u64,
-    /// What was asked.
-    pub operation: &'call Operation,
-    /// How the answer ended.
-    pub end: EndOfStream,
-    /// The HTTP status of the answer.
-    pub http_status: Option<u16>,
-    /// Service tier, speed, region, web searches.
-    pub billing: &'call Billing,
-    /// The tokens; `None` is missing, not zero.
-    pub usage: Option<&'call Usage>,
-}
-
-impl<'call> From<&'call Call> for PriceQuery<'call> {
-    fn from(call: &'call Call) -> Self {
-        Self {
-            provider: &call.provider,
-            request_model: &call.request_model,
-            response_model: &call.response_model,
-            at_unix_ns: call.start_unix_ns,
-            operation: &call.operation,
-            end: call.end,
-            http_status: call.http_status,
-            billing: &call.billing,
-            usage: call.usage.as_ref(),
-        }
-    }
-}
+/// The rule of a request that the provider refused or failed before any output.
+pub const NOT_BILLED: &str = "not_billed/http_error";
 
 /// A known cost and where it comes from.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Cost {
     /// The amount, rounded once.
     pub amount: NanoUsd,
-    /// The line of the book that gave it.
-    pub rule: RuleId,
+    /// Which line of the book gave it: `openai/gpt-4.1@2025-04-14/flex`. Provider, model, the day the price began (`start` when it
+    /// was never another), tier; then, where they applied, the long-context step and the region; `override:` in front when the
+    /// price is the company's own.
+    pub rule: Arc<str>,
 }
 
 /// The answer of the book. Not an `Option`: an unknown cost says why.
@@ -87,53 +55,46 @@ impl Priced {
 }
 
 impl PriceBook {
-    /// Prices one call.
-    #[must_use]
-    pub fn price(&self, query: &PriceQuery<'_>) -> Priced {
-        self.cost(query).map_or_else(Priced::Unpriced, Priced::Cost)
-    }
-
-    /// Prices a [`Call`], at the time its request was made.
+    /// Prices a call, at the time its request was made.
     #[must_use]
     pub fn price_call(&self, call: &Call) -> Priced {
-        self.price(&PriceQuery::from(call))
+        self.cost(call).map_or_else(Priced::Unpriced, Priced::Cost)
     }
 
-    fn cost(&self, query: &PriceQuery<'_>) -> Result<Cost, UnpricedReason> {
-        if !query.operation.is_call() {
+    fn cost(&self, call: &Call) -> Result<Cost, UnpricedReason> {
+        if !call.operation.is_call() {
             return Err(UnpricedReason::NotACall);
         }
-        if *query.operation == Operation::Unread {
+        if call.operation == Operation::Unread {
             return Err(UnpricedReason::Unread);
         }
-        let Some(usage) = query.usage else {
-            let settings = self.settings(query.provider);
-            return if settings.is_some_and(|settings| is_not_billed(settings, query)) {
-                Ok(Cost { amount: NanoUsd::ZERO, rule: RuleId::not_billed() })
+        let Some(usage) = &call.usage else {
+            let settings = self.settings(&call.provider);
+            return if settings.is_some_and(|settings| is_not_billed(settings, call)) {
+                Ok(Cost { amount: NanoUsd::ZERO, rule: NOT_BILLED.into() })
             } else {
                 Err(UnpricedReason::UsageMissing)
             };
         };
         // An amount that is known to be too small must not pass for the cost.
-        match query.billing.gap {
+        match call.billing.gap {
             Some(BillGap::OtherModel) => return Err(UnpricedReason::OtherModel),
             Some(BillGap::Tool) => return Err(UnpricedReason::NoPriceForTool),
             None => {}
         }
-        let settings = self.settings(query.provider).ok_or(UnpricedReason::UnknownProvider)?;
-        let period =
-            self.period(query.provider, query.response_model, query.request_model, query.at_unix_ns)?;
-        let tier = tier(period, settings, query.billing)?;
-        let region = region(period, query.billing)?;
-        compute(period, settings, tier, region, usage, query.billing)
+        let settings = self.settings(&call.provider).ok_or(UnpricedReason::UnknownProvider)?;
+        let period = self.period(settings, call)?;
+        let tier = tier(period, settings, &call.billing)?;
+        let region = region(period, &call.billing)?;
+        compute(period, settings, tier, region, usage, &call.billing)
     }
 }
 
 /// An HTTP error in place of an answer, from a provider whose file says that such requests are free.
-fn is_not_billed(settings: &Settings, query: &PriceQuery<'_>) -> bool {
+fn is_not_billed(settings: &Settings, call: &Call) -> bool {
     settings.http_errors_are_free == Some(true)
-        && query.end == EndOfStream::ProviderError
-        && query.http_status.is_some_and(|status| status >= 400)
+        && call.end == EndOfStream::ProviderError
+        && call.http_status.is_some_and(|status| status >= 400)
 }
 
 fn unless_standard<'word>(word: Option<&'word String>, standard: &[&str]) -> Option<&'word str> {
@@ -215,8 +176,7 @@ fn compute(
 /// The long-context step that the whole prompt, caches included, has passed: its number, the table that holds for
 /// the whole call, and the multipliers of the two sides.
 fn step(rates: &Rates, prompt_tokens: u64) -> (usize, &Table, Exact, Exact) {
-    let passed =
-        (1..).zip(&rates.steps).filter(|(_, step)| step.threshold.is_passed_by(prompt_tokens)).last();
+    let passed = (1..).zip(&rates.steps).filter(|(_, step)| prompt_tokens >= step.first_token).last();
     match passed {
         None => (0, &rates.table, Exact::ONE, Exact::ONE),
         Some((number, step)) => match &step.price {

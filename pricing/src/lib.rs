@@ -7,7 +7,7 @@
 //! # A failed call
 //!
 //! A request that the provider answered with an HTTP error and without usage costs a true zero, under the rule
-//! [`RuleId::NOT_BILLED`], where the price file says `http_errors_are_free: true`: such requests never reach the
+//! [`NOT_BILLED`], where the price file says `http_errors_are_free: true`: such requests never reach the
 //! bill, and counting them as unpriced would bury the calls whose cost is really unknown. A stream that broke after it
 //! began is another matter: the provider bills what it made, we do not know how much, so it is `usage_missing`.
 
@@ -24,7 +24,7 @@ mod reason;
 mod version;
 
 pub use book::PriceBook;
-pub use cost::{Cost, PriceQuery, Priced};
-pub use model::{PriceBookProblem, RuleId};
+pub use cost::{Cost, NOT_BILLED, Priced};
+pub use model::PriceBookProblem;
 pub use reason::UnpricedReason;
 pub use version::PriceVersion;

@@ -4,45 +4,35 @@
 //! that named nothing, or that named a dated snapshot of the very model asked for. It never stands in for another
 //! model: a fallback to a dearer model priced as the one requested is among the bugs that made this file.
 
+use ledgerline_proto::Call;
+
 use crate::book::PriceBook;
 use crate::model::{Layer, Model, Period, Provider, Settings};
 use crate::names::{fine_tuned_key, without_date};
 use crate::reason::UnpricedReason;
 
 impl PriceBook {
-    /// The prices of a model at a time, from the first layer that has one.
-    pub(crate) fn period(
-        &self,
-        provider: &str,
-        response_model: &str,
-        request_model: &str,
-        at_unix_ns: u64,
-    ) -> Result<&Period, UnpricedReason> {
-        let settings = self.settings(provider).ok_or(UnpricedReason::UnknownProvider)?;
-        let asked = if response_model.is_empty() { request_model } else { response_model };
-        if asked.is_empty() {
+    /// The prices of the call's model at the time of its request, from the first layer that has one.
+    pub(crate) fn period(&self, settings: &Settings, call: &Call) -> Result<&Period, UnpricedReason> {
+        let Call { response_model, request_model, .. } = call;
+        if call.model().is_empty() {
             return Err(UnpricedReason::ModelMissing);
         }
-        match self.find(provider, settings, asked, at_unix_ns) {
+        match self.find(settings, call, call.model()) {
             Err(UnpricedReason::UnknownModel) if is_snapshot_of(settings, response_model, request_model) => {
-                self.find(provider, settings, request_model, at_unix_ns)
+                self.find(settings, call, request_model)
             }
             found => found,
         }
     }
 
-    fn find(
-        &self,
-        provider: &str,
-        settings: &Settings,
-        name: &str,
-        at_unix_ns: u64,
-    ) -> Result<&Period, UnpricedReason> {
+    fn find(&self, settings: &Settings, call: &Call, name: &str) -> Result<&Period, UnpricedReason> {
         let mut reason = UnpricedReason::UnknownModel;
         for candidate in candidates(settings, name) {
-            for model in self.layers().iter().filter_map(|layer| model_in(layer, provider, candidate)) {
-                let holds =
-                    |period: &&Period| (period.from_unix_ns..period.until_unix_ns).contains(&at_unix_ns);
+            for model in self.layers().iter().filter_map(|layer| model_in(layer, &call.provider, candidate)) {
+                let holds = |period: &&Period| {
+                    (period.from_unix_ns..period.until_unix_ns).contains(&call.start_unix_ns)
+                };
                 if let Some(period) = model.periods.iter().find(holds) {
                     return Ok(period);
                 }

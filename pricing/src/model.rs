@@ -1,8 +1,7 @@
 //! What a price book is made of: providers, models, the periods of their prices. Pure; no file format, no look-up.
 
 use std::collections::BTreeMap;
-use std::fmt;
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use jiff::civil::Date;
 use ledgerline_proto::TokenClass;
@@ -24,41 +23,6 @@ pub struct PriceBookProblem {
     pub message: String,
 }
 
-/// Which line of the book priced a call: `openai/gpt-4.1@2025-04-14/flex`.
-///
-/// Provider, model, the day the price began (`start` when it was never another), tier; then, where they applied,
-/// the long-context step and the region; `override:` in front when the price is the company's own.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct RuleId(Arc<str>);
-
-impl RuleId {
-    /// The rule of a request that the provider refused or failed before any output.
-    pub const NOT_BILLED: &'static str = "not_billed/http_error";
-
-    pub(crate) fn not_billed() -> Self {
-        static RULE: LazyLock<Arc<str>> = LazyLock::new(|| RuleId::NOT_BILLED.into());
-        Self(Arc::clone(&RULE))
-    }
-
-    /// The text, as stored in the column `price_rule`.
-    #[must_use]
-    pub fn as_str(&self) -> &str {
-        &self.0
-    }
-}
-
-impl fmt::Debug for RuleId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
-    }
-}
-
-impl fmt::Display for RuleId {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
 /// A price for every class that has one, nano-dollars per million tokens.
 pub(crate) type Table = [Option<i64>; TOKEN_CLASSES];
 
@@ -69,46 +33,14 @@ pub(crate) struct Rates {
     pub(crate) steps: Vec<Step>,
 }
 
-/// A dearer price for the whole call once the prompt, caches included, passes a threshold.
+/// A dearer price for the whole call once the prompt, caches included, is long enough.
 #[derive(Clone, Debug)]
 pub(crate) struct Step {
-    pub(crate) threshold: Threshold,
+    /// The first prompt length, in tokens, that pays it.
+    pub(crate) first_token: u64,
+    /// `above_200000`: only more than that many (OpenAI, Anthropic, Google). `from_200000`: that many and more (xAI).
+    pub(crate) name: String,
     pub(crate) price: StepPrice,
-}
-
-/// The number of prompt tokens at which a step begins.
-#[derive(Clone, Copy, Debug)]
-pub(crate) enum Threshold {
-    /// Only more than this many: OpenAI, Anthropic, Google.
-    Above(u64),
-    /// This many and more: xAI.
-    From(u64),
-}
-
-impl Threshold {
-    pub(crate) const fn is_passed_by(self, prompt_tokens: u64) -> bool {
-        match self {
-            Self::Above(threshold) => prompt_tokens > threshold,
-            Self::From(threshold) => prompt_tokens >= threshold,
-        }
-    }
-
-    /// The first prompt length that pays the dearer price, for sorting.
-    pub(crate) const fn first_token(self) -> u64 {
-        match self {
-            Self::Above(threshold) => threshold.saturating_add(1),
-            Self::From(threshold) => threshold,
-        }
-    }
-}
-
-impl fmt::Display for Threshold {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Above(tokens) => write!(f, "above_{tokens}"),
-            Self::From(tokens) => write!(f, "from_{tokens}"),
-        }
-    }
 }
 
 #[derive(Clone, Debug)]
@@ -122,7 +54,7 @@ pub(crate) enum StepPrice {
 pub(crate) struct Tier {
     pub(crate) price: TierPrice,
     /// Named by [`Period::name_rules`]; index: step * (regions + 1) + region, 0 standing for none of either.
-    pub(crate) rules: Vec<RuleId>,
+    pub(crate) rules: Vec<Arc<str>>,
 }
 
 #[derive(Clone, Debug)]
@@ -159,7 +91,7 @@ impl Period {
                 TierPrice::Multiplier(_) => base_steps,
                 TierPrice::Table(rates) => &rates.steps,
             };
-            let steps: Vec<String> = steps.iter().map(|step| format!("/{}", step.threshold)).collect();
+            let steps: Vec<String> = steps.iter().map(|step| format!("/{}", step.name)).collect();
             let regions: Vec<String> = regions.iter().map(|(region, _)| format!("/{region}")).collect();
             let none_and = |names: &[String]| -> Vec<String> {
                 std::iter::once(String::new()).chain(names.iter().cloned()).collect()
@@ -168,7 +100,7 @@ impl Period {
             tier.rules = none_and(&steps)
                 .iter()
                 .flat_map(|step| regions.iter().map(move |region| (step.clone(), region)))
-                .map(|(step, region)| RuleId(format!("{prefix}@{from}/{tier_name}{step}{region}").into()))
+                .map(|(step, region)| format!("{prefix}@{from}/{tier_name}{step}{region}").into())
                 .collect();
         };
         name(&mut self.standard, "standard");

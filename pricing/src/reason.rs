@@ -64,65 +64,6 @@ impl UnpricedReason {
             Self::Overflow => "overflow",
         }
     }
-
-    /// The reason of that text, as `Display` writes it.
-    #[must_use]
-    pub fn from_text(text: &str) -> Option<Self> {
-        if let Some(class) = text.strip_prefix("no_price_for_class(").and_then(|rest| rest.strip_suffix(')'))
-        {
-            return TokenClass::from_name(class).map(Self::NoPriceForClass);
-        }
-        Self::PLAIN.into_iter().find(|reason| reason.name() == text)
-    }
-
-    /// What the reader can do about it, one sentence.
-    #[must_use]
-    pub const fn advice(self) -> &'static str {
-        match self {
-            Self::NotACall => "nothing to do: the calls below this span carry the cost",
-            Self::Unread => {
-                "send it through an upstream whose dialect reads it; ledgerline.upstream and url.template say where it went"
-            }
-            Self::UsageMissing => {
-                "have the client ask for usage (OpenAI streams: stream_options.include_usage)"
-            }
-            Self::UnknownProvider => "add a price file for this provider to the overrides",
-            Self::ModelMissing => "have the instrumentation send gen_ai.request.model",
-            Self::UnknownModel => {
-                "add the model to the overrides, or its name to the `match` list of its model"
-            }
-            Self::NoPriceAtThatTime => "add a price with an earlier valid_from or a later valid_until",
-            Self::NoPriceForClass(_) => "add this token class to the price that applies",
-            Self::NoPriceForWebSearch => "add usd_per_thousand_web_searches to the price of the model",
-            Self::NoPriceForTool => {
-                "look at the invoice: containers, searches in files and images made by tools have no price here yet"
-            }
-            Self::OtherModel => "look at the invoice: a call has the price of one model, and two ran",
-            Self::UnknownServiceTier => "add the tier to service_tiers, with the price of your contract",
-            Self::UnknownSpeed => "add the speed to speeds",
-            Self::UnknownInferenceGeo => "add the region to inference_geo",
-            Self::TierCombination => "add a service tier of its own for the combination, and report it to us",
-            Self::Overflow => "look at the call: its token counts cannot be right",
-        }
-    }
-
-    const PLAIN: [Self; 15] = [
-        Self::NotACall,
-        Self::Unread,
-        Self::UsageMissing,
-        Self::UnknownProvider,
-        Self::ModelMissing,
-        Self::UnknownModel,
-        Self::NoPriceAtThatTime,
-        Self::NoPriceForWebSearch,
-        Self::NoPriceForTool,
-        Self::OtherModel,
-        Self::UnknownServiceTier,
-        Self::UnknownSpeed,
-        Self::UnknownInferenceGeo,
-        Self::TierCombination,
-        Self::Overflow,
-    ];
 }
 
 impl fmt::Display for UnpricedReason {
@@ -131,21 +72,5 @@ impl fmt::Display for UnpricedReason {
             Self::NoPriceForClass(class) => write!(f, "{}({class})", self.name()),
             _ => f.write_str(self.name()),
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn every_reason_reads_back_from_its_text() {
-        let classes = TokenClass::ALL.into_iter().map(UnpricedReason::NoPriceForClass);
-        for reason in UnpricedReason::PLAIN.into_iter().chain(classes) {
-            assert_eq!(UnpricedReason::from_text(&reason.to_string()), Some(reason));
-            assert!(!reason.advice().is_empty());
-        }
-        assert_eq!(UnpricedReason::from_text("no_price_for_class(gold)"), None);
-        assert_eq!(UnpricedReason::from_text("no_price_for_class"), None);
     }
 }

@@ -33,12 +33,6 @@ impl PriceVersion {
         Self { hash: xxh3_128(text.0.as_bytes()), read_on }
     }
 
-    /// The 128-bit hash.
-    #[must_use]
-    pub const fn hash(self) -> u128 {
-        self.hash
-    }
-
     /// The latest day on which a price page was read, `2026-11-24`; `None` for an empty book.
     #[must_use]
     pub fn read_on(self) -> Option<String> {
@@ -125,7 +119,7 @@ impl Canonical {
     fn rates(&mut self, rates: &Rates) {
         self.table(&rates.table);
         for step in &rates.steps {
-            self.line("step", step.threshold.to_string());
+            self.line("step", &step.name);
             match &step.price {
                 StepPrice::Multipliers { input, output } => {
                     self.line("multipliers", (input.canonical(), output.canonical()));

@@ -5,14 +5,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use ledgerline_pricing::{PriceBook, PriceQuery, Priced};
+use ledgerline_pricing::{PriceBook, Priced};
 use ledgerline_proto::{
-    BillGap, Billing, EndOfStream, Operation, TokenClass, TokenCounts, Usage, UsageSource,
+    BillGap, Billing, Call, EndOfStream, Operation, TokenClass, TokenCounts, Usage, UsageSource,
 };
 use serde::Deserialize;
 
 #[path = "support/arithmetic.rs"]
 mod arithmetic;
+#[path = "support/call.rs"]
+mod call;
 
 const FILES: [(&str, &str); 3] = [
     ("anthropic.yaml", include_str!("bills/anthropic.yaml")),
@@ -77,15 +79,13 @@ fn price(book: &PriceBook, bill: &Bill) -> Priced {
         let pairs: Vec<_> = counts.iter().map(|(name, &tokens)| (class(name), tokens)).collect();
         Usage { tokens: TokenCounts::from_pairs(&pairs), source: UsageSource::Provider }
     });
-    book.price(&PriceQuery {
-        provider: &bill.provider,
-        request_model: &bill.requested,
-        response_model: &bill.model,
-        at_unix_ns: bill.at.parse::<Timestamp>().unwrap().as_nanosecond().try_into().unwrap(),
-        operation: &Operation::from_name(&bill.operation),
+    book.price_call(&Call {
+        request_model: bill.requested.clone(),
+        start_unix_ns: bill.at.parse::<Timestamp>().unwrap().as_nanosecond().try_into().unwrap(),
+        operation: Operation::from_name(&bill.operation),
         end: EndOfStream::from_name(&bill.end).unwrap(),
         http_status: bill.http_status,
-        billing: &Billing {
+        billing: Billing {
             service_tier: bill.billing.service_tier.clone(),
             speed: bill.billing.speed.clone(),
             inference_geo: bill.billing.inference_geo.clone(),
@@ -93,7 +93,8 @@ fn price(book: &PriceBook, bill: &Bill) -> Priced {
             gap: bill.billing.gap.as_deref().map(|gap| BillGap::from_name(gap).unwrap()),
             reported_cost: None,
         },
-        usage: usage.as_ref(),
+        usage,
+        ..call::call(&bill.provider, &bill.model)
     })
 }
 

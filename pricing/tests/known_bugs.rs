@@ -2,14 +2,14 @@
 //! stream events), 9 (additive or subset) and 18 (profile names of Bedrock) are decided before a price is asked for.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use ledgerline_pricing::{PriceBook, PriceQuery, Priced, UnpricedReason};
+use ledgerline_pricing::{PriceBook, Priced, UnpricedReason};
 use ledgerline_proto::TokenClass::{
     self, CacheRead, CacheWrite1h, CacheWrite5m, CacheWrite30m, InputUncached, OutputReasoning, OutputText,
 };
-use ledgerline_proto::{Billing, EndOfStream, Operation, TokenCounts, Usage, UsageSource};
+use ledgerline_proto::{Billing, Call, EndOfStream, Operation, TokenCounts, Usage, UsageSource};
 
-/// 2026-11-20T00:00:00Z.
-const NOVEMBER: u64 = 1_795_132_800_000_000_000;
+#[path = "support/call.rs"]
+mod call;
 
 fn billing() -> Billing {
     Billing::default()
@@ -19,23 +19,8 @@ fn service_tier(tier: &str) -> Billing {
     Billing { service_tier: Some(tier.to_owned()), ..Billing::default() }
 }
 
-fn query<'call>(
-    provider: &'call str,
-    model: &'call str,
-    billing: &'call Billing,
-    usage: Option<&'call Usage>,
-) -> PriceQuery<'call> {
-    PriceQuery {
-        provider,
-        request_model: "",
-        response_model: model,
-        at_unix_ns: NOVEMBER,
-        operation: &Operation::Chat,
-        end: EndOfStream::Complete,
-        http_status: Some(200),
-        billing,
-        usage,
-    }
+fn query(provider: &str, model: &str, billing: &Billing, usage: Option<&Usage>) -> Call {
+    Call { billing: billing.clone(), usage: usage.copied(), ..call::call(provider, model) }
 }
 
 fn usage(pairs: &[(TokenClass, u64)]) -> Usage {
@@ -43,7 +28,7 @@ fn usage(pairs: &[(TokenClass, u64)]) -> Usage {
 }
 
 fn price(provider: &str, model: &str, billing: &Billing, pairs: &[(TokenClass, u64)]) -> Priced {
-    PriceBook::embedded().price(&query(provider, model, billing, Some(&usage(pairs))))
+    PriceBook::embedded().price_call(&query(provider, model, billing, Some(&usage(pairs))))
 }
 
 fn nanos(provider: &str, model: &str, billing: &Billing, pairs: &[(TokenClass, u64)]) -> i64 {
@@ -69,7 +54,7 @@ fn bug_02_caches_are_charged_on_top_of_exclusive_input() {
 #[test]
 fn bug_03_missing_usage_is_not_zero_and_zero_is_not_missing() {
     let (book, plain) = (PriceBook::embedded(), billing());
-    let missing = book.price(&query("openai", "gpt-4o", &plain, None));
+    let missing = book.price_call(&query("openai", "gpt-4o", &plain, None));
     assert_eq!(missing, Priced::Unpriced(UnpricedReason::UsageMissing));
     assert_eq!(nanos("openai", "gpt-4o", &plain, &[]), 0);
 }
@@ -81,10 +66,10 @@ fn bug_04_an_aborted_stream_is_billed_as_counted_or_not_at_all() {
     let estimated =
         Usage { source: UsageSource::Estimated, ..usage(&[(InputUncached, 1_000), (OutputText, 10)]) };
     for end in EndOfStream::ALL {
-        let with = PriceQuery { end, ..query("openai", "gpt-4o", &plain, Some(&estimated)) };
-        assert_eq!(book.price(&with).amount().unwrap().nanos(), 2_600_000, "{end:?}");
-        let without = PriceQuery { usage: None, ..with };
-        assert_eq!(book.price(&without), Priced::Unpriced(UnpricedReason::UsageMissing), "{end:?}");
+        let with = Call { end, ..query("openai", "gpt-4o", &plain, Some(&estimated)) };
+        assert_eq!(book.price_call(&with).amount().unwrap().nanos(), 2_600_000, "{end:?}");
+        let without = Call { usage: None, ..with };
+        assert_eq!(book.price_call(&without), Priced::Unpriced(UnpricedReason::UsageMissing), "{end:?}");
     }
 }
 
@@ -97,11 +82,11 @@ fn bug_06_a_deployment_name_is_unpriced_until_an_override_names_it() {
     let used = usage(&[(InputUncached, 1_000)]);
     let asked = query("azure.ai.openai", "prod-chat", &plain, Some(&used));
     let unknown = Priced::Unpriced(UnpricedReason::UnknownProvider);
-    assert_eq!(PriceBook::embedded().price(&asked), unknown);
+    assert_eq!(PriceBook::embedded().price_call(&asked), unknown);
     let book = PriceBook::embedded().with_overrides(&PriceBook::parse(&[("azure.yaml", own)]).unwrap());
-    let Priced::Cost(cost) = book.price(&asked) else { panic!("not priced") };
+    let Priced::Cost(cost) = book.price_call(&asked) else { panic!("not priced") };
     assert_eq!(
-        (cost.amount.nanos(), cost.rule.as_str()),
+        (cost.amount.nanos(), &*cost.rule),
         (2_500_000, "override:azure.ai.openai/prod-chat@start/standard")
     );
 }
@@ -180,8 +165,8 @@ fn bug_14_wrapper_spans_have_no_cost() {
     let (book, plain, used) = (PriceBook::embedded(), billing(), usage(&[(InputUncached, 1_000)]));
     for name in ["invoke_agent", "execute_tool", "create_agent", ""] {
         let operation = Operation::from_name(name);
-        let wrapper = PriceQuery { operation: &operation, ..query("openai", "gpt-5", &plain, Some(&used)) };
-        assert_eq!(book.price(&wrapper), Priced::Unpriced(UnpricedReason::NotACall), "{name}");
+        let wrapper = Call { operation, ..query("openai", "gpt-5", &plain, Some(&used)) };
+        assert_eq!(book.price_call(&wrapper), Priced::Unpriced(UnpricedReason::NotACall), "{name}");
     }
 }
 
@@ -189,13 +174,13 @@ fn bug_14_wrapper_spans_have_no_cost() {
 #[test]
 fn bug_15_the_model_that_answered_is_billed() {
     let (book, plain, used) = (PriceBook::embedded(), billing(), usage(&[(OutputText, 1_000)]));
-    let fallback = |served| PriceQuery {
-        request_model: "claude-opus-5-5",
+    let fallback = |served| Call {
+        request_model: "claude-opus-5-5".to_owned(),
         ..query("anthropic", served, &plain, Some(&used))
     };
-    assert_eq!(book.price(&fallback("claude-sonnet-5")).amount().unwrap().nanos(), 10_000_000);
-    assert_eq!(book.price(&fallback("claude-next")), Priced::Unpriced(UnpricedReason::UnknownModel));
-    assert_eq!(book.price(&fallback("")).amount().unwrap().nanos(), 20_000_000);
+    assert_eq!(book.price_call(&fallback("claude-sonnet-5")).amount().unwrap().nanos(), 10_000_000);
+    assert_eq!(book.price_call(&fallback("claude-next")), Priced::Unpriced(UnpricedReason::UnknownModel));
+    assert_eq!(book.price_call(&fallback("")).amount().unwrap().nanos(), 20_000_000);
 }
 
 // BerriAI/litellm PR#22086: the dated snapshot knows the price but not the tiers of its alias.
@@ -242,7 +227,7 @@ fn history_is_priced_with_the_price_of_its_day() {
     let (book, plain, used) = (PriceBook::embedded(), billing(), usage(&[(InputUncached, 1_000)]));
     // 2026-08-21T00:00:00Z, the day of the cut.
     let cut = 1_787_270_400_000_000_000;
-    let at = |at_unix_ns| PriceQuery { at_unix_ns, ..query("openai", "gpt-5.6-sol", &plain, Some(&used)) };
-    assert_eq!(book.price(&at(cut - 1)).amount().unwrap().nanos(), 5_000_000);
-    assert_eq!(book.price(&at(cut)).amount().unwrap().nanos(), 4_000_000);
+    let at = |start_unix_ns| Call { start_unix_ns, ..query("openai", "gpt-5.6-sol", &plain, Some(&used)) };
+    assert_eq!(book.price_call(&at(cut - 1)).amount().unwrap().nanos(), 5_000_000);
+    assert_eq!(book.price_call(&at(cut)).amount().unwrap().nanos(), 4_000_000);
 }

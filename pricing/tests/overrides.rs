@@ -1,9 +1,12 @@
 //! A company's own prices on top of the published ones.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use ledgerline_pricing::{PriceBook, PriceQuery, Priced};
+use ledgerline_pricing::{PriceBook, Priced};
 use ledgerline_proto::TokenClass::{CacheRead, CacheWrite1h, InputUncached, OutputReasoning, OutputText};
-use ledgerline_proto::{Billing, EndOfStream, Operation, TokenClass, TokenCounts, Usage, UsageSource};
+use ledgerline_proto::{Billing, Call, EndOfStream, TokenClass, TokenCounts, Usage, UsageSource};
+
+#[path = "support/call.rs"]
+mod call;
 
 /// 2026-11-20T00:00:00Z.
 const NOVEMBER: u64 = 1_795_132_800_000_000_000;
@@ -28,22 +31,14 @@ fn priced(
     book: &PriceBook,
     provider: &str,
     model: &str,
-    at_unix_ns: u64,
+    start_unix_ns: u64,
     tier: Option<&str>,
     pairs: &[(TokenClass, u64)],
 ) -> String {
     let usage = Usage { tokens: TokenCounts::from_pairs(pairs), source: UsageSource::Provider };
-    let priced = book.price(&PriceQuery {
-        provider,
-        request_model: "",
-        response_model: model,
-        at_unix_ns,
-        operation: &Operation::Chat,
-        end: EndOfStream::Complete,
-        http_status: Some(200),
-        billing: &Billing { service_tier: tier.map(str::to_owned), ..Billing::default() },
-        usage: Some(&usage),
-    });
+    let billing = Billing { service_tier: tier.map(str::to_owned), ..Billing::default() };
+    let call = Call { start_unix_ns, billing, usage: Some(usage), ..call::call(provider, model) };
+    let priced = book.price_call(&call);
     match priced {
         Priced::Cost(cost) => format!("{} by {}", cost.amount.nanos(), cost.rule),
         Priced::Unpriced(reason) => reason.to_string(),
@@ -166,18 +161,13 @@ fn an_override_decides_whether_failed_requests_are_free() {
         "  - model: m\n    match: [m]\n    prices: [{ usd_per_million_tokens: { output_text: \"1\" } }]\n",
     )]);
     let free = |book: &PriceBook| {
-        let failed = PriceQuery {
-            provider: "openai",
-            request_model: "gpt-4.1",
-            response_model: "",
-            at_unix_ns: NOVEMBER,
-            operation: &Operation::Chat,
+        let failed = Call {
+            request_model: "gpt-4.1".to_owned(),
             end: EndOfStream::ProviderError,
             http_status: Some(500),
-            billing: &Billing::default(),
-            usage: None,
+            ..call::call("openai", "")
         };
-        book.price(&failed).amount().is_some()
+        book.price_call(&failed).amount().is_some()
     };
     assert!(free(&published) && free(&published.with_overrides(&silent)));
     assert!(!free(&published.with_overrides(&own)) && !free(&silent));

@@ -1,13 +1,13 @@
 //! What holds for every call and every book, not only for the bills.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use ledgerline_pricing::{PriceBook, PriceQuery, Priced};
-use ledgerline_proto::{
-    Billing, Call, EndOfStream, Identity, NanoUsd, Operation, SpanId, TokenClass, TokenCounts, TraceId,
-    Usage, UsageSource,
-};
+use ledgerline_pricing::{PriceBook, Priced};
+use ledgerline_proto::{Billing, Call, NanoUsd, TokenClass, TokenCounts, Usage, UsageSource};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
+
+#[path = "support/call.rs"]
+mod call;
 
 const CLASSES: [TokenClass; 6] = [
     TokenClass::InputUncached,
@@ -30,17 +30,8 @@ fn nanos(tier: Option<&str>, region: Option<&str>, pairs: &[(TokenClass, u64)]) 
         ..Billing::default()
     };
     let usage = Usage { tokens: TokenCounts::from_pairs(pairs), source: UsageSource::Provider };
-    let priced = PriceBook::embedded().price(&PriceQuery {
-        provider: "openai",
-        request_model: "",
-        response_model: MODEL,
-        at_unix_ns: 1_795_132_800_000_000_000,
-        operation: &Operation::Chat,
-        end: EndOfStream::Complete,
-        http_status: Some(200),
-        billing: &billing,
-        usage: Some(&usage),
-    });
+    let call = Call { billing, usage: Some(usage), ..call::call("openai", MODEL) };
+    let priced = PriceBook::embedded().price_call(&call);
     match priced {
         Priced::Cost(cost) => cost.amount.nanos(),
         Priced::Unpriced(reason) => panic!("{reason}"),
@@ -185,29 +176,15 @@ fn a_call_is_priced_at_the_time_of_its_request() {
     // 2026-08-21T00:00:00Z, the day gpt-5.6-sol became cheaper.
     let cut = 1_787_270_400_000_000_000;
     let call = |start_unix_ns, end_unix_ns| Call {
-        trace_id: TraceId::from_bytes([1; 16]).unwrap(),
-        span_id: SpanId::from_bytes([1; 8]).unwrap(),
-        parent_span_id: None,
         start_unix_ns,
         end_unix_ns,
-        time_to_first_token_ns: None,
-        operation: Operation::Chat,
-        provider: "openai".into(),
         request_model: "gpt-5.6".into(),
-        response_model: "gpt-5.6-sol".into(),
-        response_id: String::new(),
-        stream: true,
-        finish_reasons: Vec::new(),
-        end: EndOfStream::Complete,
-        error_type: None,
-        http_status: Some(200),
         usage: Some(Usage {
             tokens: TokenCounts::from_pairs(&[(TokenClass::OutputText, 1_000)]),
             source: UsageSource::Provider,
         }),
         billing: Billing { service_tier: Some("flex".into()), ..Billing::default() },
-        identity: Identity::default(),
-        unread: None,
+        ..call::call("openai", "gpt-5.6-sol")
     };
     let book = PriceBook::embedded();
     let nanos = |start, end| book.price_call(&call(start, end)).amount().map(NanoUsd::nanos);

@@ -48,7 +48,7 @@ impl SpanRow {
 
     fn rule(&self) -> &str {
         match &self.price {
-            Priced::Cost(cost) => cost.rule.as_str(),
+            Priced::Cost(cost) => &cost.rule,
             Priced::Unpriced(_) => "",
         }
     }

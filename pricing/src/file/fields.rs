@@ -1,101 +1,57 @@
-//! Walking through YAML with a path and a list of problems. Pure. It must never stop at the first problem.
+//! Walking through YAML with a place, and noting problems. Pure. It must never stop at the first problem.
+
+use std::cell::RefCell;
 
 use yaml_serde::Value;
 
 use crate::model::PriceBookProblem;
 
-/// The fields of one mapping, and the path to it.
-pub(super) struct Fields<'value> {
-    path: String,
-    fields: Vec<(&'value str, &'value Value)>,
+/// One file, and what is wrong in it.
+pub(super) struct File<'a> {
+    pub(super) name: &'a str,
+    pub(super) problems: RefCell<Vec<PriceBookProblem>>,
 }
 
-impl<'value> Fields<'value> {
-    /// The field, where it is present.
-    pub(super) fn get(&self, key: &str) -> Option<&'value Value> {
-        self.fields.iter().find(|&&(name, _)| name == key).map(|&(_, value)| value)
-    }
-
-    fn path_of(&self, key: &str) -> String {
-        if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) }
-    }
+/// A value and where it stands.
+#[derive(Clone)]
+pub(super) struct Node<'a> {
+    pub(super) file: &'a File<'a>,
+    /// `None` outside the list of models.
+    pub(super) model: Option<String>,
+    /// From the file, or from the model.
+    pub(super) path: String,
+    pub(super) value: &'a Value,
 }
 
-/// Reads one file.
-pub(super) struct Reader<'problems> {
-    file: String,
-    model: Option<String>,
-    problems: &'problems mut Vec<PriceBookProblem>,
-}
-
-impl<'problems> Reader<'problems> {
-    pub(super) fn new(file: &str, problems: &'problems mut Vec<PriceBookProblem>) -> Self {
-        Self { file: file.to_owned(), model: None, problems }
+impl<'a> Node<'a> {
+    /// The same value as that of a model, where paths start anew.
+    pub(super) fn of_model(&self, name: &str) -> Self {
+        Self { model: Some(name.to_owned()), path: String::new(), ..self.clone() }
     }
 
-    /// Problems from here on are in this model, and paths start at it.
-    pub(super) fn enter_model(&mut self, name: &str) {
-        self.model = Some(name.to_owned());
+    /// The place of a field, for a problem of it.
+    pub(super) fn at(&self, key: &str) -> Self {
+        let path = if self.path.is_empty() { key.to_owned() } else { format!("{}.{key}", self.path) };
+        Self { path, ..self.clone() }
     }
 
-    pub(super) fn leave_model(&mut self) {
-        self.model = None;
-    }
-
-    pub(super) fn problem(&mut self, field: &str, message: impl Into<String>) {
-        let field = if field.is_empty() { "file" } else { field };
-        self.problems.push(PriceBookProblem {
-            file: self.file.clone(),
+    pub(super) fn note(&self, message: impl Into<String>) {
+        self.file.problems.borrow_mut().push(PriceBookProblem {
+            file: self.file.name.to_owned(),
             model: self.model.clone(),
-            field: field.to_owned(),
+            field: if self.path.is_empty() { "file".to_owned() } else { self.path.clone() },
             message: message.into(),
         });
     }
 
-    /// A mapping with no other keys than these.
-    pub(super) fn mapping<'value>(
-        &mut self,
-        value: &'value Value,
-        path: &str,
-        keys: &[&str],
-    ) -> Option<Fields<'value>> {
-        let fields = self.any_mapping(value, path)?;
-        for &(key, _) in &fields.fields {
-            if !keys.contains(&key) {
-                self.problem(
-                    &fields.path_of(key),
-                    format!("is not known here; known are {}", keys.join(", ")),
-                );
-            }
-        }
-        Some(fields)
+    /// Notes a problem in place of what should have been read.
+    pub(super) fn refuse<T>(&self, message: impl Into<String>) -> Option<T> {
+        self.note(message);
+        None
     }
 
-    fn any_mapping<'value>(&mut self, value: &'value Value, path: &str) -> Option<Fields<'value>> {
-        let Some(mapping) = value.as_mapping() else {
-            self.problem(path, "must be a mapping of `key: value` lines");
-            return None;
-        };
-        let mut fields = Vec::new();
-        for (key, value) in mapping {
-            match key.as_str() {
-                Some(key) => fields.push((key, value)),
-                None => self.problem(path, "has a key that is not a word; put it in quotes"),
-            }
-        }
-        Some(Fields { path: path.to_owned(), fields })
-    }
-
-    pub(super) fn required<'value>(&mut self, fields: &Fields<'value>, key: &str) -> Option<&'value Value> {
-        let value = fields.get(key);
-        if value.is_none() {
-            self.problem(&fields.path_of(key), "is missing");
-        }
-        value
-    }
-
-    pub(super) fn text<'value>(&mut self, value: &'value Value, path: &str) -> Option<&'value str> {
-        let found = match value {
+    pub(super) fn text(&self) -> Option<&'a str> {
+        self.refuse(match self.value {
             Value::String(text) => return Some(text),
             Value::Number(number) => {
                 format!("`{number}` has no quotes; write \"{number}\", so that it is read digit by digit")
@@ -103,40 +59,57 @@ impl<'problems> Reader<'problems> {
             Value::Bool(word) => format!("`{word}` has no quotes; write \"{word}\""),
             Value::Null => "is empty".to_owned(),
             _ => "must be a text".to_owned(),
-        };
-        self.problem(path, found);
-        None
+        })
     }
 
-    /// The items of a list with their paths; nothing when the field is absent.
-    pub(super) fn list<'value>(
-        &mut self,
-        fields: &Fields<'value>,
-        key: &str,
-    ) -> Vec<(String, &'value Value)> {
-        let path = fields.path_of(key);
-        match fields.get(key) {
-            None => Vec::new(),
-            Some(Value::Sequence(items)) if !items.is_empty() => {
-                items.iter().enumerate().map(|(place, item)| (format!("{path}[{place}]"), item)).collect()
-            }
-            Some(_) => {
-                self.problem(&path, "must be a list with at least one item");
-                Vec::new()
-            }
+    /// A mapping with no other keys than these.
+    pub(super) fn fields(&self, keys: &[&str]) -> Option<Fields<'a>> {
+        let fields = self.entries()?;
+        for (_, field) in fields.iter().filter(|(key, _)| !keys.contains(key)) {
+            field.note(format!("is not known here; known are {}", keys.join(", ")));
         }
+        Some(Fields { of: self.clone(), fields })
     }
 
-    /// The entries of a mapping whose keys are free, with their paths; nothing when the field is absent.
-    pub(super) fn entries<'value>(
-        &mut self,
-        fields: &Fields<'value>,
-        key: &str,
-    ) -> Vec<(String, &'value str, &'value Value)> {
-        let path = fields.path_of(key);
-        let Some(value) = fields.get(key) else { return Vec::new() };
-        let entries = self.any_mapping(value, &path);
-        let entries = entries.into_iter().flat_map(|entries| entries.fields);
-        entries.map(|(name, value)| (format!("{path}.{name}"), name, value)).collect()
+    /// A mapping with any keys.
+    fn entries(&self) -> Option<Vec<(&'a str, Self)>> {
+        let Some(mapping) = self.value.as_mapping() else {
+            return self.refuse("must be a mapping of `key: value` lines");
+        };
+        let entry = |(key, value): (&'a Value, &'a Value)| match key.as_str() {
+            Some(key) => Some((key, Self { value, ..self.at(key) })),
+            None => self.refuse("has a key that is not a word; put it in quotes"),
+        };
+        Some(mapping.iter().filter_map(entry).collect())
+    }
+}
+
+/// The fields of one mapping.
+pub(super) struct Fields<'a> {
+    pub(super) of: Node<'a>,
+    fields: Vec<(&'a str, Node<'a>)>,
+}
+
+impl<'a> Fields<'a> {
+    pub(super) fn get(&self, key: &str) -> Option<&Node<'a>> {
+        self.fields.iter().find(|(name, _)| *name == key).map(|(_, field)| field)
+    }
+
+    pub(super) fn required(&self, key: &str) -> Option<&Node<'a>> {
+        self.get(key).or_else(|| self.of.at(key).refuse("is missing"))
+    }
+
+    /// The items of a list; nothing when the field is absent.
+    pub(super) fn list(&self, key: &str) -> Vec<Node<'a>> {
+        let Some(field) = self.get(key) else { return Vec::new() };
+        let items = field.value.as_sequence().filter(|items| !items.is_empty());
+        let items = items.or_else(|| field.refuse("must be a list with at least one item"));
+        let node = |(place, value)| Node { path: format!("{}[{place}]", field.path), value, ..field.clone() };
+        items.into_iter().flatten().enumerate().map(node).collect()
+    }
+
+    /// The entries of a mapping whose keys are free; nothing when the field is absent.
+    pub(super) fn entries(&self, key: &str) -> Vec<(&'a str, Node<'a>)> {
+        self.get(key).and_then(Node::entries).unwrap_or_default()
     }
 }
