@@ -53,25 +53,18 @@ pub(crate) fn parse(files: &[(&str, &str)]) -> Result<Layer, Vec<PriceBookProble
 }
 
 fn provider(root: &Node<'_>) -> Option<Provider> {
-    let fields = root.fields(&[
-        "provider",
-        "source",
-        "read_on",
-        "strip_prefixes",
-        "http_errors_are_free",
-        "service_tier_aliases",
-        "class_defaults",
-        "models",
-    ])?;
+    let fields = root.fields(
+        "provider source read_on strip_prefixes http_errors_are_free service_tier_aliases class_defaults \
+         models",
+    )?;
     let name = fields.required("provider").and_then(Node::text);
     fields.required("source").and_then(Node::text);
-    let read_on = fields.required("read_on").and_then(date);
+    fields.required("read_on").and_then(date);
     let settings = settings(&fields);
     let mut models: Vec<Model> = fields.list("models").iter().filter_map(model).collect();
     models.sort_by(|left, right| left.name.cmp(&right.name));
     let (by_exact_name, by_dated_name) = index(root, &models);
-    let (read_on, _) = read_on?;
-    Some(Provider { name: name?.to_owned(), read_on, settings, models, by_exact_name, by_dated_name })
+    Some(Provider { name: name?.to_owned(), settings, models, by_exact_name, by_dated_name })
 }
 
 fn settings(fields: &Fields<'_>) -> Settings {
@@ -90,7 +83,7 @@ fn settings(fields: &Fields<'_>) -> Settings {
     }
     for (name, node) in fields.entries("class_defaults") {
         let class = class(&node, name);
-        let Some(entry) = node.fields(&["billed_as", "multiplier"]) else { continue };
+        let Some(entry) = node.fields("billed_as multiplier") else { continue };
         let billed_as = entry.required("billed_as").and_then(|node| self::class(node, node.text()?));
         let multiplier = entry.get("multiplier").map_or(Some(Exact::ONE), multiplier);
         if let (Some(class), Some(billed_as), Some(multiplier)) = (class, billed_as, multiplier) {
@@ -103,7 +96,7 @@ fn settings(fields: &Fields<'_>) -> Settings {
 fn model(node: &Node<'_>) -> Option<Model> {
     let name = node.value.get("model").and_then(Value::as_str);
     let node = node.of_model(name.unwrap_or(&node.path));
-    let fields = node.fields(&["model", "match", "source", "prices"])?;
+    let fields = node.fields("model match source prices")?;
     fields.required("model").and_then(Node::text);
     let (mut exact_names, mut dated_names) = (Vec::new(), Vec::new());
     fields.required("match");
@@ -144,16 +137,10 @@ fn order(model: &Node<'_>, periods: &mut [Period]) {
 }
 
 fn period(node: &Node<'_>) -> Option<Period> {
-    let fields = node.fields(&[
-        "valid_from",
-        "valid_until",
-        "usd_per_million_tokens",
-        "usd_per_thousand_web_searches",
-        "long_context",
-        "service_tiers",
-        "speeds",
-        "inference_geo",
-    ])?;
+    let fields = node.fields(
+        "valid_from valid_until usd_per_million_tokens usd_per_thousand_web_searches long_context \
+         service_tiers speeds inference_geo",
+    )?;
     let day = |key| fields.get(key).and_then(date);
     let (from, until) = (day("valid_from"), day("valid_until"));
     let from_unix_ns = from.map_or(0, |(_, nanos)| nanos);
@@ -187,7 +174,7 @@ fn tiers(fields: &Fields<'_>, key: &str) -> Vec<(String, Tier)> {
             node.note("is the standard price itself; put it under usd_per_million_tokens of the price");
         }
         let price = if node.value.is_mapping() {
-            let fields = node.fields(&["usd_per_million_tokens", "long_context"])?;
+            let fields = node.fields("usd_per_million_tokens long_context")?;
             TierPrice::Table(rates(&fields)?)
         } else {
             TierPrice::Multiplier(multiplier(&node)?)
@@ -208,13 +195,9 @@ fn rates(fields: &Fields<'_>) -> Option<Rates> {
 }
 
 fn step(node: &Node<'_>) -> Option<Step> {
-    let fields = node.fields(&[
-        "above_prompt_tokens",
-        "from_prompt_tokens",
-        "usd_per_million_tokens",
-        "input_multiplier",
-        "output_multiplier",
-    ])?;
+    let fields = node.fields(
+        "above_prompt_tokens from_prompt_tokens usd_per_million_tokens input_multiplier output_multiplier",
+    )?;
     let tokens = |key| {
         let node = fields.get(key)?;
         let message = "must be a whole number of tokens, for instance 200000";
@@ -242,7 +225,7 @@ fn step(node: &Node<'_>) -> Option<Step> {
 
 fn table(node: &Node<'_>) -> Option<Table> {
     let names = TokenClass::ALL.map(TokenClass::name);
-    let fields = node.fields(&names)?;
+    let fields = node.fields(&names.join(" "))?;
     let prices = names.map(|name| fields.get(name).and_then(amount));
     if prices.iter().all(Option::is_none) {
         node.note("names no price");

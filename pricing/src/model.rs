@@ -152,7 +152,6 @@ impl Settings {
 #[derive(Clone, Debug)]
 pub(crate) struct Provider {
     pub(crate) name: String,
-    pub(crate) read_on: Date,
     pub(crate) settings: Settings,
     /// Sorted by name.
     pub(crate) models: Vec<Model>,

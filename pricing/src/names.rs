@@ -1,5 +1,7 @@
 //! What a model's name says: the snapshot's date, the base of a fine-tuned model. Pure.
 
+use jiff::civil::Date;
+
 /// The key of a fine-tuned model: `ft:gpt-4o-2024-08-06:acme::id` and Azure's `gpt-4o-2024-08-06.ft-id` are both
 /// `ft:gpt-4o-2024-08-06`. Such a name is only ever looked up under that key, so it cannot take the base's price.
 pub(crate) fn fine_tuned_key(name: &str) -> Option<String> {
@@ -11,29 +13,14 @@ pub(crate) fn fine_tuned_key(name: &str) -> Option<String> {
 
 /// The name without the date of a snapshot (`-2025-04-14`, `-20250414`, `@20250414`); `None` when it carries none.
 pub(crate) fn without_date(name: &str) -> Option<&str> {
-    let cut = |length: usize| {
-        Some((name.get(..name.len().checked_sub(length)?)?, name.get(name.len() - length..)?))
+    let base = |length: usize, marks: &[char]| {
+        let (base, tail) = name.split_at_checked(name.len().checked_sub(length)?)?;
+        let day = tail.strip_prefix(marks)?;
+        let plain = day.bytes().all(|byte| byte.is_ascii_digit() || byte == b'-');
+        let is_day = plain && day.parse::<Date>().is_ok_and(|day| (2020..=2099).contains(&day.year()));
+        (is_day && !base.is_empty()).then_some(base)
     };
-    let compact = cut(9).filter(|(_, tail)| {
-        let digits = tail.strip_prefix(['-', '@']).unwrap_or_default();
-        is_date(digits.get(..4), digits.get(4..6), digits.get(6..))
-    });
-    let dashed = || {
-        cut(11).filter(|(_, tail)| {
-            let mut parts = tail.splitn(4, '-');
-            parts.next() == Some("") && is_date(parts.next(), parts.next(), parts.next())
-        })
-    };
-    compact.or_else(dashed).map(|(base, _)| base).filter(|base| !base.is_empty())
-}
-
-fn is_date(year: Option<&str>, month: Option<&str>, day: Option<&str>) -> bool {
-    let within = |part: Option<&str>, digits: usize, least: u16, most: u16| {
-        part.filter(|part| part.len() == digits && part.bytes().all(|byte| byte.is_ascii_digit()))
-            .and_then(|part| part.parse::<u16>().ok())
-            .is_some_and(|number| (least..=most).contains(&number))
-    };
-    within(year, 4, 2020, 2099) && within(month, 2, 1, 12) && within(day, 2, 1, 31)
+    base(9, &['-', '@']).or_else(|| base(11, &['-']))
 }
 
 #[cfg(test)]

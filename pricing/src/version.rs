@@ -2,21 +2,15 @@
 
 use std::fmt::{self, Write as _};
 
-use jiff::civil::Date;
 use ledgerline_proto::TokenClass;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::model::{Layer, Model, Period, Rates, Settings, StepPrice, Table, Tier, TierPrice};
 
-/// Which prices a cost was computed with.
-///
-/// The hash covers what decides a price and nothing else: not comments, order or formatting, nor the day the price
-/// page was read. That day is here for people; equality is by hash.
-#[derive(Clone, Copy)]
-pub struct PriceVersion {
-    hash: u128,
-    read_on: Option<Date>,
-}
+/// Which prices a cost was computed with: a hash of what decides a price and of nothing else, such as comments, order,
+/// formatting and the day the price page was read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct PriceVersion(u128);
 
 impl PriceVersion {
     pub(crate) fn of(layers: &[Layer]) -> Self {
@@ -29,35 +23,14 @@ impl PriceVersion {
                 provider.models.iter().for_each(|model| text.model(model));
             }
         }
-        let read_on = layers.iter().flat_map(|layer| layer.values()).map(|provider| provider.read_on).max();
-        Self { hash: xxh3_128(text.0.as_bytes()), read_on }
-    }
-
-    /// The latest day on which a price page was read, `2026-11-24`; `None` for an empty book.
-    #[must_use]
-    pub fn read_on(self) -> Option<String> {
-        self.read_on.map(|date| date.to_string())
+        Self(xxh3_128(text.0.as_bytes()))
     }
 }
-
-impl PartialEq for PriceVersion {
-    fn eq(&self, other: &Self) -> bool {
-        self.hash == other.hash
-    }
-}
-
-impl Eq for PriceVersion {}
 
 impl fmt::Display for PriceVersion {
     /// 32 hexadecimal digits, as stored in the column `price_version`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:032x}", self.hash)
-    }
-}
-
-impl fmt::Debug for PriceVersion {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{self} (read on {})", self.read_on().as_deref().unwrap_or("never"))
+        write!(f, "{:032x}", self.0)
     }
 }
 

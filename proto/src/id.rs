@@ -24,16 +24,9 @@ macro_rules! identity {
             /// From lower or upper case hexadecimal of exactly the right length.
             #[must_use]
             pub fn from_hex(text: &str) -> Option<Self> {
-                let text = text.as_bytes();
-                if text.len() != 2 * $bytes {
-                    return None;
-                }
-                let mut bytes = [0; $bytes];
-                for (byte, pair) in bytes.iter_mut().zip(text.chunks_exact(2)) {
-                    let digits = std::str::from_utf8(pair).ok().filter(|digits| !digits.starts_with('+'))?;
-                    *byte = u8::from_str_radix(digits, 16).ok()?;
-                }
-                Self::from_bytes(bytes)
+                let is_hex = text.len() == 2 * $bytes && text.bytes().all(|byte| byte.is_ascii_hexdigit());
+                let number = u128::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
+                Self::from_slice(&number.to_be_bytes()[16 - $bytes..])
             }
 
             /// Its bytes.

@@ -62,11 +62,11 @@ impl<'a> Node<'a> {
         })
     }
 
-    /// A mapping with no other keys than these.
-    pub(super) fn fields(&self, keys: &[&str]) -> Option<Fields<'a>> {
+    /// A mapping with no other keys than these, between blanks.
+    pub(super) fn fields(&self, keys: &str) -> Option<Fields<'a>> {
         let fields = self.entries()?;
-        for (_, field) in fields.iter().filter(|(key, _)| !keys.contains(key)) {
-            field.note(format!("is not known here; known are {}", keys.join(", ")));
+        for (_, field) in fields.iter().filter(|(key, _)| !keys.split(' ').any(|known| known == *key)) {
+            field.note(format!("is not known here; known are {}", keys.replace(' ', ", ")));
         }
         Some(Fields { of: self.clone(), fields })
     }

@@ -143,9 +143,7 @@ impl Lexer<'_> {
                 self.place = Place::Statement;
                 Ok(TokenKind::RightBracket)
             }
-            _ if c.is_ascii_digit() || (c == '.' && self.peek().is_some_and(|c| c.is_ascii_digit())) => {
-                self.number_or_duration(c)
-            }
+            _ if self.starts_number(c) => self.number_or_duration(c),
             ':' if bracketed && self.colon => Err("unexpected colon ':'".to_owned()),
             ':' if bracketed => {
                 self.colon = true;
@@ -233,7 +231,7 @@ impl Lexer<'_> {
             '(' | ')' => self.paren(c),
             ',' => Ok(TokenKind::Comma),
             '+' | '-' | '*' | '/' | '%' | '^' => Ok(self.operator(c)?.unwrap_or(TokenKind::Error)),
-            _ if c.is_ascii_digit() || (c == '.' && self.peek().is_some_and(|c| c.is_ascii_digit())) => {
+            _ if self.starts_number(c) => {
                 (self.duration, self.place) = (true, Place::Brackets);
                 self.number_or_duration(c)
             }
@@ -279,6 +277,10 @@ impl Lexer<'_> {
         let (length, _) = read_string(self.text.get(self.start..).unwrap_or_default())?;
         self.at = self.start + length;
         Ok(TokenKind::String)
+    }
+
+    fn starts_number(&self, c: char) -> bool {
+        c.is_ascii_digit() || (c == '.' && self.peek().is_some_and(|c| c.is_ascii_digit()))
     }
 
     /// A number or a duration, whose first character has been read.

@@ -4,12 +4,12 @@ use super::quoted::quote;
 
 /// The value of a number token, or Prometheus's complaint.
 pub(super) fn parse_number(text: &str) -> Result<f64, String> {
-    if let Some(value) = integer(text) {
-        return Ok(value);
-    }
     let fail =
         |reason: &str| format!("error parsing number: strconv.ParseFloat: parsing {}: {reason}", quote(text));
     let plain = without_underscores(text).ok_or_else(|| fail("invalid syntax"))?;
+    if let Some(value) = integer(&plain) {
+        return Ok(value);
+    }
     let value: f64 = plain.parse().map_err(|_| fail("invalid syntax"))?;
     if value.is_infinite() && plain.contains(|c: char| c.is_ascii_digit()) {
         return Err(fail("value out of range"));
@@ -18,17 +18,14 @@ pub(super) fn parse_number(text: &str) -> Result<f64, String> {
 }
 
 #[allow(clippy::cast_precision_loss, reason = "a number of the language is a float")]
-fn integer(text: &str) -> Option<f64> {
-    let plain = without_underscores(text)?;
+fn integer(plain: &str) -> Option<f64> {
     let (digits, radix) = match plain.strip_prefix("0x").or_else(|| plain.strip_prefix("0X")) {
         Some(hex) => (hex, 16),
         None if plain.len() > 1 && plain.starts_with('0') => (&plain[1..], 8),
-        None => (plain.as_str(), 10),
+        None => (plain, 10),
     };
-    if digits.starts_with(['+', '-']) {
-        return None;
-    }
-    i64::from_str_radix(digits, radix).ok().map(|value| value as f64)
+    let value = i64::from_str_radix(digits, radix).ok().filter(|_| !digits.starts_with(['+', '-']))?;
+    Some(value as f64)
 }
 
 /// Go lets an underscore stand between two digits and after a base prefix, nowhere else.
