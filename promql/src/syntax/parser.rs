@@ -136,13 +136,10 @@ impl<'a> Parser<'a> {
         if token.kind == TokenKind::Error {
             return self.error(token.span, self.lexed.error.clone());
         }
-        let mut message = format!("unexpected {}", describe(token.kind, self.text_of(token)));
-        for (word, detail) in [(" in ", place), (", expected ", expected)] {
-            if !detail.is_empty() {
-                message.push_str(word);
-                message.push_str(detail);
-            }
-        }
+        let place = if place.is_empty() { String::new() } else { format!(" in {place}") };
+        let expected = if expected.is_empty() { String::new() } else { format!(", expected {expected}") };
+        let found = describe(token.kind, self.text_of(token));
+        let message = format!("unexpected {found}{place}{expected}");
         self.error(token.span, message)
     }
 

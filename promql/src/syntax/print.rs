@@ -21,11 +21,11 @@ impl Display for Expr {
                 write!(f, "{}{inner}", if *sign == Sign::Minus { '-' } else { '+' })
             }
             ExprKind::Selector(selector) => {
-                write!(f, "{}", Bare(selector))?;
+                f.write_str(&bare(selector))?;
                 write_modifiers(f, &selector.modifiers, ["", &mode(selector)])
             }
             ExprKind::Range(range) => {
-                write!(f, "{}[{}]", Bare(&range.selector), range.range)?;
+                write!(f, "{}[{}]", bare(&range.selector), range.range)?;
                 write_modifiers(f, &range.selector.modifiers, [&mode(&range.selector), ""])
             }
             ExprKind::Subquery(subquery) => {
@@ -48,18 +48,12 @@ impl Display for Expr {
 }
 
 /// A selector without its modifiers.
-struct Bare<'a>(&'a Selector);
-
-impl Display for Bare<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let Selector { name, matchers, .. } = self.0;
-        f.write_str(name.as_deref().unwrap_or_default())?;
-        if matchers.is_empty() {
-            return if name.is_none() { f.write_str("{}") } else { Ok(()) };
-        }
-        let mut sorted: Vec<String> = matchers.iter().map(LabelMatcher::to_string).collect();
-        sorted.sort_unstable();
-        write!(f, "{{{}}}", sorted.join(","))
+fn bare(Selector { name, matchers, .. }: &Selector) -> String {
+    let mut sorted: Vec<String> = matchers.iter().map(LabelMatcher::to_string).collect();
+    sorted.sort_unstable();
+    match name {
+        Some(name) if sorted.is_empty() => name.clone(),
+        name => format!("{}{{{}}}", name.as_deref().unwrap_or_default(), sorted.join(",")),
     }
 }
 
@@ -71,25 +65,17 @@ impl Display for LabelMatcher {
             MatchKind::Regex => "=~",
             MatchKind::NotRegex => "!~",
         };
-        write!(f, "{}{operator}{}", Label(&self.name), quote(&self.value))
+        write!(f, "{}{operator}{}", label(&self.name), quote(&self.value))
     }
 }
 
 /// A label's name, quoted unless it is an ordinary one.
-struct Label<'a>(&'a str);
-
-impl Display for Label<'_> {
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let plain = |c: char| c == '_' || c.is_ascii_alphanumeric();
-        let ordinary = self.0.chars().all(plain) && !self.0.starts_with(|c: char| c.is_ascii_digit());
-        // Between brackets these two words are numbers.
-        let number = ["inf", "nan"].iter().any(|word| self.0.eq_ignore_ascii_case(word));
-        if ordinary && !number && !self.0.is_empty() {
-            f.write_str(self.0)
-        } else {
-            f.write_str(&quote(self.0))
-        }
-    }
+fn label(name: &str) -> String {
+    let plain = |c: char| c == '_' || c.is_ascii_alphanumeric();
+    let ordinary = name.chars().all(plain) && !name.starts_with(|c: char| c.is_ascii_digit());
+    // Between brackets these two words are numbers.
+    let number = ["inf", "nan"].iter().any(|word| name.eq_ignore_ascii_case(word));
+    if ordinary && !number && !name.is_empty() { name.to_owned() } else { quote(name) }
 }
 
 impl Display for Number {
@@ -141,12 +127,10 @@ impl Display for Binary {
 impl Display for Aggregate {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         f.write_str(self.aggregation.name())?;
-        match &self.grouping {
-            Grouping::By(labels) if labels.is_empty() => {}
-            Grouping::By(labels) => write_labels(f, " by", labels).and_then(|()| f.write_char(' '))?,
-            Grouping::Without(labels) => {
-                write_labels(f, " without", labels).and_then(|()| f.write_char(' '))?;
-            }
+        if self.grouping != Grouping::By(Vec::new()) {
+            let word = if matches!(self.grouping, Grouping::By(_)) { " by" } else { " without" };
+            write_labels(f, word, self.grouping.names())?;
+            f.write_char(' ')?;
         }
         f.write_char('(')?;
         write_list(f, self.parameter.iter().chain([&self.expr]))?;
@@ -164,7 +148,7 @@ fn write_list<T: Display>(f: &mut Formatter<'_>, items: impl IntoIterator<Item =
 
 fn write_labels(f: &mut Formatter<'_>, word: &str, labels: &[Arc<str>]) -> fmt::Result {
     write!(f, "{word} (")?;
-    write_list(f, labels.iter().map(|label| Label(label)))?;
+    write_list(f, labels.iter().map(|name| label(name)))?;
     f.write_char(')')
 }
 
