@@ -163,7 +163,8 @@ pub struct Pricing {
 #[serde(default)]
 pub struct QueryConfig {
     /// Bytes that all queries together may hold: what the store sends, intermediate results, responses. One query may hold an eighth
-    /// of it. A query that needs more is answered with 422; one that finds the memory in use, with 503.
+    /// of it, which must be enough to compile a regular expression: at least 32 MiB in all. A query that needs more is answered
+    /// with 422; one that finds the memory in use, with 503.
     pub memory_bytes_max: usize,
 }
 

@@ -19,36 +19,30 @@ pub(super) fn apply(
     left: Value,
     right: Value,
 ) -> Result<Value, QueryError> {
-    Ok(match (left, right) {
+    let vector = match (left, right) {
         (Value::Scalar(left), Value::Scalar(right)) => {
             let pairs = left.iter().zip(right.iter());
             let values = pairs.map(|(a, b)| Some(scalar(operation.operator, a?, b?)));
-            Value::Scalar(Cells::build(budget, left.len(), values)?)
+            return Cells::build(budget, left.len(), values).map(Value::Scalar);
         }
-        (Value::Vector(left), Value::Scalar(right)) => {
-            Value::Vector(with_scalar(budget, operation, left, |step, value| {
-                element(operation, value, right.get(step)?, value)
-            })?)
-        }
+        (Value::Vector(left), Value::Scalar(right)) => with_scalar(budget, operation, left, |step, value| {
+            element(operation, value, right.get(step)?, value)
+        }),
         (Value::Scalar(left), Value::Vector(right)) => {
-            Value::Vector(with_scalar(budget, operation, right, |step, value| {
+            with_scalar(budget, operation, right, |step, value| {
                 element(operation, left.get(step)?, value, value)
-            })?)
+            })
         }
-        (Value::Vector(left), Value::Vector(right)) if operation.operator == Operator::Or => {
-            Value::Vector(union(budget, &operation.matching, left, right)?)
-        }
-        (Value::Vector(left), Value::Vector(right)) if operation.operator.is_set() => {
-            Value::Vector(intersection(budget, operation, left, &right)?)
-        }
-        (Value::Vector(left), Value::Vector(right)) => {
-            Value::Vector(matched(budget, operation, &left, &right)?)
-        }
-        _ => {
-            let message = "binary operators need numbers on both sides".to_owned();
-            return Err(QueryError::Parameter(message));
-        }
-    })
+        (Value::Vector(left), Value::Vector(right)) => match operation.operator {
+            Operator::Or => union(budget, &operation.matching, left, right),
+            operator @ (Operator::And | Operator::Unless) => {
+                intersection(budget, operator, &operation.matching, left, &right)
+            }
+            _ => matched(budget, operation, &left, &right),
+        },
+        _ => Err(QueryError::Parameter("binary operators need numbers on both sides".to_owned())),
+    };
+    vector.map(Value::Vector)
 }
 
 fn truth(value: bool) -> Number {
@@ -132,27 +126,17 @@ impl Signatures {
     }
 }
 
-/// For each signature the steps at which any of its series has a value.
-fn presence(
+/// Steps by the number of a signature, none at first.
+fn steps_of<'m>(
     budget: &Budget<'_>,
-    vector: &Vector,
-    numbers: &[usize],
-    signatures: usize,
-) -> Result<Vec<Option<Steps>>, QueryError> {
-    let mut present: Vec<Option<Steps>> = Vec::new();
-    present.resize_with(signatures, || None);
-    for (column, number) in vector.columns.iter().zip(numbers) {
-        let seen = match &mut present[*number] {
-            Some(seen) => seen,
-            empty => empty.insert(Steps::none(budget, column.cells.len())?),
-        };
-        seen.insert_all(&column.cells);
-    }
-    Ok(present)
-}
-
-fn is_present(present: &[Option<Steps>], number: usize, step: usize) -> bool {
-    present[number].as_ref().is_some_and(|steps| steps.contains(step))
+    map: &'m mut HashMap<usize, Steps>,
+    number: usize,
+    len: usize,
+) -> Result<&'m mut Steps, QueryError> {
+    Ok(match map.entry(number) {
+        Entry::Occupied(entry) => entry.into_mut(),
+        Entry::Vacant(entry) => entry.insert(Steps::none(budget, len)?),
+    })
 }
 
 /// `or`: the left side, and of the right side what has no match on the left.
@@ -162,34 +146,30 @@ fn union(
     mut left: Vector,
     right: Vector,
 ) -> Result<Vector, QueryError> {
-    let signatures = Signatures::of(budget, matching, &left, &right)?;
-    let present = presence(budget, &left, &signatures.left, signatures.sets.len())?;
-    for (mut column, number) in right.columns.into_iter().zip(&signatures.right) {
-        budget.work(column.cells.len())?;
-        for step in 0..column.cells.len() {
-            if is_present(&present, *number, step) {
-                column.cells.clear(step);
-            }
-        }
-        left.push(budget, column.labels, column.cells)?;
-    }
+    let mut rest = intersection(budget, Operator::Unless, matching, right, &left)?;
+    left.columns.append(&mut rest.columns);
+    budget.check_series(left.columns.len())?;
     left.merged(budget)
 }
 
 /// `and` and `unless`: of the left side what has, or lacks, a match on the right.
 fn intersection(
     budget: &Budget<'_>,
-    operation: &Operation,
+    operator: Operator,
+    matching: &Matching,
     mut left: Vector,
     right: &Vector,
 ) -> Result<Vector, QueryError> {
-    let signatures = Signatures::of(budget, &operation.matching, &left, right)?;
-    let present = presence(budget, right, &signatures.right, signatures.sets.len())?;
-    let wanted = operation.operator == Operator::And;
+    let signatures = Signatures::of(budget, matching, &left, right)?;
+    let mut present = HashMap::new();
+    for (column, number) in right.columns.iter().zip(&signatures.right) {
+        steps_of(budget, &mut present, *number, column.cells.len())?.insert_all(&column.cells);
+    }
     for (column, number) in left.columns.iter_mut().zip(&signatures.left) {
         budget.work(column.cells.len())?;
+        let seen = present.get(number);
         for step in 0..column.cells.len() {
-            if is_present(&present, *number, step) != wanted {
+            if seen.is_some_and(|seen| seen.contains(step)) != (operator == Operator::And) {
                 column.cells.clear(step);
             }
         }
@@ -227,10 +207,7 @@ fn matched(
                 let Some(b) = other.cells.get(step) else { continue };
                 // A match counts even if a comparison then filters it away.
                 if exclusive {
-                    let taken = match taken.entry(*number) {
-                        Entry::Occupied(entry) => entry.into_mut(),
-                        Entry::Vacant(entry) => entry.insert(Steps::none(budget, steps)?),
-                    };
+                    let taken = steps_of(budget, &mut taken, *number, steps)?;
                     if taken.contains(step) {
                         return Err(QueryError::ImplicitManyToOne);
                     }
