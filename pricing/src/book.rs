@@ -78,13 +78,6 @@ impl PriceBook {
         self.0.version
     }
 
-    /// Provider and name of every model, in order; a model that is overridden appears twice.
-    pub fn models(&self) -> impl Iterator<Item = (&str, &str)> {
-        self.0.layers.iter().flat_map(BTreeMap::values).flat_map(|provider| {
-            provider.models.iter().map(|model| (provider.name.as_str(), model.name.as_str()))
-        })
-    }
-
     pub(crate) fn layers(&self) -> &[Layer] {
         &self.0.layers
     }
@@ -96,10 +89,6 @@ impl PriceBook {
 
 impl fmt::Debug for PriceBook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("PriceBook")
-            .field("version", &self.version())
-            .field("layers", &self.0.layers.len())
-            .field("models", &self.models().count())
-            .finish()
+        f.debug_tuple("PriceBook").field(&self.version()).finish()
     }
 }

@@ -29,10 +29,6 @@ impl Column {
         self.labels = labels;
         Ok(())
     }
-
-    pub fn drop_name(&mut self) -> Result<(), QueryError> {
-        self.relabel(self.labels.without_name())
-    }
 }
 
 /// An instant vector at every time of evaluation.
@@ -73,7 +69,7 @@ impl Vector {
     }
 
     pub fn drop_names(mut self) -> Result<Self, QueryError> {
-        self.columns.iter_mut().try_for_each(Column::drop_name)?;
+        self.columns.iter_mut().try_for_each(|column| column.relabel(column.labels.without_name()))?;
         Ok(self)
     }
 

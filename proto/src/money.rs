@@ -8,11 +8,10 @@ use std::str::FromStr;
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Nano-dollars in one US dollar.
-pub const NANOS_PER_USD: i64 = 1_000_000_000;
+const NANOS_PER_USD: i64 = 1_000_000_000;
 
 /// Digits behind the decimal point of a dollar amount: `Decimal(18, 9)` in ClickHouse.
-pub const NANO_DIGITS: usize = 9;
+const NANO_DIGITS: usize = 9;
 
 /// The largest amount one call may cost: what `Decimal(18, 9)` holds, 999,999,999.999999999 USD.
 pub const NANO_USD_MAX: i64 = 999_999_999_999_999_999;

@@ -29,28 +29,18 @@ pub fn export_request(calls: &[Call]) -> ExportTraceServiceRequest {
     }
     let resource_spans = groups
         .into_iter()
-        .map(|((service, environment), spans)| ResourceSpans {
-            resource: Some(Resource { attributes: resource(service, environment), ..Default::default() }),
-            scope_spans: vec![ScopeSpans { scope: Some(scope()), spans, schema_url: String::new() }],
-            schema_url: String::new(),
+        .map(|((service, environment), spans)| {
+            let mut attributes = Vec::new();
+            push_text(&mut attributes, attribute::SERVICE_NAME, service);
+            push_text(&mut attributes, attribute::ENVIRONMENT[0], environment);
+            let (name, version) = (SCOPE_NAME.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
+            let scope = Some(InstrumentationScope { name, version, ..Default::default() });
+            let resource = Some(Resource { attributes, ..Default::default() });
+            let scope_spans = vec![ScopeSpans { scope, spans, ..Default::default() }];
+            ResourceSpans { resource, scope_spans, ..Default::default() }
         })
         .collect();
     ExportTraceServiceRequest { resource_spans }
-}
-
-fn scope() -> InstrumentationScope {
-    InstrumentationScope {
-        name: SCOPE_NAME.to_owned(),
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        ..Default::default()
-    }
-}
-
-fn resource(service: &str, environment: &str) -> Vec<KeyValue> {
-    let mut attributes = Vec::new();
-    push_text(&mut attributes, attribute::SERVICE_NAME, service);
-    push_text(&mut attributes, attribute::ENVIRONMENT[0], environment);
-    attributes
 }
 
 fn span(call: &Call) -> Span {
