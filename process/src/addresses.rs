@@ -1,18 +1,13 @@
 //! Where a process listens, written into a file for whoever started it: with port 0 the system chooses the port, and
 //! nobody has to search a log for it. It must never be there in part: a reader sees all lines or none.
 
-use std::fmt::Write as _;
 use std::io;
 use std::net::SocketAddr;
 use std::path::Path;
 
 /// Writes one line `name=address` for each listener, in place of what the file held.
 pub fn write(path: &Path, addresses: &[(&str, SocketAddr)]) -> io::Result<()> {
-    let mut text = String::new();
-    for (name, address) in addresses {
-        // A string takes everything.
-        let _ = writeln!(text, "{name}={address}");
-    }
+    let text: String = addresses.iter().map(|(name, address)| format!("{name}={address}\n")).collect();
     let part = path.with_added_extension("part");
     std::fs::write(&part, text)?;
     std::fs::rename(&part, path)

@@ -12,7 +12,6 @@ pub struct Backoff {
 
 impl Backoff {
     /// Begins with `first` and never exceeds `max`.
-    #[must_use]
     pub const fn new(first: Duration, max: Duration) -> Self {
         Self { first, max, next: first }
     }

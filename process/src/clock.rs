@@ -31,7 +31,6 @@ pub struct ManualClock(AtomicU64);
 
 impl ManualClock {
     /// A clock that stands at this time.
-    #[must_use]
     pub const fn at(unix_ns: u64) -> Self {
         Self(AtomicU64::new(unix_ns))
     }

@@ -197,7 +197,6 @@ impl From<String> for SecretText {
 
 impl SecretText {
     /// The secret itself, for the one place that sends or compares it.
-    #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
     }

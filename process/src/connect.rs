@@ -27,7 +27,6 @@ pub enum Offer {
 }
 
 /// A connector for `http` and `https` that gives up after a deadline.
-#[must_use]
 pub fn connector(tls: ClientConfig, offer: Offer, deadline: Duration) -> Connector {
     let mut tcp = HttpConnector::new();
     tcp.enforce_http(false);

@@ -6,7 +6,6 @@
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 /// Descriptors this process may open; the soft limit.
-#[must_use]
 pub fn limit() -> u64 {
     getrlimit(Resource::Nofile).current.unwrap_or(u64::MAX)
 }
@@ -26,7 +25,6 @@ pub fn raise_limit() {
 
 /// Connections that `limit` descriptors carry when each needs `each` of them and `reserved` are for other uses: at
 /// least one, at most `max`.
-#[must_use]
 pub fn connections_max(limit: u64, reserved: u64, each: u64, max: usize) -> usize {
     let connections = limit.saturating_sub(reserved) / each.max(1);
     usize::try_from(connections).unwrap_or(usize::MAX).clamp(1, max)

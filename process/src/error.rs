@@ -20,19 +20,16 @@ pub fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (
 }
 
 /// The error of this type among the causes.
-#[must_use]
 pub fn find<'a, E: Error + 'static>(error: &'a (dyn Error + 'static)) -> Option<&'a E> {
     chain(error).find_map(|error| error.downcast_ref::<E>())
 }
 
 /// The first cause, which is the one a person understands: `Connection refused (os error 111)`.
-#[must_use]
 pub fn innermost(error: &(dyn Error + 'static)) -> String {
     chain(error).last().map_or_else(String::new, ToString::to_string)
 }
 
 /// The error and its causes on one line. A cause that is quoted by the text before it is not said again.
-#[must_use]
 pub fn text(error: &(dyn Error + 'static)) -> String {
     let mut text = String::new();
     for part in chain(error).map(ToString::to_string) {

@@ -51,7 +51,6 @@ pub enum HostError {
 
 impl HostError {
     /// 400, 421 or 403.
-    #[must_use]
     pub const fn status(&self) -> StatusCode {
         match self {
             Self::Malformed => StatusCode::BAD_REQUEST,
@@ -64,7 +63,6 @@ impl HostError {
 impl HostGuard {
     /// A guard that lets IP addresses, `localhost` and these names pass (`*`: any name), and pages of the same origin
     /// and of these. `key` is the configuration key of `hosts`.
-    #[must_use]
     pub fn new(key: &'static str, hosts: &[String], origins: &[HeaderValue]) -> Self {
         let hosts = hosts.iter().map(|host| plain_name(host)).collect();
         Self(Arc::new(Allowed { key, hosts, origins: origins.to_vec() }))

@@ -76,7 +76,6 @@ impl DirectoryLock {
     }
 
     /// The directory, absolute.
-    #[must_use]
     pub fn path(&self) -> &Path {
         &self.path
     }

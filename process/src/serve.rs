@@ -85,7 +85,6 @@ pub struct Options {
 
 impl Options {
     /// For a port whose clients are programs that ask and go: telemetry, queries, health. Plain text.
-    #[must_use]
     pub fn bounded(connections_max: usize, drain_timeout: Duration) -> Self {
         let mut http = auto::Builder::new(TokioExecutor::new());
         http.http1().timer(TokioTimer::new()).header_read_timeout(HEADER_READ_WAIT);
@@ -146,7 +145,6 @@ where
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
     /// A server that answers with this service.
-    #[must_use]
     pub fn new(service: S, options: Options) -> Self {
         Self {
             service,

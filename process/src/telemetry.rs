@@ -81,7 +81,6 @@ impl TelemetryConfig {
 
 impl Endpoint {
     /// Whether it is surely that listener. Names other than `localhost` are not looked up.
-    #[must_use]
     pub fn reaches(&self, listener: &SocketAddr) -> bool {
         let default_port = if self.0.scheme_str() == Some("https") { 443 } else { 80 };
         let host = self.0.host().unwrap_or_default().trim_matches(['[', ']']);

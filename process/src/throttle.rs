@@ -14,7 +14,6 @@ pub struct Throttle {
 
 impl Throttle {
     /// The first event passes at once.
-    #[must_use]
     pub const fn new(period: Duration) -> Self {
         Self { period, last: Mutex::new(None) }
     }
