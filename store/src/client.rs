@@ -76,7 +76,7 @@ pub struct Insert<'a> {
 pub struct Client {
     statements: clickhouse::Client,
     inserts: HyperClient<Connector, Full<Bytes>>,
-    target: Target,
+    pub(crate) target: Target,
     knows_deduplicate_insert: AtomicBool,
 }
 
@@ -95,18 +95,6 @@ impl Client {
         }
         let inserts = pool().build(connector);
         Ok(Self { statements, inserts, target, knows_deduplicate_insert: AtomicBool::new(true) })
-    }
-
-    /// As it was given, for messages.
-    #[must_use]
-    pub fn url(&self) -> &str {
-        &self.target.url
-    }
-
-    /// The database all statements run in.
-    #[must_use]
-    pub fn database(&self) -> &str {
-        &self.target.database
     }
 
     /// A statement in the store's database: bind values with `param`, send it with [`Client::text`] or [`Client::fetch`].
@@ -194,7 +182,7 @@ impl Client {
     }
 
     fn request(&self, path: &str) -> Builder {
-        let mut builder = Request::builder().uri(format!("{}{path}", self.url().trim_end_matches('/')));
+        let mut builder = Request::builder().uri(format!("{}{path}", self.target.url.trim_end_matches('/')));
         if let Some(user) = &self.target.user {
             builder = builder.header("X-ClickHouse-User", user);
         }

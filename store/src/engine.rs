@@ -14,8 +14,6 @@ use std::io::{self, Write as _};
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU32, Ordering};
 
 use ledgerline_process::backoff::Backoff;
 use ledgerline_process::config::SecretText;
@@ -92,7 +90,6 @@ const OWNER: &str = "default";
 pub struct Engine {
     address: SocketAddr,
     password: SecretText,
-    process_id: Arc<AtomicU32>,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -118,16 +115,12 @@ impl Engine {
         };
         let reader_url = write_reader_url(data_dir.path(), &format!("http://reader:{reader}@{address}/\n"))?;
         tracing::info!(%address, "the engine runs");
-        let process_id = Arc::new(AtomicU32::new(process.id()));
-        let (password, running) = (password.into(), Arc::clone(&process_id));
-        let supervisor =
-            Supervisor { launch, process_id, restarts, stop: stop.clone(), _held: (reader_url, data_dir) };
+        let supervisor = Supervisor { launch, restarts, stop: stop.clone(), _held: (reader_url, data_dir) };
         let task = tokio::spawn(supervisor.run(process));
-        Ok(Self { address, password, process_id: running, stop, task })
+        Ok(Self { address, password: password.into(), stop, task })
     }
 
     /// Where the engine is, for a client of that database; good for as long as this value.
-    #[must_use]
     pub fn target(&self, database: &str) -> Target {
         Target {
             url: format!("http://{}", self.address),
@@ -135,12 +128,6 @@ impl Engine {
             user: Some(OWNER.to_owned()),
             password: Some(self.password.clone()),
         }
-    }
-
-    /// The process, while one runs.
-    #[must_use]
-    pub fn process_id(&self) -> Option<u32> {
-        Some(self.process_id.load(Ordering::Relaxed)).filter(|id| *id != 0)
     }
 
     /// Stops it in order, or by force after [`limits::ENGINE_STOP_WAIT`], and waits until it is gone.
@@ -193,7 +180,6 @@ fn write_reader_url(data_dir: &Path, url: &str) -> Result<TempPath, EngineError>
 /// The task that watches.
 struct Supervisor {
     launch: Launch,
-    process_id: Arc<AtomicU32>,
     restarts: Counter,
     stop: CancellationToken,
     _held: (TempPath, DirectoryLock),
@@ -208,7 +194,6 @@ impl Supervisor {
                 ended = process.ended() => ended,
                 () = self.stop.cancelled() => return process.stop().await,
             };
-            self.process_id.store(0, Ordering::Relaxed);
             self.restarts.inc();
             tracing::warn!(status, last_line, restarts = self.restarts.get(), "the engine died");
             if started.elapsed() >= limits::ENGINE_HEALTHY_AFTER {
@@ -228,7 +213,6 @@ impl Supervisor {
             sleep(pause).await;
             match Process::start(&self.launch).await {
                 Ok(process) => {
-                    self.process_id.store(process.id(), Ordering::Relaxed);
                     tracing::info!("the engine runs again");
                     return process;
                 }

@@ -53,7 +53,7 @@ impl Store {
     /// Connects, waits until the store answers, and migrates it.
     pub async fn open(target: Target) -> Result<Self, OpenError> {
         let client = Client::new(target)?;
-        let silent = |source| OpenError::Silent { url: client.url().to_owned(), source };
+        let silent = |source| OpenError::Silent { url: client.target.url.clone(), source };
         wait_for(&client).await.map_err(silent)?;
         let applied = migrate::migrate(&client, MIGRATIONS).await?;
         client.learn_version().await.map_err(MigrateError::State)?;
@@ -63,7 +63,6 @@ impl Store {
     }
 
     /// The client, for statements.
-    #[must_use]
     pub fn client(&self) -> &Client {
         &self.client
     }

@@ -36,7 +36,6 @@ impl Default for StoreMetrics {
 
 impl StoreMetrics {
     /// The metrics, registered.
-    #[must_use]
     pub fn register(to: &mut Registry) -> Self {
         let metrics = Self {
             inserts: Counter::default(),

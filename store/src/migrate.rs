@@ -171,7 +171,7 @@ async fn record(client: &Client, migration: &Migration, checksum: &str) -> Resul
 pub async fn verify(client: &Client) -> Result<(), MigrateError> {
     let sql = "SELECT name, engine, extract(engine_full, 'non_replicated_deduplication_window = (\\\\d+)') \
                FROM system.tables WHERE database = {database:String} LIMIT 10000 FORMAT TSV";
-    let query = client.query(sql).param("database", client.database());
+    let query = client.query(sql).param("database", &client.target.database);
     check_chain(&client.text(query).await?)
 }
 

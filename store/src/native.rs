@@ -43,7 +43,6 @@ pub enum Cells<R: 'static> {
 
 impl<R> Cells<R> {
     /// The name of the type as ClickHouse prints it.
-    #[must_use]
     pub const fn type_name(&self) -> &'static str {
         match self {
             Self::LowCardinality(_) => "LowCardinality(String)",
@@ -65,14 +64,12 @@ impl<R> Cells<R> {
 }
 
 /// `INSERT INTO table (columns) FORMAT Native`.
-#[must_use]
 pub fn insert_statement<R>(table: &str, columns: &[Column<R>]) -> String {
     let names: Vec<&str> = columns.iter().map(|column| column.name).collect();
     format!("INSERT INTO {table} ({}) FORMAT Native", names.join(", "))
 }
 
 /// The rows as one block: its shape, then for each column name, type and cells.
-#[must_use]
 pub fn block<R>(columns: &[Column<R>], rows: &[R]) -> Vec<u8> {
     // 200 bytes a row is what a span without large attributes takes; a wrong guess costs a reallocation.
     let mut out = Vec::with_capacity(256 + rows.len().saturating_mul(200));

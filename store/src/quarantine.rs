@@ -29,7 +29,6 @@ impl Reason {
     pub const ALL: [Self; 4] = [Self::Identity, Self::TooOld, Self::Implausible, Self::Poison];
 
     /// The name in the column `reason` and in the metric's label.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::Identity => "identity",
@@ -75,7 +74,6 @@ impl fmt::Debug for QuarantineRow {
 }
 
 /// A payload cut at [`QUARANTINE_PAYLOAD_BYTES_MAX`], on a character's edge.
-#[must_use]
 pub fn clipped(mut payload: String) -> String {
     payload.truncate(payload.floor_char_boundary(QUARANTINE_PAYLOAD_BYTES_MAX));
     payload

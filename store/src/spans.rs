@@ -38,7 +38,6 @@ pub struct SpanRow {
 
 impl SpanRow {
     /// Why this call has no cost; `None` when it has one, or is no call.
-    #[must_use]
     pub fn unpriced(&self) -> Option<UnpricedReason> {
         match self.price {
             Priced::Unpriced(UnpricedReason::NotACall) | Priced::Cost(_) => None,
@@ -59,7 +58,6 @@ impl SpanRow {
 }
 
 /// The text of the column `unpriced_reason`. Borrowed for all reasons but the rare one that names a class of tokens.
-#[must_use]
 pub fn unpriced_reason(price: &Priced) -> Cow<'static, str> {
     match price {
         Priced::Cost(_) => Cow::Borrowed(""),

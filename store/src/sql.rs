@@ -9,8 +9,6 @@ mod statement;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
-
 use futures_util::future::BoxFuture;
 use ledgerline_promql::Charge;
 use ledgerline_promql::source::SourceError;
@@ -29,16 +27,6 @@ pub trait SqlRunner: Send + Sync {
         statement: &'a Select,
         held: &'a mut Charge,
     ) -> BoxFuture<'a, Result<Vec<Row>, SourceError>>;
-}
-
-impl<R: SqlRunner + ?Sized> SqlRunner for Arc<R> {
-    fn rows<'a>(
-        &'a self,
-        statement: &'a Select,
-        held: &'a mut Charge,
-    ) -> BoxFuture<'a, Result<Vec<Row>, SourceError>> {
-        (**self).rows(statement, held)
-    }
 }
 
 /// The tables that can answer, from the coarsest. A rollup's `bucket` is the start of an interval open at its start and closed at

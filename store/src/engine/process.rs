@@ -92,10 +92,6 @@ impl Process {
         }
     }
 
-    pub(super) fn id(&self) -> u32 {
-        self.child.id().unwrap_or_default()
-    }
-
     /// The last line of one that ended. Its pipe may hold it for a moment longer.
     async fn last_line(&mut self) -> String {
         match timeout(limits::ENGINE_LOG_WAIT, self.log.join_next()).await {

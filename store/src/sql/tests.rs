@@ -1,6 +1,6 @@
 //! The text of statements, which rows they cover, and how rows become series.
 
-use std::sync::Mutex;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
@@ -178,7 +178,7 @@ struct Canned {
     seen: Mutex<Vec<Select>>,
 }
 
-impl SqlRunner for Canned {
+impl SqlRunner for Arc<Canned> {
     fn rows<'a>(
         &'a self,
         statement: &'a Select,
