@@ -123,7 +123,7 @@ mod tests {
     fn each_user_has_a_password_and_nobody_else_gets_in() {
         let of = |lines: &str, user: &str, password: &str| {
             let given = Credentials { user: user.to_owned(), password: password.to_owned() };
-            Passwords::read(&mut lines.as_bytes()).unwrap().authenticate(&given).map_err(|error| error.code())
+            Passwords::read(&mut lines.as_bytes()).unwrap().authenticate(&given).map_err(|error| error.code)
         };
         let both = "mine\nyours\n";
         assert_eq!(of(both, "default", "mine"), Ok(User::Owner));

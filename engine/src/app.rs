@@ -3,7 +3,6 @@
 //! The order of closing is the point. libchdb crashes at exit when a connection is open, and aborts when one is closed under a running
 //! statement; so statements end first, then threads, then connections, then the library.
 
-use std::collections::HashMap;
 use std::ffi::CString;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
@@ -197,10 +196,7 @@ fn server_info(root: &mut Connection, data_dir: &Path) -> Result<ServerInfo, Que
     let timezone = connection::ask(root, "SELECT timezone()")?;
     let listed =
         connection::ask(root, "SELECT lower(name), content_type FROM system.formats WHERE is_output")?;
-    let content_types: HashMap<String, String> = listed
-        .lines()
-        .filter_map(|line| line.split_once('\t'))
-        .map(|(name, content_type)| (name.to_owned(), content_type.to_owned()))
-        .collect();
+    let content_types = listed.lines().filter_map(|line| line.split_once('\t'));
+    let content_types = content_types.map(|(name, kind)| (name.to_owned(), kind.to_owned())).collect();
     Ok(ServerInfo { version, timezone, content_types, temporary: data_dir.to_owned() })
 }

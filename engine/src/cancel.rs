@@ -107,17 +107,13 @@ impl Canceller {
 
 /// One registered request.
 pub struct Running {
-    tag: String,
+    /// What to put into `log_comment`.
+    pub tag: String,
     cancelled: Arc<AtomicBool>,
     canceller: Arc<Canceller>,
 }
 
 impl Running {
-    /// What to put into `log_comment`.
-    pub fn tag(&self) -> &str {
-        &self.tag
-    }
-
     /// True once the request should end.
     pub fn is_cancelled(&self) -> bool {
         self.cancelled.load(Ordering::Relaxed)

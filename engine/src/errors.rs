@@ -12,7 +12,7 @@ use crate::ffi::Failure;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{text}")]
 pub struct QueryError {
-    code: u32,
+    pub code: u32,
     text: String,
 }
 
@@ -33,10 +33,6 @@ impl QueryError {
     /// An error of this server, under one of ClickHouse's codes.
     pub fn new(Kind(code, name): Kind, message: impl std::fmt::Display) -> Self {
         Self { code, text: format!("Code: {code}. DB::Exception: {message}. ({name})") }
-    }
-
-    pub fn code(&self) -> u32 {
-        self.code
     }
 
     pub fn status(&self) -> StatusCode {
@@ -131,7 +127,7 @@ mod tests {
             ("Code: 202. DB::Exception: Busy.", 202, 503, "Code: 202. DB::Exception: Busy."),
         ] {
             let error = QueryError::from(Failure(text.to_owned()));
-            assert_eq!((error.code(), error.status().as_u16()), (code, status), "{text}");
+            assert_eq!((error.code, error.status().as_u16()), (code, status), "{text}");
             assert_eq!(error.body("26.7"), format!("{body} (version 26.7)\n"));
         }
     }

@@ -41,8 +41,8 @@ pub fn serve(
     match run(shared, &mut request, body, &mut responder, running) {
         Ok(counters) => responder.finish(counters),
         Err(error) => {
-            tracing::Span::current().record("error_code", error.code());
-            tracing::debug!(query_id = request.response.query_id, code = error.code(), "request failed");
+            tracing::Span::current().record("error_code", error.code);
+            tracing::debug!(query_id = request.response.query_id, code = error.code, "request failed");
             responder.fail(&error);
         }
     }
@@ -70,20 +70,20 @@ fn run(
         Execution { connection, request, responder: &mut *responder, running }.run(incoming)
     };
     let Some(session) = &request.session else {
-        let mut connection = shared.connector.connect_for(request, running.tag())?;
+        let mut connection = shared.connector.connect_for(request, &running.tag)?;
         external.iter().try_for_each(|table| table.create(&mut connection))?;
-        connection::prepare(&mut connection, request, running.tag())?;
+        connection::prepare(&mut connection, request, &running.tag)?;
         return execute(&mut connection);
     };
     let (mut kept, lease) = shared.sessions.take(session)?;
     let connection = &mut kept;
-    let outcome = match connection::snapshot(connection, request, running.tag()) {
+    let outcome = match connection::snapshot(connection, request, &running.tag) {
         Err(error) => Err(error),
         Ok(restore) => {
             let outcome = external
                 .iter()
                 .try_for_each(|table| table.create(connection))
-                .and_then(|()| connection::prepare(connection, request, running.tag()))
+                .and_then(|()| connection::prepare(connection, request, &running.tag))
                 .and_then(|()| execute(connection));
             // A session that cannot be put back is closed rather than reused.
             external.iter().try_for_each(|table| table.remove(connection))?;
@@ -248,7 +248,7 @@ impl Execution<'_> {
             // Also when the query failed: it did because its reader did.
             (_, Err(cause)) => Err(cause),
             // The text does not parse, with the clause or without: the error must be about what the client wrote.
-            (Err(error), Ok(0)) if error.code() == SYNTAX_ERROR => self.in_memory(text),
+            (Err(error), Ok(0)) if error.code == SYNTAX_ERROR => self.in_memory(text),
             (Err(error), Ok(_)) => Err(error),
         }
     }

@@ -117,7 +117,7 @@ async fn admit(
     let permit = server.pool.admit().await?;
     let shared = Arc::clone(&server.shared);
     let running = shared.canceller.register(&request.response.query_id);
-    let mut cancel = CancelOnDrop::new(Arc::clone(&shared.canceller), running.tag());
+    let mut cancel = CancelOnDrop::new(Arc::clone(&shared.canceller), &running.tag);
     let (responder, head, pieces) =
         Responder::new(Arc::clone(&shared.info), Handle::current(), request.response.clone());
     let reader: Box<dyn BufRead + Send> = if request.read_only {

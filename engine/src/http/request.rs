@@ -130,7 +130,6 @@ impl Request {
     }
 
     /// The same request of a user who may read only: on read-only connections, in sessions apart from the owner's.
-    #[must_use]
     pub fn for_reader(mut self) -> Self {
         self.reader = true;
         // A read-only connection takes no other value, and clients set 1 or 2 as a matter of course.
@@ -322,6 +321,6 @@ mod tests {
             assert!(error.to_string().contains(part), "{url}: {error}");
         }
         let error = parse(&Method::POST, "/", &[("content-encoding", "br")]).unwrap_err();
-        assert_eq!(error.code(), 89);
+        assert_eq!(error.code, 89);
     }
 }

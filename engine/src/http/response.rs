@@ -44,10 +44,8 @@ pub struct ServerInfo {
 
 impl ServerInfo {
     fn content_type(&self, format: &str) -> &str {
-        match self.content_types.get(&format.to_ascii_lowercase()).map(String::as_str) {
-            None | Some("") => "application/octet-stream",
-            Some(known) => known,
-        }
+        let known = self.content_types.get(&format.to_ascii_lowercase()).filter(|known| !known.is_empty());
+        known.map_or("application/octet-stream", String::as_str)
     }
 }
 
@@ -192,7 +190,7 @@ impl Responder {
             self.options.encoding = None;
             let mut headers = self.headers(Counters::default());
             headers.insert(CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=UTF-8"));
-            headers.insert(HeaderName::from_static("x-clickhouse-exception-code"), error.code().into());
+            headers.insert(HeaderName::from_static("x-clickhouse-exception-code"), error.code.into());
             if error.status() == StatusCode::SERVICE_UNAVAILABLE {
                 headers.insert(RETRY_AFTER, HeaderValue::from_static("1"));
             }
