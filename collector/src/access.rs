@@ -3,7 +3,6 @@
 //! A tenant comes from the credential, never from a payload or a query: the one way to a [`Principal`] from outside is
 //! [`Access::principal`], for ingest and for the API alike.
 
-use std::fmt;
 use std::sync::Arc;
 
 use axum::extract::{Request, State};
@@ -25,13 +24,13 @@ pub struct Principal {
 
 impl Principal {
     /// The principal of that tenant; for configuration and tests, never for what a request says.
-    #[must_use]
     pub fn of(tenant: &str) -> Self {
         Self { tenant: Tenant(tenant.into()) }
     }
 }
 
 /// How a request finds its principal.
+#[derive(Debug)]
 pub enum Access {
     /// Nobody is asked; everything belongs to one tenant. Only behind a loopback address.
     Open(Principal),
@@ -44,29 +43,17 @@ pub enum Access {
 #[error("send one of the collector's tokens as `authorization: Bearer <token>`")]
 pub struct Unauthenticated;
 
-impl fmt::Debug for Access {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Open(principal) => write!(f, "Open({principal:?})"),
-            Self::Tokens(tokens) => write!(f, "Tokens({})", tokens.len()),
-        }
-    }
-}
-
 impl Access {
     /// Everybody who can own a record.
     pub fn principals(&self) -> impl Iterator<Item = &Principal> {
         let (one, several) = match self {
             Self::Open(principal) => (Some(principal), &[][..]),
-            Self::Tokens(tokens) => (None, tokens.as_slice()),
+            Self::Tokens(tokens) => (None, &**tokens),
         };
         one.into_iter().chain(several.iter().map(|(_, principal)| principal))
     }
 
-    /// Who sends a request with these headers.
-    ///
-    /// # Errors
-    /// [`Unauthenticated`] when tokens are asked for and none of them came.
+    /// Who sends a request with these headers, unless tokens are asked for and none of them came.
     pub fn principal(&self, headers: &HeaderMap) -> Result<Principal, Unauthenticated> {
         match self {
             Self::Open(principal) => Ok(principal.clone()),
@@ -111,20 +98,12 @@ fn equal(one: &[u8], other: &[u8]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use ledgerline_process::config::Secret;
-
     use super::*;
-
-    fn secret(text: &str) -> SecretText {
-        let file = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(file.path(), text).unwrap();
-        Secret::File(file.path().to_owned()).read().unwrap()
-    }
 
     #[test]
     fn the_token_decides_the_tenant_and_nothing_else_does() {
-        let tokens = vec![(secret("alpha"), Principal::of("a")), (secret("beta"), Principal::of("b"))];
-        let access = Access::Tokens(tokens);
+        let token = |text: &str, tenant| (SecretText::from(text.to_owned()), Principal::of(tenant));
+        let access = Access::Tokens(vec![token("alpha", "a"), token("beta", "b")]);
         for (header, expected) in [
             (Some("Bearer alpha"), Some("a")),
             (Some("bearer beta"), Some("b")),

@@ -8,20 +8,19 @@
 //! State lives in memory: after a restart `for` starts over, and a webhook is told again of what still fires. Alertmanagers
 //! are not affected beyond that, because they are told states and resolve by `endsAt` what they no longer hear of.
 
-pub mod api;
-pub mod config;
-pub mod eval;
+pub(crate) mod api;
+mod config;
+mod eval;
 mod files;
-pub mod grid;
-pub mod limits;
+pub(crate) mod grid;
 mod notify;
-pub mod rules;
-pub mod sample;
-pub mod schedule;
-pub mod snapshot;
-pub mod state;
-pub mod template;
-pub mod time;
+mod rules;
+mod sample;
+mod schedule;
+mod snapshot;
+mod state;
+mod template;
+mod time;
 
 use std::sync::Arc;
 
@@ -31,17 +30,21 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub use crate::metrics::AlertingMetrics;
-pub use config::{AlertingConfig, AlertingSettings};
+pub(crate) use config::AlertingSettings;
+pub use config::{AlertingConfig, ReceiverConfig, ReceiverKind};
+pub use eval::step;
 pub use files::load_rules;
-pub use rules::{AcceptExpr, RuleProblem, RuleSet};
-pub use sample::{Labels, Sample};
-pub use schedule::{InstantQuery, QueryError};
-pub use snapshot::RulesView;
+pub use rules::AlertRule;
+pub use sample::{Labels, Sample, fingerprint};
+pub use schedule::InstantQuery;
+pub(crate) use snapshot::RulesView;
+pub use state::{Phase, RuleState};
+pub use template::Template;
 pub use time::UnixMs;
 
 use crate::access::Principal;
-use limits::CONCURRENT_QUERIES_MAX;
+use crate::limits;
+use crate::metrics::Metrics;
 use notify::Notifier;
 use notify::link::generator_url;
 use schedule::{GroupTask, Shared};
@@ -61,7 +64,7 @@ impl Alerting {
         owner: Principal,
         query: Arc<dyn InstantQuery>,
         clock: Arc<dyn Clock>,
-        metrics: AlertingMetrics,
+        metrics: Metrics,
     ) -> Result<Self, TlsError> {
         let notifier = Notifier::new(settings.receivers, settings.resend_delay, &clock, &metrics)?;
         let snapshots: Vec<GroupSnapshot> = settings
@@ -83,7 +86,7 @@ impl Alerting {
             metrics,
             notifier: notifier.clone(),
             view: view.clone(),
-            permits: Arc::new(Semaphore::new(CONCURRENT_QUERIES_MAX)),
+            permits: Arc::new(Semaphore::new(limits::RULE_QUERIES_MAX)),
             query_timeout: settings.query_timeout,
             resend_delay: settings.resend_delay,
         };
@@ -97,7 +100,7 @@ impl Alerting {
     }
 
     /// For [`api::router`]; stays current while [`Alerting::run`] runs.
-    pub fn view(&self) -> RulesView {
+    pub(crate) fn view(&self) -> RulesView {
         self.view.clone()
     }
 

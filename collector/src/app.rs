@@ -13,13 +13,12 @@ use std::time::Duration;
 
 use ::http::HeaderValue;
 use axum::Router;
-use ledgerline_process::admin::{self, Readiness};
+use ledgerline_process::admin;
 use ledgerline_process::host::HostGuard;
-use ledgerline_process::serve::{ListenError, Options, serve};
+use ledgerline_process::serve::{ListenError, Options, listen, serve};
 use ledgerline_process::tls::{ServerTls, TlsError};
 use ledgerline_process::{Clock, descriptors};
 use ledgerline_promql::MemoryPool;
-use prometheus_client::metrics::counter::Counter;
 use prometheus_client::registry::Registry;
 use tokio::net::TcpListener;
 use tokio::task::JoinSet;
@@ -28,7 +27,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::access::{Access, Principal};
 use crate::alerting::Alerting;
-use crate::config::{Listen, Settings, StoragePlace, StorageSettings};
+use crate::config::{Listen, Settings, Storage};
 use crate::ingest::config::IngestSettings;
 use crate::ingest::dimensions::{CAPPED, DimensionCaps};
 use crate::ingest::{self, Ingest, grpc, http};
@@ -45,26 +44,16 @@ use rule_query::RuleQuery;
 /// How often the tables and views are looked at. Slow: only people take them away, and each look is a statement.
 const TABLES_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
-/// What the world gives the collector; tests give it something else.
-#[derive(Clone)]
-pub struct Parts {
-    /// Wall time.
-    pub clock: Arc<dyn Clock>,
-}
-
 /// Why the collector does not start.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum BuildError {
-    /// The embedded engine does not run.
     #[error("the embedded engine does not run")]
     Engine(#[from] EngineError),
-    /// The store cannot be used.
     #[error("the store cannot be used")]
     Store(#[from] OpenError),
-    /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// The operating system does not let a socket be used.
     #[error("cannot use a socket")]
     Socket(#[from] std::io::Error),
     /// The certificates of the ports, or those that receivers are trusted by, cannot be used.
@@ -90,7 +79,7 @@ pub struct App {
     ingest: Arc<Ingest>,
     alerting: Alerting,
     api: Router,
-    ports: Ports,
+    ports: [Port; 3],
     origins: Vec<HeaderValue>,
 }
 
@@ -99,12 +88,20 @@ impl App {
     ///
     /// # Errors
     /// See [`BuildError`]. An engine that was started is stopped again.
-    pub async fn build(settings: Settings, parts: Parts) -> Result<Self, BuildError> {
+    pub async fn build(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let restarts = metrics.store.engine_restarts.clone();
-        let (engine, target) = start_engine(settings.storage.clone(), restarts).await?;
-        match Self::build_on(settings, parts, target, registry, metrics).await {
+        let (engine, target) = match settings.storage.clone() {
+            Storage::Server(target) => (None, target),
+            Storage::Embedded(config, database) => {
+                // Not the collector's own token: the engine must outlive the inserts under way, and is stopped last.
+                let restarts = metrics.store.engine_restarts.clone();
+                let engine = Engine::start(config, restarts, CancellationToken::new()).await?;
+                let target = engine.target(&database);
+                (Some(engine), target)
+            }
+        };
+        match Self::build_on(settings, clock, target, registry, metrics).await {
             Ok(app) => Ok(Self { engine, ..app }),
             Err(error) => {
                 if let Some(engine) = engine {
@@ -117,55 +114,42 @@ impl App {
 
     async fn build_on(
         settings: Settings,
-        parts: Parts,
+        clock: Arc<dyn Clock>,
         target: Target,
         registry: Registry,
         metrics: Metrics,
     ) -> Result<Self, BuildError> {
-        let Settings {
-            listen,
-            access,
-            owner,
-            ingest: ingest_settings,
-            storage: _,
-            prices,
-            query,
-            alerting,
-            log: _,
-            telemetry: _,
-        } = settings;
-        let access = Arc::new(access);
+        let access = Arc::new(settings.access);
+        let IngestSettings { allowed, dimension_values_max, origins } = settings.ingest;
         let storage = Store::open(target).await?;
-        let writer = Writer::new(storage.clone(), metrics.store.clone());
-        let source = SqlSource::new(storage.clone(), Arc::clone(&parts.clock));
-        let memory = MemoryPool::new(query.memory_bytes_max);
-        let querier = Querier::with_memory(Arc::new(source), memory).counted(metrics.query.clone());
+        let source = SqlSource::new(storage.clone(), Arc::clone(&clock));
+        let memory = MemoryPool::new(settings.query_memory_bytes);
+        let querier = Querier::with_memory(Arc::new(source), memory).counted(metrics.clone());
         let querier = Arc::new(querier);
-        let ports = Ports::bind(&listen, &ingest_settings, &metrics)?;
-        let alerting_metrics = metrics.alerting.clone();
-        let clock = Arc::clone(&parts.clock);
-        let dimensions = dimension_caps(ingest_settings.dimension_values_max, &access, &storage).await;
+        let ports = bind(&settings.listen, &origins, &metrics)?;
+        let (owner, alerting) = (settings.owner, settings.alerting);
+        let rules = RuleQuery::new(Arc::clone(&querier), owner.clone(), alerting.query_timeout);
+        let alerting = Alerting::new(alerting, owner, Arc::new(rules), Arc::clone(&clock), metrics.clone())?;
         let ingest = Ingest::new(ingest::Parts {
-            writer,
-            prices,
+            writer: Writer::new(storage.clone(), metrics.store.clone()),
+            prices: settings.prices,
+            dimensions: dimension_caps(dimension_values_max, &access, &storage).await,
             access: Arc::clone(&access),
-            allowed: ingest_settings.allowed,
-            dimensions,
-            clock,
+            allowed,
+            clock: Arc::clone(&clock),
             metrics,
         });
-        let rules = RuleQuery::new(Arc::clone(&querier), owner.clone(), alerting.query_timeout);
-        let alerting =
-            Alerting::new(alerting, owner, Arc::new(rules), Arc::clone(&parts.clock), alerting_metrics)?;
-        let prometheus = api::prometheus(querier, alerting.view(), parts.clock, access);
-        let api = admin::router(readiness(&storage), Arc::new(registry)).merge(prometheus);
-        Ok(Self { engine: None, storage, ingest, alerting, api, ports, origins: ingest_settings.origins })
+        let prometheus = api::prometheus(querier, alerting.view(), clock, access);
+        let store = storage.clone();
+        let readiness = Arc::new(move || store.ready());
+        let api = admin::router(readiness, Arc::new(registry)).merge(prometheus);
+        Ok(Self { engine: None, storage, ingest, alerting, api, ports, origins })
     }
 
     /// Where it listens.
     #[must_use]
     pub const fn addresses(&self) -> Addresses {
-        let Ports { grpc, http, api, .. } = &self.ports;
+        let [grpc, http, api] = &self.ports;
         Addresses { grpc: grpc.address, http: http.address, api: api.address }
     }
 
@@ -181,11 +165,11 @@ impl App {
         let Self { engine, storage, ingest, alerting, api: routes, ports, origins } = self;
         tracing::info!(%grpc, %http, %api, "the collector is up");
         let mut tasks = JoinSet::new();
-        let http_routes = ports.http_guard.protect(http::router(Arc::clone(&ingest), &origins));
-        let api_routes = ports.api_guard.protect(routes);
-        tasks.spawn(ports.grpc.serve(grpc::router(Arc::clone(&ingest)), &shutdown));
-        tasks.spawn(ports.http.serve(http_routes, &shutdown));
-        tasks.spawn(ports.api.serve(api_routes, &shutdown));
+        let routers =
+            [grpc::router(Arc::clone(&ingest)), http::router(Arc::clone(&ingest), &origins), routes];
+        for (port, router) in ports.into_iter().zip(routers) {
+            tasks.spawn(port.serve(router, &shutdown));
+        }
         tasks.spawn(alerting.run(shutdown.clone()));
         tasks.spawn(watch_store(storage, shutdown));
         while let Some(ended) = tasks.join_next().await {
@@ -205,38 +189,49 @@ impl App {
     }
 }
 
-/// The bound ports.
-struct Ports {
-    grpc: Port,
-    http: Port,
-    api: Port,
-    http_guard: HostGuard,
-    /// No page but our own may read; and no browser speaks gRPC.
-    api_guard: HostGuard,
+struct Port {
+    listener: TcpListener,
+    address: SocketAddr,
+    options: Options,
+    guard: Option<HostGuard>,
 }
 
-impl Ports {
-    fn bind(listen: &Listen, ingest: &IngestSettings, metrics: &Metrics) -> Result<Self, BuildError> {
-        let connections_max = descriptors::connections_max(
-            descriptors::limit(),
-            limits::DESCRIPTORS_RESERVED,
-            limits::PORTS,
-            limits::CONNECTIONS_MAX,
-        );
-        let tls = listen.tls.as_ref().map(ServerTls::load).transpose()?;
-        let options = |port| Options {
+impl Port {
+    fn serve(self, router: Router, shutdown: &CancellationToken) -> impl Future<Output = ()> + use<> {
+        let router = match self.guard {
+            Some(guard) => guard.protect(router),
+            None => router,
+        };
+        serve(self.listener, router, self.options, shutdown.clone())
+    }
+}
+
+/// gRPC, HTTP and API.
+fn bind(to: &Listen, origins: &[HeaderValue], metrics: &Metrics) -> Result<[Port; 3], BuildError> {
+    let connections_max = descriptors::connections_max(
+        descriptors::limit(),
+        limits::DESCRIPTORS_RESERVED,
+        limits::PORTS,
+        limits::CONNECTIONS_MAX,
+    );
+    let tls = to.tls.as_ref().map(ServerTls::load).transpose()?;
+    let bind = |name, key, address, guard| -> Result<Port, BuildError> {
+        let options = Options {
             tls: tls.clone(),
-            counters: metrics.connections(port),
+            counters: metrics.connections(name),
             ..Options::bounded(connections_max, limits::SHUTDOWN_WAIT)
         };
-        Ok(Self {
-            grpc: Port::bind("listen.grpc", listen.grpc, options("grpc"))?,
-            http: Port::bind("listen.http", listen.http, options("http"))?,
-            api: Port::bind("listen.api", listen.api, options("api"))?,
-            http_guard: HostGuard::new("listen.hosts", &listen.hosts, &ingest.origins),
-            api_guard: HostGuard::new("listen.hosts", &listen.hosts, &[]),
-        })
-    }
+        let listener = TcpListener::from_std(listen(key, address)?)?;
+        Ok(Port { address: listener.local_addr()?, listener, options, guard })
+    };
+    let guard = |origins| Some(HostGuard::new("listen.hosts", &to.hosts, origins));
+    Ok([
+        // No browser speaks gRPC.
+        bind("grpc", "listen.grpc", to.grpc, None)?,
+        bind("http", "listen.http", to.http, guard(origins))?,
+        // No page but our own may read.
+        bind("api", "listen.api", to.api, guard(&[]))?,
+    ])
 }
 
 /// The caps, with the values that are in the store. Without them a restart would admit as many new ones.
@@ -249,47 +244,6 @@ async fn dimension_caps(values_max: usize, access: &Access, store: &Store) -> Di
         }
     }
     caps
-}
-
-/// A bound port.
-struct Port {
-    listener: TcpListener,
-    address: SocketAddr,
-    options: Options,
-}
-
-impl Port {
-    fn bind(key: &'static str, address: SocketAddr, options: Options) -> Result<Self, BuildError> {
-        let listener = TcpListener::from_std(ledgerline_process::serve::listen(key, address)?)?;
-        let address = listener.local_addr()?;
-        Ok(Self { listener, address, options })
-    }
-
-    fn serve(self, router: Router, shutdown: &CancellationToken) -> impl Future<Output = ()> + use<> {
-        serve(self.listener, router, self.options, shutdown.clone())
-    }
-}
-
-/// The engine, where one is embedded, and where the store is.
-async fn start_engine(
-    storage: StorageSettings,
-    restarts: Counter,
-) -> Result<(Option<Engine>, Target), EngineError> {
-    let StorageSettings { place, database, user, password } = storage;
-    match place {
-        StoragePlace::Server(url) => Ok((None, Target { url, database, user, password })),
-        StoragePlace::Embedded(config) => {
-            // Not the collector's own token: the engine must outlive the inserts under way, and is stopped last.
-            let engine = Engine::start(config, restarts, CancellationToken::new()).await?;
-            let target = engine.target(&database);
-            Ok((Some(engine), target))
-        }
-    }
-}
-
-fn readiness(storage: &Store) -> Readiness {
-    let storage = storage.clone();
-    Arc::new(move || storage.ready())
 }
 
 async fn watch_store(storage: Store, shutdown: CancellationToken) {

@@ -8,27 +8,28 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ledgerline_pricing::PriceBook;
-use ledgerline_process::config::{Secret, SecretText};
+use ledgerline_process::config::Secret;
 use ledgerline_process::logging::{LogConfig, LogSettings};
 use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_process::tls::TlsConfig;
-use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use serde::Deserialize;
 
 use crate::access::{Access, Principal};
 use crate::alerting::{AlertingConfig, AlertingSettings};
 use crate::ingest::config::{IngestConfig, IngestSettings};
-use ledgerline_store::engine;
+use ledgerline_store::client::Target;
+use ledgerline_store::engine::EngineConfig;
 
 /// The whole file. Every section may be left out.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Config {
     /// The ports.
     pub listen: Listen,
-    /// Whose spans are those that come without a token, while `auth` is not set. Rules read this tenant's record, and its
-    /// tokens alone see them and their alerts; with `auth` and rule files one of the tokens must be this tenant's.
-    pub tenant: String,
+    /// Whose spans are those that come without a token, while `auth` is not set; `default` if nobody is named. Rules read this
+    /// tenant's record, and its tokens alone see them and their alerts; with `auth` and rule files one of the tokens must be this
+    /// tenant's.
+    pub tenant: Option<String>,
     /// Who may send and ask. Needed to listen anywhere but on loopback.
     pub auth: Option<Auth>,
     /// What is taken in, and of it kept.
@@ -46,23 +47,6 @@ pub struct Config {
     /// Spans of the collector's own work, as service `ledgerline-collector`, and of the embedded engine's, as
     /// `ledgerline-engine`. Off by default.
     pub telemetry: TelemetryConfig,
-}
-
-impl Default for Config {
-    fn default() -> Self {
-        Self {
-            listen: Listen::default(),
-            tenant: "default".to_owned(),
-            auth: None,
-            ingest: IngestConfig::default(),
-            storage: StorageConfig::default(),
-            pricing: Pricing::default(),
-            query: QueryConfig::default(),
-            alerting: AlertingConfig::default(),
-            log: LogConfig::default(),
-            telemetry: TelemetryConfig::default(),
-        }
-    }
 }
 
 /// The ports. Port 0 takes a free one.
@@ -107,38 +91,25 @@ pub struct Token {
 }
 
 /// Where the record is kept.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct StorageConfig {
-    /// `embedded`, or a ClickHouse server: `http://host:8123`, `https://host:8443`.
-    pub url: String,
-    /// The database; created when it is not there.
-    pub database: String,
+    /// `embedded`, which is the default, or a ClickHouse server: `http://host:8123`, `https://host:8443`.
+    pub url: Option<String>,
+    /// The database; created when it is not there. `ledgerline` by default.
+    pub database: Option<String>,
     /// The user; the server's default user when not set.
     pub user: Option<String>,
     /// The user's password: `{env: NAME}` or `{file: path}`.
     pub password: Option<Secret>,
-    /// `embedded` only: where the engine keeps its data.
-    pub data_dir: PathBuf,
+    /// `embedded` only: where the engine keeps its data. `ledgerline-data` by default.
+    pub data_dir: Option<PathBuf>,
     /// `embedded` only: how to run the engine.
     pub engine: EngineSection,
 }
 
-impl Default for StorageConfig {
-    fn default() -> Self {
-        Self {
-            url: EMBEDDED.to_owned(),
-            database: "ledgerline".to_owned(),
-            user: None,
-            password: None,
-            data_dir: PathBuf::from("ledgerline-data"),
-            engine: EngineSection::default(),
-        }
-    }
-}
-
 /// The value of `storage.url` that starts an engine of our own.
-pub const EMBEDDED: &str = "embedded";
+pub(crate) const EMBEDDED: &str = "embedded";
 
 /// How to run the engine.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -159,64 +130,39 @@ pub struct Pricing {
 }
 
 /// What questions may use.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct QueryConfig {
     /// Bytes that all queries together may hold: what the store sends, intermediate results, responses. One query may hold an eighth
     /// of it, which must be enough to compile a regular expression: at least 32 MiB in all. A query that needs more is answered
-    /// with 422; one that finds the memory in use, with 503.
-    pub memory_bytes_max: usize,
-}
-
-impl Default for QueryConfig {
-    fn default() -> Self {
-        Self { memory_bytes_max: MEMORY_BYTES_DEFAULT }
-    }
+    /// with 422; one that finds the memory in use, with 503. 512 MiB by default.
+    pub memory_bytes_max: Option<usize>,
 }
 
 /// What a collector is built from: the configuration, parsed once, with the files and secrets that it names.
 #[derive(Debug)]
+#[allow(missing_docs, reason = "the sections of the configuration say it")]
 pub struct Settings {
-    /// The ports.
     pub listen: Listen,
-    /// How requests find their principal.
     pub access: Access,
-    /// What is taken in.
     pub ingest: IngestSettings,
     /// Whose record the rules read.
     pub owner: Principal,
-    /// Where the record is kept.
-    pub storage: StorageSettings,
+    pub storage: Storage,
     /// What this build knows of prices, below the overrides.
     pub prices: PriceBook,
-    /// What questions may use.
-    pub query: QueryConfig,
-    /// Rules and receivers.
+    /// Bytes that all queries together may hold.
+    pub query_memory_bytes: usize,
     pub alerting: AlertingSettings,
-    /// What is written to standard error.
     pub log: LogSettings,
-    /// Where spans of our own work go.
     pub telemetry: TelemetryConfig,
-}
-
-/// Where the record is kept, and who we are there.
-#[derive(Clone, Debug)]
-pub struct StorageSettings {
-    /// An engine of our own, or a server.
-    pub place: StoragePlace,
-    /// The database, an identifier.
-    pub database: String,
-    /// The user; the server's default user when not set.
-    pub user: Option<String>,
-    /// The user's password.
-    pub password: Option<SecretText>,
 }
 
 /// Who runs ClickHouse.
 #[derive(Clone, Debug)]
-pub enum StoragePlace {
-    /// We do, with this.
-    Embedded(engine::EngineConfig),
-    /// Somebody else, at `http://host:port` or `https://host:port`.
-    Server(String),
+pub enum Storage {
+    /// We do, with this and for the database of that name.
+    Embedded(EngineConfig, String),
+    /// Somebody else.
+    Server(Target),
 }

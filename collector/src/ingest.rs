@@ -2,7 +2,7 @@
 //!
 //! The stages, in order; [`Ingest::prepare`] and [`Ingest::export`] are this list as code:
 //!
-//! 1. limit: [`body`] reads, [`decompress`] decompresses and [`estimate`] foresees, within [`admission`]'s memory
+//! 1. limit: [`receive`] reads, [`decompress`] decompresses and [`estimate`] foresees, within [`admission`]'s memory
 //! 2. decode: [`decode`] reads Protocol Buffers or JSON
 //! 3. name: [`token`] names the request, which is how the store knows a repeat
 //! 4. normalise: [`normalise`] makes records within our bounds, and quarantines the rest with reasons
@@ -13,7 +13,6 @@
 //! [`grpc`] and [`http`] are its two transports. Nothing is buffered across requests: one request is one insert.
 
 pub(crate) mod admission;
-mod body;
 pub(crate) mod config;
 pub mod decode;
 mod decompress;
@@ -23,6 +22,7 @@ pub mod estimate;
 pub(crate) mod grpc;
 pub(crate) mod http;
 pub mod normalise;
+mod receive;
 pub(crate) mod refusal;
 mod reply;
 mod rows;
@@ -30,7 +30,6 @@ mod rows;
 mod testing;
 mod token;
 
-use std::mem;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::Arc;
 
@@ -56,49 +55,35 @@ use decode::Format;
 use decompress::Encoding;
 use dimensions::{DimensionCaps, Overflows};
 use dropped::DroppedAttributes;
-use normalise::TimeCorrections;
+use normalise::{BatchContext, Normalised, TimeCorrection, TimeCorrections};
 use refusal::Refusal;
 use reply::Receipt;
 
 /// One export request as it came in.
 #[derive(Debug)]
-pub struct Request {
-    /// Who owns its spans.
+pub(crate) struct Request {
     pub principal: Principal,
     /// The agent's numbering, where the sender is an agent.
     pub producer: Option<RequestIdentity>,
-    /// How it is written.
     pub format: Format,
-    /// How it is compressed.
     pub encoding: Encoding,
-    /// The bytes.
     pub body: Bytes,
-    /// The memory it holds.
     pub grant: Grant,
     /// When its sender stops waiting.
     pub deadline: Instant,
 }
 
-/// What ingest is made of.
-pub struct Parts<T> {
-    /// Writes the rows.
+pub(crate) struct Parts<T> {
     pub writer: Writer<T>,
-    /// Prices the calls.
     pub prices: PriceBook,
-    /// Decides whose spans they are.
     pub access: Arc<Access>,
-    /// Decides which attributes are kept.
     pub allowed: AllowList,
-    /// Caps the values of dimensions.
     pub dimensions: DimensionCaps,
-    /// Wall time.
     pub clock: Arc<dyn Clock>,
-    /// Counts.
     pub metrics: Metrics,
 }
 
-/// The way in. Shared by all transports.
-pub struct Ingest<T = Store> {
+pub(crate) struct Ingest<T = Store> {
     parts: Parts<T>,
     price_version: Arc<str>,
     admission: Admission,
@@ -124,7 +109,6 @@ struct LeftOut {
 }
 
 impl<T: Transport + 'static> Ingest<T> {
-    /// Ready to take requests.
     pub fn new(parts: Parts<T>) -> Arc<Self> {
         Arc::new(Self {
             price_version: parts.prices.version().to_string().into(),
@@ -135,10 +119,8 @@ impl<T: Transport + 'static> Ingest<T> {
         })
     }
 
-    /// Takes one request; returns when its spans are stored.
-    ///
-    /// # Errors
-    /// When they are not, or not known to be: see [`Refusal`], which tells the sender what to do.
+    /// Takes one request; returns when its spans are stored. If they are not, or not known to be, the refusal tells the sender what
+    /// to do.
     #[tracing::instrument(name = "ingest", skip_all, fields(bytes = request.body.len(), stored))]
     pub async fn export(self: &Arc<Self>, request: Request) -> Result<Receipt, Refusal> {
         if self.writes.is_closed() {
@@ -189,37 +171,32 @@ impl<T: Transport + 'static> Ingest<T> {
             return Err(Refusal::TooMany(limits::SPANS_MAX));
         }
         let waiting = Waiting::enter(&self.parts.metrics, normalise::span_count(&decoded));
-        let id = token::of(&principal.tenant.0, producer.as_ref(), &decoded);
-        let now_unix_ns = self.parts.clock.now_unix_ns();
-        let mut normalised = normalise::normalise(&decoded, now_unix_ns, &self.parts.allowed);
-        let receipt = Receipt::of(&normalised);
-        let mut left_out = LeftOut {
-            dropped: mem::take(&mut normalised.dropped),
-            corrections: mem::take(&mut normalised.corrections),
-            overflows: Overflows::default(),
-        };
-        let context = rows::BatchContext {
+        let context = BatchContext {
+            batch_id: token::of(&principal.tenant.0, producer.as_ref(), &decoded),
             tenant: principal.tenant.0,
-            batch_id: id,
-            now_unix_ns,
+            now_unix_ns: self.parts.clock.now_unix_ns(),
             price_version: Arc::clone(&self.price_version),
         };
-        let mut batch = rows::batch(&self.parts.prices, &context, normalised);
-        left_out.overflows = self.parts.dimensions.apply(&context.tenant, &mut batch.spans);
+        let normalised = normalise::normalise(&decoded, &context, &self.parts.allowed);
+        let receipt = Receipt::of(&normalised);
+        let Normalised { accepted, rejected, dropped, corrections } = normalised;
+        let mut batch = rows::batch(&self.parts.prices, &context, accepted, rejected);
+        let overflows = self.parts.dimensions.apply(&context.tenant, &mut batch.spans);
+        let left_out = LeftOut { dropped, corrections, overflows };
         Ok(Prepared { batch, receipt, left_out, waiting, grant })
     }
 
     fn acknowledge(&self, batch: &Batch, receipt: &Receipt, written: Written, left_out: &LeftOut) {
         let metrics = &self.parts.metrics;
         metrics.stored.inc_by(written.stored as u64);
-        for (reason, spans, _) in receipt.rejected() {
+        for (reason, spans, _) in &receipt.rejected {
             metrics.quarantined.of([reason.name()]).inc_by(*spans as u64);
         }
         self.dropped.add(&left_out.dropped);
         for (dimension, calls) in dimensions::CAPPED.into_iter().zip(left_out.overflows) {
             metrics.dimension_overflows.of([dimension.name()]).inc_by(calls);
         }
-        for (correction, spans) in left_out.corrections.counts() {
+        for (correction, spans) in TimeCorrection::ALL.into_iter().zip(left_out.corrections) {
             metrics.times_corrected.of([correction.name()]).inc_by(spans);
         }
         for row in &batch.spans {

@@ -1,5 +1,5 @@
-//! Every bound of ingest in one place, with what happens when it is reached. Bounds of queries and alerting
-//! are beside their code, the store's in `ledgerline_store::limits`.
+//! Every bound of the collector in one place, with what happens when it is reached: of ingest, of queries and of alerting. Those
+//! of the language are in `ledgerline_promql::limits`, those of the store in `ledgerline_store::limits`.
 //!
 //! No bound is reached silently: each one answers the sender, counts, or both.
 
@@ -116,3 +116,49 @@ pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(20);
 
 /// How often the store is asked whether it is there.
 pub const STORE_CHECK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// The time a query may take when the client names none, and the most it may name.
+pub const TIMEOUT_MS_DEFAULT: u64 = 30_000;
+
+/// Queries evaluated at once; more wait within their own deadline.
+pub const CONCURRENT_QUERIES_MAX: usize = 16;
+
+/// Selectors in one query; each is a statement.
+pub const SELECTORS_MAX: usize = 64;
+
+/// Bytes of one rule file. Prometheus' largest public rule packs are about 300 KiB.
+pub const RULE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
+
+/// Series one rule may return. At about 1 KiB per alert this keeps one rule below 10 MiB.
+pub const SERIES_PER_RULE_MAX: usize = 10_000;
+
+/// Queries of all groups together that run at once. Every group with one interval wakes on the same grid point,
+/// so this keeps a rule pack from taking the store away from the people who watch dashboards.
+pub const RULE_QUERIES_MAX: usize = 4;
+
+/// Notifications waiting for one receiver. As in Prometheus; about 20 MiB at 2 KiB each.
+pub const OUTBOX_NOTIFICATIONS_MAX: usize = 10_000;
+
+/// Alerts in one request to an Alertmanager, as in Prometheus.
+pub const ALERTS_PER_REQUEST_MAX: usize = 64;
+
+/// Bytes read of a receiver's answer; the rest is not read and the connection is dropped.
+pub const RESPONSE_BYTES_MAX: usize = 64 * 1024;
+
+/// A notification that could not be delivered for this long is dropped and counted.
+pub const NOTIFICATION_AGE_MAX: Duration = Duration::from_secs(24 * 3600);
+
+/// A connection to a receiver, name lookup and TLS included. A receiver's `timeout_ms` covers it too.
+pub const CONNECT_WAIT: Duration = Duration::from_secs(10);
+
+/// First wait after a failed delivery; doubles up to [`BACKOFF_MAX`].
+pub const BACKOFF_MIN: Duration = Duration::from_secs(1);
+
+/// Longest wait between two attempts of one receiver.
+pub const BACKOFF_MAX: Duration = Duration::from_secs(300);
+
+/// How long shutdown waits for one last delivery to each receiver.
+pub const DRAIN_DEADLINE: Duration = Duration::from_secs(5);
+
+/// How long a resolved alert is kept and sent again, so that an Alertmanager that was away hears of it. As in Prometheus.
+pub const RESOLVED_RETENTION: Duration = Duration::from_secs(15 * 60);

@@ -7,7 +7,7 @@ use std::sync::Arc;
 
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
-use ledgerline_collector::app::{Addresses, App, Parts};
+use ledgerline_collector::app::{Addresses, App};
 use ledgerline_collector::config::{Config, Settings};
 use ledgerline_process::telemetry::Telemetry;
 use ledgerline_process::{SystemClock, addresses, config, descriptors, logging, shutdown};
@@ -37,7 +37,9 @@ enum Command {
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let outcome = match arguments.command.unwrap_or(Command::Run) {
-        Command::CheckConfig => load(&arguments.config).map(|_| report_valid(&arguments.config)),
+        Command::CheckConfig => load(&arguments.config).map(|_| {
+            let _ = writeln!(std::io::stdout(), "{}: the configuration is valid", arguments.config.display());
+        }),
         Command::Run => {
             load(&arguments.config).and_then(|settings| run(settings, arguments.addresses_file.as_deref()))
         }
@@ -52,10 +54,6 @@ fn main() -> ExitCode {
     }
 }
 
-fn report_valid(config: &Path) {
-    let _ = writeln!(std::io::stdout(), "{}: the configuration is valid", config.display());
-}
-
 fn load(path: &Path) -> anyhow::Result<Settings> {
     Ok(config::load::<Config>(path)?)
 }
@@ -67,9 +65,8 @@ fn run(settings: Settings, addresses_file: Option<&Path>) -> anyhow::Result<()> 
     descriptors::raise_limit();
     let ended = runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
-        let parts = Parts { clock: Arc::new(SystemClock) };
         let app = tokio::select! {
-            app = App::build(settings, parts) => app?,
+            app = App::build(settings, Arc::new(SystemClock)) => app?,
             () = shutdown.cancelled() => return Ok(()),
         };
         if let Some(file) = addresses_file {

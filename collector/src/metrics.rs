@@ -69,22 +69,8 @@ pub struct Metrics {
     pub times_corrected: Labelled,
     pub unpriced: Labelled,
     pub request_seconds: Histogram,
-    pub query: QueryMetrics,
-    pub alerting: AlertingMetrics,
-}
-
-/// How queries ended and how long they took.
-#[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the registered texts say it")]
-pub struct QueryMetrics {
-    pub ended: Labelled,
-    pub seconds: Histogram,
-}
-
-/// What rules and receivers did. Groups are `file;name`, as Prometheus labels its own.
-#[derive(Clone, Debug)]
-#[allow(missing_docs, reason = "the registered texts say it")]
-pub struct AlertingMetrics {
+    pub queries: Labelled,
+    pub query_seconds: Histogram,
     pub evaluations: Labelled,
     pub evaluation_failures: Labelled,
     pub iterations_missed: Labelled,
@@ -96,101 +82,160 @@ pub struct AlertingMetrics {
     pub outbox_notifications: Labelled<Gauge>,
 }
 
-/// Registers a metric without labels.
-fn plain<M: Metric + Clone + Default>(to: &mut Registry, name: &str, help: &str) -> M {
-    let metric = M::default();
-    to.register(name, help, metric.clone());
-    metric
-}
+/// Where metrics are registered.
+struct Declare<'a>(&'a mut Registry);
 
-/// Registers a metric with these labels.
-fn labelled<M, const N: usize>(
-    to: &mut Registry,
-    names: [&'static str; N],
-    name: &str,
-    help: &str,
-) -> Labelled<M, N>
-where
-    M: EncodeMetric + TypedMetric + Clone + Default + Send + Sync + Debug + 'static,
-{
-    let family = Family::default();
-    to.register(name, help, family.clone());
-    Labelled { names, family }
-}
+impl Declare<'_> {
+    fn plain<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
+        let metric = M::default();
+        self.0.register(name, help, metric.clone());
+        metric
+    }
 
-/// Registers a distribution of times, from a millisecond to half a minute.
-fn seconds(to: &mut Registry, name: &str, help: &str) -> Histogram {
-    let histogram = Histogram::new(exponential_buckets(0.001, 2.0, 16));
-    to.register_with_unit(name, help, Unit::Seconds, histogram.clone());
-    histogram
+    /// A metric with these labels.
+    fn by<M, const N: usize>(&mut self, names: [&'static str; N], name: &str, help: &str) -> Labelled<M, N>
+    where
+        M: EncodeMetric + TypedMetric + Clone + Default + Send + Sync + Debug + 'static,
+    {
+        Labelled { names, family: self.plain(name, help) }
+    }
+
+    /// A distribution of times, from a millisecond to half a minute.
+    fn seconds(&mut self, name: &str, help: &str) -> Histogram {
+        let histogram = Histogram::new(exponential_buckets(0.001, 2.0, 16));
+        self.0.register_with_unit(name, help, Unit::Seconds, histogram.clone());
+        histogram
+    }
 }
 
 impl Metrics {
     /// The metrics, registered.
     pub fn register(registry: &mut Registry) -> Self {
-        let to = registry.sub_registry_with_prefix("ledgerline_collector");
-        let unpriced =
-            [UnpricedReason::UsageMissing, UnpricedReason::UnknownModel, UnpricedReason::UnknownProvider];
+        let registry = registry.sub_registry_with_prefix("ledgerline_collector");
+        let store = StoreMetrics::register(registry);
+        let to = &mut Declare(registry);
+        let (connections, [accept_errors, silent_connections_closed]) = Self::of_ports(to);
+        let ([requests, refused, quarantined], [received, stored, unacknowledged], waiting) =
+            Self::of_spans(to);
+        let [attributes_dropped, dimension_overflows, times_corrected, unpriced] = Self::of_calls(to);
+        // A group is `file;name`, as Prometheus labels its own.
+        let (group, receiver) = ("rule_group", "receiver");
         Self {
-            store: StoreMetrics::register(to),
-            connections: labelled(to, ["port"], "connections", "Connections now open, by port"),
-            accept_errors: labelled(
-                to,
-                ["port"],
-                "accept_errors",
-                "Connections the operating system would not hand over, by port",
+            store,
+            connections,
+            accept_errors,
+            silent_connections_closed,
+            requests,
+            refused,
+            received,
+            stored,
+            quarantined,
+            unacknowledged,
+            waiting,
+            attributes_dropped,
+            dimension_overflows,
+            times_corrected,
+            unpriced,
+            request_seconds: to.seconds("request", "From a request's head to its answer"),
+            queries: to.by(["outcome"], "queries", "PromQL queries of dashboards and rules, by outcome"),
+            query_seconds: to.seconds("query", "From a query's arrival to its end"),
+            evaluations: to.by([group], "rule_evaluations", "Rule evaluations, failed ones included"),
+            evaluation_failures: to.by(
+                [group],
+                "rule_evaluation_failures",
+                "Rule evaluations that failed; a failure resolves no alert",
             ),
-            silent_connections_closed: labelled(
-                to,
-                ["port"],
-                "silent_connections_closed",
-                "Connections closed before their first request, by port: it did not come in time, or others needed their place",
+            iterations_missed: to.by(
+                [group],
+                "rule_group_iterations_missed",
+                "Evaluation times at which a rule group was not evaluated",
             ),
-            requests: labelled(to, ["protocol"], "requests", "Requests that reached a telemetry port")
-                .at_zero(["grpc", "http"]),
-            refused: labelled(to, ["reason"], "requests_refused", "Requests not acknowledged")
-                .at_zero(Refusal::NAMES),
-            received: plain(to, "spans_received", "Spans decoded"),
-            stored: plain(to, "spans_stored", "Spans acknowledged and in the table"),
-            quarantined: labelled(
-                to,
-                ["reason"],
-                "spans_quarantined",
-                "Spans acknowledged and in the quarantine",
-            )
-            .at_zero(quarantine::Reason::ALL.map(quarantine::Reason::name)),
-            unacknowledged: plain(
-                to,
-                "spans_unacknowledged",
-                "Spans decoded and not acknowledged; their sender repeats them",
+            last_duration_seconds: to.by(
+                [group],
+                "rule_group_last_duration_seconds",
+                "How long the last evaluation of a rule group took",
             ),
-            waiting: plain(to, "spans_waiting", "Spans between decoding and the answer"),
-            attributes_dropped: labelled(
-                to,
-                ["name"],
-                "attributes_dropped",
-                "Attributes not kept because neither the allow-list nor ingest.attributes.keep names them",
+            alerts: to.by([group, "state"], "alerts", "Alerts by rule group and state"),
+            notifications_sent: to.by(
+                [receiver],
+                "notifications_sent",
+                "Alert notifications that a receiver accepted",
             ),
-            dimension_overflows: labelled(
-                to,
+            delivery_failures: to.by(
+                [receiver],
+                "notification_delivery_failures",
+                "Attempts to deliver alert notifications that failed and are repeated",
+            ),
+            notifications_dropped: to.by(
+                [receiver, "reason"],
+                "notifications_dropped",
+                "Alert notifications given up, by reason",
+            ),
+            outbox_notifications: to.by(
+                [receiver],
+                "outbox_notifications",
+                "Alert notifications that wait for delivery",
+            ),
+        }
+    }
+
+    fn of_ports(to: &mut Declare<'_>) -> (Labelled<Gauge>, [Labelled; 2]) {
+        let connections = to.by(["port"], "connections", "Connections now open, by port");
+        let accept_errors =
+            to.by(["port"], "accept_errors", "Connections the operating system would not hand over, by port");
+        let silent_connections_closed = to.by(
+            ["port"],
+            "silent_connections_closed",
+            "Connections closed before their first request, by port: it did not come in time, or others \
+             needed their place",
+        );
+        (connections, [accept_errors, silent_connections_closed])
+    }
+
+    fn of_spans(to: &mut Declare<'_>) -> ([Labelled; 3], [Counter; 3], Gauge) {
+        let requests = to
+            .by(["protocol"], "requests", "Requests that reached a telemetry port")
+            .at_zero(["grpc", "http"]);
+        let refused =
+            to.by(["reason"], "requests_refused", "Requests not acknowledged").at_zero(Refusal::NAMES);
+        let received = to.plain("spans_received", "Spans decoded");
+        let stored = to.plain("spans_stored", "Spans acknowledged and in the table");
+        let quarantined = to
+            .by(["reason"], "spans_quarantined", "Spans acknowledged and in the quarantine")
+            .at_zero(quarantine::Reason::ALL.map(quarantine::Reason::name));
+        let unacknowledged =
+            to.plain("spans_unacknowledged", "Spans decoded and not acknowledged; their sender repeats them");
+        let waiting = to.plain("spans_waiting", "Spans between decoding and the answer");
+        ([requests, refused, quarantined], [received, stored, unacknowledged], waiting)
+    }
+
+    fn of_calls(to: &mut Declare<'_>) -> [Labelled; 4] {
+        let reasons =
+            [UnpricedReason::UsageMissing, UnpricedReason::UnknownModel, UnpricedReason::UnknownProvider];
+        let attributes_dropped = to.by(
+            ["name"],
+            "attributes_dropped",
+            "Attributes not kept because neither the allow-list nor ingest.attributes.keep names them",
+        );
+        let dimension_overflows = to
+            .by(
                 ["dimension"],
                 "dimension_overflows",
-                "Calls counted as other, because their dimension has as many values as ingest.dimension_values_max allows",
+                "Calls counted as other, because their dimension has as many values as \
+             ingest.dimension_values_max allows",
             )
-            .at_zero(CAPPED.map(|dimension| dimension.name())),
-            times_corrected: labelled(
-                to,
+            .at_zero(CAPPED.map(|dimension| dimension.name()));
+        let times_corrected = to
+            .by(
                 ["reason"],
                 "spans_time_corrected",
                 "Spans counted at their receipt or without a duration, because their times cannot be",
             )
-            .at_zero(TimeCorrection::ALL.map(TimeCorrection::name)),
-            unpriced: labelled(to, ["reason"], "calls_unpriced", "Calls stored without a cost")
-                .at_zero(unpriced.map(|reason| reason.name())),
-            request_seconds: seconds(to, "request", "From a request's head to its answer"),
-            query: QueryMetrics::register(to),
-            alerting: AlertingMetrics::register(to),
-        }
+            .at_zero(TimeCorrection::ALL.map(TimeCorrection::name));
+        let unpriced = to
+            .by(["reason"], "calls_unpriced", "Calls stored without a cost")
+            .at_zero(reasons.map(|reason| reason.name()));
+        [attributes_dropped, dimension_overflows, times_corrected, unpriced]
     }
 
     /// What is counted of this port: `grpc`, `http` or `api`.
@@ -203,67 +248,7 @@ impl Metrics {
     }
 }
 
-impl QueryMetrics {
-    pub(crate) fn register(to: &mut Registry) -> Self {
-        let ended =
-            labelled(to, ["outcome"], "queries", "PromQL queries of dashboards and rules, by outcome");
-        Self { ended, seconds: seconds(to, "query", "From a query's arrival to its end") }
-    }
-}
-
-impl AlertingMetrics {
-    fn register(to: &mut Registry) -> Self {
-        let (group, receiver) = ("rule_group", "receiver");
-        Self {
-            evaluations: labelled(to, [group], "rule_evaluations", "Rule evaluations, failed ones included"),
-            evaluation_failures: labelled(
-                to,
-                [group],
-                "rule_evaluation_failures",
-                "Rule evaluations that failed; a failure resolves no alert",
-            ),
-            iterations_missed: labelled(
-                to,
-                [group],
-                "rule_group_iterations_missed",
-                "Evaluation times at which a rule group was not evaluated",
-            ),
-            last_duration_seconds: labelled(
-                to,
-                [group],
-                "rule_group_last_duration_seconds",
-                "How long the last evaluation of a rule group took",
-            ),
-            alerts: labelled(to, [group, "state"], "alerts", "Alerts by rule group and state"),
-            notifications_sent: labelled(
-                to,
-                [receiver],
-                "notifications_sent",
-                "Alert notifications that a receiver accepted",
-            ),
-            delivery_failures: labelled(
-                to,
-                [receiver],
-                "notification_delivery_failures",
-                "Attempts to deliver alert notifications that failed and are repeated",
-            ),
-            notifications_dropped: labelled(
-                to,
-                [receiver, "reason"],
-                "notifications_dropped",
-                "Alert notifications given up, by reason",
-            ),
-            outbox_notifications: labelled(
-                to,
-                [receiver],
-                "outbox_notifications",
-                "Alert notifications that wait for delivery",
-            ),
-        }
-    }
-}
-
-impl Default for AlertingMetrics {
+impl Default for Metrics {
     fn default() -> Self {
         Self::register(&mut Registry::default())
     }
@@ -278,24 +263,23 @@ mod tests {
     fn the_list_of_metrics_is_the_committed_one() {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
-        let alerting = &metrics.alerting;
         // A family without a series has no line, and these have none until something happens.
         drop(metrics.connections("grpc"));
-        drop(metrics.query.ended.of(["ok"]));
+        drop(metrics.queries.of(["ok"]));
         for counter in [
             &metrics.attributes_dropped,
-            &alerting.evaluations,
-            &alerting.evaluation_failures,
-            &alerting.iterations_missed,
-            &alerting.notifications_sent,
-            &alerting.delivery_failures,
+            &metrics.evaluations,
+            &metrics.evaluation_failures,
+            &metrics.iterations_missed,
+            &metrics.notifications_sent,
+            &metrics.delivery_failures,
         ] {
             drop(counter.of(["x"]));
         }
-        drop(alerting.last_duration_seconds.of(["x"]));
-        drop(alerting.outbox_notifications.of(["x"]));
-        alerting.alerts.of(["f;g", "firing"]).set(2);
-        alerting.notifications_dropped.of(["am", "overflow"]).inc();
+        drop(metrics.last_duration_seconds.of(["x"]));
+        drop(metrics.outbox_notifications.of(["x"]));
+        metrics.alerts.of(["f;g", "firing"]).set(2);
+        metrics.notifications_dropped.of(["am", "overflow"]).inc();
         let list = ledgerline_process::admin::describe(&registry).unwrap();
         let path = concat!(env!("CARGO_MANIFEST_DIR"), "/metrics.txt");
         if std::env::var_os("LEDGERLINE_UPDATE").is_some() {

@@ -2,5 +2,4 @@
 //! `ledgerline_store::sql`; never writes.
 
 pub mod http;
-pub mod limits;
 pub mod querier;

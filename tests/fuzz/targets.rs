@@ -11,10 +11,10 @@ use ledgerline_agent::relay::strip::UsageStrip;
 use ledgerline_agent::wire::Framing;
 use ledgerline_agent::wire::json::{Tokenizer, members};
 use ledgerline_agent::wire::sse::Splitter;
-use ledgerline_collector::alerting::template::Template;
+use ledgerline_collector::alerting::Template;
 use ledgerline_collector::ingest::decode::{Format, decode};
 use ledgerline_collector::ingest::estimate::decoded_size;
-use ledgerline_collector::ingest::normalise::normalise;
+use ledgerline_collector::ingest::normalise::{BatchContext, normalise};
 use ledgerline_process::config;
 use ledgerline_promql::{limits, syntax};
 use ledgerline_proto::otlp::AllowList;
@@ -55,7 +55,13 @@ pub fn otlp_decode(data: &[u8]) {
     let Ok(request) = decode(format, body) else { return };
     // More spans than a request may have is a refusal of the estimate, not of the reader.
     if estimated.is_ok() {
-        drop(normalise(&request, 1_793_000_000_000_000_000, &AllowList::new(&[])));
+        let context = BatchContext {
+            tenant: "t".into(),
+            batch_id: 1,
+            now_unix_ns: 1_793_000_000_000_000_000,
+            price_version: "v".into(),
+        };
+        drop(normalise(&request, &context, &AllowList::new(&[])));
     }
 }
 

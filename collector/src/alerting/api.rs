@@ -7,19 +7,16 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
-
 use axum::extract::{Request, State};
 use axum::routing::get;
 use axum::{Extension, Json, Router};
-use serde::Serialize;
+use serde_json::{Value, json};
 
 use crate::access::Principal;
 use crate::alerting::rules::AlertRule;
-use crate::alerting::sample::Labels;
 use crate::alerting::snapshot::{GroupSnapshot, Health, RuleSnapshot, RulesView};
-use crate::alerting::state::{Alert, Phase};
-use crate::alerting::template::{Template, exponential};
+use crate::alerting::state::Phase;
+use crate::alerting::template::exponential;
 use crate::alerting::time::UnixMs;
 use crate::prometheus::{ApiError, Params, Success};
 
@@ -32,32 +29,26 @@ pub fn router(view: RulesView) -> Router {
         .with_state(view)
 }
 
-async fn rules(
-    State(view): State<RulesView>,
-    request: Request,
-) -> Result<Json<Success<serde_json::Value>>, ApiError> {
+async fn rules(State(view): State<RulesView>, request: Request) -> Result<Json<Success<Value>>, ApiError> {
     let groups = view.groups_for(request.extensions().get());
     let params = Params::read(request).await?;
     if !matches!(&*params.first("type").to_ascii_lowercase(), "" | "alert" | "record") {
         let wrong = format!("not supported value {:?}", params.first("type"));
         return Err(ApiError::parameter("type", &wrong));
     }
-    let groups: Vec<GroupJson<'_>> = groups.iter().filter_map(|group| chosen(group, &params)).collect();
-    Ok(Json(Success::new(serde_json::json!({ "groups": groups }))))
+    let groups: Vec<Value> = groups.iter().filter_map(|group| chosen(group, &params)).collect();
+    Ok(Json(Success::new(json!({ "groups": groups }))))
 }
 
-async fn alerts(
-    State(view): State<RulesView>,
-    reader: Option<Extension<Principal>>,
-) -> Json<Success<serde_json::Value>> {
+async fn alerts(State(view): State<RulesView>, reader: Option<Extension<Principal>>) -> Json<Success<Value>> {
     let groups = view.groups_for(reader.as_deref());
-    let alerts: Vec<AlertJson<'_>> = groups.iter().flat_map(|group| &group.rules).flat_map(active).collect();
-    Json(Success::new(serde_json::json!({ "alerts": alerts })))
+    let alerts: Vec<Value> = groups.iter().flat_map(|group| &group.rules).flat_map(active).collect();
+    Json(Success::new(json!({ "alerts": alerts })))
 }
 
 /// The group as the parameters want it; `None` if nothing of it is. As in Prometheus a group emptied by a filter on rules is
 /// left out.
-fn chosen<'a>(snapshot: &'a GroupSnapshot, params: &Params) -> Option<GroupJson<'a>> {
+fn chosen(snapshot: &GroupSnapshot, params: &Params) -> Option<Value> {
     let group = &snapshot.group;
     // Grafana sends both spellings. No value means all.
     let wanted = |key: &str, name: &str| {
@@ -68,110 +59,68 @@ fn chosen<'a>(snapshot: &'a GroupSnapshot, params: &Params) -> Option<GroupJson<
     if !wanted("file", &group.file) || !wanted("rule_group", &group.name) {
         return None;
     }
-    let without_alerts = matches!(params.first("exclude_alerts"), "true" | "1" | "t" | "T" | "TRUE" | "True");
+    let with_alerts = !matches!(params.first("exclude_alerts"), "true" | "1" | "t" | "T" | "TRUE" | "True");
     // There are no recording rules.
     let is_wanted = |rule: &AlertRule| {
         !params.first("type").eq_ignore_ascii_case("record") && wanted("rule_name", &rule.name)
     };
     let pairs = group.rules.iter().zip(&snapshot.rules).filter(|(rule, _)| is_wanted(rule));
-    let rules: Vec<RuleJson<'a>> =
-        pairs.map(|(rule, state)| RuleJson::new(rule, state, without_alerts)).collect();
+    let rules: Vec<Value> = pairs.map(|(rule, state)| rule_json(rule, state, with_alerts)).collect();
     if rules.is_empty() && !group.rules.is_empty() {
         return None;
     }
-    Some(GroupJson {
-        name: &group.name,
-        file: &group.file,
-        rules,
-        interval: snapshot.interval.as_secs_f64(),
-        limit: group.limit.unwrap_or(0),
-        evaluation_time: snapshot.evaluation_time.as_secs_f64(),
-        last_evaluation: snapshot.last_evaluation.unwrap_or(UnixMs::NEVER),
-    })
+    Some(json!({
+        "name": group.name,
+        "file": group.file,
+        "rules": rules,
+        "interval": snapshot.interval.as_secs_f64(),
+        "limit": group.limit.unwrap_or(0),
+        "evaluationTime": snapshot.evaluation_time.as_secs_f64(),
+        "lastEvaluation": snapshot.last_evaluation.unwrap_or(UnixMs::NEVER),
+    }))
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct GroupJson<'a> {
-    name: &'a str,
-    file: &'a str,
-    rules: Vec<RuleJson<'a>>,
-    interval: f64,
-    limit: usize,
-    evaluation_time: f64,
-    last_evaluation: UnixMs,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct RuleJson<'a> {
-    state: &'static str,
-    name: &'a str,
-    query: &'a str,
-    duration: f64,
-    keep_firing_for: f64,
-    /// As written, not expanded.
-    labels: &'a BTreeMap<String, Template>,
-    annotations: &'a BTreeMap<String, Template>,
-    alerts: Vec<AlertJson<'a>>,
-    health: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    last_error: Option<&'a str>,
-    evaluation_time: f64,
-    last_evaluation: UnixMs,
-    r#type: &'static str,
-}
-
-impl<'a> RuleJson<'a> {
-    fn new(rule: &'a AlertRule, snapshot: &'a RuleSnapshot, without_alerts: bool) -> Self {
-        let states = || snapshot.state.alerts.values().map(|alert| alert.phase.name());
-        let state = ["firing", "pending"].into_iter().find(|name| states().any(|state| state == *name));
-        let (health, last_error) = match &snapshot.health {
-            Health::Unknown => ("unknown", None),
-            Health::Ok => ("ok", None),
-            Health::Failed(reason) => ("err", Some(reason.as_str())),
-        };
-        Self {
-            state: state.unwrap_or("inactive"),
-            name: &rule.name,
-            query: &rule.expr,
-            duration: rule.hold.as_secs_f64(),
-            keep_firing_for: rule.keep_firing_for.as_secs_f64(),
-            labels: &rule.labels,
-            annotations: &rule.annotations,
-            alerts: if without_alerts { Vec::new() } else { active(snapshot).collect() },
-            health,
-            last_error,
-            evaluation_time: snapshot.evaluation_time.as_secs_f64(),
-            last_evaluation: snapshot.last_evaluation.unwrap_or(UnixMs::NEVER),
-            r#type: "alerting",
+fn rule_json(rule: &AlertRule, snapshot: &RuleSnapshot, with_alerts: bool) -> Value {
+    let states = || snapshot.state.alerts.values().map(|alert| alert.phase.name());
+    let state = ["firing", "pending"].into_iter().find(|name| states().any(|state| state == *name));
+    let mut json = json!({
+        "state": state.unwrap_or("inactive"),
+        "name": rule.name,
+        "query": rule.expr,
+        "duration": rule.hold.as_secs_f64(),
+        "keepFiringFor": rule.keep_firing_for.as_secs_f64(),
+        // As written, not expanded.
+        "labels": rule.labels,
+        "annotations": rule.annotations,
+        "alerts": active(snapshot).filter(|_| with_alerts).collect::<Vec<_>>(),
+        "evaluationTime": snapshot.evaluation_time.as_secs_f64(),
+        "lastEvaluation": snapshot.last_evaluation.unwrap_or(UnixMs::NEVER),
+        "type": "alerting",
+    });
+    json["health"] = match &snapshot.health {
+        Health::Unknown => "unknown".into(),
+        Health::Ok => "ok".into(),
+        Health::Failed(reason) => {
+            json["lastError"] = reason.as_str().into();
+            "err".into()
         }
-    }
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct AlertJson<'a> {
-    labels: &'a Labels,
-    annotations: &'a Labels,
-    state: &'static str,
-    active_at: UnixMs,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    keep_firing_since: Option<UnixMs>,
-    value: String,
+    };
+    json
 }
 
 /// Pending and firing alerts; resolved ones are not shown, as in Prometheus.
-fn active(rule: &RuleSnapshot) -> impl Iterator<Item = AlertJson<'_>> {
-    rule.state.alerts.values().filter(|alert| alert.is_active()).map(|alert: &Alert| AlertJson {
-        labels: &alert.labels,
-        annotations: &alert.annotations,
-        state: alert.phase.name(),
-        active_at: alert.active_since,
-        keep_firing_since: match alert.phase {
-            Phase::Firing { kept_since, .. } => kept_since,
-            Phase::Pending | Phase::Resolved { .. } => None,
-        },
-        value: exponential(alert.value, None),
+fn active(rule: &RuleSnapshot) -> impl Iterator<Item = Value> {
+    rule.state.alerts.values().filter(|alert| alert.is_active()).map(|alert| {
+        let mut json = json!({
+            "labels": alert.labels,
+            "annotations": alert.annotations,
+            "state": alert.phase.name(),
+            "activeAt": alert.active_since,
+            "value": exponential(alert.value, None),
+        });
+        if let Phase::Firing { kept_since: Some(kept_since), .. } = alert.phase {
+            json["keepFiringSince"] = kept_since.rfc3339().into();
+        }
+        json
     })
 }

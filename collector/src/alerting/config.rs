@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
-use ledgerline_process::config::{Problems, Secret};
+use ledgerline_process::config::{Problems, Secret, parse_base_url};
 use serde::Deserialize;
 
 use super::files;
@@ -51,16 +51,14 @@ pub struct GrafanaConfig {
 pub struct ReceiverConfig {
     /// Unique; a label of the delivery metrics.
     pub name: String,
-    /// What it speaks.
+    /// `alertmanager` or `webhook`.
     pub kind: ReceiverKind,
     /// For an Alertmanager its base address (`http://alertmanager:9093`), for a webhook the full address.
     pub url: String,
     /// Full value of the `Authorization` header, for example `Bearer ...`, from an environment variable or a file.
-    #[serde(default)]
     pub authorization: Option<Secret>,
-    /// Longest time one delivery may take, answer included.
-    #[serde(default = "default_timeout_ms")]
-    pub timeout_ms: u64,
+    /// Longest time one delivery may take, answer included. 10 s by default.
+    pub timeout_ms: Option<u64>,
 }
 
 /// What a receiver speaks.
@@ -71,10 +69,6 @@ pub enum ReceiverKind {
     Alertmanager,
     /// Alertmanager's webhook body, version 4: each firing and each resolving once, with an `Idempotency-Key`.
     Webhook,
-}
-
-fn default_timeout_ms() -> u64 {
-    10_000
 }
 
 impl Default for AlertingConfig {
@@ -92,45 +86,28 @@ impl Default for AlertingConfig {
     }
 }
 
-/// What alerting is built from.
 #[derive(Debug)]
 pub struct AlertingSettings {
-    /// What is evaluated.
     pub rules: RuleSet,
-    /// For groups without an `interval`.
     pub evaluation_interval: Duration,
-    /// For groups without a `query_offset`.
     pub query_offset: Duration,
-    /// Longest time of one rule's query.
     pub query_timeout: Duration,
-    /// Time between two sendings of one firing alert to an Alertmanager.
     pub resend_delay: Duration,
-    /// Where alerts lead.
     pub link: LinkBase,
-    /// Who hears of alerts.
     pub receivers: Vec<Receiver>,
 }
 
 /// Where the links of alerts lead. Addresses are without a slash at their end.
 #[derive(Clone, Debug)]
 pub enum LinkBase {
-    /// This collector's Prometheus API.
     Prometheus(String),
-    /// Grafana's Explore.
-    Grafana {
-        /// Base address.
-        url: String,
-        /// Uid of the data source.
-        datasource_uid: String,
-    },
+    Grafana(GrafanaConfig),
 }
 
 /// One receiver, ready to be sent to.
 #[derive(Clone, Debug)]
 pub struct Receiver {
-    /// Unique.
     pub name: String,
-    /// What it speaks.
     pub kind: ReceiverKind,
     /// The full address that is posted to.
     pub uri: Uri,
@@ -162,7 +139,7 @@ impl AlertingConfig {
         let link = match &self.grafana {
             None => external_url.map(LinkBase::Prometheus),
             Some(grafana) => url(&format!("{path}.grafana.url"), &grafana.url, problems)
-                .map(|url| LinkBase::Grafana { url, datasource_uid: grafana.datasource_uid.clone() }),
+                .map(|url| LinkBase::Grafana(GrafanaConfig { url, ..grafana.clone() })),
         };
         let mut names = BTreeSet::new();
         let mut receivers = Vec::new();
@@ -175,9 +152,8 @@ impl AlertingConfig {
             receivers.extend(receiver.resolve(&path, problems));
         }
         let rules = files::load_rules(&self.rule_files, accept).map_err(|found| {
-            for problem in found {
-                problems.push(format!("{path}.rule_files"), problem.to_string());
-            }
+            let rule_files = format!("{path}.rule_files");
+            found.iter().for_each(|problem| problems.push(&rule_files, problem.to_string()));
         });
         Some(AlertingSettings {
             rules: rules.ok()?,
@@ -193,10 +169,13 @@ impl AlertingConfig {
 
 impl ReceiverConfig {
     fn resolve(&self, path: &str, problems: &mut Problems) -> Option<Receiver> {
-        if self.timeout_ms == 0 {
+        let timeout_ms = self.timeout_ms.unwrap_or(10_000);
+        if timeout_ms == 0 {
             problems.push(format!("{path}.timeout_ms"), "must be above 0");
         }
-        let address = url(&format!("{path}.url"), &self.url, problems);
+        // A webhook's address may end with a query.
+        let base = self.url.split('?').next().unwrap_or_default();
+        let address = url(&format!("{path}.url"), base, problems);
         let authorization = match &self.authorization {
             None => None,
             Some(secret) => Some(authorization(&format!("{path}.authorization"), secret, problems)?),
@@ -206,7 +185,7 @@ impl ReceiverConfig {
             ReceiverKind::Webhook => self.url.clone(),
         };
         let uri = problems.take(&format!("{path}.url"), address.parse())?;
-        let timeout = Duration::from_millis(self.timeout_ms);
+        let timeout = Duration::from_millis(timeout_ms);
         Some(Receiver { name: self.name.clone(), kind: self.kind, uri, authorization, timeout })
     }
 }
@@ -221,13 +200,7 @@ fn authorization(path: &str, secret: &Secret, problems: &mut Problems) -> Option
 
 /// An address without a slash at its end.
 fn url(path: &str, text: &str, problems: &mut Problems) -> Option<String> {
-    let uri = text.parse::<Uri>().ok();
-    let usable =
-        uri.is_some_and(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some());
-    if !usable {
-        problems.push(path, format!("{text:?} is not an http:// or https:// address"));
-        return None;
-    }
+    problems.take(path, parse_base_url(text))?;
     Some(text.trim_end_matches('/').to_owned())
 }
 
@@ -274,9 +247,9 @@ mod tests {
         let report = parse::<Outer>("a", text).unwrap_err().to_string();
         for part in [
             "alerting.evaluation_interval_ms: must be at least 100",
-            "alerting.external_url: \"nowhere\"",
+            "alerting.external_url: `nowhere` must start with http",
             "alerting.recievers: is not a key",
-            "alerting.receivers[0].url: \"ftp://x\"",
+            "alerting.receivers[0].url: `ftp://x` must start with http",
             "alerting.receivers[1].name: must be there and differ",
             "alerting.receivers[1].timeout_ms",
         ] {

@@ -9,48 +9,28 @@ mod tests;
 
 use std::collections::BTreeMap;
 
-use crate::alerting::limits::SERIES_PER_RULE_MAX;
 use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::{ALERT_NAME, Labels, METRIC_NAME, Sample};
 use crate::alerting::state::{Alert, Phase, RuleState, Transition, TransitionKind, is_forgotten};
 use crate::alerting::template::Template;
 use crate::alerting::time::UnixMs;
+use crate::limits::SERIES_PER_RULE_MAX;
 
 /// Why an evaluation was refused. The state before it still holds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum EvalError {
-    /// Time did not move forward.
     #[error("evaluation at {} is not after the last one at {}", .at.rfc3339(), .last.rfc3339())]
-    NotAfterLast {
-        /// Time of this evaluation.
-        at: UnixMs,
-        /// Time of the last successful one.
-        last: UnixMs,
-    },
-    /// Two series became the same alert.
+    NotAfterLast { at: UnixMs, last: UnixMs },
     #[error(
         "two series have the same labels {labels:?} once the rule's labels are applied; keep a label that tells them apart, or aggregate"
     )]
-    DuplicateLabels {
-        /// The label set both ended up with.
-        labels: Labels,
-    },
-    /// The query returned more series than one rule may.
+    DuplicateLabels { labels: Labels },
     #[error(
         "the expression returned {got} series, more than {SERIES_PER_RULE_MAX}; aggregate it or raise its threshold"
     )]
-    TooManySeries {
-        /// Series returned.
-        got: usize,
-    },
-    /// More active alerts than the group's `limit`.
+    TooManySeries { got: usize },
     #[error("{got} alerts are active, more than the group's limit of {limit}")]
-    LimitExceeded {
-        /// Alerts that would be active.
-        got: usize,
-        /// The group's limit.
-        limit: usize,
-    },
+    LimitExceeded { got: usize, limit: usize },
 }
 
 /// Evaluates `rule` at `at` given what its expression returned, and says what changed, in label order.
@@ -67,7 +47,7 @@ pub fn step(
     if samples.len() > SERIES_PER_RULE_MAX {
         return Err(EvalError::TooManySeries { got: samples.len() });
     }
-    let mut holding = label(rule, samples)?;
+    let mut holding = label(rule, at, samples)?;
     let mut next = RuleState { last_eval: Some(at), alerts: BTreeMap::new() };
     let mut transitions = Vec::new();
     for (labels, before) in &state.alerts {
@@ -77,7 +57,7 @@ pub fn step(
             None => advance_absent(rule, before, at),
         };
         if let Some(kind) = kind {
-            transitions.push(Transition { kind, alert: after.clone(), at });
+            transitions.push(Transition { kind, alert: after.clone() });
         }
         let gone = match after.phase {
             Phase::Resolved { at: resolved, .. } => is_forgotten(resolved, at),
@@ -90,7 +70,7 @@ pub fn step(
     }
     for (labels, held) in holding {
         let (after, kind) = advance_holding(rule, None, held, at);
-        transitions.extend(kind.map(|kind| Transition { kind, alert: after.clone(), at }));
+        transitions.extend(kind.map(|kind| Transition { kind, alert: after.clone() }));
         next.alerts.insert(labels, after);
     }
     let got = next.alerts.values().filter(|alert| alert.is_active()).count();
@@ -102,29 +82,24 @@ pub fn step(
 }
 
 /// The alerts the samples stand for, as if each were new at this evaluation.
-struct Held {
-    labels: Labels,
-    annotations: Labels,
-    value: f64,
-}
-
-fn label(rule: &AlertRule, samples: &[Sample]) -> Result<BTreeMap<Labels, Held>, EvalError> {
+fn label(rule: &AlertRule, at: UnixMs, samples: &[Sample]) -> Result<BTreeMap<Labels, Alert>, EvalError> {
     let mut holding = BTreeMap::new();
     for sample in samples {
         let mut labels = sample.labels.clone();
         labels.remove(METRIC_NAME);
-        for (name, text) in render(&rule.labels, sample) {
-            labels.insert(name, text);
-        }
+        labels.extend(render(&rule.labels, sample));
         labels.insert(ALERT_NAME.to_owned(), rule.name.clone());
         // In Prometheus' data model a label with an empty value is an absent label.
         labels.retain(|_, text| !text.is_empty());
-        let held = Held {
+        let alert = Alert {
             labels: labels.clone(),
             annotations: render(&rule.annotations, sample),
             value: sample.value,
+            active_since: at,
+            phase: Phase::Pending,
+            last_sent: None,
         };
-        if holding.insert(labels.clone(), held).is_some() {
+        if holding.insert(labels.clone(), alert).is_some() {
             return Err(EvalError::DuplicateLabels { labels });
         }
     }
@@ -139,22 +114,23 @@ fn render(templates: &BTreeMap<String, Template>, sample: &Sample) -> Labels {
 fn advance_holding(
     rule: &AlertRule,
     before: Option<&Alert>,
-    held: Held,
+    mut alert: Alert,
     at: UnixMs,
 ) -> (Alert, Option<TransitionKind>) {
     // A resolved alert that comes back starts over, `for` included.
     let continued = before.filter(|alert| alert.is_active());
-    let active_since = continued.map_or(at, |alert| alert.active_since);
-    let served = at.since(active_since) >= rule.hold;
-    let (phase, kind) = match continued.map(|alert| alert.phase) {
+    if let Some(before) = continued {
+        (alert.active_since, alert.last_sent) = (before.active_since, before.last_sent);
+    }
+    let served = at.since(alert.active_since) >= rule.hold;
+    let kind;
+    (alert.phase, kind) = match continued.map(|alert| alert.phase) {
         Some(Phase::Firing { since, .. }) => (Phase::Firing { since, kept_since: None }, None),
         _ if served => (Phase::Firing { since: at, kept_since: None }, Some(TransitionKind::Firing)),
         Some(_) => (Phase::Pending, None),
         None => (Phase::Pending, Some(TransitionKind::Pending)),
     };
-    let last_sent = continued.and_then(|alert| alert.last_sent);
-    let Held { labels, annotations, value } = held;
-    (Alert { labels, annotations, value, active_since, phase, last_sent }, kind)
+    (alert, kind)
 }
 
 /// The expression does not hold for this alert.

@@ -3,69 +3,67 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use crate::alerting::limits::RULE_FILE_BYTES_MAX;
-use crate::alerting::rules::{self, AcceptExpr, RuleProblem, RuleSet};
+use ledgerline_process::config::Problem;
+
+use crate::alerting::rules::{self, AcceptExpr, RuleSet};
+use crate::limits::RULE_FILE_BYTES_MAX;
 
 /// Loads every file; all problems of all files, or the rules.
-pub fn load_rules(paths: &[PathBuf], accept: AcceptExpr<'_>) -> Result<RuleSet, Vec<RuleProblem>> {
+pub fn load_rules(paths: &[PathBuf], accept: AcceptExpr<'_>) -> Result<RuleSet, Vec<Problem>> {
     let mut set = RuleSet::default();
     let mut problems = Vec::new();
     for path in paths {
-        match expand(path) {
-            Ok(files) => {
-                for file in files {
-                    match read(&file).and_then(|text| rules::parse(&name(&file), &text, accept)) {
-                        Ok(groups) => set.groups.extend(groups),
-                        Err(found) => problems.extend(found),
-                    }
-                }
+        let files = expand(path).unwrap_or_else(|message| {
+            problems.push(Problem { path: path.display().to_string(), message });
+            Vec::new()
+        });
+        for file in files {
+            let name = file.display().to_string();
+            let groups = match read(&file) {
+                Ok(text) => rules::parse(&name, &text, accept),
+                Err(message) => Err(vec![Problem { path: name, message }]),
+            };
+            match groups {
+                Ok(groups) => set.groups.extend(groups),
+                Err(found) => problems.extend(found),
             }
-            Err(found) => problems.push(found),
         }
     }
     if problems.is_empty() { Ok(set) } else { Err(problems) }
 }
 
-fn name(path: &Path) -> String {
-    path.display().to_string()
-}
-
-fn problem(path: &Path, message: String) -> RuleProblem {
-    RuleProblem { file: name(path), group: None, rule: None, message }
-}
-
-fn expand(path: &Path) -> Result<Vec<PathBuf>, RuleProblem> {
+/// The rule files that a path stands for.
+fn expand(path: &Path) -> Result<Vec<PathBuf>, String> {
     if !path.is_dir() {
         return Ok(vec![path.to_owned()]);
     }
-    let unreadable = |error: std::io::Error| problem(path, format!("cannot list the directory: {error}"));
+    let unreadable = |error: std::io::Error| format!("cannot list the directory: {error}");
     let mut files = Vec::new();
     for entry in std::fs::read_dir(path).map_err(unreadable)? {
         let file = entry.map_err(unreadable)?.path();
-        let stem = file.file_stem().and_then(|stem| stem.to_str()).unwrap_or_default();
-        let is_yaml = file.extension().is_some_and(|extension| extension == "yaml" || extension == "yml");
+        let name = file.file_name().and_then(|name| name.to_str()).unwrap_or_default();
+        let stem = name.strip_suffix(".yaml").or_else(|| name.strip_suffix(".yml"));
         // Tests for promtool lie next to the rules they test.
-        if is_yaml && !stem.ends_with("_test") && file.is_file() {
+        if stem.is_some_and(|stem| !stem.ends_with("_test")) && file.is_file() {
             files.push(file);
         }
     }
     files.sort();
     if files.is_empty() {
-        let message = "the directory holds no rule files (*.yaml or *.yml); correct the path or remove it";
-        return Err(problem(path, message.to_owned()));
+        return Err(
+            "the directory holds no rule files (*.yaml or *.yml); correct the path or remove it".to_owned()
+        );
     }
     Ok(files)
 }
 
-fn read(path: &Path) -> Result<String, Vec<RuleProblem>> {
-    let failed = |message: String| vec![problem(path, message)];
-    let file = std::fs::File::open(path).map_err(|error| failed(format!("cannot read the file: {error}")))?;
+fn read(path: &Path) -> Result<String, String> {
+    let unreadable = |error: std::io::Error| format!("cannot read the file: {error}");
+    let file = std::fs::File::open(path).map_err(unreadable)?;
     let mut text = String::new();
-    file.take(RULE_FILE_BYTES_MAX + 1)
-        .read_to_string(&mut text)
-        .map_err(|error| failed(format!("cannot read the file: {error}")))?;
-    if u64::try_from(text.len()).unwrap_or(u64::MAX) > RULE_FILE_BYTES_MAX {
-        return Err(failed(format!("the file is larger than {RULE_FILE_BYTES_MAX} bytes; split it")));
+    let bytes = file.take(RULE_FILE_BYTES_MAX + 1).read_to_string(&mut text).map_err(unreadable)?;
+    if bytes as u64 > RULE_FILE_BYTES_MAX {
+        return Err(format!("the file is larger than {RULE_FILE_BYTES_MAX} bytes; split it"));
     }
     Ok(text)
 }
@@ -84,7 +82,7 @@ mod tests {
         write("notes.txt", "not a rule file");
         let set = load_rules(&[directory.path().to_owned()], &|_| Ok(())).unwrap();
         let names: Vec<&str> = set.groups.iter().map(|group| group.name.as_str()).collect();
-        assert_eq!((names, set.rule_count()), (vec!["a", "b"], 3));
+        assert_eq!((names, set.groups[0].rules.len()), (vec!["a", "b"], 2));
 
         write("a.yaml", "groups: [{name: a, rules: [{alert: A, exprr: up}]}]");
         write("c.yaml", "groups: 1");

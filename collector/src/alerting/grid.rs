@@ -8,14 +8,12 @@ use crate::alerting::time::{UnixMs, millis};
 /// A clock this much behind the last evaluation was set back; less is jitter between two readings.
 const SET_BACK_MIN: Duration = Duration::from_secs(5);
 
-/// What to do now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Tick {
     /// Nothing yet; look again after this long at the latest.
     Wait(Duration),
-    /// Evaluate for the grid point `at`.
+    /// Evaluate for the newest grid point that has come.
     Due {
-        /// The newest grid point that has come.
         at: UnixMs,
         /// Grid points before it that were not evaluated.
         missed: u64,

@@ -22,7 +22,7 @@ use crate::alerting::config::{Receiver, ReceiverKind};
 use crate::alerting::sample::Labels;
 use crate::alerting::state::{Alert, Phase, Transition, TransitionKind};
 use crate::alerting::time::UnixMs;
-use crate::metrics::AlertingMetrics;
+use crate::metrics::Metrics;
 
 use deliver::Delivery;
 
@@ -64,7 +64,9 @@ pub(crate) struct Source<'a> {
 }
 
 impl Source<'_> {
-    /// 128-bit hash of rule, labels and transition number, in hex. Fields are length-prefixed, so that no two inputs run together.
+    /// 128-bit hash of rule, labels and the time of the transition, in hex. Evaluation times of a rule strictly increase, so that
+    /// this is unique, also across restarts, and equal between replicas on the same grid. Fields are length-prefixed, so that no
+    /// two inputs run together.
     fn key(&self, labels: &Labels, transition: UnixMs) -> String {
         let mut bytes = Vec::new();
         let mut field = |text: &[u8]| {
@@ -111,7 +113,7 @@ impl Notifier {
         receivers: Vec<Receiver>,
         resend_delay: Duration,
         clock: &Arc<dyn Clock>,
-        metrics: &AlertingMetrics,
+        metrics: &Metrics,
     ) -> Result<Self, TlsError> {
         let client = deliver::client()?;
         let delivery = |receiver| {

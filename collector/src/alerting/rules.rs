@@ -5,21 +5,19 @@
 //! memory is not that, so the message asks to inline the expression), and templates outside of what `template.rs` supports.
 //! Both fail here, at load, never while an alert is firing.
 
-mod document;
-
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
+use ledgerline_process::config::Problem;
 use ledgerline_promql::syntax::{self, ValueType, parse_duration_ms};
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::alerting::sample::{METRIC_NAME, is_label_name};
 use crate::alerting::template::Template;
-
-use document::{Pairs, RawFile, RawGroup, RawRule};
 
 /// Everything to evaluate, in file and group order.
 #[derive(Clone, Debug, Default)]
@@ -28,19 +26,11 @@ pub struct RuleSet {
     pub groups: Vec<Group>,
 }
 
-impl RuleSet {
-    /// Alerting rules in all groups.
-    pub fn rule_count(&self) -> usize {
-        self.groups.iter().map(|group| group.rules.len()).sum()
-    }
-}
-
 /// Rules that are evaluated together, in order, at one time.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// The file as it was named to the loader.
     pub file: String,
-    /// Unique within the file.
     pub name: String,
     /// `None`: the configured default.
     pub interval: Option<Duration>,
@@ -48,7 +38,6 @@ pub struct Group {
     pub query_offset: Option<Duration>,
     /// Most active alerts of one rule; above it the evaluation fails. `None`: no limit of the group's own.
     pub limit: Option<usize>,
-    /// In file order.
     pub rules: Vec<AlertRule>,
 }
 
@@ -69,206 +58,226 @@ pub struct AlertRule {
     pub annotations: BTreeMap<String, Template>,
 }
 
-/// One thing to fix in a rule file. Its `Display` is a complete line for the user.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-pub struct RuleProblem {
-    /// The file as it was named to the loader.
-    pub file: String,
-    /// Name or position of the group, if the problem lies in one.
-    pub group: Option<String>,
-    /// Position and name of the rule, if the problem lies in one.
-    pub rule: Option<String>,
-    /// What is wrong and what to do.
-    pub message: String,
-}
-
-impl fmt::Display for RuleProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: ", self.file)?;
-        if let Some(group) = &self.group {
-            write!(f, "group {group}: ")?;
-        }
-        if let Some(rule) = &self.rule {
-            write!(f, "rule {rule}: ")?;
-        }
-        f.write_str(&self.message)
-    }
-}
-
 /// Says whether the query source can evaluate an expression, and if not, why and what to write instead.
 pub type AcceptExpr<'a> = &'a dyn Fn(&str) -> Result<(), String>;
 
-/// Reads one rule file. `file` is only a name for messages and for the API.
-pub fn parse(file: &str, text: &str, accept: AcceptExpr<'_>) -> Result<Vec<Group>, Vec<RuleProblem>> {
-    let mut problems = Problems { file, group: None, rule: None, found: Vec::new() };
-    let groups = match document::read(text) {
-        Ok(raw) => read_file(raw, accept, &mut problems),
+// A rule file as written: every scalar is its text (`severity: 1.0` stays `1.0`, as in Prometheus), `null` is absence, and keys
+// that nobody knows are kept for the report.
+type Unknown = BTreeMap<String, IgnoredAny>;
+
+#[derive(Default, serde::Deserialize)]
+#[serde(expecting = "a mapping with the key groups")]
+struct RawFile {
+    groups: Option<Vec<RawGroup>>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(expecting = "a group: a mapping with name and rules")]
+struct RawGroup {
+    name: Option<String>,
+    interval: Option<String>,
+    query_offset: Option<String>,
+    limit: Option<String>,
+    labels: Option<Pairs>,
+    rules: Option<Vec<RawRule>>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+#[derive(serde::Deserialize)]
+#[serde(expecting = "a rule: a mapping with alert and expr")]
+struct RawRule {
+    record: Option<String>,
+    alert: Option<String>,
+    expr: Option<String>,
+    r#for: Option<String>,
+    keep_firing_for: Option<String>,
+    labels: Option<Pairs>,
+    annotations: Option<Pairs>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+const GROUP_KEYS: &str = "name, interval, query_offset, limit, labels, rules";
+const RULE_KEYS: &str = "record, alert, expr, for, keep_firing_for, labels, annotations";
+
+/// Names and texts in file order, so that a name that stands there twice is seen.
+#[derive(Default)]
+struct Pairs(Vec<(String, String)>);
+
+impl<'de> Deserialize<'de> for Pairs {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct PairsVisitor;
+        impl<'de> Visitor<'de> for PairsVisitor {
+            type Value = Pairs;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a mapping of names to texts")
+            }
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Pairs, A::Error> {
+                let mut pairs = Vec::new();
+                while let Some((name, text)) = map.next_entry::<String, Option<String>>()? {
+                    pairs.push((name, text.unwrap_or_default()));
+                }
+                Ok(Pairs(pairs))
+            }
+        }
+        deserializer.deserialize_map(PairsVisitor)
+    }
+}
+
+/// Reads one rule file, or says with their places all things that are to be fixed in it. `file` is only a name for messages and
+/// for the API.
+pub fn parse(file: &str, text: &str, accept: AcceptExpr<'_>) -> Result<Vec<Group>, Vec<Problem>> {
+    let mut reader = Reader { file, place: file.to_owned(), accept, found: Vec::new() };
+    // An empty file is a file without groups, as in Prometheus.
+    let groups = match yaml_serde::from_str::<Option<RawFile>>(text) {
+        Ok(raw) => reader.groups(raw.unwrap_or_default()),
         Err(error) => {
-            problems.add(format!("not a rule file: {error}"));
+            reader.add(format!("not a rule file: {error}"));
             Vec::new()
         }
     };
-    if problems.found.is_empty() { Ok(groups) } else { Err(problems.found) }
+    if reader.found.is_empty() { Ok(groups) } else { Err(reader.found) }
 }
 
-/// Collects problems and knows where the reader stands.
-struct Problems<'a> {
+/// Collects problems and knows where it stands.
+struct Reader<'a> {
     file: &'a str,
-    group: Option<String>,
-    rule: Option<String>,
-    found: Vec<RuleProblem>,
+    place: String,
+    accept: AcceptExpr<'a>,
+    found: Vec<Problem>,
 }
 
-impl Problems<'_> {
+impl Reader<'_> {
     fn add(&mut self, message: impl Into<String>) {
-        self.found.push(RuleProblem {
-            file: self.file.to_owned(),
-            group: self.group.clone(),
-            rule: self.rule.clone(),
-            message: message.into(),
-        });
+        self.found.push(Problem { path: self.place.clone(), message: message.into() });
     }
 
-    fn keys(&mut self, unknown: &[String], repeated: &[String], known: &[&str]) {
-        for key in unknown {
-            self.add(format!("unknown key {key:?}; remove it or use one of: {}", known.join(", ")));
-        }
-        for key in repeated {
-            self.add(format!("key {key:?} stands here twice; keep one"));
+    /// Reads a part of the place where it stands.
+    fn within<T>(&mut self, part: &str, read: impl FnOnce(&mut Self) -> T) -> T {
+        let part = format!("{}: {part}", self.place);
+        let outer = std::mem::replace(&mut self.place, part);
+        let value = read(self);
+        self.place = outer;
+        value
+    }
+
+    fn unknown(&mut self, unknown: &Unknown, known: &str) {
+        for key in unknown.keys() {
+            self.add(format!("unknown key {key:?}; remove it or use one of: {known}"));
         }
     }
 
-    fn duration(&mut self, key: &str, text: Option<&String>) -> Option<Duration> {
-        match parse_duration_ms(text?) {
-            Ok(ms) => Some(Duration::from_millis(ms.unsigned_abs())),
-            Err(reason) => {
-                self.add(format!("{key}: {reason}; write for example 5m or 1h30m"));
-                None
-            }
-        }
+    fn duration(&mut self, key: &str, text: Option<String>) -> Option<Duration> {
+        let found = parse_duration_ms(&text?);
+        let found =
+            found.map_err(|reason| self.add(format!("{key}: {reason}; write for example 5m or 1h30m")));
+        found.ok().map(|ms| Duration::from_millis(ms.unsigned_abs()))
     }
-}
 
-fn read_file(raw: RawFile, accept: AcceptExpr<'_>, problems: &mut Problems<'_>) -> Vec<Group> {
-    problems.keys(&raw.unknown, &raw.repeated, RawFile::KEYS);
-    let mut names = std::collections::BTreeSet::new();
-    let mut groups = Vec::new();
-    for (index, raw) in raw.groups.unwrap_or_default().into_iter().enumerate() {
-        let name = raw.name.clone().unwrap_or_default();
-        problems.group = Some(if name.is_empty() { format!("{}", index + 1) } else { format!("{name:?}") });
-        if name.is_empty() {
-            problems.add("the group has no name; add name: with a name that is unique in the file");
-        } else if !names.insert(name.clone()) {
-            problems.add("the file has two groups of this name; rename one");
-        }
-        groups.push(read_group(name, raw, accept, problems));
-        problems.group = None;
-    }
-    groups
-}
-
-fn read_group(name: String, raw: RawGroup, accept: AcceptExpr<'_>, problems: &mut Problems<'_>) -> Group {
-    problems.keys(&raw.unknown, &raw.repeated, RawGroup::KEYS);
-    let interval =
-        problems.duration("interval", raw.interval.as_ref()).filter(|interval| !interval.is_zero());
-    let query_offset = problems.duration("query_offset", raw.query_offset.as_ref());
-    let limit = raw.limit.as_ref().and_then(|text| match text.parse::<i64>() {
-        Ok(limit) => usize::try_from(limit).ok().filter(|limit| *limit > 0),
-        Err(_) => {
-            problems.add(format!("limit: {text:?} is not a whole number; 0 means no limit"));
-            None
-        }
-    });
-    let group_labels = read_templates("group label", raw.labels, problems);
-    let mut rules = Vec::new();
-    for (index, raw) in raw.rules.unwrap_or_default().into_iter().enumerate() {
-        let label = raw.alert.as_deref().or(raw.record.as_deref()).unwrap_or_default();
-        let position = index + 1;
-        problems.rule =
-            Some(if label.is_empty() { position.to_string() } else { format!("{position} {label:?}") });
-        if let Some(mut rule) = read_rule(raw, accept, problems) {
-            for (name, template) in &group_labels {
-                rule.labels.entry(name.clone()).or_insert_with(|| template.clone());
-            }
-            rules.push(rule);
-        }
-        problems.rule = None;
-    }
-    Group { file: problems.file.to_owned(), name, interval, query_offset, limit, rules }
-}
-
-fn read_rule(raw: RawRule, accept: AcceptExpr<'_>, problems: &mut Problems<'_>) -> Option<AlertRule> {
-    problems.keys(&raw.unknown, &raw.repeated, RawRule::KEYS);
-    let alert = raw.alert.unwrap_or_default();
-    let record = raw.record.unwrap_or_default();
-    match (alert.is_empty(), record.is_empty()) {
-        (true, true) => problems.add("the rule has neither alert: nor record:; name the alert"),
-        (false, false) => problems.add("the rule has both alert: and record:; keep alert:"),
-        (true, false) => problems.add(
-            "recording rules are not supported; remove the rule and write its expression into the alerts that use it, \
-             or keep it in a Prometheus that reads from this collector",
-        ),
-        (false, true) => {}
-    }
-    let expr = raw.expr.unwrap_or_default().trim().to_owned();
-    check_expr(&expr, accept, problems);
-    let hold = problems.duration("for", raw.hold.as_ref());
-    let keep_firing_for = problems.duration("keep_firing_for", raw.keep_firing_for.as_ref());
-    let labels = read_templates("label", raw.labels, problems);
-    let annotations = read_templates("annotation", raw.annotations, problems);
-    (!alert.is_empty()).then(|| AlertRule {
-        name: alert,
-        expr,
-        hold: hold.unwrap_or_default(),
-        keep_firing_for: keep_firing_for.unwrap_or_default(),
-        labels,
-        annotations,
-    })
-}
-
-fn check_expr(expr: &str, accept: AcceptExpr<'_>, problems: &mut Problems<'_>) {
-    if expr.is_empty() {
-        problems.add("the rule has no expr:; write the PromQL expression that must hold");
-        return;
-    }
-    let parsed = match syntax::parse(expr) {
-        Ok(parsed) => parsed,
-        Err(error) => return problems.add(format!("expr is not valid PromQL: {error}")),
-    };
-    match parsed.value_type() {
-        ValueType::Vector | ValueType::Scalar => {}
-        other => {
-            return problems.add(format!(
-                "expr gives a {}; an alert needs a vector or a scalar, for example rate(...) or a comparison",
-                other.name()
-            ));
-        }
-    }
-    if let Err(reason) = accept(expr) {
-        problems.add(format!("expr cannot be evaluated here: {reason}"));
-    }
-}
-
-fn read_templates(
-    kind: &str,
-    pairs: Option<Pairs>,
-    problems: &mut Problems<'_>,
-) -> BTreeMap<String, Template> {
-    let mut templates = BTreeMap::new();
-    for (name, text) in pairs.unwrap_or_default().0 {
-        if !is_label_name(&name) || (kind != "annotation" && name == METRIC_NAME) {
-            problems.add(format!(
-                "{kind} {name:?}: not a usable name; use letters, digits and underscores, not a digit first, and not {METRIC_NAME}"
-            ));
-        }
-        match Template::parse(&text) {
-            Ok(template) => {
-                if templates.insert(name.clone(), template).is_some() {
-                    problems.add(format!("{kind} {name:?} stands here twice; keep one"));
+    fn groups(&mut self, raw: RawFile) -> Vec<Group> {
+        self.unknown(&raw.unknown, "groups");
+        let mut names = BTreeSet::new();
+        let mut groups = Vec::new();
+        for (index, raw) in raw.groups.unwrap_or_default().into_iter().enumerate() {
+            let name = raw.name.clone().unwrap_or_default();
+            let part =
+                if name.is_empty() { format!("group {}", index + 1) } else { format!("group {name:?}") };
+            groups.push(self.within(&part, |reader| {
+                if name.is_empty() {
+                    reader.add("the group has no name; add name: with a name that is unique in the file");
+                } else if !names.insert(name.clone()) {
+                    reader.add("the file has two groups of this name; rename one");
                 }
-            }
-            Err(error) => problems.add(format!("{kind} {name:?}: {error}")),
+                reader.group(name, raw)
+            }));
         }
+        groups
     }
-    templates
+
+    fn group(&mut self, name: String, raw: RawGroup) -> Group {
+        self.unknown(&raw.unknown, GROUP_KEYS);
+        let interval = self.duration("interval", raw.interval).filter(|interval| !interval.is_zero());
+        let query_offset = self.duration("query_offset", raw.query_offset);
+        let limit = raw.limit.and_then(|text| {
+            let wrong = |_| self.add(format!("limit: {text:?} is not a whole number; 0 means no limit"));
+            let limit = text.parse::<i64>().map_err(wrong).ok()?;
+            usize::try_from(limit).ok().filter(|limit| *limit > 0)
+        });
+        let group_labels = self.templates("group label", raw.labels);
+        let mut rules = Vec::new();
+        for (index, raw) in raw.rules.unwrap_or_default().into_iter().enumerate() {
+            let name = raw.alert.as_deref().or(raw.record.as_deref()).unwrap_or_default();
+            let position = index + 1;
+            let part = if name.is_empty() {
+                format!("rule {position}")
+            } else {
+                format!("rule {position} {name:?}")
+            };
+            if let Some(mut rule) = self.within(&part, |reader| reader.rule(raw)) {
+                for (name, template) in &group_labels {
+                    rule.labels.entry(name.clone()).or_insert_with(|| template.clone());
+                }
+                rules.push(rule);
+            }
+        }
+        Group { file: self.file.to_owned(), name, interval, query_offset, limit, rules }
+    }
+
+    fn rule(&mut self, raw: RawRule) -> Option<AlertRule> {
+        self.unknown(&raw.unknown, RULE_KEYS);
+        let name = raw.alert.filter(|alert| !alert.is_empty());
+        match (&name, raw.record.is_some_and(|record| !record.is_empty())) {
+            (None, false) => self.add("the rule has neither alert: nor record:; name the alert"),
+            (Some(_), true) => self.add("the rule has both alert: and record:; keep alert:"),
+            (None, true) => self.add(
+                "recording rules are not supported; remove the rule and write its expression into the alerts that use it, \
+                 or keep it in a Prometheus that reads from this collector",
+            ),
+            (Some(_), false) => {}
+        }
+        let expr = raw.expr.unwrap_or_default().trim().to_owned();
+        if let Err(message) = self.check_expr(&expr) {
+            self.add(message);
+        }
+        let hold = self.duration("for", raw.r#for).unwrap_or_default();
+        let keep_firing_for = self.duration("keep_firing_for", raw.keep_firing_for).unwrap_or_default();
+        let labels = self.templates("label", raw.labels);
+        let annotations = self.templates("annotation", raw.annotations);
+        Some(AlertRule { name: name?, expr, hold, keep_firing_for, labels, annotations })
+    }
+
+    fn check_expr(&self, expr: &str) -> Result<(), String> {
+        if expr.is_empty() {
+            return Err("the rule has no expr:; write the PromQL expression that must hold".to_owned());
+        }
+        let parsed = syntax::parse(expr).map_err(|error| format!("expr is not valid PromQL: {error}"))?;
+        let kind = parsed.value_type();
+        if !matches!(kind, ValueType::Vector | ValueType::Scalar) {
+            return Err(format!(
+                "expr gives a {}; an alert needs a vector or a scalar, for example rate(...) or a comparison",
+                kind.name()
+            ));
+        }
+        (self.accept)(expr).map_err(|reason| format!("expr cannot be evaluated here: {reason}"))
+    }
+
+    fn templates(&mut self, kind: &str, pairs: Option<Pairs>) -> BTreeMap<String, Template> {
+        let mut templates = BTreeMap::new();
+        for (name, text) in pairs.unwrap_or_default().0 {
+            if !is_label_name(&name) || (kind != "annotation" && name == METRIC_NAME) {
+                self.add(format!(
+                    "{kind} {name:?}: not a usable name; use letters, digits and underscores, not a digit first, and not {METRIC_NAME}"
+                ));
+            }
+            match Template::parse(&text).map(|template| templates.insert(name.clone(), template)) {
+                Ok(None) => {}
+                Ok(Some(_)) => self.add(format!("{kind} {name:?} stands here twice; keep one")),
+                Err(error) => self.add(format!("{kind} {name:?}: {error}")),
+            }
+        }
+        templates
+    }
 }

@@ -23,7 +23,7 @@ use crate::alerting::sample::Sample;
 use crate::alerting::snapshot::{GroupSnapshot, Health, RuleSnapshot, RulesView};
 use crate::alerting::state::{RuleState, Transition, TransitionKind};
 use crate::alerting::time::UnixMs;
-use crate::metrics::AlertingMetrics;
+use crate::metrics::Metrics;
 
 /// The clock is read again after this long at the latest, so that a wall clock that jumps is noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
@@ -31,15 +31,11 @@ const LOOK_AGAIN: Duration = Duration::from_secs(1);
 /// Until when a firing alert may be believed, in units of max(interval, resend delay). As in Prometheus.
 const VALID_FOR_DELAYS: u32 = 4;
 
-/// Why there are no samples.
-#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct QueryError(pub String);
-
-/// Answers PromQL at one instant; a scalar is one sample without labels. Dropping the future must cancel the query.
+/// Answers PromQL at one instant; a scalar is one sample without labels, and an error says why there are none. Dropping the future
+/// must cancel the query.
 pub trait InstantQuery: Send + Sync {
     /// Evaluates `expr` at `at`.
-    fn query<'a>(&'a self, expr: &'a str, at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, QueryError>>;
+    fn query<'a>(&'a self, expr: &'a str, at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, String>>;
 }
 
 /// What all groups share.
@@ -47,7 +43,7 @@ pub trait InstantQuery: Send + Sync {
 pub(super) struct Shared {
     pub(super) query: Arc<dyn InstantQuery>,
     pub(super) clock: Arc<dyn Clock>,
-    pub(super) metrics: AlertingMetrics,
+    pub(super) metrics: Metrics,
     pub(super) notifier: Notifier,
     pub(super) view: RulesView,
     /// Bounds the queries of all groups together.
@@ -78,7 +74,7 @@ impl GroupTask {
         generator_urls: Vec<String>,
     ) -> Self {
         let label = format!("{};{}", current.group.file, current.group.name);
-        let AlertingMetrics { evaluations, evaluation_failures, iterations_missed, .. } = &shared.metrics;
+        let Metrics { evaluations, evaluation_failures, iterations_missed, .. } = &shared.metrics;
         // Counters that exist from the start at 0 make increase() over them right.
         for counter in [evaluations, evaluation_failures, iterations_missed] {
             drop(counter.of([label.clone()]));
@@ -188,13 +184,15 @@ impl GroupTask {
         transitions: &[Transition],
         at: UnixMs,
     ) {
-        for transition in transitions {
-            log(&self.current.group.name, rule, transition);
+        let group = &self.current.group.name;
+        for Transition { kind, alert } in transitions {
+            let state = if *kind == TransitionKind::Cancelled { "inactive" } else { alert.phase.name() };
+            tracing::info!(group, rule = rule.name, state, value = alert.value, "alert changed state");
         }
         let resend = self.shared.resend_delay;
         let due = state.take_due(at, resend);
         let source = Source {
-            group: &self.current.group.name,
+            group,
             rule: &rule.name,
             expr: &rule.expr,
             generator_url: self.generator_urls.get(position).map_or("", String::as_str),
@@ -210,7 +208,7 @@ impl GroupTask {
             let _permit = self.shared.permits.acquire().await.map_err(|error| error.to_string())?;
             let query = self.shared.query.query(&rule.expr, at.minus(self.query_offset));
             match AssertUnwindSafe(query).catch_unwind().await {
-                Ok(answer) => answer.map_err(|error| error.to_string()),
+                Ok(answer) => answer,
                 Err(_) => Err("the query source panicked".to_owned()),
             }
         };
@@ -219,15 +217,4 @@ impl GroupTask {
             Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
         }
     }
-}
-
-fn log(group: &str, rule: &AlertRule, transition: &Transition) {
-    let state = match transition.kind {
-        TransitionKind::Pending => "pending",
-        TransitionKind::Firing => "firing",
-        TransitionKind::Resolved => "resolved",
-        TransitionKind::Cancelled => "inactive",
-    };
-    let value = transition.alert.value;
-    tracing::info!(group, rule = rule.name, state, value, "alert changed state");
 }

@@ -10,43 +10,31 @@ use crate::alerting::rules::Group;
 use crate::alerting::state::RuleState;
 use crate::alerting::time::UnixMs;
 
-/// One group at one moment.
 #[derive(Clone, Debug)]
 pub struct GroupSnapshot {
-    /// The group as loaded.
     pub group: Arc<Group>,
     /// Its interval, defaults applied.
     pub interval: Duration,
-    /// Grid point of the last evaluation.
     pub last_evaluation: Option<UnixMs>,
-    /// How long that took.
     pub evaluation_time: Duration,
     /// One for each rule of the group, in order.
     pub rules: Vec<RuleSnapshot>,
 }
 
-/// One rule at one moment.
 #[derive(Clone, Debug, Default)]
 pub struct RuleSnapshot {
-    /// Its alerts.
     pub state: Arc<RuleState>,
-    /// How its last evaluation went.
     pub health: Health,
     /// Grid point of the last evaluation, failed ones included.
     pub last_evaluation: Option<UnixMs>,
-    /// How long that took.
     pub evaluation_time: Duration,
 }
 
-/// How a rule's last evaluation went.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub enum Health {
-    /// Not evaluated yet.
     #[default]
     Unknown,
-    /// It worked.
     Ok,
-    /// It failed, with the reason.
     Failed(String),
 }
 

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use crate::alerting::limits::RESOLVED_RETENTION;
 use crate::alerting::sample::Labels;
 use crate::alerting::time::UnixMs;
+use crate::limits::RESOLVED_RETENTION;
 
 /// Where an alert stands. An alert that is not in [`RuleState`] is inactive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,43 +47,32 @@ pub struct Alert {
     pub labels: Labels,
     /// Rendered at the last evaluation at which the expression held.
     pub annotations: Labels,
-    /// Value at that evaluation.
     pub value: f64,
     /// When the expression began to hold.
     pub active_since: UnixMs,
-    /// Where it stands.
     pub phase: Phase,
     /// When it was last handed to the Alertmanagers in its present run.
     pub last_sent: Option<UnixMs>,
 }
 
 impl Alert {
-    /// Pending or firing.
     pub fn is_active(&self) -> bool {
         matches!(self.phase, Phase::Pending | Phase::Firing { .. })
     }
 }
 
-/// A change worth telling. At most one per alert and evaluation.
+/// A change worth telling, with the alert after it. At most one per alert and evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Transition {
-    /// What happened.
     pub kind: TransitionKind,
-    /// The alert after it.
     pub alert: Alert,
-    /// The evaluation time. Evaluation times of a rule strictly increase, so with rule and labels this numbers the transition,
-    /// and unlike a counter it stays unique when the process restarts and equal between replicas on the same grid.
-    pub at: UnixMs,
 }
 
-/// What happened to an alert.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum TransitionKind {
     /// The expression began to hold; `for` runs.
     Pending,
-    /// The alert began to fire.
     Firing,
-    /// The alert stopped firing.
     Resolved,
     /// The expression stopped holding before the alert fired.
     Cancelled,
@@ -114,7 +103,6 @@ impl RuleState {
 
     /// After the wall clock was set back to `now`: no time in the state may lie in the future, else a rule would wait for the
     /// clock to catch up with its own past. Durations already served are shortened, never lengthened.
-    #[must_use]
     pub fn realigned(mut self, now: UnixMs) -> Self {
         self.last_eval = None;
         for alert in self.alerts.values_mut() {
@@ -147,7 +135,6 @@ fn is_due(alert: &Alert, at: UnixMs, resend: Duration) -> bool {
     }
 }
 
-/// Whether a resolved alert has been kept long enough.
 pub(super) fn is_forgotten(resolved: UnixMs, at: UnixMs) -> bool {
     at.since(resolved) > RESOLVED_RETENTION
 }

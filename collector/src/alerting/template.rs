@@ -75,7 +75,6 @@ impl Template {
     }
 }
 
-/// As the rule file has it.
 impl Serialize for Template {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.serialize_str(&self.source)

@@ -9,7 +9,7 @@ use ledgerline_promql::source::Tenant;
 use ledgerline_promql::{QueryParams, QueryValue};
 
 use crate::access::Principal;
-use crate::alerting::{InstantQuery, Labels, QueryError, Sample, UnixMs};
+use crate::alerting::{InstantQuery, Labels, Sample, UnixMs};
 use crate::query::querier::Querier;
 
 /// Evaluates the rules of one tenant.
@@ -27,33 +27,29 @@ impl RuleQuery {
 }
 
 impl InstantQuery for RuleQuery {
-    fn query<'a>(&'a self, expr: &'a str, at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, QueryError>> {
+    fn query<'a>(&'a self, expr: &'a str, at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, String>> {
         async move {
             let params = QueryParams::Instant { time_ms: at.0 };
             let scope = self.querier.scope(self.tenant.clone(), self.timeout);
             let answer = self.querier.run(&scope, expr, params).await;
-            samples(answer.map_err(|error| QueryError(error.to_string()))?.value)
+            samples(answer.map_err(|error| error.to_string())?.value)
         }
         .boxed()
     }
 }
 
-fn samples(value: QueryValue) -> Result<Vec<Sample>, QueryError> {
+fn samples(value: QueryValue) -> Result<Vec<Sample>, String> {
+    let labels = |labels: &ledgerline_promql::Labels| {
+        labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned())).collect()
+    };
     match value {
         QueryValue::Scalar(point) => Ok(vec![Sample { labels: Labels::new(), value: point.value.to_f64() }]),
         QueryValue::Vector(vector) => Ok(vector
-            .into_iter()
-            .map(|sample| Sample {
-                labels: sample
-                    .labels
-                    .iter()
-                    .map(|(name, value)| (name.to_owned(), value.to_owned()))
-                    .collect(),
-                value: sample.point.value.to_f64(),
-            })
+            .iter()
+            .map(|one| Sample { labels: labels(&one.labels), value: one.point.value.to_f64() })
             .collect()),
         QueryValue::Text { .. } | QueryValue::Matrix(_) => {
-            Err(QueryError("the expression yields neither a number nor an instant vector".to_owned()))
+            Err("the expression yields neither a number nor an instant vector".to_owned())
         }
     }
 }

@@ -5,35 +5,38 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
-use http::Uri;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::clock::{Clock, SystemClock};
-use ledgerline_process::config::{Problems, Resolve, SecretText};
+use ledgerline_process::config::{Problems, Resolve, SecretText, parse_base_url};
 use ledgerline_process::host;
 use ledgerline_process::telemetry::TelemetryConfig;
+use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::{self as promql, Grouping, METRIC_NAME, QueryParams, SelectorRequest};
 use ledgerline_store::catalog::{self, METRICS, Metric};
 use ledgerline_store::sql;
 
-use super::{
-    Auth, Config, EMBEDDED, Listen, Pricing, QueryConfig, Settings, StorageConfig, StoragePlace,
-    StorageSettings,
-};
+use super::{Auth, Config, EMBEDDED, Listen, Pricing, Settings, Storage, StorageConfig};
 use crate::access::{Access, Principal};
 use crate::alerting::grid::floor;
-use crate::alerting::{AlertingSettings, RuleProblem, UnixMs};
+use crate::alerting::{AlertingSettings, UnixMs};
 use crate::limits::NAME_BYTES_MAX;
+use ledgerline_store::client::Target;
 use ledgerline_store::engine::{EngineConfig, find_binary};
+
+/// A share of less than an eighth of this compiles no regular expression.
+const QUERY_MEMORY_BYTES_MIN: usize = 32 << 20;
 
 impl Resolve for Config {
     type Settings = Settings;
 
     fn resolve(self, problems: &mut Problems) -> Option<Settings> {
+        let owner = self.tenant.clone().unwrap_or_else(|| "default".to_owned());
         listen(&self, problems);
-        tenant("tenant", &self.tenant, problems);
-        rules_have_a_record(&self, problems);
+        tenant("tenant", &owner, problems);
+        rules_have_a_record(&self, &owner, problems);
+        let owner = Principal::of(&owner);
         let access = match &self.auth {
-            None => Access::Open(Principal::of(&self.tenant)),
+            None => Access::Open(owner.clone()),
             Some(auth) => Access::Tokens(tokens(auth, problems)),
         };
         let ingest = self.ingest.resolve("ingest", problems);
@@ -43,7 +46,10 @@ impl Resolve for Config {
         if let Some(alerting) = &alerting {
             check_kept(alerting, &SystemClock, problems);
         }
-        query(&self.query, problems);
+        let query_memory_bytes = self.query.memory_bytes_max.unwrap_or(MEMORY_BYTES_DEFAULT);
+        if query_memory_bytes < QUERY_MEMORY_BYTES_MIN {
+            problems.push("query.memory_bytes_max", format!("must be at least {QUERY_MEMORY_BYTES_MIN}"));
+        }
         let log = self.log.resolve(problems);
         let Listen { grpc, http, api, .. } = self.listen;
         self.telemetry.check(&[grpc, http, api], problems);
@@ -51,10 +57,10 @@ impl Resolve for Config {
             listen: self.listen,
             access,
             ingest,
-            owner: Principal::of(&self.tenant),
+            owner,
             storage: storage?,
             prices: prices?,
-            query: self.query,
+            query_memory_bytes,
             alerting: alerting?,
             log: log?,
             telemetry: self.telemetry,
@@ -87,11 +93,10 @@ fn check_kept(alerting: &AlertingSettings, clock: &dyn Clock, problems: &mut Pro
                 plan.requests.iter().try_for_each(check).map_err(|error| error.to_string())
             });
             if let Err(reason) = kept {
-                let (file, group) = (group.file.clone(), Some(format!("{:?}", group.name)));
-                let rule = Some(format!("{} {:?}", at + 1, rule.name));
-                let message = format!("expr cannot be evaluated here: {reason}");
-                let problem = RuleProblem { file, group, rule, message };
-                problems.push("alerting.rule_files", problem.to_string());
+                let place =
+                    format!("{}: group {:?}: rule {} {:?}", group.file, group.name, at + 1, rule.name);
+                let message = format!("{place}: expr cannot be evaluated here: {reason}");
+                problems.push("alerting.rule_files", message);
             }
         }
     }
@@ -113,19 +118,10 @@ fn known_names(request: &SelectorRequest) -> Result<(), String> {
         None => &[],
     };
     let matched = request.matchers.iter().map(|matcher| matcher.name.as_str());
-    match matched
-        .chain(kept.iter().map(|name| &**name))
-        .find(|name| *name != METRIC_NAME && !known.contains(name))
-    {
-        None => Ok(()),
-        Some(label) => {
-            let of = request.metric().unwrap_or("any metric");
-            Err(format!(
-                "there is no label {label} of {of}; there are: {}",
-                list(known.into_iter().collect())
-            ))
-        }
-    }
+    let mut named = matched.chain(kept.iter().map(|name| &**name));
+    let Some(label) = named.find(|name| *name != METRIC_NAME && !known.contains(name)) else { return Ok(()) };
+    let of = request.metric().unwrap_or("any metric");
+    Err(format!("there is no label {label} of {of}; there are: {}", list(known.into_iter().collect())))
 }
 
 fn listen(config: &Config, problems: &mut Problems) {
@@ -181,31 +177,20 @@ fn tokens(auth: &Auth, problems: &mut Problems) -> Vec<(SecretText, Principal)> 
     read
 }
 
-fn storage(
-    config: StorageConfig,
-    telemetry: &TelemetryConfig,
-    problems: &mut Problems,
-) -> Option<StorageSettings> {
-    let identifier = |name: &str| {
-        name.len() <= 64
-            && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-            && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
-    };
-    if !identifier(&config.database) {
+fn storage(config: StorageConfig, telemetry: &TelemetryConfig, problems: &mut Problems) -> Option<Storage> {
+    let database = config.database.unwrap_or_else(|| "ledgerline".to_owned());
+    let is_identifier = database.len() <= 64
+        && database.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && database.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+    if !is_identifier {
         problems.push("storage.database", "must be letters, digits and _, and begin with no digit");
     }
-    let password = password(&config, problems);
-    let StorageConfig { database, user, .. } = config.clone();
-    let place =
-        if config.url == EMBEDDED { embedded(config, telemetry, problems) } else { server(config, problems) };
-    Some(StorageSettings { place: place?, database, user, password })
-}
-
-fn embedded(
-    config: StorageConfig,
-    telemetry: &TelemetryConfig,
-    problems: &mut Problems,
-) -> Option<StoragePlace> {
+    if let Some(url) = config.url.filter(|url| url != EMBEDDED) {
+        let wrong = |error| format!("must be `{EMBEDDED}`, http://host:port or https://host:port: {error}");
+        problems.take("storage.url", parse_base_url(&url).map_err(wrong));
+        let password = config.password.and_then(|secret| problems.take("storage.password", secret.read()));
+        return Some(Storage::Server(Target { url, database, user: config.user, password }));
+    }
     for (path, set) in
         [("storage.user", config.user.is_some()), ("storage.password", config.password.is_some())]
     {
@@ -217,87 +202,47 @@ fn embedded(
         }
     }
     let binary = problems.take("storage.engine.binary", find_binary(config.engine.binary.as_deref()))?;
-    Some(StoragePlace::Embedded(EngineConfig {
+    let engine = EngineConfig {
         binary: Some(binary),
-        data_dir: config.data_dir,
+        data_dir: config.data_dir.unwrap_or_else(|| "ledgerline-data".into()),
         library: config.engine.library,
         connections: None,
         memory_bytes_max: None,
         telemetry: telemetry.clone(),
-    }))
-}
-
-fn server(config: StorageConfig, problems: &mut Problems) -> Option<StoragePlace> {
-    let usable = config.url.parse::<Uri>().is_ok_and(|uri| {
-        matches!(uri.scheme_str(), Some("http" | "https"))
-            && uri.authority().is_some_and(|authority| !authority.as_str().contains('@'))
-            && uri.query().is_none()
-    });
-    if !usable {
-        problems.push(
-            "storage.url",
-            format!("must be `{EMBEDDED}`, http://host:port or https://host:port, without user or query"),
-        );
-        return None;
-    }
-    Some(StoragePlace::Server(config.url))
-}
-
-/// The password, if it is set and can be read.
-fn password(storage: &StorageConfig, problems: &mut Problems) -> Option<SecretText> {
-    problems.take("storage.password", storage.password.as_ref()?.read())
+    };
+    Some(Storage::Embedded(engine, database))
 }
 
 /// The price book: what this build carries, below the overrides.
 fn prices(pricing: &Pricing, problems: &mut Problems) -> Option<PriceBook> {
     let mut files = Vec::new();
     for (index, path) in pricing.overrides.iter().enumerate() {
-        match std::fs::read_to_string(path) {
-            Ok(text) => files.push((path.display().to_string(), text)),
-            Err(error) => {
-                problems.push(
-                    format!("pricing.overrides[{index}]"),
-                    format!("cannot read {}: {error}", path.display()),
-                );
-            }
-        }
+        let text = std::fs::read_to_string(path);
+        let text = text.map_err(|error| format!("cannot read {}: {error}", path.display()));
+        let text = problems.take(&format!("pricing.overrides[{index}]"), text);
+        files.extend(text.map(|text| (path.display().to_string(), text)));
     }
     let published = PriceBook::embedded();
     if files.is_empty() {
         return Some(published);
     }
     let files: Vec<(&str, &str)> = files.iter().map(|(name, text)| (name.as_str(), text.as_str())).collect();
-    match PriceBook::parse(&files) {
-        Ok(overrides) => Some(published.with_overrides(&overrides)),
-        Err(found) => {
-            for problem in found {
-                problems.push("pricing.overrides", problem.to_string());
-            }
-            None
-        }
-    }
-}
-
-/// A share of less than an eighth of this compiles no regular expression.
-const QUERY_MEMORY_BYTES_MIN: usize = 32 << 20;
-
-fn query(config: &QueryConfig, problems: &mut Problems) {
-    if config.memory_bytes_max < QUERY_MEMORY_BYTES_MIN {
-        problems.push("query.memory_bytes_max", format!("must be at least {QUERY_MEMORY_BYTES_MIN}"));
-    }
+    let overrides = PriceBook::parse(&files).map_err(|found| {
+        found.iter().for_each(|problem| problems.push("pricing.overrides", problem.to_string()));
+    });
+    overrides.ok().map(|overrides| published.with_overrides(&overrides))
 }
 
 /// With tokens, only what a token sends is recorded: rules over a tenant without one would never fire, and say so nowhere.
-fn rules_have_a_record(config: &Config, problems: &mut Problems) {
+fn rules_have_a_record(config: &Config, owner: &str, problems: &mut Problems) {
     let Some(auth) = &config.auth else { return };
-    let written = auth.tokens.iter().any(|token| token.tenant == config.tenant);
+    let written = auth.tokens.iter().any(|token| token.tenant == owner);
     if !config.alerting.rule_files.is_empty() && !auth.tokens.is_empty() && !written {
         problems.push(
             "tenant",
             format!(
-                "no token of auth.tokens writes for {:?}, whose record the rules of alerting.rule_files read; name the tenant \
-                 that the rules are about, or add a token for this one",
-                config.tenant
+                "no token of auth.tokens writes for {owner:?}, whose record the rules of alerting.rule_files read; name the tenant \
+                 that the rules are about, or add a token for this one"
             ),
         );
     }
@@ -321,20 +266,10 @@ mod tests {
         let with_engine = text.replace("    # binary: /usr/local/bin/ledgerline-engine", &engine);
         assert_ne!(with_engine, text);
         let settings = parse::<Config>("example", &with_engine).unwrap();
-        assert!(matches!(settings.storage.place, StoragePlace::Embedded(_)));
+        assert!(matches!(settings.storage, Storage::Embedded(..)));
         assert_eq!(settings.listen.grpc.port(), 4317);
-        for section in [
-            "listen:",
-            "tenant:",
-            "auth:",
-            "ingest:",
-            "storage:",
-            "pricing:",
-            "alerting:",
-            "log:",
-            "telemetry:",
-        ] {
-            assert!(text.contains(section), "{section}");
+        for section in "listen tenant auth ingest storage pricing query alerting log telemetry".split(' ') {
+            assert!(text.contains(&format!("{section}:")), "{section}");
         }
     }
 

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, TryAcquireError};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::refusal::Refusal;
 
@@ -21,55 +21,44 @@ pub struct Admission {
 
 impl Admission {
     /// So many bytes, rounded up to 1 KiB.
-    #[must_use]
     pub fn of_bytes(bytes: usize) -> Self {
         let semaphore = Arc::new(Semaphore::new(bytes.div_ceil(UNIT_BYTES)));
         Self { semaphore, bytes_max: bytes }
     }
 
-    /// A grant of nothing yet.
-    #[must_use]
     pub fn enter(&self) -> Grant {
-        let Self { semaphore, bytes_max } = self.clone();
-        Grant { semaphore, bytes_max, held: None, bytes: 0 }
+        Grant { admission: self.clone(), held: None, bytes: 0 }
     }
 }
 
 /// The memory of one request.
 #[derive(Debug)]
 pub struct Grant {
-    semaphore: Arc<Semaphore>,
-    bytes_max: usize,
+    admission: Admission,
     held: Option<OwnedSemaphorePermit>,
     bytes: usize,
 }
 
 impl Grant {
-    /// Takes more, at once or not at all: a request that waited for memory while it holds some could wait for itself.
-    ///
-    /// # Errors
-    /// [`Refusal::Busy`] when nothing is left; [`Refusal::TooLarge`] when it would not fit if everything were, so that its
-    /// sender does not repeat it for ever.
+    /// Takes more, at once or not at all: a request that waited for memory while it holds some could wait for itself. What would
+    /// not fit if everything were left is too large, so that its sender does not repeat it for ever.
     pub fn grow(&mut self, bytes: usize) -> Result<(), Refusal> {
+        let Admission { semaphore, bytes_max: limit } = &self.admission;
         let total = self.bytes.saturating_add(bytes);
-        if total > self.bytes_max {
-            return Err(Refusal::TooLarge { what: "in memory", limit: self.bytes_max });
+        if total > *limit {
+            return Err(Refusal::TooLarge { what: "in memory", limit: *limit });
         }
         let more = total.div_ceil(UNIT_BYTES) - self.bytes.div_ceil(UNIT_BYTES);
         let more = u32::try_from(more).unwrap_or(u32::MAX);
-        match Arc::clone(&self.semaphore).try_acquire_many_owned(more) {
-            Ok(permit) => {
-                match &mut self.held {
-                    Some(held) => held.merge(permit),
-                    None => self.held = Some(permit),
-                }
-                self.bytes = total;
-                Ok(())
-            }
-            Err(TryAcquireError::NoPermits | TryAcquireError::Closed) => {
-                Err(Refusal::Busy("requests under way hold all the memory set aside for them"))
-            }
+        let permit = Arc::clone(semaphore).try_acquire_many_owned(more);
+        let busy = |_| Refusal::Busy("requests under way hold all the memory set aside for them");
+        let permit = permit.map_err(busy)?;
+        match &mut self.held {
+            Some(held) => held.merge(permit),
+            None => self.held = Some(permit),
         }
+        self.bytes = total;
+        Ok(())
     }
 }
 

@@ -8,7 +8,7 @@ use serde::Deserialize;
 use crate::limits;
 
 /// What is taken in, and of it kept.
-#[derive(Clone, Debug, Deserialize)]
+#[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct IngestConfig {
     /// Which attributes are kept.
@@ -16,19 +16,10 @@ pub struct IngestConfig {
     /// How many values each of service, environment, team, feature, provider, model and error type may have, for each tenant.
     /// These are labels: with more, no dashboard answers. What comes beyond is counted as `other` and in
     /// `ledgerline_collector_dimension_overflows_total`; the span keeps its own value as the attribute `ledgerline.other.<name>`.
-    pub dimension_values_max: usize,
+    /// 10,000 by default.
+    pub dimension_values_max: Option<usize>,
     /// Web pages that may send over OTLP/HTTP.
     pub cors: Cors,
-}
-
-impl Default for IngestConfig {
-    fn default() -> Self {
-        Self {
-            attributes: Attributes::default(),
-            dimension_values_max: limits::DIMENSION_VALUES,
-            cors: Cors::default(),
-        }
-    }
 }
 
 /// Which attributes of spans are kept. The list that everybody has (`proto/src/otlp/allow_list.rs`) holds counts, money,
@@ -60,7 +51,7 @@ impl IngestConfig {
             let pattern = text.parse().map_err(|error: PatternError| format!("{text:?} {error}"));
             additions.extend(problems.take(&format!("{path}.attributes.keep[{index}]"), pattern));
         }
-        let dimension_values_max = self.dimension_values_max;
+        let dimension_values_max = self.dimension_values_max.unwrap_or(limits::DIMENSION_VALUES);
         if !(1..=limits::DIMENSION_VALUES_MAX).contains(&dimension_values_max) {
             let wrong = format!("{dimension_values_max} is not from 1 to {}", limits::DIMENSION_VALUES_MAX);
             problems.push(format!("{path}.dimension_values_max"), wrong);
@@ -79,9 +70,7 @@ impl IngestConfig {
 /// What ingest is built from.
 #[derive(Clone, Debug)]
 pub struct IngestSettings {
-    /// The attributes that are kept.
     pub allowed: AllowList,
-    /// Values of a dimension of a tenant.
     pub dimension_values_max: usize,
     /// Origins whose pages may send, as browsers send them.
     pub origins: Vec<HeaderValue>,

@@ -17,20 +17,15 @@ pub enum Format {
 }
 
 impl Format {
-    /// The content type of requests and answers.
-    #[must_use]
-    pub const fn content_type(self) -> &'static str {
+    pub(crate) const fn content_type(self) -> &'static str {
         match self {
             Self::Protobuf => "application/x-protobuf",
             Self::Json => "application/json",
         }
     }
 
-    /// The format of that content type; parameters such as a charset are ignored.
-    ///
-    /// # Errors
-    /// [`Refusal::Unsupported`] for any other.
-    pub fn from_content_type(text: &str) -> Result<Self, Refusal> {
+    /// Parameters such as a charset are ignored.
+    pub(crate) fn from_content_type(text: &str) -> Result<Self, Refusal> {
         let kind = text.split(';').next().unwrap_or_default().trim().to_ascii_lowercase();
         match kind.as_str() {
             "application/x-protobuf" | "application/protobuf" => Ok(Self::Protobuf),
@@ -43,10 +38,7 @@ impl Format {
     }
 }
 
-/// Reads a request.
-///
-/// # Errors
-/// [`Refusal::Malformed`] with the reader's reason.
+/// Reads a request, or refuses it with the reader's reason.
 pub fn decode(format: Format, body: &[u8]) -> Result<ExportTraceServiceRequest, Refusal> {
     match format {
         Format::Protobuf => ExportTraceServiceRequest::decode(body)

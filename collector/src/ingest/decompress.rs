@@ -14,7 +14,6 @@ use crate::limits;
 /// How a body is compressed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Encoding {
-    /// Not at all.
     Identity,
     /// RFC 1952.
     Gzip,
@@ -28,10 +27,7 @@ impl Encoding {
     /// What we accept, for headers that say so.
     pub const ACCEPTED: &'static str = "identity,gzip,deflate,zstd";
 
-    /// The encoding of that name; absent and empty mean identity.
-    ///
-    /// # Errors
-    /// [`Refusal::Unsupported`] for any other, and for several at once.
+    /// The encoding of that name; empty means identity. Several at once are not supported.
     pub fn from_name(name: &str) -> Result<Self, Refusal> {
         match name.trim().to_ascii_lowercase().as_str() {
             "" | "identity" => Ok(Self::Identity),
@@ -48,9 +44,6 @@ impl Encoding {
 }
 
 /// The body as it was before it was compressed.
-///
-/// # Errors
-/// When it is damaged, exceeds a bound, or there is no memory for it.
 pub fn decompress(encoding: Encoding, compressed: Bytes, grant: &mut Grant) -> Result<Bytes, Refusal> {
     let broken = |error: io::Error| Refusal::Malformed(format!("the body is not {encoding:?}: {error}"));
     let length = compressed.len();
@@ -103,10 +96,8 @@ fn check(decompressed: usize) -> Result<(), Refusal> {
 
 #[cfg(test)]
 mod tests {
-    use std::io::Write;
-
     use flate2::Compression;
-    use flate2::write::{GzEncoder, ZlibEncoder};
+    use flate2::read::{GzEncoder, ZlibEncoder};
 
     use super::*;
     use crate::ingest::admission::Admission;
@@ -114,32 +105,20 @@ mod tests {
     fn compress(encoding: Encoding, body: &[u8]) -> Bytes {
         match encoding {
             Encoding::Identity => Bytes::copy_from_slice(body),
-            Encoding::Gzip => {
-                let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
-                encoder.write_all(body).unwrap();
-                encoder.finish().unwrap().into()
-            }
-            Encoding::Deflate => {
-                let mut encoder = ZlibEncoder::new(Vec::new(), Compression::default());
-                encoder.write_all(body).unwrap();
-                encoder.finish().unwrap().into()
-            }
+            Encoding::Gzip => read_all(GzEncoder::new(body, Compression::default())),
+            Encoding::Deflate => read_all(ZlibEncoder::new(body, Compression::default())),
             Encoding::Zstd => zstd::encode_all(body, 3).unwrap().into(),
         }
     }
 
-    fn decompressed(encoding: Encoding, compressed: Bytes) -> Result<Bytes, Refusal> {
-        decompress(encoding, compressed, &mut Admission::of_bytes(limits::IN_FLIGHT_BYTES_MAX).enter())
+    fn read_all(mut encoder: impl Read) -> Bytes {
+        let mut compressed = Vec::new();
+        encoder.read_to_end(&mut compressed).unwrap();
+        compressed.into()
     }
 
-    const ALL: [Encoding; 4] = [Encoding::Identity, Encoding::Gzip, Encoding::Deflate, Encoding::Zstd];
-
-    #[test]
-    fn every_encoding_gives_back_what_was_compressed() {
-        for encoding in ALL {
-            let body = b"spans ".repeat(20_000);
-            assert_eq!(decompressed(encoding, compress(encoding, &body)).unwrap(), body, "{encoding:?}");
-        }
+    fn decompressed(encoding: Encoding, compressed: Bytes) -> Result<Bytes, Refusal> {
+        decompress(encoding, compressed, &mut Admission::of_bytes(limits::IN_FLIGHT_BYTES_MAX).enter())
     }
 
     #[test]
@@ -156,7 +135,7 @@ mod tests {
     fn what_compresses_well_is_taken() {
         let body =
             format!("{}{:016}", "a prompt that is sent again in every turn ".repeat(390), 7).repeat(300);
-        for encoding in ALL {
+        for encoding in [Encoding::Identity, Encoding::Gzip, Encoding::Deflate, Encoding::Zstd] {
             let compressed = compress(encoding, body.as_bytes());
             assert!(encoding == Encoding::Identity || body.len() / compressed.len() > 100, "{encoding:?}");
             assert_eq!(decompressed(encoding, compressed).unwrap(), body, "{encoding:?}");

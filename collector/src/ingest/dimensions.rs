@@ -66,7 +66,6 @@ pub struct DimensionCaps {
 
 impl DimensionCaps {
     /// So many values of each dimension and tenant.
-    #[must_use]
     pub fn new(values_max: usize) -> Self {
         Self { values_max, tenants: Mutex::default() }
     }
@@ -135,14 +134,12 @@ mod tests {
 
     use super::*;
     use crate::ingest::normalise::normalise;
-    use crate::ingest::rows::{BatchContext, batch};
-    use crate::ingest::testing::{NOW_NS, call};
+    use crate::ingest::rows::batch;
+    use crate::ingest::testing::{call, context};
 
     fn rows(calls: &[Call]) -> Vec<SpanRow> {
-        let context =
-            BatchContext { tenant: "t".into(), batch_id: 1, now_unix_ns: NOW_NS, price_version: "v".into() };
-        let normalised = normalise(&export_request(calls), NOW_NS, &AllowList::new(&[]));
-        batch(&PriceBook::embedded(), &context, normalised).spans
+        let normalised = normalise(&export_request(calls), &context(), &AllowList::new(&[]));
+        batch(&PriceBook::embedded(), &context(), normalised.accepted, normalised.rejected).spans
     }
 
     fn of_team(team: &str) -> Call {

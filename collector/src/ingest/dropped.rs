@@ -24,7 +24,6 @@ impl DroppedAttributes {
         Self { counter, labels: Mutex::default() }
     }
 
-    /// Counts what was dropped of one request.
     pub fn add(&self, dropped: &DroppedNames) {
         let mut labels = self.labels.lock().unwrap_or_else(PoisonError::into_inner);
         for (name, count) in dropped.names() {
@@ -58,8 +57,6 @@ fn label(name: &str) -> Option<String> {
 
 #[cfg(test)]
 mod tests {
-    use prometheus_client::registry::Registry;
-
     use super::*;
     use crate::metrics::Metrics;
 
@@ -80,8 +77,7 @@ mod tests {
 
     #[test]
     fn labels_are_bounded_and_nothing_goes_uncounted() {
-        let metrics = Metrics::register(&mut Registry::default());
-        let counter = DroppedAttributes::new(metrics.attributes_dropped);
+        let counter = DroppedAttributes::new(Metrics::default().attributes_dropped);
         let more = 20;
         for round in 1..=3 {
             let mut dropped = DroppedNames::default();

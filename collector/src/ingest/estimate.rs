@@ -42,10 +42,8 @@ const SPAN_DEPTH: usize = 7;
 /// Nested messages. `prost` refuses more than 100.
 const DEPTH_MAX: usize = 128;
 
-/// The bytes that decoding this body will take, beyond those of its texts.
-///
-/// # Errors
-/// [`Refusal::TooMany`] for more spans than a request may have, [`Refusal::Malformed`] for what is no Protocol Buffers.
+/// The bytes that decoding this body will take, beyond those of its texts. Refuses more spans than a request may have, and what is
+/// no Protocol Buffers.
 pub fn decoded_size(format: Format, body: &[u8]) -> Result<usize, Refusal> {
     match format {
         Format::Protobuf => {

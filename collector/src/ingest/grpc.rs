@@ -12,21 +12,20 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::body::Body;
-use axum::extract::{Request as HttpRequest, State};
+use axum::extract::{Request, State};
 use axum::response::Response;
 use axum::routing::post;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
-use http::header::CONTENT_TYPE;
-use http::{HeaderMap, HeaderValue};
+use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use http_body_util::{BodyExt, Full};
 use tokio::time::Instant;
 use tonic_types::{ErrorDetails, StatusExt};
 
+use super::Ingest;
 use super::decode::Format;
 use super::decompress::Encoding;
 use super::refusal::Refusal;
 use super::reply::{self, Receipt};
-use super::{Ingest, Request, body, http as http_transport};
 use crate::limits;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
@@ -39,45 +38,30 @@ pub fn router(ingest: Arc<Ingest>) -> Router {
     Router::new().route(EXPORT, post(export)).fallback(unknown_method).with_state(ingest)
 }
 
-async fn unknown_method(request: HttpRequest) -> Response {
+async fn unknown_method(request: Request) -> Response {
     let path = request.uri().path();
     let message =
         format!("this port takes OTLP traces over gRPC ({EXPORT}); it has no {}", path.escape_debug());
     tonic::Status::unimplemented(message).into_http()
 }
 
-async fn export(State(ingest): State<Arc<Ingest>>, request: HttpRequest) -> Response {
-    let begun = Instant::now();
-    ingest.parts.metrics.requests.of(["grpc"]).inc();
-    let outcome = take(&ingest, request, begun).await;
-    ingest.parts.metrics.request_seconds.observe(begun.elapsed().as_secs_f64());
-    match outcome {
+async fn export(State(ingest): State<Arc<Ingest>>, request: Request) -> Response {
+    match ingest.counted("grpc", take(&ingest, request)).await {
         Ok(receipt) => accepted(&receipt),
-        Err(refusal) => {
-            ingest.parts.metrics.refused.of([refusal.name()]).inc();
-            refused(&refusal)
-        }
+        Err(refusal) => refused(&refusal),
     }
 }
 
-async fn take(ingest: &Arc<Ingest>, request: HttpRequest, begun: Instant) -> Result<Receipt, Refusal> {
-    let (head, http_body) = request.into_parts();
+async fn take(ingest: &Arc<Ingest>, request: Request) -> Result<Receipt, Refusal> {
+    let (head, body) = request.into_parts();
     let headers = &head.headers;
     let content_type = headers.get(CONTENT_TYPE).map_or(&b""[..], HeaderValue::as_bytes);
     if content_type != b"application/grpc" && !content_type.starts_with(b"application/grpc+proto") {
         return Err(Refusal::Unsupported("content type is not application/grpc".to_owned()));
     }
-    let principal = ingest.parts.access.principal(headers)?;
-    let deadline = begun + timeout(headers).unwrap_or(limits::REQUEST_WAIT).min(limits::REQUEST_WAIT_MAX);
-    let encoding = headers.get("grpc-encoding").map_or(Ok(""), HeaderValue::to_str);
-    let encoding = Encoding::from_name(encoding.unwrap_or("not text"))?;
-    let mut grant = ingest.admission.enter();
-    let (compressed, body) = message(body::read(http_body, &mut grant).await?)?;
-    let encoding = if compressed { encoding } else { Encoding::Identity };
-    let producer = http_transport::producer(headers);
-    ingest
-        .export(Request { principal, producer, format: Format::Protobuf, encoding, body, grant, deadline })
-        .await
+    let wait = timeout(headers).unwrap_or(limits::REQUEST_WAIT).min(limits::REQUEST_WAIT_MAX);
+    let encoding = HeaderName::from_static("grpc-encoding");
+    ingest.receive((headers, body), encoding, Format::Protobuf, Instant::now() + wait, message).await
 }
 
 /// The one message of a unary call, and whether it is compressed.
@@ -106,15 +90,15 @@ fn timeout(headers: &HeaderMap) -> Option<Duration> {
         return None;
     }
     let number: u64 = digits.parse().ok()?;
-    match unit {
-        "H" => Some(Duration::from_secs(number * 3_600)),
-        "M" => Some(Duration::from_secs(number * 60)),
-        "S" => Some(Duration::from_secs(number)),
-        "m" => Some(Duration::from_millis(number)),
-        "u" => Some(Duration::from_micros(number)),
-        "n" => Some(Duration::from_nanos(number)),
-        _ => None,
-    }
+    Some(match unit {
+        "H" => Duration::from_secs(number * 3_600),
+        "M" => Duration::from_secs(number * 60),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    })
 }
 
 fn accepted(receipt: &Receipt) -> Response {

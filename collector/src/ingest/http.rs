@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Request as HttpRequest, State};
+use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use http::header::{
@@ -13,15 +13,14 @@ use http::header::{
     WWW_AUTHENTICATE,
 };
 use http::{HeaderMap, HeaderValue, Method};
-use ledgerline_proto::producer::{EPOCH_KEY, PRODUCER_ID_KEY, RequestIdentity, SEQUENCE_KEY};
 use tokio::time::Instant;
 use tower_http::cors::CorsLayer;
 
+use super::Ingest;
 use super::decode::Format;
 use super::decompress::Encoding;
 use super::refusal::Refusal;
 use super::reply::{self, Receipt};
-use super::{Ingest, Request, body};
 use crate::limits;
 
 /// Where OTLP says traces go, and where senders that are configured for Langfuse put them.
@@ -53,72 +52,51 @@ pub fn router(ingest: Arc<Ingest>, origins: &[HeaderValue]) -> Router {
     if origins.is_empty() { router } else { router.layer(cors) }
 }
 
-async fn not_found(State(shared): State<Shared>, request: HttpRequest) -> Response {
+async fn not_found(State(shared): State<Shared>, request: Request) -> Response {
     let path = request.uri().path().escape_debug().to_string();
-    elsewhere(&shared, &request, &Refusal::NotFound(path))
+    respond(&shared, format(request.headers()), async { Err(Refusal::NotFound(path)) }).await
 }
 
-async fn not_allowed(State(shared): State<Shared>, request: HttpRequest) -> Response {
-    let mut response = elsewhere(&shared, &request, &Refusal::Method);
+async fn not_allowed(State(shared): State<Shared>, request: Request) -> Response {
+    let mut response = respond(&shared, format(request.headers()), async { Err(Refusal::Method) }).await;
     response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
     response
 }
 
-fn elsewhere(shared: &Shared, request: &HttpRequest, refusal: &Refusal) -> Response {
-    let metrics = &shared.ingest.parts.metrics;
-    metrics.requests.of(["http"]).inc();
-    metrics.refused.of([refusal.name()]).inc();
-    refused(format(request.headers()).unwrap_or(Format::Json), refusal)
-}
-
-async fn export(State(shared): State<Shared>, request: HttpRequest) -> Response {
-    let begun = Instant::now();
-    let metrics = &shared.ingest.parts.metrics;
-    metrics.requests.of(["http"]).inc();
+async fn export(State(shared): State<Shared>, request: Request) -> Response {
     let format = format(request.headers());
-    // The response to a content type we do not know is written in the format that people can read.
-    let response_format = format.as_ref().map_or(Format::Json, |format| *format);
-    let outcome = match format {
-        Ok(format) => take(&shared, format, request, begun).await,
-        Err(refusal) => Err(refusal),
-    };
-    metrics.request_seconds.observe(begun.elapsed().as_secs_f64());
-    match outcome {
-        Ok(receipt) => accepted(response_format, &receipt),
-        Err(refusal) => {
-            metrics.refused.of([refusal.name()]).inc();
-            refused(response_format, &refusal)
-        }
-    }
+    respond(&shared, format, take(&shared, request)).await
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
-    Format::from_content_type(
-        headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default(),
-    )
+    let text = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+    Format::from_content_type(text.unwrap_or_default())
 }
 
-async fn take(
-    Shared { ingest, origins }: &Shared,
-    format: Format,
-    request: HttpRequest,
-    begun: Instant,
-) -> Result<Receipt, Refusal> {
-    let (head, http_body) = request.into_parts();
+async fn take(Shared { ingest, origins }: &Shared, request: Request) -> Result<Receipt, Refusal> {
+    let (head, body) = request.into_parts();
+    let format = format(&head.headers)?;
     if head.headers.get(ORIGIN).is_some_and(|origin| !origins.contains(origin)) {
         return Err(Refusal::Origin);
     }
-    let principal = ingest.parts.access.principal(&head.headers)?;
-    let encoding = head.headers.get(CONTENT_ENCODING).map_or(Ok(""), HeaderValue::to_str);
-    let encoding = Encoding::from_name(encoding.unwrap_or("not text"))?;
-    let mut grant = ingest.admission.enter();
-    let body = body::read(http_body, &mut grant).await?;
-    let (producer, deadline) = (producer(&head.headers), begun + limits::REQUEST_WAIT);
-    ingest.export(Request { principal, producer, format, encoding, body, grant, deadline }).await
+    let deadline = Instant::now() + limits::REQUEST_WAIT;
+    let whole = |body| Ok((true, body));
+    ingest.receive((&head.headers, body), CONTENT_ENCODING, format, deadline, whole).await
 }
 
-fn accepted(format: Format, receipt: &Receipt) -> Response {
-    ([(CONTENT_TYPE, format.content_type())], reply::success(format, receipt)).into_response()
+async fn respond(
+    shared: &Shared,
+    format: Result<Format, Refusal>,
+    request: impl Future<Output = Result<Receipt, Refusal>>,
+) -> Response {
+    // The response to a content type we do not know is written in the format that people can read.
+    let format = format.unwrap_or(Format::Json);
+    match shared.ingest.counted("http", request).await {
+        Ok(receipt) => {
+            ([(CONTENT_TYPE, format.content_type())], reply::success(format, &receipt)).into_response()
+        }
+        Err(refusal) => refused(format, &refusal),
+    }
 }
 
 fn refused(format: Format, refusal: &Refusal) -> Response {
@@ -138,14 +116,4 @@ fn refused(format: Format, refusal: &Refusal) -> Response {
         _ => {}
     }
     response
-}
-
-/// The agent's numbering. Without all three it is some other sender, whose request is named by its spans alone.
-pub(super) fn producer(headers: &HeaderMap) -> Option<RequestIdentity> {
-    let text = |name: &str| headers.get(name)?.to_str().ok();
-    Some(RequestIdentity {
-        producer_id: text(PRODUCER_ID_KEY).filter(|id| !id.is_empty() && id.len() <= 64)?.to_owned(),
-        epoch: text(EPOCH_KEY)?.parse().ok()?,
-        sequence: text(SEQUENCE_KEY)?.parse().ok()?,
-    })
 }

@@ -6,55 +6,50 @@
 //! sender's attributes is kept is the allow-list's word, for stored and for refused spans alike. A span that cannot
 //! be kept is never dropped without a trace: it goes to the quarantine, and its sender is told.
 
-mod payload;
 mod time;
+
+use std::sync::Arc;
 
 use ledgerline_proto::TokenClass;
 use ledgerline_proto::otlp::{
     AllowList, AttributeLimits, DroppedNames, ExportTraceServiceRequest, Keep, Resource, SpanRecord,
-    read_span,
+    allowed_attributes, read_span, stored_name,
 };
-use ledgerline_store::quarantine::{Reason, clipped};
+use ledgerline_store::quarantine::{QuarantineRow, Reason, clipped};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::Span;
+use serde_json::{Map, json};
 
 pub use time::{TimeCorrection, TimeCorrections};
 
 use crate::limits;
 
-/// A span that is stored.
+/// What all rows of a request share.
 #[derive(Clone, Debug)]
-pub struct Accepted {
-    /// Its place among the spans of its request.
-    pub place: usize,
-    /// What is stored of it.
-    pub record: SpanRecord,
+pub struct BatchContext {
+    /// Who owns them.
+    pub tenant: Arc<str>,
+    /// The request's name.
+    pub batch_id: u128,
+    /// When it came in.
+    pub now_unix_ns: u64,
+    /// The version of the price book that prices them.
+    pub price_version: Arc<str>,
 }
 
-/// A span that goes to the quarantine.
-#[derive(Clone, Debug)]
-pub struct Rejected {
-    /// Its place among the spans of its request.
-    pub place: usize,
-    /// Why, for grouping.
-    pub reason: Reason,
-    /// Why, for the sender.
-    pub detail: String,
-    /// The ids as sent, hexadecimal.
-    pub trace_id: String,
-    /// The ids as sent, hexadecimal.
-    pub span_id: String,
-    /// What may be kept of the span, as JSON.
-    pub payload: String,
+impl BatchContext {
+    pub(super) fn now_ms(&self) -> i64 {
+        i64::try_from(self.now_unix_ns / 1_000_000).unwrap_or(i64::MAX)
+    }
 }
 
-/// The spans of a request, sorted into those that are stored and those that are refused.
+/// The spans of a request, sorted into those that are stored and those that are refused, each with its place in the request.
 #[derive(Debug, Default)]
 pub struct Normalised {
-    /// Within our bounds, in the request's order.
-    pub accepted: Vec<Accepted>,
-    /// The rest, in the request's order.
-    pub rejected: Vec<Rejected>,
+    /// Within our bounds.
+    pub accepted: Vec<(usize, SpanRecord)>,
+    /// The rest.
+    pub rejected: Vec<QuarantineRow>,
     /// Attributes that are not kept.
     pub dropped: DroppedNames,
     /// Times that could not be kept.
@@ -74,17 +69,17 @@ const ATTRIBUTE_LIMITS: AttributeLimits = AttributeLimits {
 /// How many spans a request holds.
 #[must_use]
 pub fn span_count(request: &ExportTraceServiceRequest) -> usize {
-    request
-        .resource_spans
-        .iter()
-        .flat_map(|resource| &resource.scope_spans)
-        .map(|scope| scope.spans.len())
-        .sum()
+    let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
+    scopes.map(|scope| scope.spans.len()).sum()
 }
 
-/// Sorts the spans of a request that came in at `now_unix_ns`, and keeps of their attributes what is allowed.
+/// Sorts the spans of a request, and keeps of their attributes what is allowed.
 #[must_use]
-pub fn normalise(request: &ExportTraceServiceRequest, now_unix_ns: u64, allowed: &AllowList) -> Normalised {
+pub fn normalise(
+    request: &ExportTraceServiceRequest,
+    context: &BatchContext,
+    allowed: &AllowList,
+) -> Normalised {
     let mut accepted = Vec::with_capacity(span_count(request));
     let (mut rejected, mut dropped) = (Vec::new(), DroppedNames::default());
     let mut corrections = TimeCorrections::default();
@@ -98,10 +93,10 @@ pub fn normalise(request: &ExportTraceServiceRequest, now_unix_ns: u64, allowed:
             for span in &scope.spans {
                 let record = read_span(&resource, scope_name, span, &mut keep)
                     .map_err(|error| (Reason::Identity, error.to_string()))
-                    .and_then(|record| within_bounds(record, now_unix_ns, &mut corrections));
+                    .and_then(|record| within_bounds(record, context.now_unix_ns, &mut corrections));
                 match record {
-                    Ok(record) => accepted.push(Accepted { place, record }),
-                    Err(refused) => rejected.push(reject(place, span, refused, allowed)),
+                    Ok(record) => accepted.push((place, record)),
+                    Err(refused) => rejected.push(reject(place, span, refused, context, allowed)),
                 }
                 place += 1;
             }
@@ -135,9 +130,7 @@ fn within_bounds(
 }
 
 fn plausible(record: &SpanRecord) -> Result<(), Refused> {
-    let Some(usage) = record.call.usage else {
-        return Ok(());
-    };
+    let Some(usage) = record.call.usage else { return Ok(()) };
     for class in TokenClass::ALL {
         let count = usage.tokens.get(class);
         if count > limits::TOKENS_MAX {
@@ -183,16 +176,39 @@ fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
 }
 
-fn reject(place: usize, span: &Span, (reason, detail): Refused, allowed: &AllowList) -> Rejected {
+fn reject(
+    place: usize,
+    span: &Span,
+    (reason, detail): Refused,
+    context: &BatchContext,
+    allowed: &AllowList,
+) -> QuarantineRow {
     let id = |bytes: &[u8]| -> String { bytes.iter().take(32).map(|byte| format!("{byte:02x}")).collect() };
-    Rejected {
+    QuarantineRow {
         place,
+        tenant: Arc::clone(&context.tenant),
+        received_at_ms: context.now_ms(),
+        batch_id: context.batch_id,
         reason,
         detail,
         trace_id: id(&span.trace_id),
         span_id: id(&span.span_id),
-        payload: clipped(payload::of(span, allowed)),
+        payload: clipped(payload(span, allowed)),
     }
+}
+
+/// A refused span as JSON, for the person who looks into the quarantine. It holds nothing that a stored span would not; so bounded
+/// it is seldom cut, and no span's text is held twice.
+fn payload(span: &Span, allowed: &AllowList) -> String {
+    let limits = AttributeLimits { count: 64, value_bytes: 512, ..ATTRIBUTE_LIMITS };
+    let attributes = allowed_attributes(span, allowed, limits);
+    json!({
+        "name": cut(&stored_name(span), limits::NAME_BYTES_MAX),
+        "start_unix_ns": span.start_time_unix_nano,
+        "end_unix_ns": span.end_time_unix_nano,
+        "attributes": attributes.into_iter().map(|(name, text)| (name, text.into())).collect::<Map<_, _>>(),
+    })
+    .to_string()
 }
 
 #[cfg(test)]

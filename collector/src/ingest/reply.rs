@@ -17,13 +17,13 @@ use ledgerline_store::writer::Written;
 /// What became of the spans of a request that was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Receipt {
-    stored: usize,
-    rejected: Vec<(Reason, usize, String)>,
+    pub stored: usize,
+    /// Spans in the quarantine: reason, how many, and the first one's detail.
+    pub rejected: Vec<(Reason, usize, String)>,
 }
 
 impl Receipt {
     /// The receipt for these, should the store take all of them.
-    #[must_use]
     pub fn of(normalised: &Normalised) -> Self {
         let mut receipt = Self { stored: normalised.accepted.len(), rejected: Vec::new() };
         for rejected in &normalised.rejected {
@@ -38,18 +38,6 @@ impl Receipt {
         if written.poisoned > 0 {
             self.reject(Reason::Poison, written.poisoned, "the store refused the row itself");
         }
-    }
-
-    /// Spans in the table.
-    #[must_use]
-    pub const fn stored(&self) -> usize {
-        self.stored
-    }
-
-    /// Spans in the quarantine: reason, how many, and the first one's detail.
-    #[must_use]
-    pub fn rejected(&self) -> &[(Reason, usize, String)] {
-        &self.rejected
     }
 
     fn reject(&mut self, reason: Reason, spans: usize, detail: &str) {
@@ -76,7 +64,6 @@ impl Receipt {
 }
 
 /// The body of a success, partial or whole.
-#[must_use]
 pub fn success(format: Format, receipt: &Receipt) -> Vec<u8> {
     let partial_success = receipt.partial_success();
     match format {
@@ -94,7 +81,6 @@ pub fn success(format: Format, receipt: &Receipt) -> Vec<u8> {
 }
 
 /// The body of a failure: a `google.rpc.Status`.
-#[must_use]
 pub fn failure(format: Format, refusal: &Refusal) -> Vec<u8> {
     let (code, message) = (refusal.code() as i32, refusal.to_string());
     match format {

@@ -5,11 +5,17 @@ use ledgerline_proto::{
     UsageSource,
 };
 
+use super::normalise::BatchContext;
+
+/// A request that came in at [`NOW_NS`].
+pub fn context() -> BatchContext {
+    BatchContext { tenant: "t".into(), batch_id: 1, now_unix_ns: NOW_NS, price_version: "v".into() }
+}
+
 /// 2026-11-24T12:00:00Z.
 pub const NOW_NS: u64 = 1_795_521_600_000_000_000;
 
 /// A finished chat with that OpenAI model: 1,000 tokens in, 100 out, two seconds, a second ago.
-#[must_use]
 pub fn call(model: &str) -> Call {
     let tokens =
         TokenCounts::from_pairs(&[(TokenClass::InputUncached, 1_000), (TokenClass::OutputText, 100)]);

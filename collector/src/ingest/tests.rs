@@ -113,7 +113,7 @@ async fn a_request_is_one_insert_whose_name_a_repeat_shares() {
     let world = world();
     let request = export_request(&[call("gpt-4.1"), call("no-such-model")]);
     for _ in 0..2 {
-        assert_eq!(world.send(&request).await.unwrap().stored(), 2);
+        assert_eq!(world.send(&request).await.unwrap().stored, 2);
     }
     let inserts = world.store.inserts.lock().unwrap().clone();
     assert_eq!(inserts.len(), 2);
@@ -141,7 +141,7 @@ async fn refused_spans_are_told_counted_and_quarantined() {
     old.end_unix_ns -= 40 * 86_400_000_000_000;
     old.start_unix_ns = old.end_unix_ns;
     let receipt = world.send(&export_request(&[call("gpt-4.1"), old])).await.unwrap();
-    assert_eq!((receipt.stored(), receipt.rejected()[0].1), (1, 1));
+    assert_eq!((receipt.stored, receipt.rejected[0].1), (1, 1));
     assert_eq!(world.balance(), (2, 1, 1, 0, 0));
     let inserts = world.store.inserts.lock().unwrap().clone();
     assert_eq!(inserts.len(), 2);
@@ -163,7 +163,7 @@ async fn a_span_taken_on_the_first_attempt_and_refused_on_the_second_is_somewher
     assert!(refusal.is_transient(), "{refusal}");
     *world.store.down.lock().unwrap() = false;
     world.clock.set(NOW_NS + 10_000_000_000);
-    assert_eq!(world.send(&request).await.unwrap().stored(), 1);
+    assert_eq!(world.send(&request).await.unwrap().stored, 1);
     assert_eq!(world.store.kept(), 2);
 }
 
@@ -174,7 +174,7 @@ async fn calls_of_a_clock_that_is_ahead_are_stored_and_counted() {
     let world = world();
     world.clock.set(NOW_NS - 900_000_000_000);
     let receipt = world.send(&export_request(&vec![call("gpt-4.1"); 60])).await.unwrap();
-    assert_eq!((receipt.stored(), receipt.rejected().len()), (60, 0));
+    assert_eq!((receipt.stored, receipt.rejected.len()), (60, 0));
     let corrected = |reason| world.metrics.times_corrected.of([reason]).get();
     assert_eq!((corrected("clock_ahead"), corrected("clock_unset"), corrected("duration")), (60, 0, 0));
 }
@@ -190,7 +190,7 @@ async fn features_without_end_are_other_and_counted() {
         call
     };
     let receipt = world.send(&export_request(&(0..60).map(of_feature).collect::<Vec<_>>())).await.unwrap();
-    assert_eq!(receipt.stored(), 60);
+    assert_eq!(receipt.stored, 60);
     let overflows = |dimension: ledgerline_proto::dimension::Dimension| {
         world.metrics.dimension_overflows.of([dimension.name()]).get()
     };
@@ -215,7 +215,7 @@ async fn nested_values_cost_no_more_than_their_bound() {
     attributes.push(KeyValue { key: "gen_ai.usage.x".into(), value: Some(any(deep)), ..Default::default() });
     let wide = list(vec![any(Value::IntValue(7)); 100_000]);
     attributes.push(KeyValue { key: "gen_ai.usage.y".into(), value: Some(any(wide)), ..Default::default() });
-    assert_eq!(world.send(&request).await.unwrap().stored(), 1);
+    assert_eq!(world.send(&request).await.unwrap().stored, 1);
     for name in ["gen_ai.usage.x", "gen_ai.usage.y"] {
         assert_eq!(world.metrics.attributes_dropped.of([name]).get(), 1, "{name}");
     }
@@ -285,7 +285,7 @@ async fn much_of_little_is_refused_before_it_costs_memory() {
     }
     assert_eq!(world.balance(), (0, 0, 0, 0, 0));
     let most = export_request(&vec![call("gpt-4.1"); 10_000]);
-    assert_eq!(world.send(&most).await.unwrap().stored(), 10_000);
+    assert_eq!(world.send(&most).await.unwrap().stored, 10_000);
 }
 
 #[tokio::test]

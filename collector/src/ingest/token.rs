@@ -9,7 +9,6 @@ use ledgerline_proto::producer::RequestIdentity;
 use xxhash_rust::xxh3::Xxh3;
 
 /// The name of this request.
-#[must_use]
 pub fn of(tenant: &str, producer: Option<&RequestIdentity>, request: &ExportTraceServiceRequest) -> u128 {
     let mut hash = Xxh3::new();
     let mut field = |bytes: &[u8]| {

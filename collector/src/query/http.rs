@@ -24,9 +24,9 @@ use ledgerline_store::catalog::{METRIC_TYPE, METRICS};
 use serde::Serialize;
 
 use crate::access::Principal;
+use crate::limits::TIMEOUT_MS_DEFAULT;
 use crate::prometheus::{ApiError, Params, Success};
 
-use super::limits::TIMEOUT_MS_DEFAULT;
 use super::querier::{Querier, RunError};
 use json::{Metric, respond};
 use params::{parse_duration, parse_time};
@@ -182,7 +182,7 @@ async fn query_exemplars(_: ApiState, call: Call) -> Result<Response, ApiError> 
 
 async fn labels(state: ApiState, call: Call) -> Result<Response, ApiError> {
     let filter = call.filter(&state).await?;
-    call.list(call.bounded(state.querier.source().label_names(&call.scope, &filter)).await?)
+    call.list(call.bounded(state.querier.source.label_names(&call.scope, &filter)).await?)
 }
 
 async fn label_values(
@@ -194,7 +194,7 @@ async fn label_values(
     let invalid = || ApiError::bad_data(format!("invalid label name: {name:?}"));
     let label = params::label_name(&name).ok_or_else(invalid)?;
     let filter = call.filter(&state).await?;
-    call.list(call.bounded(state.querier.source().label_values(&call.scope, &label, &filter)).await?)
+    call.list(call.bounded(state.querier.source.label_values(&call.scope, &label, &filter)).await?)
 }
 
 async fn series(state: ApiState, call: Call) -> Result<Response, ApiError> {
@@ -202,7 +202,7 @@ async fn series(state: ApiState, call: Call) -> Result<Response, ApiError> {
     if filter.any_of.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
     }
-    let series = call.bounded(state.querier.source().labels(&call.scope, &filter, None)).await?;
+    let series = call.bounded(state.querier.source.labels(&call.scope, &filter, None)).await?;
     call.list(series.iter().map(Metric).collect())
 }
 

@@ -4,7 +4,6 @@
 #[cfg(test)]
 mod tests;
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,28 +17,24 @@ use ledgerline_promql::{
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
 
-use super::limits::{CONCURRENT_QUERIES_MAX, SELECTORS_MAX};
-use crate::metrics::QueryMetrics;
+use crate::limits::{CONCURRENT_QUERIES_MAX, SELECTORS_MAX};
+use crate::metrics::Metrics;
 
 /// Why a query got no answer.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts say it")]
 pub enum RunError {
-    /// The query itself.
     #[error(transparent)]
     Query(#[from] QueryError),
-    /// What it reads from.
     #[error(transparent)]
     Source(#[from] SourceError),
-    /// Too many queries run already and none ended in time.
     #[error("query timed out in query queue: {CONCURRENT_QUERIES_MAX} queries are running")]
     Queue,
     /// The evaluation stopped without an answer: a defect.
     #[error("the evaluation of the query failed: {reason}")]
-    Evaluation {
-        /// What is known.
-        reason: String,
-    },
+    Evaluation { reason: String },
 }
 
 impl RunError {
@@ -114,7 +109,7 @@ impl Outcome {
 
 /// Reports a query's end, also when its future is dropped.
 struct Ending<'a> {
-    metrics: Option<&'a QueryMetrics>,
+    metrics: Option<&'a Metrics>,
     begun: Instant,
     outcome: Outcome,
 }
@@ -122,16 +117,17 @@ struct Ending<'a> {
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
         if let Some(metrics) = self.metrics {
-            metrics.ended.of([self.outcome.name()]).inc();
-            metrics.seconds.observe(self.begun.elapsed().as_secs_f64());
+            metrics.queries.of([self.outcome.name()]).inc();
+            metrics.query_seconds.observe(self.begun.elapsed().as_secs_f64());
         }
     }
 }
 
 /// Runs queries over one source.
 pub struct Querier {
-    metrics: Option<QueryMetrics>,
-    source: Arc<dyn SeriesSource>,
+    metrics: Option<Metrics>,
+    /// What the queries read from.
+    pub source: Arc<dyn SeriesSource>,
     slots: Semaphore,
     memory: Arc<MemoryPool>,
 }
@@ -155,14 +151,9 @@ impl Querier {
 
     /// Counts how queries end from now on.
     #[must_use]
-    pub fn counted(self, QueryMetrics { ended, seconds }: QueryMetrics) -> Self {
-        let ended = ended.at_zero(Outcome::ALL.map(Outcome::name));
-        Self { metrics: Some(QueryMetrics { ended, seconds }), ..self }
-    }
-
-    /// What the queries read from.
-    pub fn source(&self) -> &dyn SeriesSource {
-        &*self.source
+    pub fn counted(self, metrics: Metrics) -> Self {
+        let queries = metrics.queries.at_zero(Outcome::ALL.map(Outcome::name));
+        Self { metrics: Some(Metrics { queries, ..metrics }), ..self }
     }
 
     /// Answers a query. Dropping the future stops the evaluation at its next check.
@@ -237,23 +228,13 @@ impl Querier {
         work: impl FnOnce(&Budget<'_>) -> Result<T, QueryError> + Send + 'static,
     ) -> Result<T, RunError> {
         let memory = Arc::clone(&scope.memory);
-        let cancellation = CancelOnDrop::default();
-        let cancelled = Arc::clone(&cancellation.0);
+        let cancelled = CancellationToken::new();
+        let _cancels = cancelled.clone().drop_guard();
         let work = tokio::task::spawn_blocking(move || {
-            let stopped = || cancelled.load(Ordering::Relaxed) || Instant::now() >= deadline;
+            let stopped = || cancelled.is_cancelled() || Instant::now() >= deadline;
             work(&Budget::new(memory, &stopped))
         });
         let result = work.await.map_err(|error| RunError::Evaluation { reason: error.to_string() })?;
         Ok(result?)
-    }
-}
-
-/// Cancels the work on the other thread when the future that waits for it is dropped.
-#[derive(Default)]
-struct CancelOnDrop(Arc<AtomicBool>);
-
-impl Drop for CancelOnDrop {
-    fn drop(&mut self) {
-        self.0.store(true, Ordering::Relaxed);
     }
 }

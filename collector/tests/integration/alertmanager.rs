@@ -1,11 +1,13 @@
 //! Firing and resolved alerts through a real Alertmanager, to a webhook behind it.
 
+use std::path::Path;
 use std::process::Stdio;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use axum::http::StatusCode;
-use ledgerline_collector::alerting::config::ReceiverKind;
-use ledgerline_collector::alerting::sample::{Labels, fingerprint};
+use ledgerline_collector::alerting::ReceiverKind;
+use ledgerline_collector::alerting::{Labels, fingerprint};
 use serde_json::{Value, json};
 
 use crate::world::{DEADLINE, Listener, Received, Running, program, receiver, until};
@@ -22,19 +24,50 @@ groups:
 
 /// An Alertmanager of its own, killed with the test.
 struct Alertmanager {
-    url: String,
+    address: String,
     process: tokio::process::Child,
     _directory: tempfile::TempDir,
 }
 
-/// A port that was free a moment ago. The Alertmanager cannot report a port it chose itself.
-async fn free_port() -> u16 {
+/// The address that an Alertmanager on port 0 took, once its log says it.
+async fn address(log: &Path) -> String {
+    let reading = async {
+        let mut again = tokio::time::interval(Duration::from_millis(20));
+        loop {
+            again.tick().await;
+            let text = std::fs::read_to_string(log).unwrap();
+            let line = text.lines().find(|line| line.contains("Listening on"));
+            if let Some(address) =
+                line.and_then(|line| line.split("address=").nth(1)?.split_whitespace().next())
+            {
+                return address.to_owned();
+            }
+        }
+    };
+    tokio::time::timeout(DEADLINE, reading).await.expect("the Alertmanager does not listen")
+}
+
+/// An address that closes every connection until it is told where to pass them on to.
+async fn switched() -> (String, Arc<OnceLock<String>>) {
     let socket = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    socket.local_addr().unwrap().port()
+    let url = format!("http://{}", socket.local_addr().unwrap());
+    let target = Arc::new(OnceLock::<String>::new());
+    let to = target.clone();
+    tokio::spawn(async move {
+        loop {
+            let (mut client, _) = socket.accept().await.unwrap();
+            let Some(address) = to.get().cloned() else { continue };
+            tokio::spawn(async move {
+                let mut server = tokio::net::TcpStream::connect(address).await.unwrap();
+                let _ = tokio::io::copy_bidirectional(&mut client, &mut server).await;
+            });
+        }
+    });
+    (url, target)
 }
 
 impl Alertmanager {
-    async fn start(port: u16, webhook: &str) -> Self {
+    async fn start(webhook: &str) -> Self {
         let binary = program(&["prometheus-alertmanager", "alertmanager"], "prometheus-alertmanager");
         let directory = tempfile::tempdir().unwrap();
         let config = directory.path().join("alertmanager.yml");
@@ -43,23 +76,24 @@ impl Alertmanager {
             "receivers": [{"name": "hook", "webhook_configs": [{"url": webhook, "send_resolved": true}]}],
         });
         std::fs::write(&config, text.to_string()).unwrap();
-        let log = std::fs::File::create(directory.path().join("log")).unwrap();
+        let log = directory.path().join("log");
         let process = tokio::process::Command::new(binary)
             .arg(format!("--config.file={}", config.display()))
             .arg(format!("--storage.path={}", directory.path().display()))
-            .arg(format!("--web.listen-address=127.0.0.1:{port}"))
+            .arg("--web.listen-address=127.0.0.1:0")
             .arg("--cluster.listen-address=")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
-            .stderr(log)
+            .stderr(std::fs::File::create(&log).unwrap())
             .kill_on_drop(true)
             .spawn()
             .unwrap();
-        Self { url: format!("http://127.0.0.1:{port}"), process, _directory: directory }
+        Self { address: address(&log).await, process, _directory: directory }
     }
 
     /// What `amtool alert query` says, once it can say anything.
     async fn alerts(&mut self) -> Vec<Value> {
+        let url = format!("http://{}", self.address);
         let amtool = program(&["amtool"], "prometheus-alertmanager");
         let asking = async {
             let mut again = tokio::time::interval(Duration::from_millis(100));
@@ -67,7 +101,7 @@ impl Alertmanager {
                 again.tick().await;
                 assert!(self.process.try_wait().unwrap().is_none(), "the Alertmanager ended early");
                 let output = tokio::process::Command::new(&amtool)
-                    .args(["alert", "query", "-o", "json", "--alertmanager.url", &self.url])
+                    .args(["alert", "query", "-o", "json", "--alertmanager.url", &url])
                     .output()
                     .await
                     .unwrap();
@@ -97,9 +131,9 @@ fn labels() -> Labels {
 #[tokio::test]
 async fn firing_and_resolved_pass_through_a_real_alertmanager() {
     let mut hook = Listener::start(|_, _| StatusCode::OK).await;
-    let mut alertmanager = Alertmanager::start(free_port().await, &hook.url()).await;
-    let running =
-        Running::start(RULES, vec![receiver("am", ReceiverKind::Alertmanager, alertmanager.url.clone())]);
+    let mut alertmanager = Alertmanager::start(&hook.url()).await;
+    let url = format!("http://{}", alertmanager.address);
+    let running = Running::start(RULES, vec![receiver("am", ReceiverKind::Alertmanager, url)]);
 
     let firing = hook.wait_for("firing webhook", is("firing")).await.body;
     let alert = &firing["alerts"][0];
@@ -137,8 +171,7 @@ async fn firing_and_resolved_pass_through_a_real_alertmanager() {
 #[tokio::test]
 async fn an_alertmanager_that_was_down_hears_what_fires() {
     let mut hook = Listener::start(|_, _| StatusCode::OK).await;
-    let port = free_port().await;
-    let url = format!("http://127.0.0.1:{port}");
+    let (url, target) = switched().await;
     let running = Running::start(RULES, vec![receiver("am", ReceiverKind::Alertmanager, url)]);
     until("two failed attempts", || running.failures("am") >= 2).await;
     assert_eq!(running.sent("am"), 0);
@@ -146,7 +179,8 @@ async fn an_alertmanager_that_was_down_hears_what_fires() {
     let before = asked();
     until("evaluations while it is down", || asked() >= before + 3).await;
 
-    let _alertmanager = Alertmanager::start(port, &hook.url()).await;
+    let alertmanager = Alertmanager::start(&hook.url()).await;
+    target.set(alertmanager.address.clone()).unwrap();
     let firing = hook.wait_for("firing webhook", is("firing")).await.body;
     assert_eq!(firing["alerts"][0]["labels"]["team"], "search");
     until("the delivery to be counted", || running.sent("am") >= 1).await;

@@ -12,7 +12,7 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
-use ledgerline_collector::app::{Addresses, App, Parts};
+use ledgerline_collector::app::{Addresses, App};
 use ledgerline_collector::config::Config;
 use ledgerline_collector::limits;
 use ledgerline_process::config::parse;
@@ -43,7 +43,7 @@ impl Collector {
             "listen: {{grpc: '127.0.0.1:0', http: '127.0.0.1:0', api: '127.0.0.1:0'}}\nstorage: {storage}\n{more}"
         );
         let settings = parse::<Config>("test", &yaml).unwrap();
-        let app = App::build(settings, Parts { clock: Arc::new(SystemClock) }).await.unwrap();
+        let app = App::build(settings, Arc::new(SystemClock)).await.unwrap();
         let (addresses, storage) = (app.addresses(), app.storage().clone());
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(app.run(shutdown.clone()));

@@ -3,9 +3,7 @@
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use ledgerline_collector::alerting::rules::AlertRule;
-use ledgerline_collector::alerting::state::{Phase, RuleState};
-use ledgerline_collector::alerting::{Sample, UnixMs, eval, load_rules};
+use ledgerline_collector::alerting::{AlertRule, Phase, RuleState, Sample, UnixMs, load_rules, step};
 use serde_json::{Value, json};
 
 use crate::world::program;
@@ -106,7 +104,7 @@ fn firing(rule: &AlertRule, history: &History) -> Vec<Vec<Value>> {
                 value.map(|value| Sample { labels, value })
             })
             .collect();
-        state = eval::step(rule, None, &state, at, &samples).unwrap().0;
+        state = step(rule, None, &state, at, &samples).unwrap().0;
         let alerts = state.alerts.values().filter(|alert| matches!(alert.phase, Phase::Firing { .. }));
         firing.push(
             alerts

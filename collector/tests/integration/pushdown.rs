@@ -279,7 +279,7 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     }
     let filter = SeriesFilter::default();
     let scope = scope();
-    let (pushed, plain) = (pushed.source(), plain.source());
+    let (pushed, plain) = (&*pushed.source, &*plain.source);
     assert_eq!(
         pushed.labels(&scope, &filter, None).await.unwrap(),
         plain.labels(&scope, &filter, None).await.unwrap()

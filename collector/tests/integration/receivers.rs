@@ -3,8 +3,8 @@
 use std::io::Write;
 
 use axum::http::StatusCode;
-use ledgerline_collector::alerting::config::ReceiverKind;
-use ledgerline_collector::alerting::sample::fingerprint;
+use ledgerline_collector::alerting::ReceiverKind;
+use ledgerline_collector::alerting::fingerprint;
 use ledgerline_process::config::Secret;
 use serde_json::{Value, json};
 

@@ -13,10 +13,9 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ledgerline_collector::access::Principal;
-use ledgerline_collector::alerting::config::{ReceiverConfig, ReceiverKind};
-use ledgerline_collector::alerting::{
-    Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, Sample, UnixMs,
-};
+use ledgerline_collector::alerting::{Alerting, AlertingConfig, InstantQuery, Sample, UnixMs};
+use ledgerline_collector::alerting::{ReceiverConfig, ReceiverKind};
+use ledgerline_collector::metrics::Metrics;
 use ledgerline_process::clock::SystemClock;
 use ledgerline_process::config::Problems;
 use serde_json::Value;
@@ -33,7 +32,7 @@ pub struct Switch {
 }
 
 impl InstantQuery for Switch {
-    fn query<'a>(&'a self, expr: &'a str, _at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, QueryError>> {
+    fn query<'a>(&'a self, expr: &'a str, _at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, String>> {
         self.asked.fetch_add(1, Ordering::SeqCst);
         let labels =
             [("team".to_owned(), "search".to_owned()), ("metric".to_owned(), expr.to_owned())].into();
@@ -112,13 +111,13 @@ pub async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 pub fn receiver(name: &str, kind: ReceiverKind, url: String) -> ReceiverConfig {
-    ReceiverConfig { name: name.to_owned(), kind, url, authorization: None, timeout_ms: 2_000 }
+    ReceiverConfig { name: name.to_owned(), kind, url, authorization: None, timeout_ms: Some(2_000) }
 }
 
 /// A running `Alerting` with an evaluation every 200 ms.
 pub struct Running {
     pub switch: Arc<Switch>,
-    pub metrics: AlertingMetrics,
+    pub metrics: Metrics,
     shutdown: CancellationToken,
     task: tokio::task::JoinHandle<()>,
     _directory: tempfile::TempDir,
@@ -143,7 +142,7 @@ impl Running {
         let settings = problems.into_result(settings).unwrap();
         let switch = Arc::new(Switch::default());
         switch.on.store(true, Ordering::SeqCst);
-        let metrics = AlertingMetrics::default();
+        let metrics = Metrics::default();
         let alerting = Alerting::new(
             settings,
             Principal::of("acme"),

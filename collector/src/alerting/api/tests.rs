@@ -8,7 +8,6 @@ use crate::alerting::state::RuleState;
 use axum::body::Body;
 use axum::http::{self, StatusCode};
 use http_body_util::BodyExt;
-use serde_json::{Value, json};
 use std::sync::Arc;
 use std::time::Duration;
 use tower::ServiceExt;

@@ -1,8 +1,8 @@
 //! One rule over time: tables of histories, the labels of alerts, and properties against the whole history.
 
 use super::*;
-use crate::alerting::limits::RESOLVED_RETENTION;
 use crate::alerting::rules;
+use crate::limits::RESOLVED_RETENTION;
 use proptest::prelude::*;
 use std::time::Duration;
 

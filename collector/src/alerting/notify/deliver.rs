@@ -20,12 +20,12 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerting::config::{Receiver, ReceiverKind};
-use crate::alerting::limits::{
+use crate::alerting::time::UnixMs;
+use crate::limits::{
     ALERTS_PER_REQUEST_MAX, BACKOFF_MAX, BACKOFF_MIN, CONNECT_WAIT, DRAIN_DEADLINE, NOTIFICATION_AGE_MAX,
     OUTBOX_NOTIFICATIONS_MAX, RESPONSE_BYTES_MAX,
 };
-use crate::alerting::time::UnixMs;
-use crate::metrics::AlertingMetrics;
+use crate::metrics::Metrics;
 
 use super::outbox::{Outbox, Ticket};
 use super::{Notification, webhook};
@@ -46,7 +46,7 @@ pub(super) fn client() -> Result<Client, TlsError> {
 /// One receiver with what waits for it.
 pub(super) struct Delivery {
     pub(super) receiver: Receiver,
-    pub(super) metrics: AlertingMetrics,
+    pub(super) metrics: Metrics,
     client: Client,
     clock: Arc<dyn Clock>,
     outbox: Mutex<Outbox>,
@@ -68,7 +68,7 @@ impl Delivery {
         resend_delay: Duration,
         client: Client,
         clock: Arc<dyn Clock>,
-        metrics: AlertingMetrics,
+        metrics: Metrics,
     ) -> Self {
         let backoff_max = match receiver.kind {
             // A firing alert that an Alertmanager does not hear of for 4 resend delays resolves there, so it gets at least
@@ -260,12 +260,8 @@ impl Delivery {
                 request = request.header("Idempotency-Key", notification.key.as_str());
                 webhook::body(&self.receiver.name, notification)
             }
-            _ => {
-                let alerts: Vec<&Notification> = batch.iter().map(|(_, notification)| notification).collect();
-                serde_json::to_vec(&alerts)
-            }
+            _ => batch.iter().map(|(_, notification)| serde_json::json!(notification)).collect(),
         };
-        let body = body.map_err(|error| error.to_string())?;
-        request.body(Full::new(Bytes::from(body))).map_err(|error| error.to_string())
+        request.body(Full::new(body.to_string().into())).map_err(|error| error.to_string())
     }
 }

@@ -2,55 +2,35 @@
 //! ours, and one alert per request lets the `Idempotency-Key` name exactly one transition.
 //! (Source: Alertmanager documentation, `webhook_config`.)
 
-use serde::Serialize;
+use serde_json::{Value, json};
 
-use crate::alerting::sample::{Labels, fingerprint};
+use crate::alerting::sample::fingerprint;
 
-use super::{Notification, Status};
+use super::Notification;
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Body<'a> {
-    receiver: &'a str,
-    status: Status,
-    alerts: [Alert<'a>; 1],
-    group_labels: &'a Labels,
-    common_labels: &'a Labels,
-    common_annotations: &'a Labels,
-    #[serde(rename = "externalURL")]
-    external_url: &'a str,
-    version: &'static str,
-    group_key: String,
-    truncated_alerts: u64,
-}
-
-#[derive(Serialize)]
-struct Alert<'a> {
-    status: Status,
-    #[serde(flatten)]
-    notification: &'a Notification,
-    fingerprint: String,
-}
-
-pub(super) fn body(receiver: &str, notification: &Notification) -> serde_json::Result<Vec<u8>> {
-    let Notification { status, labels, annotations, .. } = notification;
+pub(super) fn body(receiver: &str, notification: &Notification) -> Value {
+    let Notification { status, labels, annotations, starts_at, ends_at, generator_url, .. } = notification;
     // As Alertmanager's: the route's matchers (none), a colon, the group's labels.
     let pairs: Vec<String> = labels.iter().map(|(name, value)| format!("{name}={value:?}")).collect();
-    serde_json::to_vec(&Body {
-        receiver,
-        status: *status,
-        alerts: [Alert {
-            status: *status,
-            notification,
-            fingerprint: format!("{:016x}", fingerprint(labels)),
+    json!({
+        "receiver": receiver,
+        "status": status,
+        "alerts": [{
+            "status": status,
+            "labels": labels,
+            "annotations": annotations,
+            "startsAt": starts_at,
+            "endsAt": ends_at,
+            "generatorURL": generator_url,
+            "fingerprint": format!("{:016x}", fingerprint(labels)),
         }],
-        group_labels: labels,
-        common_labels: labels,
-        common_annotations: annotations,
-        external_url: base(&notification.generator_url),
-        version: "4",
-        group_key: format!("{{}}:{{{}}}", pairs.join(", ")),
-        truncated_alerts: 0,
+        "groupLabels": labels,
+        "commonLabels": labels,
+        "commonAnnotations": annotations,
+        "externalURL": base(generator_url),
+        "version": "4",
+        "groupKey": format!("{{}}:{{{}}}", pairs.join(", ")),
+        "truncatedAlerts": 0,
     })
 }
 

@@ -3,7 +3,7 @@
 use super::*;
 use proptest::prelude::*;
 
-fn load(text: &str) -> Result<Vec<Group>, Vec<RuleProblem>> {
+fn load(text: &str) -> Result<Vec<Group>, Vec<Problem>> {
     parse("pack.yaml", text, &|_| Ok(()))
 }
 
@@ -129,7 +129,7 @@ fn rules_that_could_never_work_are_refused() {
     refused("{alert: A, expr: 'up[5m]'}", "expr gives a range vector");
     refused("{alert: A, expr: '\"text\"'}", "expr gives a string");
     refused("{alert: A, expr: 'foo('}", "not valid PromQL");
-    refused("{alert: A, expr: up, expr: down}", "key \"expr\" stands here twice");
+    refused("{alert: A, expr: up, expr: down}", "groups[0].rules[0]: duplicate field `expr`");
     refused("{alert: A, expr: up, labels: {a: 1, a: 2}}", "label \"a\" stands here twice");
     refused("{alert: A, expr: up, keep_firing_for: x}", "keep_firing_for");
     refused("{alert: A, record: b, expr: up}", "both alert: and record:");

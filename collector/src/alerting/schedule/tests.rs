@@ -4,10 +4,10 @@ use super::*;
 use ledgerline_process::config::Problems;
 
 use crate::access::Principal;
+use crate::alerting::Alerting;
 use crate::alerting::config::{AlertingConfig, AlertingSettings};
-use crate::alerting::rules;
+use crate::alerting::rules::{self, RuleSet};
 use crate::alerting::state::Phase;
-use crate::alerting::{Alerting, RuleSet};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -40,16 +40,16 @@ impl Scripted {
 }
 
 impl InstantQuery for Scripted {
-    fn query<'a>(&'a self, expr: &'a str, at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, QueryError>> {
+    fn query<'a>(&'a self, expr: &'a str, at: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, String>> {
         self.asked.lock().unwrap().push((expr.to_owned(), at.0));
         let minute = (at.0 - START_MS) / 60_000;
         async move {
             match expr {
                 "slow" => tokio::time::sleep(Duration::from_secs(40)).await,
                 "hang" => std::future::pending().await,
-                "broken" => return Err(QueryError("no such column".to_owned())),
+                "broken" => return Err("no such column".to_owned()),
                 "panics" => panic!("bug in the query source"),
-                "breaks_later" if minute >= 2 => return Err(QueryError("gone".to_owned())),
+                "breaks_later" if minute >= 2 => return Err("gone".to_owned()),
                 _ => {}
             }
             Ok(vec![Sample { labels: [("team".to_owned(), "a".to_owned())].into(), value: 1.0 }])
@@ -61,7 +61,7 @@ impl InstantQuery for Scripted {
 struct World {
     query: Arc<Scripted>,
     clock: Arc<FollowingClock>,
-    metrics: AlertingMetrics,
+    metrics: Metrics,
     view: RulesView,
     shutdown: CancellationToken,
     running: tokio::task::JoinHandle<()>,
@@ -74,7 +74,7 @@ impl World {
         let settings = AlertingSettings { rules: RuleSet { groups }, ..settings };
         let query = Arc::new(Scripted::default());
         let clock = Arc::new(FollowingClock { started: Instant::now(), jump_ms: AtomicI64::new(0) });
-        let metrics = AlertingMetrics::default();
+        let metrics = Metrics::default();
         let alerting =
             Alerting::new(settings, Principal::of("acme"), query.clone(), clock.clone(), metrics.clone())
                 .unwrap();
@@ -88,7 +88,7 @@ impl World {
         tokio::time::sleep(duration).await;
     }
 
-    fn count(&self, family: impl Fn(&AlertingMetrics) -> u64) -> u64 {
+    fn count(&self, family: impl Fn(&Metrics) -> u64) -> u64 {
         family(&self.metrics)
     }
 

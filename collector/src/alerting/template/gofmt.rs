@@ -61,38 +61,31 @@ mod tests {
     use super::*;
 
     #[test]
-    fn four_significant_digits_print_as_in_go() {
-        for (value, want) in [
-            (0.0, "0"),
-            (1000.0, "1000"),
-            (1.5, "1.5"),
-            (12345.0, "1.234e+04"),
-            (12355.0, "1.236e+04"),
-            (0.0001234, "0.0001234"),
-            (0.00001234, "1.234e-05"),
-            (99999.0, "1e+05"),
-            (-42.4242, "-42.42"),
-            (f64::NAN, "NaN"),
-            (f64::INFINITY, "+Inf"),
-            (f64::NEG_INFINITY, "-Inf"),
+    fn general_forms_print_as_in_go() {
+        for (significant, value, want) in [
+            (Some(4), 0.0, "0"),
+            (Some(4), 1000.0, "1000"),
+            (Some(4), 1.5, "1.5"),
+            (Some(4), 12345.0, "1.234e+04"),
+            (Some(4), 12355.0, "1.236e+04"),
+            (Some(4), 0.0001234, "0.0001234"),
+            (Some(4), 0.00001234, "1.234e-05"),
+            (Some(4), 99999.0, "1e+05"),
+            (Some(4), -42.4242, "-42.42"),
+            (Some(4), f64::NAN, "NaN"),
+            (Some(4), f64::INFINITY, "+Inf"),
+            (Some(4), f64::NEG_INFINITY, "-Inf"),
+            (Some(20), 0.1, "0.10000000000000000555"),
+            (None, 0.1, "0.1"),
+            (None, 123_456.0, "123456"),
+            (None, 1_000_000.0, "1e+06"),
+            (None, 1_234_567.5, "1.2345675e+06"),
+            (None, 100.0, "100"),
+            (None, -0.0, "-0"),
+            (None, 1e-5, "1e-05"),
+            (None, 1.5e-4, "0.00015"),
         ] {
-            assert_eq!(general(value, Some(4)), want, "{value}");
-        }
-    }
-
-    #[test]
-    fn the_shortest_form_prints_as_in_go() {
-        for (value, want) in [
-            (0.1, "0.1"),
-            (123_456.0, "123456"),
-            (1_000_000.0, "1e+06"),
-            (1_234_567.5, "1.2345675e+06"),
-            (100.0, "100"),
-            (-0.0, "-0"),
-            (1e-5, "1e-05"),
-            (1.5e-4, "0.00015"),
-        ] {
-            assert_eq!(general(value, None), want, "{value}");
+            assert_eq!(general(value, significant), want, "{value}");
         }
     }
 

@@ -18,13 +18,14 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::access::Principal;
-use crate::alerting::{Alerting, AlertingConfig, AlertingMetrics, InstantQuery, QueryError, Sample, UnixMs};
+use crate::alerting::{Alerting, AlertingConfig, InstantQuery, Sample, UnixMs};
+use crate::metrics::Metrics;
 
 /// One series over every threshold.
 struct Spent;
 
 impl InstantQuery for Spent {
-    fn query<'a>(&'a self, _: &'a str, _: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, QueryError>> {
+    fn query<'a>(&'a self, _: &'a str, _: UnixMs) -> BoxFuture<'a, Result<Vec<Sample>, String>> {
         let labels = [("team".to_owned(), "search".to_owned())].into();
         ready(Ok(vec![Sample { labels, value: 612.5 }])).boxed()
     }
@@ -64,7 +65,7 @@ async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
     let config = AlertingConfig { rule_files: vec![file], ..AlertingConfig::default() };
     let settings = config.resolve("alerting", &|_| Ok(()), &mut Problems::default()).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(Following(Instant::now()));
-    let (metrics, owner) = (AlertingMetrics::default(), Principal::of("owner"));
+    let (metrics, owner) = (Metrics::default(), Principal::of("owner"));
     let alerting =
         Alerting::new(settings, owner.clone(), Arc::new(Spent), Arc::clone(&clock), metrics).unwrap();
     let view = alerting.view();

@@ -5,7 +5,7 @@ use std::time::Duration;
 use ledgerline_proto::otlp::export_request;
 
 use super::*;
-use crate::ingest::testing::{NOW_NS, call};
+use crate::ingest::testing::{NOW_NS, call, context};
 
 fn allowed() -> AllowList {
     AllowList::new(&["app.*".parse().unwrap()])
@@ -14,7 +14,7 @@ fn allowed() -> AllowList {
 fn with(change: impl Fn(&mut Span)) -> Normalised {
     let mut request = export_request(&[call("gpt-4.1"), call("gpt-4.1")]);
     change(&mut request.resource_spans[0].scope_spans[0].spans[0]);
-    normalise(&request, NOW_NS, &allowed())
+    normalise(&request, &context(), &allowed())
 }
 
 fn attribute(key: &str, text: &str) -> KeyValue {
@@ -65,10 +65,11 @@ fn check_times(name: &str, (start, end, first_s): (u64, u64, f64), expected: Tim
             attribute.value = Some(AnyValue { value: Some(Value::DoubleValue(first_s)) });
         }
     });
-    let record = &normalised.accepted[0].record;
+    let record = &normalised.accepted[0].1;
     let before_now = |time: u64| (NOW_NS as i64 - time as i64) / MS as i64;
     let skew = record.attributes.iter().find(|(name, _)| name == limits::CLOCK_SKEW);
-    let counted = normalised.corrections.counts().filter(|(_, count)| *count == 1);
+    let counted =
+        TimeCorrection::ALL.into_iter().zip(normalised.corrections).filter(|(_, count)| *count == 1);
     let corrections: Vec<TimeCorrection> = counted.map(|(correction, _)| correction).collect();
     let stored = (
         before_now(record.call.start_unix_ns),
@@ -147,7 +148,7 @@ fn a_workflow_may_take_days() {
             attribute.value = Some(AnyValue { value: Some(Value::StringValue("invoke_workflow".into())) });
         }
     });
-    assert_eq!(normalised.accepted[0].record.duration_ns, Some(ns(DAY * 3) - 1_000_000_000));
+    assert_eq!(normalised.accepted[0].1.duration_ns, Some(ns(DAY * 3) - 1_000_000_000));
 }
 
 #[test]
@@ -162,7 +163,7 @@ fn long_texts_are_cut_on_a_character_and_surplus_attributes_counted() {
             span.attributes.push(attribute(&format!("app.a{number}"), "x"));
         }
     });
-    let record = &normalised.accepted[0].record;
+    let record = &normalised.accepted[0].1;
     assert_eq!(record.name, format!("chat {}", "\u{e9}".repeat(125)));
     let of =
         |name: &str| record.attributes.iter().find(|(key, _)| key == name).map(|(_, value)| value.as_str());
@@ -181,8 +182,8 @@ fn a_long_text_of_the_resource_is_not_copied_into_every_span() {
     }
     let resource = request.resource_spans[0].resource.as_mut().unwrap();
     resource.attributes = vec![attribute("service.name", &"s".repeat(1 << 20))];
-    for accepted in normalise(&request, NOW_NS, &allowed()).accepted {
-        let service = accepted.record.call.identity.service;
+    for (_, record) in normalise(&request, &context(), &allowed()).accepted {
+        let service = record.call.identity.service;
         assert_eq!(service, "s".repeat(limits::NAME_BYTES_MAX));
         assert!(service.capacity() <= 2 * limits::NAME_BYTES_MAX, "{}", service.capacity());
     }

@@ -28,7 +28,6 @@ impl TimeCorrection {
     pub const ALL: [Self; 4] = [Self::ClockAhead, Self::ClockUnset, Self::Duration, Self::FirstToken];
 
     /// The name in the metric's label.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::ClockAhead => "clock_ahead",
@@ -39,25 +38,11 @@ impl TimeCorrection {
     }
 }
 
-/// How many spans of a request were corrected, and how.
-#[derive(Clone, Debug, Default, PartialEq, Eq)]
-pub struct TimeCorrections([u64; TimeCorrection::ALL.len()]);
+/// How many spans of a request were corrected, by correction in the order of [`TimeCorrection::ALL`].
+pub type TimeCorrections = [u64; TimeCorrection::ALL.len()];
 
-impl TimeCorrections {
-    fn count(&mut self, correction: TimeCorrection) {
-        self.0[correction as usize] += 1;
-    }
-
-    /// Each correction and how many spans had it.
-    pub fn counts(&self) -> impl Iterator<Item = (TimeCorrection, u64)> {
-        TimeCorrection::ALL.into_iter().zip(self.0)
-    }
-}
-
-/// Brings the times of a span that came in at `now` within their bounds.
-///
-/// # Errors
-/// When it ended longer ago than is taken, by a clock that was set.
+/// Brings the times of a span that came in at `now` within their bounds. What ended longer ago than is taken, by a clock that was
+/// set, is refused.
 pub(super) fn correct(
     record: &mut SpanRecord,
     now: u64,
@@ -80,20 +65,20 @@ pub(super) fn correct(
         call.end_unix_ns = now;
         let skew_ms = (i128::from(sent_end) - i128::from(now)) / 1_000_000;
         record.attributes.push((limits::CLOCK_SKEW.to_owned(), skew_ms.to_string()));
-        corrections.count(correction);
+        corrections[correction as usize] += 1;
     }
     let is_call = call.operation.is_call();
     let longest = nanoseconds(if is_call { limits::CALL_DURATION_MAX } else { limits::SPAN_AGE_MAX });
     if record.duration_ns.is_none_or(|duration| duration > longest) {
         record.duration_ns = None;
-        corrections.count(TimeCorrection::Duration);
+        corrections[TimeCorrection::Duration as usize] += 1;
     }
     call.start_unix_ns = call.end_unix_ns.saturating_sub(record.duration_ns.unwrap_or(0));
     let first_token_max =
         record.duration_ns.unwrap_or(longest).saturating_add(nanoseconds(limits::FIRST_TOKEN_SLACK));
     if call.time_to_first_token_ns.is_some_and(|first| first > first_token_max) {
         call.time_to_first_token_ns = None;
-        corrections.count(TimeCorrection::FirstToken);
+        corrections[TimeCorrection::FirstToken as usize] += 1;
     }
     Ok(())
 }

@@ -84,7 +84,6 @@ impl AsRef<[u8]> for ChargedText {
     }
 }
 
-/// A label set as a JSON object.
 pub(super) struct Metric<'a>(pub &'a Labels);
 
 impl Serialize for Metric<'_> {
@@ -156,7 +155,6 @@ fn points<S: Serializer>(series: &&RangeSeries, serializer: S) -> Result<S::Ok, 
     serializer.collect_seq(series.points().map(Sample))
 }
 
-/// The response to a query.
 pub(super) fn query_result(result: &QueryResult, memory: &Arc<QueryMemory>) -> Result<Response, ApiError> {
     let value = match &result.value {
         QueryValue::Scalar(point) => Value::Scalar(Sample(*point)),

@@ -11,6 +11,7 @@ use ledgerline_promql::source::{SeriesFilter, Tenant};
 use ledgerline_promql::{Grouping, Labels, Point, Samples, SelectorRequest, Series};
 
 use super::*;
+use crate::metrics::Metrics;
 
 /// Gives ten samples of the metric `some`, is away for `away`, and never ends for anything else.
 struct Uneven;
@@ -89,7 +90,7 @@ async fn an_evaluation_that_nobody_waits_for_stops() {
 #[tokio::test(start_paused = true)]
 async fn the_end_of_every_query_is_reported() {
     let mut registry = Registry::default();
-    let metrics = QueryMetrics::register(&mut registry);
+    let metrics = Metrics::register(&mut registry);
     let querier = Querier::new(Arc::new(Uneven)).counted(metrics.clone());
     run(&querier, "some").await.unwrap();
     run(&querier, "some +").await.unwrap_err();
@@ -100,11 +101,11 @@ async fn the_end_of_every_query_is_reported() {
     for (outcome, count) in
         [("ok", 1), ("bad_data", 1), ("unavailable", 1), ("timeout", 1), ("abandoned", 1), ("execution", 0)]
     {
-        assert_eq!(metrics.ended.of([outcome]).get(), count, "{outcome}");
+        assert_eq!(metrics.queries.of([outcome]).get(), count, "{outcome}");
     }
     let mut text = String::new();
     prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
-    let took = |seconds| format!("query_seconds_bucket{{le=\"{seconds}\"}}");
+    let took = |seconds| format!("ledgerline_collector_query_seconds_bucket{{le=\"{seconds}\"}}");
     let count = |seconds| {
         text.lines().find_map(|line| line.strip_prefix(&took(seconds))).unwrap_or_else(|| panic!("{text}"))
     };
