@@ -12,7 +12,7 @@ FETCH_CLIENTS = tests/clients/setup.sh
 
 .PHONY: help
 help: ## List the commands
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-9s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 .PHONY: demo
 demo: ## Run the whole product on this machine for a few minutes and watch it
@@ -20,12 +20,20 @@ demo: ## Run the whole product on this machine for a few minutes and watch it
 	cargo build --release --locked --bins -p ledgerline-agent -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && \
 	LEDGERLINE_LIBCHDB="$$library" PATH="$$prometheus:$$PATH" exec cargo run --release --locked -q -p ledgerline-bench --bin ledgerline-demo -- $(DEMO)
 
+# What a test needs: the engine, Prometheus with Alertmanager, the client libraries.
+TEST_SETUP = deploy/setup/toolchain.sh test && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && venv=$$($(FETCH_CLIENTS)) && \
+	$(FETCH_CLIENTS) node >/dev/null && \
+	export LEDGERLINE_LIBCHDB="$$library" LEDGERLINE_VENV="$$venv" PATH="$$prometheus:$$PATH"
+
 .PHONY: test
 test: ## Set up and run every test
-	@deploy/setup/toolchain.sh test && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && venv=$$($(FETCH_CLIENTS)) && \
-	$(FETCH_CLIENTS) node >/dev/null && \
-	export LEDGERLINE_LIBCHDB="$$library" LEDGERLINE_VENV="$$venv" PATH="$$prometheus:$$PATH" && \
-	cargo test --locked --workspace --no-fail-fast -- $(TEST)
+	@$(TEST_SETUP) && cargo test --locked --workspace --no-fail-fast -- $(TEST)
+
+# Not those of ports on this machine's loopback, and of a second collector there.
+.PHONY: test-apart
+test-apart: ## Run the end-to-end tests with agent and collector on two machines (network namespaces), TLS and a token
+	@$(TEST_SETUP) && cargo build --locked --workspace --bins && \
+	LEDGERLINE_APART=1 cargo test --locked --workspace --no-fail-fast --test e2e -- --skip strangers --skip telemetry $(TEST)
 
 RUNS ?= 3
 

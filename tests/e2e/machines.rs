@@ -2,137 +2,21 @@
 //!
 //! Needs `ip` of iproute2 and the right to make namespaces; without them the tests fail and say so.
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::Duration;
 
 use ledgerline_mock_provider::{MockOptions, MockProvider};
 use ledgerline_testkit::clients::{Case, Client, run_clients};
 use ledgerline_testkit::http::get;
+use ledgerline_testkit::network::{Authority, Network};
 use ledgerline_testkit::service::{AddressSource, Recipe, Service, binary};
-use rcgen::{BasicConstraints, CertificateParams, CertifiedIssuer, DnType, IsCa, KeyPair, date_time_ymd};
 use serde_json::Value;
 use tokio::time::Instant;
 
 const TOKEN: &str = "the-token-of-payments";
 const PATIENCE: Duration = Duration::from_secs(60);
-
-fn ip(arguments: &str) {
-    let output = Command::new("ip").args(arguments.split_whitespace()).output();
-    let output = output.expect("`ip` is missing. On Debian: apt-get install iproute2");
-    let said = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "ip {arguments}: {said} (making network namespaces needs root)");
-}
-
-/// Two machines and this one, each joined to each by a cable of its own.
-struct Network {
-    agent: String,
-    collector: String,
-    /// The third number of every address; the second is this process's.
-    prefix: String,
-}
-
-impl Network {
-    fn new() -> Self {
-        static NEXT: AtomicU16 = AtomicU16::new(0);
-        let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
-        let network = Self {
-            agent: format!("lla{process}-{number}"),
-            collector: format!("llc{process}-{number}"),
-            prefix: format!("10.{}.{}", 128 + process % 120, (process / 120 + u32::from(number) * 83) % 250),
-        };
-        let Self { agent, collector, .. } = &network;
-        for namespace in [agent, collector] {
-            ip(&format!("netns add {namespace}"));
-            ip(&format!("-n {namespace} link set lo up"));
-        }
-        let cable = |here: &str, there: &str| format!("link add {here} type veth peer name {there}");
-        // Names of interfaces have 15 bytes at most; those inside a namespace are its own.
-        let outer = [format!("la{process}-{number}"), format!("lc{process}-{number}")];
-        for ((name, namespace), host) in outer.iter().zip([agent, collector]).zip([1, 5]) {
-            ip(&format!("{} netns {namespace}", cable(name, "home")));
-            ip(&format!("addr add {}/30 dev {name}", network.address(host)));
-            ip(&format!("link set {name} up"));
-            ip(&format!("-n {namespace} addr add {}/30 dev home", network.address(host + 1)));
-            ip(&format!("-n {namespace} link set home up"));
-        }
-        ip(&format!("-n {agent} {} netns {collector}", cable("peer", "peer")));
-        for (namespace, host) in [(agent, 9), (collector, 10)] {
-            ip(&format!("-n {namespace} addr add {}/30 dev peer", network.address(host)));
-            ip(&format!("-n {namespace} link set peer up"));
-        }
-        network
-    }
-
-    fn address(&self, host: u8) -> Ipv4Addr {
-        format!("{}.{host}", self.prefix).parse().unwrap()
-    }
-    /// This machine, as the agent sees it: the provider is here.
-    fn here(&self) -> Ipv4Addr {
-        self.address(1)
-    }
-    /// The agent, as this machine sees it: services are here.
-    fn agent(&self) -> Ipv4Addr {
-        self.address(2)
-    }
-    /// The collector, as this machine sees it: dashboards are here.
-    fn collector(&self) -> Ipv4Addr {
-        self.address(6)
-    }
-    /// The collector, as the agent sees it.
-    fn collector_from_agent(&self) -> Ipv4Addr {
-        self.address(10)
-    }
-}
-
-impl Drop for Network {
-    fn drop(&mut self) {
-        for namespace in [&self.agent, &self.collector] {
-            // The cables go with the namespaces.
-            let _ = Command::new("ip").args(["netns", "del", namespace]).status();
-        }
-    }
-}
-
-/// An authority, and certificates of the collector.
-struct Authority {
-    issuer: CertifiedIssuer<'static, KeyPair>,
-    names: Vec<String>,
-}
-
-impl Authority {
-    fn new(network: &Network) -> Self {
-        let mut params = CertificateParams::new(Vec::new()).unwrap();
-        // Named apart from what it issues: OpenSSL takes equal names for a self-signed certificate.
-        params.distinguished_name.push(DnType::CommonName, "authority of a test");
-        params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
-        let issuer = CertifiedIssuer::self_signed(params, KeyPair::generate().unwrap()).unwrap();
-        let names = [network.collector(), network.collector_from_agent()].map(|address| address.to_string());
-        Self { issuer, names: names.to_vec() }
-    }
-
-    fn write(&self, directory: &Path) -> PathBuf {
-        let path = directory.join("ca.pem");
-        std::fs::write(&path, self.issuer.pem()).unwrap();
-        path
-    }
-
-    /// A certificate for the collector that is valid to the end of the year `until`, put in place as renewals are.
-    fn certify(&self, directory: &Path, until: i32) {
-        let mut params = CertificateParams::new(self.names.clone()).unwrap();
-        params.not_before = date_time_ymd(2020, 1, 1);
-        params.not_after = date_time_ymd(until, 12, 31);
-        let key = KeyPair::generate().unwrap();
-        let certificate = params.signed_by(&key, &self.issuer).unwrap();
-        for (name, text) in [("server.key", key.serialize_pem()), ("server.pem", certificate.pem())] {
-            let unfinished = directory.join(format!("{name}.new"));
-            std::fs::write(&unfinished, text).unwrap();
-            std::fs::rename(unfinished, directory.join(name)).unwrap();
-        }
-    }
-}
 
 const RULES: &str = "groups: [{name: spend, interval: 1s, rules: [{alert: Spent, expr: 'sum by (team) \
                      (increase(llm_calls_total[5m])) > 0'}]}]";

@@ -9,10 +9,12 @@
 )]
 
 pub mod alertmanager;
+pub mod apart;
 pub mod clients;
 pub mod conformance;
 pub mod http;
 pub mod load;
+pub mod network;
 pub mod service;
 pub mod stack;
 pub mod traffic;

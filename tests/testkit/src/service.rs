@@ -7,10 +7,12 @@ use std::fs::File;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
 
+use crate::apart::Apart;
 use crate::http;
 
 /// How long a process may take to become ready or to end on request.
@@ -52,6 +54,8 @@ pub struct Recipe {
 pub enum AddressSource {
     /// It writes `name=address` lines into this file once all are taken.
     File(PathBuf),
+    /// The same, on another machine.
+    Apart(PathBuf, Arc<Apart>),
     /// It was told an address that is free where it runs.
     Known(SocketAddr),
     /// Its log holds a line with this text and, behind `address=`, the address of the one listener it has.
@@ -62,13 +66,18 @@ impl AddressSource {
     /// The addresses, once they are there. `logged_before` bytes of the log are of earlier runs.
     fn read(&self, recipe: &Recipe, logged_before: u64) -> Option<BTreeMap<String, SocketAddr>> {
         match self {
-            Self::File(path) => {
-                let text = std::fs::read_to_string(path).ok()?;
-                let pair = |line: &str| {
-                    let (name, address) = line.split_once('=')?;
-                    Some((name.to_owned(), address.parse().ok()?))
+            Self::File(path) => listed(path),
+            Self::Apart(path, apart) => {
+                let reach = |(name, there): (String, SocketAddr)| {
+                    let is_agent = matches!(name.as_str(), "relay" | "admin");
+                    let here = if is_agent {
+                        apart.to_agent(there.port())
+                    } else {
+                        apart.to_collector(there.port(), true).ok()?
+                    };
+                    Some((name, here))
                 };
-                text.lines().map(pair).collect()
+                listed(path)?.into_iter().map(reach).collect()
             }
             Self::Known(address) => Some([(recipe.ready.0.to_owned(), *address)].into()),
             Self::Log(mark) => {
@@ -81,6 +90,16 @@ impl AddressSource {
             }
         }
     }
+}
+
+/// The addresses in a file, by listener.
+pub(crate) fn listed(path: &Path) -> Option<BTreeMap<String, SocketAddr>> {
+    let text = std::fs::read_to_string(path).ok()?;
+    let pair = |line: &str| {
+        let (name, address) = line.split_once('=')?;
+        Some((name.to_owned(), address.parse().ok()?))
+    };
+    text.lines().map(pair).collect()
 }
 
 /// A running process.
@@ -125,7 +144,7 @@ impl Service {
     pub fn spawn(&mut self) -> anyhow::Result<()> {
         use std::os::unix::process::CommandExt;
         let Recipe { program, arguments, environment, log, addresses, .. } = &self.recipe;
-        if let AddressSource::File(path) = addresses {
+        if let AddressSource::File(path) | AddressSource::Apart(path, _) = addresses {
             // What the last run wrote says nothing about this one.
             let _ = std::fs::remove_file(path);
         }

@@ -4,6 +4,7 @@
 //! they got; from then on that is their configuration, because a killed process must come back where its clients look.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use anyhow::{Context, bail, ensure};
@@ -12,9 +13,10 @@ use http::Method;
 use serde_json::Value;
 use tempfile::TempDir;
 
+use crate::apart::Apart;
 use crate::clients::Client;
 use crate::http::{get, percent_encoded, send};
-use crate::service::{AddressSource, Recipe, Service, binary, child_of, signal};
+use crate::service::{AddressSource, Recipe, Service, binary, child_of, listed, signal};
 use crate::traffic::Targets;
 use ledgerline_mock_provider::{MockOptions, MockProvider};
 
@@ -43,6 +45,7 @@ pub struct Stack {
     pub collector: Service,
     /// The agent.
     pub agent: Service,
+    apart: Option<Arc<Apart>>,
     directory: TempDir,
 }
 
@@ -68,22 +71,30 @@ impl Stack {
     /// When a binary is missing or a part does not become ready; the error quotes its log.
     pub async fn start(options: StackOptions) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("ledgerline-").tempdir()?;
-        let provider = MockProvider::start(options.provider.clone()).await?;
+        let apart = Apart::asked_for(directory.path())?;
+        let mut provider = options.provider.clone();
+        if let Some(apart) = &apart {
+            provider.listen = apart.here();
+        }
+        let provider = MockProvider::start(provider).await?;
         for (name, text) in &options.files {
             std::fs::write(directory.path().join(name), text)?;
         }
         let more = options.collector_yaml.replace("{directory}", &directory.path().display().to_string());
-        let free = ["127.0.0.1:0"; 3].map(str::to_owned);
-        let collector = Service::start(collector_recipe(directory.path(), &free, &more)?).await?;
-        let taken = ["grpc", "http", "api"].map(|listener| collector.address(listener).to_string());
-        collector_recipe(directory.path(), &taken, &more)?;
-        let recipe = |listen: [&str; 2]| {
-            agent_recipe(directory.path(), listen, &provider.url, &collector.url("grpc"), &options)
+        let place = Place { directory: directory.path(), apart: apart.as_ref() };
+        let free = if apart.is_some() { "0.0.0.0:0" } else { "127.0.0.1:0" };
+        let collector = Service::start(place.collector([free; 3], &more)?).await?;
+        let taken = place.taken("collector", ["grpc", "http", "api"])?;
+        place.collector(taken.each_ref().map(String::as_str), &more)?;
+        let grpc = match &apart {
+            Some(apart) => apart.collector_from_agent(taken[0].rsplit(':').next().unwrap_or_default()),
+            None => collector.url("grpc"),
         };
-        let agent = Service::start(recipe([&free[0], &free[1]])?).await?;
-        let taken = ["relay", "admin"].map(|listener| agent.address(listener).to_string());
-        recipe([&taken[0], &taken[1]])?;
-        Ok(Self { provider, collector, agent, directory })
+        let recipe = |listen| place.agent(listen, &provider.url, &grpc, &options);
+        let agent = Service::start(recipe([free; 2])?).await?;
+        let taken = place.taken("agent", ["relay", "admin"])?;
+        recipe(taken.each_ref().map(String::as_str))?;
+        Ok(Self { provider, collector, agent, apart, directory })
     }
 
     /// The stack's folder.
@@ -165,7 +176,11 @@ impl Stack {
     /// # Errors
     /// When the collector has not started one.
     pub fn engine(&self) -> anyhow::Result<String> {
-        engine_url(&self.directory.path().join("data"))
+        let url = engine_url(&self.directory.path().join("data"))?;
+        let Some(apart) = &self.apart else { return Ok(url) };
+        let there = url.split(['/', '?']).nth(2).context("a host")?;
+        let port = there.rsplit(':').next().context("a port")?.parse()?;
+        Ok(url.replacen(there, &apart.to_collector(port, false)?.to_string(), 1))
     }
 
     /// Runs a query in the engine, past the collector, and returns its answer as tab-separated text.
@@ -306,59 +321,74 @@ fn sum_of(text: &str, name: &str) -> Option<f64> {
     found
 }
 
-/// How to run a collector with an embedded engine, listening for gRPC, HTTP and its API at these addresses. Writes its
-/// configuration, which it reads again whenever it starts.
-fn collector_recipe(directory: &Path, listen: &[String; 3], more: &str) -> anyhow::Result<Recipe> {
-    let config = directory.join("collector.yaml");
-    let addresses = directory.join("collector.addresses");
-    let [grpc, http, api] = listen;
-    let engine = binary("ledgerline-engine")?;
-    let yaml = format!(
-        "listen: {{grpc: '{grpc}', http: '{http}', api: '{api}'}}\n\
-         storage: {{url: embedded, data_dir: '{}', engine: {{binary: '{}'}}}}\n{more}\n",
-        directory.join("data").display(),
-        engine.display(),
-    );
-    std::fs::write(&config, yaml)?;
-    Ok(Recipe {
-        program: binary("ledgerline-collector")?,
-        arguments: command_line(&config, &addresses),
-        environment: Vec::new(),
-        ready: ("api", "/ready"),
-        addresses: AddressSource::File(addresses),
-        log: directory.join("collector.log"),
-    })
+/// Where a stack's processes are.
+#[derive(Clone, Copy)]
+struct Place<'a> {
+    directory: &'a Path,
+    apart: Option<&'a Arc<Apart>>,
 }
 
-fn command_line(config: &Path, addresses: &Path) -> Vec<String> {
-    let text = |path: &Path| path.display().to_string();
-    vec!["--config".into(), text(config), "--addresses-file".into(), text(addresses)]
-}
+impl Place<'_> {
+    /// How to run a collector with an embedded engine, listening for gRPC, HTTP and its API at these addresses. Writes its
+    /// configuration, which it reads again whenever it starts.
+    fn collector(self, [grpc, http, api]: [&str; 3], more: &str) -> anyhow::Result<Recipe> {
+        let (tls, auth) = self.apart.map(|apart| apart.collector_yaml()).unwrap_or_default();
+        let yaml = format!(
+            "listen: {{grpc: '{grpc}', http: '{http}', api: '{api}'{tls}}}\n\
+             storage: {{url: embedded, data_dir: '{}', engine: {{binary: '{}'}}}}\n{auth}{more}\n",
+            self.directory.join("data").display(),
+            binary("ledgerline-engine")?.display(),
+        );
+        self.recipe("collector", &yaml, ("api", "/ready"))
+    }
 
-/// The same for the agent, with its relay and its admin port at these addresses.
-fn agent_recipe(
-    directory: &Path,
-    [relay, admin]: [&str; 2],
-    provider: &str,
-    collector: &str,
-    options: &StackOptions,
-) -> anyhow::Result<Recipe> {
-    let config = directory.join("agent.yaml");
-    let addresses = directory.join("agent.addresses");
-    let yaml = format!(
-        "listen: '{relay}'\nadmin: {{listen: '{admin}'}}\nupstreams:\n\
-         - {{name: openai, prefix: /openai, url: '{provider}', dialect: openai}}\n\
-         - {{name: anthropic, prefix: /anthropic, url: '{provider}', dialect: anthropic}}\n\
-         export: {{collector: '{collector}'}}\n{}\n",
-        options.agent_yaml,
-    );
-    std::fs::write(&config, yaml)?;
-    Ok(Recipe {
-        program: binary("ledgerline-agent")?,
-        arguments: command_line(&config, &addresses),
-        environment: Vec::new(),
-        ready: ("admin", "/ready"),
-        addresses: AddressSource::File(addresses),
-        log: options.agent_log.clone().unwrap_or_else(|| directory.join("agent.log")),
-    })
+    /// The same for the agent, with its relay and its admin port at these addresses.
+    fn agent(
+        self,
+        [relay, admin]: [&str; 2],
+        provider: &str,
+        collector: &str,
+        options: &StackOptions,
+    ) -> anyhow::Result<Recipe> {
+        let (top, export) = self.apart.map(|apart| apart.agent_yaml()).unwrap_or_default();
+        let yaml = format!(
+            "listen: '{relay}'\nadmin: {{listen: '{admin}'}}\n{top}upstreams:\n\
+             - {{name: openai, prefix: /openai, url: '{provider}', dialect: openai}}\n\
+             - {{name: anthropic, prefix: /anthropic, url: '{provider}', dialect: anthropic}}\n\
+             export: {{collector: '{collector}'{export}}}\n{}\n",
+            options.agent_yaml,
+        );
+        let recipe = self.recipe("agent", &yaml, ("admin", "/ready"))?;
+        Ok(Recipe { log: options.agent_log.clone().unwrap_or(recipe.log), ..recipe })
+    }
+
+    fn recipe(self, name: &str, yaml: &str, ready: (&'static str, &'static str)) -> anyhow::Result<Recipe> {
+        let file = |extension: &str| self.directory.join(format!("{name}.{extension}"));
+        std::fs::write(file("yaml"), yaml)?;
+        let program = binary(&format!("ledgerline-{name}"))?;
+        let mut command = match self.apart {
+            Some(apart) => apart.command(&program),
+            None => vec![program.display().to_string()],
+        };
+        let path = |extension| file(extension).display().to_string();
+        command.extend(["--config".into(), path("yaml"), "--addresses-file".into(), path("addresses")]);
+        let addresses = match self.apart {
+            Some(apart) => AddressSource::Apart(file("addresses"), Arc::clone(apart)),
+            None => AddressSource::File(file("addresses")),
+        };
+        Ok(Recipe {
+            program: command.remove(0).into(),
+            arguments: command,
+            environment: Vec::new(),
+            ready,
+            addresses,
+            log: file("log"),
+        })
+    }
+
+    /// The addresses that a process took where it runs.
+    fn taken<const N: usize>(self, name: &str, listeners: [&str; N]) -> anyhow::Result<[String; N]> {
+        let all = listed(&self.directory.join(format!("{name}.addresses"))).context("no addresses")?;
+        Ok(listeners.map(|listener| all[listener].to_string()))
+    }
 }
