@@ -157,7 +157,11 @@ async fn serve(mut opened: UnboundedReceiver<Window>, client: Tls) {
             while let Ok((stream, _)) = listener.accept().await {
                 let client = client.clone();
                 tokio::spawn(async move {
-                    if is_http { pass_http(stream, port, client).await } else { pass_bytes(stream, port).await }
+                    if is_http {
+                        pass_http(stream, port, client).await
+                    } else {
+                        pass_bytes(stream, port).await
+                    }
                 });
             }
         });
