@@ -12,6 +12,7 @@ use serde_json::Value;
 use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 
+use crate::apart;
 use crate::http::get;
 use crate::service::{AddressSource, Recipe, Service};
 
@@ -33,8 +34,8 @@ impl Webhook {
     /// # Errors
     /// When loopback has none.
     pub async fn start() -> anyhow::Result<Self> {
-        let listener = TcpListener::bind("127.0.0.1:0").await?;
-        let url = format!("http://{}/", listener.local_addr()?);
+        let listener = TcpListener::bind(apart::for_a_collector()).await?;
+        let url = format!("http://127.0.0.1:{}/", listener.local_addr()?.port());
         let inbox = Inbox::default();
         let router = Router::new().fallback(post(keep)).with_state(inbox.clone());
         let server = tokio::spawn(async move {
@@ -112,7 +113,7 @@ impl Alertmanager {
             arguments: vec![
                 format!("--config.file={}", config.display()),
                 format!("--storage.path={}", directory.join("alertmanager").display()),
-                "--web.listen-address=127.0.0.1:0".to_owned(),
+                format!("--web.listen-address={}", apart::for_a_collector()),
                 "--cluster.listen-address=".to_owned(),
             ],
             environment: Vec::new(),
@@ -121,7 +122,8 @@ impl Alertmanager {
             log: directory.join("alertmanager.log"),
         })
         .await?;
-        Ok(Self { url: service.url("web"), service })
+        let url = format!("http://127.0.0.1:{}", service.address("web").port());
+        Ok(Self { url, service })
     }
 
     /// The alerts it holds now.

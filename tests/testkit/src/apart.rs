@@ -30,6 +30,16 @@ use crate::network::{Authority, Network};
 
 const TOKEN: &str = "the-token-of-a-test";
 
+fn is_asked_for() -> bool {
+    std::env::var_os("LEDGERLINE_APART").is_some()
+}
+
+/// Where something must listen that a collector calls.
+#[must_use]
+pub fn for_a_collector() -> SocketAddr {
+    (if is_asked_for() { Ipv4Addr::UNSPECIFIED } else { Ipv4Addr::LOCALHOST }, 0).into()
+}
+
 /// The machines of one stack.
 #[derive(Debug)]
 pub struct Apart {
@@ -52,7 +62,7 @@ impl Apart {
     /// # Errors
     /// When a file cannot be written or the thread not started.
     pub fn asked_for(directory: &Path) -> anyhow::Result<Option<Arc<Self>>> {
-        if std::env::var_os("LEDGERLINE_APART").is_none() {
+        if !is_asked_for() {
             return Ok(None);
         }
         let network = Network::new();
@@ -77,7 +87,13 @@ impl Apart {
         (self.network.here(), 0).into()
     }
 
-    /// What the collector's configuration says more.
+    /// This machine as the collector sees it.
+    #[must_use]
+    pub fn here_from_collector(&self) -> String {
+        self.network.here_from_collector().to_string()
+    }
+
+    /// What the collector's configuration says more: of its listeners, and at the top.
     #[must_use]
     pub fn collector_yaml(&self) -> (String, String) {
         let path = |name: &str| self.directory.join(name).display().to_string();
@@ -176,7 +192,7 @@ async fn pass_bytes(mut near: TcpStream, port: u16) {
 }
 
 async fn pass_http(stream: TcpStream, port: u16, client: Tls) {
-    let service = service_fn(|request| pass(request, port, &client));
+    let service = service_fn(move |request| pass(request, port, client.clone()));
     // What cannot be passed on closes the connection, as a collector that is not there.
     let _ = auto::Builder::new(TokioExecutor::new()).serve_connection(TokioIo::new(stream), service).await;
 }
@@ -184,7 +200,7 @@ async fn pass_http(stream: TcpStream, port: u16, client: Tls) {
 async fn pass(
     mut request: Request<Incoming>,
     port: u16,
-    client: &Tls,
+    client: Tls,
 ) -> Result<Response<Incoming>, Box<dyn std::error::Error + Send + Sync>> {
     let path = request.uri().path_and_query().map_or("/", |path| path.as_str());
     *request.uri_mut() = format!("https://127.0.0.1:{port}{path}").parse::<Uri>()?;

@@ -72,6 +72,12 @@ impl Network {
         self.address(1)
     }
 
+    /// The same as the collector sees it.
+    #[must_use]
+    pub fn here_from_collector(&self) -> Ipv4Addr {
+        self.address(5)
+    }
+
     /// The agent, as this machine sees it: services are here.
     #[must_use]
     pub fn agent(&self) -> Ipv4Addr {

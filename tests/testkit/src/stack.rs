@@ -80,7 +80,11 @@ impl Stack {
         for (name, text) in &options.files {
             std::fs::write(directory.path().join(name), text)?;
         }
-        let more = options.collector_yaml.replace("{directory}", &directory.path().display().to_string());
+        let mut more = options.collector_yaml.replace("{directory}", &directory.path().display().to_string());
+        if let Some(apart) = &apart {
+            // What else a test runs is on this machine.
+            more = more.replace("127.0.0.1", &apart.here_from_collector());
+        }
         let place = Place { directory: directory.path(), apart: apart.as_ref() };
         let free = if apart.is_some() { "0.0.0.0:0" } else { "127.0.0.1:0" };
         let collector = Service::start(place.collector([free; 3], &more)?).await?;
