@@ -164,7 +164,7 @@ async fn call(network: &Network, client: Client, scenarios: &[&str]) {
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_on_one_machine_are_recorded_and_alerted_on_another() {
     let directory = tempfile::tempdir().unwrap();
-    let network = Network::new();
+    let network = Network::join();
     let authority = Authority::new(&network);
     let provider = provider(&network).await;
     let collector = Collector::start(&network, &authority, directory.path()).await;
@@ -245,7 +245,7 @@ async fn complains_once(network: &Network, agent: &Service, before: usize, advic
 #[tokio::test(flavor = "multi_thread")]
 async fn each_fault_between_the_machines_is_one_line_and_calls_wait() {
     let directory = tempfile::tempdir().unwrap();
-    let network = Network::new();
+    let network = Network::join();
     let authority = Authority::new(&network);
     let provider = provider(&network).await;
     let collector = Collector::start(&network, &authority, directory.path()).await;

@@ -24,11 +24,14 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use hyper_util::server::conn::auto;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use tokio::net::TcpStream;
-use tokio::sync::mpsc::{UnboundedReceiver, UnboundedSender, unbounded_channel};
+use tokio::sync::mpsc::{Receiver, Sender, channel};
 
 use crate::network::{Authority, Network};
 
 const TOKEN: &str = "the-token-of-a-test";
+
+/// Three listeners and an engine.
+const WINDOWS_MAX: usize = 4;
 
 fn is_asked_for() -> bool {
     std::env::var_os("LEDGERLINE_APART").is_some()
@@ -46,7 +49,7 @@ pub struct Apart {
     network: Network,
     directory: PathBuf,
     windows: Mutex<BTreeMap<u16, SocketAddr>>,
-    open: UnboundedSender<Window>,
+    open: Sender<Window>,
 }
 
 /// A port here behind which is one there.
@@ -65,14 +68,14 @@ impl Apart {
         if !is_asked_for() {
             return Ok(None);
         }
-        let network = Network::new();
+        let network = Network::join();
         let authority = Authority::new(&network);
         authority.certify(directory, 2099);
         let ca = authority.write(directory);
         std::fs::write(directory.join("token"), TOKEN)?;
         let namespace = File::open(Path::new("/run/netns").join(&network.collector))?;
         let client = client(&ca)?;
-        let (open, opened) = unbounded_channel();
+        let (open, opened) = channel(WINDOWS_MAX);
         std::thread::Builder::new().name("apart".to_owned()).spawn(move || {
             move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).expect("setns");
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build();
@@ -142,7 +145,7 @@ impl Apart {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))?;
         listener.set_nonblocking(true)?;
         let address = listener.local_addr()?;
-        self.open.send(Window { listener, port, is_http }).ok().context("the thread has ended")?;
+        self.open.try_send(Window { listener, port, is_http }).ok().context("the thread has ended")?;
         windows.insert(port, address);
         Ok(address)
     }
@@ -164,7 +167,7 @@ fn client(ca: &Path) -> anyhow::Result<Tls> {
     Ok(Client::builder(TokioExecutor::new()).pool_max_idle_per_host(0).build(connector.build()))
 }
 
-async fn serve(mut opened: UnboundedReceiver<Window>, client: Tls) {
+async fn serve(mut opened: Receiver<Window>, client: Tls) {
     let mut windows = tokio::task::JoinSet::new();
     while let Some(Window { listener, port, is_http }) = opened.recv().await {
         let (listener, client) = (tokio::net::TcpListener::from_std(listener), client.clone());
@@ -174,9 +177,9 @@ async fn serve(mut opened: UnboundedReceiver<Window>, client: Tls) {
                 let client = client.clone();
                 tokio::spawn(async move {
                     if is_http {
-                        pass_http(stream, port, client).await
+                        pass_http(stream, port, client).await;
                     } else {
-                        pass_bytes(stream, port).await
+                        pass_bytes(stream, port).await;
                     }
                 });
             }

@@ -31,7 +31,7 @@ pub struct Network {
 impl Network {
     /// Makes the namespaces and joins them. Panics when that is not possible.
     #[must_use]
-    pub fn new() -> Self {
+    pub fn join() -> Self {
         static NEXT: AtomicU16 = AtomicU16::new(0);
         let (process, number) = (std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed));
         let network = Self {
