@@ -101,6 +101,39 @@ async fn a_permanent_refusal_is_counted_and_not_repeated() {
     agent.stop().await;
 }
 
+/// Scenario: the collector refuses one request for each reason, and takes what comes again.
+/// Guarantees: whatever may pass is sent again and arrives; only what the collector calls invalid is let go.
+#[tokio::test]
+async fn only_an_invalid_request_is_not_sent_again() {
+    use tonic::Code;
+    let passing =
+        [Code::Unavailable, Code::Unauthenticated, Code::Unimplemented, Code::Internal, Code::Unknown];
+    let (upstream, _) = Upstream::fixed(completion()).await;
+    let collector = Collector::scripted("127.0.0.1:0".parse().unwrap(), move |attempt| {
+        // Each is followed by a success, and the last by nothing.
+        match passing.iter().chain([&Code::InvalidArgument]).nth(attempt / 2) {
+            Some(code) if attempt % 2 == 1 => Err(tonic::Status::new(*code, "")),
+            _ => Ok(ExportTraceServiceResponse::default()),
+        }
+    })
+    .await;
+    let agent = Agent::before(upstream.address, collector.address).await;
+    for (before, code) in passing.iter().enumerate() {
+        agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
+        eventually(&format!("{code:?} passes"), || agent.counted("calls_exported_total") == before as u64 + 1)
+            .await;
+        let retried = agent.counted(r#"export_requests_total{result="retried"}"#);
+        assert_eq!(retried, before as u64 + 1, "{code:?}");
+    }
+    agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
+    let rejected = || agent.counted(r#"calls_dropped_total{reason="rejected"}"#);
+    eventually("the invalid one is let go", || rejected() == 1).await;
+    assert_eq!(agent.counted("calls_exported_total"), passing.len() as u64);
+    let attempts: Vec<u64> = collector.received.lock().unwrap().iter().map(|it| it.sequence).collect();
+    assert_eq!(attempts, [1, 1, 2, 2, 3, 3, 4, 4, 5, 5, 6]);
+    agent.stop().await;
+}
+
 /// Guarantees: only POSTs to an upstream with a dialect are observed, and the books add up.
 #[tokio::test]
 async fn the_books_of_observation_add_up() {
