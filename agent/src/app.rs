@@ -131,8 +131,8 @@ impl App {
         self.registry.clone()
     }
 
-    /// Forwards on the current runtime and observes on a thread of its own, until `shutdown` and the drain that follows
-    /// it. Returns when no call runs any more and the spool is flushed, or its time is over.
+    /// Forwards on the current runtime and observes on another thread, until `shutdown` and the drain that follows it.
+    /// Returns when no call runs any more and the spool is flushed, or its time is over.
     ///
     /// # Errors
     /// When the operating system gives no thread or refuses the sockets.

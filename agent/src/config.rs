@@ -2,7 +2,6 @@
 //!
 //! Each field's comment is its manual entry; `ledgerline-agent.example.yaml` shows all of them with their defaults. What the
 //! file says becomes [`Settings`] once (`config/resolve.rs`), which cannot be wrong.
-
 mod resolve;
 
 use std::net::SocketAddr;
@@ -50,7 +49,6 @@ pub struct Config {
     telemetry: TelemetryConfig,
 }
 
-/// `admin`: the port for operators.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct AdminConfig {
@@ -61,7 +59,6 @@ struct AdminConfig {
     hosts: Vec<String>,
 }
 
-/// One entry of `upstreams`.
 #[derive(Debug, Deserialize)]
 struct UpstreamConfig {
     /// Its name in metrics, logs and error texts.
@@ -97,7 +94,6 @@ fn dialect<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&
     })
 }
 
-/// The HTTP version spoken with an upstream.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum HttpVersion {
@@ -109,7 +105,6 @@ pub(crate) enum HttpVersion {
     Http2,
 }
 
-/// `identity`: what is recorded when a request does not say it.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct IdentityConfig {
@@ -123,7 +118,6 @@ struct IdentityConfig {
     feature: String,
 }
 
-/// `identity_headers`: which request headers say who calls.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct IdentityHeaders {
@@ -141,7 +135,6 @@ struct IdentityHeaders {
     session: Option<String>,
 }
 
-/// `relay`: how calls are forwarded.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct RelayConfig {
@@ -163,7 +156,6 @@ struct RelayConfig {
     ca_file: Option<PathBuf>,
 }
 
-/// `export`: how finished calls reach the collector.
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ExportConfig {
@@ -186,7 +178,6 @@ struct ExportConfig {
     flush_timeout_seconds: Option<u64>,
 }
 
-/// Compression of export requests.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub(crate) enum Compression {

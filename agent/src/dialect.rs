@@ -1,9 +1,8 @@
 //! The providers' wire formats: one table, a file for each. Pure.
 //!
-//! A [`Spec`] is all that the agent knows of a provider's API. Configuration, relay and worker ask it, and name no
-//! provider themselves. A [`Reader`] reads one call and resolves, once and for all, how its provider nests counts, names
-//! ends and reports errors; behind it there is only [`Response`]. A reader must never fail a call: what it cannot read
-//! is absent, and it says so. Providers differ in what they send, so absent and zero are kept apart.
+//! A [`Spec`] is all that the agent knows of a provider's API; configuration, relay and worker ask it. A [`Reader`] reads one
+//! call and resolves, once and for all, how its provider nests counts, names ends and reports errors; behind it there is only
+//! [`Response`]. A reader must never fail a call: what it cannot read is absent, which is not zero, and it says so.
 //!
 //! To add a provider: a file in `dialect/` with its `SPEC`, its row in the table below, its prices in `pricing/prices/`.
 
@@ -22,7 +21,6 @@ pub(crate) use json::last_of_repeated;
 
 use crate::wire::sse::Event;
 
-/// Declares the module of each row and the table of their specifications.
 macro_rules! dialects {
     ($($name:ident)*) => {
         $(mod $name;)*
@@ -48,15 +46,14 @@ pub struct Spec {
     pub endpoints: &'static [Endpoint],
     /// Ends of paths of requests that name a model and cost nothing: counting tokens, moderation.
     pub free: &'static [&'static str],
-    /// An error response in the shape that its client libraries report well, from our class of error and a text for
-    /// people.
+    /// An error response in the shape that its client libraries report well, from our class of error and a text.
     pub error_body: fn(class: &str, message: &str) -> serde_json::Value,
     /// How the names of its own request headers begin. Such headers decide what the upstream understands.
     pub header_prefixes: &'static [&'static str],
 }
 
-/// Requests that are calls to a model. Relay and worker must agree on them: the relay puts our span into the caller's
-/// trace, the worker records that span; so the relay decides, and hands the endpoint over.
+/// Requests that are calls to a model. The relay decides, because it puts our span into the caller's trace, and hands the
+/// endpoint over to the worker, which records that span.
 #[derive(Debug)]
 pub struct Endpoint {
     /// The method.
@@ -67,8 +64,7 @@ pub struct Endpoint {
     pub purpose: Purpose,
     /// What is asked of the model.
     pub operation: Operation,
-    /// Its streams carry usage only when asked: `stream_options.include_usage` is spliced into the request where the client left
-    /// it open, and the chunk with empty `choices` that it brings is taken out of the response.
+    /// Its streams carry usage only when asked by `stream_options.include_usage`, so the relay asks.
     pub injects_usage: bool,
     /// Makes the reader of one call.
     pub reader: fn() -> Box<dyn Reader>,

@@ -1,8 +1,7 @@
 //! The sidecar: relays LLM calls byte for byte and reports what they cost.
 //!
-//! [`relay`] forwards and copies, [`worker`] reads the copies into calls, [`dialect`] knows the providers, [`export`] brings the calls to the collector;
-//! [`app`] puts them together. The relay never waits for the other two, which share a thread of their own
-//! ([`observer`]).
+//! [`relay`] forwards and copies, [`worker`] reads the copies into calls, [`dialect`] knows the providers, [`export`] brings
+//! the calls to the collector; [`app`] puts them together. The relay never waits for the others ([`observer`]).
 
 pub mod app;
 pub mod config;

@@ -21,36 +21,30 @@ pub const HEAD_BYTES_MAX: usize = 256 << 10;
 /// Size of the head of an upstream's response: twice a request's, because the response may have been billed already.
 pub const RESPONSE_HEAD_BYTES_MAX: usize = 2 * HEAD_BYTES_MAX;
 
-/// Headers of one message, either way: 2,000, the most that a common server takes by default (Node.js). The library's
-/// own limit of 100 turned billed responses into errors.
+/// Headers of one message, either way: the most that a common server takes by default (Node.js).
 pub const HEADERS_MAX: usize = 2_000;
 
 /// [`HEAD_BYTES_MAX`] as HTTP/2 counts it: 32 bytes more for each header (RFC 9113 section 6.5.2).
 pub const HTTP2_HEADER_LIST_BYTES_MAX: u32 = (RESPONSE_HEAD_BYTES_MAX + 32 * HEADERS_MAX) as u32;
 
-/// Concurrent streams of one HTTP/2 client connection. One service may hold all its calls on one connection, so this
-/// is far above the usual 100: a refused stream would be a harmed call.
+/// Concurrent streams of one HTTP/2 client connection, which may carry all calls of a service.
 pub const HTTP2_STREAMS_MAX: u32 = 4_096;
 
-/// HTTP/2 window of one stream, 256 KiB: what is buffered for a peer that reads slowly. At 100 ms round trip it still
-/// carries 2.5 MB/s, hundreds of times the rate of tokens.
+/// HTTP/2 window of one stream: at 100 ms round trip 2.5 MB/s, hundreds of times the rate of tokens.
 pub const HTTP2_STREAM_WINDOW_BYTES: u32 = 256 << 10;
 
-/// HTTP/2 window of one connection, 64 MiB, which is 256 stream windows: one slow reader must not stall its
-/// neighbours on the same connection. It is a limit of accounting; memory is only what slow readers leave unread.
+/// HTTP/2 window of one connection, 256 stream windows: one slow reader must not stall its neighbours. Memory is only
+/// what slow readers leave unread.
 pub const HTTP2_CONNECTION_WINDOW_BYTES: u32 = 64 << 20;
 
-/// Longest wait for a request head, which in HTTP/1 includes the idle time between two calls. Longer than any client
-/// keeps an idle connection (Go 90 s, `OkHttp` 300 s), so that the client, not we, closes first and no call is lost to
-/// the race between our close and its next request.
+/// Longest wait for a request head, in HTTP/1 the idle time between two calls too. Longer than any client keeps an idle
+/// connection (Go 90 s, `OkHttp` 300 s), so that no request meets our close on its way.
 pub const HEAD_TIMEOUT: Duration = Duration::from_secs(600);
 
-/// How often a client that has closed its sending side is asked whether it still listens. Each question is an interim
-/// response of 25 bytes; a client that is gone answers it with a reset.
+/// How often a client that has closed its sending side is asked, in 25 bytes, whether it still listens.
 pub const HALF_CLOSED_ASK_EVERY: Duration = Duration::from_secs(2);
 
-/// A connection is not evicted before it has been idle this long: a client that has just connected sends its request
-/// within a round trip.
+/// An idle connection is not evicted earlier: a client that has just connected sends within a round trip.
 pub const EVICTION_IDLE_MIN: Duration = Duration::from_millis(500);
 
 /// How long an idle connection that makes room may take to end in order.
@@ -59,17 +53,14 @@ pub const EVICTION_GRACE: Duration = Duration::from_secs(1);
 /// Idle upstream connections kept for reuse, per connection group.
 pub const UPSTREAM_IDLE_MAX: usize = 128;
 
-/// How long an idle upstream connection is kept. Shorter than what providers' edges allow (60 s and more), so that a
-/// request is rarely written to a connection that is being closed.
+/// How long an idle upstream connection is kept: shorter than providers' edges do (60 s and more).
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 
-/// An HTTP/2 connection to an upstream that was silent this long is asked for a sign of life (a ping, 17 bytes), also
-/// while no call runs on it. All calls to an upstream may share one connection, so its silent death fails all of them
-/// until it is found.
+/// An HTTP/2 connection to an upstream that was silent this long is pinged, also while no call runs on it: all calls may
+/// share one, so its silent death fails all of them until it is found.
 pub const UPSTREAM_PING_INTERVAL: Duration = Duration::from_secs(15);
 
-/// A connection that does not answer a ping this long is dead. Servers answer pings in their HTTP layer, whatever the
-/// model does; 10 s are a hundred times a slow round trip.
+/// A connection that does not answer a ping this long is dead. Servers answer whatever the model does.
 pub const UPSTREAM_PING_TIMEOUT: Duration = Duration::from_secs(10);
 
 /// Calls on one HTTP/2 connection to an upstream before another one is opened. Servers commonly allow 100 streams;
@@ -88,12 +79,10 @@ pub const STOP_TIMEOUT_MAX: Duration = Duration::from_secs(86_400);
 /// Longest event that waits for its end in a stream from which usage is stripped; longer ones pass as they are.
 pub const STRIP_HELD_BYTES_MAX: usize = 64 << 10;
 
-/// Largest request that is collected to ask for usage in its stream. Larger ones pass untouched and their streams are
-/// accounted without the provider's usage.
+/// Larger requests are not collected to ask for usage; their streams may be accounted without the provider's.
 pub const INJECT_BODY_BYTES_MAX: u64 = 4 << 20;
 
-/// How often the body of a collected request may be in memory at once: in the frames it came in, joined into one, and
-/// with the field spliced in.
+/// How often a collected body may be in memory at once: in its frames, joined, and with the field spliced in.
 pub const INJECT_COPIES: u64 = 3;
 
 /// Memory for the requests collected at one time, 16 MiB: one of the largest (3 x 4 MiB), or 500 of 10 KiB. Beyond it
@@ -103,8 +92,7 @@ pub const INJECT_BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
 /// Larger requests are read on a thread that does not forward: at about 1 GB/s this much takes 0.3 ms, the largest 4 ms.
 pub const INJECT_INLINE_BYTES_MAX: usize = 256 << 10;
 
-/// How long an upstream that refused our request for usage is left alone: of the streams of its other models at most those of
-/// five minutes are estimated, and a call in five minutes is refused once and goes again.
+/// How long an upstream that refused our request for usage is left alone and its streams are estimated.
 pub const INJECTION_PAUSE: Duration = Duration::from_secs(300);
 
 /// Events between relay and worker. Two slots of every running call are reserved for its end and for a gap, so half
@@ -114,9 +102,8 @@ pub const OBSERVATIONS_MAX: usize = 16_384;
 /// Bytes of bodies between relay and worker, 8 MiB: 100 streams at 10 KiB/s fill it in 8 s of a stopped worker.
 pub const OBSERVED_BYTES_MAX: usize = 8 << 20;
 
-/// Chunks up to this size are copied for the worker, larger ones shared. A shared chunk pins the read buffer it is a
-/// slice of (8 KiB and more), so that sharing a 200-byte chunk would hold 40 times what the limit counts, and would
-/// force the relay to allocate a new buffer for the next read.
+/// Chunks up to this size are copied for the worker, larger ones shared. A shared chunk pins the read buffer it is a slice
+/// of (8 KiB and more): for 200 bytes 40 times what is counted, and a new buffer for the next read.
 pub const OBSERVED_COPY_BYTES_MAX: usize = 2 << 10;
 
 /// Unknown names below our reserved header prefix that are named in the log, each once; the counter has all of them.
@@ -143,8 +130,7 @@ pub const EXPORT_LINGER: Duration = Duration::from_millis(200);
 /// Export requests on the way at one time: enough to fill a round trip of 100 ms, little enough to hold in memory.
 pub const EXPORT_IN_FLIGHT_MAX: usize = 4;
 
-/// Longest wait for the collector's response, which comes after its insert. A request without a response is sent again
-/// with the same identity, so that a late success is not counted twice.
+/// Longest wait for the collector's response, which comes after its insert.
 pub const EXPORT_TIMEOUT: Duration = Duration::from_secs(30);
 
 /// First pause before a request is sent again; it doubles up to [`EXPORT_BACKOFF_MAX`], with jitter.
@@ -156,12 +142,10 @@ pub const EXPORT_BACKOFF_MAX: Duration = Duration::from_secs(5);
 /// Largest response accepted from the collector. The real one has a few bytes; an exporter must not be fed to death.
 pub const EXPORT_RESPONSE_BYTES_MAX: usize = 64 << 10;
 
-/// At most one warning per this time about dropped calls, about an upstream that does not respond, and about each kind of
-/// fault of the collector; the counters have all of them.
+/// At most one warning of a kind per this time; the counters have all of them.
 pub const WARNING_EVERY: Duration = Duration::from_secs(60);
 
-/// How long the observer rests when it has read everything that waits: a thousandth of the promised 3 s to be queryable.
-/// Within it the queue has room for 8 million events and 4 GB a second.
+/// How long the observer rests when it has read everything that waits; its queue has room for 8 million events a second.
 pub const OBSERVER_PAUSE: Duration = Duration::from_millis(2);
 
 /// Events that the observer reads in a row before the export, which shares its thread, gets a turn.
@@ -170,8 +154,8 @@ pub const OBSERVER_BATCH_MAX: usize = 1_024;
 /// How long the observer may take after the last call ended to read what is queued, before the export is flushed.
 pub const OBSERVER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 
-/// Calls under way at once in the worker. The relay reserves two places in its queue for each call that it observes, so no
-/// more than this are under way while those last. Below 1 KiB each without what `held_bytes_max` bounds: 8 MiB.
+/// Calls under way at once in the worker; the relay reserves two places in its queue for each that it observes. Below
+/// 1 KiB each without what `held_bytes_max` bounds: 8 MiB.
 const OPEN_CALLS_MAX: usize = 8_192;
 
 /// Bounds of the worker. A call that needs more is still recorded, with less detail.
@@ -179,18 +163,15 @@ const OPEN_CALLS_MAX: usize = 8_192;
 pub struct WorkerLimits {
     /// Calls under way at once; beyond it the oldest is recorded before its end, and counted.
     pub open_calls_max: usize,
-    /// Memory that bodies of all calls under way take: request bodies until the response begins, responses that are not
-    /// streams until they end, of streams one event. Beyond it the call that asks for more loses its details.
+    /// Memory of bodies of all calls under way: of requests until the response begins, of documents until they end, of
+    /// streams one event. Beyond it the call that asks for more loses its details.
     pub held_bytes_max: usize,
-    /// Bytes of one request body that are read.
     pub request_bytes_max: usize,
     /// Bytes of one event of a stream. The last event of a response repeats all of it.
     pub event_bytes_max: usize,
-    /// Calls whose providers work on in the background, at most 1 KiB each: 4 MiB. Beyond it the oldest is recorded without
-    /// usage.
+    /// Calls whose providers work on in the background, at most 1 KiB each; beyond it the oldest goes without usage.
     pub background_calls_max: usize,
-    /// How long such a call is waited for, before it is recorded without usage: the longest research takes an hour, and its
-    /// result is fetched soon after.
+    /// How long such a call is waited for: the longest research takes an hour, and its result is fetched soon after.
     pub background_age_ns_max: u64,
     pub decode: DecodeLimits,
 }
@@ -198,7 +179,6 @@ pub struct WorkerLimits {
 /// Bounds of decoding one response.
 #[derive(Clone, Copy, Debug)]
 pub struct DecodeLimits {
-    /// Decoded bytes of one response.
     pub output_bytes_max: u64,
     /// Decoded bytes per encoded byte; counts from `expansion_free_bytes` on.
     pub expansion_max: u64,

@@ -18,7 +18,6 @@ type By<Label> = Family<[(&'static str, Label); 1], Counter>;
 /// Declares each metric once: field, type, name after our prefix, what it says.
 macro_rules! metrics {
     ($($field:ident: $kind:ty = $name:literal, $help:literal;)*) => {
-        /// Cheap to share behind an `Arc`.
         #[derive(Debug, Default)]
         pub struct Metrics {
             $(pub $field: $kind,)*
@@ -111,14 +110,12 @@ macro_rules! label_values {
 }
 
 label_values! {
-    /// How a request to the relay went.
     Outcome {
         /// The upstream answered, whatever its status.
         answered,
         connect_failed,
         /// The upstream broke the connection before it answered.
         upstream_failed,
-        /// The client went away before the upstream answered.
         client_gone,
         /// No upstream for this path, or something the relay does not carry.
         refused,
@@ -149,7 +146,6 @@ label_values! {
         disabled,
     }
 
-    /// What came of one attempt to send.
     ExportResult {
         acknowledged,
         /// Not now; sent again.
@@ -167,9 +163,7 @@ label_values! {
         /// All calls under way together hold too much.
         held_bytes,
         event_too_large,
-        /// An event of a stream is not the JSON its dialect expects.
         malformed_event,
-        /// A response is not the JSON its dialect expects.
         malformed_body,
         /// A request body is not JSON, or longer than we read.
         unread_request,

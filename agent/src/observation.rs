@@ -1,8 +1,7 @@
 //! What the relay hands the worker of a call.
 //!
-//! The relay copies handles ([`Bytes`] are counted references), never contents, and never waits: every hand-over is a
-//! `try_send` on one bounded queue. The worker rebuilds the call from the events of one [`CallNumber`], which arrive
-//! in order. This file is the whole border between the two.
+//! The relay copies handles ([`Bytes`] are counted references), never contents, and never waits. The worker rebuilds the call
+//! from the events of one [`CallNumber`], which arrive in order. This file is the whole border between the two.
 
 use std::sync::Arc;
 
@@ -36,11 +35,9 @@ pub struct CallStart {
 #[derive(Clone)]
 pub struct ResponseHead {
     pub status: u16,
-    /// `content-type`, as sent.
     pub content_type: Option<Arc<str>>,
     /// `content-encoding`, as sent; the body that follows is still encoded.
     pub content_encoding: Option<Arc<str>>,
-    /// Whether the head states the length of the body.
     pub has_length: bool,
 }
 
@@ -55,8 +52,7 @@ pub enum Observation {
     ResponseBody(Bytes, u64),
     /// Bytes were left out: the queue or the call's share was full. The counts that follow are not complete.
     Gap,
-    /// The last event of every call, and when it ended. The text is our error class where there was no response:
-    /// `connect`, `timeout`, `upstream_reset`.
+    /// The last event of every call, and when it ended; with our error class where there was no response.
     End(EndOfStream, u64, Option<&'static str>),
 }
 

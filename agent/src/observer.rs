@@ -1,7 +1,5 @@
-//! The thread beside the relay: the worker that reads calls and the export that ships them.
-//!
-//! It has a runtime of its own with one thread, so that parsing never takes a turn from forwarding. Nothing that happens
-//! here reaches the relay: a panic is caught, counted, and the work goes on.
+//! The thread beside the relay: the worker that reads calls and the export that ships them, on a runtime of their own, so that
+//! parsing never takes a turn from forwarding. A panic is caught, counted, and the work goes on.
 
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
@@ -37,10 +35,6 @@ pub struct Observer {
 }
 
 impl Observer {
-    /// Starts the thread.
-    ///
-    /// # Errors
-    /// When the operating system gives no thread or no runtime.
     pub fn start(parts: ObserverParts) -> std::io::Result<Self> {
         let runtime = tokio::runtime::Builder::new_current_thread()
             .enable_all()
@@ -98,8 +92,7 @@ impl ObserverParts {
     }
 }
 
-/// Reads until the relay is gone. A fault that the worker does not contain costs the calls under way, not those to
-/// come.
+/// Reads until the relay is gone. A fault that the worker does not contain costs the calls under way.
 async fn read<S: FnMut(Call)>(
     observations: &mut Observations,
     metrics: &Metrics,

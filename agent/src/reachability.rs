@@ -1,7 +1,5 @@
-//! Whether a peer can be reached, so that the log has one line when it is lost and one when it is back.
-//!
-//! Thousands of calls a second may find the same peer gone, or find it gone and back in turns. Must cost a call that
-//! succeeds one relaxed load, and must never print a line for each call.
+//! Whether a peer can be reached: the log has one line when it is lost and one when it is back, not one for each call. Must
+//! cost a call that succeeds one relaxed load.
 
 use std::sync::atomic::{AtomicBool, Ordering::Relaxed};
 
@@ -25,8 +23,7 @@ impl Default for Reachability {
 }
 
 impl Reachability {
-    /// The peer did not respond. Returns whether that is worth a warning: at most one in
-    /// [`WARNING_EVERY`], and one for each loss that lasts.
+    /// The peer did not respond. Whether that is worth a warning: at most one in [`WARNING_EVERY`] and for each loss.
     pub fn lost(&self) -> bool {
         if !self.is_lost.swap(true, Relaxed) {
             self.is_reported.store(false, Relaxed);
@@ -55,10 +52,7 @@ mod tests {
         advance(10 * WARNING_EVERY).await;
         assert!(!peer.lost(), "reported already");
         assert!(peer.found() && !peer.found());
-    }
-
-    #[tokio::test(start_paused = true)]
-    async fn a_peer_that_comes_and_goes_does_not_fill_the_log() {
+        // One that comes and goes does not fill the log.
         let peer = Reachability::default();
         let mut lines = 0;
         for _ in 0..1_000 {

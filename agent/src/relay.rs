@@ -1,9 +1,8 @@
 //! The relay: takes requests, forwards them to an upstream, hands the response back.
 //!
-//! The promise of this module is that the call never suffers. It parses no body to forward it, holds no body longer
-//! than it takes to pass it on, sends every request once (one that we changed and that was refused for it goes again as
-//! it came), and sets no timeout that is shorter than the client's. What
-//! the tap copies is best effort; what is forwarded is not.
+//! The promise of this module is that the call never suffers. It parses no body to forward it, holds none longer than it
+//! takes to pass it on, sends every request once (one that we changed and that was refused for it goes again as it came),
+//! and sets no timeout that is shorter than the client's. Only what the tap copies is best effort.
 
 mod body;
 mod client;
@@ -22,7 +21,7 @@ mod unknown_headers;
 pub mod upstream;
 mod usage;
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -41,6 +40,11 @@ use usage::InjectionPolicy;
 
 /// A call's place on one of an upstream's connections, until it is dropped.
 type ConnectionSlot = Arc<()>;
+
+/// Nothing here leaves what it locks in disorder.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 /// Where a route leads.
 struct Destination {

@@ -1,9 +1,8 @@
 //! The worker: turns what the relay observed into records of calls.
 //!
-//! It runs beside the relay on a thread of its own and can do it no harm: it only receives. Whatever a stranger's bytes
-//! do to the reading of one call, a panic included, the call is recorded with what is certain, the fault is counted and
-//! the next call is read. Memory is bounded by [`WorkerLimits`]. Prompts and responses are measured here and never kept,
-//! logged or passed on.
+//! It runs beside the relay and can do it no harm: it only receives. Whatever a stranger's bytes do to the reading of one
+//! call, a panic included, the call is recorded with what is certain, the fault is counted and the next call is read. Memory
+//! is bounded by [`WorkerLimits`]. Prompts and responses are measured here and never kept, logged or passed on.
 
 mod assemble;
 mod background;
@@ -35,8 +34,7 @@ pub struct Worker<S> {
     sink: S,
     /// By number, which is by age.
     open: BTreeMap<CallNumber, Box<OpenCall>>,
-    /// Under way, and nothing more to record: not calls to a model, or recorded before their end. Kept so that their
-    /// end is not taken for that of a lost call.
+    /// Under way and recorded already. Kept so that their end is not taken for that of a lost call.
     settled: BTreeSet<CallNumber>,
     /// Their responses have ended, and the providers work on.
     background: BackgroundCalls,
@@ -138,8 +136,7 @@ impl<S: FnMut(Call)> Worker<S> {
         self.open.insert(call, Box::new(open));
     }
 
-    /// There is no room: records a call, if it is open, before its end. Its counts are not estimated, because more of
-    /// the response is to come.
+    /// There is no room: records a call, if it is open, before its end. More is to come, so nothing is estimated.
     fn evict(&mut self, call: CallNumber) {
         let Some(open) = self.open.get_mut(&call) else { return };
         open.facts.response_is_whole = false;
@@ -155,7 +152,6 @@ impl<S: FnMut(Call)> Worker<S> {
         self.settled.insert(call);
     }
 
-    /// Runs one step of reading a call, contained.
     fn read(
         &mut self,
         call: CallNumber,

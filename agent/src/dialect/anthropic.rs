@@ -1,9 +1,8 @@
 //! Anthropic Messages. Pure.
 //!
-//! Counts are exclusive: `input_tokens` holds neither what was read from nor what was written to the cache. In a
-//! stream, `message_start` carries the input side and `message_delta` running totals of both. They are merged field by
-//! field and never added up: the last stated value wins, but a zero on the input side never takes back what was
-//! stated before. Thinking is inside `output_tokens`.
+//! Counts are exclusive: `input_tokens` holds neither what was read from nor what was written to the cache; thinking is inside
+//! `output_tokens`. In a stream, `message_start` carries the input side and `message_delta` running totals of both: the last
+//! stated value wins, but a zero on the input side never takes back what was stated before.
 
 use http::Method;
 use ledgerline_proto::{BillGap, Operation, TokenClass, TokenCounts};
@@ -36,7 +35,6 @@ fn error_body(_: &str, message: &str) -> Value {
     json!({"type": "error", "error": {"type": "api_error", "message": message}})
 }
 
-/// Reads one message.
 #[derive(Debug, Default)]
 pub struct MessageReader {
     counts: Counts,
@@ -132,11 +130,8 @@ struct Details {
 /// The fields of usage, merged over the events of a stream.
 #[derive(Clone, Copy, Debug, Default)]
 struct Counts {
-    input: Option<u64>,
-    cache_write: Option<u64>,
-    cache_write_5m: Option<u64>,
-    cache_write_1h: Option<u64>,
-    cache_read: Option<u64>,
+    /// Uncached, written to the cache, of that for five minutes and for an hour, read from it.
+    input: [Option<u64>; 5],
     output: Option<u64>,
     thinking: Option<u64>,
 }
@@ -150,20 +145,20 @@ fn keep_positive(slot: &mut Option<u64>, newer: Count) {
 }
 
 impl Counts {
-    /// Each count of the input side, with what a usage says of it.
-    fn input_side(&mut self, usage: &UsageBody<'_>) -> [(&mut Option<u64>, Count); 5] {
+    /// What a usage says of each count of the input side.
+    fn input_side(usage: &UsageBody<'_>) -> [Count; 5] {
         let creation = usage.cache_creation.0.unwrap_or_default();
         [
-            (&mut self.input, usage.input_tokens),
-            (&mut self.cache_write, usage.cache_creation_input_tokens),
-            (&mut self.cache_write_5m, creation.ephemeral_5m_input_tokens),
-            (&mut self.cache_write_1h, creation.ephemeral_1h_input_tokens),
-            (&mut self.cache_read, usage.cache_read_input_tokens),
+            usage.input_tokens,
+            usage.cache_creation_input_tokens,
+            creation.ephemeral_5m_input_tokens,
+            creation.ephemeral_1h_input_tokens,
+            usage.cache_read_input_tokens,
         ]
     }
 
     fn merge(&mut self, usage: &UsageBody<'_>) {
-        self.input_side(usage).into_iter().for_each(|(slot, newer)| keep_positive(slot, newer));
+        self.input.iter_mut().zip(Self::input_side(usage)).for_each(|(slot, it)| keep_positive(slot, it));
         self.output = usage.output_tokens.0.or(self.output);
         let thinking = usage.output_tokens_details.0.and_then(|details| details.thinking_tokens.0);
         self.thinking = thinking.or(self.thinking);
@@ -171,19 +166,17 @@ impl Counts {
 
     fn add(&mut self, run: &UsageBody<'_>) {
         self.output = Some(self.output.unwrap_or(0) + run.output_tokens.or_zero());
-        for (slot, count) in self.input_side(run) {
+        for (slot, count) in self.input.iter_mut().zip(Self::input_side(run)) {
             *slot = Some(slot.unwrap_or(0) + count.or_zero());
         }
     }
 
     fn input_pairs(&self) -> [(TokenClass, u64); 4] {
-        let hour = self.cache_write_1h.unwrap_or(0);
-        let stated = self.cache_write_5m.unwrap_or(0);
-        let rest = self.cache_write.unwrap_or(0).saturating_sub(hour);
+        let [uncached, written, five_minutes, hour, read] = self.input.map(Option::unwrap_or_default);
         [
-            (TokenClass::InputUncached, self.input.unwrap_or(0)),
-            (TokenClass::CacheRead, self.cache_read.unwrap_or(0)),
-            (TokenClass::CacheWrite5m, stated.max(rest)),
+            (TokenClass::InputUncached, uncached),
+            (TokenClass::CacheRead, read),
+            (TokenClass::CacheWrite5m, five_minutes.max(written.saturating_sub(hour))),
             (TokenClass::CacheWrite1h, hour),
         ]
     }
@@ -211,14 +204,13 @@ impl MessageReader {
             TokenCounts::from_pairs(&[own, compaction].concat())
         };
         response.input =
-            self.counts.input.map(|_| sum(&self.counts.input_pairs(), &self.compaction.input_pairs()));
+            self.counts.input[0].map(|_| sum(&self.counts.input_pairs(), &self.compaction.input_pairs()));
         response.output =
             self.counts.output.map(|_| sum(&self.counts.output_pairs(), &self.compaction.output_pairs()));
     }
 
-    /// Ordinary runs are in the call's counts. Compaction runs are billed but not in them, so they are added. Runs of another
-    /// model (advisor, fallback) have their own price, which one call with one model cannot hold: they are counted as
-    /// foreign, and the call's bill has a gap. The list is cumulative like the counts: the newest replaces an older one.
+    /// Ordinary runs are in the call's counts; compaction runs are billed apart and added. Runs of another model (advisor,
+    /// fallback) have their own price: they are counted as foreign, and the call's bill has a gap. The newest list holds.
     fn read_iterations(&mut self, runs: &[UsageBody<'_>], response: &mut Response) {
         self.compaction = Counts::default();
         response.foreign_runs = 0;

@@ -1,10 +1,9 @@
 //! Reading JSON that strangers wrote. Pure.
 //!
-//! A field of the wrong type is absent, never an error: one provider's oddity in a field we read must not cost us the
-//! fields beside it, and a count written as a text, a fraction or a negative number must not become a count. One visitor
-//! ([`Lenient`]) takes any value, and each type says what it makes of it. Values that are not needed are skipped without
-//! recursion and without copies. What stays an error is a document that is not JSON, or that names one of our fields
-//! twice; [`last_of_repeated`] makes the latter readable.
+//! A field of the wrong type is absent, never an error: one provider's oddity must not cost us the fields beside it, and a
+//! count written as a text, a fraction or a negative number must not become a count. [`Lenient`] takes any value, and each
+//! type says what it makes of it. What is not needed is skipped without recursion and without copies. What stays an error is
+//! a document that is not JSON, or that names one of our fields twice; [`last_of_repeated`] makes the latter readable.
 
 use std::borrow::Cow;
 use std::fmt;
@@ -16,8 +15,7 @@ use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Seq
 
 use super::text::{Kind, TextSink};
 
-/// The largest count that is believed. No model takes four billion tokens; such a number is a fault, and one that
-/// would end in somebody's bill.
+/// The largest count that is believed: no model takes four billion tokens, and it would end in somebody's bill.
 pub const COUNT_MAX: u32 = u32::MAX;
 
 /// Nesting that is followed while looking for text; what lies deeper is skipped.
@@ -33,7 +31,7 @@ pub const NAME_BYTES_MAX: usize = 256;
 pub const REPEATED_BYTES_MAX: usize = 256 << 10;
 
 /// The object that `bytes` hold; `None` when they hold anything else.
-pub fn object<'a, T: Deserialize<'a>>(bytes: &'a [u8]) -> Option<T> {
+pub fn object<'a, T: Deserialize<'a> + Default>(bytes: &'a [u8]) -> Option<T> {
     serde_json::from_slice::<Object<T>>(bytes).ok().and_then(|object| object.0)
 }
 
@@ -117,7 +115,6 @@ impl<'de, T: FromValue<'de>> Visitor<'de> for Lenient<T> {
     }
 }
 
-/// Deserializes any JSON value as a `T`.
 pub fn lenient<'de, T: FromValue<'de>, D: Deserializer<'de>>(deserializer: D) -> Result<T, D::Error> {
     deserializer.deserialize_any(Lenient(PhantomData))
 }
@@ -137,8 +134,8 @@ lenient! {
     ['de] Code;
     ['de] Flag;
     ['de] Count;
-    ['de, T: Deserialize<'de>] Object<T>;
-    ['de, T: Deserialize<'de>] List<T>;
+    ['de, T: Deserialize<'de> + Default] Object<T>;
+    ['de, T: Deserialize<'de> + Default] List<T>;
     ['de] ErrorField;
 }
 
@@ -201,8 +198,7 @@ impl FromValue<'_> for Flag {
     }
 }
 
-/// A count of tokens: a whole number from 0 to [`COUNT_MAX`], also one that is written `10.0`, as programs do whose
-/// numbers are all floating.
+/// A count of tokens: a whole number from 0 to [`COUNT_MAX`], also one that is written `10.0`, as some programs do.
 #[derive(Clone, Copy, Default)]
 pub struct Count(pub Option<u64>);
 
@@ -226,31 +222,20 @@ impl Count {
 }
 
 /// A nested object; anything else is absent. Without it, serde would also read a list as a struct, field by field.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, Default)]
 pub struct Object<T>(pub Option<T>);
 
-impl<T> Default for Object<T> {
-    fn default() -> Self {
-        Self(None)
-    }
-}
-
-impl<'de, T: Deserialize<'de>> FromValue<'de> for Object<T> {
+impl<'de, T: Deserialize<'de> + Default> FromValue<'de> for Object<T> {
     fn from_map<A: MapAccess<'de>>(map: A) -> Result<Self, A::Error> {
         T::deserialize(MapAccessDeserializer::new(map)).map(|object| Self(Some(object)))
     }
 }
 
 /// The objects of a list, at most [`LIST_MAX`] of them; other elements are left out, and anything else is empty.
+#[derive(Default)]
 pub struct List<T>(pub Vec<T>);
 
-impl<T> Default for List<T> {
-    fn default() -> Self {
-        Self(Vec::new())
-    }
-}
-
-impl<'de, T: Deserialize<'de>> FromValue<'de> for List<T> {
+impl<'de, T: Deserialize<'de> + Default> FromValue<'de> for List<T> {
     fn from_list<A: SeqAccess<'de>>(mut list: A) -> Result<Self, A::Error> {
         let mut kept = Vec::new();
         while kept.len() < LIST_MAX {
@@ -319,7 +304,6 @@ impl Content<'_> {
         self.first.iter().chain(&self.more).map(|text| &**text)
     }
 
-    /// Bytes of text in it.
     pub fn bytes(&self) -> usize {
         self.texts().map(str::len).sum()
     }
@@ -350,7 +334,6 @@ impl<'de: 'a, 'a> OnText<'de> for Content<'a> {
     }
 }
 
-/// Takes the texts of a value.
 pub trait OnText<'de> {
     fn text(&mut self, kind: Kind, text: Cow<'de, str>);
 
@@ -379,8 +362,7 @@ impl<'s, S> Walk<'s, S> {
     }
 }
 
-/// Whether the field of that name holds text a model reads or writes, rather than a label, a link or encoded binary
-/// data. An image in base64 would otherwise look like a million tokens.
+/// Whether the field holds text a model reads or writes: an image in base64 would look like a million tokens.
 fn is_text(field: &str) -> bool {
     let is_label = matches!(field, "type" | "index" | "role" | "status" | "media_type" | "cache_control");
     let is_id = matches!(field, "id" | "call_id" | "file_id" | "tool_call_id" | "tool_use_id");

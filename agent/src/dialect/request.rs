@@ -1,7 +1,6 @@
 //! What is read from a request body: facts and texts, in one pass, nothing kept. Pure.
 //!
-//! The pass writes down each fact as it comes by, so that a body that was cut at the limit, or is not JSON to its end,
-//! still yields the facts before that point.
+//! A body that was cut at the limit, or is not JSON to its end, still yields the facts before that point.
 
 use std::borrow::Cow;
 
@@ -21,8 +20,7 @@ pub struct RequestFacts {
     pub whole: bool,
 }
 
-/// Reads the request body of any dialect whose fields have the names that most agree on. The texts are those that the
-/// model has to read: messages, instructions, tool definitions. Images, audio and files are not among them.
+/// Reads the request body of any dialect whose fields have the names that most agree on. Images, audio and files are no texts.
 pub fn read(body: &[u8], texts: &mut dyn TextSink) -> RequestFacts {
     let mut facts = RequestFacts::default();
     let mut deserializer = serde_json::Deserializer::from_slice(body);

@@ -1,7 +1,7 @@
 //! The texts of a call, as they are read. Pure.
 //!
-//! A reader hands each piece of text to a sink while it reads and keeps none. What is done with texts (counting bytes,
-//! noticing the first token) is the sink's; a sink that wants more than a glance must copy, and bound what it copies.
+//! A reader hands each piece of text to a sink while it reads and keeps none; a sink that wants more than a glance must copy,
+//! and bound what it copies.
 
 /// What a text is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -16,8 +16,7 @@ pub enum Kind {
 
 /// Takes the texts of one side of a call, in the order of the wire.
 pub trait TextSink {
-    /// Takes a piece, which is gone afterwards; it is empty where the provider hides the text or begins it. In a stream, one
-    /// text comes in many.
+    /// Takes a piece; it is empty where the provider hides the text or begins it. In a stream, one text comes in many.
     fn take(&mut self, kind: Kind, text: &str);
 }
 

@@ -1,8 +1,7 @@
 //! Requests that carry a model and that no dialect reads: another provider's shape, an API that is new. Pure.
 //!
-//! Whatever carries a model may cost money, so it is recorded, without usage or cost and named so, rather than passed over.
-//! Whether a request carries one is told from its path, or by the worker from its copy of the body; the relay looks at the
-//! head only.
+//! They may cost money, so they are recorded, named so, without usage or cost. Whether a request carries a model is told from
+//! its path, or by the worker from its copy of the body; the relay looks at the head only.
 
 use http::Method;
 use ledgerline_proto::Operation;
@@ -11,6 +10,7 @@ use super::{
     ALL, Endpoint, Purpose, Reader, RequestFacts, Response, TextCounts, TextSink, Unreadable, ends_with,
     request,
 };
+use crate::wire::framing::media_type;
 use crate::wire::sse::Event;
 
 /// Stands for all that no dialect reads.
@@ -41,9 +41,8 @@ pub fn may_carry_model(path: &str, content_type: Option<&str>) -> bool {
     if free.any(|free| ends_with(path, free)) {
         return false;
     }
-    let media_type = content_type.map(|value| value.split(';').next().unwrap_or_default().trim());
-    let has_readable_body = media_type.is_none_or(|media_type| {
-        let media_type = media_type.to_ascii_lowercase();
+    let has_readable_body = content_type.is_none_or(|content_type| {
+        let media_type = media_type(content_type).to_ascii_lowercase();
         media_type.ends_with("json") || media_type == "multipart/form-data"
     });
     has_readable_body || model_in_path(path).is_some()

@@ -1,7 +1,5 @@
-//! gRPC messages that are already encoded.
-//!
-//! The spool holds the protobuf bytes of a request, which are smaller than its structs and are the same at each
-//! attempt. So the client sends bytes as they are, and decodes only the response.
+//! gRPC messages that are already encoded: the spool holds a request's protobuf bytes, the same at each attempt and smaller
+//! than its structs. Only the response is decoded.
 
 use bytes::{Buf, BufMut, Bytes};
 use ledgerline_proto::otlp::ExportTraceServiceResponse;

@@ -1,7 +1,5 @@
-//! Why the collector takes nothing, in one log line that says what to do.
-//!
-//! Requests are repeated every few seconds for as long as it takes, so each kind of fault is reported at most once a
-//! minute, and its end once.
+//! Why the collector takes nothing, in one log line that says what to do. Requests are repeated every few seconds, so each
+//! kind of fault is reported at most once a minute, and its end once.
 
 use std::error::Error;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -27,7 +25,6 @@ enum Fault {
     NotNow,
 }
 
-/// What to do about each.
 const ADVICE: [&str; 9] = [
     "the collector refuses our token, or wants one: let export.token be one of its auth.tokens; a token in a file is read \
      again without a restart",
@@ -68,7 +65,6 @@ impl Fault {
     }
 }
 
-/// Reports faults of the export. Shared by all requests under way.
 #[derive(Debug)]
 pub(super) struct Faults {
     warnings: [Throttle; ADVICE.len()],
@@ -100,7 +96,6 @@ impl Faults {
         );
     }
 
-    /// A request was taken.
     pub(super) fn end(&self) {
         if self.reported.load(Ordering::Relaxed) && self.reported.swap(false, Ordering::Relaxed) {
             tracing::info!("the collector takes requests again");
@@ -122,10 +117,7 @@ mod tests {
     /// As tonic gives it: the connector's error in an io error in a status.
     fn connecting(error: impl Into<Box<dyn Error + Send + Sync>>) -> Status {
         let mut status = Status::unavailable("tcp connect error");
-        status.set_source(std::sync::Arc::new(io::Error::other(io::Error::new(
-            io::ErrorKind::InvalidData,
-            error,
-        ))));
+        status.set_source(std::sync::Arc::new(io::Error::other(io::Error::other(error))));
         status
     }
 

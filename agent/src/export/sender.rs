@@ -1,8 +1,8 @@
 //! Sends sealed requests to the collector until it has responded to each.
 //!
-//! A request without a response is sent again: the same bytes, producer, epoch and sequence, so that the collector can
-//! tell a repeat from a new one. There is no giving up; the spool's bound is the bound of patience. A request that the
-//! collector calls invalid would be invalid forever, so it is counted as rejected and let go.
+//! One without a response is sent again under the same identity, so that the collector can tell a repeat from a new one.
+//! There is no giving up; the spool's bound is the bound of patience. What the collector calls invalid would be invalid
+//! forever, so it is counted as rejected and let go.
 
 use std::sync::Arc;
 
@@ -48,15 +48,7 @@ pub struct Sender {
     faults: Arc<Faults>,
 }
 
-enum DeliveryOutcome {
-    Acknowledged(ExportTraceServiceResponse),
-    Rejected(Status),
-    /// The agent stops.
-    Abandoned,
-}
-
-/// A request under way. Dropped in whatever way, by a panic or with the task that delivers it too, its memory is free and
-/// its calls no longer wait.
+/// A request under way. However it is dropped, by a panic too, its memory is free and its calls no longer wait.
 struct Delivery<'a> {
     sender: &'a Sender,
     request: &'a SealedRequest,
@@ -75,9 +67,6 @@ impl Drop for Delivery<'_> {
 
 impl Sender {
     /// A sender to the configured collector. Connects when there is something to send.
-    ///
-    /// # Errors
-    /// When no id for this process can be made.
     pub fn new(
         settings: ExportSettings,
         tls: &ClientConfig,
@@ -158,18 +147,17 @@ impl Sender {
 
     async fn deliver(&self, client: Grpc<Channel>, request: SealedRequest, give_up: CancellationToken) {
         let mut delivery = Delivery { sender: self, request: &request, lost_by: Some(DropReason::fault) };
-        let outcome = give_up.run_until_cancelled(self.send(client, &request)).await;
-        match outcome.unwrap_or(DeliveryOutcome::Abandoned) {
-            DeliveryOutcome::Acknowledged(response) => {
+        match give_up.run_until_cancelled(self.send(client, &request)).await {
+            Some(Ok(response)) => {
                 delivery.lost_by = None;
                 drop(delivery);
                 self.acknowledged(&request, response);
             }
-            DeliveryOutcome::Rejected(status) => {
+            Some(Err(status)) => {
                 delivery.lost_by = Some(DropReason::rejected);
                 self.rejected(&request, &status);
             }
-            DeliveryOutcome::Abandoned => {
+            None => {
                 delivery.lost_by = Some(DropReason::shutdown);
                 tracing::warn!(
                     sequence = request.sequence,
@@ -180,25 +168,25 @@ impl Sender {
         }
     }
 
-    /// Sends until there is a response that counts.
-    async fn send(&self, client: Grpc<Channel>, request: &SealedRequest) -> DeliveryOutcome {
+    /// Sends until there is a response that counts; an error is for good.
+    async fn send(
+        &self,
+        client: Grpc<Channel>,
+        request: &SealedRequest,
+    ) -> Result<ExportTraceServiceResponse, Status> {
         let mut backoff = Backoff::new(EXPORT_BACKOFF_MIN, EXPORT_BACKOFF_MAX);
         loop {
-            let Some(bytes) = request.message() else {
-                return DeliveryOutcome::Rejected(Status::internal("it cannot be read from memory"));
-            };
+            let unreadable = || Status::internal("it cannot be read from memory");
+            let bytes = request.message().ok_or_else(unreadable)?;
             let span =
                 tracing::info_span!("export", calls = request.calls, bytes = bytes.len(), code = Empty);
             let response = self.attempt(client.clone(), request.sequence, bytes).await;
             span.record("code", response.as_ref().map_or_else(|status| status.code() as i32, |_| 0));
             drop(span);
             match response {
-                Ok(response) => return DeliveryOutcome::Acknowledged(response),
-                // Everything else passes: a collector that restarts, a wrong token that is being put right, a proxy.
-                Err(status) if status.code() == Code::InvalidArgument => {
-                    return DeliveryOutcome::Rejected(status);
-                }
-                Err(status) => self.postponed(&status),
+                // All but one pass: a collector that restarts, a wrong token that is being put right, a proxy.
+                Err(status) if status.code() != Code::InvalidArgument => self.postponed(&status),
+                last_word => return last_word,
             }
             tokio::time::sleep(backoff.pause_with_jitter()).await;
         }

@@ -1,12 +1,10 @@
 //! Calls that the collector has not acknowledged, in memory and bounded in bytes.
 //!
-//! Calls gather in an open request, which is sealed when it is full or has waited long enough: encoded once, numbered,
-//! and from then on never changed or thrown away, because an earlier attempt may have reached the collector. So when the
-//! spool is full it is the newest call that is refused: it is certainly not stored anywhere, and a counted loss of a
-//! known kind is better for the books than a request that may or may not exist.
+//! Calls gather in an open request, which is sealed when it is full or has waited long enough: encoded once, numbered, and
+//! never changed or thrown away, because an earlier attempt may have reached the collector. So a full spool refuses the
+//! newest call: it is certainly not stored anywhere, and a counted loss is better for the books than a doubtful request.
 //!
-//! Requests that have to wait are kept compressed, about seven times smaller, so that the same memory carries an outage
-//! seven times longer. A request that is sent at once is never compressed here.
+//! Requests that have to wait are kept compressed, about seven times smaller; one that is sent at once never is.
 
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
@@ -30,34 +28,22 @@ pub struct SealedRequest {
     /// Its number, from 1 and without holes.
     pub sequence: u64,
     pub calls: usize,
-    content: Content,
-}
-
-#[derive(Clone, Debug, PartialEq, Eq)]
-enum Content {
-    Plain(Bytes),
-    Compressed { bytes: Bytes, plain_length: usize },
+    bytes: Bytes,
+    /// Its length before it was compressed, if it was.
+    plain_length: Option<usize>,
 }
 
 impl SealedRequest {
     /// The encoded `ExportTraceServiceRequest`, the same bytes at each attempt. `None` if memory was corrupted.
     pub fn message(&self) -> Option<Bytes> {
-        match &self.content {
-            Content::Plain(bytes) => Some(bytes.clone()),
-            Content::Compressed { bytes, plain_length } => {
-                zstd::bulk::decompress(bytes, *plain_length).ok().map(Bytes::from)
-            }
-        }
-    }
-
-    pub const fn held_bytes(&self) -> usize {
-        match &self.content {
-            Content::Plain(bytes) | Content::Compressed { bytes, .. } => bytes.len(),
+        match self.plain_length {
+            None => Some(self.bytes.clone()),
+            Some(length) => zstd::bulk::decompress(&self.bytes, length).ok().map(Bytes::from),
         }
     }
 }
 
-/// The spool. All methods take a moment and none waits, but [`Spool::next`].
+/// All methods take a moment and none waits, but [`Spool::next`].
 pub struct Spool {
     state: Mutex<State>,
     /// A call came, or the spool was closed.
@@ -71,7 +57,6 @@ pub struct Spool {
 struct State {
     open: Vec<Call>,
     open_bytes: usize,
-    /// When the first call of `open` came.
     open_since: Option<Instant>,
     sealed: VecDeque<SealedRequest>,
     /// Bytes of `open`, `sealed` and what the sender holds.
@@ -157,7 +142,7 @@ impl Spool {
     /// A request is done with, whatever its fate: its memory is free.
     pub fn release(&self, request: &SealedRequest) {
         let mut state = self.state();
-        state.bytes = state.bytes.saturating_sub(request.held_bytes());
+        state.bytes = state.bytes.saturating_sub(request.bytes.len());
         self.show(&state);
         self.metrics.calls_waiting.dec_by(i64::try_from(request.calls).unwrap_or(i64::MAX));
     }
@@ -190,29 +175,24 @@ impl State {
         }
         let calls = self.open.len();
         let plain = export_request(&self.open).encode_to_vec();
-        let content = if self.sealed.is_empty() { Content::Plain(plain.into()) } else { compress(plain) };
+        let compressed = if self.sealed.is_empty() { None } else { compress(&plain) };
+        let plain_length = compressed.is_some().then_some(plain.len());
+        let bytes = compressed.unwrap_or_else(|| plain.into());
         self.last_sequence += 1;
-        let request = SealedRequest { sequence: self.last_sequence, calls, content };
-        self.bytes = self.bytes.saturating_sub(self.open_bytes) + request.held_bytes();
+        self.bytes = self.bytes.saturating_sub(self.open_bytes) + bytes.len();
         self.open.clear();
         self.open_bytes = 0;
-        self.sealed.push_back(request);
+        self.sealed.push_back(SealedRequest { sequence: self.last_sequence, calls, bytes, plain_length });
     }
 }
 
-fn compress(plain: Vec<u8>) -> Content {
-    match zstd::bulk::compress(&plain, SPOOL_COMPRESSION_LEVEL) {
-        // The copy is exactly as large as it must be; the compressor's buffer is as large as its input.
-        Ok(buffer) => {
-            Content::Compressed { bytes: Bytes::copy_from_slice(&buffer), plain_length: plain.len() }
-        }
-        // Only for want of memory; the request is good as it is.
-        Err(_) => Content::Plain(plain.into()),
-    }
+/// `None` only for want of memory; the request is good as it is. The copy is exactly as large as it must be; the
+/// compressor's buffer is as large as its input.
+fn compress(plain: &[u8]) -> Option<Bytes> {
+    zstd::bulk::compress(plain, SPOOL_COMPRESSION_LEVEL).ok().map(|buffer| Bytes::copy_from_slice(&buffer))
 }
 
-/// About how many bytes a call takes in a request, never much less: 24 attributes with their names are below 1,100
-/// bytes; the texts of the caller and the provider come on top.
+/// About how many bytes a call takes in a request, never much less: 24 attributes with their names, and its texts.
 fn call_bytes(call: &Call) -> usize {
     const FIXED: usize = 1_100;
     let identity = &call.identity;

@@ -1,7 +1,7 @@
 //! Bodies on their way: forwarded frame by frame, copied to the tap in passing.
 //!
-//! A frame is handed on as it came, before the next one is asked for, so the peer's own flow control is the only
-//! brake. A body that breaks is broken on the other side as well, never ended cleanly: truncation must be seen.
+//! The peer's own flow control is the only brake: a frame is handed on before the next one is asked for. A body that breaks
+//! is broken on the other side as well, never ended cleanly: truncation must be seen.
 
 use std::collections::VecDeque;
 use std::pin::Pin;
@@ -27,7 +27,6 @@ pub enum RequestBody {
         /// Dropped with the body, or when it has been read.
         end: Option<BodyEnd>,
     },
-    /// Collected before, sent in one piece.
     Whole {
         bytes: Option<Bytes>,
         trailers: Option<HeaderMap>,
@@ -104,7 +103,6 @@ pub struct ResponseBody {
     call: Option<ObservedCall>,
     /// Held until the body is dropped.
     held: Option<(ConnectionSlot, GaugeGuard)>,
-    /// The request that it responds to.
     exchange: Option<Exchange>,
 }
 
@@ -126,7 +124,6 @@ impl ResponseBody {
         body
     }
 
-    /// The request that this responds to; it lives as long as the body.
     pub fn attach(&mut self, exchange: Exchange) {
         self.exchange = Some(exchange);
     }

@@ -1,16 +1,14 @@
 //! The client's side of an HTTP/1 connection, where the server library is not enough.
 //!
-//! The library takes a client that closes its sending side for one that is gone, has no way to send an interim
-//! response (1xx), says `100 Continue` for the provider, and refuses malformed requests with an empty body. This file
-//! stands between it and the socket: it passes interim responses on, writes a text into the refusals, and tells a client
-//! that is gone from one that merely has nothing more to say. That works on plain connections; under TLS the socket's
-//! bytes are not ours to read, so a closed sending side ends the call and interim responses end here, as they do for clients that
-//! speak HTTP/2. Must never write while a response, or what the library has buffered of one, is on its way.
+//! The library takes a client that closes its sending side for one that is gone, sends no interim responses (1xx), says
+//! `100 Continue` for the provider, and refuses malformed requests with an empty body. This file stands between it and the
+//! socket and mends that on plain connections; under TLS, where the socket's bytes are not ours to read, and in HTTP/2 only
+//! the refusals. Must never write while a response, or what the library has buffered of one, is on its way.
 
 use std::io;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -24,6 +22,7 @@ use tracing::field::Empty;
 
 use super::headers::strip_hop_by_hop;
 use super::idle::IdleSlot;
+use super::lock;
 use crate::dialect;
 use crate::limits::{HALF_CLOSED_ASK_EVERY, HEAD_BYTES_MAX};
 use crate::metrics::{Metrics, Outcome};
@@ -34,7 +33,6 @@ const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
 /// The library's own refusals are shorter.
 const REFUSAL_BYTES_MAX: usize = 160;
 
-/// The client is gone: nobody reads the response.
 #[derive(Clone, Copy, Debug, thiserror::Error)]
 #[error("the client is gone")]
 pub struct ClientGone;
@@ -51,7 +49,6 @@ struct Phase {
     /// `Expect: 100-continue` went to the upstream, whose word counts.
     awaits_upstream: AtomicBool,
     body_has_ended: AtomicBool,
-    /// Wakes who waits for the end of the request's body.
     body_end: AtomicWaker,
     /// The client closed its sending side and still listens.
     is_half_closed: AtomicBool,
@@ -67,10 +64,6 @@ struct Shared {
     /// `None` under TLS.
     socket: Option<Arc<Mutex<TcpStream>>>,
     slot: Arc<IdleSlot>,
-}
-
-fn lock<S>(socket: &Mutex<S>) -> MutexGuard<'_, S> {
-    socket.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// A client's connection, for the requests that come on it.
@@ -89,7 +82,6 @@ impl Client {
         (Self(shared.clone()), ClientIo { socket, shared, metrics })
     }
 
-    /// The same on a connection with TLS.
     pub fn tls<S>(stream: S, slot: Arc<IdleSlot>, metrics: Arc<Metrics>) -> (Self, ClientIo<S>) {
         let shared = Arc::new(Shared { phase: Phase::default(), socket: None, slot });
         (Self(shared.clone()), ClientIo { socket: Arc::new(Mutex::new(stream)), shared, metrics })
@@ -132,7 +124,6 @@ impl Drop for Exchange {
 }
 
 impl Exchange {
-    /// Whether interim responses can reach this client.
     fn takes_interim(&self) -> bool {
         self.version == Some(Version::HTTP_11) && self.shared.socket.is_some()
     }
@@ -142,7 +133,6 @@ impl Exchange {
         self.takes_interim().then(|| Interim(self.shared.clone()))
     }
 
-    /// Tells when the body of the request has been read to its end.
     pub fn body_end(&self) -> Option<BodyEnd> {
         self.version.is_some().then(|| BodyEnd(self.shared.clone()))
     }
@@ -160,9 +150,8 @@ impl Exchange {
         self.shared.phase.has_begun.store(true, Ordering::Relaxed);
     }
 
-    /// Resolves when the client is gone, while it waits for its response. A client that has closed its sending side may still
-    /// listen: an interim response finds out, because a kernel whose process has closed the connection answers it with
-    /// a reset.
+    /// Resolves when the client is gone, while it waits for its response. One that has closed its sending side may still
+    /// listen: an interim response finds out, because the kernel of one that is gone answers it with a reset.
     pub async fn gone(&self) {
         let Some(socket) = &self.shared.socket else { return std::future::pending().await };
         if self.version.is_none() {
@@ -174,8 +163,7 @@ impl Exchange {
             Sending::Continues => return std::future::pending().await,
             Sending::Broken => return,
         }
-        // The socket stays readable from now on, so there is no event to wait for. A client that has closed its sending
-        // side says nothing more when it goes, so it is asked again from time to time.
+        // The socket stays readable from now on, so there is no event to wait for; a client is asked from time to time.
         while self.takes_interim() && matches!(lock(socket).try_write(CONTINUE), Ok(n) if n == CONTINUE.len())
         {
             self.shared.phase.is_half_closed.store(true, Ordering::Relaxed);
@@ -191,8 +179,7 @@ impl Exchange {
         }
     }
 
-    /// Whether the client has left a response in its middle. One that had closed its sending side before shows that by a
-    /// reset, which the library sees when it writes.
+    /// Whether the client has left a response in its middle. One that only listened before is seen when the library writes.
     pub fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
         let Some(socket) = &self.shared.socket else { return Poll::Pending };
         if self.version.is_none() || self.shared.phase.is_half_closed.load(Ordering::Relaxed) {
@@ -333,7 +320,6 @@ impl<S: AsyncWrite + Unpin> ClientIo<S> {
     }
 }
 
-/// The library's refusals of malformed requests, and what to say in their place.
 const REFUSALS: [(&str, &str, &str); 3] = [
     (
         "HTTP/1.1 400 ",

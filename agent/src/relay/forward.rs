@@ -1,7 +1,5 @@
-//! One request from its head to the head of its response.
-//!
-//! The steps read in order in [`Relay::handle`]. Nothing here looks into a body, with one exception: a
-//! request may be collected to ask for usage in its stream (`inject_usage`).
+//! One request from its head to the head of its response. Nothing here looks into a body, except to ask for usage in a
+//! stream (`inject_usage`).
 
 use std::sync::Arc;
 
@@ -25,21 +23,18 @@ use super::route::Route;
 use super::strip::UsageStrip;
 use super::tap::{CallTap, ObservedCall};
 use super::trace::TraceContext;
-use super::upstream::{Upstream, UpstreamError};
+use super::upstream::UpstreamError;
 use super::usage::{self, InjectionPolicy, Plan};
 use super::{ConnectionSlot, Destination, Relay};
 use crate::dialect::{Endpoint, Purpose, Spec, unread};
 use crate::metrics::{GaugeGuard, NotInjectedReason, Outcome};
 use crate::observation::{CallStart, ResponseHead};
-use crate::reachability::Reachability;
 use crate::wire::Framing;
 
-/// A request whose way is known.
 struct InFlightRequest<'a> {
     relay: &'a Relay,
     route: &'a Route,
-    upstream: &'a Upstream,
-    reachability: &'a Reachability,
+    destination: &'a Destination,
     running: GaugeGuard,
     call: Option<ObservedCall>,
     outcome: CountedOutcome<'a>,
@@ -61,9 +56,6 @@ impl Drop for CountedOutcome<'_> {
 
 impl Relay {
     /// Forwards one request. Dropping the future cancels it upstream.
-    ///
-    /// # Errors
-    /// When the client is gone before there is a response.
     pub async fn handle(
         &self,
         request: Request<Incoming>,
@@ -93,17 +85,22 @@ impl Relay {
         let call = self.observe(route, path, endpoint, &parts.method, &mut parts.headers);
         let expects_continue = headers::expects_continue(&parts.headers);
         headers::prepare_request(&mut parts.headers);
-        let Destination { upstream, injection, reachability } = destination;
-        let plan = injection.as_ref().map(|injection| (injection, injection.plan(endpoint, &parts, &body)));
+        let plan = destination
+            .injection
+            .as_ref()
+            .map(|injection| (injection, injection.plan(endpoint, &parts, &body)));
         let outcome = CountedOutcome { relay: self, upstream: &route.name, outcome: Outcome::client_gone };
-        let request =
-            InFlightRequest { relay: self, route, upstream, reachability, running, call, outcome, exchange };
+        let request = InFlightRequest { relay: self, route, destination, running, call, outcome, exchange };
         let mut head = Head { method: parts.method, target, headers: parts.headers };
         if body.is_end_stream() {
             drop(exchange.body_end());
         }
         let is_collected = matches!(plan, Some((_, Plan::Collect(_))));
-        if expects_continue && !is_collected && upstream.is_http1_only() && exchange.await_upstream() {
+        if expects_continue
+            && !is_collected
+            && destination.upstream.is_http1_only()
+            && exchange.await_upstream()
+        {
             head.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
         }
         match plan {
@@ -143,10 +140,11 @@ impl Relay {
         self.unknown_headers.take(headers, &self.metrics);
         // Without a dialect the operator wants nothing observed.
         let is_candidate = route.dialect.is_some() && *method == Method::POST;
-        let content_type = || headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
         let endpoint = match endpoint {
             Some(endpoint) => endpoint,
-            None if is_candidate && unread::may_carry_model(path, content_type()) => &unread::UNREAD,
+            None if is_candidate && unread::may_carry_model(path, headers::text(headers, &CONTENT_TYPE)) => {
+                &unread::UNREAD
+            }
             None => {
                 if is_candidate {
                     self.tap.ignore();
@@ -173,8 +171,8 @@ impl Relay {
     }
 }
 
-/// What two readers could understand differently is refused (RFC 9112 section 3.2 demands it for `Host`). Tunnels are not carried: their bytes are not HTTP. Other offers to upgrade (`h2c`, as Java's client makes them) are
-/// ignored, as RFC 9110 allows, and the request goes on as it is.
+/// What two readers could understand differently is refused (RFC 9112 section 3.2), and so are tunnels, whose bytes are not
+/// HTTP. Other offers to upgrade (`h2c`, as Java's client makes them) are ignored, as RFC 9110 allows.
 fn what_is_not_carried(parts: &Parts) -> Option<(StatusCode, &'static str, &'static str)> {
     let is_websocket = |value: &HeaderValue| {
         value.as_bytes().to_ascii_lowercase().windows(9).any(|part| part == b"websocket")
@@ -244,7 +242,6 @@ impl InFlightRequest<'_> {
         }
     }
 
-    /// Sends a request, for as long as the client waits for its response.
     async fn send(
         &self,
         request: Request<RequestBody>,
@@ -252,7 +249,7 @@ impl InFlightRequest<'_> {
         tokio::select! {
             biased;
             () = self.exchange.gone() => Err(ClientGone),
-            sent = self.upstream.send(request) => Ok(sent),
+            sent = self.destination.upstream.send(request) => Ok(sent),
         }
     }
 
@@ -287,8 +284,7 @@ impl InFlightRequest<'_> {
             let strip = sent.as_ref().ok().and_then(|(response, _)| self.strip(response, injection));
             return Ok(self.finish(sent, strip));
         }
-        // No provider bills for a refusal. What the upstream says to the request as the client made it is what it would have
-        // said without us.
+        // No provider bills for a refusal, and what it says to the request as it came it would have said without us.
         drop(sent);
         self.relay.metrics.usage_refused.inc();
         let sent = self.send(as_it_came.with(whole(original, None), self.exchange)).await?;
@@ -301,7 +297,7 @@ impl InFlightRequest<'_> {
     /// The filter for the response to a changed request, which asks for a stream.
     fn strip(&self, response: &Response<Incoming>, injection: &InjectionPolicy) -> Option<UsageStrip> {
         let headers = response.headers();
-        let content_type = headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok());
+        let content_type = headers::text(headers, &CONTENT_TYPE);
         let framing = Framing::of_head(content_type, headers.contains_key(CONTENT_LENGTH), true);
         if framing == Framing::Document || !response.status().is_success() {
             return None;
@@ -315,13 +311,13 @@ impl InFlightRequest<'_> {
     }
 
     fn deliver(mut self, (response, slot): Delivered, strip: Option<UsageStrip>) -> Response<ResponseBody> {
-        if self.reachability.found() {
+        if self.destination.reachability.found() {
             tracing::info!(upstream = %self.route.name, "the upstream answers again");
         }
         self.outcome.outcome = Outcome::answered;
         let (mut parts, body) = response.into_parts();
         if let Some(call) = &self.call {
-            let text = |name| parts.headers.get(name).and_then(|value| value.to_str().ok()).map(Arc::from);
+            let text = |name| headers::text(&parts.headers, &name).map(Arc::from);
             call.tap().response_head(ResponseHead {
                 status: parts.status.as_u16(),
                 content_type: text(CONTENT_TYPE),
@@ -348,7 +344,7 @@ impl InFlightRequest<'_> {
             call.end(EndOfStream::ProviderError, Some(error.class()));
         }
         let message = format!("ledgerline-agent got no answer from the upstream {}: {error}", self.route);
-        if self.reachability.lost() {
+        if self.destination.reachability.lost() {
             tracing::warn!(
                 upstream = %self.route.name,
                 url = %self.route,

@@ -1,14 +1,12 @@
 //! Who calls: configured request headers, else the agent's defaults. Pure.
 //!
-//! The headers are for us: they are taken out of the request, so that a provider never learns a user or session id
-//! that it was not meant to see.
+//! The headers are taken out of the request, so that a provider never learns a user or session id.
 
 use http::header::{HeaderMap, HeaderName};
 use ledgerline_proto::Identity;
 
 use crate::limits::IDENTITY_VALUE_BYTES_MAX;
 
-/// Reads who calls.
 pub(crate) struct IdentityReader {
     /// For service, environment, team, feature, user and session.
     pub(crate) headers: [HeaderName; 6],
@@ -17,8 +15,6 @@ pub(crate) struct IdentityReader {
 }
 
 impl IdentityReader {
-    /// Takes the identity out of a request's headers. What else has our prefix is left for
-    /// [`super::unknown_headers`].
     pub(crate) fn take(&self, headers: &mut HeaderMap) -> Identity {
         let [service, environment, team, feature, user, session] = &self.headers;
         let mut take = |name, default: &str| take(headers, name, default);
@@ -49,16 +45,12 @@ mod tests {
 
     use super::*;
 
-    fn reader(defaults: Identity) -> IdentityReader {
-        let headers = ["service", "environment", "team", "feature", "user", "session"]
-            .map(|part| format!("x-ledgerline-{part}").parse().unwrap());
-        IdentityReader { headers, defaults }
-    }
-
     #[test]
     fn headers_win_over_defaults_and_are_taken_away() {
-        let reader =
-            reader(Identity { service: "shop".into(), team: "payments".into(), ..Identity::default() });
+        let names = ["service", "environment", "team", "feature", "user", "session"]
+            .map(|part| format!("x-ledgerline-{part}").parse().unwrap());
+        let defaults = Identity { service: "shop".into(), team: "payments".into(), ..Identity::default() };
+        let reader = IdentityReader { headers: names, defaults };
         let mut headers = HeaderMap::new();
         headers.insert("x-ledgerline-team", HeaderValue::from_static(" search "));
         headers.insert("x-ledgerline-feature", HeaderValue::from_static(""));
@@ -72,12 +64,7 @@ mod tests {
         assert_eq!(identity.user, "Zo\u{eb}");
         assert_eq!(identity.session, "");
         assert_eq!(headers.len(), 1);
-    }
-
-    #[test]
-    fn a_long_value_is_cut_at_a_character() {
-        let reader = reader(Identity::default());
-        let mut headers = HeaderMap::new();
+        // A long value is cut at a character.
         let long = format!("a{}", "\u{e9}".repeat(300));
         headers.insert("x-ledgerline-user", HeaderValue::from_bytes(long.as_bytes()).unwrap());
         assert_eq!(reader.take(&mut headers).user.len(), IDENTITY_VALUE_BYTES_MAX - 1);

@@ -1,14 +1,13 @@
 //! Injects a request for usage into a stream whose client left it open. Pure.
 //!
-//! Without `stream_options.include_usage` such a stream carries no token counts at all. The member is spliced into the
-//! client's bytes; every other byte stays as it is, so nothing is reordered, reformatted or rounded. A client that
-//! said yes or no is respected. Must never touch a body it does not understand to the last byte: whatever is
-//! doubtful (not JSON, the field given twice, an escape in a name) is forwarded as it came, and costs an estimate
-//! instead of a count.
+//! Without `stream_options.include_usage` such a stream carries no token counts, and a bill that guesses is not a bill. The
+//! member is spliced into the client's bytes; every other byte stays as it is. A client that said yes or no is respected.
+//! Must never touch a body it does not understand to the last byte: whatever is doubtful (not JSON, the field given twice,
+//! an escape in a name) is forwarded as it came, and costs an estimate instead of a count.
 
 use std::ops::Range;
 
-use crate::wire::json::members;
+use crate::wire::json::unique_members;
 
 /// Why a body is sent as it came.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -21,8 +20,7 @@ pub enum NotInjected {
     NotUnderstood,
 }
 
-/// The body of a chat completion that asks for usage; its response has one chunk, and perhaps a `"usage":null` in every
-/// other, that the client must not see.
+/// The body of a chat completion that asks for usage; [`super::strip`] undoes in the response what comes of it.
 ///
 /// # Errors
 /// When the body is to be sent as it came.
@@ -35,15 +33,15 @@ pub fn inject_usage(body: &[u8]) -> Result<Vec<u8>, NotInjected> {
     Ok(injected)
 }
 
-/// What is to be replaced, and by what.
 fn find_place(body: &[u8]) -> Result<(Range<usize>, &'static str), NotInjected> {
     // Most of a body is text; checking all of it at once is faster than string by string.
     std::str::from_utf8(body).map_err(|_| NotInjected::NotUnderstood)?;
-    let [stream, options] = unique_members(body, ["stream", "stream_options"])?;
-    if stream.is_none_or(|value| &body[value] != b"true") {
+    let [stream, options] =
+        unique_members(body, ["stream", "stream_options"]).ok_or(NotInjected::NotUnderstood)?;
+    if stream.is_none_or(|member| &body[member.value] != b"true") {
         return Err(NotInjected::NotAStream);
     }
-    let Some(options) = options else {
+    let Some(options) = options.map(|member| member.value) else {
         // `stream` follows, so the comma is right.
         let behind_bracket = body.iter().position(|byte| *byte == b'{').map_or(0, |at| at + 1);
         return Ok((behind_bracket..behind_bracket, r#""stream_options":{"include_usage":true},"#));
@@ -51,29 +49,14 @@ fn find_place(body: &[u8]) -> Result<(Range<usize>, &'static str), NotInjected> 
     if &body[options.clone()] == b"null" {
         return Ok((options, r#"{"include_usage":true}"#));
     }
-    if let [Some(_)] = unique_members(&body[options.clone()], ["include_usage"])? {
+    let [decision] =
+        unique_members(&body[options.clone()], ["include_usage"]).ok_or(NotInjected::NotUnderstood)?;
+    if decision.is_some() {
         return Err(NotInjected::ClientDecided);
     }
     let is_empty = body[options.start + 1..options.end - 1].trim_ascii().is_empty();
     let place = options.start + 1..options.start + 1;
     Ok((place, if is_empty { r#""include_usage":true"# } else { r#""include_usage":true,"# }))
-}
-
-/// Where the values of these members of an object are, each of which may be there once.
-fn unique_members<const N: usize>(
-    object: &[u8],
-    names: [&str; N],
-) -> Result<[Option<Range<usize>>; N], NotInjected> {
-    let mut found = [const { None }; N];
-    let mut is_doubtful = false;
-    members(object, |member| {
-        is_doubtful |= member.has_escapes;
-        if let Some(at) = names.iter().position(|name| name.as_bytes() == member.name) {
-            is_doubtful |= found[at].replace(member.value).is_some();
-        }
-    })
-    .map_err(|_| NotInjected::NotUnderstood)?;
-    if is_doubtful { Err(NotInjected::NotUnderstood) } else { Ok(found) }
 }
 
 #[cfg(test)]

@@ -1,7 +1,5 @@
-//! Responses of our own, in the shape of the provider's errors, so that its client library reports them well.
-//!
-//! Each carries `x-ledgerline-error` with our error class: whoever debugs sees that the agent responded, not the
-//! provider.
+//! Responses of our own, in the shape of the provider's errors, so that its client library reports them well. Each carries
+//! our error class in `x-ledgerline-error`: whoever debugs sees that the agent responded.
 
 use bytes::Bytes;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
@@ -10,11 +8,9 @@ use http::{Response, StatusCode};
 use super::body::ResponseBody;
 use crate::dialect::{self, Spec};
 
-/// Marks a response of the agent.
 const ERROR_HEADER: HeaderName = HeaderName::from_static("x-ledgerline-error");
 
-/// A refusal in the shape of a dialect; without one in that of the first of the table, which most clients read. `class` is
-/// for programs, `message` for people: what happened and what to do.
+/// A refusal in the shape of a dialect; without one in that of the first of the table, which most clients read.
 pub fn refusal(
     status: StatusCode,
     class: &'static str,

@@ -24,7 +24,6 @@ pub struct Route {
 }
 
 impl Route {
-    /// Whether the upstream is reached by TLS.
     pub(crate) fn is_https(&self) -> bool {
         self.base.scheme() == Some(&Scheme::HTTPS)
     }
@@ -44,18 +43,14 @@ impl Route {
         }
     }
 
-    /// Whether `path` (below the prefix) leads out of the base path when the upstream resolves its dot segments. Some
-    /// servers decode `%2e`, `%2f` and `%5c`, take a backslash for a slash, ignore what follows a semicolon or merge
-    /// slashes before they do, so a way out in any of these readings counts. Without a base path there is nothing to
-    /// leave: `..` at the root of a host stays there.
+    /// Whether `path` (below the prefix) leads out of the base path. Some servers decode `%2e`, `%2f` and `%5c`, take a
+    /// backslash for a slash, ignore what follows a semicolon or merge slashes before they resolve dot segments, so a way
+    /// out in any of these readings counts. Without a base path there is nothing to leave.
     pub(crate) fn is_left_by(&self, path: &str) -> bool {
         !self.base_path().is_empty() && path.contains(['.', '%']) && leaves_its_root(path)
     }
 
     /// The address of `path` (below the prefix) at the upstream, with the query as it came.
-    ///
-    /// # Errors
-    /// When the joined address is longer than a URI may be.
     pub(crate) fn target(&self, path: &str, query: Option<&str>) -> Result<Uri, http::Error> {
         let (mark, query) = query.map_or(("", ""), |query| ("?", query));
         let mut target = self.base.clone().into_parts();
@@ -94,18 +89,15 @@ fn leaves_its_root(path: &str) -> bool {
 pub(crate) struct Routes<T>(Vec<(Route, T)>);
 
 impl<T> Routes<T> {
-    /// A table of routes, each with what belongs to it.
     pub(crate) fn new(mut routes: Vec<(Route, T)>) -> Self {
         routes.sort_by_key(|(route, _)| std::cmp::Reverse(route.prefix.len()));
         Self(routes)
     }
 
-    /// The upstream of this path and the path below its prefix.
     pub(crate) fn find<'a>(&self, path: &'a str) -> Option<(&Route, &T, &'a str)> {
         self.0.iter().find_map(|(route, value)| Some((route, value, route.below(path)?)))
     }
 
-    /// The prefixes that exist, for the text of a 404.
     pub(crate) fn prefixes(&self) -> String {
         let shown = |(route, _): &(Route, T)| match route.prefix.as_str() {
             "" => "/".to_owned(),

@@ -1,8 +1,7 @@
 //! The server side of the relay: accepts connections, speaks HTTP/1.1 and HTTP/2 on them, and ends in order.
 //!
-//! The end has three steps. Connections that are already in the kernel's queue, or have not spoken yet, get a moment
-//! to do so. Then idle connections are closed and running calls may finish, for as long as `drain_timeout` says. What
-//! still runs then is broken off.
+//! At the end, connections in the kernel's queue get a moment to be heard. Then idle ones are closed and running calls may
+//! finish, for as long as `drain_timeout` says. What still runs then is broken off.
 
 use std::io;
 use std::sync::Arc;
@@ -46,7 +45,6 @@ pub struct Server {
 }
 
 impl Server {
-    /// A server for this relay, with at most so many connections at one time.
     pub fn new(relay: Arc<Relay>, tls: Option<ServerTls>, connections_max: usize) -> Arc<Self> {
         Arc::new(Self {
             relay,

@@ -1,10 +1,9 @@
 //! Strips from a stream what came of our injection (see [`super::inject`]). Pure.
 //!
-//! Such a stream ends with one event more, whose `choices` are empty and whose `usage` is not null, and has a
-//! `"usage":null` in every other event. Many clients read `choices[0]` of every chunk and would fail on the first, and
-//! none asked for the second. Everything else passes byte for byte and chunk for chunk. An event waits until it is
-//! complete, which no reader of events notices; more than [`HELD_BYTES_MAX`] never wait: then everything passes from there on. Only for
-//! streams that are not encoded.
+//! Such a stream has one event more, with empty `choices` and a `usage`, and a `"usage":null` in every other event. Many
+//! clients read `choices[0]` of every chunk, and none asked for these. Everything else passes byte for byte and chunk for
+//! chunk. An event waits until it is complete, which no reader of events notices; when more than [`STRIP_HELD_BYTES_MAX`]
+//! would wait, everything passes from there on. Only for streams that are not encoded.
 
 use std::ops::Range;
 use std::sync::LazyLock;
@@ -14,7 +13,7 @@ use memchr::memmem::{self, Finder};
 
 use crate::limits::STRIP_HELD_BYTES_MAX;
 use crate::wire::Framing;
-use crate::wire::json::members;
+use crate::wire::json::unique_members;
 use crate::wire::sse::Splitter;
 
 static USAGE: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(r#""usage""#));
@@ -66,28 +65,18 @@ impl UsageStrip {
         }
         let Self { splitter, held, stripped_last, .. } = self;
         splitter.split(chunk, |event, end| {
-            let verdict = event.map_or(Verdict::Pass, |event| judge(event.data));
+            let (verdict, data) =
+                event.map_or((Verdict::Pass, &[][..]), |event| (judge(event.data), event.data));
             *stripped_last = verdict == Verdict::Strip;
-            let data = event.map_or(&[][..], |event| event.data);
-            if held.is_empty() {
-                match (&verdict, event_from) {
-                    (Verdict::Pass, _) => {}
-                    (Verdict::Strip, _) => {
-                        out.extend_from_slice(&chunk[pass_from..event_from]);
-                        pass_from = end;
-                    }
-                    (Verdict::Cut(part), _) => {
-                        if let Some(place) = place(&chunk[event_from..end], data, part) {
-                            out.extend_from_slice(&chunk[pass_from..event_from + place.start]);
-                            pass_from = event_from + place.end;
-                        }
-                    }
-                }
-            } else {
+            if !held.is_empty() {
                 held.extend_from_slice(&chunk[..end]);
-                pass_from = end;
                 pass_without(held, data, &verdict, &mut out);
                 held.clear();
+                pass_from = end;
+            } else if verdict != Verdict::Pass {
+                out.extend_from_slice(&chunk[pass_from..event_from]);
+                pass_without(&chunk[event_from..end], data, &verdict, &mut out);
+                pass_from = end;
             }
             event_from = end;
         });
@@ -97,26 +86,27 @@ impl UsageStrip {
             event_from = chunk.len();
         }
         let passing = chunk.slice(pass_from.min(event_from)..event_from);
-        if self.held.len() > STRIP_HELD_BYTES_MAX {
-            self.framing = Framing::Document;
-            out.extend_from_slice(&passing);
-            out.extend_from_slice(&std::mem::take(&mut self.held));
-            return out.freeze();
-        }
-        if out.is_empty() {
+        let holds_too_much = self.held.len() > STRIP_HELD_BYTES_MAX;
+        if out.is_empty() && !holds_too_much {
             return passing;
         }
         out.extend_from_slice(&passing);
+        if holds_too_much {
+            self.framing = Framing::Document;
+            out.extend_from_slice(&std::mem::take(&mut self.held));
+        }
         out.freeze()
     }
 
     /// The stream is over: what still waits, without what is to be stripped from an event that only lacks its blank line.
     pub fn finish(&mut self) -> Bytes {
-        let mut verdict = (Verdict::Pass, Vec::new());
-        self.splitter.finish(|event| verdict = (judge(event.data), event.data.to_vec()));
-        let mut out = BytesMut::new();
-        pass_without(&std::mem::take(&mut self.held), &verdict.1, &verdict.0, &mut out);
-        out.freeze()
+        let held = std::mem::take(&mut self.held).freeze();
+        let mut rest = None;
+        self.splitter.finish(|event| {
+            let out = rest.get_or_insert_with(BytesMut::new);
+            pass_without(&held, event.data, &judge(event.data), out);
+        });
+        rest.map_or(held.clone(), BytesMut::freeze)
     }
 }
 
@@ -153,24 +143,13 @@ fn judge(data: &[u8]) -> Verdict {
     if USAGE.find(data).is_none() {
         return Verdict::Pass;
     }
-    let mut usage = None;
-    let mut choices = None;
-    let mut is_doubtful = false;
-    let read = members(data, |member| {
-        is_doubtful |= member.has_escapes;
-        match member.name {
-            b"usage" => is_doubtful |= usage.replace((member.from, member.value)).is_some(),
-            b"choices" => is_doubtful |= choices.replace(member.value).is_some(),
-            _ => {}
-        }
-    });
-    let (Ok(()), false, Some((from, usage)), Some(choices)) = (read, is_doubtful, usage, choices) else {
+    let Some([Some(usage), Some(choices)]) = unique_members(data, ["usage", "choices"]) else {
         return Verdict::Pass;
     };
-    let has_no_choices = data[choices.clone()].starts_with(b"[")
-        && data[choices.start + 1..choices.end - 1].trim_ascii().is_empty();
-    match &data[usage.clone()] {
-        b"null" => Verdict::Cut(with_comma(data, from..usage.end)),
+    let choices = &data[choices.value];
+    let has_no_choices = choices.starts_with(b"[") && choices[1..choices.len() - 1].trim_ascii().is_empty();
+    match &data[usage.value.clone()] {
+        b"null" => Verdict::Cut(with_comma(data, usage.from..usage.value.end)),
         [b'{', ..] if has_no_choices => Verdict::Strip,
         _ => Verdict::Pass,
     }

@@ -1,18 +1,18 @@
 //! Copies what passes to the worker, and never waits for it.
 //!
-//! One bounded queue for all calls. When a call starts, two places in it are reserved: one for its end, so that every
-//! call that was started also ends for the worker, and one to say that bytes were left out, in the place where they
-//! were, at the latest before the end. Bytes on the way are counted against a limit. A call that gets no places is forwarded all the same and
-//! counted as unobserved.
+//! One bounded queue for all calls. When a call starts, two places in it are reserved, so that every call that was started
+//! also ends for the worker, and bytes that were left out are told in their place, at the latest before the end. Bytes on
+//! the way are counted against a limit. A call that gets no places is forwarded all the same and counted as unobserved.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use ledgerline_process::Clock;
 use ledgerline_proto::EndOfStream;
 use tokio::sync::mpsc::{self, OwnedPermit};
 
+use super::lock;
 use crate::limits::{OBSERVATIONS_MAX, OBSERVED_BYTES_MAX, OBSERVED_COPY_BYTES_MAX};
 use crate::metrics::Metrics;
 use crate::observation::{CallNumber, CallStart, Observation, ResponseHead, Tagged};
@@ -88,7 +88,6 @@ impl Tap {
         self.shared.killed.store(true, Ordering::Relaxed);
     }
 
-    /// A request that is not a call to a model.
     pub fn ignore(&self) {
         self.shared.metrics.calls_observed.inc();
         self.shared.metrics.calls_ignored.inc();
@@ -166,7 +165,6 @@ impl CallTap {
         }
     }
 
-    /// Hands an event over, or leaves a gap where it would have been.
     fn offer(&self, observation: Observation) -> bool {
         let sent = self.report_gap() && self.sender.try_send(Tagged { call: self.call, observation }).is_ok();
         if !sent {
@@ -195,18 +193,6 @@ impl CallTap {
             self.shared.metrics.calls_with_gaps.inc();
         }
     }
-
-    fn end(&self, end: EndOfStream, class: Option<&'static str>) {
-        // Nothing can panic while it is held.
-        let last = self.last.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some([gap, place]) = last {
-            if self.gap_is_due.swap(false, Ordering::Relaxed) {
-                gap.send(self.gap_event());
-            }
-            let at = self.shared.clock.now_unix_ns();
-            place.send(Tagged { call: self.call, observation: Observation::End(end, at, class) });
-        }
-    }
 }
 
 /// The owner of an observation: it ends the call, at the latest when it is dropped.
@@ -220,30 +206,31 @@ impl ObservedCall {
 
     /// The call has ended. What comes first counts.
     pub fn end(&self, end: EndOfStream, class: Option<&'static str>) {
-        self.0.end(end, class);
+        let last = lock(&self.0.last).take();
+        if let Some([gap, place]) = last {
+            if self.0.gap_is_due.swap(false, Ordering::Relaxed) {
+                gap.send(self.0.gap_event());
+            }
+            let at = self.0.shared.clock.now_unix_ns();
+            place.send(Tagged { call: self.0.call, observation: Observation::End(end, at, class) });
+        }
     }
 }
 
 impl Drop for ObservedCall {
     fn drop(&mut self) {
         let killed = self.0.shared.killed.load(Ordering::Relaxed);
-        self.0.end(if killed { EndOfStream::RelayKilled } else { EndOfStream::ClientGone }, None);
+        self.end(if killed { EndOfStream::RelayKilled } else { EndOfStream::ClientGone }, None);
     }
 }
 
 impl Observations {
-    /// The next event; `None` when the relay is gone and everything was read.
     pub async fn next(&mut self) -> Option<Tagged> {
-        let tagged = self.receiver.recv().await?;
-        self.release(&tagged);
-        Some(tagged)
+        self.receiver.recv().await.inspect(|tagged| self.release(tagged))
     }
 
-    /// The next event if it waits already.
     pub fn try_next(&mut self) -> Option<Tagged> {
-        let tagged = self.receiver.try_recv().ok()?;
-        self.release(&tagged);
-        Some(tagged)
+        self.receiver.try_recv().ok().inspect(|tagged| self.release(tagged))
     }
 
     fn release(&self, tagged: &Tagged) {

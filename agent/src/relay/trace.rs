@@ -1,9 +1,8 @@
 //! The call's place in the caller's trace (W3C Trace Context). Pure but for the random ids.
 //!
-//! A valid `traceparent` of a call that is recorded passes on with our span as the parent, so that the caller's trace holds our span and whatever
-//! the upstream may add below it; `tracestate` passes untouched. A request without `traceparent` gets none: our span
-//! then starts a trace of its own, and the upstream sees the request exactly as the client made it. An invalid one
-//! passes untouched and is not used, as the specification asks of those who cannot read it.
+//! A valid `traceparent` of a recorded call passes on with our span as the parent, so that what the upstream adds hangs below
+//! it; `tracestate` passes untouched. A request without one gets none: the upstream sees it exactly as the client made it.
+//! An invalid one passes untouched and is not used, as the specification asks of those who cannot read it.
 
 use http::header::{HeaderMap, HeaderName, HeaderValue};
 use ledgerline_proto::{SpanId, TraceId};
@@ -19,7 +18,6 @@ pub struct TraceContext {
 }
 
 impl TraceContext {
-    /// The caller's context, with a new span in it.
     pub fn of(headers: &HeaderMap) -> Self {
         let caller = single(headers).and_then(parse);
         Self {
@@ -29,8 +27,7 @@ impl TraceContext {
         }
     }
 
-    /// Puts our span into the headers this was read from. Only for a call that is recorded: what the upstream adds to
-    /// the trace hangs below our span.
+    /// Puts our span into the headers this was read from. Only for a call that is recorded.
     pub fn pass_on(&self, headers: &mut HeaderMap) {
         if self.parent_span_id.is_some()
             && let Some(value) = single(headers)

@@ -1,13 +1,14 @@
 //! Headers with our prefix that nothing reads: taken away, counted, and each name reported once.
 //!
-//! A misspelled `x-ledgerline-team` would otherwise reach the provider, and be noticed at the end of the month, when a team's
-//! spend is missing. Names come from clients, so what is remembered and printed of them is bounded.
+//! A misspelled `x-ledgerline-team` would otherwise reach the provider, and leave a team without its spend. Names come from
+//! clients, so what is remembered and printed of them is bounded.
 
 use std::collections::HashSet;
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 
 use http::header::{HeaderMap, HeaderName};
 
+use super::lock;
 use crate::limits::{UNKNOWN_HEADER_BYTES_MAX, UNKNOWN_HEADERS_NAMED_MAX};
 use crate::metrics::Metrics;
 
@@ -38,7 +39,7 @@ impl UnknownHeaders {
     }
 
     fn is_new(&self, name: &HeaderName) -> bool {
-        let mut known = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut known = lock(&self.0);
         known.len() < UNKNOWN_HEADERS_NAMED_MAX && known.insert(name.clone())
     }
 }

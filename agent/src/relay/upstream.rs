@@ -1,10 +1,8 @@
 //! The client side of the relay: pooled connections to one upstream.
 //!
-//! A request is sent once. The only repetition is the library's own: a request that was not yet written, because its
-//! pooled connection turned out closed, goes to another connection. There is no timeout after the connection stands,
-//! because thinking models are silent for minutes and the client has a timeout of its own. A connection whose peer has
-//! vanished is another matter: HTTP/2 pings find it, which a silent model answers, so that it does not take the calls of
-//! a whole upstream with it.
+//! A request is sent once; the library repeats only one that was not yet written, because its pooled connection turned out
+//! closed. There is no timeout after the connection stands, because thinking models are silent for minutes and the client
+//! has a timeout of its own. HTTP/2 pings, which a silent model answers, find a peer that has vanished.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -66,10 +64,8 @@ impl UpstreamError {
     }
 }
 
-/// Connections to one upstream.
-///
-/// The pooling client keeps one HTTP/2 connection per host, and servers allow about 100 streams on it: the next call
-/// would wait until another ends. So there are several such clients, lanes, and a call takes the first one with room.
+/// Connections to one upstream. The pooling client keeps one HTTP/2 connection per host, on which servers allow about 100
+/// streams: so there are several such clients, lanes, and a call takes the first one with room.
 #[derive(Clone)]
 pub(crate) struct Upstream {
     offer: Offer,
@@ -83,7 +79,6 @@ struct Lane {
 }
 
 impl Upstream {
-    /// Prepares the connections; opens none.
     pub fn new(
         tls: &ClientConfig,
         version: HttpVersion,
@@ -110,11 +105,7 @@ impl Upstream {
         self.offer == Offer::Http1
     }
 
-    /// Sends a request and returns the head of the response; its body follows. Dropping the future, or later the body,
-    /// cancels the request at the upstream.
-    ///
-    /// # Errors
-    /// When there is none; see [`UpstreamError`].
+    /// Sends a request and returns the head of the response. Dropping the future, or later the body, cancels it upstream.
     pub async fn send(
         &self,
         mut request: Request<RequestBody>,

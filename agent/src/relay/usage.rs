@@ -1,10 +1,7 @@
-//! Injects a request for usage into a stream, where the client left that open.
+//! When usage is injected into a stream (see [`super::inject`]), and what that does to request and response.
 //!
-//! Without `stream_options.include_usage` a chat stream carries no token counts at all, and a bill that guesses is not
-//! a bill. So the request is collected, the one field is spliced in, and what comes of it in the response is stripped. An
-//! explicit `false` of the client is respected. This is the only place where the relay changes bytes; it can be
-//! switched off for all upstreams or for one (`usage_injection`), and it switches itself off for a while for an upstream that
-//! refuses the field or responds in a way that we cannot filter.
+//! The only place where the relay changes bytes. It can be switched off for all upstreams or for one (`usage_injection`), and
+//! switches itself off for a while for an upstream that refuses the field or responds in a way that we cannot filter.
 
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -20,11 +17,12 @@ use hyper::body::Incoming;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
-use super::headers::is_media_type;
+use super::headers;
 use super::inject::{NotInjected, inject_usage};
 use crate::dialect::Endpoint;
 use crate::limits::{INJECT_BODY_BYTES_MAX, INJECT_COPIES, INJECT_INLINE_BYTES_MAX, INJECTION_PAUSE};
 use crate::metrics::NotInjectedReason;
+use crate::wire::framing::media_type;
 
 /// Headers that hold a digest of the body or sign it: such a body cannot be changed without being refused.
 const BODY_DIGESTS: [HeaderName; 5] = [
@@ -35,7 +33,6 @@ const BODY_DIGESTS: [HeaderName; 5] = [
     HeaderName::from_static("x-amz-content-sha256"),
 ];
 
-/// Whether usage is injected into the streams of one upstream.
 #[derive(Debug)]
 pub struct InjectionPolicy {
     /// Bytes for the requests collected at one time, shared by all upstreams.
@@ -47,7 +44,6 @@ pub struct InjectionPolicy {
 
 #[derive(Debug)]
 pub(super) enum Plan {
-    /// Pass it through.
     Stream,
     /// Pass it through, although its stream may carry no usage.
     StreamAsItIs(NotInjectedReason),
@@ -56,7 +52,6 @@ pub(super) enum Plan {
 }
 
 impl InjectionPolicy {
-    /// Injects until the upstream turns out not to bear it.
     pub fn new(memory: Arc<Semaphore>) -> Self {
         Self { memory, since: Instant::now(), disabled_until_ms: AtomicU64::new(0) }
     }
@@ -65,8 +60,7 @@ impl InjectionPolicy {
         self.since.elapsed().as_millis() as u64
     }
 
-    /// For [`INJECTION_PAUSE`] nothing is injected into streams of this upstream: behind one address there may be models that
-    /// know the field and others that do not, and servers learn it.
+    /// For [`INJECTION_PAUSE`] nothing is injected for this upstream: other models behind it may know the field.
     pub(super) fn disable(&self, upstream: &str, reason: &'static str) {
         let now = self.now_ms();
         let until = now + INJECTION_PAUSE.as_millis() as u64;
@@ -86,14 +80,14 @@ impl InjectionPolicy {
         until != 0 && self.now_ms() < until
     }
 
-    /// Whether this request is to be collected: a call whose dialect says so, in plain JSON, unsigned, of known and bounded size,
-    /// while there is memory for it. Everything else streams through.
+    /// Collects plain, unsigned JSON of known and bounded size, while there is memory; everything else streams through.
     pub(super) fn plan(&self, endpoint: Option<&Endpoint>, parts: &Parts, body: &Incoming) -> Plan {
         let is_injected = endpoint.is_some_and(|endpoint| endpoint.injects_usage);
         if !is_injected || body.is_end_stream() {
             return Plan::Stream;
         }
-        let is_plain_json = is_media_type(parts.headers.get(CONTENT_TYPE), "application/json")
+        let is_plain_json = headers::text(&parts.headers, &CONTENT_TYPE)
+            .is_some_and(|value| media_type(value).eq_ignore_ascii_case("application/json"))
             && is_plain(&parts.headers)
             && !BODY_DIGESTS.iter().any(|name| parts.headers.contains_key(name));
         if !is_plain_json {
@@ -113,8 +107,7 @@ impl InjectionPolicy {
     }
 }
 
-/// The request with usage injected, or why it is sent as it came. Large ones are read on another thread, because those
-/// that forward must not be kept for milliseconds.
+/// The request with usage injected, or why it is sent as it came. Large ones are read on a thread that does not forward.
 pub(super) async fn injected(original: &Bytes) -> Result<Bytes, NotInjected> {
     if original.len() <= INJECT_INLINE_BYTES_MAX {
         return inject_usage(original).map(Bytes::from);
@@ -130,8 +123,7 @@ pub(super) fn prepare_changed(headers: &mut HeaderMap, length: usize) {
     headers.insert(ACCEPT_ENCODING, HeaderValue::from_static("identity"));
 }
 
-/// Whether this status may be the response to our field: servers that check their input say 400, or 422 as `FastAPI`
-/// does. The reason is not looked for in the text, which may be compressed or in any words.
+/// Whether this may be the response to our field: servers that check their input say 400, or 422 as `FastAPI` does.
 pub(super) fn may_be_our_fault(status: StatusCode) -> bool {
     matches!(status, StatusCode::BAD_REQUEST | StatusCode::UNPROCESSABLE_ENTITY)
 }

@@ -1,7 +1,7 @@
 //! How the body of a response is framed: as events, or as one document. Pure.
 //!
-//! Relay and worker must agree on it: what the relay strips from a stream the worker must have read. Content types alone
-//! do not tell, because servers send streams as `text/plain`, `application/octet-stream` or `application/json`.
+//! Content types alone do not tell, because servers send streams as `text/plain` or `application/json`. Relay and worker
+//! must agree on it: what the relay strips from a stream the worker must have read.
 
 /// The framing of a body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -17,7 +17,7 @@ pub enum Framing {
 impl Framing {
     /// What the head of a response tells. `may_stream`: a stream was asked for, or it is not known whether.
     pub fn of_head(content_type: Option<&str>, has_length: bool, may_stream: bool) -> Self {
-        let media_type = content_type.and_then(|value| value.split(';').next()).unwrap_or_default().trim();
+        let media_type = content_type.map(media_type).unwrap_or_default();
         if media_type.eq_ignore_ascii_case("text/event-stream") {
             Self::Events
         } else if !may_stream || (has_length && media_type.eq_ignore_ascii_case("application/json")) {
@@ -35,6 +35,11 @@ impl Framing {
         let is_of_events = matches!(first, b':' | 0xEF | b'd' | b'e' | b'i' | b'r');
         Some(if is_of_events { Self::Events } else { Self::Document })
     }
+}
+
+/// A content type without its parameters.
+pub(crate) fn media_type(content_type: &str) -> &str {
+    content_type.split(';').next().unwrap_or_default().trim()
 }
 
 #[cfg(test)]

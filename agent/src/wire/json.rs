@@ -1,9 +1,8 @@
 //! One pass over JSON (RFC 8259), in whatever pieces it comes, without building anything. Pure.
 //!
-//! Three parts of the agent must look into JSON and keep its bytes as they are: the request into which usage is injected, the
-//! stream from which it is stripped, the response that is truncated. They share this tokenizer: it tells where values
-//! are, checks the grammar on the way and keeps its place between two pieces. What it accepts is what `serde_json`
-//! accepts, but for UTF-8, which is the caller's to check. Must never allocate: its state is a hundred bytes.
+//! For who must look into JSON and keep its bytes as they are: injecting usage, stripping it, truncating a response. It tells
+//! where values are, checks the grammar and keeps its place between two pieces. It accepts what `serde_json` accepts, but
+//! for UTF-8, which is the caller's to check. Must never allocate: its state is a hundred bytes.
 
 use std::ops::Range;
 
@@ -22,30 +21,23 @@ pub struct Malformed;
 
 /// What a token is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
-    /// `{` or `[`.
+pub(crate) enum Kind {
     Open,
-    /// `}` or `]`.
     Close,
-    /// `:`
     Colon,
-    /// `,`
     Comma,
     /// The name of a member, with its quotes.
     Name,
     /// A string that is a value, with its quotes.
     Text,
-    /// A number.
     Number,
-    /// `true`, `false` or `null`.
     Literal,
 }
 
 /// A token, or the part of one that lies in the piece that is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Token {
-    /// What it is.
-    pub kind: Kind,
+    pub(crate) kind: Kind,
     /// Where its first byte in this piece is.
     pub from: usize,
     /// Behind its last byte in this piece.
@@ -123,8 +115,7 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    /// Open brackets.
-    pub const fn depth(&self) -> u32 {
+    pub(crate) const fn depth(&self) -> u32 {
         self.depth
     }
 
@@ -165,72 +156,51 @@ impl Tokenizer {
             *at += 1;
         }
         let Some(&byte) = piece.get(*at) else { return Ok(None) };
-        match byte {
-            b'"' => self.begin_string()?,
-            b',' => return self.comma(at).map(Some),
-            b':' if self.expect == Expect::Colon => {
-                self.expect = Expect::Value;
-                return Ok(Some(one_byte(Kind::Colon, at)));
+        let in_object = self.nesting & 1 == 1;
+        let kind = match (byte, self.expect) {
+            (b',', Expect::CommaOrClose) => {
+                self.expect = if in_object { Expect::Name } else { Expect::Value };
+                Kind::Comma
             }
-            b'{' | b'[' => return self.open(byte == b'{', at).map(Some),
-            b'}' | b']' => return self.close(byte == b'}', at).map(Some),
-            b't' => self.begin_value(Inside::Literal { word: b"true", seen: 0 })?,
-            b'f' => self.begin_value(Inside::Literal { word: b"false", seen: 0 })?,
-            b'n' => self.begin_value(Inside::Literal { word: b"null", seen: 0 })?,
-            b'-' => self.begin_value(Inside::Number(Number::Minus))?,
-            b'0' => self.begin_value(Inside::Number(Number::Zero))?,
-            b'1'..=b'9' => self.begin_value(Inside::Number(Number::Integer))?,
+            (b':', Expect::Colon) => {
+                self.expect = Expect::Value;
+                Kind::Colon
+            }
+            (b'{' | b'[', Expect::Value | Expect::ValueOrClose) if self.depth < DEPTH_MAX => {
+                self.depth += 1;
+                self.nesting = self.nesting << 1 | u128::from(byte == b'{');
+                self.expect = if byte == b'{' { Expect::NameOrClose } else { Expect::ValueOrClose };
+                Kind::Open
+            }
+            (b'}' | b']', Expect::CommaOrClose | Expect::NameOrClose | Expect::ValueOrClose)
+                if in_object == (byte == b'}') =>
+            {
+                self.depth -= 1;
+                self.nesting >>= 1;
+                self.end_value();
+                Kind::Close
+            }
+            (b'"', Expect::Name | Expect::NameOrClose) => {
+                self.inside = Inside::String { is_name: true, has_escapes: false, escape: Escape::No };
+                return self.go_on(piece, at, true);
+            }
+            (_, Expect::Value | Expect::ValueOrClose) => {
+                self.inside = match byte {
+                    b'"' => Inside::String { is_name: false, has_escapes: false, escape: Escape::No },
+                    b't' => Inside::Literal { word: b"true", seen: 0 },
+                    b'f' => Inside::Literal { word: b"false", seen: 0 },
+                    b'n' => Inside::Literal { word: b"null", seen: 0 },
+                    b'-' => Inside::Number(Number::Minus),
+                    b'0' => Inside::Number(Number::Zero),
+                    b'1'..=b'9' => Inside::Number(Number::Integer),
+                    _ => return Err(Malformed),
+                };
+                return self.go_on(piece, at, true);
+            }
             _ => return Err(Malformed),
-        }
-        self.go_on(piece, at, true)
-    }
-
-    fn begin_value(&mut self, inside: Inside) -> Result<(), Malformed> {
-        if !matches!(self.expect, Expect::Value | Expect::ValueOrClose) {
-            return Err(Malformed);
-        }
-        self.inside = inside;
-        Ok(())
-    }
-
-    fn begin_string(&mut self) -> Result<(), Malformed> {
-        let is_name = match self.expect {
-            Expect::Name | Expect::NameOrClose => true,
-            Expect::Value | Expect::ValueOrClose => false,
-            Expect::Colon | Expect::CommaOrClose | Expect::Nothing => return Err(Malformed),
         };
-        self.inside = Inside::String { is_name, has_escapes: false, escape: Escape::No };
-        Ok(())
-    }
-
-    fn comma(&mut self, at: &mut usize) -> Result<Token, Malformed> {
-        if self.expect != Expect::CommaOrClose {
-            return Err(Malformed);
-        }
-        self.expect = if self.nesting & 1 == 1 { Expect::Name } else { Expect::Value };
-        Ok(one_byte(Kind::Comma, at))
-    }
-
-    fn open(&mut self, is_object: bool, at: &mut usize) -> Result<Token, Malformed> {
-        if !matches!(self.expect, Expect::Value | Expect::ValueOrClose) || self.depth == DEPTH_MAX {
-            return Err(Malformed);
-        }
-        self.depth += 1;
-        self.nesting = self.nesting << 1 | u128::from(is_object);
-        self.expect = if is_object { Expect::NameOrClose } else { Expect::ValueOrClose };
-        Ok(one_byte(Kind::Open, at))
-    }
-
-    fn close(&mut self, is_object: bool, at: &mut usize) -> Result<Token, Malformed> {
-        let may_close =
-            matches!(self.expect, Expect::CommaOrClose | Expect::NameOrClose | Expect::ValueOrClose);
-        if !may_close || (self.nesting & 1 == 1) != is_object {
-            return Err(Malformed);
-        }
-        self.depth -= 1;
-        self.nesting >>= 1;
-        self.end_value();
-        Ok(one_byte(Kind::Close, at))
+        *at += 1;
+        Ok(Some(Token { kind, from: *at - 1, to: *at, begins: true, ends: true, has_escapes: false }))
     }
 
     const fn end_value(&mut self) {
@@ -362,13 +332,7 @@ impl Number {
     }
 }
 
-fn one_byte(kind: Kind, at: &mut usize) -> Token {
-    *at += 1;
-    Token { kind, from: *at - 1, to: *at, begins: true, ends: true, has_escapes: false }
-}
-
-/// How many bytes there are before the next quote, backslash or the end, for strings that are most likely short: a loop is
-/// faster on those than a search with vectors.
+/// Bytes before the next quote, backslash or the end of most likely short strings: there a loop beats a vector search.
 #[inline]
 fn short_bytes(bytes: &[u8]) -> Result<usize, Malformed> {
     let short = bytes.len().min(SHORT_BYTES);
@@ -403,8 +367,7 @@ pub struct Member<'d> {
     pub has_escapes: bool,
     /// Where it begins: at the quote before its name.
     pub from: usize,
-    /// Where its value is.
-    pub value: Range<usize>,
+    pub(crate) value: Range<usize>,
 }
 
 /// Reads a whole document that is an object and hands over its members, in order.
@@ -444,6 +407,23 @@ pub fn members<'d>(document: &'d [u8], mut on_member: impl FnMut(Member<'d>)) ->
         }
     }
     if tokenizer.is_complete() { Ok(()) } else { Err(Malformed) }
+}
+
+/// The members of these names; `None` when it is no object, or doubtful which they are: a name with escapes, one given
+/// twice.
+pub(crate) fn unique_members<'d, const N: usize>(
+    object: &'d [u8],
+    names: [&str; N],
+) -> Option<[Option<Member<'d>>; N]> {
+    let mut found = [const { None }; N];
+    let mut is_doubtful = false;
+    let read = members(object, |member| {
+        is_doubtful |= member.has_escapes;
+        if let Some(at) = names.iter().position(|name| name.as_bytes() == member.name) {
+            is_doubtful |= found[at].replace(member).is_some();
+        }
+    });
+    (read.is_ok() && !is_doubtful).then_some(found)
 }
 
 #[cfg(test)]

@@ -1,15 +1,12 @@
 //! Splits a byte stream into server-sent events. Pure.
 //!
-//! Follows the HTML standard's "event stream" grammar (LF, CR and CRLF, byte order mark, comments, several `data:`
-//! lines), with two deviations that accounting needs: an event that the stream ended without a blank line is still
-//! given out by [`Splitter::finish`], and an event above the limit is skipped and counted, never kept. It splits
-//! bytes, not text, so a character cut in two by the network is whole again in the event. Must never hold more than
-//! one event.
+//! Follows the HTML standard's "event stream" grammar, with two deviations that accounting needs: an event that the stream
+//! ended without a blank line is still given out by [`Splitter::finish`], and one above the limit is skipped and counted.
+//! It splits bytes, not text, so a character cut in two by the network is whole again. Must never hold more than one event.
 
 use memchr::memchr2;
 
-/// The largest buffer that is kept for the next event. Events are a few hundred bytes; a stream that had one long
-/// event and then waits for an hour should cost little.
+/// The largest buffer that is kept for the next event: a stream that waits for an hour should cost little.
 const KEPT_BYTES_MAX: usize = 8 << 10;
 
 /// One event. `data` is borrowed from the pushed bytes wherever the event has one `data:` line that arrived whole.
@@ -49,9 +46,7 @@ const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
 type Borrowed<'a> = Option<&'a [u8]>;
 
 /// Takes what a blank line ends.
-trait OnEnd: FnMut(Option<Event<'_>>) {}
-
-impl<F: FnMut(Option<Event<'_>>)> OnEnd for F {}
+type OnEnd<'f> = dyn FnMut(Option<Event<'_>>) + 'f;
 
 impl Splitter {
     /// A splitter that skips events of more than `event_bytes_max` bytes (line ends not counted).
@@ -182,7 +177,7 @@ impl Splitter {
     }
 
     /// A line that began in an earlier push: it cannot be borrowed.
-    fn take_joined_line<'a>(&mut self, line: &[u8], borrowed: &mut Borrowed<'a>, on_end: &mut impl OnEnd) {
+    fn take_joined_line<'a>(&mut self, line: &[u8], borrowed: &mut Borrowed<'a>, on_end: &mut OnEnd<'_>) {
         let mut own = None;
         if let Some(earlier) = borrowed.take() {
             self.data.extend_from_slice(earlier);
@@ -193,7 +188,7 @@ impl Splitter {
         }
     }
 
-    fn take_line<'a>(&mut self, line: &'a [u8], borrowed: &mut Borrowed<'a>, on_end: &mut impl OnEnd) {
+    fn take_line<'a>(&mut self, line: &'a [u8], borrowed: &mut Borrowed<'a>, on_end: &mut OnEnd<'_>) {
         if self.skipping {
             let blank = line.is_empty() && !self.skipped_line_has_bytes;
             self.skipped_line_has_bytes = false;
@@ -252,7 +247,7 @@ impl Splitter {
         }
     }
 
-    fn end_event(&mut self, borrowed: &mut Borrowed<'_>, on_end: &mut impl OnEnd) {
+    fn end_event(&mut self, borrowed: &mut Borrowed<'_>, on_end: &mut OnEnd<'_>) {
         let data = borrowed.take().unwrap_or(&self.data);
         on_end(self.has_data.then_some(Event { name: &self.name, data }));
         self.clear_event();

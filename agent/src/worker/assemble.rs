@@ -1,8 +1,7 @@
 //! Makes the record of a call from what was seen of it. Pure.
 //!
-//! The one place that decides how a call ended and which counts it is recorded with, for all dialects. The rules
-//! behind it: the provider's counts before ours, an estimate before nothing where the text is known, and nothing before
-//! a guess. Missing is never zero.
+//! The rules, for all dialects: the provider's counts before ours, an estimate before nothing where the text is known, and
+//! nothing before a guess. Missing is never zero.
 
 use ledgerline_proto::{Call, EndOfStream, TokenClass, TokenCounts, Unread, Usage, UsageSource};
 
@@ -22,7 +21,6 @@ pub struct CallFacts {
     pub first_token_unix_ns: Option<u64>,
     /// No part of the response was lost on us.
     pub response_is_whole: bool,
-    /// Where it went, if nobody could read it.
     pub unread: Option<Unread>,
 }
 
@@ -50,7 +48,6 @@ impl CallFacts {
 #[derive(Clone, Copy, Debug)]
 pub struct RelayEnd {
     pub end: EndOfStream,
-    /// When, nanoseconds since the Unix epoch.
     pub at_unix_ns: u64,
     /// Our class of error where there was no response.
     pub class: Option<&'static str>,
@@ -154,13 +151,13 @@ fn estimated_output(texts: &TextCounts) -> TokenCounts {
     ])
 }
 
-/// Tokens of so many bytes of text, for calls whose provider stated none: one per four bytes of UTF-8, rounded up.
+/// Tokens of so many bytes of text, for calls whose provider stated none: one per four bytes of UTF-8, rounded up. Never
+/// replaces a provider's count.
 ///
 /// Why no tokenizer: each vendor has its own, some are secret, the tables are megabytes and the work is milliseconds on the
-/// CPU that relays, all for calls that are few and flagged `estimated`. The error: English prose and code run at 3.5 to 4.5
-/// bytes a token, so the estimate is within about 20 % there; for languages written in three-byte characters and for text that
-/// tokenizes badly (digits, base64) it is up to 2 times too low. It leaves out what the text does not show: images, audio,
-/// hidden reasoning and the few tokens of framing a provider adds per message. It never replaces a provider's count.
+/// CPU that relays, all for calls that are few and flagged `estimated`. The error: for English prose and code within about
+/// 20 %; for scripts of three-byte characters, digits and base64 up to 2 times too low. Images, audio, hidden reasoning and
+/// framing are left out.
 const fn estimated_tokens(text_bytes: u64) -> u64 {
     text_bytes.div_ceil(4)
 }

@@ -1,5 +1,4 @@
-//! Calls that go on after their response: the provider works in the background, and its last word comes with a later
-//! request. Pure.
+//! Calls that go on after their response: the provider works in the background. Pure.
 //!
 //! A call is kept here from the response that says so until a poll shows its end; then it is recorded, once, with
 //! what the poll read. One that nobody asks for any more is recorded without usage, which is missing and never zero.
@@ -20,13 +19,11 @@ pub struct Waiting {
 /// The provider, whose ids are its own, and the id of the response.
 type Key = (Arc<str>, String);
 
-/// The calls that wait, at most so many for so long.
 pub struct BackgroundCalls {
     calls: HashMap<Key, Waiting>,
     /// By age; some were recorded meanwhile.
     by_age: VecDeque<(u64, Key)>,
-    /// The newest polls that saw an end and no call: a client that leaves a stream and asks again may be quicker than the
-    /// news of its leaving.
+    /// The newest polls that saw an end and no call: they may be quicker than the news that the client left its stream.
     early_polls: VecDeque<(Key, CallFacts)>,
     calls_max: usize,
     age_max_ns: u64,
@@ -94,8 +91,7 @@ impl BackgroundCalls {
     }
 }
 
-/// The call with what its poll read. What was made for nobody to see cannot be estimated, so usage that is not stated is
-/// missing.
+/// The call with what its poll read. What was made for nobody to see cannot be estimated.
 fn completed(mut facts: CallFacts, poll: CallFacts) -> CallFacts {
     facts.response_is_whole = poll.response_is_whole && poll.response.usage_is_final;
     facts.response = poll.response;

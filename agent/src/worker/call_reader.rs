@@ -1,21 +1,18 @@
 //! Reads one call while it is under way: collects the request, decodes and splits the response, feeds the dialect's reader.
-//!
-//! Keeps as little as it can: the request until the response begins, a response that is not a stream until it ends, of a
-//! stream one event. A part that cannot be read is counted and left out; nothing here returns an error.
+//! A part that cannot be read is counted and left out; nothing here returns an error.
 
 use ledgerline_proto::{EndOfStream, Operation};
 
 use super::assemble::CallFacts;
 use super::decode::Decoder;
 use super::truncate::Truncate;
-use crate::dialect::{Purpose, Reader, Unreadable, last_of_repeated};
+use crate::dialect::{Purpose, Read, Reader, last_of_repeated};
 use crate::limits::WorkerLimits;
 use crate::metrics::{Failure, Metrics};
 use crate::observation::ResponseHead;
 use crate::wire::Framing;
 use crate::wire::sse::{Event, Splitter};
 
-/// The machinery of one call. What it finds out goes into a [`CallFacts`].
 pub struct CallReader {
     reader: Box<dyn Reader>,
     /// One piece, because a client that sends in small chunks would make each cost more than it holds.
@@ -71,7 +68,6 @@ impl BodyReader {
         }
     }
 
-    /// Events left out so far because they were too long.
     const fn events_skipped(&self) -> u64 {
         match self {
             Self::Events(splitter) => splitter.events_skipped(),
@@ -93,10 +89,9 @@ impl CallReader {
         self.request.capacity() + response
     }
 
-    /// Lets go of everything kept, because there is no room.
     pub fn release(&mut self, facts: &mut CallFacts) {
         self.request_is_whole &= self.request.is_empty();
-        self.drop_request();
+        self.request = Vec::new();
         if matches!(self.response, ResponseReader::Reading(..)) {
             self.lose_response(facts);
         }
@@ -114,8 +109,7 @@ impl CallReader {
         }
     }
 
-    /// Bytes of the request. Those that come after the response has begun are not read: no provider answers a question
-    /// before it has heard it.
+    /// Those that come after the response has begun are not read: no provider answers before it has heard the question.
     pub fn request_body(&mut self, bytes: &[u8], limits: &WorkerLimits) {
         if !self.request_is_whole || !matches!(self.response, ResponseReader::Waiting) {
             return;
@@ -183,7 +177,6 @@ impl CallReader {
         }
     }
 
-    /// The last event: reads what was kept for it.
     pub fn end(mut self, relay: EndOfStream, at: u64, facts: &mut CallFacts, metrics: &Metrics) {
         self.read_request(facts, metrics);
         let was_cut = relay != EndOfStream::Complete;
@@ -203,7 +196,9 @@ impl CallReader {
                 splitter.finish(|event| events.read(event, (!was_cut).then_some(metrics)));
             }
             ResponseReader::Reading(_, BodyReader::Document(body)) => {
-                let is_readable = read_body(&mut *self.reader, body.kept(), facts).is_ok();
+                let CallFacts { response, response_texts: texts, .. } = &mut *facts;
+                let read = read_json(body.kept(), |json| self.reader.read_body(json, response, texts));
+                let is_readable = read.is_ok();
                 read_left_over(body, is_readable, was_cut, facts, metrics);
             }
         }
@@ -220,10 +215,6 @@ impl CallReader {
             }
         }
         facts.request.whole &= self.request_is_whole;
-        self.drop_request();
-    }
-
-    fn drop_request(&mut self) {
         self.request = Vec::new();
     }
 
@@ -254,13 +245,9 @@ fn read_left_over(
     }
 }
 
-/// Reads a whole response, with the last of repeated fields where the provider repeats one.
-fn read_body(reader: &mut dyn Reader, body: &[u8], facts: &mut CallFacts) -> Result<(), Unreadable> {
-    let CallFacts { response, response_texts: texts, .. } = facts;
-    reader.read_body(body, response, texts).or_else(|unreadable| {
-        let repaired = last_of_repeated(body).ok_or(unreadable)?;
-        reader.read_body(&repaired, response, texts)
-    })
+/// Reads JSON, with the last of repeated fields where the provider repeats one.
+fn read_json(json: &[u8], mut read: impl FnMut(&[u8]) -> Read) -> Read {
+    read(json).or_else(|unreadable| read(&last_of_repeated(json).ok_or(unreadable)?))
 }
 
 struct EventReader<'r> {
@@ -272,10 +259,8 @@ struct EventReader<'r> {
 impl EventReader<'_> {
     fn read(&mut self, event: Event<'_>, metrics: Option<&Metrics>) {
         let CallFacts { response, response_texts: texts, .. } = &mut *self.facts;
-        let read = self.reader.read_event(event, response, texts).or_else(|unreadable| {
-            let repaired = last_of_repeated(event.data).ok_or(unreadable)?;
-            self.reader.read_event(Event { data: &repaired, ..event }, response, texts)
-        });
+        let read =
+            read_json(event.data, |data| self.reader.read_event(Event { data, ..event }, response, texts));
         if let (Err(_), Some(metrics)) = (read, metrics) {
             metrics.fail(Failure::malformed_event);
             self.facts.response_is_whole = false;

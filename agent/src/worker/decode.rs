@@ -1,11 +1,13 @@
 //! Undoes the content-encoding of a response, piece by piece while it streams. Pure.
 //!
-//! The client gets the provider's bytes as they are; only this copy is decoded. A response that cannot be decoded costs
-//! us the observation, never the call, so every failure here is a value that the worker counts. What was decoded before
-//! the failure stands. Must never let a small input grow without bound: the output is limited in size and in
-//! proportion to the input, and the input is fed in slices so that a bomb is noticed while it is small.
+//! Only the observer's copy is decoded: a failure costs us the observation, never the call, and what was decoded before
+//! stands. Must never let a small input grow without bound: the output is limited in size and in proportion to the input,
+//! and the input is fed in slices so that a bomb is noticed while it is small.
 
 use std::io::{self, Write};
+
+use flate2::Decompress;
+use flate2::write::{MultiGzDecoder, ZlibDecoder};
 
 use crate::limits::DecodeLimits;
 use crate::metrics::Failure;
@@ -16,11 +18,10 @@ pub const STAGES_MAX: usize = 3;
 /// Encoded bytes given to a decoder at once: small, so that a bomb is noticed after little output.
 const SLICE_BYTES: usize = 4 << 10;
 
-/// The largest output buffer that is kept for the next piece; a stream under way should cost little while it waits.
+/// The largest output buffer that is kept for the next piece.
 const SINK_KEPT_BYTES: usize = 8 << 10;
 
-/// zstd's window limit as a power of two: 8 MiB, which RFC 9659 sets for content-encoding. The library's own limit
-/// would let a stranger make us allocate 128 MiB.
+/// zstd's window limit as a power of two: 8 MiB (RFC 9659). The library's own would let a stranger have us take 128 MiB.
 const ZSTD_WINDOW_LOG_MAX: u32 = 23;
 
 pub struct Decoder {
@@ -33,8 +34,7 @@ pub struct Decoder {
 }
 
 impl Decoder {
-    /// A decoder for a `content-encoding` header; no header, `identity`, and `none`, which some servers send for it,
-    /// pass bytes on.
+    /// For a `content-encoding` header; none, `identity`, and `none`, which some servers send for it, pass bytes on.
     pub fn new(content_encoding: Option<&str>, limits: DecodeLimits) -> Result<Self, Failure> {
         let mut stages = Vec::new();
         for name in content_encoding.unwrap_or_default().rsplit(',').map(str::trim) {
@@ -54,10 +54,7 @@ impl Decoder {
         self.stages.is_empty()
     }
 
-    /// Decodes the next bytes of the response and gives out all that they complete.
-    ///
-    /// # Errors
-    /// The first failure, and the same again ever after. Output given out before it is good.
+    /// Gives out all that the next bytes complete. A failure is final; output given out before it is good.
     pub fn decode(&mut self, input: &[u8], mut output: impl FnMut(&[u8])) -> Result<(), Failure> {
         if let Some(failure) = self.failure {
             return Err(failure);
@@ -102,12 +99,8 @@ fn run_stages(stages: &mut [Stage], input: &[u8], output: &mut dyn FnMut(&[u8]))
 
 /// One content-coding. The decoders write into a [`Sink`], which refuses what is too much.
 enum Stage {
-    Gzip(flate2::write::MultiGzDecoder<Sink>),
-    Zlib(flate2::write::ZlibDecoder<Sink>),
-    Deflate(flate2::write::DeflateDecoder<Sink>),
-    /// `deflate` before its first two bytes are here. The name means zlib (RFC 9110), but some servers send the raw
-    /// format, and only the first bytes tell.
-    DeflateUndecided(Vec<u8>, Sink),
+    Gzip(MultiGzDecoder<Sink>),
+    Deflate(ZlibDecoder<Sink>),
     Brotli(Box<brotli::DecompressorWriter<Sink>>),
     Zstd(zstd::stream::write::Decoder<'static, Sink>),
 }
@@ -119,12 +112,9 @@ impl Stage {
     fn new(name: &str, limits: DecodeLimits) -> Result<Self, Failure> {
         let sink = Sink { limits, ..Sink::default() };
         match name.to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => Ok(Self::Gzip(flate2::write::MultiGzDecoder::new(sink))),
-            "deflate" => Ok(Self::DeflateUndecided(Vec::new(), sink)),
-            "br" => {
-                let decoder = brotli::DecompressorWriter::new(sink, BROTLI_BUFFER_BYTES);
-                Ok(Self::Brotli(Box::new(decoder)))
-            }
+            "gzip" | "x-gzip" => Ok(Self::Gzip(MultiGzDecoder::new(sink))),
+            "deflate" => Ok(Self::Deflate(ZlibDecoder::new(sink))),
+            "br" => Ok(Self::Brotli(Box::new(brotli::DecompressorWriter::new(sink, BROTLI_BUFFER_BYTES)))),
             "zstd" => {
                 let mut decoder = zstd::stream::raw::Decoder::new().map_err(|_| Failure::unknown_encoding)?;
                 decoder
@@ -139,38 +129,26 @@ impl Stage {
     fn sink(&mut self) -> &mut Sink {
         match self {
             Self::Gzip(decoder) => decoder.get_mut(),
-            Self::Zlib(decoder) => decoder.get_mut(),
             Self::Deflate(decoder) => decoder.get_mut(),
-            Self::DeflateUndecided(_, sink) => sink,
             Self::Brotli(decoder) => decoder.get_mut(),
             Self::Zstd(decoder) => decoder.get_mut(),
         }
     }
 
     fn feed(&mut self, slice: &[u8]) -> Result<(), Failure> {
+        let is_first = self.sink().encoded_bytes == 0;
         self.sink().encoded_bytes += slice.len() as u64;
-        if let Self::DeflateUndecided(first, sink) = self {
-            first.extend_from_slice(slice);
-            if first.len() < 2 {
-                return Ok(());
-            }
-            let (first, sink) = (std::mem::take(first), std::mem::take(sink));
-            *self = if is_zlib(&first) {
-                Self::Zlib(flate2::write::ZlibDecoder::new(sink))
-            } else {
-                Self::Deflate(flate2::write::DeflateDecoder::new(sink))
-            };
-            return self.run(&first);
+        // `deflate` means zlib (RFC 9110), whose first byte names method 8, but some servers send the raw format.
+        if let Self::Deflate(decoder) = self
+            && is_first
+            && slice[0] & 0x0f != 8
+        {
+            let sink = std::mem::take(decoder.get_mut());
+            *decoder = ZlibDecoder::new_with_decompress(sink, Decompress::new(false));
         }
-        self.run(slice)
-    }
-
-    fn run(&mut self, slice: &[u8]) -> Result<(), Failure> {
         let done = match self {
             Self::Gzip(decoder) => write_through(decoder, slice),
-            Self::Zlib(decoder) => write_through(decoder, slice),
             Self::Deflate(decoder) => write_through(decoder, slice),
-            Self::DeflateUndecided(..) => Ok(()),
             Self::Brotli(decoder) => write_through(decoder, slice),
             Self::Zstd(decoder) => write_through(decoder, slice),
         };
@@ -178,13 +156,7 @@ impl Stage {
     }
 }
 
-/// RFC 1950: the method is 8 and the header is a multiple of 31.
-fn is_zlib(first: &[u8]) -> bool {
-    first[0] & 0x0f == 8 && u16::from_be_bytes([first[0], first[1]]).is_multiple_of(31)
-}
-
-/// Writes all of it and makes the decoder give out what it can. A decoder that takes nothing has seen the end of its
-/// format; bytes behind that end are ignored, as clients do.
+/// Writes all of it. A decoder that takes nothing has seen its end; bytes behind that are ignored, as clients do.
 fn write_through(decoder: &mut impl Write, mut slice: &[u8]) -> io::Result<()> {
     while !slice.is_empty() {
         match decoder.write(slice) {

@@ -1,9 +1,8 @@
 //! Keeps of a JSON response what accounting needs, while it arrives. Pure.
 //!
-//! A response that is not streamed states its usage at the end, so it has to be kept until then, and a batch of
-//! embeddings is tens of megabytes of numbers. This leaves out the tail of every long text and of every long run of
-//! numbers. What remains is the same JSON with shorter values: no name, bracket or short value changes, so a count is what it was. Texts left out are measured.
-//! Behind a fault nothing is kept: what cannot be read needs no room.
+//! Such a response states its usage at the end, so it has to be kept until then, and a batch of embeddings is tens of
+//! megabytes. This leaves out the tail of every long text, which is measured, and of every long run of numbers. What remains
+//! is the same JSON with shorter values. Behind a fault nothing is kept: what cannot be read needs no room.
 
 use memchr::memchr;
 
@@ -141,8 +140,7 @@ impl Truncate {
     }
 }
 
-/// The first place at or behind `wanted` where neither a character nor an escape is cut in two; the text begins at `from`, its first
-/// `escape` bytes being the rest of an escape.
+/// The first place from `wanted` on that cuts no character and no escape; the text begins with the rest of an escape.
 fn end_of_character(text: &[u8], from: usize, wanted: usize, escape: usize) -> usize {
     let mut behind_escape = (from + escape).min(text.len());
     while let Some(backslash) = memchr(b'\\', &text[behind_escape..]).map(|at| behind_escape + at)

@@ -14,7 +14,6 @@ const PATHS_MAX: usize = 256;
 /// Stands for the paths beyond.
 const OTHER: &str = "other";
 
-/// The paths that were seen.
 #[derive(Debug, Default)]
 pub struct UnreadPaths(BTreeSet<(Arc<str>, String)>);
 

@@ -120,8 +120,10 @@ async fn only_an_invalid_request_is_not_sent_again() {
     let agent = Agent::before(upstream.address, collector.address).await;
     for (before, code) in passing.iter().enumerate() {
         agent.call(post(CHAT, "", r#"{"model":"gpt-4o"}"#)).await;
-        eventually(&format!("{code:?} passes"), || agent.counted("calls_exported_total") == before as u64 + 1)
-            .await;
+        eventually(&format!("{code:?} passes"), || {
+            agent.counted("calls_exported_total") == before as u64 + 1
+        })
+        .await;
         let retried = agent.counted(r#"export_requests_total{result="retried"}"#);
         assert_eq!(retried, before as u64 + 1, "{code:?}");
     }

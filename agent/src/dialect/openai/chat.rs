@@ -1,7 +1,6 @@
-//! OpenAI Chat Completions, and the many servers that speak it; also the older text completions, and embeddings, whose
-//! `usage.prompt_tokens` is all that is billed. Pure.
+//! OpenAI Chat Completions and the many servers that speak it, older text completions, embeddings. Pure.
 //!
-//! Usage may come in any chunk; the last one counts.
+//! Usage may come in any chunk; the last one counts. Of embeddings `usage.prompt_tokens` is all that is billed.
 
 use ledgerline_proto::TokenCounts;
 use serde::Deserialize;
@@ -11,7 +10,6 @@ use crate::dialect::json::{Content, Count, ErrorField, LIST_MAX, List, Object, T
 use crate::dialect::{Kind, Progress, Read, Reader, Response, TextSink, Unreadable};
 use crate::wire::sse::Event;
 
-/// Reads one chat or text completion.
 #[derive(Debug, Default)]
 pub struct ChatReader {
     /// The finish reason of each choice that was seen, by its index.

@@ -1,8 +1,8 @@
 //! Responses, plain, streamed and in the background; compaction. Pure.
 //!
 //! One object says everything: its `status`, its `usage`, and the tools of the provider that ran, which are billed apart.
-//! A stream states it at its beginning and, whole, in its last event; between them come deltas of texts. A response in the
-//! background is created without usage, and whoever asks for it later sees it grow; [`Response::is_running`] says so.
+//! A stream states it whole in its last event, after deltas of texts. In the background it is created without usage, and
+//! whoever asks for it later sees it grow ([`Response::is_running`]).
 
 use ledgerline_proto::BillGap;
 use serde::Deserialize;
@@ -16,7 +16,6 @@ use crate::dialect::json::{
 use crate::dialect::{Kind, Progress, Read, Reader, Response, TextSink, Unreadable};
 use crate::wire::sse::Event;
 
-/// Reads one response.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct ResponsesReader;
 
@@ -51,7 +50,6 @@ struct Details<'a> {
     total_tokens: Count,
 }
 
-/// Newer servers count their tools themselves.
 #[derive(Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 struct ToolUsage<'a> {
@@ -59,8 +57,7 @@ struct ToolUsage<'a> {
     image_gen: Object<Details<'a>>,
 }
 
-/// What the model and its tools put out. Deep research makes thousands of items: all are counted, the texts of the
-/// first are kept.
+/// What the model and its tools put out. Of thousands of items all are counted, the texts of the first are kept.
 #[derive(Default)]
 struct Output<'a> {
     items: Vec<Item<'a>>,
@@ -218,7 +215,6 @@ impl Body<'_> {
     }
 }
 
-/// An event of a stream.
 #[derive(Default, Deserialize)]
 #[serde(default, bound(deserialize = "'de: 'a"))]
 struct StreamEvent<'a> {

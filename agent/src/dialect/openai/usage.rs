@@ -1,8 +1,7 @@
 //! How this provider and its kin count: with inclusive totals. Pure.
 //!
-//! Cached, written and audio tokens are inside the input; reasoning, audio and predicted tokens inside the output. Two
-//! kinds of server deviate and are recognised by arithmetic, not by name: where the parts do not fit into the whole, or the
-//! total equals the sum with the part, the part is beside the whole. The endpoints differ in the names only.
+//! Cached, written and audio tokens are inside the input; reasoning, audio and predicted tokens inside the output. Where the
+//! parts do not fit into the whole, or the total equals the sum with the part, the part is beside it: some servers deviate.
 
 use ledgerline_proto::{TokenClass, TokenCounts};
 use serde::Deserialize;
