@@ -125,7 +125,7 @@ async fn a_finished_call_is_queryable_with_no_other_after_it() {
     let headers = headers.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
     let case = Case { scenario: "plain".into(), mode: Mode::Sync, stream: true, headers, ..Case::default() };
     let line = one_call(&stack, Client::OpenAi, case).await;
-    stack.wait_for_calls(1, DEADLINE).await.unwrap();
+    assert_eq!(stack.wait_recorded(DEADLINE).await.unwrap(), 1);
     let spend = stack.promql("sum by (team, feature, service, environment) (llm_calls_total)").await.unwrap();
     let labels = &spend[0]["metric"];
     assert_eq!(

@@ -28,7 +28,7 @@ async fn call(stack: &Stack) {
 async fn spans_of_our_own_work_are_no_calls() {
     let other = Stack::start(StackOptions::default()).await.unwrap();
     call(&other).await;
-    other.wait_for_calls(1, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(other.wait_recorded(Duration::from_secs(60)).await.unwrap(), 1);
     let telemetry = format!("telemetry: {{endpoint: '{}'}}\n", other.otlp_http());
     let options =
         StackOptions { agent_yaml: telemetry.clone(), collector_yaml: telemetry, ..StackOptions::default() };
@@ -36,7 +36,7 @@ async fn spans_of_our_own_work_are_no_calls() {
     for _ in 0..CALLS {
         call(&stack).await;
     }
-    stack.wait_for_calls(CALLS, Duration::from_secs(60)).await.unwrap();
+    assert_eq!(stack.wait_recorded(Duration::from_secs(60)).await.unwrap(), CALLS);
     stack.promql("llm_calls_total").await.unwrap();
     // What is not sent yet is sent at the end, and stored when the other collector acknowledges it.
     stack.agent.terminate().await.unwrap();

@@ -151,7 +151,7 @@ fn firing(alerts: &[Value]) -> String {
 
 /// The three accounts that must agree, and what the clients saw.
 async fn prove(stack: &Stack, report: &Report) -> anyhow::Result<()> {
-    let stored = stack.wait_for_calls(report.started, Duration::from_secs(20)).await?;
+    let stored = stack.wait_recorded(Duration::from_secs(20)).await?;
     let sql = stack.sql("SELECT toString(sum(cost)) FROM spans").await?;
     let rollup = stack.sql("SELECT toString(sum(cost)) FROM calls_day").await?;
     let promql = stack.promql("sum(increase(llm_cost_usd_total[1h]))").await?;

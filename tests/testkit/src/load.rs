@@ -76,7 +76,7 @@ pub async fn run(
     let report = traffic.await?;
     ensure!(faults.is_empty(), "the run ended before {faults:?}");
     let ended = Instant::now();
-    let recorded = stack.wait_for_calls(report.started, drain).await?;
+    let recorded = stack.wait_recorded(drain).await?;
     Ok(Outcome { report, recorded, agent_resident_kib_max: resident_max, drained_in: ended.elapsed() })
 }
 

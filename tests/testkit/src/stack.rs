@@ -206,7 +206,8 @@ impl Stack {
         Ok(answer["data"]["result"].clone())
     }
 
-    /// Waits until the record holds at least this many calls, and returns how many it holds.
+    /// Waits until `spans` holds at least this many calls, and returns how many it holds. The rollups of the last of them come
+    /// a moment later, with the acknowledgement: see [`wait_recorded`](Self::wait_recorded).
     ///
     /// # Errors
     /// When the deadline passes first.
