@@ -14,7 +14,6 @@ use ledgerline_process::tls::{ServerTls, TlsError, client_config};
 use ledgerline_process::{Clock, SystemClock, admin, descriptors};
 use prometheus_client::registry::Registry;
 use tokio_util::sync::CancellationToken;
-use tonic::metadata::errors::InvalidMetadataValue;
 
 use crate::config::Settings;
 use crate::export::{Sender, Spool};
@@ -55,9 +54,6 @@ pub enum AppError {
     /// A certificate or certificate authorities cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
-    /// No id for this process can be made.
-    #[error("the producer id is not plain text")]
-    Producer(#[from] InvalidMetadataValue),
     /// The operating system gives no thread or socket.
     #[error("cannot start")]
     Start(#[from] io::Error),

@@ -140,8 +140,7 @@ struct IdentityHeaders {
 struct RelayConfig {
     /// Threads that forward. Default 2.
     threads: Option<usize>,
-    /// Longest time to connect to an upstream: name lookup, TCP and TLS. After that the client gets a 502. Default
-    /// 5000, at most 60000.
+    /// Longest time for name lookup, TCP and TLS; then the client gets a 502. Default 5000, at most 60000.
     connect_timeout_ms: Option<u64>,
     /// When told to stop: how long running calls may take to finish. Kubernetes'
     /// `terminationGracePeriodSeconds` must be longer. Default 600, at most 86400.
@@ -159,22 +158,19 @@ struct RelayConfig {
 #[derive(Debug, Default, Deserialize)]
 #[serde(default)]
 struct ExportConfig {
-    /// The collector's OTLP/gRPC address; `https://` where the collector has `listen.tls`. Default
-    /// `http://127.0.0.1:4317`.
+    /// The collector's OTLP/gRPC address; `https://` where it has `listen.tls`. Default `http://127.0.0.1:4317`.
     collector: Option<String>,
     /// One of the collector's `auth.tokens`: `{env: NAME}` or `{file: path}`. A file is read again when the collector
     /// refuses the token. Default: none, which a collector on the same machine takes.
     token: Option<Secret>,
-    /// PEM file with the certificate authorities to trust for an `https://` collector. Default: `relay.ca_file` or
-    /// `relay.roots`.
+    /// PEM file with the certificate authorities to trust for the collector. Default: those of `relay`.
     ca_file: Option<PathBuf>,
     /// `none` or `zstd`. Default `none`: agent and collector are usually close.
     compression: Compression,
     /// Memory for calls the collector has not acknowledged. When it is full, new calls are counted as dropped and not
     /// recorded; the calls themselves go on. About 100 bytes a call in an outage. Default 12582912.
     spool_bytes_max: Option<usize>,
-    /// When told to stop: how long to wait for the collector after the last call ended. Default 10, at most
-    /// 86400.
+    /// When told to stop: how long to wait for the collector after the last call. Default 10, at most 86400.
     flush_timeout_seconds: Option<u64>,
 }
 

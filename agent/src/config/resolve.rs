@@ -97,7 +97,7 @@ impl Resolve for Config {
             admin_hosts: HostGuard::new("admin.hosts", &self.admin.hosts, &[]),
             upstreams,
             identity: IdentityReader { headers: headers?, defaults },
-            relay: relay?,
+            relay,
             export: export?,
             log: log?,
             telemetry: self.telemetry,
@@ -108,13 +108,11 @@ impl Resolve for Config {
 fn addresses(listen: SocketAddr, admin: SocketAddr, allow_remote: bool, problems: &mut Problems) {
     for (path, address) in [("listen", listen), ("admin.listen", admin)] {
         if !address.ip().is_loopback() && !allow_remote {
-            problems.push(
-                path,
-                format!(
-                    "{address} can be reached from other machines and the agent has no authentication; \
-                     use 127.0.0.1, or set `allow_remote: true` if the network keeps strangers out"
-                ),
+            let message = format!(
+                "{address} can be reached from other machines and the agent has no authentication; \
+                 use 127.0.0.1, or set `allow_remote: true` if the network keeps strangers out"
             );
+            problems.push(path, message);
         }
     }
     if listen == admin && listen.port() != 0 {
@@ -128,14 +126,12 @@ fn upstreams(
     problems: &mut Problems,
 ) -> Vec<UpstreamSettings> {
     if configs.is_empty() {
-        problems.push(
-            "upstreams",
-            format!(
-                "is empty, so there is nowhere to forward to; add for instance \
-                 {{name: NAME, prefix: /NAME, url: https://HOST, dialect: NAME}}, where dialect is one of {}",
-                dialect::names().collect::<Vec<_>>().join(", ")
-            ),
+        let message = format!(
+            "is empty, so there is nowhere to forward to; add for instance \
+             {{name: NAME, prefix: /NAME, url: https://HOST, dialect: NAME}}, where dialect is one of {}",
+            dialect::names().collect::<Vec<_>>().join(", ")
         );
+        problems.push("upstreams", message);
     }
     let mut upstreams = Vec::with_capacity(configs.len());
     for (index, upstream) in configs.iter().enumerate() {
@@ -204,24 +200,25 @@ impl IdentityHeaders {
         ] {
             let path = format!("identity_headers.{key}");
             let header = header.unwrap_or_else(|| format!("x-ledgerline-{key}"));
-            match HeaderName::try_from(&header) {
-                Err(_) => problems.push(path, format!("`{header}` is not a header name")),
+            let problem = match HeaderName::try_from(&header) {
+                Err(_) => "is not a header name",
                 Ok(name) if is_needed_upstream(&name) => {
-                    problems
-                        .push(path, format!("`{name}` is needed by the upstream and must not be taken away"));
+                    "is needed by the upstream and must not be taken away"
                 }
-                Ok(name) if headers.contains(&name) => {
-                    problems.push(path, format!("`{header}` is used twice"));
+                Ok(name) if headers.contains(&name) => "is used twice",
+                Ok(name) => {
+                    headers.push(name);
+                    continue;
                 }
-                Ok(name) => headers.push(name),
-            }
+            };
+            problems.push(path, format!("`{header}` {problem}"));
         }
         headers.try_into().ok()
     }
 }
 
 impl RelayConfig {
-    fn resolve(self, problems: &mut Problems) -> Option<RelaySettings> {
+    fn resolve(self, problems: &mut Problems) -> RelaySettings {
         let threads = self.threads.unwrap_or(2);
         if !(1..=64).contains(&threads) {
             problems.push("relay.threads", "must be from 1 to 64");
@@ -233,13 +230,8 @@ impl RelayConfig {
         }
         let drain_seconds = self.drain_timeout_seconds.unwrap_or(600);
         let drain_timeout = stop_timeout("relay.drain_timeout_seconds", drain_seconds, problems);
-        Some(RelaySettings {
-            threads,
-            connect_timeout,
-            drain_timeout,
-            roots: self.roots,
-            tls: authorities("relay.ca_file", self.ca_file, problems),
-        })
+        let tls = authorities("relay.ca_file", self.ca_file, problems);
+        RelaySettings { threads, connect_timeout, drain_timeout, roots: self.roots, tls }
     }
 }
 

@@ -50,13 +50,9 @@ pub struct MessageReader {
 struct Body<'a> {
     #[serde(rename = "type")]
     kind: Text<'a>,
-    /// Of `message_start`.
     message: Object<Message<'a>>,
-    /// Of `content_block_start`.
     content_block: Object<Block<'a>>,
-    /// Of `content_block_delta` and `message_delta`.
     delta: Object<Delta<'a>>,
-    /// Of `message_delta`.
     usage: Object<UsageBody<'a>>,
     error: ErrorField,
 }
@@ -270,15 +266,9 @@ impl Reader for MessageReader {
         let body: Body<'_> = object(event.data).ok_or(Unreadable)?;
         match body.kind.get().unwrap_or_default() {
             "message_start" => {
-                if let Some(message) = &body.message.0 {
-                    self.read_message(message, response, texts);
-                }
+                body.message.0.iter().for_each(|message| self.read_message(message, response, texts));
             }
-            "content_block_start" => {
-                if let Some(block) = &body.content_block.0 {
-                    read_block(block, texts);
-                }
-            }
+            "content_block_start" => body.content_block.0.iter().for_each(|block| read_block(block, texts)),
             "content_block_delta" => {
                 if let Some(delta) = &body.delta.0 {
                     delta.text.hand_to(Kind::Text, texts);

@@ -83,7 +83,6 @@ macro_rules! visit {
     )*};
 }
 
-/// Takes any JSON value as a `T`.
 struct Lenient<T>(PhantomData<T>);
 
 impl<'de, T: FromValue<'de>> Visitor<'de> for Lenient<T> {
@@ -344,14 +343,14 @@ pub trait OnText<'de> {
 }
 
 /// Finds every text in a value, keys and the fields of [`is_text`] aside; yields whether the value holds anything.
-pub struct Walk<'s, S> {
+pub struct Walk<'s, S: ?Sized> {
     on_text: &'s mut S,
     kind: Kind,
     /// Levels above this value.
     depth: usize,
 }
 
-impl<'s, S> Walk<'s, S> {
+impl<'s, S: ?Sized> Walk<'s, S> {
     /// Over a value whose texts are of this kind unless it says otherwise.
     pub fn within(kind: Kind, on_text: &'s mut S) -> Self {
         Self { on_text, kind, depth: 0 }
@@ -371,7 +370,7 @@ fn is_text(field: &str) -> bool {
     !(is_label || is_id || is_link_or_data || is_sealed)
 }
 
-impl<'de, S: OnText<'de>> DeserializeSeed<'de> for Walk<'_, S> {
+impl<'de, S: OnText<'de> + ?Sized> DeserializeSeed<'de> for Walk<'_, S> {
     type Value = bool;
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<bool, D::Error> {
@@ -382,7 +381,7 @@ impl<'de, S: OnText<'de>> DeserializeSeed<'de> for Walk<'_, S> {
     }
 }
 
-impl<'de, S: OnText<'de>> Visitor<'de> for Walk<'_, S> {
+impl<'de, S: OnText<'de> + ?Sized> Visitor<'de> for Walk<'_, S> {
     type Value = bool;
 
     visit! {

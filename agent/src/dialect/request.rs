@@ -24,7 +24,7 @@ pub struct RequestFacts {
 pub fn read(body: &[u8], texts: &mut dyn TextSink) -> RequestFacts {
     let mut facts = RequestFacts::default();
     let mut deserializer = serde_json::Deserializer::from_slice(body);
-    let body = Body { facts: &mut facts, texts: &mut Texts(texts) };
+    let body = Body { facts: &mut facts, texts };
     let read = body.deserialize(&mut deserializer).and_then(|()| deserializer.end());
     facts.whole = read.is_ok();
     facts
@@ -32,18 +32,16 @@ pub fn read(body: &[u8], texts: &mut dyn TextSink) -> RequestFacts {
 
 struct Body<'s, 't> {
     facts: &'s mut RequestFacts,
-    texts: &'s mut Texts<'t>,
+    texts: &'s mut (dyn TextSink + 't),
 }
 
-struct Texts<'t>(&'t mut dyn TextSink);
-
-impl<'de> OnText<'de> for Texts<'_> {
+impl<'de> OnText<'de> for dyn TextSink + '_ {
     fn text(&mut self, kind: Kind, text: Cow<'de, str>) {
-        self.0.take(kind, &text);
+        self.take(kind, &text);
     }
 
     fn passing_text(&mut self, kind: Kind, text: &str) {
-        self.0.take(kind, text);
+        self.take(kind, text);
     }
 }
 

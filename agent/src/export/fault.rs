@@ -135,10 +135,7 @@ mod tests {
             (certificate(CertificateError::BadEncoding), Fault::Certificate),
             (connecting(plain), Fault::NotTls),
             (Status::unknown("grpc-status header missing, mapped from HTTP status code 415"), Fault::NotGrpc),
-            (
-                Status::unauthenticated("grpc-status header missing, mapped from HTTP status code 401"),
-                Fault::NotGrpc,
-            ),
+            (Status::unauthenticated("grpc-status header missing, mapped from 401"), Fault::NotGrpc),
             (Status::unimplemented("no such method"), Fault::NotGrpc),
             (connecting("refused"), Fault::Unreachable),
             (Status::unavailable("the store does not answer"), Fault::NotNow),

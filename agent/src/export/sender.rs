@@ -4,6 +4,7 @@
 //! There is no giving up; the spool's bound is the bound of patience. What the collector calls invalid would be invalid
 //! forever, so it is counted as rejected and let go.
 
+use std::io;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -17,7 +18,6 @@ use tokio::task::{JoinError, JoinSet};
 use tokio_util::sync::CancellationToken;
 use tonic::client::Grpc;
 use tonic::codec::CompressionEncoding;
-use tonic::metadata::errors::InvalidMetadataValue;
 use tonic::metadata::{Ascii, MetadataValue};
 use tonic::transport::{Channel, Endpoint};
 use tonic::{Code, Request, Status};
@@ -73,7 +73,7 @@ impl Sender {
         epoch: u64,
         spool: Arc<Spool>,
         metrics: Arc<Metrics>,
-    ) -> Result<Self, InvalidMetadataValue> {
+    ) -> io::Result<Self> {
         let tls = settings.tls.unwrap_or_else(|| tls.clone());
         Ok(Self {
             endpoint: Endpoint::from(settings.collector)
@@ -83,7 +83,7 @@ impl Sender {
             compression: settings.compression,
             spool,
             metrics,
-            producer_id: uuid::Uuid::new_v4().to_string().parse()?,
+            producer_id: uuid::Uuid::new_v4().to_string().parse().map_err(io::Error::other)?,
             epoch,
             credential: Arc::new(settings.credential),
             faults: Arc::default(),

@@ -3,7 +3,6 @@
 //! The peer's own flow control is the only brake: a frame is handed on before the next one is asked for. A body that breaks
 //! is broken on the other side as well, never ended cleanly: truncation must be seen.
 
-use std::collections::VecDeque;
 use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -13,9 +12,10 @@ use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use ledgerline_proto::EndOfStream;
+use tokio_util::sync::DropGuard;
 
 use super::ConnectionSlot;
-use super::client::{BodyEnd, ClientGone, Exchange};
+use super::client::{ClientGone, Exchange};
 use super::strip::UsageStrip;
 use super::tap::{CallTap, ObservedCall};
 use crate::metrics::GaugeGuard;
@@ -25,7 +25,7 @@ pub enum RequestBody {
         client: Incoming,
         tap: Option<Arc<CallTap>>,
         /// Dropped with the body, or when it has been read.
-        end: Option<BodyEnd>,
+        end: Option<DropGuard>,
     },
     Whole {
         bytes: Option<Bytes>,
@@ -91,8 +91,8 @@ pub enum BodyError {
 
 #[derive(Default)]
 pub struct ResponseBody {
-    /// Frames that the filter has released, or a response of our own.
-    ready: VecDeque<Bytes>,
+    /// What the filter released at the end, or a response of our own.
+    ready: Option<Bytes>,
     /// What the upstream still sends; `None` for a response of our own and after the end.
     upstream: Option<Incoming>,
     /// What comes after `ready` when `upstream` is `None`.
@@ -103,13 +103,14 @@ pub struct ResponseBody {
     call: Option<ObservedCall>,
     /// Held until the body is dropped.
     held: Option<(ConnectionSlot, GaugeGuard)>,
-    exchange: Option<Exchange>,
+    /// The request that it responds to, as long as the body lives.
+    pub exchange: Option<Exchange>,
 }
 
 impl ResponseBody {
     pub fn whole(bytes: Bytes) -> Self {
         let mut body = Self::default();
-        body.ready.push_back(bytes);
+        body.ready = Some(bytes);
         body
     }
 
@@ -124,10 +125,6 @@ impl ResponseBody {
         body
     }
 
-    pub fn attach(&mut self, exchange: Exchange) {
-        self.exchange = Some(exchange);
-    }
-
     fn end_call(&mut self, end: EndOfStream, class: Option<&'static str>) {
         if let Some(call) = self.call.take() {
             call.end(end, class);
@@ -135,44 +132,40 @@ impl ResponseBody {
     }
 
     /// The upstream has said its last word: release what the filter holds back.
-    fn finish(&mut self, last: Option<Result<HeaderMap, BodyError>>) {
+    fn finish(
+        &mut self,
+        end: EndOfStream,
+        class: Option<&'static str>,
+        last: Option<Result<HeaderMap, BodyError>>,
+    ) {
+        self.end_call(end, class);
         self.upstream = None;
         self.last = last;
         if let Some(mut strip) = self.strip.take() {
-            self.ready.extend(Some(strip.finish()).filter(|rest| !rest.is_empty()));
+            self.ready = Some(strip.finish()).filter(|rest| !rest.is_empty());
         }
     }
 
     /// Takes in one event of the upstream. A frame that needs no change is returned at once.
     fn take_in(&mut self, event: Option<Result<Frame<Bytes>, hyper::Error>>) -> Option<Frame<Bytes>> {
-        match event {
-            Some(Ok(frame)) => {
-                let Some(bytes) = frame.data_ref() else {
-                    self.end_call(EndOfStream::Complete, None);
-                    self.finish(frame.into_trailers().ok().map(Ok));
-                    return None;
-                };
-                if let Some(call) = &self.call {
-                    call.tap().response_body(bytes);
-                }
-                match &mut self.strip {
-                    None => return Some(frame),
-                    Some(strip) => {
-                        let passing = strip.push(bytes);
-                        return (!passing.is_empty()).then(|| Frame::data(passing));
-                    }
-                }
+        let frame = match event.transpose() {
+            Ok(frame) => frame,
+            Err(error) => {
+                self.finish(EndOfStream::ProviderError, Some("upstream_reset"), Some(Err(error.into())));
+                return None;
             }
-            Some(Err(error)) => {
-                self.end_call(EndOfStream::ProviderError, Some("upstream_reset"));
-                self.finish(Some(Err(error.into())));
-            }
-            None => {
-                self.end_call(EndOfStream::Complete, None);
-                self.finish(None);
-            }
+        };
+        let Some(bytes) = frame.as_ref().and_then(Frame::data_ref) else {
+            let trailers = frame.and_then(|frame| frame.into_trailers().ok());
+            self.finish(EndOfStream::Complete, None, trailers.map(Ok));
+            return None;
+        };
+        if let Some(call) = &self.call {
+            call.tap().response_body(bytes);
         }
-        None
+        let Some(strip) = &mut self.strip else { return frame };
+        let passing = strip.push(bytes);
+        (!passing.is_empty()).then(|| Frame::data(passing))
     }
 }
 
@@ -186,7 +179,7 @@ impl Body for ResponseBody {
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         let this = self.get_mut();
         loop {
-            if let Some(bytes) = this.ready.pop_front() {
+            if let Some(bytes) = this.ready.take() {
                 return Poll::Ready(Some(Ok(Frame::data(bytes))));
             }
             let Some(upstream) = &mut this.upstream else {
@@ -214,24 +207,15 @@ impl Body for ResponseBody {
     fn is_end_stream(&self) -> bool {
         let upstream_ended =
             self.upstream.as_ref().is_none_or(|upstream| self.strip.is_none() && upstream.is_end_stream());
-        self.ready.is_empty() && self.last.is_none() && upstream_ended
+        self.ready.is_none() && self.last.is_none() && upstream_ended
     }
 
     fn size_hint(&self) -> SizeHint {
-        let waiting = self.ready.iter().map(|bytes| bytes.len() as u64).sum::<u64>();
         match &self.upstream {
             _ if self.strip.is_some() => SizeHint::default(),
+            Some(upstream) => upstream.size_hint(),
             None if matches!(self.last, Some(Err(_))) => SizeHint::default(),
-            None => SizeHint::with_exact(waiting),
-            Some(upstream) => {
-                let rest = upstream.size_hint();
-                let mut hint = SizeHint::new();
-                if let Some(upper) = rest.upper() {
-                    hint.set_upper(waiting + upper);
-                }
-                hint.set_lower(waiting + rest.lower());
-                hint
-            }
+            None => SizeHint::with_exact(self.ready.as_ref().map_or(0, |bytes| bytes.len() as u64)),
         }
     }
 }

@@ -12,11 +12,11 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
-use futures_util::task::AtomicWaker;
 use http::{HeaderMap, StatusCode, Version};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Span;
 use tracing::field::Empty;
 
@@ -48,8 +48,6 @@ struct Phase {
     owes_head: AtomicBool,
     /// `Expect: 100-continue` went to the upstream, whose word counts.
     awaits_upstream: AtomicBool,
-    body_has_ended: AtomicBool,
-    body_end: AtomicWaker,
     /// The client closed its sending side and still listens.
     is_half_closed: AtomicBool,
     /// The library has bytes that the socket did not take.
@@ -93,15 +91,14 @@ impl Client {
         let is_http1 = version <= Version::HTTP_11;
         if is_http1 {
             let phase = &self.0.phase;
-            for flag in
-                [&phase.has_begun, &phase.awaits_upstream, &phase.body_has_ended, &phase.is_half_closed]
-            {
+            for flag in [&phase.has_begun, &phase.awaits_upstream, &phase.is_half_closed] {
                 flag.store(false, Ordering::Relaxed);
             }
             phase.is_running.store(true, Ordering::Relaxed);
         }
         let span = tracing::info_span!("relay call", http.response.status_code = Empty);
-        Exchange { shared: self.0.clone(), version: is_http1.then_some(version), span }
+        let version = is_http1.then_some(version);
+        Exchange { shared: self.0.clone(), version, body_end: CancellationToken::new(), span }
     }
 }
 
@@ -110,6 +107,8 @@ pub struct Exchange {
     shared: Arc<Shared>,
     /// `None` on HTTP/2.
     version: Option<Version>,
+    /// The body of the request has been read.
+    body_end: CancellationToken,
     /// Of our own telemetry; disabled unless that is on.
     span: Span,
 }
@@ -133,8 +132,9 @@ impl Exchange {
         self.takes_interim().then(|| Interim(self.shared.clone()))
     }
 
-    pub fn body_end(&self) -> Option<BodyEnd> {
-        self.version.is_some().then(|| BodyEnd(self.shared.clone()))
+    /// To be dropped when the body of the request has been read.
+    pub fn body_end(&self) -> DropGuard {
+        self.body_end.clone().drop_guard()
     }
 
     /// The upstream, not the library, says whether the client shall send its body. Returns whether that is possible.
@@ -157,11 +157,11 @@ impl Exchange {
         if self.version.is_none() {
             return std::future::pending().await;
         }
-        std::future::poll_fn(|context| self.shared.phase.poll_body_end(context)).await;
-        match std::future::poll_fn(|context| poll_closed(&lock(socket), context)).await {
-            Sending::Closed => {}
-            Sending::Continues => return std::future::pending().await,
-            Sending::Broken => return,
+        self.body_end.cancelled().await;
+        match std::future::poll_fn(|context| poll_continues(&lock(socket), context)).await {
+            Ok(false) => {}
+            Ok(true) => return std::future::pending().await,
+            Err(_) => return,
         }
         // The socket stays readable from now on, so there is no event to wait for; a client is asked from time to time.
         while self.takes_interim() && matches!(lock(socket).try_write(CONTINUE), Ok(n) if n == CONTINUE.len())
@@ -185,45 +185,14 @@ impl Exchange {
         if self.version.is_none() || self.shared.phase.is_half_closed.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
-        match ready!(poll_closed(&lock(socket), context)) {
-            Sending::Continues => Poll::Pending,
-            Sending::Closed | Sending::Broken => Poll::Ready(()),
-        }
+        let continues = matches!(ready!(poll_continues(&lock(socket), context)), Ok(true));
+        if continues { Poll::Pending } else { Poll::Ready(()) }
     }
 }
 
-impl Phase {
-    fn poll_body_end(&self, context: &mut Context<'_>) -> Poll<()> {
-        self.body_end.register(context.waker());
-        if self.body_has_ended.load(Ordering::Acquire) { Poll::Ready(()) } else { Poll::Pending }
-    }
-}
-
-/// What a client does with its side of a connection behind a complete request.
-enum Sending {
-    /// It sends the next request already.
-    Continues,
-    Closed,
-    Broken,
-}
-
-fn poll_closed(socket: &TcpStream, context: &mut Context<'_>) -> Poll<Sending> {
-    let mut byte = [0];
-    Poll::Ready(match ready!(socket.poll_peek(context, &mut ReadBuf::new(&mut byte))) {
-        Ok(0) => Sending::Closed,
-        Ok(_) => Sending::Continues,
-        Err(_) => Sending::Broken,
-    })
-}
-
-/// Told by the body of a request when it has been read; at the latest when it is dropped.
-pub struct BodyEnd(Arc<Shared>);
-
-impl Drop for BodyEnd {
-    fn drop(&mut self) {
-        self.0.phase.body_has_ended.store(true, Ordering::Release);
-        self.0.phase.body_end.wake();
-    }
+/// Whether a client sends more behind a complete request; `false` when it has closed its side.
+fn poll_continues(socket: &TcpStream, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+    socket.poll_peek(context, &mut ReadBuf::new(&mut [0])).map_ok(|read| read > 0)
 }
 
 pub struct Interim(Arc<Shared>);

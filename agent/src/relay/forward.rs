@@ -107,11 +107,12 @@ impl Relay {
             Some((injection, Plan::Collect(permit))) => {
                 request.inject_usage(head, body, injection, permit).await
             }
-            Some((_, Plan::StreamAsItIs(reason))) => {
-                self.metrics.count_not_injected(reason);
+            plan => {
+                if let Some((_, Plan::StreamAsItIs(reason))) = plan {
+                    self.metrics.count_not_injected(reason);
+                }
                 request.stream(head, body).await
             }
-            Some((_, Plan::Stream)) | None => request.stream(head, body).await,
         }
     }
 
@@ -218,7 +219,7 @@ type Delivered = (Response<Incoming>, ConnectionSlot);
 
 impl InFlightRequest<'_> {
     async fn stream(self, head: Head, body: Incoming) -> Result<Response<ResponseBody>, ClientGone> {
-        let (tap, end) = (self.tap(), self.exchange.body_end());
+        let (tap, end) = (self.tap(), Some(self.exchange.body_end()));
         self.forward(head, RequestBody::Streamed { client: body, tap, end }).await
     }
 

@@ -6,7 +6,6 @@ use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 
 use crate::dialect;
 
-/// Headers of one connection, besides those that `Connection` lists.
 const HOP_BY_HOP: [HeaderName; 8] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),

@@ -17,53 +17,40 @@ use crate::limits::EVICTION_IDLE_MIN;
 /// By age within those that never spoke, then within those that did.
 type Key = (bool, u64);
 
-#[derive(Debug)]
-struct Idle {
-    since: Instant,
-    close: CancellationToken,
-}
-
 #[derive(Debug, Default)]
-struct Inner {
-    idle: Mutex<BTreeMap<Key, Idle>>,
+pub struct IdleConnections {
+    /// Since when, and what closes it.
+    idle: Mutex<BTreeMap<Key, (Instant, CancellationToken)>>,
     next: AtomicU64,
-    grew: Notify,
+    /// Told when a connection has become idle.
+    pub grew: Notify,
 }
-
-#[derive(Clone, Debug, Default)]
-pub struct IdleConnections(Arc<Inner>);
 
 impl IdleConnections {
     /// A new connection, idle until [`IdleSlot::enter`].
-    pub fn slot(&self) -> Arc<IdleSlot> {
+    pub fn slot(self: &Arc<Self>) -> Arc<IdleSlot> {
         let close = CancellationToken::new();
-        let state = Mutex::new(State { running: 0, key: Some(self.0.add(false, &close)) });
-        Arc::new(IdleSlot { inner: self.0.clone(), state, close })
+        let state = Mutex::new(State { running: 0, key: Some(self.add(false, &close)) });
+        Arc::new(IdleSlot { connections: self.clone(), state, close })
     }
 
     /// Closes the first of the idle connections; where all are younger than [`EVICTION_IDLE_MIN`], says when one is due.
     pub fn evict(&self, now: Instant) -> Result<(), Option<Instant>> {
-        let mut idle = lock(&self.0.idle);
-        let due = |(key, idle): (&Key, &Idle)| (*key, idle.since + EVICTION_IDLE_MIN);
+        let mut idle = lock(&self.idle);
+        let due = |(key, (since, _)): (&Key, &(Instant, _))| (*key, *since + EVICTION_IDLE_MIN);
         let firsts = [(false, 0), (true, 0)].map(|from| idle.range(from..).next().map(due));
         let Some((key, _)) = firsts.into_iter().flatten().find(|(_, due)| *due <= now) else {
             return Err(firsts.into_iter().flatten().map(|(_, due)| due).min());
         };
-        if let Some(first) = idle.remove(&key) {
-            first.close.cancel();
+        if let Some((_, close)) = idle.remove(&key) {
+            close.cancel();
         }
         Ok(())
     }
 
-    pub async fn grew(&self) {
-        self.0.grew.notified().await;
-    }
-}
-
-impl Inner {
     fn add(&self, has_spoken: bool, close: &CancellationToken) -> Key {
         let key = (has_spoken, self.next.fetch_add(1, Ordering::Relaxed));
-        lock(&self.idle).insert(key, Idle { since: Instant::now(), close: close.clone() });
+        lock(&self.idle).insert(key, (Instant::now(), close.clone()));
         self.grew.notify_one();
         key
     }
@@ -72,7 +59,7 @@ impl Inner {
 /// One connection's place among the idle ones, taken while no request runs on it.
 #[derive(Debug)]
 pub struct IdleSlot {
-    inner: Arc<Inner>,
+    connections: Arc<IdleConnections>,
     state: Mutex<State>,
     /// Cancelled when the connection is to make room.
     pub close: CancellationToken,
@@ -88,7 +75,7 @@ struct State {
 impl Drop for IdleSlot {
     fn drop(&mut self) {
         if let Some(key) = lock(&self.state).key {
-            lock(&self.inner.idle).remove(&key);
+            lock(&self.connections.idle).remove(&key);
         }
     }
 }
@@ -98,7 +85,7 @@ impl IdleSlot {
         let mut state = lock(&self.state);
         state.running += 1;
         if let Some(key) = state.key.take() {
-            lock(&self.inner.idle).remove(&key);
+            lock(&self.connections.idle).remove(&key);
         }
     }
 
@@ -106,7 +93,7 @@ impl IdleSlot {
         let mut state = lock(&self.state);
         state.running -= 1;
         if state.running == 0 {
-            state.key = Some(self.inner.add(true, &self.close));
+            state.key = Some(self.connections.add(true, &self.close));
         }
     }
 
@@ -125,7 +112,7 @@ mod tests {
 
     #[test]
     fn the_silent_go_first_then_the_longest_idle_and_never_the_busy() {
-        let connections = IdleConnections::default();
+        let connections = Arc::<IdleConnections>::default();
         let [old, spoke, busy, young] = std::array::from_fn(|_| connections.slot());
         spoke.enter();
         spoke.leave();
@@ -148,7 +135,7 @@ mod tests {
 
     #[test]
     fn a_connection_may_be_silent_for_a_moment() {
-        let connections = IdleConnections::default();
+        let connections = Arc::<IdleConnections>::default();
         let before = Instant::now();
         let slot = connections.slot();
         let due = connections.evict(before).unwrap_err().unwrap();

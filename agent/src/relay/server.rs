@@ -36,7 +36,7 @@ pub struct Server {
     tls: Option<ServerTls>,
     http: auto::Builder<TokioExecutor>,
     connections: Arc<Semaphore>,
-    idle: IdleConnections,
+    idle: Arc<IdleConnections>,
     tracker: TaskTracker,
     /// Close when idle.
     drain: CancellationToken,
@@ -51,7 +51,7 @@ impl Server {
             http: http(tls.is_none()),
             tls,
             connections: Arc::new(Semaphore::new(connections_max)),
-            idle: IdleConnections::default(),
+            idle: Arc::default(),
             tracker: TaskTracker::new(),
             drain: CancellationToken::new(),
             kill: CancellationToken::new(),
@@ -118,7 +118,7 @@ impl Server {
             tokio::select! {
                 // The semaphore is never closed.
                 permit = self.connections.clone().acquire_owned() => return permit.ok(),
-                () = self.idle.grew() => {}
+                () = self.idle.grew.notified() => {}
                 () = tokio::time::sleep_until(due.unwrap_or_else(Instant::now)), if due.is_some() => {}
             }
         }
@@ -153,7 +153,7 @@ impl Server {
             async move {
                 let mut response = relay.handle(request, &exchange).await?;
                 exchange.begin_response(response.status());
-                response.body_mut().attach(exchange);
+                response.body_mut().exchange = Some(exchange);
                 Ok::<_, ClientGone>(response)
             }
         });

@@ -59,7 +59,7 @@ impl UsageStrip {
         let mut out = BytesMut::new();
         // `chunk[pass_from..]` is not yet in `out`.
         let (mut pass_from, mut event_from) = (0, 0);
-        if self.held.is_empty() && self.splitter.awaits_line_feed() && chunk.first() == Some(&b'\n') {
+        if self.held.is_empty() && self.splitter.awaits_line_feed && chunk.first() == Some(&b'\n') {
             event_from = 1;
             pass_from = usize::from(self.stripped_last);
         }

@@ -76,8 +76,7 @@ impl InjectionPolicy {
     }
 
     fn is_disabled(&self) -> bool {
-        let until = self.disabled_until_ms.load(Ordering::Relaxed);
-        until != 0 && self.now_ms() < until
+        self.now_ms() < self.disabled_until_ms.load(Ordering::Relaxed)
     }
 
     /// Collects plain, unsigned JSON of known and bounded size, while there is memory; everything else streams through.

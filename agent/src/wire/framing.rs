@@ -48,20 +48,20 @@ mod tests {
 
     #[test]
     fn the_head_tells_where_it_can() {
-        let check = |content_type, has_length, may_stream, expected| {
-            assert_eq!(Framing::of_head(content_type, has_length, may_stream), expected, "{content_type:?}");
-        };
-        for may_stream in [true, false] {
-            check(Some("Text/Event-Stream; charset=utf-8"), true, may_stream, Framing::Events);
-            check(Some("application/json"), true, may_stream, Framing::Document);
+        use Framing::{ByFirstByte, Document, Events};
+        for (content_type, has_length, of_stream, of_other) in [
+            (Some("Text/Event-Stream; charset=utf-8"), true, Events, Events),
+            (Some("application/json"), true, Document, Document),
+            (Some("application/json"), false, ByFirstByte, Document),
+            (Some("text/plain"), true, ByFirstByte, Document),
+            (Some("application/octet-stream"), false, ByFirstByte, Document),
+            (None, false, ByFirstByte, Document),
+        ] {
+            for (may_stream, expected) in [(true, of_stream), (false, of_other)] {
+                let framing = Framing::of_head(content_type, has_length, may_stream);
+                assert_eq!(framing, expected, "{content_type:?}");
+            }
         }
-        for content_type in
-            [None, Some("text/plain"), Some("application/octet-stream"), Some("application/json")]
-        {
-            check(content_type, false, true, Framing::ByFirstByte);
-            check(content_type, false, false, Framing::Document);
-        }
-        check(Some("text/plain"), true, true, Framing::ByFirstByte);
     }
 
     #[test]

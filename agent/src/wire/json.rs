@@ -115,30 +115,20 @@ pub struct Tokenizer {
 }
 
 impl Tokenizer {
-    pub(crate) const fn depth(&self) -> u32 {
-        self.depth
-    }
-
     /// Whether what came so far is a whole document, if nothing but space follows.
     pub fn is_complete(&self) -> bool {
-        let ends_here = match self.inside {
-            Inside::Nothing => true,
+        match self.inside {
+            Inside::Nothing => self.expect == Expect::Nothing,
             Inside::Number(state) => state.may_end() && self.depth == 0,
             Inside::String { .. } | Inside::Literal { .. } => false,
-        };
-        ends_here && (self.expect == Expect::Nothing || self.inside != Inside::Nothing)
+        }
     }
 
     /// How many bytes of the next piece, which begins with `next`, belong to an escape that began in this one.
     pub const fn escape_bytes_left(&self, next: u8) -> usize {
         match self.inside {
-            Inside::String { escape: Escape::Kind, .. } => {
-                if next == b'u' {
-                    5
-                } else {
-                    1
-                }
-            }
+            Inside::String { escape: Escape::Kind, .. } if next == b'u' => 5,
+            Inside::String { escape: Escape::Kind, .. } => 1,
             Inside::String { escape: Escape::Digits(left), .. } => left as usize,
             _ => 0,
         }
@@ -277,14 +267,9 @@ impl Tokenizer {
                     b'"' | b'\\' | b'/' | b'b' | b'f' | b'n' | b'r' | b't' => Escape::No,
                     _ => return Err(Malformed),
                 },
-                Escape::Digits(left) if byte.is_ascii_hexdigit() => {
-                    if left > 1 {
-                        Escape::Digits(left - 1)
-                    } else {
-                        Escape::No
-                    }
-                }
-                Escape::Digits(_) => return Err(Malformed),
+                Escape::Digits(_) if !byte.is_ascii_hexdigit() => return Err(Malformed),
+                Escape::Digits(1) => Escape::No,
+                Escape::Digits(left) => Escape::Digits(left - 1),
             };
         }
         if is_name {
@@ -383,7 +368,7 @@ pub fn members<'d>(document: &'d [u8], mut on_member: impl FnMut(Member<'d>)) ->
     }
     let mut member: Option<Member<'d>> = None;
     while let Some(token) = tokenizer.next(document, &mut at)? {
-        match (tokenizer.depth(), token.kind) {
+        match (tokenizer.depth, token.kind) {
             // A document may end within a name.
             (1, Kind::Name) if token.ends => {
                 let name = &document[token.from + 1..token.to - 1];

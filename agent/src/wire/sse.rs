@@ -19,6 +19,7 @@ pub struct Event<'a> {
 }
 
 /// The state between two pushes.
+#[derive(Default)]
 pub struct Splitter {
     event_bytes_max: usize,
     /// The beginning of a line whose end has not come yet.
@@ -34,10 +35,11 @@ pub struct Splitter {
     /// Whether the line that is being skipped has bytes: a line without any is the event's end.
     skipped_line_has_bytes: bool,
     /// The last byte was a CR, so that an LF now is the same line's end.
-    after_cr: bool,
-    /// No line has ended yet: the first may begin with a byte order mark.
-    at_start: bool,
-    events_skipped: u64,
+    pub(crate) awaits_line_feed: bool,
+    /// A line has ended: only the first may begin with a byte order mark.
+    has_begun: bool,
+    /// Events left out so far because they were too long.
+    pub events_skipped: u64,
 }
 
 const BYTE_ORDER_MARK: &[u8] = b"\xEF\xBB\xBF";
@@ -51,34 +53,12 @@ type OnEnd<'f> = dyn FnMut(Option<Event<'_>>) + 'f;
 impl Splitter {
     /// A splitter that skips events of more than `event_bytes_max` bytes (line ends not counted).
     pub fn new(event_bytes_max: usize) -> Self {
-        Self {
-            event_bytes_max,
-            line: Vec::new(),
-            name: Vec::new(),
-            data: Vec::new(),
-            has_data: false,
-            event_bytes: 0,
-            skipping: false,
-            skipped_line_has_bytes: false,
-            after_cr: false,
-            at_start: true,
-            events_skipped: 0,
-        }
-    }
-
-    /// Events left out so far because they were too long.
-    pub const fn events_skipped(&self) -> u64 {
-        self.events_skipped
+        Self { event_bytes_max, ..Self::default() }
     }
 
     /// Whether nothing of an event has come since the last one, comments apart.
     pub fn is_between_events(&self) -> bool {
         self.line.is_empty() && self.event_bytes == 0 && !self.skipping
-    }
-
-    /// Whether a line feed, if it comes next, belongs to the end of the line before.
-    pub const fn awaits_line_feed(&self) -> bool {
-        self.after_cr
     }
 
     /// Memory taken for an event that is not complete, and kept for the next.
@@ -88,11 +68,7 @@ impl Splitter {
 
     /// Takes the next bytes and gives out the events they complete.
     pub fn push(&mut self, bytes: &[u8], mut on_event: impl FnMut(Event<'_>)) {
-        self.split(bytes, |event, _| {
-            if let Some(event) = event {
-                on_event(event);
-            }
-        });
+        self.split(bytes, |event, _| event.into_iter().for_each(&mut on_event));
     }
 
     /// The same for who needs the raw bytes: tells for each blank line where in `bytes` it ends, and the event that it
@@ -100,8 +76,8 @@ impl Splitter {
     pub fn split(&mut self, bytes: &[u8], mut on_end: impl FnMut(Option<Event<'_>>, usize)) {
         let mut borrowed: Borrowed<'_> = None;
         let mut at = 0;
-        if self.after_cr && !bytes.is_empty() {
-            self.after_cr = false;
+        if self.awaits_line_feed && !bytes.is_empty() {
+            self.awaits_line_feed = false;
             at = usize::from(bytes[0] == b'\n');
         }
         while at < bytes.len() {
@@ -112,7 +88,7 @@ impl Splitter {
             let line = &bytes[at..at + length];
             at += length + 1;
             if bytes[at - 1] == b'\r' {
-                self.after_cr = at == bytes.len();
+                self.awaits_line_feed = at == bytes.len();
                 at += usize::from(bytes.get(at) == Some(&b'\n'));
             }
             let mut on_end = |event: Option<Event<'_>>| on_end(event, at);
@@ -136,11 +112,7 @@ impl Splitter {
     /// The stream is over: gives out an event that lacks its blank line. Such an event may be cut short.
     pub fn finish(&mut self, mut on_event: impl FnMut(Event<'_>)) {
         let mut borrowed = None;
-        let mut on_end = |event: Option<Event<'_>>| {
-            if let Some(event) = event {
-                on_event(event);
-            }
-        };
+        let mut on_end = |event: Option<Event<'_>>| event.into_iter().for_each(&mut on_event);
         let last = std::mem::take(&mut self.line);
         if !last.is_empty() {
             self.take_joined_line(&last, &mut borrowed, &mut on_end);
@@ -154,7 +126,7 @@ impl Splitter {
         empty(&mut self.line);
         self.skipping = true;
         self.skipped_line_has_bytes = true;
-        self.after_cr = false;
+        self.awaits_line_feed = false;
     }
 
     fn keep_partial_line(&mut self, bytes: &[u8]) {
@@ -205,10 +177,10 @@ impl Splitter {
             return;
         }
         let line = match line.strip_prefix(BYTE_ORDER_MARK) {
-            Some(rest) if self.at_start => rest,
+            Some(rest) if !self.has_begun => rest,
             _ => line,
         };
-        self.at_start = false;
+        self.has_begun = true;
         if line.is_empty() {
             return self.end_event(borrowed, on_end);
         }

@@ -40,7 +40,7 @@ impl CallFacts {
         }
     }
 
-    fn has_error_status(&self) -> bool {
+    pub fn has_error_status(&self) -> bool {
         self.status.is_some_and(|status| !(200..300).contains(&status))
     }
 }

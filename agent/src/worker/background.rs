@@ -19,6 +19,7 @@ pub struct Waiting {
 /// The provider, whose ids are its own, and the id of the response.
 type Key = (Arc<str>, String);
 
+#[derive(Default)]
 pub struct BackgroundCalls {
     calls: HashMap<Key, Waiting>,
     /// By age; some were recorded meanwhile.
@@ -31,13 +32,7 @@ pub struct BackgroundCalls {
 
 impl BackgroundCalls {
     pub fn new(calls_max: usize, age_max_ns: u64) -> Self {
-        Self {
-            calls: HashMap::new(),
-            by_age: VecDeque::new(),
-            early_polls: VecDeque::new(),
-            calls_max,
-            age_max_ns,
-        }
+        Self { calls_max, age_max_ns, ..Self::default() }
     }
 
     pub fn len(&self) -> usize {

@@ -69,10 +69,7 @@ impl BodyReader {
     }
 
     const fn events_skipped(&self) -> u64 {
-        match self {
-            Self::Events(splitter) => splitter.events_skipped(),
-            Self::ByFirstByte { .. } | Self::Document(_) => 0,
-        }
+        if let Self::Events(splitter) = self { splitter.events_skipped } else { 0 }
     }
 }
 
@@ -82,10 +79,8 @@ impl CallReader {
     }
 
     pub fn held_bytes(&self) -> usize {
-        let response = match &self.response {
-            ResponseReader::Waiting | ResponseReader::Lost => 0,
-            ResponseReader::Reading(_, body) => body.held_bytes(),
-        };
+        let response =
+            if let ResponseReader::Reading(_, body) = &self.response { body.held_bytes() } else { 0 };
         self.request.capacity() + response
     }
 
@@ -197,7 +192,7 @@ impl CallReader {
             }
             ResponseReader::Reading(_, BodyReader::Document(body)) => {
                 let CallFacts { response, response_texts: texts, .. } = &mut *facts;
-                let read = read_json(body.kept(), |json| self.reader.read_body(json, response, texts));
+                let read = read_json(&body.kept, |json| self.reader.read_body(json, response, texts));
                 let is_readable = read.is_ok();
                 read_left_over(body, is_readable, was_cut, facts, metrics);
             }
@@ -233,13 +228,12 @@ fn read_left_over(
     metrics: &Metrics,
 ) {
     let is_text = facts.start.endpoint.operation != Operation::Embeddings;
-    let is_error = facts.status.is_some_and(|status| status >= 300);
     if is_readable {
-        facts.response_texts.text_bytes += if is_text { body.text_bytes_left_out() } else { 0 };
+        facts.response_texts.text_bytes += if is_text { body.text_bytes_left_out } else { 0 };
     } else if was_cut && is_text {
         // The text in it cannot be told from its frame; the frame is small.
-        facts.response_texts.text_bytes = body.kept().len() as u64 + body.text_bytes_left_out();
-    } else if !was_cut && !is_error {
+        facts.response_texts.text_bytes = body.kept.len() as u64 + body.text_bytes_left_out;
+    } else if !was_cut && !facts.has_error_status() {
         metrics.fail(Failure::malformed_body);
         facts.response_is_whole = false;
     }

@@ -25,14 +25,14 @@ impl Default for TruncateLimits {
 #[derive(Default)]
 pub struct Truncate {
     limits: TruncateLimits,
-    kept: Vec<u8>,
+    pub kept: Vec<u8>,
     tokenizer: Tokenizer,
     leaving_out: LeavingOut,
-    /// Bytes of the text under way.
     text_bytes: usize,
     /// Bytes of the numbers in a row.
     run_bytes: usize,
-    text_bytes_left_out: u64,
+    /// Bytes of texts that were left out, escapes as written.
+    pub text_bytes_left_out: u64,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -46,17 +46,8 @@ enum LeavingOut {
 }
 
 impl Truncate {
-    pub fn kept(&self) -> &[u8] {
-        &self.kept
-    }
-
     pub fn held_bytes(&self) -> usize {
         self.kept.capacity()
-    }
-
-    /// Bytes of texts that were left out, escapes as written.
-    pub const fn text_bytes_left_out(&self) -> u64 {
-        self.text_bytes_left_out
     }
 
     pub fn push(&mut self, bytes: &[u8]) {

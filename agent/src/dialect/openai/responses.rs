@@ -80,11 +80,8 @@ impl<'de: 'a, 'a> Deserialize<'de> for Output<'a> {
 struct Item<'a> {
     #[serde(rename = "type")]
     kind: Text<'a>,
-    /// Of a message, of reasoning.
     content: Content<'a>,
-    /// Of reasoning.
     summary: Content<'a>,
-    /// Of calls of functions.
     name: Content<'a>,
     arguments: Content<'a>,
     /// Of calls of the client's own tools.
@@ -253,9 +250,7 @@ impl Reader for ResponsesReader {
             // Encoded sound is no text.
             "response.audio.delta" => texts.take(Kind::Text, ""),
             "response.output_item.added" => {
-                if let Some(item) = &event.item.0 {
-                    item.name.hand_to(Kind::Tool, texts);
-                }
+                event.item.0.iter().for_each(|item| item.name.hand_to(Kind::Tool, texts));
             }
             "error" => {
                 let body = ErrorBody { code: event.code, kind: Code::default() };

@@ -21,7 +21,7 @@ fn split(chunks: &[&[u8]], limit: usize) -> (Vec<Owned>, u64) {
         assert!(splitter.held_bytes() <= 3 * (2 * limit).max(8), "{}", splitter.held_bytes());
     }
     splitter.finish(&mut keep);
-    (events, splitter.events_skipped())
+    (events, splitter.events_skipped)
 }
 
 fn check(text: &str, expected: &[(&str, &str)]) {
@@ -102,7 +102,7 @@ fn ten_megabytes_without_a_newline_are_not_kept() {
         splitter.push(&chunk, |_| panic!("no event here"));
         assert!(splitter.held_bytes() <= 1 << 20);
     }
-    assert_eq!(splitter.events_skipped(), 1);
+    assert_eq!(splitter.events_skipped, 1);
     let mut seen = 0;
     splitter.push(b"\n\ndata: a\n\n", |event| {
         assert_eq!(event.data, b"a");

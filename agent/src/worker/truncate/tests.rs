@@ -11,7 +11,7 @@ fn truncate(chunks: &[&[u8]], limits: TruncateLimits) -> (String, u64) {
     for chunk in chunks {
         truncate.push(chunk);
     }
-    (String::from_utf8(truncate.kept().to_vec()).unwrap(), truncate.text_bytes_left_out())
+    (String::from_utf8(truncate.kept.to_vec()).unwrap(), truncate.text_bytes_left_out)
 }
 
 fn check(json: &str, expected: &str, left_out: u64) {
@@ -49,13 +49,8 @@ fn a_batch_of_embeddings_shrinks_to_its_frame() {
     let body = json!({"data": data, "model": "m", "usage": {"prompt_tokens": 4321}}).to_string();
     let mut truncate = Truncate::default();
     body.as_bytes().chunks(16 << 10).for_each(|chunk| truncate.push(chunk));
-    assert!(
-        body.len() > 1 << 20 && truncate.kept().len() < 40 << 10,
-        "{} {}",
-        body.len(),
-        truncate.kept().len()
-    );
-    let kept: Json = serde_json::from_slice(truncate.kept()).unwrap();
+    assert!(body.len() > 1 << 20 && truncate.kept.len() < 40 << 10, "{} {}", body.len(), truncate.kept.len());
+    let kept: Json = serde_json::from_slice(&truncate.kept).unwrap();
     assert_eq!(kept["usage"]["prompt_tokens"], 4321);
     assert_eq!(kept["data"].as_array().unwrap().len(), 100);
 }
@@ -112,6 +107,6 @@ proptest! {
         let limits = TruncateLimits { text_bytes_max: 4, numbers_bytes_max: 6 };
         let mut truncate = Truncate { limits, ..Truncate::default() };
         truncate.push(&bytes);
-        prop_assert!(truncate.kept().len() <= bytes.len() + 1);
+        prop_assert!(truncate.kept.len() <= bytes.len() + 1);
     }
 }
