@@ -2,4 +2,7 @@
 //! `ledgerline_store::sql`; never writes.
 
 pub mod http;
+#[cfg(test)]
+#[path = "../tests/integration/memory_source.rs"]
+pub(crate) mod memory_source;
 pub mod querier;

@@ -14,6 +14,8 @@ mod alertmanager;
 mod engine;
 #[path = "integration/ingest.rs"]
 mod ingest;
+#[path = "integration/memory_source.rs"]
+mod memory_source;
 #[path = "integration/privacy.rs"]
 mod privacy;
 #[path = "integration/promtool.rs"]

@@ -2,6 +2,10 @@
 
 use std::cmp::Ordering;
 
+use ledgerline_proto::NanoUsd;
+
+const MILLION: i128 = 1_000_000;
+
 /// A fraction with a positive denominator. Overflow is `None`: the caller says `overflow` and not an amount.
 ///
 /// Not reduced after each step: denominators come from multipliers such as 1.1 and 0.5, so a product of five of them
@@ -22,16 +26,14 @@ impl Exact {
 
     /// Reads a multiplier such as `1.1` or `0.5`: digits and one point, at most six digits behind it.
     pub(crate) fn from_decimal(text: &str) -> Option<Self> {
-        let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
-        let digits = |part: &str| part.bytes().all(|byte| byte.is_ascii_digit());
-        let too_long = whole.len() > 6 || fraction.len() > 6;
-        if whole.is_empty() || too_long || !digits(whole) || !digits(fraction) || text.ends_with('.') {
+        // Written as an amount is, but neither negative nor so fine nor so large.
+        let nanos = i128::from(text.parse::<NanoUsd>().ok()?.nanos());
+        let (millionths, finer) = (nanos / 1_000, nanos % 1_000);
+        if finer != 0 || !(0..1_000_000 * MILLION).contains(&millionths) {
             return None;
         }
-        let scale = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-        let numerator: i128 = format!("{whole}{fraction}").parse().ok()?;
-        let divisor = greatest_common_divisor(numerator, scale);
-        Some(Self { numerator: numerator / divisor, denominator: scale / divisor })
+        let divisor = greatest_common_divisor(millionths, MILLION);
+        Some(Self { numerator: millionths / divisor, denominator: MILLION / divisor })
     }
 
     pub(crate) fn add(self, other: Self) -> Option<Self> {
@@ -74,11 +76,8 @@ impl Exact {
     }
 }
 
-fn greatest_common_divisor(mut left: i128, mut right: i128) -> i128 {
-    while right != 0 {
-        (left, right) = (right, left % right);
-    }
-    left
+fn greatest_common_divisor(left: i128, right: i128) -> i128 {
+    if right == 0 { left } else { greatest_common_divisor(right, left % right) }
 }
 
 #[cfg(test)]

@@ -31,14 +31,12 @@ pub(crate) fn parse(files: &[(&str, &str)]) -> Result<Layer, Vec<PriceBookProble
     let mut layer = Layer::new();
     for &(name, text) in files {
         let file = File { name, problems: RefCell::default() };
-        let (value, error) = match yaml_serde::from_str::<Value>(text) {
-            Ok(value) => (value, None),
-            Err(error) => (Value::Null, Some(error)),
-        };
-        let root = Node { file: &file, model: None, path: String::new(), value: &value };
-        let provider = match error {
-            Some(error) => root.refuse(format!("is not YAML: {error}")),
-            None => provider(&root),
+        let parsed = yaml_serde::from_str::<Value>(text);
+        let value = parsed.as_ref().unwrap_or(&Value::Null);
+        let root = Node { file: &file, model: None, path: String::new(), value };
+        let provider = match &parsed {
+            Ok(_) => provider(&root),
+            Err(error) => root.refuse(format!("is not YAML: {error}")),
         };
         if let Some(provider) = provider {
             if layer.contains_key(&provider.name) {

@@ -85,29 +85,29 @@ pub(crate) struct Period {
 impl Period {
     fn name_rules(&mut self, prefix: &str) {
         let from = self.from.map_or_else(|| "start".to_owned(), |date| date.to_string());
-        let (base_steps, regions) = (&self.rates.steps, &self.inference_geo);
+        let base_steps = &self.rates.steps;
+        let regions = none_and(self.inference_geo.iter().map(|(region, _)| region));
         let name = |tier: &mut Tier, tier_name: &str| {
             let steps = match &tier.price {
                 TierPrice::Multiplier(_) => base_steps,
                 TierPrice::Table(rates) => &rates.steps,
             };
-            let steps: Vec<String> = steps.iter().map(|step| format!("/{}", step.name)).collect();
-            let regions: Vec<String> = regions.iter().map(|(region, _)| format!("/{region}")).collect();
-            let none_and = |names: &[String]| -> Vec<String> {
-                std::iter::once(String::new()).chain(names.iter().cloned()).collect()
-            };
-            let regions = none_and(&regions);
-            tier.rules = none_and(&steps)
-                .iter()
-                .flat_map(|step| regions.iter().map(move |region| (step.clone(), region)))
-                .map(|(step, region)| format!("{prefix}@{from}/{tier_name}{step}{region}").into())
-                .collect();
+            tier.rules.clear();
+            for step in none_and(steps.iter().map(|step| &step.name)) {
+                let rule = |region| format!("{prefix}@{from}/{tier_name}{step}{region}").into();
+                tier.rules.extend(regions.iter().map(rule));
+            }
         };
         name(&mut self.standard, "standard");
         for (tier_name, tier) in self.service_tiers.iter_mut().chain(&mut self.speeds) {
             name(tier, tier_name);
         }
     }
+}
+
+/// Nothing, then each of these names, as parts of a rule.
+fn none_and<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
+    std::iter::once(String::new()).chain(names.map(|name| format!("/{name}"))).collect()
 }
 
 /// A model, the names it answers to, and its prices in the order of time.

@@ -6,13 +6,11 @@ use super::budget::Budget;
 use super::cells::Cells;
 use super::error::QueryError;
 use super::format::format_plain;
-use super::labels::Labels;
 use super::notices::Notices;
 use super::number::{Number, Sum};
-use super::pool::Charge;
 use super::statistics::{Mean, Variance, in_order, maximum, minimum, quantile};
 use super::syntax::{Aggregation, Grouping};
-use super::value::{Column, LabelSets, Value, Vector};
+use super::value::{Column, Groups, LabelSets, Value, Vector};
 
 /// The aggregation of a vector; `parameter` is that of `topk`, `bottomk`, `quantile` and `count_values`.
 pub(super) fn apply(
@@ -23,7 +21,8 @@ pub(super) fn apply(
     parameter: Option<Value>,
     input: Vector,
 ) -> Result<Vector, QueryError> {
-    let groups = Groups::of(budget, &input, grouping)?;
+    let places = input.columns.iter().map(|column| grouping.of(&column.labels)).zip(0..);
+    let groups = Groups::of(budget, places)?;
     match (operation, parameter) {
         (Aggregation::Top, Some(Value::Scalar(counts))) => {
             ranked(budget, |a, b| b.compare(a), &counts, input, &groups)
@@ -54,29 +53,6 @@ pub(super) fn apply(
     }
 }
 
-struct Groups {
-    list: Vec<(Labels, Vec<usize>)>,
-    _charge: Charge,
-}
-
-impl Groups {
-    fn of(budget: &Budget<'_>, input: &Vector, grouping: &Grouping) -> Result<Self, QueryError> {
-        let mut charge = budget.charge(input.columns.len() * size_of::<usize>())?;
-        let mut sets = LabelSets::new(budget)?;
-        let mut members: Vec<Vec<usize>> = Vec::new();
-        for (at, column) in input.columns.iter().enumerate() {
-            let labels = grouping.of(&column.labels);
-            let number = sets.number(&labels)?;
-            if number == members.len() {
-                charge.grow(labels.own_bytes() + size_of::<(Labels, Vec<usize>)>())?;
-                members.push(Vec::new());
-            }
-            members[number].push(at);
-        }
-        Ok(Self { list: sets.into_list().into_iter().zip(members).collect(), _charge: charge })
-    }
-}
-
 fn steps(input: &Vector) -> usize {
     input.columns.first().map_or(0, |column| column.cells.len())
 }
@@ -93,7 +69,7 @@ fn extreme_value(found: Option<Number>) -> Number {
 fn folded<T: Default + Copy>(
     budget: &Budget<'_>,
     input: &Vector,
-    groups: &Groups,
+    groups: &Groups<usize>,
     add: impl Fn(&mut T, Number),
     finish: impl Fn(T) -> Number,
 ) -> Result<Vector, QueryError> {
@@ -120,7 +96,7 @@ fn of_quantiles(
     budget: &Budget<'_>,
     quantiles: &Cells,
     input: &Vector,
-    groups: &Groups,
+    groups: &Groups<usize>,
 ) -> Result<Vector, QueryError> {
     let steps = steps(input);
     let mut out = Vector::default();
@@ -152,7 +128,7 @@ fn ranked(
     order: fn(Number, Number) -> Option<Ordering>,
     counts: &Cells,
     input: Vector,
-    groups: &Groups,
+    groups: &Groups<usize>,
 ) -> Result<Vector, QueryError> {
     // Checked for every step first: whether a parameter is valid must not depend on what it is applied to.
     counts.values().try_for_each(|(_, value)| whole_count(value).map(drop))?;
@@ -212,7 +188,7 @@ fn count_values(
     budget: &Budget<'_>,
     label: &str,
     input: &Vector,
-    groups: &Groups,
+    groups: &Groups<usize>,
 ) -> Result<Vector, QueryError> {
     if label.is_empty() || label.contains('\u{fffd}') {
         return Err(QueryError::Parameter(format!("invalid label name {label:?}")));

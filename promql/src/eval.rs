@@ -98,8 +98,7 @@ impl<'a> Evaluator<'a> {
             let from = all.partition_point(|point| point.time_ms <= end_ms - range.window_ms);
             let to = all.partition_point(|point| point.time_ms <= end_ms);
             if from < to {
-                charge.grow(size_of::<RangeSeries>() + labels.bytes())?;
-                charge.grow(size_of_val(&all[from..to]))?;
+                charge.grow(size_of::<RangeSeries>() + labels.bytes() + size_of_val(&all[from..to]))?;
                 let values = Values::Stored(all[from..to].to_vec());
                 out.push(RangeSeries { labels: labels.clone(), values });
             }
@@ -116,12 +115,16 @@ impl<'a> Evaluator<'a> {
             Node::Text(text) => Value::Text(text.clone()),
             Node::Selector(selector) => Value::Vector(self.instant(selector, grid, |point| point.value)?),
             Node::Negate(inner) => self.negated(inner, grid)?,
-            Node::Binary(node) => {
-                let left = self.node(&node.left, grid)?;
-                let right = self.node(&node.right, grid)?;
-                binary::apply(self.budget, &node.operation, left, right)?
+            Node::Binary { operation, left, right } => {
+                binary::apply(self.budget, operation, self.node(left, grid)?, self.node(right, grid)?)?
             }
-            Node::Aggregate(node) => Value::Vector(self.aggregate(node, grid)?),
+            Node::Aggregate(node) => {
+                let Aggregate { operation, grouping, parameter, over } = &**node;
+                let input = self.vector(over, grid)?;
+                let parameter = parameter.as_ref().map(|parameter| self.node(parameter, grid)).transpose()?;
+                let (budget, notices) = (self.budget, &self.notices);
+                Value::Vector(aggregate::apply(budget, notices, *operation, grouping, parameter, input)?)
+            }
             Node::Call(call) => self.call(call, grid)?,
             Node::Range(_) => {
                 let instead = "apply a function such as rate() or avg_over_time() to it";
@@ -141,12 +144,6 @@ impl<'a> Evaluator<'a> {
             }
             text @ Value::Text(_) => text,
         })
-    }
-
-    fn aggregate(&self, node: &Aggregate, grid: Grid) -> Result<Vector, QueryError> {
-        let input = self.vector(&node.over, grid)?;
-        let parameter = node.parameter.as_ref().map(|parameter| self.node(parameter, grid)).transpose()?;
-        aggregate::apply(self.budget, &self.notices, node.operation, &node.grouping, parameter, input)
     }
 
     fn vector(&self, node: &Node, grid: Grid) -> Result<Vector, QueryError> {

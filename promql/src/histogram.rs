@@ -7,7 +7,7 @@ use super::error::QueryError;
 use super::labels::METRIC_NAME;
 use super::notices::Notices;
 use super::number::Number;
-use super::value::{LabelSets, Vector};
+use super::value::{Groups, Vector};
 
 /// Counts that differ by less than this share are equal: they come from float arithmetic on equal counts.
 const SMALL_DELTA: f64 = 1e-12;
@@ -60,30 +60,25 @@ fn per_histogram(
     compute: impl Fn(usize, &str, &mut Vec<Bucket>) -> f64,
 ) -> Result<Vector, QueryError> {
     let steps = input.columns.first().map_or(0, |column| column.cells.len());
-    let mut charge = budget.charge(0)?;
-    let mut sets = LabelSets::new(budget)?;
     // The places of each histogram's buckets in the input, with their bounds.
-    let mut histograms: Vec<Vec<(f64, usize)>> = Vec::new();
-    for (at, column) in input.columns.iter().enumerate() {
-        let (le, name) = (column.labels.get("le"), column.labels.get(METRIC_NAME));
-        let Some(bound) = parse_bound(le) else {
-            notices.warn(&format!(
-                "bucket label \"le\" is missing or has a malformed value of {le:?} for metric name \"{name}\""
-            ));
-            continue;
-        };
-        let mut labels = column.labels.clone();
-        labels.set("le", "");
-        let number = sets.number(&labels)?;
-        charge.grow(size_of::<(f64, usize)>() + size_of::<Vec<(f64, usize)>>())?;
-        if number == histograms.len() {
-            histograms.push(Vec::new());
-        }
-        histograms[number].push((bound, at));
-    }
+    let histograms = Groups::of(
+        budget,
+        input.columns.iter().enumerate().filter_map(|(at, column)| {
+            let (le, name) = (column.labels.get("le"), column.labels.get(METRIC_NAME));
+            let Some(bound) = parse_bound(le) else {
+                notices.warn(&format!(
+                    "bucket label \"le\" is missing or has a malformed value of {le:?} for metric name \"{name}\""
+                ));
+                return None;
+            };
+            let mut labels = column.labels.clone();
+            labels.set("le", "");
+            Some((labels, (bound, at)))
+        }),
+    )?;
     let mut out = Vector::default();
     let mut buckets = Vec::new();
-    for (labels, members) in sets.into_list().into_iter().zip(histograms) {
+    for (labels, members) in &histograms.list {
         let name = labels.get(METRIC_NAME);
         budget.work(members.len().saturating_mul(steps))?;
         let values = (0..steps).map(|step| {

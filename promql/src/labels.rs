@@ -12,15 +12,9 @@ pub struct Labels(Vec<(Arc<str>, Arc<str>)>);
 
 impl Labels {
     /// Collects pairs in any order; a pair with an empty value is dropped, the last of two equal names wins.
-    pub fn from_pairs<N, V>(pairs: impl IntoIterator<Item = (N, V)>) -> Self
-    where
-        N: Into<Arc<str>>,
-        V: Into<Arc<str>>,
-    {
+    pub fn from_pairs(pairs: impl IntoIterator<Item = (impl Into<Arc<str>>, impl Into<Arc<str>>)>) -> Self {
         let mut labels = Self::default();
-        for (name, value) in pairs {
-            labels.set(name, value);
-        }
+        pairs.into_iter().for_each(|(name, value)| labels.set(name, value));
         labels
     }
 

@@ -20,7 +20,6 @@ mod labels;
 pub mod limits;
 mod lower;
 mod matcher;
-pub mod memory;
 mod notices;
 mod number;
 mod plan;

@@ -7,8 +7,8 @@ use crate::labels::METRIC_NAME;
 use crate::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX, WORK_CELLS_MAX};
 use crate::matcher::Matcher;
 use crate::plan::{
-    Aggregate, Binary, Call, Edges, Grid, Node, Plan, QueryParams, RangeNode, RangeOver, Selector,
-    SelectorRequest, TimeShift, inner_grid,
+    Aggregate, Call, Edges, Grid, Node, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest,
+    TimeShift, inner_grid,
 };
 use crate::syntax::{
     self as ast, Aggregation, At, Expr, ExprKind, Grouping, MatchKind, Operator, ParseError, Sign, Span,
@@ -196,8 +196,8 @@ impl Lowering<'_> {
         if operation.fill != ast::Fill::default() {
             return Err(unsupported("the fill modifier", "use `or` with a vector of the missing labels"));
         }
-        let (left, right) = (self.node(left, grid, None)?, self.node(right, grid, None)?);
-        Ok(Node::Binary(Box::new(Binary { operation: operation.clone(), left, right })))
+        let [left, right] = [self.node(left, grid, None)?, self.node(right, grid, None)?].map(Box::new);
+        Ok(Node::Binary { operation: operation.clone(), left, right })
     }
 
     fn aggregate(&mut self, aggregate: &ast::Aggregate, grid: Grid) -> Result<Node, QueryError> {
@@ -246,7 +246,7 @@ impl Lowering<'_> {
             }
             arguments.push(argument);
         }
-        Ok(Node::Call(Box::new(Call { function, arguments })))
+        Ok(Node::Call(Call { function, arguments }))
     }
 
     /// Notes that single samples of a range selector are read.
@@ -264,11 +264,8 @@ fn unsupported(what: impl Into<String>, instead: impl Into<String>) -> QueryErro
 }
 
 fn in_time(what: &'static str, ms: i64) -> Result<i64, QueryError> {
-    if ms.unsigned_abs() <= TIME_MS_MAX.unsigned_abs() {
-        Ok(ms)
-    } else {
-        Err(QueryError::TimeOutOfRange(what, ms))
-    }
+    let inside = (-TIME_MS_MAX..=TIME_MS_MAX).contains(&ms);
+    inside.then_some(ms).ok_or(QueryError::TimeOutOfRange(what, ms))
 }
 
 /// Compiles the matchers of a selector, which the parser has counted and measured.

@@ -36,13 +36,8 @@ impl Matcher {
 
     /// Whether a value (empty for a missing label) satisfies the matcher.
     pub fn matches(&self, value: &str) -> bool {
-        match (self.kind, &self.regex) {
-            (MatchKind::Equal, _) => self.value == value,
-            (MatchKind::NotEqual, _) => self.value != value,
-            (MatchKind::Regex, Some(regex)) => regex.is_match(value),
-            (MatchKind::NotRegex, Some(regex)) => !regex.is_match(value),
-            (MatchKind::Regex | MatchKind::NotRegex, None) => false,
-        }
+        let fits = self.regex.as_ref().map_or_else(|| self.value == value, |regex| regex.is_match(value));
+        fits == matches!(self.kind, MatchKind::Equal | MatchKind::Regex)
     }
 
     /// Whether every matcher accepts these labels.

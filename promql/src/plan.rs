@@ -172,9 +172,9 @@ pub(super) enum Node {
     Selector(Selector),
     Range(Box<RangeNode>),
     Negate(Box<Node>),
-    Binary(Box<Binary>),
+    Binary { operation: Operation, left: Box<Node>, right: Box<Node> },
     Aggregate(Box<Aggregate>),
-    Call(Box<Call>),
+    Call(Call),
 }
 
 #[derive(Debug)]
@@ -203,13 +203,6 @@ pub(super) fn inner_grid(outer: Grid, window_ms: i64, step_ms: i64) -> Grid {
     let start_ms = ((outer.start_ms - window_ms).div_euclid(step_ms) + 1) * step_ms;
     let count = if outer.end_ms() < start_ms { 0 } else { (outer.end_ms() - start_ms) / step_ms + 1 };
     Grid { start_ms, step_ms, count }
-}
-
-#[derive(Debug)]
-pub(super) struct Binary {
-    pub operation: Operation,
-    pub left: Node,
-    pub right: Node,
 }
 
 #[derive(Debug)]

@@ -109,14 +109,12 @@ fn push_escape(
             out.push_str(&format!("\\x{{{code:x}}}"));
         }
         'Q' if !in_class => {
-            let mut quoted = String::new();
             while let Some((_, c)) = chars.next() {
                 if c == '\\' && chars.next_if(|(_, next)| *next == 'E').is_some() {
                     break;
                 }
-                quoted.push(c);
+                push_literal(c, out);
             }
-            quoted.chars().for_each(|c| push_literal(c, out));
         }
         'b' if !in_class => out.push_str("(?-u:\\b)"),
         'B' if !in_class => out.push_str("(?-u:\\B)"),

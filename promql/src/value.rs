@@ -128,11 +128,28 @@ impl LabelSets {
         self.numbers.insert(labels.clone(), number);
         Ok(number)
     }
+}
 
-    pub fn into_list(self) -> Vec<Labels> {
-        let mut list: Vec<_> = self.numbers.into_iter().collect();
-        list.sort_unstable_by_key(|(_, number)| *number);
-        list.into_iter().map(|(labels, _)| labels).collect()
+/// Items with equal labels side by side, in the order in which their labels came.
+pub(crate) struct Groups<T> {
+    pub list: Vec<(Labels, Vec<T>)>,
+    _charge: Charge,
+}
+
+impl<T> Groups<T> {
+    pub fn of(budget: &Budget<'_>, items: impl Iterator<Item = (Labels, T)>) -> Result<Self, QueryError> {
+        let mut charge = budget.charge(items.size_hint().1.unwrap_or(0) * size_of::<T>())?;
+        let mut sets = LabelSets::new(budget)?;
+        let mut list: Vec<(Labels, Vec<T>)> = Vec::new();
+        for (labels, item) in items {
+            let number = sets.number(&labels)?;
+            if number == list.len() {
+                charge.grow(labels.own_bytes() + size_of::<(Labels, Vec<T>)>())?;
+                list.push((labels, Vec::new()));
+            }
+            list[number].1.push(item);
+        }
+        Ok(Self { list, _charge: charge })
     }
 }
 

@@ -217,14 +217,4 @@ mod tests {
         let text = format!("{identity:?}");
         assert!(text.contains("search") && !text.contains("ada") && !text.contains("s-1"), "{text}");
     }
-
-    #[test]
-    fn only_leaf_operations_are_calls() {
-        for (name, is_call) in
-            [("chat", true), ("embeddings", true), ("unread", true), ("invoke_agent", false), ("", false)]
-        {
-            let operation = Operation::from_name(name);
-            assert_eq!((operation.name(), operation.is_call()), (name, is_call));
-        }
-    }
 }

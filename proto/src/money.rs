@@ -6,8 +6,6 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Deserialize, Deserializer, Serialize, Serializer};
-
 const NANOS_PER_USD: i64 = 1_000_000_000;
 
 /// Digits behind the decimal point of a dollar amount: `Decimal(18, 9)` in ClickHouse.
@@ -88,19 +86,6 @@ impl FromStr for NanoUsd {
             .ok_or_else(too_large)?;
         let signed = if text.starts_with('-') { -nanos } else { nanos };
         Self::from_nanos(signed).ok_or_else(too_large)
-    }
-}
-
-impl Serialize for NanoUsd {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(self)
-    }
-}
-
-impl<'de> Deserialize<'de> for NanoUsd {
-    /// From a text only: a YAML or JSON number would pass through a float.
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer)?.parse().map_err(serde::de::Error::custom)
     }
 }
 

@@ -62,10 +62,6 @@ impl TokenClass {
             _ => Direction::Input,
         }
     }
-
-    const fn index(self) -> usize {
-        self as usize
-    }
 }
 
 impl fmt::Display for TokenClass {
@@ -92,12 +88,12 @@ impl TokenCounts {
     /// Tokens of one class.
     #[must_use]
     pub const fn get(&self, class: TokenClass) -> u64 {
-        self.0[class.index()]
+        self.0[class as usize]
     }
 
     /// Replaces the count of one class.
     pub fn set(&mut self, class: TokenClass, tokens: u64) {
-        self.0[class.index()] = tokens;
+        self.0[class as usize] = tokens;
     }
 
     /// The classes with at least one token.
@@ -108,22 +104,19 @@ impl TokenCounts {
     /// All tokens of one side, as OpenTelemetry's inclusive `gen_ai.usage.{input,output}_tokens`; saturating.
     #[must_use]
     pub fn total(&self, direction: Direction) -> u64 {
-        self.nonzero()
-            .filter(|(class, _)| class.direction() == direction)
-            .fold(0, |sum, (_, tokens)| sum.saturating_add(tokens))
+        self.sum(|class| class.direction() == direction)
     }
 
     /// Tokens written to any cache; saturating.
     #[must_use]
     pub fn cache_write(&self) -> u64 {
-        [
-            TokenClass::CacheWrite5m,
-            TokenClass::CacheWrite30m,
-            TokenClass::CacheWrite1h,
-            TokenClass::CacheWrite12h,
-        ]
-        .into_iter()
-        .fold(0, |sum, class| sum.saturating_add(self.get(class)))
+        use TokenClass::{CacheWrite1h, CacheWrite5m, CacheWrite12h, CacheWrite30m};
+        self.sum(|class| matches!(class, CacheWrite5m | CacheWrite30m | CacheWrite1h | CacheWrite12h))
+    }
+
+    fn sum(&self, counts: impl Fn(TokenClass) -> bool) -> u64 {
+        let counted = self.nonzero().filter(|(class, _)| counts(*class));
+        counted.fold(0, |sum, (_, tokens)| sum.saturating_add(tokens))
     }
 }
 
@@ -154,24 +147,4 @@ pub struct Usage {
     pub tokens: TokenCounts,
     /// Where the counts come from.
     pub source: UsageSource,
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn totals_are_sums_of_disjoint_classes() {
-        let counts = TokenCounts::from_pairs(&[
-            (TokenClass::InputUncached, 10),
-            (TokenClass::CacheRead, 100),
-            (TokenClass::CacheWrite1h, 1_000),
-            (TokenClass::OutputText, 7),
-            (TokenClass::OutputReasoning, 70),
-        ]);
-        assert_eq!(counts.total(Direction::Input), 1_110);
-        assert_eq!(counts.total(Direction::Output), 77);
-        assert_eq!(counts.cache_write(), 1_000);
-        assert_eq!(format!("{counts:?}").matches(':').count(), 5);
-    }
 }

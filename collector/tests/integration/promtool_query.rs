@@ -3,12 +3,12 @@
 
 use std::sync::Arc;
 
+use crate::memory_source::MemorySource;
 use axum::{Extension, Router};
 use ledgerline_collector::access::Principal;
 use ledgerline_collector::query::http::{ApiState, router};
 use ledgerline_collector::query::querier::Querier;
 use ledgerline_process::clock::ManualClock;
-use ledgerline_promql::memory::MemorySource;
 use ledgerline_promql::{Labels, Samples, Series};
 
 const NOW_S: i64 = 1_700_000_000;

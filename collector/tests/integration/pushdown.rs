@@ -6,9 +6,9 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::engine;
+use crate::memory_source::MemorySource;
 use ledgerline_collector::query::querier::Querier;
 use ledgerline_process::clock::ManualClock;
-use ledgerline_promql::memory::MemorySource;
 use ledgerline_promql::source::{SeriesFilter, Tenant};
 use ledgerline_promql::{
     Labels, Number, QueryParams, QueryResult, QueryValue, Samples, Series, VectorSample,

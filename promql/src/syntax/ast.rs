@@ -5,23 +5,25 @@ use std::sync::Arc;
 use super::signatures::{Signature, ValueType};
 use crate::labels::Labels;
 
-/// An enum whose values have a name in the language: `NAMES` lists all of them.
+/// An enum whose values have a name, in the language or in its error texts.
 macro_rules! named {
     ($(#[$outer:meta])* $visibility:vis enum $type:ident { $($(#[$inner:meta])* $value:ident = $name:literal,)* }) => {
         $(#[$outer])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
         $visibility enum $type { $($(#[$inner])* $value,)* }
 
+        #[allow(dead_code, reason = "of a token only the list is read, of a type only the name")]
         impl $type {
-            pub const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$value),)*];
+            pub(crate) const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$value),)*];
+
+            /// As a query or Prometheus's error texts spell it.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$value => $name,)* }
+            }
         }
     };
 }
 pub(super) use named;
-
-fn name_in<T: PartialEq + Copy>(names: &[(&'static str, T)], wanted: T) -> &'static str {
-    names.iter().find(|(_, value)| *value == wanted).map_or("", |(name, _)| name)
-}
 
 /// A range of bytes of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -73,18 +75,9 @@ impl Expr {
             ExprKind::Range(_) | ExprKind::Subquery(_) => ValueType::Matrix,
             ExprKind::Call(call) => call.function.returns,
             ExprKind::Binary(binary) => {
-                // Left-deep chains are long, so the walk down the left side is a loop.
-                let mut node = binary;
-                loop {
-                    if node.right.value_type() != ValueType::Scalar {
-                        return ValueType::Vector;
-                    }
-                    match &node.left.kind {
-                        ExprKind::Binary(left) => node = left,
-                        _ if node.left.value_type() == ValueType::Scalar => return ValueType::Scalar,
-                        _ => return ValueType::Vector,
-                    }
-                }
+                let is_scalar = |side: &Self| side.value_type() == ValueType::Scalar;
+                let scalars = is_scalar(&binary.right) && is_scalar(&binary.left);
+                if scalars { ValueType::Scalar } else { ValueType::Vector }
             }
         }
     }
@@ -104,17 +97,18 @@ pub(crate) enum Sign {
     Minus,
 }
 
-/// How a matcher compares.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum MatchKind {
-    /// `=`
-    Equal,
-    /// `!=`
-    NotEqual,
-    /// `=~`
-    Regex,
-    /// `!~`
-    NotRegex,
+named! {
+    /// How a matcher compares.
+    pub enum MatchKind {
+        /// `=`
+        Equal = "=",
+        /// `!=`
+        NotEqual = "!=",
+        /// `=~`
+        Regex = "=~",
+        /// `!~`
+        NotRegex = "!~",
+    }
 }
 
 /// A quoted metric name inside the braces is an `=` matcher on `__name__`.
@@ -145,12 +139,6 @@ named! {
         Anchored = "anchored",
         /// Values at the edges are interpolated.
         Smoothed = "smoothed",
-    }
-}
-
-impl RangeMode {
-    pub fn name(self) -> &'static str {
-        name_in(Self::NAMES, self)
     }
 }
 
@@ -210,17 +198,7 @@ named! {
     }
 }
 
-impl Operation {
-    pub fn of(operator: Operator) -> Self {
-        Self { operator, return_bool: false, matching: Matching::default(), fill: Fill::default() }
-    }
-}
-
 impl Operator {
-    pub fn name(self) -> &'static str {
-        name_in(Self::NAMES, self)
-    }
-
     /// How tightly it binds; a sign binds as `*` does.
     pub fn precedence(self) -> u8 {
         match self {
@@ -336,10 +314,6 @@ named! {
 }
 
 impl Aggregation {
-    pub fn name(self) -> &'static str {
-        name_in(Self::NAMES, self)
-    }
-
     /// The type of its parameter, if it has one.
     pub fn parameter(self) -> Option<ValueType> {
         match self {

@@ -62,12 +62,10 @@ pub(super) fn format_duration_ms(ms: i64) -> String {
     out
 }
 
-/// A length that cannot be computed: where, and why.
-pub(crate) type DurationFault = (Span, &'static str);
-
 impl Expr {
-    /// The seconds of a length of time, for a query of this step and this range (its end less its start), both in seconds.
-    pub(crate) fn seconds(&self, step: f64, range: f64) -> Result<f64, DurationFault> {
+    /// The seconds of a length of time, for a query of this step and this range (its end less its start), both in seconds; or
+    /// where it cannot be computed, and why.
+    pub(crate) fn seconds(&self, step: f64, range: f64) -> Result<f64, (Span, &'static str)> {
         let of = |part: &Self| part.seconds(step, range);
         Ok(match &self.kind {
             ExprKind::Number(number) => number.value,

@@ -21,7 +21,8 @@ pub enum ParseError {
 }
 
 /// The first mistake of a text, printed as Prometheus prints it: `1:5: parse error: ...`.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{}: parse error: {message}", place(*.position))]
 pub struct SyntaxError {
     /// What is at fault, in bytes of the text.
     pub span: Span,
@@ -41,13 +42,6 @@ impl SyntaxError {
     }
 }
 
-impl std::fmt::Display for SyntaxError {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self.position {
-            Some((line, column)) => write!(f, "{line}:{column}: parse error: {}", self.message),
-            None => write!(f, "unknown position: parse error: {}", self.message),
-        }
-    }
+fn place(position: Option<(usize, usize)>) -> String {
+    position.map_or("unknown position".to_owned(), |(line, column)| format!("{line}:{column}"))
 }
-
-impl std::error::Error for SyntaxError {}

@@ -1,19 +1,13 @@
 //! Pure: cuts a text into tokens. Follows Prometheus's lexer state by state, because what is a word depends on where it stands: in
 //! braces every word is a label, in brackets only durations and their arithmetic are read.
 
-use super::ast::{Operator, Span};
+use super::ast::{Aggregation, Operator, Span};
 use super::quoted::{quote, quote_char, read_string};
 use super::token::{Keyword, Token, TokenKind, word};
 
-/// The tokens of a text. The last one is [`TokenKind::End`] or [`TokenKind::Error`].
-pub(super) struct Lexed {
-    pub tokens: Vec<Token>,
-    /// What the last token says when it is an error.
-    pub error: String,
-}
-
-/// Cuts a whole text, whose length is bounded by the caller.
-pub(super) fn lex(text: &str) -> Lexed {
+/// The tokens of a text, whose length is bounded by the caller. The last one is [`TokenKind::End`] or [`TokenKind::Error`]; with
+/// what it says if it is an error.
+pub(super) fn lex(text: &str) -> (Vec<Token>, String) {
     let mut lexer =
         Lexer { text, start: 0, at: 0, parens: 0, place: Place::Statement, colon: false, duration: false };
     let (mut tokens, mut error) = (Vec::new(), String::new());
@@ -27,7 +21,7 @@ pub(super) fn lex(text: &str) -> Lexed {
         let end = if kind == TokenKind::Error { text.len() } else { lexer.at };
         tokens.push(Token { kind, span: Span { start: lexer.start, end } });
         if matches!(kind, TokenKind::End | TokenKind::Error) {
-            return Lexed { tokens, error };
+            return (tokens, error);
         }
     }
 }
@@ -129,20 +123,11 @@ impl Lexer<'_> {
             '@' => Ok(TokenKind::At),
             '"' | '\'' | '`' => self.string(),
             '(' | ')' => self.paren(c),
-            '{' => {
-                self.place = Place::Braces;
-                Ok(TokenKind::LeftBrace)
-            }
+            '{' => self.enter(Place::Braces, TokenKind::LeftBrace),
             '[' if bracketed => Err("unexpected left bracket '['".to_owned()),
-            '[' => {
-                (self.place, self.colon) = (Place::Duration, false);
-                Ok(TokenKind::LeftBracket)
-            }
+            '[' => self.enter(Place::Duration, TokenKind::LeftBracket),
             ']' if !bracketed => Err("unexpected right bracket ']'".to_owned()),
-            ']' => {
-                self.place = Place::Statement;
-                Ok(TokenKind::RightBracket)
-            }
+            ']' => self.enter(Place::Statement, TokenKind::RightBracket),
             _ if self.starts_number(c) => self.number_or_duration(c),
             ':' if bracketed && self.colon => Err("unexpected colon ':'".to_owned()),
             ':' if bracketed => {
@@ -173,6 +158,11 @@ impl Lexer<'_> {
         }
     }
 
+    fn enter(&mut self, place: Place, bracket: TokenKind) -> Lexing {
+        (self.place, self.colon) = (place, false);
+        Ok(bracket)
+    }
+
     fn paren(&mut self, c: char) -> Lexing {
         if c == '(' {
             self.parens += 1;
@@ -196,10 +186,7 @@ impl Lexer<'_> {
             '!' if self.accept("=") => Ok(TokenKind::Operator(Operator::NotEqual)),
             '!' => Err(format!("unexpected character after '!' inside braces: {}", quote_char(self.peek()))),
             '{' => Err("unexpected left brace '{'".to_owned()),
-            '}' => {
-                self.place = Place::Statement;
-                Ok(TokenKind::RightBrace)
-            }
+            '}' => self.enter(Place::Statement, TokenKind::RightBrace),
             _ if is_alpha(c) => {
                 self.accept_while(is_alphanumeric);
                 Ok(TokenKind::Identifier)
@@ -214,10 +201,7 @@ impl Lexer<'_> {
             return Err("unexpected end of input in duration expression".to_owned());
         };
         match c {
-            ']' => {
-                self.place = Place::Statement;
-                Ok(TokenKind::RightBracket)
-            }
+            ']' => self.enter(Place::Statement, TokenKind::RightBracket),
             ':' if !self.duration => {
                 self.fail_after("unexpected colon before duration in duration expression".to_owned())
             }
@@ -244,16 +228,12 @@ impl Lexer<'_> {
     fn duration_word(&mut self) -> Option<TokenKind> {
         self.accept_while(is_alpha);
         let text = self.so_far();
-        match word(text) {
-            Some(kind @ TokenKind::Keyword(Keyword::Step | Keyword::Range)) => Some(kind),
-            Some(kind @ TokenKind::Aggregation(_)) => {
-                ["min", "max"].iter().any(|known| known.eq_ignore_ascii_case(text)).then_some(kind)
-            }
-            _ => ["min_of", "max_of"]
-                .iter()
-                .any(|known| known.eq_ignore_ascii_case(text))
-                .then_some(TokenKind::Identifier),
-        }
+        let is_name = ["min_of", "max_of"].iter().any(|known| known.eq_ignore_ascii_case(text));
+        word(text).or(is_name.then_some(TokenKind::Identifier)).filter(|kind| {
+            use TokenKind::{Aggregation as Fold, Identifier, Keyword as Word};
+            matches!(kind, Identifier | Word(Keyword::Step | Keyword::Range))
+                || matches!(kind, Fold(Aggregation::Minimum | Aggregation::Maximum))
+        })
     }
 
     /// A keyword or a name, whose first character has been read.

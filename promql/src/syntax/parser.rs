@@ -13,7 +13,7 @@ use super::ast::{
 use super::check::{check, check_selector};
 use super::duration::parse_duration_ms;
 use super::error::{ParseError, SyntaxError};
-use super::lexer::{Lexed, lex};
+use super::lexer::lex;
 use super::number::parse_number;
 use super::quoted::{quote, unquote};
 use super::signatures::signature;
@@ -52,36 +52,37 @@ type Parsed<T> = Result<T, ParseError>;
 /// What is said when nothing closer to the mistake has anything to say: a place, and what was expected there.
 type Context = (&'static str, &'static str);
 
-/// How much of each bounded thing the text has used up.
-#[derive(Debug, Default)]
-struct Used {
-    nesting: usize,
-    operators: usize,
-    nodes: usize,
-    matchers: usize,
-    regex_bytes: usize,
-}
+/// What is counted: its place in [`Parser::used`], its name, and how much of it there may be.
+type Counted = (usize, &'static str, usize);
+const OPERATORS: Counted = (0, "its number of operators", OPERATORS_MAX);
+const NODES: Counted = (1, "its number of nodes", NODES_MAX);
+const MATCHERS: Counted = (2, "its number of label matchers", MATCHERS_MAX);
+const REGEX_BYTES: Counted = (3, "the length of its regular expressions", REGEXES_BYTES_MAX);
+const NESTING: Counted = (4, "its nesting depth", NESTING_MAX);
 
 struct Parser<'a> {
     text: &'a str,
-    lexed: Lexed,
+    tokens: Vec<Token>,
+    /// What the last token says when it is an error.
+    lexing_error: String,
     at: usize,
     /// Where the last closing bracket, number or duration ended: the end of what was parsed last.
     closing: usize,
     context: Context,
-    used: Used,
+    used: [usize; 5],
 }
 
 impl<'a> Parser<'a> {
     fn new(text: &'a str) -> Parsed<Self> {
         bound("its length in bytes", text.len(), QUERY_BYTES_MAX)?;
-        Ok(Self { text, lexed: lex(text), at: 0, closing: 0, context: ("", ""), used: Used::default() })
+        let (tokens, lexing_error) = lex(text);
+        Ok(Self { text, tokens, lexing_error, at: 0, closing: 0, context: ("", ""), used: [0; 5] })
     }
 
     /// The current token. The last token is never consumed, so there always is one.
     fn token(&self) -> Token {
         let end = Token { kind: TokenKind::End, span: Span { start: self.text.len(), end: self.text.len() } };
-        self.lexed.tokens.get(self.at).copied().unwrap_or(end)
+        self.tokens.get(self.at).copied().unwrap_or(end)
     }
 
     fn kind(&self) -> TokenKind {
@@ -89,7 +90,7 @@ impl<'a> Parser<'a> {
     }
 
     fn next_kind(&self) -> TokenKind {
-        self.lexed.tokens.get(self.at + 1).map_or(TokenKind::End, |token| token.kind)
+        self.tokens.get(self.at + 1).map_or(TokenKind::End, |token| token.kind)
     }
 
     fn take(&mut self) -> Token {
@@ -98,7 +99,7 @@ impl<'a> Parser<'a> {
         if matches!(token.kind, RightBrace | RightParen | RightBracket | Duration | Number) {
             self.closing = token.span.end;
         }
-        self.at = (self.at + 1).min(self.lexed.tokens.len().saturating_sub(1));
+        self.at = (self.at + 1).min(self.tokens.len().saturating_sub(1));
         token
     }
 
@@ -134,7 +135,7 @@ impl<'a> Parser<'a> {
     fn unexpected(&self, place: &str, expected: &str) -> ParseError {
         let token = self.token();
         if token.kind == TokenKind::Error {
-            return self.error(token.span, self.lexed.error.clone());
+            return self.error(token.span, self.lexing_error.clone());
         }
         let place = if place.is_empty() { String::new() } else { format!(" in {place}") };
         let expected = if expected.is_empty() { String::new() } else { format!(", expected {expected}") };
@@ -157,32 +158,20 @@ impl<'a> Parser<'a> {
 
     /// Parses one bracket deeper.
     fn nested<T>(&mut self, parse: impl FnOnce(&mut Self) -> Parsed<T>) -> Parsed<T> {
-        self.used.nesting += 1;
-        bound("its nesting depth", self.used.nesting, NESTING_MAX)?;
+        self.count(NESTING, 1)?;
         let parsed = parse(self);
-        self.used.nesting -= 1;
+        self.used[NESTING.0] -= 1;
         parsed
     }
 
-    fn count_operator(&mut self) -> Parsed<()> {
-        self.used.operators += 1;
-        bound("its number of operators", self.used.operators, OPERATORS_MAX)
-    }
-
-    fn count_node(&mut self) -> Parsed<()> {
-        self.used.nodes += 1;
-        bound("its number of nodes", self.used.nodes, NODES_MAX)
+    fn count(&mut self, (place, what, limit): Counted, more: usize) -> Parsed<()> {
+        self.used[place] += more;
+        bound(what, self.used[place], limit)
     }
 
     fn count_regex(&mut self, pattern: &str) -> Parsed<()> {
         bound("the length of a regular expression", pattern.len(), REGEX_BYTES_MAX)?;
-        self.used.regex_bytes += pattern.len();
-        bound("the length of its regular expressions", self.used.regex_bytes, REGEXES_BYTES_MAX)
-    }
-
-    fn count_matcher(&mut self) -> Parsed<()> {
-        self.used.matchers += 1;
-        bound("its number of label matchers", self.used.matchers, MATCHERS_MAX)
+        self.count(REGEX_BYTES, pattern.len())
     }
 
     /// A whole expression: operands joined by operators, the tighter ones first.
@@ -200,7 +189,7 @@ impl<'a> Parser<'a> {
                 self.reduce(top, &mut operands)?;
             }
             self.take();
-            self.count_operator()?;
+            self.count(OPERATORS, 1)?;
             waiting.push(Waiting::Operator(Box::new(self.operator_modifiers(operator)?)));
         }
         while let Some(top) = waiting.pop() {
@@ -216,13 +205,13 @@ impl<'a> Parser<'a> {
             _ => return Ok(None),
         };
         let span = self.take().span;
-        self.count_operator()?;
+        self.count(OPERATORS, 1)?;
         Ok(Some((sign, span)))
     }
 
     /// Applies an operator or a sign to the operands on top of the stack.
     fn reduce(&mut self, top: Waiting, operands: &mut Vec<Expr>) -> Parsed<()> {
-        self.count_node()?;
+        self.count(NODES, 1)?;
         let right = operands.pop().ok_or_else(|| self.misplaced())?;
         let reduced = match top {
             Waiting::Sign(sign, span) => signed(sign, span, right),
@@ -240,14 +229,8 @@ impl<'a> Parser<'a> {
     fn operator_modifiers(&mut self, operator: Operator) -> Parsed<Operation> {
         let return_bool = self.accept_keyword(Keyword::Bool);
         let mut matching = Matching::default();
-        let make: Option<fn(_) -> Grouping> = match self.kind() {
-            TokenKind::Keyword(Keyword::Ignoring) => Some(Grouping::Without),
-            TokenKind::Keyword(Keyword::On) => Some(Grouping::By),
-            _ => None,
-        };
-        if let Some(make) = make {
-            self.take();
-            matching.labels = make(self.labels()?);
+        if let Some(labels) = self.grouping(Keyword::On, Keyword::Ignoring)? {
+            matching.labels = labels;
             if self.accept_keyword(Keyword::GroupLeft) {
                 matching.cardinality = Cardinality::ManyToOne(self.labels_if_any()?);
             } else if self.accept_keyword(Keyword::GroupRight) {
@@ -297,7 +280,7 @@ impl<'a> Parser<'a> {
                 return self.fail(token.span, "invalid label name for grouping: \"\"");
             }
             self.take();
-            self.count_node()?;
+            self.count(NODES, 1)?;
             labels.push(label);
             if self.accept(TokenKind::Comma).is_none() && self.kind() != TokenKind::RightParen {
                 return Err(self.unexpected(context, "\",\" or \")\""));
@@ -315,7 +298,7 @@ impl<'a> Parser<'a> {
         use TokenKind::{
             Duration, Keyword as Word, LeftBrace, LeftParen, Number as Figure, RightParen, String,
         };
-        self.count_node()?;
+        self.count(NODES, 1)?;
         let token = self.token();
         let called = self.next_kind() == LeftParen;
         match token.kind {
@@ -413,12 +396,11 @@ impl<'a> Parser<'a> {
 
     fn aggregate(&mut self, aggregation: Aggregation) -> Parsed<Expr> {
         let start = self.take().span.start;
-        let before = self.grouping()?;
+        let mut grouping = self.grouping(Keyword::By, Keyword::Without)?;
         let mut arguments = self.arguments()?.into_iter();
-        let grouping = match before {
-            Some(grouping) => Some(grouping),
-            None => self.grouping()?,
-        };
+        if grouping.is_none() {
+            grouping = self.grouping(Keyword::By, Keyword::Without)?;
+        }
         let span = Span { start, end: self.closing };
         let (found, wanted) = (arguments.len(), 1 + usize::from(aggregation.parameter().is_some()));
         if found == 0 {
@@ -440,14 +422,15 @@ impl<'a> Parser<'a> {
         }
     }
 
-    fn grouping(&mut self) -> Parsed<Option<Grouping>> {
-        if self.accept_keyword(Keyword::By) {
-            return Ok(Some(Grouping::By(self.labels()?)));
-        }
-        if self.accept_keyword(Keyword::Without) {
-            return Ok(Some(Grouping::Without(self.labels()?)));
-        }
-        Ok(None)
+    /// The labels behind either of two words: those that count, or those that do not.
+    fn grouping(&mut self, by: Keyword, without: Keyword) -> Parsed<Option<Grouping>> {
+        Ok(if self.accept_keyword(by) {
+            Some(Grouping::By(self.labels()?))
+        } else if self.accept_keyword(without) {
+            Some(Grouping::Without(self.labels()?))
+        } else {
+            None
+        })
     }
 }
 

@@ -5,8 +5,8 @@ use std::fmt::{self, Display, Formatter, Write};
 use std::sync::Arc;
 
 use super::ast::{
-    Aggregate, At, Binary, Cardinality, Expr, ExprKind, Grouping, LabelMatcher, MatchKind, Modifiers, Number,
-    Operation, Selector, Sign,
+    Aggregate, At, Binary, Cardinality, Expr, ExprKind, Grouping, LabelMatcher, Modifiers, Number, Operation,
+    Selector, Sign,
 };
 use super::duration::format_duration_ms;
 use super::quoted::quote;
@@ -59,13 +59,7 @@ fn bare(Selector { name, matchers, .. }: &Selector) -> String {
 
 impl Display for LabelMatcher {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let operator = match self.kind {
-            MatchKind::Equal => "=",
-            MatchKind::NotEqual => "!=",
-            MatchKind::Regex => "=~",
-            MatchKind::NotRegex => "!~",
-        };
-        write!(f, "{}{operator}{}", label(&self.name), quote(&self.value))
+        write!(f, "{}{}{}", label(&self.name), self.kind.name(), quote(&self.value))
     }
 }
 

@@ -1,28 +1,19 @@
 //! Pure: the functions that Prometheus 3 knows and what they take: the one list of functions in this crate. Which of them can be
 //! computed here is the evaluator's business.
 
-/// What an expression evaluates to.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum ValueType {
-    /// One number per step.
-    Scalar,
-    /// One number per series and step.
-    Vector,
-    /// A window of samples per series and step.
-    Matrix,
-    /// A text.
-    String,
-}
+use super::ast::named;
 
-impl ValueType {
-    /// As Prometheus's error texts call it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::Scalar => "scalar",
-            Self::Vector => "instant vector",
-            Self::Matrix => "range vector",
-            Self::String => "string",
-        }
+named! {
+    /// What an expression evaluates to.
+    pub enum ValueType {
+        /// One number per step.
+        Scalar = "scalar",
+        /// One number per series and step.
+        Vector = "instant vector",
+        /// A window of samples per series and step.
+        Matrix = "range vector",
+        /// A text.
+        String = "string",
     }
 }
 use ValueType::{Matrix, Scalar, String, Vector};

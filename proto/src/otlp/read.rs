@@ -40,10 +40,8 @@ pub enum SpanError {
 /// Facts of the resource a span belongs to, read once per resource.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Resource {
-    service: String,
-    environment: String,
-    team: String,
-    feature: String,
+    /// Without a person.
+    identity: Identity,
     /// Those that the user named.
     attributes: Vec<(String, String)>,
 }
@@ -73,15 +71,9 @@ impl Resource {
                 _ => {}
             }
         }
-        let attributes = Attributes(attributes);
-        let owned = |names: &[&str]| attributes.text(names).unwrap_or_default().to_owned();
-        Self {
-            service: owned(&[attribute::SERVICE_NAME]),
-            environment: owned(&attribute::ENVIRONMENT),
-            team: owned(&[attribute::TEAM]),
-            feature: owned(&[attribute::FEATURE]),
-            attributes: named,
-        }
+        let mut identity = identity(&Identity::default(), Attributes(attributes));
+        (identity.user, identity.session) = Default::default();
+        Self { identity, attributes: named }
     }
 }
 
@@ -126,7 +118,7 @@ pub fn read_span(
             .and_then(|status| u16::try_from(status).ok()),
         usage,
         billing: billing(attributes),
-        identity: identity(resource, attributes),
+        identity: identity(&resource.identity, attributes),
         unread: None,
     };
     let name = name_of(&call.operation, target(attributes), &span.name);
@@ -202,15 +194,16 @@ fn reported_cost(value: &Value) -> Option<NanoUsd> {
     }
 }
 
-fn identity(resource: &Resource, attributes: Attributes<'_>) -> Identity {
+/// Who these attributes name, and `resource` where they do not.
+fn identity(resource: &Identity, attributes: Attributes<'_>) -> Identity {
     let or = |names: &[&str], fallback: &str| attributes.text(names).unwrap_or(fallback).to_owned();
     Identity {
         service: or(&[attribute::SERVICE_NAME], &resource.service),
         environment: or(&attribute::ENVIRONMENT, &resource.environment),
         team: or(&[attribute::TEAM], &resource.team),
         feature: or(&[attribute::FEATURE], &resource.feature),
-        user: or(&attribute::USER, ""),
-        session: or(&attribute::SESSION, ""),
+        user: or(&attribute::USER, &resource.user),
+        session: or(&attribute::SESSION, &resource.session),
     }
 }
 

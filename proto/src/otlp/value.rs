@@ -1,7 +1,5 @@
 //! Attribute values: building them, and reading them from senders that are free with types.
 
-use std::io;
-
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
 use serde::ser::{self, Serialize, Serializer};
@@ -131,9 +129,11 @@ pub(super) fn display(value: &Value, limits: AttributeLimits) -> Option<String> 
             Some(BASE64_STANDARD.encode(bytes))
         }
         Value::ArrayValue(_) | Value::KvlistValue(_) => {
-            let mut text = Bounded { bytes: Vec::new(), bytes_max: limits.value_bytes };
-            serde_json::to_writer(&mut text, &Json { value: Some(value), depth: limits.depth }).ok()?;
-            String::from_utf8(text.bytes).ok()
+            let mut buffer = vec![0; limits.value_bytes];
+            let mut left = buffer.as_mut_slice();
+            serde_json::to_writer(&mut left, &Json { value: Some(value), depth: limits.depth }).ok()?;
+            let written = limits.value_bytes - left.len();
+            String::from_utf8(buffer[..written].to_vec()).ok()
         }
         _ => None,
     }
@@ -142,26 +142,6 @@ pub(super) fn display(value: &Value, limits: AttributeLimits) -> Option<String> 
 /// The beginning of a text, up to a character's edge.
 pub(super) fn cut(text: &str, bytes_max: usize) -> &str {
     &text[..text.floor_char_boundary(bytes_max)]
-}
-
-/// A buffer that refuses to grow beyond its bound.
-struct Bounded {
-    bytes: Vec<u8>,
-    bytes_max: usize,
-}
-
-impl io::Write for Bounded {
-    fn write(&mut self, more: &[u8]) -> io::Result<usize> {
-        if self.bytes.len() + more.len() > self.bytes_max {
-            return Err(io::ErrorKind::FileTooLarge.into());
-        }
-        self.bytes.extend_from_slice(more);
-        Ok(more.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
 }
 
 /// A value as JSON, so many lists and maps deep.

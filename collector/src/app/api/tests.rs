@@ -10,7 +10,6 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use http_body_util::BodyExt as _;
 use ledgerline_process::config::{Problems, Secret, SecretText};
-use ledgerline_promql::memory::MemorySource;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -20,6 +19,7 @@ use super::*;
 use crate::access::Principal;
 use crate::alerting::{Alerting, AlertingConfig, InstantQuery, Sample, UnixMs};
 use crate::metrics::Metrics;
+use crate::query::memory_source::MemorySource;
 
 /// One series over every threshold.
 struct Spent;

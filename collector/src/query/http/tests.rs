@@ -3,13 +3,13 @@
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use ledgerline_process::clock::ManualClock;
-use ledgerline_promql::memory::MemorySource;
 use ledgerline_promql::source::Tenant;
 use ledgerline_promql::{Labels, MemoryPool, Number, Point, Samples, Series};
 use tower::ServiceExt as _;
 
 use super::params::{label_name, parse_duration, parse_time};
 use super::*;
+use crate::query::memory_source::MemorySource;
 
 const NOW_NS: u64 = 1_700_000_000_000_000_000;
 

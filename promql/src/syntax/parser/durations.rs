@@ -1,8 +1,8 @@
 //! Pure: durations with their arithmetic. After `offset` an operator ends a bare duration, so that `a offset 5m + b` adds; in
 //! brackets and parentheses it goes on.
 
-use super::{Parsed, Parser};
-use crate::syntax::ast::{Binary, Call, Expr, ExprKind, Operation, Operator, Sign, Span};
+use super::{NODES, OPERATORS, Parsed, Parser};
+use crate::syntax::ast::{Binary, Call, Expr, ExprKind, Fill, Matching, Operation, Operator, Sign, Span};
 use crate::syntax::duration::SECONDS_MAX;
 use crate::syntax::signatures::signature;
 use crate::syntax::token::{Keyword, TokenKind};
@@ -54,7 +54,7 @@ impl Parser<'_> {
                 return Ok(left);
             }
             let place = self.take().span;
-            self.count_operator()?;
+            self.count(OPERATORS, 1)?;
             let right_least = if operator == Power { precedence } else { precedence + 1 };
             let right = self.nested(|parser| parser.duration(right_least))?;
             if let (ExprKind::Number(number), Divide | Modulo) = (&right.kind, operator)
@@ -64,9 +64,11 @@ impl Parser<'_> {
                 return self.fail(place, format!("{what} by zero"));
             }
             let span = left.span.to(right.span);
-            let binary = Binary { operation: Operation::of(operator), left, right };
+            let (matching, fill) = (Matching::default(), Fill::default());
+            let operation = Operation { operator, return_bool: false, matching, fill };
+            let binary = Binary { operation, left, right };
             left = Expr { kind: ExprKind::Binary(Box::new(binary)), span };
-            self.count_node()?;
+            self.count(NODES, 1)?;
         }
     }
 
@@ -87,7 +89,7 @@ impl Parser<'_> {
 
     /// A number or one of the functions of durations.
     fn duration_primary(&mut self) -> Parsed<Expr> {
-        self.count_node()?;
+        self.count(NODES, 1)?;
         let token = self.token();
         let kind = match token.kind {
             TokenKind::Number | TokenKind::Duration => {

@@ -1,6 +1,6 @@
 //! Pure: selectors with their braces, and what may follow an operand: `[]`, `offset`, `@`, `anchored`, `smoothed`.
 
-use super::{Parsed, Parser};
+use super::{MATCHERS, NODES, Parsed, Parser};
 use crate::labels::METRIC_NAME;
 use crate::syntax::ast::{
     At, Expr, ExprKind, LabelMatcher, MatchKind, Modifiers, Operator, RangeMode, RangeSelector, Selector,
@@ -34,7 +34,7 @@ impl Parser<'_> {
     }
 
     fn matcher(&mut self) -> Parsed<LabelMatcher> {
-        self.count_matcher()?;
+        self.count(MATCHERS, 1)?;
         let token = self.token();
         let name = match token.kind {
             TokenKind::Identifier => self.text_of(token).to_owned(),
@@ -78,7 +78,7 @@ impl Parser<'_> {
                 TokenKind::Keyword(Keyword::Smoothed) => self.range_mode(&mut expr, RangeMode::Smoothed)?,
                 _ => return Ok(expr),
             }
-            self.count_node()?;
+            self.count(NODES, 1)?;
         }
     }
 

@@ -1,14 +1,10 @@
-//! Pure: a source that holds its series in memory: for tests of everything above the store. One tenant sees only its own series.
+//! A source that holds its series in memory, for tests of everything above the store. One tenant sees only its own series.
 
 use std::collections::BTreeSet;
 use std::future::ready;
 
-use super::labels::Labels;
-use super::matcher::Matcher;
-use super::plan::SelectorRequest;
-use super::series::{Samples, Series};
-use super::source::{BoxFuture, Scope, SeriesFilter, SeriesSource, SourceError, Tenant};
-use super::syntax::Grouping;
+use ledgerline_promql::source::{BoxFuture, Scope, SeriesFilter, SeriesSource, SourceError, Tenant};
+use ledgerline_promql::{Grouping, Labels, Matcher, Samples, SelectorRequest, Series};
 
 /// Series in memory.
 #[derive(Debug, Default)]
