@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::budget::Budget;
 use super::cells::Cells;
-use super::error::QueryError;
+use super::error::{QueryError, Result};
 use super::format::format_plain;
 use super::notices::Notices;
 use super::number::{Number, Sum};
@@ -20,7 +20,7 @@ pub(super) fn apply(
     grouping: &Grouping,
     parameter: Option<Value>,
     input: Vector,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     let places = input.columns.iter().map(|column| grouping.of(&column.labels)).zip(0..);
     let groups = Groups::of(budget, places)?;
     match (operation, parameter) {
@@ -72,7 +72,7 @@ fn folded<T: Default + Copy>(
     groups: &Groups<usize>,
     add: impl Fn(&mut T, Number),
     finish: impl Fn(T) -> Number,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     let steps = steps(input);
     let mut out = Vector::default();
     let _scratch = budget.charge(steps * size_of::<Option<T>>())?;
@@ -97,7 +97,7 @@ fn of_quantiles(
     quantiles: &Cells,
     input: &Vector,
     groups: &Groups<usize>,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     let steps = steps(input);
     let mut out = Vector::default();
     for (labels, members) in &groups.list {
@@ -129,7 +129,7 @@ fn ranked(
     counts: &Cells,
     input: Vector,
     groups: &Groups<usize>,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     // Checked for every step first: whether a parameter is valid must not depend on what it is applied to.
     counts.values().try_for_each(|(_, value)| whole_count(value).map(drop))?;
     let mut kept: Vec<Cells> = input
@@ -172,7 +172,7 @@ fn ranked(
     clippy::cast_sign_loss,
     reason = "checked to be finite, and clamped to what a vector can hold"
 )]
-fn whole_count(value: Number) -> Result<usize, QueryError> {
+fn whole_count(value: Number) -> Result<usize> {
     let value = value.to_f64();
     if value.is_nan() {
         return Err(QueryError::Parameter("Parameter value is NaN".to_owned()));
@@ -184,12 +184,7 @@ fn whole_count(value: Number) -> Result<usize, QueryError> {
     Ok(value.clamp(0.0, 1e9) as usize)
 }
 
-fn count_values(
-    budget: &Budget<'_>,
-    label: &str,
-    input: &Vector,
-    groups: &Groups<usize>,
-) -> Result<Vector, QueryError> {
+fn count_values(budget: &Budget<'_>, label: &str, input: &Vector, groups: &Groups<usize>) -> Result<Vector> {
     if label.is_empty() || label.contains('\u{fffd}') {
         return Err(QueryError::Parameter(format!("invalid label name {label:?}")));
     }

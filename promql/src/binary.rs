@@ -6,19 +6,14 @@ use std::collections::hash_map::Entry;
 
 use super::budget::Budget;
 use super::cells::{Cells, Steps};
-use super::error::QueryError;
+use super::error::{QueryError, Result};
 use super::labels::{Labels, METRIC_NAME};
 use super::number::Number;
 use super::syntax::{Cardinality, Grouping, Matching, Operation, Operator};
 use super::value::{Column, LabelSets, Value, Vector};
 
 /// The value of a binary expression whose sides have these values.
-pub(super) fn apply(
-    budget: &Budget<'_>,
-    operation: &Operation,
-    left: Value,
-    right: Value,
-) -> Result<Value, QueryError> {
+pub(super) fn apply(budget: &Budget<'_>, operation: &Operation, left: Value, right: Value) -> Result<Value> {
     let vector = match (left, right) {
         (Value::Scalar(left), Value::Scalar(right)) => {
             let pairs = left.iter().zip(right.iter());
@@ -98,7 +93,7 @@ fn with_scalar(
     operation: &Operation,
     vector: Vector,
     compute: impl Fn(usize, Number) -> Option<Number>,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     let vector = vector.map(budget, compute)?;
     let vector = if keeps_name(operation) { vector } else { vector.drop_names()? };
     vector.merged(budget)
@@ -112,16 +107,11 @@ struct Signatures {
 }
 
 impl Signatures {
-    fn of(
-        budget: &Budget<'_>,
-        matching: &Matching,
-        left: &Vector,
-        right: &Vector,
-    ) -> Result<Self, QueryError> {
+    fn of(budget: &Budget<'_>, matching: &Matching, left: &Vector, right: &Vector) -> Result<Self> {
         let mut sets = LabelSets::new(budget)?;
         let mut number = |column: &Column| sets.number(&matching.labels.of(&column.labels));
-        let left = left.columns.iter().map(&mut number).collect::<Result<_, QueryError>>()?;
-        let right = right.columns.iter().map(&mut number).collect::<Result<_, QueryError>>()?;
+        let left = left.columns.iter().map(&mut number).collect::<Result<_>>()?;
+        let right = right.columns.iter().map(&mut number).collect::<Result<_>>()?;
         Ok(Self { left, right, sets })
     }
 }
@@ -132,7 +122,7 @@ fn steps_of<'m>(
     map: &'m mut HashMap<usize, Steps>,
     number: usize,
     len: usize,
-) -> Result<&'m mut Steps, QueryError> {
+) -> Result<&'m mut Steps> {
     Ok(match map.entry(number) {
         Entry::Occupied(entry) => entry.into_mut(),
         Entry::Vacant(entry) => entry.insert(Steps::none(budget, len)?),
@@ -140,12 +130,7 @@ fn steps_of<'m>(
 }
 
 /// `or`: the left side, and of the right side what has no match on the left.
-fn union(
-    budget: &Budget<'_>,
-    matching: &Matching,
-    mut left: Vector,
-    right: Vector,
-) -> Result<Vector, QueryError> {
+fn union(budget: &Budget<'_>, matching: &Matching, mut left: Vector, right: Vector) -> Result<Vector> {
     let mut rest = intersection(budget, Operator::Unless, matching, right, &left)?;
     left.columns.append(&mut rest.columns);
     budget.check_series(left.columns.len())?;
@@ -159,7 +144,7 @@ fn intersection(
     matching: &Matching,
     mut left: Vector,
     right: &Vector,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     let signatures = Signatures::of(budget, matching, &left, right)?;
     let mut present = HashMap::new();
     for (column, number) in right.columns.iter().zip(&signatures.right) {
@@ -180,12 +165,7 @@ fn intersection(
 
 /// Arithmetic and comparison between two vectors. Where one of them is empty nothing matches and nothing can be wrong, so what
 /// is wrong is decided step by step.
-fn matched(
-    budget: &Budget<'_>,
-    operation: &Operation,
-    left: &Vector,
-    right: &Vector,
-) -> Result<Vector, QueryError> {
+fn matched(budget: &Budget<'_>, operation: &Operation, left: &Vector, right: &Vector) -> Result<Vector> {
     let swapped = matches!(operation.matching.cardinality, Cardinality::OneToMany(_));
     let (many, one) = if swapped { (right, left) } else { (left, right) };
     let mut out = Vector::default();
@@ -238,7 +218,7 @@ fn partners(
     one: &Vector,
     signatures: &Signatures,
     matching: &Matching,
-) -> Result<Vec<Vec<usize>>, QueryError> {
+) -> Result<Vec<Vec<usize>>> {
     let side = if matches!(matching.cardinality, Cardinality::OneToMany(_)) { "left" } else { "right" };
     let steps = many.columns.first().map_or(0, |column| column.cells.len());
     let mut members: Vec<Vec<usize>> = vec![Vec::new(); signatures.sets.len()];

@@ -5,7 +5,7 @@
 use std::cell::Cell;
 use std::sync::Arc;
 
-use super::error::QueryError;
+use super::error::{QueryError, Result};
 use super::limits::{
     CELLS_PER_CHECK, QUERY_MEMORY_BYTES_MAX, REGEXES_COMPILED_BYTES_MAX, SERIES_MAX, WORK_CELLS_MAX,
 };
@@ -32,15 +32,15 @@ impl<'a> Budget<'a> {
         &self.memory
     }
 
-    pub(crate) fn charge(&self, bytes: usize) -> Result<Charge, QueryError> {
+    pub(crate) fn charge(&self, bytes: usize) -> Result<Charge> {
         Ok(self.memory.charge(bytes)?)
     }
 
-    pub(crate) fn check_series(&self, count: usize) -> Result<(), QueryError> {
+    pub(crate) fn check_series(&self, count: usize) -> Result<()> {
         if count > SERIES_MAX { Err(QueryError::TooManySeries(SERIES_MAX)) } else { Ok(()) }
     }
 
-    pub(crate) fn add_program(&self, bytes: usize) -> Result<(), QueryError> {
+    pub(crate) fn add_program(&self, bytes: usize) -> Result<()> {
         let total = self.programs.get().saturating_add(bytes);
         self.programs.set(total);
         if total > REGEXES_COMPILED_BYTES_MAX {
@@ -52,7 +52,7 @@ impl<'a> Budget<'a> {
 
     /// Counts cells about to be read or written. Announced before a loop begins, a sum that is out of bounds is refused at once;
     /// announced in portions of some thousands, the loop ends soon after the query is stopped.
-    pub(crate) fn work(&self, cells: usize) -> Result<(), QueryError> {
+    pub(crate) fn work(&self, cells: usize) -> Result<()> {
         let total = self.work.get().saturating_add(u64::try_from(cells).unwrap_or(u64::MAX));
         self.work.set(total);
         if total > WORK_CELLS_MAX {
@@ -62,14 +62,14 @@ impl<'a> Budget<'a> {
     }
 
     /// Asks whether to go on if some thousand cells were read or written since it last was asked; these are `cells` more.
-    pub(crate) fn pause(&self, cells: usize) -> Result<(), QueryError> {
+    pub(crate) fn pause(&self, cells: usize) -> Result<()> {
         let unasked = self.unasked.get().saturating_add(cells);
         let due = unasked >= CELLS_PER_CHECK;
         self.unasked.set(if due { 0 } else { unasked });
         if due { self.check_stopped() } else { Ok(()) }
     }
 
-    pub(crate) fn check_stopped(&self) -> Result<(), QueryError> {
+    pub(crate) fn check_stopped(&self) -> Result<()> {
         if (self.stopped)() { Err(QueryError::Deadline) } else { Ok(()) }
     }
 }

@@ -2,7 +2,7 @@
 //! and one bit says which are there. Memory is charged before it is allocated.
 
 use super::budget::Budget;
-use super::error::QueryError;
+use super::error::Result;
 use super::number::Number;
 use super::pool::Charge;
 
@@ -24,7 +24,7 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    pub fn none(budget: &Budget<'_>, len: usize) -> Result<Self, QueryError> {
+    pub fn none(budget: &Budget<'_>, len: usize) -> Result<Self> {
         let words = len.div_ceil(64);
         Ok(Self { _charge: budget.charge(words * size_of::<u64>())?, words: vec![0; words] })
     }
@@ -56,7 +56,7 @@ pub(crate) struct Cells {
 }
 
 impl Cells {
-    pub fn blank(budget: &Budget<'_>, len: usize) -> Result<Self, QueryError> {
+    pub fn blank(budget: &Budget<'_>, len: usize) -> Result<Self> {
         Ok(Self { kind: Kind::Empty, present: Steps::none(budget, len)?, len, charge: budget.charge(0)? })
     }
 
@@ -65,7 +65,7 @@ impl Cells {
         budget: &Budget<'_>,
         len: usize,
         values: impl IntoIterator<Item = Option<Number>>,
-    ) -> Result<Self, QueryError> {
+    ) -> Result<Self> {
         let mut cells = Self::blank(budget, len)?;
         for (step, value) in values.into_iter().take(len).enumerate() {
             if step.is_multiple_of(CHUNK) {
@@ -78,7 +78,7 @@ impl Cells {
         Ok(cells)
     }
 
-    pub fn constant(budget: &Budget<'_>, len: usize, value: f64) -> Result<Self, QueryError> {
+    pub fn constant(budget: &Budget<'_>, len: usize, value: f64) -> Result<Self> {
         Self::build(budget, len, std::iter::repeat_n(Some(Number::Float(value)), len))
     }
 
@@ -119,7 +119,7 @@ impl Cells {
         self.iter().enumerate().filter_map(|(step, value)| Some((step, value?)))
     }
 
-    pub fn set(&mut self, step: usize, value: Number) -> Result<(), QueryError> {
+    pub fn set(&mut self, step: usize, value: Number) -> Result<()> {
         loop {
             match (&mut self.kind, value) {
                 (Kind::Exact(values), Number::Exact(nanos)) => values[step] = nanos,
@@ -140,7 +140,7 @@ impl Cells {
     }
 
     /// Adds the values of `other`; false if both have one in the same cell.
-    pub fn absorb(&mut self, other: &Self) -> Result<bool, QueryError> {
+    pub fn absorb(&mut self, other: &Self) -> Result<bool> {
         for (step, value) in other.values() {
             if self.is_present(step) {
                 return Ok(false);
@@ -151,7 +151,7 @@ impl Cells {
     }
 
     /// Changes the kind so that a value of this one can be stored: the first decides, a second kind makes the column mixed.
-    fn make_room_for(&mut self, value: Number) -> Result<(), QueryError> {
+    fn make_room_for(&mut self, value: Number) -> Result<()> {
         let charge = |bytes: usize| self.len.saturating_mul(bytes);
         if matches!(self.kind, Kind::Empty) {
             let (bytes, exact) = match value {

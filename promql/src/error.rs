@@ -18,6 +18,9 @@ pub enum ErrorKind {
     Unavailable,
 }
 
+/// What this crate computes, or why not.
+pub(crate) type Result<T, E = QueryError> = std::result::Result<T, E>;
+
 /// A query that got no answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
 pub enum QueryError {

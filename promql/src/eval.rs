@@ -5,7 +5,7 @@ mod call;
 
 use super::budget::Budget;
 use super::cells::Cells;
-use super::error::QueryError;
+use super::error::{QueryError, Result};
 use super::limits::LOOKBACK_MS;
 use super::notices::Notices;
 use super::number::Number;
@@ -20,7 +20,7 @@ use super::window::{RangeSamples, Windows};
 use super::{aggregate, binary};
 
 /// Computes the answer to a plan from what was fetched for it.
-pub fn evaluate(plan: &Plan, fetched: &Fetched, budget: &Budget<'_>) -> Result<QueryResult, QueryError> {
+pub fn evaluate(plan: &Plan, fetched: &Fetched, budget: &Budget<'_>) -> Result<QueryResult> {
     let grid = Grid::from(plan.params);
     let evaluator = Evaluator { requests: &plan.requests, fetched, budget, notices: Notices::default() };
     let (value, charge) = evaluator.answer(plan, grid)?;
@@ -37,13 +37,13 @@ struct Evaluator<'a> {
 }
 
 impl<'a> Evaluator<'a> {
-    fn series(&self, selector: usize) -> Result<&'a [Series], QueryError> {
+    fn series(&self, selector: usize) -> Result<&'a [Series]> {
         let series = self.fetched.get(selector).ok_or(QueryError::NotFetched(selector))?;
         self.budget.check_series(series.len())?;
         Ok(series)
     }
 
-    fn answer(&self, plan: &Plan, grid: Grid) -> Result<(QueryValue, Charge), QueryError> {
+    fn answer(&self, plan: &Plan, grid: Grid) -> Result<(QueryValue, Charge)> {
         let mut charge = self.budget.charge(0)?;
         if let Node::Range(range) = &plan.root {
             let series = self.raw_range(range, grid, &mut charge)?;
@@ -86,12 +86,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// A range vector as the whole answer: the samples themselves.
-    fn raw_range(
-        &self,
-        range: &RangeNode,
-        grid: Grid,
-        charge: &mut Charge,
-    ) -> Result<Vec<RangeSeries>, QueryError> {
+    fn raw_range(&self, range: &RangeNode, grid: Grid, charge: &mut Charge) -> Result<Vec<RangeSeries>> {
         let end_ms = range.shift.apply(grid.start_ms);
         let mut out = Vec::new();
         self.samples(range)?.for_each(self.budget, "a range selector", |labels, all| {
@@ -108,7 +103,7 @@ impl<'a> Evaluator<'a> {
         Ok(out)
     }
 
-    fn node(&self, node: &Node, grid: Grid) -> Result<Value, QueryError> {
+    fn node(&self, node: &Node, grid: Grid) -> Result<Value> {
         self.budget.check_stopped()?;
         Ok(match node {
             Node::Number(value) => Value::Scalar(Cells::constant(self.budget, grid.len(), *value)?),
@@ -133,7 +128,7 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn negated(&self, inner: &Node, grid: Grid) -> Result<Value, QueryError> {
+    fn negated(&self, inner: &Node, grid: Grid) -> Result<Value> {
         Ok(match self.node(inner, grid)? {
             Value::Scalar(cells) => {
                 let values = cells.iter().map(|cell| cell.map(Number::negated));
@@ -146,12 +141,12 @@ impl<'a> Evaluator<'a> {
         })
     }
 
-    fn vector(&self, node: &Node, grid: Grid) -> Result<Vector, QueryError> {
+    fn vector(&self, node: &Node, grid: Grid) -> Result<Vector> {
         let value = self.node(node, grid)?;
         self.as_vector(value)
     }
 
-    fn as_vector(&self, value: Value) -> Result<Vector, QueryError> {
+    fn as_vector(&self, value: Value) -> Result<Vector> {
         match value {
             Value::Vector(vector) => Ok(vector),
             Value::Scalar(cells) => Vector::unlabelled(self.budget, cells),
@@ -159,14 +154,14 @@ impl<'a> Evaluator<'a> {
         }
     }
 
-    fn scalar(&self, node: &Node, grid: Grid) -> Result<Cells, QueryError> {
+    fn scalar(&self, node: &Node, grid: Grid) -> Result<Cells> {
         match self.node(node, grid)? {
             Value::Scalar(cells) => Ok(cells),
             _ => Err(QueryError::Parameter("expected a scalar".to_owned())),
         }
     }
 
-    fn text(&self, node: &Node, grid: Grid) -> Result<String, QueryError> {
+    fn text(&self, node: &Node, grid: Grid) -> Result<String> {
         match self.node(node, grid)? {
             Value::Text(text) => Ok(text),
             _ => Err(QueryError::Parameter("expected a string".to_owned())),
@@ -174,7 +169,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// The samples of a range vector: those of a selector, or the values of a subquery.
-    fn samples(&self, range: &RangeNode) -> Result<RangeSamples<'a>, QueryError> {
+    fn samples(&self, range: &RangeNode) -> Result<RangeSamples<'a>> {
         Ok(match &range.over {
             RangeOver::Selector { id } => RangeSamples::Stored(self.series(*id)?),
             RangeOver::Subquery { node, grid } => RangeSamples::Computed(self.vector(node, *grid)?, *grid),
@@ -182,12 +177,7 @@ impl<'a> Evaluator<'a> {
     }
 
     /// An instant selector: for each step the newest sample in reach, passed through `read`.
-    fn instant(
-        &self,
-        selector: &Selector,
-        grid: Grid,
-        read: impl Fn(&Point) -> Number,
-    ) -> Result<Vector, QueryError> {
+    fn instant(&self, selector: &Selector, grid: Grid, read: impl Fn(&Point) -> Number) -> Result<Vector> {
         let mut out = Vector::default();
         for series in self.series(selector.id)? {
             self.budget.work(series.samples.len())?;

@@ -3,7 +3,7 @@
 use super::aggregate::warn_quantile;
 use super::budget::Budget;
 use super::cells::Cells;
-use super::error::QueryError;
+use super::error::Result;
 use super::labels::METRIC_NAME;
 use super::notices::Notices;
 use super::number::Number;
@@ -24,7 +24,7 @@ pub(super) fn of_quantile(
     notices: &Notices,
     quantiles: &Cells,
     buckets: &Vector,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     if !buckets.columns.is_empty() {
         warn_quantile(notices, quantiles);
     }
@@ -45,7 +45,7 @@ pub(super) fn of_fraction(
     lower: &Cells,
     upper: &Cells,
     buckets: &Vector,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     let at = |bound: &Cells, step| bound.float(step).unwrap_or(f64::NAN);
     per_histogram(budget, notices, buckets, |step, _, buckets| {
         bucket_fraction(at(lower, step), at(upper, step), buckets)
@@ -58,7 +58,7 @@ fn per_histogram(
     notices: &Notices,
     input: &Vector,
     compute: impl Fn(usize, &str, &mut Vec<Bucket>) -> f64,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     let steps = input.columns.first().map_or(0, |column| column.cells.len());
     // The places of each histogram's buckets in the input, with their bounds.
     let histograms = Groups::of(

@@ -1,7 +1,7 @@
 //! Pure: from query text to a [`Plan`]. Everything that can be refused without data is refused here.
 
 use crate::budget::Budget;
-use crate::error::QueryError;
+use crate::error::{QueryError, Result};
 use crate::functions::{implementation, supported_functions};
 use crate::labels::METRIC_NAME;
 use crate::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX, WORK_CELLS_MAX};
@@ -20,13 +20,13 @@ use crate::window::seconds;
 const SUBQUERY_STEP_MS_DEFAULT: i64 = 60_000;
 
 /// Reads a query and lists what it needs, within bounds of its own.
-pub fn plan(query: &str, params: QueryParams) -> Result<Plan, QueryError> {
+pub fn plan(query: &str, params: QueryParams) -> Result<Plan> {
     plan_within(&Budget::default(), query, params)
 }
 
 /// Reads a query and lists what it needs. Its regular expressions are compiled here, which is why this is work for a thread that may
 /// be kept busy.
-pub fn plan_within(budget: &Budget<'_>, query: &str, params: QueryParams) -> Result<Plan, QueryError> {
+pub fn plan_within(budget: &Budget<'_>, query: &str, params: QueryParams) -> Result<Plan> {
     let (start_ms, end_ms, step_ms) = times(params)?;
     let expr = ast::parse(query)?;
     let kind = expr.value_type();
@@ -46,13 +46,13 @@ pub fn plan_within(budget: &Budget<'_>, query: &str, params: QueryParams) -> Res
 }
 
 /// Reads a bare selector, as in `match[]`.
-pub fn parse_selector(budget: &Budget<'_>, text: &str) -> Result<Vec<Matcher>, QueryError> {
+pub fn parse_selector(budget: &Budget<'_>, text: &str) -> Result<Vec<Matcher>> {
     let (selector, span) = ast::parse_selector(text)?;
     matchers(budget, text, &selector, span)
 }
 
 /// Start, end and step.
-fn times(params: QueryParams) -> Result<(i64, i64, i64), QueryError> {
+fn times(params: QueryParams) -> Result<(i64, i64, i64)> {
     let (start_ms, end_ms, step_ms) = match params {
         QueryParams::Instant { time_ms } => return Ok((in_time("time", time_ms)?, time_ms, 0)),
         QueryParams::Range { start_ms, end_ms, step_ms } => (start_ms, end_ms, step_ms),
@@ -84,7 +84,7 @@ struct Lowering<'a> {
 
 impl Lowering<'_> {
     /// `sum` is what an enclosing sum keeps, if this node is all it sums.
-    fn node(&mut self, expr: &Expr, grid: Grid, sum: Option<&Grouping>) -> Result<Node, QueryError> {
+    fn node(&mut self, expr: &Expr, grid: Grid, sum: Option<&Grouping>) -> Result<Node> {
         self.cells = self.cells.saturating_add(grid.count.unsigned_abs());
         Ok(match &expr.kind {
             ExprKind::Number(number) => Node::Number(number.value),
@@ -117,7 +117,7 @@ impl Lowering<'_> {
         grid: Grid,
         window_ms: Option<i64>,
         sum: Option<&Grouping>,
-    ) -> Result<usize, QueryError> {
+    ) -> Result<usize> {
         if let Some(mode) = selector.mode {
             return Err(unsupported(format!("the {} modifier", mode.name()), "leave it out"));
         }
@@ -129,7 +129,7 @@ impl Lowering<'_> {
         Ok(id)
     }
 
-    fn shift(&self, modifiers: &ast::Modifiers) -> Result<TimeShift, QueryError> {
+    fn shift(&self, modifiers: &ast::Modifiers) -> Result<TimeShift> {
         let offset_ms = match &modifiers.offset {
             None => 0,
             Some(offset) => self.duration_ms("offset", offset)?,
@@ -144,7 +144,7 @@ impl Lowering<'_> {
     }
 
     /// A length in whole milliseconds, computed where it has to be.
-    fn duration_ms(&self, what: &'static str, duration: &Expr) -> Result<i64, QueryError> {
+    fn duration_ms(&self, what: &'static str, duration: &Expr) -> Result<i64> {
         let length = duration.seconds(seconds(self.step_ms), seconds(self.end_ms - self.start_ms));
         let length = length.map_err(|(span, message)| self.fault(span, message))?;
         let ms = (length * 1000.0).round();
@@ -155,7 +155,7 @@ impl Lowering<'_> {
         in_time(what, ms as i64)
     }
 
-    fn positive_ms(&self, what: &'static str, duration: &Expr) -> Result<i64, QueryError> {
+    fn positive_ms(&self, what: &'static str, duration: &Expr) -> Result<i64> {
         match self.duration_ms(what, duration)? {
             ..=0 => Err(self.fault(duration.span, "duration must be greater than 0")),
             ms => Ok(ms),
@@ -166,7 +166,7 @@ impl Lowering<'_> {
         ParseError::Syntax(SyntaxError::new(self.text, span, message)).into()
     }
 
-    fn subquery(&mut self, subquery: &ast::Subquery, grid: Grid) -> Result<Node, QueryError> {
+    fn subquery(&mut self, subquery: &ast::Subquery, grid: Grid) -> Result<Node> {
         let shift = self.shift(&subquery.modifiers)?;
         let window_ms = self.positive_ms("range", &subquery.range)?;
         let step_ms = match &subquery.step {
@@ -187,7 +187,7 @@ impl Lowering<'_> {
         Ok(Node::Range(Box::new(RangeNode { window_ms, shift, over })))
     }
 
-    fn binary(&mut self, binary: &ast::Binary, grid: Grid) -> Result<Node, QueryError> {
+    fn binary(&mut self, binary: &ast::Binary, grid: Grid) -> Result<Node> {
         let ast::Binary { operation, left, right } = binary;
         if matches!(operation.operator, Operator::TrimUpper | Operator::TrimLower) {
             let what = format!("the operator {}", operation.operator.name());
@@ -200,7 +200,7 @@ impl Lowering<'_> {
         Ok(Node::Binary { operation: operation.clone(), left, right })
     }
 
-    fn aggregate(&mut self, aggregate: &ast::Aggregate, grid: Grid) -> Result<Node, QueryError> {
+    fn aggregate(&mut self, aggregate: &ast::Aggregate, grid: Grid) -> Result<Node> {
         let ast::Aggregate { aggregation, grouping, parameter, expr } = aggregate;
         if matches!(aggregation, Aggregation::Limit | Aggregation::LimitRatio) {
             let what = format!("the aggregation {}", aggregation.name());
@@ -213,7 +213,7 @@ impl Lowering<'_> {
         Ok(Node::Aggregate(Box::new(Aggregate { operation, grouping, parameter, over })))
     }
 
-    fn call(&mut self, call: &ast::Call, grid: Grid, sum: Option<&Grouping>) -> Result<Node, QueryError> {
+    fn call(&mut self, call: &ast::Call, grid: Grid, sum: Option<&Grouping>) -> Result<Node> {
         let function = call.function.name;
         let time_ms = match function {
             "start" => Some(self.start_ms),
@@ -263,18 +263,13 @@ fn unsupported(what: impl Into<String>, instead: impl Into<String>) -> QueryErro
     QueryError::Unsupported(what.into(), instead.into())
 }
 
-fn in_time(what: &'static str, ms: i64) -> Result<i64, QueryError> {
+fn in_time(what: &'static str, ms: i64) -> Result<i64> {
     let inside = (-TIME_MS_MAX..=TIME_MS_MAX).contains(&ms);
     inside.then_some(ms).ok_or(QueryError::TimeOutOfRange(what, ms))
 }
 
 /// Compiles the matchers of a selector, which the parser has counted and measured.
-fn matchers(
-    budget: &Budget<'_>,
-    text: &str,
-    selector: &ast::Selector,
-    span: Span,
-) -> Result<Vec<Matcher>, QueryError> {
+fn matchers(budget: &Budget<'_>, text: &str, selector: &ast::Selector, span: Span) -> Result<Vec<Matcher>> {
     let fault = |span, message: String| ParseError::Syntax(SyntaxError::new(text, span, message)).into();
     let mut all = Vec::with_capacity(selector.matchers.len() + 1);
     if let Some(name) = &selector.name {

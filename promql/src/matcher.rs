@@ -1,7 +1,7 @@
 //! Pure: one label matcher. A missing label has the empty value.
 
 use super::budget::Budget;
-use super::error::QueryError;
+use super::error::Result;
 use super::labels::Labels;
 use super::regex::Regex;
 pub use super::syntax::MatchKind;
@@ -25,7 +25,7 @@ impl Matcher {
         name: impl Into<String>,
         kind: MatchKind,
         value: impl Into<String>,
-    ) -> Result<Self, QueryError> {
+    ) -> Result<Self> {
         let (name, value) = (name.into(), value.into());
         let regex = match kind {
             MatchKind::Equal | MatchKind::NotEqual => None,

@@ -3,7 +3,7 @@
 //! The parser's tree is not evaluated directly: names are resolved to table entries, times to milliseconds and selectors to numbers
 //! once, in `lower.rs`, so that evaluation cannot meet anything unsupported.
 
-use super::error::QueryError;
+use super::error::{QueryError, Result};
 use super::labels::METRIC_NAME;
 use super::matcher::{MatchKind, Matcher};
 use super::syntax::{Aggregation, Grouping, Operation};
@@ -39,10 +39,7 @@ pub struct Plan {
 impl Plan {
     /// Refuses a plan that reads single samples of what `are_increments` says is stored as increments, of which only sums over
     /// windows are known. The text alone decides: whether a query is right must not depend on whether there is data yet.
-    pub fn check_increments(
-        &self,
-        are_increments: &dyn Fn(&SelectorRequest) -> bool,
-    ) -> Result<(), QueryError> {
+    pub fn check_increments(&self, are_increments: &dyn Fn(&SelectorRequest) -> bool) -> Result<()> {
         let refused = self.requests.iter().find_map(|request| {
             let function = request.samples_for.filter(|_| are_increments(request))?.to_owned();
             let metric = request.metric().unwrap_or("this selector").to_owned();

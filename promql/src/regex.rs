@@ -7,7 +7,7 @@ use regex_automata::util::{interpolate, syntax};
 use regex_automata::{PatternID, meta};
 
 use super::budget::Budget;
-use super::error::QueryError;
+use super::error::{QueryError, Result};
 use super::limits::{REGEX_BYTES_MAX, REGEX_COMPILED_BYTES_MAX};
 use super::pool::Charge;
 use super::re2;
@@ -21,7 +21,7 @@ pub(crate) struct Regex {
 
 impl Regex {
     /// Compiles a pattern as Prometheus does: anchored at both ends, a dot matches everything.
-    pub fn compile(budget: &Budget<'_>, pattern: &str) -> Result<Self, QueryError> {
+    pub fn compile(budget: &Budget<'_>, pattern: &str) -> Result<Self> {
         let fail = |reason: String| QueryError::Regex(pattern.chars().take(80).collect(), reason);
         if pattern.len() > REGEX_BYTES_MAX {
             return Err(fail(format!("{} bytes, the limit is {REGEX_BYTES_MAX}", pattern.len())));

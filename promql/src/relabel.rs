@@ -4,19 +4,19 @@
 use std::sync::Arc;
 
 use super::budget::Budget;
-use super::error::QueryError;
+use super::error::{QueryError, Result};
 use super::limits::LABEL_VALUE_BYTES_MAX;
 use super::regex::Regex;
 use super::value::Vector;
 
-fn check_name(function: &str, name: &str) -> Result<(), QueryError> {
+fn check_name(function: &str, name: &str) -> Result<()> {
     if name.is_empty() || name.contains('\u{fffd}') {
         return Err(QueryError::Parameter(format!("invalid label name in {function}(): {name:?}")));
     }
     Ok(())
 }
 
-fn check_length(function: &'static str, label: &str, bytes: usize) -> Result<(), QueryError> {
+fn check_length(function: &'static str, label: &str, bytes: usize) -> Result<()> {
     if bytes > LABEL_VALUE_BYTES_MAX {
         return Err(QueryError::LabelTooLong(function, label.chars().take(80).collect()));
     }
@@ -27,7 +27,7 @@ pub(super) fn replace(
     budget: &Budget<'_>,
     [target, template, source, pattern]: [String; 4],
     mut vector: Vector,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     check_name("label_replace", &target)?;
     let regex = Regex::compile(budget, &pattern)?;
     for column in &mut vector.columns {
@@ -48,7 +48,7 @@ pub(super) fn join(
     separator: &str,
     sources: &[String],
     mut vector: Vector,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     for name in std::iter::once(target).chain(sources.iter().map(String::as_str)) {
         check_name("label_join", name)?;
     }

@@ -4,7 +4,7 @@ use std::cmp::Ordering;
 
 use super::budget::Budget;
 use super::cells::{Cells, Steps};
-use super::error::QueryError;
+use super::error::Result;
 use super::labels::{Labels, METRIC_NAME};
 use super::matcher::{MatchKind, Matcher};
 use super::number::Number;
@@ -13,12 +13,12 @@ use super::statistics::in_order;
 use super::value::Vector;
 use super::window::seconds;
 
-pub(super) fn time(budget: &Budget<'_>, grid: Grid) -> Result<Cells, QueryError> {
+pub(super) fn time(budget: &Budget<'_>, grid: Grid) -> Result<Cells> {
     Cells::build(budget, grid.len(), grid.times().map(|time| Some(Number::Float(seconds(time)))))
 }
 
 /// `scalar`: the value where exactly one series has one, NaN elsewhere.
-pub(super) fn scalar(budget: &Budget<'_>, input: &Vector, grid: Grid) -> Result<Cells, QueryError> {
+pub(super) fn scalar(budget: &Budget<'_>, input: &Vector, grid: Grid) -> Result<Cells> {
     budget.work(input.columns.len().saturating_mul(grid.len()))?;
     let values = (0..grid.len()).map(|step| {
         let mut present = input.columns.iter().filter_map(|column| column.cells.get(step));
@@ -30,7 +30,7 @@ pub(super) fn scalar(budget: &Budget<'_>, input: &Vector, grid: Grid) -> Result<
     Cells::build(budget, grid.len(), values)
 }
 
-pub(super) fn presence(budget: &Budget<'_>, input: &Vector, grid: Grid) -> Result<Steps, QueryError> {
+pub(super) fn presence(budget: &Budget<'_>, input: &Vector, grid: Grid) -> Result<Steps> {
     let mut present = Steps::none(budget, grid.len())?;
     input.columns.iter().for_each(|column| present.insert_all(&column.cells));
     Ok(present)
@@ -42,7 +42,7 @@ pub(super) fn where_absent(
     present: &Steps,
     matchers: &[Matcher],
     grid: Grid,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     let values = (0..grid.len()).map(|step| (!present.contains(step)).then(|| Number::whole(1)));
     let cells = Cells::build(budget, grid.len(), values)?;
     let mut out = Vector::default();

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 
 use super::budget::Budget;
 use super::cells::Cells;
-use super::error::QueryError;
+use super::error::{QueryError, Result};
 use super::labels::Labels;
 use super::number::Number;
 use super::pool::Charge;
@@ -19,12 +19,12 @@ pub(crate) struct Column {
 
 impl Column {
     /// A series whose labels are charged for; its cells already are.
-    pub fn new(budget: &Budget<'_>, labels: Labels, cells: Cells) -> Result<Self, QueryError> {
+    pub fn new(budget: &Budget<'_>, labels: Labels, cells: Cells) -> Result<Self> {
         let charge = budget.charge(size_of::<Self>() + labels.bytes())?;
         Ok(Self { labels, cells, charge })
     }
 
-    pub fn relabel(&mut self, labels: Labels) -> Result<(), QueryError> {
+    pub fn relabel(&mut self, labels: Labels) -> Result<()> {
         self.charge.resize(size_of::<Self>() + labels.bytes())?;
         self.labels = labels;
         Ok(())
@@ -38,12 +38,12 @@ pub(crate) struct Vector {
 }
 
 impl Vector {
-    pub fn unlabelled(budget: &Budget<'_>, cells: Cells) -> Result<Self, QueryError> {
+    pub fn unlabelled(budget: &Budget<'_>, cells: Cells) -> Result<Self> {
         Ok(Self { columns: vec![Column::new(budget, Labels::default(), cells)?] })
     }
 
     /// Adds a series that has a value somewhere.
-    pub fn push(&mut self, budget: &Budget<'_>, labels: Labels, cells: Cells) -> Result<(), QueryError> {
+    pub fn push(&mut self, budget: &Budget<'_>, labels: Labels, cells: Cells) -> Result<()> {
         if cells.is_blank() {
             return Ok(());
         }
@@ -53,11 +53,7 @@ impl Vector {
     }
 
     /// Computes every value anew from itself and its step. Series that are left without a value go.
-    pub fn map(
-        self,
-        budget: &Budget<'_>,
-        compute: impl Fn(usize, Number) -> Option<Number>,
-    ) -> Result<Self, QueryError> {
+    pub fn map(self, budget: &Budget<'_>, compute: impl Fn(usize, Number) -> Option<Number>) -> Result<Self> {
         let mut columns = self.columns;
         for column in &mut columns {
             let old = &column.cells;
@@ -68,18 +64,13 @@ impl Vector {
         Ok(Self { columns })
     }
 
-    pub fn drop_names(mut self) -> Result<Self, QueryError> {
+    pub fn drop_names(mut self) -> Result<Self> {
         self.columns.iter_mut().try_for_each(|column| column.relabel(column.labels.without_name()))?;
         Ok(self)
     }
 
     /// Adds a series, or its values to those of the series with the same labels; false for two values at one time.
-    pub fn add(
-        &mut self,
-        budget: &Budget<'_>,
-        sets: &mut LabelSets,
-        column: Column,
-    ) -> Result<bool, QueryError> {
+    pub fn add(&mut self, budget: &Budget<'_>, sets: &mut LabelSets, column: Column) -> Result<bool> {
         let at = sets.number(&column.labels)?;
         if let Some(first) = self.columns.get_mut(at) {
             budget.work(column.cells.len())?;
@@ -91,7 +82,7 @@ impl Vector {
     }
 
     /// Makes one series of those with equal labels; two values at one time are an error.
-    pub fn merged(self, budget: &Budget<'_>) -> Result<Self, QueryError> {
+    pub fn merged(self, budget: &Budget<'_>) -> Result<Self> {
         let mut sets = LabelSets::new(budget)?;
         let mut out = Self { columns: Vec::with_capacity(self.columns.len()) };
         for column in self.columns {
@@ -110,7 +101,7 @@ pub(crate) struct LabelSets {
 }
 
 impl LabelSets {
-    pub fn new(budget: &Budget<'_>) -> Result<Self, QueryError> {
+    pub fn new(budget: &Budget<'_>) -> Result<Self> {
         Ok(Self { numbers: HashMap::new(), charge: budget.charge(0)? })
     }
 
@@ -119,7 +110,7 @@ impl LabelSets {
     }
 
     /// The number of these labels: the next one if they are new.
-    pub fn number(&mut self, labels: &Labels) -> Result<usize, QueryError> {
+    pub fn number(&mut self, labels: &Labels) -> Result<usize> {
         if let Some(number) = self.numbers.get(labels) {
             return Ok(*number);
         }
@@ -137,7 +128,7 @@ pub(crate) struct Groups<T> {
 }
 
 impl<T> Groups<T> {
-    pub fn of(budget: &Budget<'_>, items: impl Iterator<Item = (Labels, T)>) -> Result<Self, QueryError> {
+    pub fn of(budget: &Budget<'_>, items: impl Iterator<Item = (Labels, T)>) -> Result<Self> {
         let mut charge = budget.charge(items.size_hint().1.unwrap_or(0) * size_of::<T>())?;
         let mut sets = LabelSets::new(budget)?;
         let mut list: Vec<(Labels, Vec<T>)> = Vec::new();

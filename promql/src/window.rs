@@ -7,7 +7,7 @@ use std::ops::Range;
 
 use super::budget::Budget;
 use super::cells::{Cells, Steps};
-use super::error::QueryError;
+use super::error::{QueryError, Result};
 use super::labels::{Labels, METRIC_NAME};
 use super::notices::Notices;
 use super::number::Number;
@@ -92,8 +92,8 @@ impl RangeSamples<'_> {
         &self,
         budget: &Budget<'_>,
         function: &str,
-        mut each: impl FnMut(&Labels, &[Point]) -> Result<(), QueryError>,
-    ) -> Result<(), QueryError> {
+        mut each: impl FnMut(&Labels, &[Point]) -> Result<()>,
+    ) -> Result<()> {
         self.read(budget, |labels, samples| match samples {
             Stored::Points(points) => each(labels, points),
             Stored::Increments(_) => {
@@ -106,8 +106,8 @@ impl RangeSamples<'_> {
     fn read(
         &self,
         budget: &Budget<'_>,
-        mut each: impl FnMut(&Labels, Stored<'_>) -> Result<(), QueryError>,
-    ) -> Result<(), QueryError> {
+        mut each: impl FnMut(&Labels, Stored<'_>) -> Result<()>,
+    ) -> Result<()> {
         match self {
             Self::Stored(stored) => stored.iter().try_for_each(|series| {
                 budget.work(series.samples.len())?;
@@ -139,7 +139,7 @@ fn slide(
     all: &[Point],
     windows: Windows,
     mut read: impl FnMut(usize, &Window<'_>) -> Option<Number>,
-) -> Result<Cells, QueryError> {
+) -> Result<Cells> {
     let slide = || windows.slide(all.len(), |at| all[at].time_ms);
     // So that too many are refused before the first is read.
     budget.work(slide().fold(0, |sum: usize, (_, _, places)| sum.saturating_add(places.len())))?;
@@ -165,7 +165,7 @@ pub(super) fn over(
     parameters: &[Cells],
     samples: &RangeSamples<'_>,
     windows: Windows,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     let mut out = Vector::default();
     let mut row = Vec::with_capacity(parameters.len());
     let keeps_name = matches!(function, "first_over_time" | "last_over_time");
@@ -182,11 +182,7 @@ pub(super) fn over(
 }
 
 /// The steps at which any series has a sample in its window. Works for increments too.
-pub(super) fn presence(
-    budget: &Budget<'_>,
-    samples: &RangeSamples<'_>,
-    windows: Windows,
-) -> Result<Steps, QueryError> {
+pub(super) fn presence(budget: &Budget<'_>, samples: &RangeSamples<'_>, windows: Windows) -> Result<Steps> {
     let mut present = Steps::none(budget, windows.grid.len())?;
     samples.read(budget, |_, samples| {
         present.insert_all(&match samples {
@@ -207,7 +203,7 @@ pub(super) fn increase(
     samples: &RangeSamples<'_>,
     windows: Windows,
     per: Per,
-) -> Result<Vector, QueryError> {
+) -> Result<Vector> {
     let mut out = Vector::default();
     samples.read(budget, |labels, samples| {
         let cells = match samples {
@@ -241,7 +237,7 @@ fn increase_of_increments(
     Increments { times_ms, nanos }: &Increments,
     windows: Windows,
     per: Per,
-) -> Result<Cells, QueryError> {
+) -> Result<Cells> {
     let _scratch = budget.charge((nanos.len() + 1) * size_of::<Number>())?;
     let mut total = Number::Exact(0);
     let mut prefix = Vec::with_capacity(nanos.len() + 1);

@@ -3,7 +3,7 @@
 use super::{Evaluator, windows};
 use crate::aggregate::warn_quantile;
 use crate::cells::{Cells, Steps};
-use crate::error::QueryError;
+use crate::error::{QueryError, Result};
 use crate::functions::{Implementation, implementation};
 use crate::histogram;
 use crate::labels::METRIC_NAME;
@@ -21,11 +21,11 @@ fn arguments_missing(call: &Call) -> QueryError {
     QueryError::Parameter(format!("{} lacks an argument", call.function))
 }
 
-fn argument(call: &Call, at: usize) -> Result<&Node, QueryError> {
+fn argument(call: &Call, at: usize) -> Result<&Node> {
     call.arguments.get(at).ok_or_else(|| arguments_missing(call))
 }
 
-fn range_argument(call: &Call) -> Result<&RangeNode, QueryError> {
+fn range_argument(call: &Call) -> Result<&RangeNode> {
     let range = call.arguments.iter().find_map(|node| match node {
         Node::Range(range) => Some(&**range),
         _ => None,
@@ -34,7 +34,7 @@ fn range_argument(call: &Call) -> Result<&RangeNode, QueryError> {
 }
 
 impl Evaluator<'_> {
-    pub(super) fn call(&self, call: &Call, grid: Grid) -> Result<Value, QueryError> {
+    pub(super) fn call(&self, call: &Call, grid: Grid) -> Result<Value> {
         match implementation(call.function) {
             Some(Implementation::Increase(per)) => {
                 let range = range_argument(call)?;
@@ -48,7 +48,7 @@ impl Evaluator<'_> {
         }
     }
 
-    fn window(&self, call: &Call, grid: Grid, compute: Compute) -> Result<Vector, QueryError> {
+    fn window(&self, call: &Call, grid: Grid, compute: Compute) -> Result<Vector> {
         let range = range_argument(call)?;
         let scalars = call.arguments.iter().filter(|node| !matches!(node, Node::Range(_)));
         let parameters = scalars.map(|node| self.scalar(node, grid)).collect::<Result<Vec<Cells>, _>>()?;
@@ -61,12 +61,7 @@ impl Evaluator<'_> {
     }
 
     /// A function of each value alone; further arguments are scalars. Without arguments it is applied to the time of evaluation.
-    fn math(
-        &self,
-        call: &Call,
-        grid: Grid,
-        compute: fn(f64, &[f64]) -> Option<f64>,
-    ) -> Result<Vector, QueryError> {
+    fn math(&self, call: &Call, grid: Grid, compute: fn(f64, &[f64]) -> Option<f64>) -> Result<Vector> {
         let Some((first, rest)) = call.arguments.split_first() else {
             let values = grid.times().map(|time| compute(seconds(time), &[]).map(Number::Float));
             return Vector::unlabelled(self.budget, Cells::build(self.budget, grid.len(), values)?);
@@ -84,7 +79,7 @@ impl Evaluator<'_> {
         out.drop_names()?.merged(self.budget)
     }
 
-    fn special(&self, call: &Call, grid: Grid) -> Result<Value, QueryError> {
+    fn special(&self, call: &Call, grid: Grid) -> Result<Value> {
         let (budget, notices) = (self.budget, &self.notices);
         let scalar = |at| self.scalar(argument(call, at)?, grid);
         let vector = |at| self.vector(argument(call, at)?, grid);
@@ -140,7 +135,7 @@ impl Evaluator<'_> {
     }
 
     /// When the newest sample was taken, for a bare selector; otherwise the time of evaluation.
-    fn timestamp(&self, node: &Node, grid: Grid) -> Result<Vector, QueryError> {
+    fn timestamp(&self, node: &Node, grid: Grid) -> Result<Vector> {
         let out = if let Node::Selector(selector) = node {
             let increments = |series: &&Series| matches!(series.samples, Samples::Delta(_));
             if let Some(series) = self.series(selector.id)?.iter().find(increments) {
