@@ -31,16 +31,11 @@ struct Contents {
 
 impl PriceBook {
     /// The published prices that this build carries: OpenAI and Anthropic.
-    #[must_use]
     pub fn embedded() -> Self {
         EMBEDDED.clone()
     }
 
-    /// A book from files, each a name and its text; the name is only used in problems.
-    ///
-    /// # Errors
-    ///
-    /// Every problem of every file at once.
+    /// A book from files, each a name and its text; the name is only used in problems, of which all are told at once.
     pub fn parse(files: &[(&str, &str)]) -> Result<Self, Vec<PriceBookProblem>> {
         let mut layer = file::parse(files)?;
         for provider in layer.values_mut() {
@@ -53,7 +48,6 @@ impl PriceBook {
     ///
     /// An override is a whole price: a class or a tier it does not name is unpriced, and not taken from here, where it
     /// would mix a contract with a list price. What holds for the provider as such (prefixes, class defaults, ...) is.
-    #[must_use]
     pub fn with_overrides(&self, overrides: &Self) -> Self {
         let mut layers = overrides.0.layers.clone();
         for provider in layers.iter_mut().flat_map(BTreeMap::values_mut) {
@@ -73,7 +67,6 @@ impl PriceBook {
     }
 
     /// Which prices these are; stored beside every cost, so that it can be computed again.
-    #[must_use]
     pub fn version(&self) -> PriceVersion {
         self.0.version
     }

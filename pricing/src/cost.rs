@@ -45,7 +45,6 @@ pub enum Priced {
 
 impl Priced {
     /// The amount, where it is known.
-    #[must_use]
     pub const fn amount(&self) -> Option<NanoUsd> {
         match self {
             Self::Cost(cost) => Some(cost.amount),
@@ -56,7 +55,6 @@ impl Priced {
 
 impl PriceBook {
     /// Prices a call, at the time its request was made.
-    #[must_use]
     pub fn price_call(&self, call: &Call) -> Priced {
         self.cost(call).map_or_else(Priced::Unpriced, Priced::Cost)
     }

@@ -1,7 +1,5 @@
 //! Exact fractions, just enough for one cost. Pure; must never contain a float, nor an operation that can wrap.
 
-use std::cmp::Ordering;
-
 use ledgerline_proto::NanoUsd;
 
 const MILLION: i128 = 1_000_000;
@@ -64,10 +62,7 @@ impl Exact {
         let quotient = self.numerator / self.denominator;
         let rest = (self.numerator % self.denominator).checked_abs()?.checked_mul(2)?;
         let step = if self.numerator < 0 { -1 } else { 1 };
-        match rest.cmp(&self.denominator) {
-            Ordering::Less => Some(quotient),
-            Ordering::Equal | Ordering::Greater => quotient.checked_add(step),
-        }
+        if rest < self.denominator { Some(quotient) } else { quotient.checked_add(step) }
     }
 
     /// Numerator and denominator as text, in lowest terms where it came from a decimal: for the version.

@@ -43,7 +43,6 @@ pub enum UnpricedReason {
 
 impl UnpricedReason {
     /// The word without its detail, for a metric label or a `GROUP BY`.
-    #[must_use]
     pub const fn name(self) -> &'static str {
         match self {
             Self::NotACall => "not_a_call",

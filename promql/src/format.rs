@@ -22,13 +22,10 @@ pub fn format_float(value: f64) -> String {
 
 /// A float without an exponent, whatever its size: the form used for label values (`count_values`) and bucket bounds.
 pub fn format_plain(value: f64) -> String {
-    if value.is_nan() {
-        "NaN".to_owned()
-    } else if value.is_infinite() {
-        if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned()
-    } else {
-        format!("{value}")
+    if value.is_infinite() {
+        return if value > 0.0 { "+Inf" } else { "-Inf" }.to_owned();
     }
+    value.to_string()
 }
 
 /// Scientific notation with a sign and at least two digits in the exponent.

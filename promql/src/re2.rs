@@ -8,49 +8,38 @@ use std::str::CharIndices;
 /// The same pattern for the `regex` crate, or RE2's complaint.
 pub fn translate(pattern: &str) -> Result<String, String> {
     let mut out = String::with_capacity(pattern.len() + 16);
-    let mut class = ClassState::Outside;
+    // In a bracketed class, the place of its first item, where `]` is a literal.
+    let mut class: Option<usize> = None;
     let bytes = pattern.as_bytes();
     let mut chars = pattern.char_indices().peekable();
     // Where the repetition begins that ends here, if one does.
     let mut repetition: Option<usize> = None;
     while let Some((at, c)) = chars.next() {
-        let inside = class != ClassState::Outside;
+        let inside = class.is_some();
         let repeated = repetition.take();
         match c {
-            '\\' => {
-                class = class.after_item();
-                push_escape(&mut chars, inside, &mut out)?;
-            }
+            '\\' => push_escape(&mut chars, inside, &mut out)?,
             '[' if !inside => {
-                class = ClassState::Start;
+                class = Some(at + 1);
                 out.push('[');
             }
             '[' => match pattern[at..].strip_prefix("[:").and_then(|rest| rest.find(":]")) {
                 Some(end) => {
-                    class = ClassState::Inside;
                     out.push_str(&pattern[at..at + end + 4]);
                     chars.by_ref().take(end + 3).for_each(drop);
                 }
-                None => {
-                    class = ClassState::Inside;
-                    out.push_str("\\[");
-                }
+                None => out.push_str("\\["),
             },
-            '^' if class == ClassState::Start && bytes.get(at.wrapping_sub(1)) == Some(&b'[') => {
+            '^' if class == Some(at) && bytes.get(at.wrapping_sub(1)) == Some(&b'[') => {
+                class = Some(at + 1);
                 out.push('^');
             }
-            ']' if class == ClassState::Start => {
-                class = ClassState::Inside;
-                out.push_str("\\]");
-            }
+            ']' if class == Some(at) => out.push_str("\\]"),
             ']' if inside => {
-                class = ClassState::Outside;
+                class = None;
                 out.push(']');
             }
-            '&' | '~' if inside => {
-                class = class.after_item();
-                out.extend(['\\', c]);
-            }
+            '&' | '~' if inside => out.extend(['\\', c]),
             '{' if !inside && repetition_end(&pattern[at..]).is_none() => out.push_str("\\{"),
             '(' if !inside => {
                 out.push('(');
@@ -67,10 +56,7 @@ pub fn translate(pattern: &str) -> Result<String, String> {
                 chars.by_ref().take(length - 1).for_each(drop);
                 out.extend(chars.next_if(|(_, next)| *next == '?').map(|(_, next)| next));
             }
-            _ => {
-                class = class.after_item();
-                out.push(c);
-            }
+            _ => out.push(c),
         }
     }
     Ok(out)
@@ -131,21 +117,6 @@ fn push_escape(
 /// A character that means itself, in a class or outside.
 fn push_literal(c: char, out: &mut String) {
     out.push_str(&format!("\\x{{{:x}}}", u32::from(c)));
-}
-
-/// Where the scan is with respect to a bracketed class.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum ClassState {
-    Outside,
-    /// Just after `[` or `[^`, where `]` is a literal.
-    Start,
-    Inside,
-}
-
-impl ClassState {
-    fn after_item(self) -> Self {
-        if self == Self::Start { Self::Inside } else { self }
-    }
 }
 
 /// How long `{n}`, `{n,}` or `{n,m}` is at the start of this text, if it is one.

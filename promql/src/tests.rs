@@ -259,6 +259,8 @@ fn regular_expressions_mean_what_they_mean_in_re2() {
     check("[&&]", "&", true);
     check("[]a]+", "]a", true);
     check("[^]]", "x", true);
+    check("[^^]", "^", false);
+    check("[[^]", "^", true);
     check("\\x{41}", "A", true);
     check("\\p{Greek}", "\u{3b1}", true);
     check("", "", true);

@@ -27,7 +27,6 @@ pub enum Operation {
 
 impl Operation {
     /// The operation of that name.
-    #[must_use]
     pub fn from_name(name: &str) -> Self {
         match name {
             "chat" => Self::Chat,
@@ -41,7 +40,6 @@ impl Operation {
     }
 
     /// The name on the wire; empty for [`Operation::NotGenAi`].
-    #[must_use]
     pub fn name(&self) -> &str {
         match self {
             Self::Chat => "chat",
@@ -56,7 +54,6 @@ impl Operation {
 
     /// Whether such a span is a call in its own right. Wrapper spans (agents, workflows) are not: they repeat the
     /// usage of the calls below them, and a total that counted both would be wrong.
-    #[must_use]
     pub const fn is_call(&self) -> bool {
         matches!(
             self,
@@ -196,7 +193,6 @@ pub struct Call {
 
 impl Call {
     /// The model to bill and to group by: the one that answered, else the one asked for.
-    #[must_use]
     pub fn model(&self) -> &str {
         if self.response_model.is_empty() { &self.request_model } else { &self.response_model }
     }

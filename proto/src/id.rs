@@ -10,19 +10,16 @@ macro_rules! identity {
 
         impl $name {
             /// From its bytes; `None` when all are zero, which Trace Context calls invalid.
-            #[must_use]
             pub fn from_bytes(bytes: [u8; $bytes]) -> Option<Self> {
                 bytes.iter().any(|byte| *byte != 0).then_some(Self(bytes))
             }
 
             /// From bytes of any length; `None` unless it is exactly the right length and not all zero.
-            #[must_use]
             pub fn from_slice(bytes: &[u8]) -> Option<Self> {
                 bytes.try_into().ok().and_then(Self::from_bytes)
             }
 
             /// From lower or upper case hexadecimal of exactly the right length.
-            #[must_use]
             pub fn from_hex(text: &str) -> Option<Self> {
                 let is_hex = text.len() == 2 * $bytes && text.bytes().all(|byte| byte.is_ascii_hexdigit());
                 let number = u128::from_str_radix(text, 16).ok().filter(|_| is_hex)?;
@@ -30,7 +27,6 @@ macro_rules! identity {
             }
 
             /// Its bytes.
-            #[must_use]
             pub const fn bytes(&self) -> &[u8; $bytes] {
                 &self.0
             }

@@ -16,13 +16,11 @@ macro_rules! named {
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$value),*];
 
             /// The name on the wire, in columns and in labels.
-            #[must_use]
             pub const fn name(self) -> &'static str {
                 match self { $(Self::$value => $name,)* }
             }
 
             /// The value of that name.
-            #[must_use]
             pub fn from_name(name: &str) -> Option<Self> {
                 Self::ALL.into_iter().find(|value| value.name() == name)
             }

@@ -39,13 +39,11 @@ impl NanoUsd {
     pub const ZERO: Self = Self(0);
 
     /// An amount from its nano-dollars; `None` beyond [`NANO_USD_MAX`].
-    #[must_use]
     pub const fn from_nanos(nanos: i64) -> Option<Self> {
         if nanos > NANO_USD_MAX || nanos < -NANO_USD_MAX { None } else { Some(Self(nanos)) }
     }
 
     /// The amount in nano-dollars.
-    #[must_use]
     pub const fn nanos(self) -> i64 {
         self.0
     }

@@ -53,7 +53,6 @@ pub const TOKEN_CLASSES: usize = TokenClass::ALL.len();
 
 impl TokenClass {
     /// The side of the call it is counted on.
-    #[must_use]
     pub const fn direction(self) -> Direction {
         match self {
             Self::OutputText | Self::OutputReasoning | Self::OutputAudio | Self::OutputImage => {
@@ -76,7 +75,6 @@ pub struct TokenCounts([u64; TOKEN_CLASSES]);
 
 impl TokenCounts {
     /// Counts from pairs; a class named twice is added up.
-    #[must_use]
     pub fn from_pairs(pairs: &[(TokenClass, u64)]) -> Self {
         let mut counts = Self::default();
         for &(class, tokens) in pairs {
@@ -86,7 +84,6 @@ impl TokenCounts {
     }
 
     /// Tokens of one class.
-    #[must_use]
     pub const fn get(&self, class: TokenClass) -> u64 {
         self.0[class as usize]
     }
@@ -102,13 +99,11 @@ impl TokenCounts {
     }
 
     /// All tokens of one side, as OpenTelemetry's inclusive `gen_ai.usage.{input,output}_tokens`; saturating.
-    #[must_use]
     pub fn total(&self, direction: Direction) -> u64 {
         self.sum(|class| class.direction() == direction)
     }
 
     /// Tokens written to any cache; saturating.
-    #[must_use]
     pub fn cache_write(&self) -> u64 {
         use TokenClass::{CacheWrite1h, CacheWrite5m, CacheWrite12h, CacheWrite30m};
         self.sum(|class| matches!(class, CacheWrite5m | CacheWrite30m | CacheWrite1h | CacheWrite12h))

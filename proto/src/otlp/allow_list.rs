@@ -213,7 +213,6 @@ pub struct AllowList {
 
 impl AllowList {
     /// The list that everybody has, and these additions.
-    #[must_use]
     pub fn new(additions: &[Pattern]) -> Self {
         let mut names = foldhash::HashMap::<Cow<'static, str>, Verdict>::default();
         let mut list = |of: &[&'static str], verdict: Verdict| {
@@ -277,7 +276,6 @@ impl DroppedNames {
     }
 
     /// How many had names beyond the bound.
-    #[must_use]
     pub const fn more(&self) -> u64 {
         self.more
     }

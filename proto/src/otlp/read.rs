@@ -59,7 +59,6 @@ pub struct Keep<'a> {
 
 impl Resource {
     /// Reads the attributes of an OTLP resource. What the user named of them is kept on each of its spans.
-    #[must_use]
     pub fn read(attributes: &[KeyValue], keep: &mut Keep<'_>) -> Self {
         let mut named = Vec::new();
         for KeyValue { key, value, .. } in attributes {
@@ -79,9 +78,6 @@ impl Resource {
 
 /// Reads one span of that resource. The name of its instrumentation scope (empty when not sent) tells how the sender
 /// counts.
-///
-/// # Errors
-/// When its ids are none, see [`SpanError`].
 pub fn read_span(
     resource: &Resource,
     scope_name: &str,
@@ -249,7 +245,6 @@ fn target(attributes: Attributes<'_>) -> &str {
 }
 
 /// The name under which a span would be stored, for one that cannot be.
-#[must_use]
 pub fn stored_name(span: &Span) -> String {
     let attributes = Attributes(&span.attributes);
     name_of(&operation(attributes), target(attributes), &span.name)
@@ -281,7 +276,6 @@ fn rest(attributes: &[KeyValue], keep: &mut Keep<'_>) -> (Vec<(String, String)>,
 }
 
 /// Everything of a span that may be stored of its attributes, as text: for a span that cannot be a record.
-#[must_use]
 pub fn allowed_attributes(
     span: &Span,
     allowed: &AllowList,

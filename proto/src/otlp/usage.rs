@@ -50,12 +50,10 @@ pub(super) struct Sender<'a> {
 }
 
 pub(super) fn read(attributes: Attributes<'_>, sender: Sender<'_>) -> Option<Usage> {
-    match attributes.text(&[attribute::USAGE_SOURCE]) {
-        Some(MISSING) => None,
-        Some(name) => match UsageSource::from_name(name) {
-            Some(source) => Some(Usage { tokens: read_classes(attributes), source }),
-            None => read_foreign(attributes, sender),
-        },
+    let source = attributes.text(&[attribute::USAGE_SOURCE]);
+    match source.and_then(UsageSource::from_name) {
+        Some(source) => Some(Usage { tokens: read_classes(attributes), source }),
+        None if source == Some(MISSING) => None,
         None => read_foreign(attributes, sender),
     }
 }

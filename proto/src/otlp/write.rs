@@ -16,7 +16,6 @@ use crate::call::{BillGap, Call, Unread};
 pub const SCOPE_NAME: &str = "ledgerline-agent";
 
 /// One request that holds these calls, grouped by service and environment, in the given order within a group.
-#[must_use]
 pub fn export_request(calls: &[Call]) -> ExportTraceServiceRequest {
     let mut groups: Vec<((&str, &str), Vec<Span>)> = Vec::new();
     for call in calls {
