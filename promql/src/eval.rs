@@ -9,9 +9,7 @@ use super::error::{QueryError, Result};
 use super::limits::LOOKBACK_MS;
 use super::notices::Notices;
 use super::number::Number;
-use super::plan::{
-    Aggregate, Grid, Node, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest,
-};
+use super::plan::{Grid, Node, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest};
 use super::pool::Charge;
 use super::result::{QueryResult, QueryValue, RangeSeries, Values, VectorSample};
 use super::series::{Fetched, Increments, Point, Samples, Series};
@@ -113,8 +111,7 @@ impl<'a> Evaluator<'a> {
             Node::Binary { operation, left, right } => {
                 binary::apply(self.budget, operation, self.node(left, grid)?, self.node(right, grid)?)?
             }
-            Node::Aggregate(node) => {
-                let Aggregate { operation, grouping, parameter, over } = &**node;
+            Node::Aggregate { operation, grouping, parameter, over } => {
                 let input = self.vector(over, grid)?;
                 let parameter = parameter.as_ref().map(|parameter| self.node(parameter, grid)).transpose()?;
                 let (budget, notices) = (self.budget, &self.notices);

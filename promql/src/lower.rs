@@ -7,8 +7,8 @@ use crate::labels::METRIC_NAME;
 use crate::limits::{POINTS_PER_SERIES_MAX, SUBQUERY_STEPS_MAX, TIME_MS_MAX, WORK_CELLS_MAX};
 use crate::matcher::Matcher;
 use crate::plan::{
-    Aggregate, Call, Edges, Grid, Node, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest,
-    TimeShift, inner_grid,
+    Call, Edges, Grid, Node, Plan, QueryParams, RangeNode, RangeOver, Selector, SelectorRequest, TimeShift,
+    inner_grid,
 };
 use crate::syntax::{
     self as ast, Aggregation, At, Expr, ExprKind, Grouping, MatchKind, Operator, ParseError, Sign, Span,
@@ -208,9 +208,8 @@ impl Lowering<'_> {
         }
         let parameter = parameter.as_ref().map(|parameter| self.node(parameter, grid, None)).transpose()?;
         let push = (*aggregation == Aggregation::Sum).then_some(grouping);
-        let over = self.node(expr, grid, push)?;
-        let (operation, grouping) = (*aggregation, grouping.clone());
-        Ok(Node::Aggregate(Box::new(Aggregate { operation, grouping, parameter, over })))
+        let (parameter, over) = (parameter.map(Box::new), Box::new(self.node(expr, grid, push)?));
+        Ok(Node::Aggregate { operation: *aggregation, grouping: grouping.clone(), parameter, over })
     }
 
     fn call(&mut self, call: &ast::Call, grid: Grid, sum: Option<&Grouping>) -> Result<Node> {

@@ -170,7 +170,7 @@ pub(super) enum Node {
     Range(Box<RangeNode>),
     Negate(Box<Node>),
     Binary { operation: Operation, left: Box<Node>, right: Box<Node> },
-    Aggregate(Box<Aggregate>),
+    Aggregate { operation: Aggregation, grouping: Grouping, parameter: Option<Box<Node>>, over: Box<Node> },
     Call(Call),
 }
 
@@ -200,14 +200,6 @@ pub(super) fn inner_grid(outer: Grid, window_ms: i64, step_ms: i64) -> Grid {
     let start_ms = ((outer.start_ms - window_ms).div_euclid(step_ms) + 1) * step_ms;
     let count = if outer.end_ms() < start_ms { 0 } else { (outer.end_ms() - start_ms) / step_ms + 1 };
     Grid { start_ms, step_ms, count }
-}
-
-#[derive(Debug)]
-pub(super) struct Aggregate {
-    pub operation: Aggregation,
-    pub grouping: Grouping,
-    pub parameter: Option<Node>,
-    pub over: Node,
 }
 
 #[derive(Debug)]

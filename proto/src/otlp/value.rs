@@ -1,5 +1,7 @@
 //! Attribute values: building them, and reading them from senders that are free with types.
 
+use std::time::Duration;
+
 use base64::prelude::{BASE64_STANDARD, Engine as _};
 use opentelemetry_proto::tonic::common::v1::{AnyValue, ArrayValue, KeyValue, any_value::Value};
 use serde::ser::{self, Serialize, Serializer};
@@ -68,7 +70,9 @@ impl<'a> Attributes<'a> {
     /// Seconds as a double, in nanoseconds.
     pub(super) fn seconds_as_ns(self, name: &str) -> Option<u64> {
         match self.value(name)? {
-            Value::DoubleValue(seconds) => nanoseconds(*seconds),
+            Value::DoubleValue(seconds) => {
+                u64::try_from(Duration::try_from_secs_f64(*seconds).ok()?.as_nanos()).ok()
+            }
             Value::IntValue(seconds) => u64::try_from(*seconds).ok()?.checked_mul(1_000_000_000),
             _ => None,
         }
@@ -92,12 +96,6 @@ impl<'a> Attributes<'a> {
             _ => Vec::new(),
         }
     }
-}
-
-fn nanoseconds(seconds: f64) -> Option<u64> {
-    std::time::Duration::try_from_secs_f64(seconds)
-        .ok()
-        .and_then(|duration| u64::try_from(duration.as_nanos()).ok())
 }
 
 /// The bounds of what is kept of one span's attributes.
