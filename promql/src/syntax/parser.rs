@@ -244,13 +244,12 @@ impl<'a> Parser<'a> {
         }
         // One for each side, in either order.
         while let TokenKind::Keyword(word @ (Keyword::FillLeft | Keyword::FillRight)) = self.kind() {
-            let is_left = word == Keyword::FillLeft;
-            if if is_left { fill.left } else { fill.right }.is_some() {
+            let side = if word == Keyword::FillLeft { &mut fill.left } else { &mut fill.right };
+            if side.is_some() {
                 break;
             }
             self.take();
-            let value = Some(self.fill_value()?);
-            *(if is_left { &mut fill.left } else { &mut fill.right }) = value;
+            *side = Some(self.fill_value()?);
         }
         Ok(Operation { operator, return_bool, matching, fill })
     }

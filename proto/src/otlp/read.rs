@@ -173,9 +173,7 @@ fn billing(attributes: Attributes<'_>) -> Billing {
         inference_geo: owned(&[attribute::INFERENCE_GEO]),
         web_search_requests: attributes.count(&[attribute::WEB_SEARCH_REQUESTS]),
         gap: attributes.text(&[attribute::BILL_GAP]).and_then(BillGap::from_name),
-        reported_cost: attribute::REPORTED_COST
-            .iter()
-            .find_map(|name| reported_cost(attributes.value(name)?)),
+        reported_cost: attributes.first(&attribute::REPORTED_COST, reported_cost),
     }
 }
 

@@ -36,7 +36,7 @@ impl<'a> Attributes<'a> {
         self.0.iter().find(|attribute| attribute.key == name)?.value.as_ref()?.value.as_ref()
     }
 
-    fn first<T>(self, names: &[&str], read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
+    pub(super) fn first<T>(self, names: &[&str], read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
         names.iter().find_map(|name| self.value(name).and_then(&read))
     }
 
