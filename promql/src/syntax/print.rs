@@ -49,14 +49,17 @@ impl Display for Expr {
 
 /// A selector without its modifiers.
 fn bare(Selector { name, matchers, .. }: &Selector) -> String {
-    let printed = |LabelMatcher { name, kind, value, .. }: &LabelMatcher| {
-        format!("{}{}{}", label(name), kind.name(), quote(value))
-    };
-    let mut sorted: Vec<String> = matchers.iter().map(printed).collect();
+    let mut sorted: Vec<String> = matchers.iter().map(LabelMatcher::to_string).collect();
     sorted.sort_unstable();
     match name {
         Some(name) if sorted.is_empty() => name.clone(),
         name => format!("{}{{{}}}", name.as_deref().unwrap_or_default(), sorted.join(",")),
+    }
+}
+
+impl Display for LabelMatcher {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        write!(f, "{}{}{}", label(&self.name), self.kind.name(), quote(&self.value))
     }
 }
 
