@@ -4,18 +4,18 @@ use std::str::Chars;
 
 /// A text between double quotes, as Go's `strconv.Quote` writes it.
 pub(super) fn quote(text: &str) -> String {
-    between('"', text.chars())
+    let mut out = String::with_capacity(text.len() + 2);
+    out.push('"');
+    text.chars().for_each(|c| push_escaped(&mut out, c, '"'));
+    out.push('"');
+    out
 }
 
 /// A character between single quotes, as Go's `%q` writes it; the end of the text prints as the replacement character.
 pub(super) fn quote_char(c: Option<char>) -> String {
-    between('\'', [c.unwrap_or(char::REPLACEMENT_CHARACTER)])
-}
-
-fn between(quote: char, text: impl IntoIterator<Item = char>) -> String {
-    let mut out = String::from(quote);
-    text.into_iter().for_each(|c| push_escaped(&mut out, c, quote));
-    out.push(quote);
+    let mut out = String::from("'");
+    push_escaped(&mut out, c.unwrap_or(char::REPLACEMENT_CHARACTER), '\'');
+    out.push('\'');
     out
 }
 
