@@ -6,6 +6,25 @@
 //! Every bound is checked before the work that it bounds: length before lexing, depth before recursion, bytes of regular expressions
 //! before any is compiled. Nothing here compiles one, recurses without a bound or panics.
 
+/// An enum whose values have a name, in the language or in its error texts.
+macro_rules! named {
+    ($(#[$outer:meta])* $visibility:vis enum $type:ident { $($(#[$inner:meta])* $value:ident = $name:literal,)* }) => {
+        $(#[$outer])*
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        $visibility enum $type { $($(#[$inner])* $value,)* }
+
+        #[allow(dead_code, reason = "of a token only the list is read, of a type only the name")]
+        impl $type {
+            pub(crate) const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$value),)*];
+
+            /// As a query or Prometheus's error texts spell it.
+            pub fn name(self) -> &'static str {
+                match self { $(Self::$value => $name,)* }
+            }
+        }
+    };
+}
+
 mod ast;
 mod check;
 mod duration;

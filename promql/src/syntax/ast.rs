@@ -5,26 +5,6 @@ use std::sync::Arc;
 use super::signatures::{Signature, ValueType};
 use crate::labels::Labels;
 
-/// An enum whose values have a name, in the language or in its error texts.
-macro_rules! named {
-    ($(#[$outer:meta])* $visibility:vis enum $type:ident { $($(#[$inner:meta])* $value:ident = $name:literal,)* }) => {
-        $(#[$outer])*
-        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-        $visibility enum $type { $($(#[$inner])* $value,)* }
-
-        #[allow(dead_code, reason = "of a token only the list is read, of a type only the name")]
-        impl $type {
-            pub(crate) const NAMES: &'static [(&'static str, Self)] = &[$(($name, Self::$value),)*];
-
-            /// As a query or Prometheus's error texts spell it.
-            pub fn name(self) -> &'static str {
-                match self { $(Self::$value => $name,)* }
-            }
-        }
-    };
-}
-pub(super) use named;
-
 /// A range of bytes of the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Span {

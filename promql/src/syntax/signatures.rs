@@ -1,8 +1,6 @@
 //! Pure: the functions that Prometheus 3 knows and what they take: the one list of functions in this crate. Which of them can be
 //! computed here is the evaluator's business.
 
-use super::ast::named;
-
 named! {
     /// What an expression evaluates to.
     pub enum ValueType {

@@ -1,6 +1,6 @@
 //! Pure: the words of the language, and how Prometheus's error texts call them.
 
-use super::ast::{Aggregation, Operator, Span, named};
+use super::ast::{Aggregation, Operator, Span};
 use super::quoted::quote;
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
