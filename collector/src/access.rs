@@ -45,12 +45,11 @@ pub struct Unauthenticated;
 
 impl Access {
     /// Everybody who can own a record.
-    pub fn principals(&self) -> impl Iterator<Item = &Principal> {
-        let (one, several) = match self {
-            Self::Open(principal) => (Some(principal), &[][..]),
-            Self::Tokens(tokens) => (None, &**tokens),
-        };
-        one.into_iter().chain(several.iter().map(|(_, principal)| principal))
+    pub fn principals(&self) -> Vec<&Principal> {
+        match self {
+            Self::Open(principal) => vec![principal],
+            Self::Tokens(tokens) => tokens.iter().map(|(_, principal)| principal).collect(),
+        }
     }
 
     /// Who sends a request with these headers, unless tokens are asked for and none of them came.
@@ -61,13 +60,10 @@ impl Access {
                 let sent = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
                 let sent = sent.ok_or(Unauthenticated)?;
                 // Every token is compared, so that the time taken does not tell which one was nearly right.
-                let mut found = None;
-                for (token, principal) in tokens {
-                    if equal(token.expose().as_bytes(), sent) {
-                        found = Some(principal.clone());
-                    }
-                }
-                found.ok_or(Unauthenticated)
+                let found = tokens.iter().fold(None, |found, (token, principal)| {
+                    if equal(token.expose().as_bytes(), sent) { Some(principal) } else { found }
+                });
+                found.cloned().ok_or(Unauthenticated)
             }
         }
     }

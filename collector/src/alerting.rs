@@ -54,7 +54,8 @@ use snapshot::{GroupSnapshot, RuleSnapshot};
 pub struct Alerting {
     groups: Vec<GroupTask>,
     notifier: Notifier,
-    view: RulesView,
+    /// For [`api::router`]; stays current while [`Alerting::run`] runs.
+    pub(crate) view: RulesView,
 }
 
 impl Alerting {
@@ -97,11 +98,6 @@ impl Alerting {
         };
         let groups = snapshots.into_iter().enumerate().map(task).collect();
         Ok(Self { groups, notifier, view })
-    }
-
-    /// For [`api::router`]; stays current while [`Alerting::run`] runs.
-    pub(crate) fn view(&self) -> RulesView {
-        self.view.clone()
     }
 
     /// Evaluates and delivers until `shutdown`. Groups stop first, so that what their last evaluations brought is in the outboxes

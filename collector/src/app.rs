@@ -139,7 +139,7 @@ impl App {
             clock: Arc::clone(&clock),
             metrics,
         });
-        let prometheus = api::prometheus(querier, alerting.view(), clock, access);
+        let prometheus = api::prometheus(querier, alerting.view.clone(), clock, access);
         let store = storage.clone();
         let readiness = Arc::new(move || store.ready());
         let api = admin::router(readiness, Arc::new(registry)).merge(prometheus);
@@ -251,17 +251,14 @@ async fn watch_store(storage: Store, shutdown: CancellationToken) {
     let mut tables = interval(TABLES_CHECK_INTERVAL);
     answers.set_missed_tick_behavior(MissedTickBehavior::Delay);
     tables.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        // A check that is cut off changed nothing, so a stop waits for none.
-        let check = async {
+    // A check that is cut off changed nothing, so a stop waits for none.
+    let checking = async {
+        loop {
             tokio::select! {
                 _ = answers.tick() => drop(storage.check().await),
                 _ = tables.tick() => storage.check_tables().await,
             }
-        };
-        tokio::select! {
-            () = shutdown.cancelled() => return,
-            () = check => {}
         }
-    }
+    };
+    shutdown.run_until_cancelled(checking).await;
 }

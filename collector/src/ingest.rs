@@ -167,10 +167,11 @@ impl<T: Transport + 'static> Ingest<T> {
         let body = decompress::decompress(encoding, body, &mut grant)?;
         grant.grow(estimate::decoded_size(format, &body)?)?;
         let decoded = decode::decode(format, &body)?;
-        if normalise::span_count(&decoded) > limits::SPANS_MAX {
+        let spans = normalise::spans(&decoded).count();
+        if spans > limits::SPANS_MAX {
             return Err(Refusal::TooMany(limits::SPANS_MAX));
         }
-        let waiting = Waiting::enter(&self.parts.metrics, normalise::span_count(&decoded));
+        let waiting = Waiting::enter(&self.parts.metrics, spans);
         let context = BatchContext {
             batch_id: token::of(&principal.tenant.0, producer.as_ref(), &decoded),
             tenant: principal.tenant.0,
@@ -196,8 +197,8 @@ impl<T: Transport + 'static> Ingest<T> {
         for (dimension, calls) in dimensions::CAPPED.into_iter().zip(left_out.overflows) {
             metrics.dimension_overflows.of([dimension.name()]).inc_by(calls);
         }
-        for (correction, spans) in TimeCorrection::ALL.into_iter().zip(left_out.corrections) {
-            metrics.times_corrected.of([correction.name()]).inc_by(spans);
+        for (correction, spans) in TimeCorrection::NAMES.into_iter().zip(left_out.corrections) {
+            metrics.times_corrected.of([correction]).inc_by(spans);
         }
         for row in &batch.spans {
             if let Some(reason) = row.unpriced() {

@@ -65,10 +65,8 @@ fn run(settings: Settings, addresses_file: Option<&Path>) -> anyhow::Result<()> 
     descriptors::raise_limit();
     let ended = runtime.block_on(async {
         let shutdown = shutdown::on_signal()?;
-        let app = tokio::select! {
-            app = App::build(settings, Arc::new(SystemClock)) => app?,
-            () = shutdown.cancelled() => return Ok(()),
-        };
+        let building = App::build(settings, Arc::new(SystemClock));
+        let Some(app) = shutdown.run_until_cancelled(building).await.transpose()? else { return Ok(()) };
         if let Some(file) = addresses_file {
             let Addresses { grpc, http, api } = app.addresses();
             addresses::write(file, &[("grpc", grpc), ("http", http), ("api", api)])

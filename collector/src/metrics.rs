@@ -82,29 +82,79 @@ pub struct Metrics {
     pub outbox_notifications: Labelled<Gauge>,
 }
 
+/// Names and explanations.
+const HELP: [(&str, &str); 26] = [
+    ("connections", "Connections now open, by port"),
+    ("accept_errors", "Connections the operating system would not hand over, by port"),
+    (
+        "silent_connections_closed",
+        "Connections closed before their first request, by port: it did not come in time, or others needed their place",
+    ),
+    ("requests", "Requests that reached a telemetry port"),
+    ("requests_refused", "Requests not acknowledged"),
+    ("spans_received", "Spans decoded"),
+    ("spans_stored", "Spans acknowledged and in the table"),
+    ("spans_quarantined", "Spans acknowledged and in the quarantine"),
+    ("spans_unacknowledged", "Spans decoded and not acknowledged; their sender repeats them"),
+    ("spans_waiting", "Spans between decoding and the answer"),
+    (
+        "attributes_dropped",
+        "Attributes not kept because neither the allow-list nor ingest.attributes.keep names them",
+    ),
+    (
+        "dimension_overflows",
+        "Calls counted as other, because their dimension has as many values as ingest.dimension_values_max allows",
+    ),
+    (
+        "spans_time_corrected",
+        "Spans counted at their receipt or without a duration, because their times cannot be",
+    ),
+    ("calls_unpriced", "Calls stored without a cost"),
+    ("request", "From a request's head to its answer"),
+    ("queries", "PromQL queries of dashboards and rules, by outcome"),
+    ("query", "From a query's arrival to its end"),
+    ("rule_evaluations", "Rule evaluations, failed ones included"),
+    ("rule_evaluation_failures", "Rule evaluations that failed; a failure resolves no alert"),
+    ("rule_group_iterations_missed", "Evaluation times at which a rule group was not evaluated"),
+    ("rule_group_last_duration_seconds", "How long the last evaluation of a rule group took"),
+    ("alerts", "Alerts by rule group and state"),
+    ("notifications_sent", "Alert notifications that a receiver accepted"),
+    (
+        "notification_delivery_failures",
+        "Attempts to deliver alert notifications that failed and are repeated",
+    ),
+    ("notifications_dropped", "Alert notifications given up, by reason"),
+    ("outbox_notifications", "Alert notifications that wait for delivery"),
+];
+
 /// Where metrics are registered.
 struct Declare<'a>(&'a mut Registry);
 
 impl Declare<'_> {
-    fn plain<M: Metric + Clone + Default>(&mut self, name: &str, help: &str) -> M {
-        let metric = M::default();
-        self.0.register(name, help, metric.clone());
+    fn declare<M: Metric + Clone>(&mut self, name: &str, unit: Option<Unit>, metric: M) -> M {
+        let help = HELP.iter().find(|(known, _)| *known == name).map_or("", |(_, help)| help);
+        match unit {
+            Some(unit) => self.0.register_with_unit(name, help, unit, metric.clone()),
+            None => self.0.register(name, help, metric.clone()),
+        }
         metric
     }
 
+    fn one<M: Metric + Clone + Default>(&mut self, name: &str) -> M {
+        self.declare(name, None, M::default())
+    }
+
     /// A metric with these labels.
-    fn by<M, const N: usize>(&mut self, names: [&'static str; N], name: &str, help: &str) -> Labelled<M, N>
+    fn by<M, const N: usize>(&mut self, name: &str, names: [&'static str; N]) -> Labelled<M, N>
     where
         M: EncodeMetric + TypedMetric + Clone + Default + Send + Sync + Debug + 'static,
     {
-        Labelled { names, family: self.plain(name, help) }
+        Labelled { names, family: self.one(name) }
     }
 
     /// A distribution of times, from a millisecond to half a minute.
-    fn seconds(&mut self, name: &str, help: &str) -> Histogram {
-        let histogram = Histogram::new(exponential_buckets(0.001, 2.0, 16));
-        self.0.register_with_unit(name, help, Unit::Seconds, histogram.clone());
-        histogram
+    fn seconds(&mut self, name: &str) -> Histogram {
+        self.declare(name, Some(Unit::Seconds), Histogram::new(exponential_buckets(0.001, 2.0, 16)))
     }
 }
 
@@ -114,128 +164,42 @@ impl Metrics {
         let registry = registry.sub_registry_with_prefix("ledgerline_collector");
         let store = StoreMetrics::register(registry);
         let to = &mut Declare(registry);
-        let (connections, [accept_errors, silent_connections_closed]) = Self::of_ports(to);
-        let ([requests, refused, quarantined], [received, stored, unacknowledged], waiting) =
-            Self::of_spans(to);
-        let [attributes_dropped, dimension_overflows, times_corrected, unpriced] = Self::of_calls(to);
+        let quarantined = quarantine::Reason::ALL.map(quarantine::Reason::name);
+        let unpriced =
+            [UnpricedReason::UsageMissing, UnpricedReason::UnknownModel, UnpricedReason::UnknownProvider];
         // A group is `file;name`, as Prometheus labels its own.
-        let (group, receiver) = ("rule_group", "receiver");
+        let (group, receiver, reason) = ("rule_group", "receiver", "reason");
         Self {
             store,
-            connections,
-            accept_errors,
-            silent_connections_closed,
-            requests,
-            refused,
-            received,
-            stored,
-            quarantined,
-            unacknowledged,
-            waiting,
-            attributes_dropped,
-            dimension_overflows,
-            times_corrected,
-            unpriced,
-            request_seconds: to.seconds("request", "From a request's head to its answer"),
-            queries: to.by(["outcome"], "queries", "PromQL queries of dashboards and rules, by outcome"),
-            query_seconds: to.seconds("query", "From a query's arrival to its end"),
-            evaluations: to.by([group], "rule_evaluations", "Rule evaluations, failed ones included"),
-            evaluation_failures: to.by(
-                [group],
-                "rule_evaluation_failures",
-                "Rule evaluations that failed; a failure resolves no alert",
-            ),
-            iterations_missed: to.by(
-                [group],
-                "rule_group_iterations_missed",
-                "Evaluation times at which a rule group was not evaluated",
-            ),
-            last_duration_seconds: to.by(
-                [group],
-                "rule_group_last_duration_seconds",
-                "How long the last evaluation of a rule group took",
-            ),
-            alerts: to.by([group, "state"], "alerts", "Alerts by rule group and state"),
-            notifications_sent: to.by(
-                [receiver],
-                "notifications_sent",
-                "Alert notifications that a receiver accepted",
-            ),
-            delivery_failures: to.by(
-                [receiver],
-                "notification_delivery_failures",
-                "Attempts to deliver alert notifications that failed and are repeated",
-            ),
-            notifications_dropped: to.by(
-                [receiver, "reason"],
-                "notifications_dropped",
-                "Alert notifications given up, by reason",
-            ),
-            outbox_notifications: to.by(
-                [receiver],
-                "outbox_notifications",
-                "Alert notifications that wait for delivery",
-            ),
+            connections: to.by("connections", ["port"]),
+            accept_errors: to.by("accept_errors", ["port"]),
+            silent_connections_closed: to.by("silent_connections_closed", ["port"]),
+            requests: to.by("requests", ["protocol"]).at_zero(["grpc", "http"]),
+            refused: to.by("requests_refused", [reason]).at_zero(Refusal::NAMES),
+            received: to.one("spans_received"),
+            stored: to.one("spans_stored"),
+            quarantined: to.by("spans_quarantined", [reason]).at_zero(quarantined),
+            unacknowledged: to.one("spans_unacknowledged"),
+            waiting: to.one("spans_waiting"),
+            attributes_dropped: to.by("attributes_dropped", ["name"]),
+            dimension_overflows: to
+                .by("dimension_overflows", ["dimension"])
+                .at_zero(CAPPED.map(|dimension| dimension.name())),
+            times_corrected: to.by("spans_time_corrected", [reason]).at_zero(TimeCorrection::NAMES),
+            unpriced: to.by("calls_unpriced", [reason]).at_zero(unpriced.map(|reason| reason.name())),
+            request_seconds: to.seconds("request"),
+            queries: to.by("queries", ["outcome"]),
+            query_seconds: to.seconds("query"),
+            evaluations: to.by("rule_evaluations", [group]),
+            evaluation_failures: to.by("rule_evaluation_failures", [group]),
+            iterations_missed: to.by("rule_group_iterations_missed", [group]),
+            last_duration_seconds: to.by("rule_group_last_duration_seconds", [group]),
+            alerts: to.by("alerts", [group, "state"]),
+            notifications_sent: to.by("notifications_sent", [receiver]),
+            delivery_failures: to.by("notification_delivery_failures", [receiver]),
+            notifications_dropped: to.by("notifications_dropped", [receiver, reason]),
+            outbox_notifications: to.by("outbox_notifications", [receiver]),
         }
-    }
-
-    fn of_ports(to: &mut Declare<'_>) -> (Labelled<Gauge>, [Labelled; 2]) {
-        let connections = to.by(["port"], "connections", "Connections now open, by port");
-        let accept_errors =
-            to.by(["port"], "accept_errors", "Connections the operating system would not hand over, by port");
-        let silent_connections_closed = to.by(
-            ["port"],
-            "silent_connections_closed",
-            "Connections closed before their first request, by port: it did not come in time, or others \
-             needed their place",
-        );
-        (connections, [accept_errors, silent_connections_closed])
-    }
-
-    fn of_spans(to: &mut Declare<'_>) -> ([Labelled; 3], [Counter; 3], Gauge) {
-        let requests = to
-            .by(["protocol"], "requests", "Requests that reached a telemetry port")
-            .at_zero(["grpc", "http"]);
-        let refused =
-            to.by(["reason"], "requests_refused", "Requests not acknowledged").at_zero(Refusal::NAMES);
-        let received = to.plain("spans_received", "Spans decoded");
-        let stored = to.plain("spans_stored", "Spans acknowledged and in the table");
-        let quarantined = to
-            .by(["reason"], "spans_quarantined", "Spans acknowledged and in the quarantine")
-            .at_zero(quarantine::Reason::ALL.map(quarantine::Reason::name));
-        let unacknowledged =
-            to.plain("spans_unacknowledged", "Spans decoded and not acknowledged; their sender repeats them");
-        let waiting = to.plain("spans_waiting", "Spans between decoding and the answer");
-        ([requests, refused, quarantined], [received, stored, unacknowledged], waiting)
-    }
-
-    fn of_calls(to: &mut Declare<'_>) -> [Labelled; 4] {
-        let reasons =
-            [UnpricedReason::UsageMissing, UnpricedReason::UnknownModel, UnpricedReason::UnknownProvider];
-        let attributes_dropped = to.by(
-            ["name"],
-            "attributes_dropped",
-            "Attributes not kept because neither the allow-list nor ingest.attributes.keep names them",
-        );
-        let dimension_overflows = to
-            .by(
-                ["dimension"],
-                "dimension_overflows",
-                "Calls counted as other, because their dimension has as many values as \
-             ingest.dimension_values_max allows",
-            )
-            .at_zero(CAPPED.map(|dimension| dimension.name()));
-        let times_corrected = to
-            .by(
-                ["reason"],
-                "spans_time_corrected",
-                "Spans counted at their receipt or without a duration, because their times cannot be",
-            )
-            .at_zero(TimeCorrection::ALL.map(TimeCorrection::name));
-        let unpriced = to
-            .by(["reason"], "calls_unpriced", "Calls stored without a cost")
-            .at_zero(reasons.map(|reason| reason.name()));
-        [attributes_dropped, dimension_overflows, times_corrected, unpriced]
     }
 
     /// What is counted of this port: `grpc`, `http` or `api`.
@@ -291,11 +255,11 @@ mod tests {
         let mut text = String::new();
         prometheus_client::encoding::text::encode(&mut text, &registry).unwrap();
         for line in [
-            "ledgerline_collector_alerts{rule_group=\"f;g\",state=\"firing\"} 2",
-            "ledgerline_collector_notifications_dropped_total{receiver=\"am\",reason=\"overflow\"} 1",
-            "ledgerline_collector_requests_total{protocol=\"grpc\"} 0",
+            "alerts{rule_group=\"f;g\",state=\"firing\"} 2",
+            "notifications_dropped_total{receiver=\"am\",reason=\"overflow\"} 1",
+            "requests_total{protocol=\"grpc\"} 0",
         ] {
-            assert!(text.lines().any(|got| got == line), "{line} is not in\n{text}");
+            assert!(text.contains(&format!("\nledgerline_collector_{line}\n")), "{line} is not in\n{text}");
         }
     }
 }

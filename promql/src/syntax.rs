@@ -48,4 +48,5 @@ pub use duration::parse_duration_ms;
 pub use error::{ParseError, SyntaxError};
 pub use parser::parse;
 pub(crate) use parser::parse_selector;
+pub use quoted::{quote, read_string};
 pub use signatures::{Signature, ValueType, signature, signatures};

@@ -11,10 +11,10 @@ use std::collections::BTreeMap;
 
 use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::{ALERT_NAME, Labels, METRIC_NAME, Sample};
-use crate::alerting::state::{Alert, Phase, RuleState, Transition, TransitionKind, is_forgotten};
+use crate::alerting::state::{Alert, Phase, RuleState, Transition, TransitionKind};
 use crate::alerting::template::Template;
 use crate::alerting::time::UnixMs;
-use crate::limits::SERIES_PER_RULE_MAX;
+use crate::limits::{RESOLVED_RETENTION, SERIES_PER_RULE_MAX};
 
 /// Why an evaluation was refused. The state before it still holds.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -60,7 +60,7 @@ pub fn step(
             transitions.push(Transition { kind, alert: after.clone() });
         }
         let gone = match after.phase {
-            Phase::Resolved { at: resolved, .. } => is_forgotten(resolved, at),
+            Phase::Resolved { at: resolved, .. } => at.since(resolved) > RESOLVED_RETENTION,
             Phase::Pending => kind == Some(TransitionKind::Cancelled),
             Phase::Firing { .. } => false,
         };

@@ -53,24 +53,20 @@ mod tests {
 
     const INTERVAL: Duration = Duration::from_secs(15);
 
-    fn check(last_s: i64, now_ms: i64, want: Tick) {
-        assert_eq!(tick(UnixMs(last_s * 1000), UnixMs(now_ms), INTERVAL), want, "{last_s} {now_ms}");
-    }
-
     #[test]
-    fn grid_points_come_due_in_turn_and_missed_ones_are_counted() {
-        check(30, 30_000, Tick::Wait(Duration::from_secs(15)));
-        check(30, 44_999, Tick::Wait(Duration::from_millis(1)));
-        check(30, 45_000, Tick::Due { at: UnixMs(45_000), missed: 0 });
-        check(30, 59_999, Tick::Due { at: UnixMs(45_000), missed: 0 });
-        check(30, 60_000, Tick::Due { at: UnixMs(60_000), missed: 1 });
-        check(30, 3_600_001, Tick::Due { at: UnixMs(3_600_000), missed: 237 });
-    }
-
-    #[test]
-    fn a_small_step_back_waits_and_a_large_one_realigns() {
-        check(30, 27_000, Tick::Wait(Duration::from_secs(18)));
-        check(3600, 31_000, Tick::SetBack { to: UnixMs(30_000) });
+    fn grid_points_come_due_missed_ones_are_counted_and_only_a_large_step_back_realigns() {
+        for (last_s, now_ms, want) in [
+            (30, 30_000, Tick::Wait(Duration::from_secs(15))),
+            (30, 44_999, Tick::Wait(Duration::from_millis(1))),
+            (30, 45_000, Tick::Due { at: UnixMs(45_000), missed: 0 }),
+            (30, 59_999, Tick::Due { at: UnixMs(45_000), missed: 0 }),
+            (30, 60_000, Tick::Due { at: UnixMs(60_000), missed: 1 }),
+            (30, 3_600_001, Tick::Due { at: UnixMs(3_600_000), missed: 237 }),
+            (30, 27_000, Tick::Wait(Duration::from_secs(18))),
+            (3600, 31_000, Tick::SetBack { to: UnixMs(30_000) }),
+        ] {
+            assert_eq!(tick(UnixMs(last_s * 1000), UnixMs(now_ms), INTERVAL), want, "{last_s} {now_ms}");
+        }
     }
 
     proptest! {

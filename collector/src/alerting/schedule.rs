@@ -84,27 +84,23 @@ impl GroupTask {
     }
 
     /// Runs until `shutdown`. Cancelled queries change no state.
-    pub(super) async fn run(mut self, shutdown: CancellationToken) {
+    pub(super) async fn run(self, shutdown: CancellationToken) {
+        shutdown.run_until_cancelled(self.follow_the_clock()).await;
+    }
+
+    async fn follow_the_clock(mut self) {
         let (interval, group) = (self.current.interval, Arc::clone(&self.current.group));
         let mut last = grid::floor(self.now(), interval);
         loop {
             match grid::tick(last, self.now(), interval) {
-                Tick::Wait(wait) => {
-                    if tokio::time::timeout(wait.min(LOOK_AGAIN), shutdown.cancelled()).await.is_ok() {
-                        return;
-                    }
-                }
+                Tick::Wait(wait) => tokio::time::sleep(wait.min(LOOK_AGAIN)).await,
                 Tick::Due { at, missed } => {
                     if missed > 0 {
                         self.shared.metrics.iterations_missed.of([self.label.clone()]).inc_by(missed);
                         tracing::warn!(group = group.name, missed, "rule group skipped evaluations");
                     }
                     last = at;
-                    tokio::select! {
-                        biased;
-                        () = shutdown.cancelled() => return,
-                        () = self.evaluate(at) => {}
-                    }
+                    self.evaluate(at).await;
                 }
                 Tick::SetBack { to } => {
                     tracing::warn!(group = group.name, "the clock was set back; rule states are realigned");

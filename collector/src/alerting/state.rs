@@ -6,7 +6,6 @@ use std::time::Duration;
 
 use crate::alerting::sample::Labels;
 use crate::alerting::time::UnixMs;
-use crate::limits::RESOLVED_RETENTION;
 
 /// Where an alert stands. An alert that is not in [`RuleState`] is inactive.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -20,7 +19,7 @@ pub enum Phase {
         /// When the expression stopped holding, while `keep_firing_for` still runs.
         kept_since: Option<UnixMs>,
     },
-    /// It fired and ended; kept for [`RESOLVED_RETENTION`] so that receivers hear of it more than once.
+    /// It fired and ended; kept for [`crate::limits::RESOLVED_RETENTION`] so that receivers hear of it more than once.
     Resolved {
         /// When it had begun to fire.
         fired: UnixMs,
@@ -133,8 +132,4 @@ fn is_due(alert: &Alert, at: UnixMs, resend: Duration) -> bool {
         Phase::Resolved { at: resolved, .. } if resolved > last => true,
         Phase::Firing { .. } | Phase::Resolved { .. } => at.since(last) >= resend,
     }
-}
-
-pub(super) fn is_forgotten(resolved: UnixMs, at: UnixMs) -> bool {
-    at.since(resolved) > RESOLVED_RETENTION
 }

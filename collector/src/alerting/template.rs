@@ -13,7 +13,7 @@ mod value;
 #[cfg(test)]
 mod tests;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
 use crate::alerting::sample::Labels;
 
@@ -21,10 +21,12 @@ pub use parse::TemplateError;
 
 pub(crate) use gofmt::exponential;
 
-/// A parsed template.
-#[derive(Clone, Debug)]
+/// A parsed template. Its JSON is its text.
+#[derive(Clone, Debug, Serialize)]
+#[serde(transparent)]
 pub struct Template {
     pub(super) source: String,
+    #[serde(skip)]
     parts: Vec<Part>,
 }
 
@@ -75,12 +77,6 @@ impl Template {
     }
 }
 
-impl Serialize for Template {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(&self.source)
-    }
-}
-
 impl Datum {
     fn print(&self) -> String {
         match self {
@@ -104,9 +100,6 @@ fn evaluate(expr: &Expr, labels: &Labels, value: f64) -> Result<Datum, String> {
                 arguments.iter().map(|argument| evaluate(argument, labels, value)).collect();
             Datum::Text(format.print(&data?))
         }
-        Expr::Call(function, argument) => {
-            let datum = evaluate(argument, labels, value)?;
-            Datum::Text((function.apply)(&datum)?)
-        }
+        Expr::Call(function, argument) => Datum::Text(function.apply(&evaluate(argument, labels, value)?)?),
     })
 }

@@ -34,10 +34,7 @@ pub const CAPPED: [Dimension; 7] = [
 pub type Overflows = [u64; CAPPED.len()];
 
 /// Hashes and not texts: 16 bytes a value whatever its length. Two of 10,000 are the same with a chance of 3e-12.
-#[derive(Debug, Default)]
-struct Values {
-    hashes: [HashSet<u64, BuildHasherDefault<AsIs>>; CAPPED.len()],
-}
+type Values = [HashSet<u64, BuildHasherDefault<AsIs>>; CAPPED.len()];
 
 /// For keys that are hashes.
 #[derive(Default)]
@@ -76,8 +73,8 @@ impl DimensionCaps {
         let known = tenants.entry(Arc::clone(tenant)).or_default();
         for (dimension, hash) in values {
             let index = CAPPED.iter().position(|capped| capped == dimension);
-            if let Some(index) = index.filter(|index| known.hashes[*index].len() < self.values_max) {
-                known.hashes[index].insert(*hash);
+            if let Some(index) = index.filter(|index| known[*index].len() < self.values_max) {
+                known[index].insert(*hash);
             }
         }
     }
@@ -91,7 +88,7 @@ impl DimensionCaps {
         for row in rows.iter_mut().filter(|row| row.record.call.operation.is_call()) {
             for (index, dimension) in CAPPED.into_iter().enumerate() {
                 let Some(value) = value_of(&mut row.record.call, dimension) else { continue };
-                let (hash, hashes) = (xxh3_64(value.as_bytes()), &mut known.hashes[index]);
+                let (hash, hashes) = (xxh3_64(value.as_bytes()), &mut known[index]);
                 if value.is_empty() || hashes.contains(&hash) {
                     continue;
                 }

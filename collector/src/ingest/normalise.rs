@@ -66,11 +66,10 @@ const ATTRIBUTE_LIMITS: AttributeLimits = AttributeLimits {
     depth: limits::ATTRIBUTE_DEPTH_MAX,
 };
 
-/// How many spans a request holds.
-#[must_use]
-pub fn span_count(request: &ExportTraceServiceRequest) -> usize {
+/// The spans of a request.
+pub(super) fn spans(request: &ExportTraceServiceRequest) -> impl Iterator<Item = &Span> {
     let scopes = request.resource_spans.iter().flat_map(|resource| &resource.scope_spans);
-    scopes.map(|scope| scope.spans.len()).sum()
+    scopes.flat_map(|scope| &scope.spans)
 }
 
 /// Sorts the spans of a request, and keeps of their attributes what is allowed.
@@ -80,7 +79,7 @@ pub fn normalise(
     context: &BatchContext,
     allowed: &AllowList,
 ) -> Normalised {
-    let mut accepted = Vec::with_capacity(span_count(request));
+    let mut accepted = Vec::with_capacity(spans(request).count());
     let (mut rejected, mut dropped) = (Vec::new(), DroppedNames::default());
     let mut corrections = TimeCorrections::default();
     let mut keep = Keep { allowed, limits: ATTRIBUTE_LIMITS, dropped: &mut dropped };
@@ -93,7 +92,12 @@ pub fn normalise(
             for span in &scope.spans {
                 let record = read_span(&resource, scope_name, span, &mut keep)
                     .map_err(|error| (Reason::Identity, error.to_string()))
-                    .and_then(|record| within_bounds(record, context.now_unix_ns, &mut corrections));
+                    .and_then(|mut record| {
+                        plausible(&record)?;
+                        bound(&mut record);
+                        time::correct(&mut record, context.now_unix_ns, &mut corrections)?;
+                        Ok(record)
+                    });
                 match record {
                     Ok(record) => accepted.push((place, record)),
                     Err(refused) => rejected.push(reject(place, span, refused, context, allowed)),
@@ -118,28 +122,14 @@ fn bounded(attributes: &[KeyValue]) -> Vec<KeyValue> {
     attributes.iter().filter_map(text).collect()
 }
 
-fn within_bounds(
-    mut record: SpanRecord,
-    now_unix_ns: u64,
-    corrections: &mut TimeCorrections,
-) -> Result<SpanRecord, Refused> {
-    plausible(&record)?;
-    bound(&mut record);
-    time::correct(&mut record, now_unix_ns, corrections)?;
-    Ok(record)
-}
-
 fn plausible(record: &SpanRecord) -> Result<(), Refused> {
     let Some(usage) = record.call.usage else { return Ok(()) };
-    for class in TokenClass::ALL {
-        let count = usage.tokens.get(class);
-        if count > limits::TOKENS_MAX {
-            let detail =
-                format!("{count} {} tokens in one call: more than {}", class.name(), limits::TOKENS_MAX);
-            return Err((Reason::Implausible, detail));
-        }
-    }
-    Ok(())
+    let count = |class: &TokenClass| usage.tokens.get(*class);
+    let Some(class) = TokenClass::ALL.into_iter().find(|class| count(class) > limits::TOKENS_MAX) else {
+        return Ok(());
+    };
+    let (count, name, limit) = (count(&class), class.name(), limits::TOKENS_MAX);
+    Err((Reason::Implausible, format!("{count} {name} tokens in one call: more than {limit}")))
 }
 
 /// Cuts what is too long. Names become dictionary entries and labels, so their bound is tight.

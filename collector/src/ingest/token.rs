@@ -8,6 +8,8 @@ use ledgerline_proto::otlp::ExportTraceServiceRequest;
 use ledgerline_proto::producer::RequestIdentity;
 use xxhash_rust::xxh3::Xxh3;
 
+use super::normalise;
+
 /// The name of this request.
 pub fn of(tenant: &str, producer: Option<&RequestIdentity>, request: &ExportTraceServiceRequest) -> u128 {
     let mut hash = Xxh3::new();
@@ -21,12 +23,7 @@ pub fn of(tenant: &str, producer: Option<&RequestIdentity>, request: &ExportTrac
         field(&producer.epoch.to_le_bytes());
         field(&producer.sequence.to_le_bytes());
     }
-    let spans = request
-        .resource_spans
-        .iter()
-        .flat_map(|resource| &resource.scope_spans)
-        .flat_map(|scope| &scope.spans);
-    for span in spans {
+    for span in normalise::spans(request) {
         field(&span.trace_id);
         field(&span.span_id);
         field(&span.start_time_unix_nano.to_le_bytes());

@@ -83,49 +83,32 @@ pub enum Outcome {
 }
 
 impl Outcome {
-    const ALL: [Self; 7] = [
-        Self::Answered,
-        Self::Abandoned,
-        Self::BadData,
-        Self::Execution,
-        Self::Timeout,
-        Self::Unavailable,
-        Self::Internal,
-    ];
+    const NAMES: [&str; 7] =
+        ["ok", "abandoned", "bad_data", "execution", "timeout", "unavailable", "internal"];
 
     /// The word in metrics, and for a failure in Prometheus's API.
     pub const fn name(self) -> &'static str {
-        match self {
-            Self::Answered => "ok",
-            Self::Abandoned => "abandoned",
-            Self::BadData => "bad_data",
-            Self::Execution => "execution",
-            Self::Timeout => "timeout",
-            Self::Unavailable => "unavailable",
-            Self::Internal => "internal",
-        }
+        Self::NAMES[self as usize]
     }
 }
 
 /// Reports a query's end, also when its future is dropped.
 struct Ending<'a> {
-    metrics: Option<&'a Metrics>,
+    metrics: &'a Metrics,
     begun: Instant,
     outcome: Outcome,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        if let Some(metrics) = self.metrics {
-            metrics.queries.of([self.outcome.name()]).inc();
-            metrics.query_seconds.observe(self.begun.elapsed().as_secs_f64());
-        }
+        self.metrics.queries.of([self.outcome.name()]).inc();
+        self.metrics.query_seconds.observe(self.begun.elapsed().as_secs_f64());
     }
 }
 
 /// Runs queries over one source.
 pub struct Querier {
-    metrics: Option<Metrics>,
+    metrics: Metrics,
     /// What the queries read from.
     pub source: Arc<dyn SeriesSource>,
     slots: Semaphore,
@@ -141,7 +124,7 @@ impl Querier {
     /// A querier whose queries share that memory.
     pub fn with_memory(source: Arc<dyn SeriesSource>, memory: Arc<MemoryPool>) -> Self {
         let slots = Semaphore::new(CONCURRENT_QUERIES_MAX);
-        Self { metrics: None, source, slots, memory }
+        Self { metrics: Metrics::default(), source, slots, memory }
     }
 
     /// What one request of a tenant may use.
@@ -152,8 +135,8 @@ impl Querier {
     /// Counts how queries end from now on.
     #[must_use]
     pub fn counted(self, metrics: Metrics) -> Self {
-        let queries = metrics.queries.at_zero(Outcome::ALL.map(Outcome::name));
-        Self { metrics: Some(Metrics { queries, ..metrics }), ..self }
+        let queries = metrics.queries.at_zero(Outcome::NAMES);
+        Self { metrics: Metrics { queries, ..metrics }, ..self }
     }
 
     /// Answers a query. Dropping the future stops the evaluation at its next check.
@@ -164,8 +147,8 @@ impl Querier {
         query: &str,
         params: QueryParams,
     ) -> Result<QueryResult, RunError> {
-        let metrics = self.metrics.as_ref();
-        let mut ending = Ending { metrics, begun: Instant::now(), outcome: Outcome::Abandoned };
+        let mut ending =
+            Ending { metrics: &self.metrics, begun: Instant::now(), outcome: Outcome::Abandoned };
         let answer = self.answer(scope, query, params).await;
         ending.outcome = answer.as_ref().map_or_else(RunError::outcome, |_| Outcome::Answered);
         tracing::Span::current().record("outcome", ending.outcome.name());

@@ -3,7 +3,7 @@
 use std::str::Chars;
 
 /// A text between double quotes, as Go's `strconv.Quote` writes it.
-pub(super) fn quote(text: &str) -> String {
+pub fn quote(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 2);
     out.push('"');
     text.chars().for_each(|c| push_escaped(&mut out, c, '"'));
@@ -26,7 +26,8 @@ fn code_point(c: char) -> String {
 }
 
 fn is_printable(c: char) -> bool {
-    matches!(c, '"' | '\'' | '\\') || c.escape_debug().len() == 1
+    // Behind a letter, where a combining mark prints, as it does everywhere in Go.
+    matches!(c, '"' | '\'' | '\\') || format!("a{c}").escape_debug().count() == 2
 }
 
 /// The letters behind a backslash that stand for one character.
@@ -59,8 +60,9 @@ pub(super) fn unquote(token: &str) -> Option<String> {
     String::from_utf8(read_string(token).ok()?.1).ok()
 }
 
-/// Reads the string with which a text begins: its length with the quotes, and the bytes it spells; or Prometheus's complaint.
-pub(super) fn read_string(text: &str) -> Result<(usize, Vec<u8>), String> {
+/// Reads the string with which a text begins, in whichever of Go's quotes: its length with them, and the bytes it spells; or
+/// Prometheus's complaint.
+pub fn read_string(text: &str) -> Result<(usize, Vec<u8>), String> {
     let mut chars = text.chars();
     let quote = chars.next().unwrap_or_default();
     let is_raw = quote == '`';

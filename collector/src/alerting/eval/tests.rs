@@ -2,7 +2,6 @@
 
 use super::*;
 use crate::alerting::rules;
-use crate::limits::RESOLVED_RETENTION;
 use proptest::prelude::*;
 use std::time::Duration;
 

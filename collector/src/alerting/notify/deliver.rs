@@ -116,10 +116,7 @@ impl Delivery {
     /// Delivers until `shutdown`, then tries for [`DRAIN_DEADLINE`] to deliver what is left. A request that `shutdown` cuts off
     /// is sent again, with the same key.
     pub(super) async fn run(self: Arc<Self>, shutdown: CancellationToken) {
-        tokio::select! {
-            () = shutdown.cancelled() => {}
-            () = self.deliver() => {}
-        }
+        shutdown.run_until_cancelled(self.deliver()).await;
         // A receiver that fails now gets no second chance: the process wants to end.
         let mut batch_size = self.batch_size_max();
         let emptying = async {

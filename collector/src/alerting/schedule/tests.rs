@@ -78,7 +78,7 @@ impl World {
         let alerting =
             Alerting::new(settings, Principal::of("acme"), query.clone(), clock.clone(), metrics.clone())
                 .unwrap();
-        let view = alerting.view();
+        let view = alerting.view.clone();
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(alerting.run(shutdown.clone()));
         Self { query, clock, metrics, view, shutdown, running }

@@ -1,5 +1,7 @@
 //! Pure. From template text to parts: a scanner for `{{ }}`, a small recursive-descent parser, and the type check.
 
+use ledgerline_promql::syntax::read_string;
+
 use super::printf::Format;
 use super::value::{FUNCTIONS, Function};
 use super::{Expr, Part};
@@ -144,7 +146,7 @@ impl<'a> Scanner<'a> {
                     return self.error(at, "this function takes exactly one argument");
                 };
                 match argument {
-                    Expr::Value if function.text_only => self.error(
+                    Expr::Value if matches!(function, Function::Text(_)) => self.error(
                         at,
                         "this function needs text and got a number; format it first, for example with printf \"%.2f\"",
                     ),
@@ -200,22 +202,10 @@ impl<'a> Scanner<'a> {
             '|' => (Token::Pipe, 1),
             '(' => (Token::Open, 1),
             ')' => (Token::Close, 1),
-            '"' => {
-                // The escapes of JSON are Go's, but for those of bytes.
-                let mut strings = serde_json::Deserializer::from_str(rest).into_iter::<String>();
-                let Some(Ok(text)) = strings.next() else {
-                    return self.error(
-                        at,
-                        "string is not closed, or has another escape than \\n, \\t, \\r, \\\" and \\\\",
-                    );
-                };
-                (Token::Text(text), strings.byte_offset())
-            }
-            '`' => {
-                let Some((text, _)) = rest[1..].split_once('`') else {
-                    return self.error(at, "string is not closed");
-                };
-                (Token::Text(text.to_owned()), text.len() + 2)
+            '"' | '`' => {
+                let (length, bytes) = read_string(rest).or_else(|message| self.error(at, message))?;
+                let text = String::from_utf8(bytes).or_else(|_| self.error(at, "string is not UTF-8"))?;
+                (Token::Text(text), length)
             }
             _ => {
                 let is_in_word = |letter: char| letter.is_alphanumeric() || matches!(letter, '$' | '.' | '_');
@@ -234,7 +224,7 @@ impl<'a> Scanner<'a> {
         if word == "printf" {
             return Ok(Word::Printf);
         }
-        if let Some(function) = FUNCTIONS.iter().find(|function| function.name == word) {
+        if let Some((_, function)) = FUNCTIONS.iter().find(|(name, _)| *name == word) {
             return Ok(Word::Function(function));
         }
         let of = |prefixes: [&str; 2]| prefixes.iter().find_map(|prefix| word.strip_prefix(prefix));

@@ -3,6 +3,8 @@
 use std::iter::Peekable;
 use std::str::Chars;
 
+use ledgerline_promql::syntax::quote;
+
 use super::Datum;
 use super::gofmt::{exponential, fixed, general};
 
@@ -82,7 +84,7 @@ impl Verb {
             Datum::Text(text) => {
                 let text: String =
                     text.chars().take(self.precision.map_or(usize::MAX, |cut| cut as usize)).collect();
-                (if self.letter == 'q' { format!("{text:?}") } else { text }, false)
+                (if self.letter == 'q' { quote(&text) } else { text }, false)
             }
         };
         let missing = (self.width as usize).saturating_sub(body.chars().count());

@@ -50,6 +50,33 @@ fn printf_formats_as_go_does() {
     check("{{ printf \"%s\" ($value | humanize) }}", 1500.0, "1.5k");
 }
 
+/// What Go's strconv says of strings: what `Unquote` reads, and what `Quote` writes for `%q`.
+#[test]
+fn strings_are_read_and_quoted_as_in_go() {
+    for (written, read) in [
+        (r#""\x41\101\u00e9\U0001F600""#, "AA\u{e9}\u{1f600}"),
+        (r#""\a\b\f\n\r\t\v\\\"""#, "\x07\x08\x0c\n\r\t\x0b\\\""),
+        (r#""\xc3\xa9""#, "\u{e9}"),
+        ("\"a\tb\"", "a\tb"),
+        (r"`a\n\x41`", r"a\n\x41"),
+    ] {
+        check(&format!("{{{{ {written} }}}}"), 0.0, read);
+    }
+    for (text, quoted) in [
+        ("a\"b\\'`", r#""a\"b\\'`""#),
+        ("\x07\x08\x0c\n\r\t\x0b", r#""\a\b\f\n\r\t\v""#),
+        ("\0\x01\x7f", r#""\x00\x01\x7f""#),
+        ("\u{a0}\u{202e}\u{feff}", r#""\u00a0\u202e\ufeff""#),
+        ("\u{e0001}", r#""\U000e0001""#),
+        ("\u{e9}e\u{301}\u{1f600}", "\"\u{e9}e\u{301}\u{1f600}\""),
+        ("\u{301}", "\"\u{301}\""),
+    ] {
+        let labels = Labels::from([("l".to_owned(), text.to_owned())]);
+        let template = Template::parse("{{ printf \"%q\" $labels.l }}").unwrap();
+        assert_eq!(template.render(&labels, 0.0), quoted, "{text:?}");
+    }
+}
+
 #[test]
 fn humanize_functions_scale_as_prometheus_does() {
     for (function, value, want) in [
@@ -93,7 +120,11 @@ fn everything_else_is_refused_with_its_position() {
     refused("{{ }}", 4, "a value is missing");
     refused("{{ $value | }}", 13, "a value is missing");
     refused("{{ $value $value }}", 4, "only a function");
-    refused("{{ \"a }}", 4, "string is not closed");
+    refused("{{ \"a }}", 4, "unterminated quoted string");
+    refused("{{ \"a\nb\" }}", 4, "unterminated quoted string");
+    refused("{{ `a }}", 4, "unterminated raw string");
+    refused(r#"{{ "\/" }}"#, 4, "unknown escape sequence");
+    refused(r#"{{ "\xff" }}"#, 4, "not UTF-8");
     refused("{{ $labels.a-b }}", 13, "'-' is not supported");
     refused("{{ $value | title }}", 13, "needs text");
     refused("{{ $labels | humanize }}", 14, "name one label");

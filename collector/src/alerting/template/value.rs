@@ -3,36 +3,32 @@
 use super::Datum;
 use super::gofmt::general;
 
-/// A function by its name, and whether it is for text alone.
+/// A function by what it is for: an argument of the other kind is read as a number, or printed.
 #[derive(Debug)]
-pub(super) struct Function {
-    pub(super) name: &'static str,
-    pub(super) text_only: bool,
-    pub(super) apply: fn(&Datum) -> Result<String, String>,
+pub(super) enum Function {
+    Number(fn(f64) -> String),
+    Text(fn(&str) -> String),
 }
 
-pub(super) const FUNCTIONS: &[Function] = &[
-    of_number("humanize", |datum| Ok(humanize(number(datum)?))),
-    of_number("humanize1024", |datum| Ok(humanize1024(number(datum)?))),
-    of_number("humanizeDuration", |datum| Ok(humanize_duration(number(datum)?))),
-    of_number("humanizePercentage", |datum| Ok(format!("{}%", four_digits(number(datum)? * 100.0)))),
-    of_text("title", |datum| Ok(title(&datum.print()))),
-    of_text("toUpper", |datum| Ok(datum.print().to_uppercase())),
-    of_text("toLower", |datum| Ok(datum.print().to_lowercase())),
+pub(super) const FUNCTIONS: &[(&str, Function)] = &[
+    ("humanize", Function::Number(humanize)),
+    ("humanize1024", Function::Number(humanize1024)),
+    ("humanizeDuration", Function::Number(humanize_duration)),
+    ("humanizePercentage", Function::Number(|value| format!("{}%", four_digits(value * 100.0)))),
+    ("title", Function::Text(title)),
+    ("toUpper", Function::Text(str::to_uppercase)),
+    ("toLower", Function::Text(str::to_lowercase)),
 ];
 
-const fn of_number(name: &'static str, apply: fn(&Datum) -> Result<String, String>) -> Function {
-    Function { name, text_only: false, apply }
-}
-
-const fn of_text(name: &'static str, apply: fn(&Datum) -> Result<String, String>) -> Function {
-    Function { name, text_only: true, apply }
-}
-
-fn number(datum: &Datum) -> Result<f64, String> {
-    match datum {
-        Datum::Number(number) => Ok(*number),
-        Datum::Text(text) => text.parse().map_err(|_| format!("{text:?} is not a number")),
+impl Function {
+    pub(super) fn apply(&self, datum: &Datum) -> Result<String, String> {
+        Ok(match (self, datum) {
+            (Self::Number(apply), Datum::Number(number)) => apply(*number),
+            (Self::Number(apply), Datum::Text(text)) => {
+                apply(text.parse().map_err(|_| format!("{text:?} is not a number"))?)
+            }
+            (Self::Text(apply), datum) => apply(&datum.print()),
+        })
     }
 }
 

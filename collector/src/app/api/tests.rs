@@ -68,7 +68,7 @@ async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
     let (metrics, owner) = (Metrics::default(), Principal::of("owner"));
     let alerting =
         Alerting::new(settings, owner.clone(), Arc::new(Spent), Arc::clone(&clock), metrics).unwrap();
-    let view = alerting.view();
+    let view = alerting.view.clone();
     let access = Access::Tokens(vec![
         (secret(directory.path(), "token-of-owner-1"), owner),
         (secret(directory.path(), "token-of-other-1"), Principal::of("other")),

@@ -68,8 +68,15 @@ fn check_times(name: &str, (start, end, first_s): (u64, u64, f64), expected: Tim
     let record = &normalised.accepted[0].1;
     let before_now = |time: u64| (NOW_NS as i64 - time as i64) / MS as i64;
     let skew = record.attributes.iter().find(|(name, _)| name == limits::CLOCK_SKEW);
-    let counted =
-        TimeCorrection::ALL.into_iter().zip(normalised.corrections).filter(|(_, count)| *count == 1);
+    let counted = [
+        TimeCorrection::ClockAhead,
+        TimeCorrection::ClockUnset,
+        TimeCorrection::Duration,
+        TimeCorrection::FirstToken,
+    ]
+    .into_iter()
+    .zip(normalised.corrections)
+    .filter(|(_, count)| *count == 1);
     let corrections: Vec<TimeCorrection> = counted.map(|(correction, _)| correction).collect();
     let stored = (
         before_now(record.call.start_unix_ns),

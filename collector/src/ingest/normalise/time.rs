@@ -24,22 +24,12 @@ pub enum TimeCorrection {
 }
 
 impl TimeCorrection {
-    /// Every correction.
-    pub const ALL: [Self; 4] = [Self::ClockAhead, Self::ClockUnset, Self::Duration, Self::FirstToken];
-
-    /// The name in the metric's label.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::ClockAhead => "clock_ahead",
-            Self::ClockUnset => "clock_unset",
-            Self::Duration => "duration",
-            Self::FirstToken => "first_token",
-        }
-    }
+    /// The names in the metric's label, in the order of the variants.
+    pub const NAMES: [&str; 4] = ["clock_ahead", "clock_unset", "duration", "first_token"];
 }
 
-/// How many spans of a request were corrected, by correction in the order of [`TimeCorrection::ALL`].
-pub type TimeCorrections = [u64; TimeCorrection::ALL.len()];
+/// How many spans of a request were corrected, by correction.
+pub type TimeCorrections = [u64; TimeCorrection::NAMES.len()];
 
 /// Brings the times of a span that came in at `now` within their bounds. What ended longer ago than is taken, by a clock that was
 /// set, is refused.
