@@ -4,8 +4,9 @@
 //! serves until it is told to stop, finishes the inserts under way, and stops the engine last. Readiness means that the store
 //! answers and its tables and views are whole. A part that is added (queries, alerting) is built from [`Store`] in `build` and joined in `run`.
 
-mod api;
 mod rule_query;
+#[cfg(test)]
+mod tests;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -13,6 +14,7 @@ use std::time::Duration;
 
 use ::http::HeaderValue;
 use axum::Router;
+use axum::middleware::from_fn_with_state;
 use ledgerline_process::admin;
 use ledgerline_process::host::HostGuard;
 use ledgerline_process::serve::{ListenError, Options, listen, serve};
@@ -25,15 +27,15 @@ use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
 
-use crate::access::{Access, Principal};
-use crate::alerting::Alerting;
+use crate::access::{Access, Principal, authenticate};
+use crate::alerting::{self, Alerting, RulesView};
 use crate::config::{Listen, Settings, Storage};
 use crate::ingest::config::IngestSettings;
 use crate::ingest::dimensions::{CAPPED, DimensionCaps};
 use crate::ingest::{self, Ingest, grpc, http};
 use crate::limits;
 use crate::metrics::Metrics;
-use crate::query::querier::Querier;
+use crate::query::{self, querier::Querier};
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::{Engine, EngineError};
 use ledgerline_store::sql::SqlSource;
@@ -41,7 +43,7 @@ use ledgerline_store::writer::Writer;
 use ledgerline_store::{OpenError, Store};
 use rule_query::RuleQuery;
 
-/// How often the tables and views are looked at. Slow: only people take them away, and each look is a statement.
+/// Slow: only people take tables and views away, and each look is a statement.
 const TABLES_CHECK_INTERVAL: Duration = Duration::from_secs(60);
 
 /// Why the collector does not start.
@@ -75,7 +77,8 @@ pub struct Addresses {
 /// A collector that is ready to serve. Its ports are bound, so nobody is refused between `build` and `run`.
 pub struct App {
     engine: Option<Engine>,
-    storage: Store,
+    /// Also for tests that look into it.
+    pub storage: Store,
     ingest: Arc<Ingest>,
     alerting: Alerting,
     api: Router,
@@ -84,10 +87,7 @@ pub struct App {
 }
 
 impl App {
-    /// Starts everything the ports need, then binds them.
-    ///
-    /// # Errors
-    /// See [`BuildError`]. An engine that was started is stopped again.
+    /// Starts everything the ports need, then binds them. If it fails, an engine that was started is stopped again.
     pub async fn build(settings: Settings, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let mut registry = Registry::default();
         let metrics = Metrics::register(&mut registry);
@@ -124,11 +124,11 @@ impl App {
         let storage = Store::open(target).await?;
         let source = SqlSource::new(storage.clone(), Arc::clone(&clock));
         let memory = MemoryPool::new(settings.query_memory_bytes);
-        let querier = Querier::with_memory(Arc::new(source), memory).counted(metrics.clone());
-        let querier = Arc::new(querier);
+        let querier = Arc::new(Querier::with_memory(Arc::new(source), memory).counted(metrics.clone()));
         let ports = bind(&settings.listen, &origins, &metrics)?;
         let (owner, alerting) = (settings.owner, settings.alerting);
-        let rules = RuleQuery::new(Arc::clone(&querier), owner.clone(), alerting.query_timeout);
+        let (tenant, timeout) = (owner.tenant.clone(), alerting.query_timeout);
+        let rules = RuleQuery { querier: Arc::clone(&querier), tenant, timeout };
         let alerting = Alerting::new(alerting, owner, Arc::new(rules), Arc::clone(&clock), metrics.clone())?;
         let ingest = Ingest::new(ingest::Parts {
             writer: Writer::new(storage.clone(), metrics.store.clone()),
@@ -139,7 +139,7 @@ impl App {
             clock: Arc::clone(&clock),
             metrics,
         });
-        let prometheus = api::prometheus(querier, alerting.view.clone(), clock, access);
+        let prometheus = prometheus(querier, alerting.view.clone(), clock, access);
         let store = storage.clone();
         let readiness = Arc::new(move || store.ready());
         let api = admin::router(readiness, Arc::new(registry)).merge(prometheus);
@@ -147,16 +147,9 @@ impl App {
     }
 
     /// Where it listens.
-    #[must_use]
     pub const fn addresses(&self) -> Addresses {
         let [grpc, http, api] = &self.ports;
         Addresses { grpc: grpc.address, http: http.address, api: api.address }
-    }
-
-    /// The store, for tests that look into it.
-    #[must_use]
-    pub const fn storage(&self) -> &Store {
-        &self.storage
     }
 
     /// Serves until the token is cancelled; returns when everything under way is finished.
@@ -187,6 +180,14 @@ impl App {
         }
         tracing::info!("the collector has stopped");
     }
+}
+
+/// Everything Prometheus's API answers, below `/prometheus`. The credential decides whose data, rules and alerts are read, as it
+/// decides whose spans are stored.
+fn prometheus(querier: Arc<Querier>, rules: RulesView, clock: Arc<dyn Clock>, access: Arc<Access>) -> Router {
+    let state = query::http::ApiState { querier, clock };
+    let routes = query::http::router(state).merge(alerting::api::router(rules));
+    Router::new().nest("/prometheus", routes).layer(from_fn_with_state(access, authenticate))
 }
 
 struct Port {

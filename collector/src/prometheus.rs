@@ -66,18 +66,13 @@ impl Params {
     /// Reads both sources. A body that is no form is ignored: some clients label an empty body as JSON.
     pub async fn read(request: Request<Body>) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
-        let form =
-            parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).is_some_and(|value| {
-                value.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded")
-            });
+        let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut params = Self::default();
-        if form {
-            let bytes = to_bytes(body, BODY_BYTES_MAX).await.map_err(|_| {
-                ApiError::bad_data(format!(
-                    "the request body cannot be read or is longer than {BODY_BYTES_MAX} bytes"
-                ))
-            })?;
-            params.add(&bytes)?;
+        if kind.trim_start().to_ascii_lowercase().starts_with("application/x-www-form-urlencoded") {
+            let unreadable =
+                || format!("the request body cannot be read or is longer than {BODY_BYTES_MAX} bytes");
+            let bytes = to_bytes(body, BODY_BYTES_MAX).await;
+            params.add(&bytes.map_err(|_| ApiError::bad_data(unreadable()))?)?;
         }
         params.add(parts.uri.query().unwrap_or_default().as_bytes())?;
         Ok(params)

@@ -51,8 +51,7 @@ pub fn step(
     let mut next = RuleState { last_eval: Some(at), alerts: BTreeMap::new() };
     let mut transitions = Vec::new();
     for (labels, before) in &state.alerts {
-        let held = holding.remove(labels);
-        let (after, kind) = match held {
+        let (after, kind) = match holding.remove(labels) {
             Some(held) => advance_holding(rule, Some(before), held, at),
             None => advance_absent(rule, before, at),
         };

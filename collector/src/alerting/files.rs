@@ -13,17 +13,11 @@ pub fn load_rules(paths: &[PathBuf], accept: AcceptExpr<'_>) -> Result<RuleSet, 
     let mut set = RuleSet::default();
     let mut problems = Vec::new();
     for path in paths {
-        let files = expand(path).unwrap_or_else(|message| {
-            problems.push(Problem { path: path.display().to_string(), message });
-            Vec::new()
-        });
-        for file in files {
-            let name = file.display().to_string();
-            let groups = match read(&file) {
-                Ok(text) => rules::parse(&name, &text, accept),
-                Err(message) => Err(vec![Problem { path: name, message }]),
-            };
-            match groups {
+        let problem = |path: &Path, message| vec![Problem { path: path.display().to_string(), message }];
+        let files = expand(path).map_err(|message| problems.extend(problem(path, message)));
+        for file in files.into_iter().flatten() {
+            let text = read(&file).map_err(|message| problem(&file, message));
+            match text.and_then(|text| rules::parse(&file.display().to_string(), &text, accept)) {
                 Ok(groups) => set.groups.extend(groups),
                 Err(found) => problems.extend(found),
             }

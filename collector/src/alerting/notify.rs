@@ -68,19 +68,14 @@ impl Source<'_> {
     /// this is unique, also across restarts, and equal between replicas on the same grid. Fields are length-prefixed, so that no
     /// two inputs run together.
     fn key(&self, labels: &Labels, transition: UnixMs) -> String {
+        let at = transition.0.to_le_bytes();
+        let rule = [self.group, self.rule, self.expr].map(str::as_bytes);
+        let labels = labels.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
         let mut bytes = Vec::new();
-        let mut field = |text: &[u8]| {
-            bytes.extend_from_slice(&(text.len() as u64).to_le_bytes());
-            bytes.extend_from_slice(text);
-        };
-        for text in [self.group, self.rule, self.expr] {
-            field(text.as_bytes());
+        for field in rule.into_iter().chain(labels).chain([&at[..]]) {
+            bytes.extend_from_slice(&(field.len() as u64).to_le_bytes());
+            bytes.extend_from_slice(field);
         }
-        for (name, value) in labels {
-            field(name.as_bytes());
-            field(value.as_bytes());
-        }
-        field(&transition.0.to_le_bytes());
         format!("{:032x}", xxhash_rust::xxh3::xxh3_128(&bytes))
     }
 

@@ -33,18 +33,9 @@ pub fn is_label_name(text: &str) -> bool {
 pub fn fingerprint(labels: &Labels) -> u64 {
     const OFFSET: u64 = 14_695_981_039_346_656_037;
     const PRIME: u64 = 1_099_511_628_211;
-    let mut hash = OFFSET;
-    let mut add = |byte: u8| {
-        hash ^= u64::from(byte);
-        hash = hash.wrapping_mul(PRIME);
-    };
-    for (name, value) in labels {
-        name.bytes().for_each(&mut add);
-        add(0xff);
-        value.bytes().for_each(&mut add);
-        add(0xff);
-    }
-    hash
+    let texts = labels.iter().flat_map(|(name, value)| [name, value]);
+    let bytes = texts.flat_map(|text| text.bytes().chain([0xff]));
+    bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
 
 #[cfg(test)]

@@ -25,7 +25,7 @@ use crate::alerting::state::{RuleState, Transition, TransitionKind};
 use crate::alerting::time::UnixMs;
 use crate::metrics::Metrics;
 
-/// The clock is read again after this long at the latest, so that a wall clock that jumps is noticed.
+/// So often the clock is read at least: a wall clock that jumps is noticed.
 const LOOK_AGAIN: Duration = Duration::from_secs(1);
 
 /// Until when a firing alert may be believed, in units of max(interval, resend delay). As in Prometheus.

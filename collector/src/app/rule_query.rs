@@ -8,22 +8,15 @@ use futures_util::future::BoxFuture;
 use ledgerline_promql::source::Tenant;
 use ledgerline_promql::{QueryParams, QueryValue};
 
-use crate::access::Principal;
 use crate::alerting::{InstantQuery, Labels, Sample, UnixMs};
 use crate::query::querier::Querier;
 
 /// Evaluates the rules of one tenant.
-pub struct RuleQuery {
-    querier: Arc<Querier>,
-    tenant: Tenant,
-    timeout: Duration,
-}
-
-impl RuleQuery {
-    /// Asks on the owner's behalf; one query may take that long.
-    pub fn new(querier: Arc<Querier>, owner: Principal, timeout: Duration) -> Self {
-        Self { querier, tenant: owner.tenant, timeout }
-    }
+pub(super) struct RuleQuery {
+    pub(super) querier: Arc<Querier>,
+    pub(super) tenant: Tenant,
+    /// The longest time of one query.
+    pub(super) timeout: Duration,
 }
 
 impl InstantQuery for RuleQuery {

@@ -39,8 +39,7 @@ impl DroppedAttributes {
     }
 }
 
-/// A name as a label: a flattened list is one name, and what is deeper than people name things is cut. `None` for what is no
-/// name.
+/// A name as a label: a flattened list is one name, and what is deeper than people name things is cut.
 fn label(name: &str) -> Option<String> {
     let is_part = |byte: u8| byte.is_ascii_alphanumeric() || b"_-.:/".contains(&byte);
     if name.is_empty() || name.len() > limits::DROPPED_NAME_BYTES_MAX || !name.bytes().all(is_part) {

@@ -145,8 +145,8 @@ fn walk(mut bytes: &[u8], kind: Kind, depth: usize, estimate: &mut Estimate) -> 
                     let is_nested = matches!(child, Kind::List | Kind::Map);
                     if is_nested && estimate.nesting == 0 {
                         // Its JSON. One that would exceed the bound is dropped.
-                        let json =
-                            field.len().saturating_mul(JSON_GROWTH).min(limits::ATTRIBUTE_VALUE_BYTES_MAX);
+                        let json = field.len().saturating_mul(JSON_GROWTH);
+                        let json = json.min(limits::ATTRIBUTE_VALUE_BYTES_MAX);
                         estimate.bytes = estimate.bytes.saturating_add(json);
                     }
                     if child != Kind::Text {
@@ -195,29 +195,22 @@ fn json_bytes(body: &[u8]) -> usize {
             (text, escaped) = (*byte != b'"' || escaped, *byte == b'\\' && !escaped);
             continue;
         }
-        let charge = match byte {
-            b'"' => {
-                text = true;
-                0
-            }
+        match byte {
+            b'"' => text = true,
             b'{' | b'[' => {
                 depth += 1;
-                if depth <= SPAN_DEPTH { span } else { attribute }
+                total = total.saturating_add(if depth <= SPAN_DEPTH { span } else { attribute });
             }
-            b'}' | b']' => {
-                depth = depth.saturating_sub(1);
-                0
-            }
-            _ => 0,
-        };
-        total = total.saturating_add(charge);
+            b'}' | b']' => depth = depth.saturating_sub(1),
+            _ => {}
+        }
     }
     total
 }
 
 #[cfg(test)]
 mod tests {
-    use ledgerline_proto::otlp::export_request;
+    use ledgerline_proto::otlp::{ExportTraceServiceRequest, export_request};
     use prost::Message;
 
     use super::*;
@@ -242,9 +235,7 @@ mod tests {
     fn what_prost_takes_is_weighed_and_what_is_cut_short_is_malformed() {
         let body = export_request(&[call("gpt-4.1"), call("gpt-4o")]).encode_to_vec();
         for end in 0..body.len() {
-            let read = opentelemetry_proto::tonic::collector::trace::v1::ExportTraceServiceRequest::decode(
-                &body[..end],
-            );
+            let read = ExportTraceServiceRequest::decode(&body[..end]);
             let estimated = decoded_size(Format::Protobuf, &body[..end]);
             assert_eq!(read.is_ok(), estimated.is_ok(), "{end}");
         }

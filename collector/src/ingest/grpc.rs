@@ -13,7 +13,7 @@ use std::time::Duration;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::response::Response;
+use axum::response::{IntoResponse, Response};
 use axum::routing::post;
 use bytes::{Buf, BufMut, Bytes, BytesMut};
 use http::header::{CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
@@ -29,7 +29,6 @@ use super::reply::{self, Receipt};
 use crate::limits;
 
 const EXPORT: &str = "/opentelemetry.proto.collector.trace.v1.TraceService/Export";
-const GRPC: HeaderValue = HeaderValue::from_static("application/grpc");
 /// A frame: whether it is compressed, and its length.
 const FRAME_HEAD_BYTES: usize = 5;
 
@@ -108,15 +107,10 @@ fn accepted(receipt: &Receipt) -> Response {
     // A response is a few hundred bytes.
     frame.put_u32(u32::try_from(body.len()).unwrap_or(u32::MAX));
     frame.put_slice(&body);
-    let trailers = async {
-        let mut trailers = HeaderMap::new();
-        trailers.insert("grpc-status", HeaderValue::from_static("0"));
-        Some(Ok::<_, Infallible>(trailers))
-    };
-    let body = Full::new(frame.freeze()).with_trailers(trailers);
-    let mut response = Response::new(Body::new(body));
-    response.headers_mut().insert(CONTENT_TYPE, GRPC);
-    response
+    let ok = (HeaderName::from_static("grpc-status"), HeaderValue::from_static("0"));
+    let trailers = std::future::ready(Some(Ok::<_, Infallible>(HeaderMap::from_iter([ok]))));
+    let body = Body::new(Full::new(frame.freeze()).with_trailers(trailers));
+    ([(CONTENT_TYPE, "application/grpc")], body).into_response()
 }
 
 fn refused(refusal: &Refusal) -> Response {

@@ -89,16 +89,11 @@ async fn collect(body: &mut Body, grant: &mut Grant, deadline: Instant) -> Resul
 
 async fn next(body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Refusal> {
     loop {
-        let frame = timeout_at(deadline, body.frame())
-            .await
-            .map_err(|_| Refusal::BodyTimeout(limits::BODY_READ_WAIT))?;
-        match frame.transpose().map_err(|error| Refusal::Malformed(format!("the body broke off: {error}")))? {
-            None => return Ok(None),
-            Some(frame) => {
-                if let Ok(data) = frame.into_data() {
-                    return Ok(Some(data));
-                }
-            }
+        let late = |_| Refusal::BodyTimeout(limits::BODY_READ_WAIT);
+        let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(late)? else { return Ok(None) };
+        let frame = frame.map_err(|error| Refusal::Malformed(format!("the body broke off: {error}")))?;
+        if let Ok(data) = frame.into_data() {
+            return Ok(Some(data));
         }
     }
 }
@@ -107,10 +102,9 @@ async fn next(body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Refus
 /// connection, and repeats what can never be taken.
 async fn discard(body: &mut Body, deadline: Instant) {
     let mut left = limits::DISCARD_BYTES_MAX;
-    while let Ok(Some(data)) = next(body, deadline).await {
+    while left > 0
+        && let Ok(Some(data)) = next(body, deadline).await
+    {
         left = left.saturating_sub(data.len());
-        if left == 0 {
-            return;
-        }
     }
 }

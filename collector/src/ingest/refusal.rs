@@ -69,7 +69,9 @@ impl Refusal {
     ];
 
     const fn verdict(&self) -> (&'static str, Code, StatusCode) {
-        const LATER: (Code, StatusCode) = (Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE);
+        const fn later(name: &'static str) -> (&'static str, Code, StatusCode) {
+            (name, Code::Unavailable, StatusCode::SERVICE_UNAVAILABLE)
+        }
         match self {
             Self::Malformed(_) => ("malformed", Code::InvalidArgument, StatusCode::BAD_REQUEST),
             Self::TooLarge { .. } | Self::TooMany(_) => {
@@ -80,12 +82,12 @@ impl Refusal {
             Self::Method => ("path", Code::Unimplemented, StatusCode::METHOD_NOT_ALLOWED),
             Self::Unauthenticated(_) => ("unauthenticated", Code::Unauthenticated, StatusCode::UNAUTHORIZED),
             Self::Origin => ("origin", Code::PermissionDenied, StatusCode::FORBIDDEN),
-            Self::BodyTimeout(_) => ("body_timeout", LATER.0, LATER.1),
-            Self::Busy(_) => ("busy", LATER.0, LATER.1),
-            Self::Unavailable(_) => ("store_unavailable", LATER.0, LATER.1),
-            Self::Deadline => ("deadline", LATER.0, LATER.1),
-            Self::Internal => ("internal", LATER.0, LATER.1),
-            Self::Stopping => ("stopping", LATER.0, LATER.1),
+            Self::BodyTimeout(_) => later("body_timeout"),
+            Self::Busy(_) => later("busy"),
+            Self::Unavailable(_) => later("store_unavailable"),
+            Self::Deadline => later("deadline"),
+            Self::Internal => later("internal"),
+            Self::Stopping => later("stopping"),
         }
     }
 

@@ -44,7 +44,7 @@ impl Collector {
         );
         let settings = parse::<Config>("test", &yaml).unwrap();
         let app = App::build(settings, Arc::new(SystemClock)).await.unwrap();
-        let (addresses, storage) = (app.addresses(), app.storage().clone());
+        let (addresses, storage) = (app.addresses(), app.storage.clone());
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(app.run(shutdown.clone()));
         Self { addresses, storage, shutdown, running }

@@ -36,7 +36,5 @@ pub(super) fn body(receiver: &str, notification: &Notification) -> Value {
 
 /// Scheme and authority of the link.
 fn base(url: &str) -> &str {
-    let after_scheme = url.find("://").map_or(0, |at| at + 3);
-    let end = url[after_scheme..].find('/').map_or(url.len(), |at| after_scheme + at);
-    &url[..end]
+    url.match_indices('/').nth(2).map_or(url, |(end, _)| &url[..end])
 }

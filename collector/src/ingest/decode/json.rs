@@ -26,10 +26,8 @@ pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, serde_jso
     serde_json::from_slice::<Request>(body).map(Into::into)
 }
 
-/// What is kept of a span while it is read.
+/// What is kept of a span while it is read, and of an attribute, or of a value in a list of them.
 pub(in crate::ingest) const SPAN_BYTES: usize = size_of::<Span>();
-
-/// What is kept of an attribute, or of a value in a list of them.
 pub(in crate::ingest) const ATTRIBUTE_BYTES: usize = size_of::<KeyValue>();
 
 /// Unknown fields are skipped, as the mapping asks, so `{}` is a request without spans. But another signal's request, which
@@ -255,11 +253,8 @@ impl From<ResourceSpans> for trace::ResourceSpans {
             attributes: list(attributes),
             ..Default::default()
         };
-        Self {
-            resource: spans.resource.map(resource),
-            scope_spans: list(spans.scope_spans),
-            schema_url: String::new(),
-        }
+        let (resource, scope_spans) = (spans.resource.map(resource), list(spans.scope_spans));
+        Self { resource, scope_spans, ..Default::default() }
     }
 }
 

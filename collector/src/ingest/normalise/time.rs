@@ -31,8 +31,7 @@ impl TimeCorrection {
 /// How many spans of a request were corrected, by correction.
 pub type TimeCorrections = [u64; TimeCorrection::NAMES.len()];
 
-/// Brings the times of a span that came in at `now` within their bounds. What ended longer ago than is taken, by a clock that was
-/// set, is refused.
+/// Bounds the times of a span that came in at `now`. What ended longer ago than is taken, by a clock that was set, is refused.
 pub(super) fn correct(
     record: &mut SpanRecord,
     now: u64,
