@@ -7,7 +7,6 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
-use serde_json::json;
 
 /// Bytes of a form-encoded request body.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -53,7 +52,14 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let body = json!({"status": "error", "errorType": self.kind, "error": self.message});
+        #[derive(Serialize)]
+        #[serde(rename_all = "camelCase")]
+        struct Body<'a> {
+            status: &'a str,
+            error_type: &'a str,
+            error: &'a str,
+        }
+        let body = Body { status: "error", error_type: self.kind, error: &self.message };
         (self.status, axum::Json(body)).into_response()
     }
 }

@@ -314,7 +314,10 @@ mod tests {
     /// What is refused at every evaluation is refused when it is loaded, and nothing else is.
     #[test]
     fn a_rule_that_reads_further_back_than_is_kept_is_a_problem() {
-        let load = |group, range| problems(&format!("{SERVER}{}", alerting(&rules(group, range))));
+        let load = |group, range| {
+            let rules = rules(group, range);
+            problems(&format!("{SERVER}{}", alerting(&rules)))
+        };
         for group in ["", "interval: 1h,", "interval: 90s, query_offset: 90s,"] {
             let text = load(group, "100d");
             let part = "rule 1 \"A\": expr cannot be evaluated here: the query reads 100 days back";

@@ -20,9 +20,9 @@ use ledgerline_process::clock::Clock;
 use ledgerline_promql::source::{Scope, SeriesFilter, SourceError};
 use ledgerline_promql::syntax::ParseError;
 use ledgerline_promql::{QueryError, QueryParams};
-use ledgerline_store::catalog::{self, METRIC_TYPE, METRICS};
+use ledgerline_store::catalog::{METRIC_TYPE, METRICS};
 use serde::Serialize;
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::access::Principal;
 use crate::limits::TIMEOUT_MS_DEFAULT;
@@ -209,12 +209,19 @@ async fn series(state: ApiState, call: Call) -> Result<Response, ApiError> {
 
 /// The catalogue; `metric` picks one.
 async fn metadata(_: ApiState, call: Call) -> Result<Response, ApiError> {
+    #[derive(Serialize)]
+    struct Entry {
+        #[serde(rename = "type")]
+        kind: &'static str,
+        help: &'static str,
+        unit: &'static str,
+    }
     let wanted = call.params.first("metric");
     let chosen = METRICS.iter().filter(|metric| wanted.is_empty() || wanted == metric.name);
-    let entry = |metric: &catalog::Metric| {
-        (metric.name, json!([{"type": METRIC_TYPE, "help": metric.help, "unit": metric.unit}]))
-    };
-    let entries: BTreeMap<&str, Value> = chosen.take(call.limit()?).map(entry).collect();
+    let entries: BTreeMap<&str, [Entry; 1]> = chosen
+        .take(call.limit()?)
+        .map(|metric| (metric.name, [Entry { kind: METRIC_TYPE, help: metric.help, unit: metric.unit }]))
+        .collect();
     respond(&Success::new(entries), &call.scope.memory)
 }
 
