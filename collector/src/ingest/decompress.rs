@@ -45,7 +45,7 @@ impl Encoding {
 
 /// The body as it was before it was compressed.
 pub fn decompress(encoding: Encoding, compressed: Bytes, grant: &mut Grant) -> Result<Bytes, Refusal> {
-    let broken = |error| broken(encoding, error);
+    let broken = |error: io::Error| broken(encoding, &error);
     let length = compressed.len();
     match encoding {
         Encoding::Identity => {
@@ -63,7 +63,7 @@ pub fn decompress(encoding: Encoding, compressed: Bytes, grant: &mut Grant) -> R
     }
 }
 
-fn broken(encoding: Encoding, error: io::Error) -> Refusal {
+fn broken(encoding: Encoding, error: &io::Error) -> Refusal {
     Refusal::Malformed(format!("the body is not {encoding:?}: {error}"))
 }
 
@@ -80,7 +80,7 @@ fn read(
             Ok(0) => return Ok(body.into()),
             Ok(length) => length,
             Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
-            Err(error) => return Err(broken(encoding, error)),
+            Err(error) => return Err(broken(encoding, &error)),
         };
         check(body.len() + length)?;
         grant.grow(length.saturating_mul(limits::MEMORY_PER_DECODED_BYTE))?;
