@@ -94,7 +94,8 @@ pub struct Token {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct StorageConfig {
-    /// `embedded`, which is the default, or a ClickHouse server: `http://host:8123`, `https://host:8443`.
+    /// `embedded`, which is the default, or a ClickHouse server: `http://host:8123`, `https://host:8443`. On a machine without
+    /// certificate authorities Mozilla's list, built in, is trusted.
     pub url: Option<String>,
     /// The database; created when it is not there. `ledgerline` by default.
     pub database: Option<String>,
