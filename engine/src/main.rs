@@ -35,7 +35,7 @@ struct Arguments {
     #[arg(long, default_value = "info")]
     log_level: String,
     /// Where to send spans of its own work, OTLP over HTTP: `http://host:4318`
-    #[arg(long)]
+    #[arg(long, value_parser = |text: &str| Endpoint::try_from(text.to_owned()))]
     telemetry_endpoint: Option<Endpoint>,
 }
 

@@ -48,16 +48,13 @@ impl Problems {
     }
 }
 
-/// A configuration as written, which becomes settings that cannot be wrong.
-///
-/// Everything is parsed here and once: addresses, header names, secrets, the files that the configuration names. What comes
-/// after takes the settings and has nothing left to refuse.
+/// A configuration as written, which becomes settings that cannot be wrong. Everything is parsed here and once: addresses,
+/// header names, secrets, the files that it names. What comes after has nothing left to refuse.
 pub trait Resolve: DeserializeOwned {
     /// What the process is built from.
     type Settings;
 
-    /// The settings, and every problem that the types do not exclude. `None` only where a problem was added. Reads no clock
-    /// and opens no port.
+    /// The settings, and every problem that the types do not exclude. `None` only where one was added. Opens no port.
     fn resolve(self, problems: &mut Problems) -> Option<Self::Settings>;
 }
 
@@ -82,8 +79,7 @@ fn list(problems: &[Problem]) -> String {
     problems.iter().fold(count.to_owned(), |list, problem| format!("{list}\n  - {problem}"))
 }
 
-/// Reads a configuration file and resolves it.
-/// The error's text is what the user reads.
+/// Reads a configuration file and resolves it. The error's text is what the user reads.
 pub fn load<C: Resolve>(path: &Path) -> Result<C::Settings, ConfigError> {
     let read = |source| ConfigError::Read { path: path.to_owned(), source };
     if std::fs::metadata(path).map_err(read)?.len() > CONFIG_BYTES_MAX {
@@ -123,8 +119,7 @@ fn readable(path: &str) -> String {
     })
 }
 
-/// An address to connect to, taken apart.
-/// The error is a text for the user.
+/// An address to connect to, taken apart. The error is a text for the user.
 pub fn parse_base_url(text: &str) -> Result<Uri, String> {
     let uri: Uri = text.parse().map_err(|error| format!("`{text}` is not a URL: {error}"))?;
     if !matches!(uri.scheme_str(), Some("http" | "https")) {
@@ -170,8 +165,7 @@ impl TryFrom<SecretPlace> for Secret {
 }
 
 impl Secret {
-    /// Reads the secret.
-    /// The error is a text for the user: the variable is not set, the file cannot be read, or it is empty.
+    /// Reads the secret. The error is a text for the user.
     pub fn read(&self) -> Result<SecretText, String> {
         let text = match self {
             Self::Env(name) => {
@@ -185,7 +179,7 @@ impl Secret {
     }
 }
 
-/// A secret in memory. It prints as `<redacted>` and is compared nowhere but where it is used.
+/// A secret in memory. It prints as `<redacted>`.
 #[derive(Clone)]
 pub struct SecretText(String);
 
@@ -252,18 +246,10 @@ mod tests {
     }
 
     #[test]
-    fn a_wrong_type_tells_its_place() {
+    fn an_empty_file_is_the_defaults_and_what_cannot_be_a_configuration_is_named() {
+        assert_eq!(parse::<Config>("a.yaml", " \n").unwrap().workers, 0);
         let text = parse::<Config>("a.yaml", "workers: many\n").unwrap_err().to_string();
         assert!(text.contains("a.yaml: workers") && text.contains("line 1"), "{text}");
-    }
-
-    #[test]
-    fn an_empty_file_is_the_defaults() {
-        assert_eq!(parse::<Config>("a.yaml", " \n").unwrap().workers, 0);
-    }
-
-    #[test]
-    fn files_that_cannot_be_configurations_are_named() {
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("big.yaml");
         assert!(load::<Config>(&path).unwrap_err().to_string().contains("cannot read"));

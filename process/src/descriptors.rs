@@ -1,7 +1,5 @@
-//! File descriptors: how many this process may open, and how many connections that carries.
-//!
-//! Without descriptors the kernel refuses connections that were promised; so fewer are accepted, and the rest waits in
-//! the kernel's queue.
+//! File descriptors: how many this process may open, and how many connections that carries. The rest waits in the
+//! kernel's queue.
 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
@@ -11,14 +9,12 @@ pub fn limit() -> u64 {
 }
 
 /// Raises the soft limit to the hard one, which needs no privilege. Shells and init systems set the soft one to 1,024
-/// for the sake of programs that use `select`. Where the operating system refuses, the old limit holds and a warning
-/// says so: fewer connections are accepted then.
+/// for the sake of programs that use `select`.
 pub fn raise_limit() {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
-    if current == maximum {
-        return;
-    }
-    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum }) {
+    if current != maximum
+        && let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: maximum, maximum })
+    {
         tracing::warn!(%error, "cannot raise the limit of file descriptors; fewer connections are accepted");
     }
 }

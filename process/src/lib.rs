@@ -1,8 +1,7 @@
 //! What every Ledgerline process is made of: clock, configuration file, logs, serving, TLS, retries, an orderly end.
 //!
-//! Both binaries and the engine share this, so that they behave alike where a person meets them: the same words for
-//! the same mistake, the same paths for health and metrics, the same bounds for strangers. It knows nothing about calls
-//! or money.
+//! Both binaries and the engine share this, so that they behave alike where a person meets them. It knows nothing about
+//! calls or money.
 
 pub mod addresses;
 pub mod admin;

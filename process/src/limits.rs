@@ -14,24 +14,20 @@ pub const ACCEPT_WARNING_EVERY: Duration = Duration::from_secs(60);
 /// TCP keep-alive on both sides: finds peers that vanished without a word.
 pub const TCP_KEEPALIVE: Duration = Duration::from_secs(60);
 
-/// What was written to a peer and is not acknowledged by its kernel this long is lost, and so is the connection: the
-/// kernel's own patience is 15 minutes. Twice [`TCP_KEEPALIVE`], because it also bounds how long a peer may refuse to
-/// read on, which a loaded server does for seconds, not minutes.
+/// What a peer's kernel does not acknowledge this long is lost, and so is the connection: our kernel's own patience is 15
+/// minutes. It also bounds how long a peer may refuse to read on, which a loaded server does for seconds.
 pub const TCP_UNACKNOWLEDGED_MAX: Duration = Duration::from_secs(120);
 
 /// TLS handshake of a client: two round trips and a signature.
 pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(10);
 
-/// Certificate files are looked at for changes at most this often, when a client connects. Renewal happens days before
-/// a certificate expires, so ten seconds are soon.
+/// Certificate files are looked at for changes at most this often, when a client connects.
 pub const CERTIFICATE_CHECK_EVERY: Duration = Duration::from_secs(10);
 
-/// Connections that were accepted may not have sent their first byte when a port is told to stop. They get this long to
-/// be accepted and to speak before idle connections are closed.
+/// When a port is told to stop, connections get this long to be accepted and to speak before idle ones are closed.
 pub const SETTLE_BEFORE_DRAIN: Duration = Duration::from_millis(100);
 
-/// A client has this long to send a request head to a port for programs and people; the first one from accept, the TLS
-/// handshake included.
+/// For a request head to a port for programs and people; the first one from accept, the TLS handshake included.
 pub const HEADER_READ_WAIT: Duration = Duration::from_secs(10);
 
 /// HTTP/2 streams on one connection of such a port.

@@ -3,7 +3,7 @@
 //! The lock is the kernel's (`flock`), so a killed process leaves none behind, and no child inherits it.
 
 use std::fs::{DirBuilder, File, OpenOptions, TryLockError};
-use std::io::{self, Read, Seek, Write};
+use std::io::{self, Write};
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 
@@ -33,10 +33,8 @@ pub struct DirectoryLock {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each text says what is wrong, with which values")]
 pub enum LockError {
-    /// It cannot be made, or the lock file cannot be written.
     #[error("cannot use the data directory {path}")]
     Unusable { path: PathBuf, source: io::Error },
-    /// The owner is what the other process wrote into the lock file.
     #[error(
         "the data directory {path} is in use by another {} (process {owner}); stop it, or give another {}",
         holder.name, holder.setting
@@ -57,20 +55,15 @@ impl DirectoryLock {
             .write(true)
             .open(path.join(format!("{}.lock", holder.name)))
             .map_err(unusable)?;
-        match file.try_lock() {
-            Ok(()) => {}
-            Err(TryLockError::WouldBlock) => {
-                let mut owner = String::new();
-                // The text is for the message only.
-                let _ = file.read_to_string(&mut owner);
-                return Err(LockError::InUse { path, holder, owner: owner.trim().to_owned() });
-            }
-            Err(TryLockError::Error(source)) => return Err(unusable(source)),
+        if let Err(error) = file.try_lock() {
+            // The owner is for the message only.
+            let owner = io::read_to_string(&file).unwrap_or_default().trim().to_owned();
+            return Err(match error {
+                TryLockError::WouldBlock => LockError::InUse { path, holder, owner },
+                TryLockError::Error(source) => unusable(source),
+            });
         }
-        let written = file
-            .set_len(0)
-            .and_then(|()| file.rewind())
-            .and_then(|()| writeln!(file, "{}", std::process::id()));
+        let written = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id()));
         written.map_err(unusable)?;
         Ok(Self { path, _file: file })
     }

@@ -41,11 +41,10 @@ impl Default for LogConfig {
 
 /// Why logging could not start.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong")]
 pub enum LoggingError {
-    /// Neither a level nor a filter.
     #[error("`{0}` is not a level (error, warn, info, debug, trace) or a list of target=level")]
     Level(String),
-    /// Something in this process installed a subscriber before.
     #[error("logging was started twice in one process")]
     Twice,
 }

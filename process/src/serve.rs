@@ -5,9 +5,8 @@
 //! included; and when all places are taken, the connection that has waited longest without sending a head makes room.
 //! So whoever only connects, or sends half a hello, can neither fill a port nor keep it full.
 //!
-//! The end has three steps. Connections that are already in the kernel's queue, or have not spoken yet, get a moment to
-//! do so. Then idle connections are closed and running requests may finish, for as long as `drain_timeout` says. What
-//! still runs then is cut off.
+//! The end: connections in the kernel's queue, or that have not spoken yet, get a moment to do so. Then idle ones are closed
+//! and running requests may finish, for as long as `drain_timeout` says. What still runs then is cut off.
 
 mod silent;
 
@@ -117,8 +116,7 @@ pub struct ConnectionCounters {
     pub open: Gauge,
     /// Connections that the operating system would not hand over.
     pub accept_errors: Counter,
-    /// Connections that were closed because their first request did not come: in time, or before others needed their
-    /// place.
+    /// Connections closed because their first request did not come: in time, or before others needed their place.
     pub silent_closed: Counter,
 }
 
@@ -199,8 +197,7 @@ where
 
     async fn cannot_accept(&self, error: &io::Error) {
         self.options.counters.accept_errors.inc();
-        // A connection that was reset in the queue is one client's business; the rest is ours, mostly a want of
-        // descriptors.
+        // Reset in the queue: one client's business. The rest is ours, mostly a want of descriptors.
         if error.kind() == io::ErrorKind::ConnectionAborted {
             return;
         }
@@ -269,14 +266,11 @@ where
         };
         let slot = Arc::clone(slot);
         let service = service_fn(move |request| {
-            // A connection that was given up in this very moment is closed without having begun the request.
-            let response = slot.head_came().then(|| service.call(request));
-            async move {
-                match response {
-                    Some(response) => response.await,
-                    None => std::future::pending().await,
-                }
+            if slot.head_came() {
+                return Either::Left(service.call(request));
             }
+            // A connection that was given up in this very moment is closed without having begun the request.
+            Either::Right(std::future::pending())
         });
         let connection = options.http.serve_connection(TokioIo::new(stream), service);
         tokio::pin!(connection);

@@ -6,7 +6,6 @@
 use std::future::Future;
 use std::net::{IpAddr, SocketAddr};
 use std::pin::Pin;
-use std::str::FromStr;
 
 use bytes::Bytes;
 use http::{Request, Response, Uri};
@@ -47,19 +46,11 @@ pub struct TelemetryConfig {
 #[serde(try_from = "String")]
 pub struct Endpoint(Uri);
 
-impl FromStr for Endpoint {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        parse_base_url(text).map(Self)
-    }
-}
-
 impl TryFrom<String> for Endpoint {
     type Error = String;
 
     fn try_from(text: String) -> Result<Self, String> {
-        text.parse()
+        parse_base_url(&text).map(Self)
     }
 }
 
@@ -97,8 +88,8 @@ impl Endpoint {
 
 /// Why spans cannot be sent.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong")]
 pub enum TelemetryError {
-    /// The machine's certificate authorities cannot be read.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The environment (`OTEL_...`) asks for something that cannot be had.

@@ -1,5 +1,4 @@
-//! TLS on both sides: what a client trusts, and what a port shows. One home, so that every key that names certificates
-//! means the same everywhere. Only rustls with ring; no OpenSSL.
+//! TLS on both sides: what a client trusts, and what a port shows. Only rustls with ring; no OpenSSL.
 
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
@@ -30,10 +29,8 @@ const PRIVATE_KEY: &str = "a private key";
 pub enum TlsError {
     #[error("cannot read {what} from {path}: {reason}")]
     File { what: &'static str, path: PathBuf, reason: String },
-    /// Certificate and key are good by themselves.
     #[error("{cert_file} and {key_file} do not belong together: {reason}")]
     Pair { cert_file: PathBuf, key_file: PathBuf, reason: String },
-    /// rustls refuses its own defaults.
     #[error("TLS cannot be set up")]
     Defaults(#[from] rustls::Error),
 }
@@ -179,21 +176,22 @@ impl Certificate {
 
     fn current(&self) -> Arc<CertifiedKey> {
         let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
-        if loaded.checked_at.elapsed() >= CERTIFICATE_CHECK_EVERY {
-            loaded.checked_at = Instant::now();
-            let written_at = self.config.written_at();
-            if written_at != loaded.written_at {
-                match self.config.read() {
-                    Ok(key) => {
-                        loaded.key = Arc::new(key);
-                        tracing::info!(cert_file = %self.config.cert_file.display(), "the certificate was renewed");
-                    }
-                    // Often a pair of which one file is written and the other is not yet.
-                    Err(error) => {
-                        tracing::warn!(%error, "the changed certificate cannot be used; the old one stays");
-                    }
+        if loaded.checked_at.elapsed() < CERTIFICATE_CHECK_EVERY {
+            return Arc::clone(&loaded.key);
+        }
+        loaded.checked_at = Instant::now();
+        let written_at = self.config.written_at();
+        if written_at != loaded.written_at {
+            loaded.written_at = written_at;
+            match self.config.read() {
+                Ok(key) => {
+                    loaded.key = Arc::new(key);
+                    tracing::info!(cert_file = %self.config.cert_file.display(), "the certificate was renewed");
                 }
-                loaded.written_at = written_at;
+                // Often a pair of which one file is written and the other is not yet.
+                Err(error) => {
+                    tracing::warn!(%error, "the changed certificate cannot be used; the old one stays");
+                }
             }
         }
         Arc::clone(&loaded.key)

@@ -21,13 +21,13 @@ fn a_process_is_not_its_own_endpoint() {
         ("http://10.0.0.8:4318", "10.0.0.7:4318", false),
         ("https://otel.example.com:4318", "127.0.0.1:4318", false),
     ] {
-        let config = TelemetryConfig { endpoint: Some(endpoint.parse().unwrap()) };
+        let config = TelemetryConfig { endpoint: Some(Endpoint::try_from(endpoint.to_owned()).unwrap()) };
         let mut problems = Problems::default();
         config.check(&["127.0.0.1:1".parse().unwrap(), listener.parse().unwrap()], &mut problems);
         assert_eq!(problems.into_result(Some(())).is_err(), is_own, "{endpoint} {listener}");
     }
     for text in ["4318", "http://user@host:4318", "grpc://127.0.0.1:4317"] {
-        assert!(text.parse::<Endpoint>().is_err(), "{text}");
+        assert!(Endpoint::try_from(text.to_owned()).is_err(), "{text}");
     }
 }
 
@@ -40,7 +40,7 @@ async fn only_our_spans_leave_and_no_log_line_with_them() {
         std::future::ready(StatusCode::OK)
     };
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let endpoint = format!("http://{}", listener.local_addr().unwrap()).parse().unwrap();
+    let endpoint = Endpoint::try_from(format!("http://{}", listener.local_addr().unwrap())).unwrap();
     let server = axum::serve(listener, Router::new().route("/v1/traces", post(take))).into_future();
     let server = tokio::spawn(server);
     let config = TelemetryConfig { endpoint: Some(endpoint) };
