@@ -8,26 +8,18 @@ use ledgerline_proto::usage::TokenClass;
 /// The label of [`Measure::Tokens`] that names the class.
 pub const TOKEN_CLASS: &str = "token_class";
 
-/// What a metric adds up; each has an expression over the spans and one over the rollups.
+/// What a metric adds up; each has an expression over the spans and one over the rollups. All are of finished calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[allow(missing_docs, reason = "each is explained by the help of its metric")]
 pub enum Measure {
-    /// Finished calls.
     Calls,
-    /// Finished calls with status error.
     Errors,
-    /// Cost of priced calls, USD.
     Cost,
-    /// Calls whose cost is unknown.
     UnpricedCalls,
-    /// Tokens of one class.
     Tokens(TokenClass),
-    /// Durations, seconds.
     DurationSum,
-    /// Calls in that sum.
     DurationCount,
-    /// Times to first token, seconds.
     FirstTokenSum,
-    /// Calls in that sum.
     FirstTokenCount,
 }
 
@@ -36,12 +28,12 @@ pub enum Measure {
 pub struct Metric {
     /// The name, `__name__`.
     pub name: &'static str,
-    /// One sentence for people.
-    pub help: &'static str,
-    /// The unit's name in OpenMetrics, empty for counts.
-    pub unit: &'static str,
     /// What it adds up; several for a metric with one series per token class.
     pub measures: &'static [Measure],
+    /// The unit's name in OpenMetrics, empty for counts.
+    pub unit: &'static str,
+    /// One sentence for people.
+    pub help: &'static str,
 }
 
 impl Metric {
@@ -67,56 +59,60 @@ const TOKENS: [Measure; TokenClass::ALL.len()] = {
 
 /// Every metric, in order of name.
 pub const METRICS: [Metric; 9] = [
-    Metric {
-        name: "llm_call_duration_seconds_count",
-        help: "Calls counted in llm_call_duration_seconds_sum.",
-        unit: "",
-        measures: &[Measure::DurationCount],
-    },
-    Metric {
-        name: "llm_call_duration_seconds_sum",
-        help: "Time from the first byte of the request to the last byte of the answer, summed over calls.",
-        unit: "seconds",
-        measures: &[Measure::DurationSum],
-    },
-    Metric { name: "llm_calls_total", help: "Calls that ended.", unit: "", measures: &[Measure::Calls] },
-    Metric {
-        name: "llm_cost_usd_total",
-        help: "Cost of the priced calls in US dollars, exact to the nano-dollar.",
-        unit: "usd",
-        measures: &[Measure::Cost],
-    },
-    Metric {
-        name: "llm_errors_total",
-        help: "Calls that ended with status error.",
-        unit: "",
-        measures: &[Measure::Errors],
-    },
-    Metric {
-        name: "llm_time_to_first_token_seconds_count",
-        help: "Calls counted in llm_time_to_first_token_seconds_sum: streams that gave a token.",
-        unit: "",
-        measures: &[Measure::FirstTokenCount],
-    },
-    Metric {
-        name: "llm_time_to_first_token_seconds_sum",
-        help: "Time from the first byte of the request to the first token, summed over streams.",
-        unit: "seconds",
-        measures: &[Measure::FirstTokenSum],
-    },
-    Metric {
-        name: "llm_tokens_total",
-        help: "Tokens by class; the classes are disjoint, so their sum is the total.",
-        unit: "tokens",
-        measures: &TOKENS,
-    },
-    Metric {
-        name: "llm_unpriced_calls_total",
-        help: "Calls whose cost is unknown and therefore not in llm_cost_usd_total.",
-        unit: "",
-        measures: &[Measure::UnpricedCalls],
-    },
+    counter(
+        "llm_call_duration_seconds_count",
+        &[Measure::DurationCount],
+        "",
+        "Calls counted in llm_call_duration_seconds_sum.",
+    ),
+    counter(
+        "llm_call_duration_seconds_sum",
+        &[Measure::DurationSum],
+        "seconds",
+        "Time from the first byte of the request to the last byte of the answer, summed over calls.",
+    ),
+    counter("llm_calls_total", &[Measure::Calls], "", "Calls that ended."),
+    counter(
+        "llm_cost_usd_total",
+        &[Measure::Cost],
+        "usd",
+        "Cost of the priced calls in US dollars, exact to the nano-dollar.",
+    ),
+    counter("llm_errors_total", &[Measure::Errors], "", "Calls that ended with status error."),
+    counter(
+        "llm_time_to_first_token_seconds_count",
+        &[Measure::FirstTokenCount],
+        "",
+        "Calls counted in llm_time_to_first_token_seconds_sum: streams that gave a token.",
+    ),
+    counter(
+        "llm_time_to_first_token_seconds_sum",
+        &[Measure::FirstTokenSum],
+        "seconds",
+        "Time from the first byte of the request to the first token, summed over streams.",
+    ),
+    counter(
+        "llm_tokens_total",
+        &TOKENS,
+        "tokens",
+        "Tokens by class; the classes are disjoint, so their sum is the total.",
+    ),
+    counter(
+        "llm_unpriced_calls_total",
+        &[Measure::UnpricedCalls],
+        "",
+        "Calls whose cost is unknown and therefore not in llm_cost_usd_total.",
+    ),
 ];
+
+const fn counter(
+    name: &'static str,
+    measures: &'static [Measure],
+    unit: &'static str,
+    help: &'static str,
+) -> Metric {
+    Metric { name, measures, unit, help }
+}
 
 /// The metric of that name.
 pub fn metric(name: &str) -> Option<&'static Metric> {

@@ -1,10 +1,10 @@
 //! ClickHouse over HTTP: statements with bound parameters, and inserts of prepared blocks.
 //!
 //! Statements and reads are the `clickhouse` crate's, on an HTTP client of ours: connections, TLS and deadlines are decided here.
-//! An insert is one POST of plain hyper with a Content-Length and the settings that make a repeat harmless: the crate would stream
-//! it in chunks, and what we send is finished bytes that may be sent again. It succeeded when the response is 200, carries no
-//! exception code and its summary counts the rows; anything else is in doubt, and the caller sends the same bytes with
-//! the same token again. The server's defaults are never relied on: they changed in 25.9, 25.10 and 26.2.
+//! An insert is one POST of plain hyper with a Content-Length: the crate would stream it in chunks, and what we send is finished
+//! bytes that may be sent again. It succeeded when the response is 200, carries no exception code and its summary counts the
+//! rows; anything else is in doubt, and the caller sends the same bytes with the same token again. The server's defaults
+//! are never relied on: they changed in 25.9, 25.10 and 26.2.
 
 mod error;
 
@@ -59,6 +59,14 @@ pub struct Target {
     pub password: Option<SecretText>,
 }
 
+impl Target {
+    /// As headers.
+    fn credentials(&self) -> impl Iterator<Item = (&'static str, &str)> {
+        let user = self.user.iter().map(|user| ("X-ClickHouse-User", user.as_str()));
+        user.chain(self.password.iter().map(|password| ("X-ClickHouse-Key", password.expose())))
+    }
+}
+
 /// One block for one table.
 #[derive(Clone, Debug)]
 pub struct Insert<'a> {
@@ -84,15 +92,11 @@ impl Client {
     /// A client; it connects when it is used.
     pub fn new(target: Target) -> Result<Self, ConnectError> {
         let connector = connector(&target.url)?;
-        let mut statements = clickhouse::Client::with_http_client(pool().build(connector.clone()))
+        let statements = clickhouse::Client::with_http_client(pool().build(connector.clone()))
             .with_url(&target.url)
             .with_compression(Compression::None);
-        if let Some(user) = &target.user {
-            statements = statements.with_user(user);
-        }
-        if let Some(password) = &target.password {
-            statements = statements.with_password(password.expose());
-        }
+        let statements =
+            target.credentials().fold(statements, |client, (name, value)| client.with_header(name, value));
         let inserts = pool().build(connector);
         Ok(Self { statements, inserts, target, knows_deduplicate_insert: AtomicBool::new(true) })
     }
@@ -157,8 +161,8 @@ impl Client {
         tokio::time::timeout(wait, read).await.map_err(|_| StoreError::Late(wait))?
     }
 
-    /// Sends a block once. Repeating it with the same token is safe, however this ended.
-    /// On an error it failed or is in doubt; [`StoreError::blames_data`] tells whether a repeat can help.
+    /// Sends a block once. Repeating it with the same token is safe, however this ended; [`StoreError::blames_data`] tells whether
+    /// it can help.
     pub async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
         let request = self
             .request(&self.insert_path(insert))
@@ -182,14 +186,8 @@ impl Client {
     }
 
     fn request(&self, path: &str) -> Builder {
-        let mut builder = Request::builder().uri(format!("{}{path}", self.target.url.trim_end_matches('/')));
-        if let Some(user) = &self.target.user {
-            builder = builder.header("X-ClickHouse-User", user);
-        }
-        if let Some(password) = &self.target.password {
-            builder = builder.header("X-ClickHouse-Key", password.expose());
-        }
-        builder
+        let request = Request::builder().uri(format!("{}{path}", self.target.url.trim_end_matches('/')));
+        self.target.credentials().fold(request, |request, (name, value)| request.header(name, value))
     }
 
     async fn send(
@@ -203,11 +201,8 @@ impl Client {
             let (head, body) = response.into_parts();
             let bytes_max = limits::STATEMENT_BYTES_MAX;
             let body = Limited::new(body, bytes_max).collect().await.map_err(|error| {
-                if error.is::<LengthLimitError>() {
-                    StoreError::TooLarge(bytes_max)
-                } else {
-                    StoreError::unreachable(&*error)
-                }
+                let is_large = error.is::<LengthLimitError>();
+                if is_large { StoreError::TooLarge(bytes_max) } else { StoreError::unreachable(&*error) }
             })?;
             Ok::<_, StoreError>(Response::from_parts(head, body.to_bytes()))
         };
@@ -228,13 +223,10 @@ pub fn at_most(bytes_max: usize) -> impl FnMut(usize) -> Result<(), StoreError> 
     }
 }
 
-/// The machine's certificates are read for an https store only.
+/// The machine's certificate authorities are read for an https store only; without any, the built-in ones are trusted.
 fn connector(url: &str) -> Result<Connector, ConnectError> {
-    let uri: Uri = url
-        .parse()
-        .ok()
-        .filter(|uri: &Uri| uri.authority().is_some())
-        .ok_or_else(|| ConnectError::Url(url.to_owned()))?;
+    let uri = url.parse().ok().filter(|uri: &Uri| uri.authority().is_some());
+    let uri = uri.ok_or_else(|| ConnectError::Url(url.to_owned()))?;
     let roots = if uri.scheme_str() == Some("https") { Roots::Native } else { Roots::Webpki };
     Ok(connect::connector(client_config(roots, None)?, Offer::Http1, limits::CONNECT_WAIT))
 }

@@ -28,12 +28,8 @@ impl Store {
             list("'"),
             list(""),
         );
-        let statement = Select {
-            text,
-            parameters: vec![("tenant".to_owned(), tenant.to_owned())],
-            settings: Vec::new(),
-            timeout: limits::STATEMENT_WAIT,
-        };
+        let parameters = vec![("tenant".to_owned(), tenant.to_owned())];
+        let statement = Select { text, parameters, settings: Vec::new(), timeout: limits::STATEMENT_WAIT };
         let value = |row: Vec<String>| {
             let [dimension, hash] = row.as_slice() else { return None };
             Some((Dimension::from_name(dimension)?, hash.parse().ok()?))

@@ -1,11 +1,10 @@
 //! Starts, watches and stops `ledgerline-engine`, for `storage.url: embedded`.
 //!
 //! The listening socket is bound here, once, and handed to every engine in turn: the address never changes, and callers queue in the
-//! kernel while the next engine starts. Its passwords are made here too, at each start of the collector: one for the collector, which
-//! leaves this process only through a pipe, and one for people, in a file of the data directory that only its owner reads.
-//! When an engine dies it is started again after a pause that doubles.
+//! kernel while the next engine starts. Its passwords are made at each start of the collector: one for the collector, which leaves
+//! this process only through a pipe, and one for people, in a file of the data directory that only its owner reads.
 //!
-//! Must never: block the runtime, restart without a pause, or leave a process behind.
+//! Must never: block the runtime, restart without a pause that doubles, or leave a process behind.
 
 mod binary;
 mod process;
@@ -17,6 +16,7 @@ use std::process::ExitStatus;
 
 use ledgerline_process::backoff::Backoff;
 use ledgerline_process::config::SecretText;
+use ledgerline_process::error;
 use ledgerline_process::lock::{self, DirectoryLock, LockError};
 use ledgerline_process::telemetry::TelemetryConfig;
 use prometheus_client::metrics::counter::Counter;
@@ -62,7 +62,6 @@ pub enum EngineError {
     DataDir(#[from] LockError),
     #[error("cannot make a listening socket on loopback for the engine")]
     Socket(#[source] io::Error),
-    /// The address and password for people.
     #[error("cannot write {path}")]
     ReaderUrl { path: PathBuf, source: io::Error },
     #[error("cannot start {binary}")]
@@ -78,12 +77,8 @@ pub enum EngineError {
     Interrupted,
 }
 
-/// The file of the data directory with the URL for people: `http://reader:PASSWORD@127.0.0.1:PORT/`. It is there while an engine is
-/// supervised.
+/// The file of the data directory with the URL for people, `http://reader:PASSWORD@127.0.0.1:PORT/`, while an engine is supervised.
 pub const READER_URL: &str = "reader.url";
-
-/// The user of the collector.
-const OWNER: &str = "default";
 
 /// A supervised engine.
 #[derive(Debug)]
@@ -125,7 +120,7 @@ impl Engine {
         Target {
             url: format!("http://{}", self.address),
             database: database.to_owned(),
-            user: Some(OWNER.to_owned()),
+            user: Some("default".to_owned()),
             password: Some(self.password.clone()),
         }
     }
@@ -145,16 +140,13 @@ async fn start_after_predecessor(launch: &Launch, data_dir: &Path) -> Result<Pro
     let mut told = false;
     loop {
         match DirectoryLock::take(data_dir, lock::ENGINE) {
-            Ok(free) => {
-                // For the engine itself to take.
-                drop(free);
-                return Process::start(launch).await;
-            }
+            // Free: for the engine itself to take.
+            Ok(lock) => break drop(lock),
             Err(LockError::InUse { owner, .. }) if Instant::now() < deadline => {
                 if !std::mem::replace(&mut told, true) {
                     tracing::info!(
                         engine = owner,
-                        "waiting for the engine of an earlier collector to close its data"
+                        "waiting for an earlier collector's engine to close its data"
                     );
                 }
                 sleep(limits::ENGINE_PREDECESSOR_LOOK).await;
@@ -162,10 +154,11 @@ async fn start_after_predecessor(launch: &Launch, data_dir: &Path) -> Result<Pro
             Err(error) => return Err(error.into()),
         }
     }
+    Process::start(launch).await
 }
 
 /// The file for people, whole or not at all, and for its owner alone from its first byte. It is removed with the value: the address
-/// in it is then nobody's. A few bytes: not worth a thread of their own.
+/// in it is then nobody's.
 fn write_reader_url(data_dir: &Path, url: &str) -> Result<TempPath, EngineError> {
     let path = data_dir.join(READER_URL);
     let write = || {
@@ -217,8 +210,7 @@ impl Supervisor {
                     return process;
                 }
                 Err(error) => {
-                    // With its causes, which the text alone leaves out.
-                    let error: &dyn std::error::Error = &error;
+                    let error = error::text(&error);
                     tracing::warn!(error, pause_ms = pause.as_millis(), "could not restart the engine");
                 }
             }

@@ -1,7 +1,6 @@
 //! The store: the only part of Ledgerline that speaks ClickHouse.
 //!
-//! [`client`] speaks its HTTP interface, [`native`] its block format; [`spans`] and [`quarantine`] declare what is
-//! written, [`writer`] makes a write exact, [`migrate`] keeps the tables, [`rows`] reads, [`sql`] is what PromQL selects from,
+//! [`spans`] and [`quarantine`] declare what is written, [`writer`] makes a write exact, [`sql`] is what PromQL selects from,
 //! [`engine`] runs the embedded server. Table names, their TTLs, ClickHouse's functions, settings and error codes stand here
 //! and nowhere else.
 
@@ -80,10 +79,7 @@ impl Store {
     pub async fn check_tables(&self) {
         let damage = match migrate::verify(&self.client).await {
             Ok(()) => None,
-            Err(MigrateError::State(error)) => {
-                tracing::debug!(%error, "the tables could not be looked at");
-                return;
-            }
+            Err(MigrateError::State(_)) => return,
             Err(damage) => Some(Arc::new(damage.to_string())),
         };
         let before = self.damage.swap(damage.clone());

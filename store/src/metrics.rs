@@ -45,7 +45,7 @@ impl StoreMetrics {
             insert_seconds: Histogram::new(exponential_buckets(0.001, 2.0, 16)),
             engine_restarts: Counter::default(),
         };
-        // A series that appears with its first event has no increase over it: all start at zero.
+        // A series that appears with its first event has no increase over it.
         for reason in RETRY_REASONS {
             drop(metrics.insert_retries.get_or_create(&Reason { reason }));
         }

@@ -1,6 +1,6 @@
-//! The table `quarantine`: spans that were refused one by one, with the reason. Pure.
+//! The table `quarantine`: spans that were refused one by one, with the reason; never in a total. Pure.
 //!
-//! Never dropped without a trace, never in a total. The payload carries nothing that a stored span would not.
+//! The payload carries nothing that a stored span would not.
 
 use std::fmt;
 use std::sync::Arc;
@@ -65,11 +65,8 @@ pub struct QuarantineRow {
 impl fmt::Debug for QuarantineRow {
     /// Without the payload, which may name people.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QuarantineRow")
-            .field("reason", &self.reason)
-            .field("detail", &self.detail)
-            .field("trace_id", &self.trace_id)
-            .finish_non_exhaustive()
+        let Self { reason, detail, trace_id, .. } = self;
+        write!(f, "QuarantineRow {{ {reason:?}, {detail:?}, {trace_id} }}")
     }
 }
 

@@ -1,7 +1,6 @@
 //! The table `spans` as the collector writes it: one declaration of its columns over one row type. Pure.
 //!
-//! The list is what the INSERT names and what the block carries; a test holds it against the migrations and against the
-//! vocabulary of `ledgerline_proto`. Rows are immutable: nothing here is ever updated.
+//! A test holds the list against the migrations and the vocabulary of `ledgerline_proto`. Rows are never updated.
 
 use std::borrow::Cow;
 use std::sync::Arc;
@@ -52,6 +51,10 @@ impl SpanRow {
         }
     }
 
+    fn parent_span_id(&self) -> [u8; 8] {
+        self.record.call.parent_span_id.as_ref().map_or([0; 8], |id| *SpanId::bytes(id))
+    }
+
     fn tokens(&self, class: TokenClass) -> u64 {
         self.record.call.usage.map_or(0, |usage| usage.tokens.get(class))
     }
@@ -70,16 +73,16 @@ fn microseconds(nanoseconds: u64) -> i64 {
     i64::try_from(nanoseconds / 1_000).unwrap_or(i64::MAX)
 }
 
+fn text<T: AsRef<str>>(given: &Option<T>) -> &str {
+    given.as_ref().map_or("", AsRef::as_ref)
+}
+
 const fn low_cardinality(name: &'static str, of: fn(&SpanRow) -> &str) -> Column<SpanRow> {
-    Column { name, cells: Cells::LowCardinality(of) }
+    column(name, Cells::LowCardinality(of))
 }
 
-const fn string(name: &'static str, of: fn(&SpanRow) -> &str) -> Column<SpanRow> {
-    Column { name, cells: Cells::String(of) }
-}
-
-const fn u64(name: &'static str, of: fn(&SpanRow) -> u64) -> Column<SpanRow> {
-    Column { name, cells: Cells::U64(of) }
+const fn tokens(name: &'static str, of: fn(&SpanRow) -> u64) -> Column<SpanRow> {
+    column(name, Cells::U64(of))
 }
 
 const fn column(name: &'static str, cells: Cells<SpanRow>) -> Column<SpanRow> {
@@ -93,12 +96,7 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
     column("end_time", Cells::DateTime64Micros(|row| microseconds(row.record.call.end_unix_ns))),
     column("trace_id", Cells::FixedString16(|row| *row.record.call.trace_id.bytes())),
     column("span_id", Cells::FixedString8(|row| *row.record.call.span_id.bytes())),
-    column(
-        "parent_span_id",
-        Cells::FixedString8(|row| {
-            row.record.call.parent_span_id.as_ref().map_or([0; 8], |id| *SpanId::bytes(id))
-        }),
-    ),
+    column("parent_span_id", Cells::FixedString8(SpanRow::parent_span_id)),
     column("is_call", Cells::U8(|row| row.record.call.operation.is_call())),
     low_cardinality("name", |row| &row.record.name),
     low_cardinality("service", |row| &row.record.call.identity.service),
@@ -109,27 +107,27 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
     low_cardinality("model", |row| row.record.call.model()),
     low_cardinality("operation", |row| row.record.call.operation.name()),
     low_cardinality("status", |row| if row.record.call.error_type.is_some() { "error" } else { "ok" }),
-    low_cardinality("error_type", |row| row.record.call.error_type.as_deref().unwrap_or_default()),
+    low_cardinality("error_type", |row| text(&row.record.call.error_type)),
     low_cardinality("request_model", |row| &row.record.call.request_model),
     low_cardinality("response_model", |row| &row.record.call.response_model),
-    string("response_id", |row| &row.record.call.response_id),
+    column("response_id", Cells::String(|row| &row.record.call.response_id)),
     column("stream", Cells::U8(|row| row.record.call.stream)),
     column("finish_reasons", Cells::LowCardinalityArray(|row| &row.record.call.finish_reasons)),
     low_cardinality("end_of_stream", |row| row.record.call.end.name()),
     column("http_status", Cells::NullableU16(|row| row.record.call.http_status)),
-    u64("tokens_input_uncached", |row| row.tokens(TokenClass::InputUncached)),
-    u64("tokens_cache_read", |row| row.tokens(TokenClass::CacheRead)),
-    u64("tokens_cache_write_5m", |row| row.tokens(TokenClass::CacheWrite5m)),
-    u64("tokens_cache_write_30m", |row| row.tokens(TokenClass::CacheWrite30m)),
-    u64("tokens_cache_write_1h", |row| row.tokens(TokenClass::CacheWrite1h)),
-    u64("tokens_cache_write_12h", |row| row.tokens(TokenClass::CacheWrite12h)),
-    u64("tokens_input_audio", |row| row.tokens(TokenClass::InputAudio)),
-    u64("tokens_input_image", |row| row.tokens(TokenClass::InputImage)),
-    u64("tokens_tool_use_prompt", |row| row.tokens(TokenClass::ToolUsePrompt)),
-    u64("tokens_output_text", |row| row.tokens(TokenClass::OutputText)),
-    u64("tokens_output_reasoning", |row| row.tokens(TokenClass::OutputReasoning)),
-    u64("tokens_output_audio", |row| row.tokens(TokenClass::OutputAudio)),
-    u64("tokens_output_image", |row| row.tokens(TokenClass::OutputImage)),
+    tokens("tokens_input_uncached", |row| row.tokens(TokenClass::InputUncached)),
+    tokens("tokens_cache_read", |row| row.tokens(TokenClass::CacheRead)),
+    tokens("tokens_cache_write_5m", |row| row.tokens(TokenClass::CacheWrite5m)),
+    tokens("tokens_cache_write_30m", |row| row.tokens(TokenClass::CacheWrite30m)),
+    tokens("tokens_cache_write_1h", |row| row.tokens(TokenClass::CacheWrite1h)),
+    tokens("tokens_cache_write_12h", |row| row.tokens(TokenClass::CacheWrite12h)),
+    tokens("tokens_input_audio", |row| row.tokens(TokenClass::InputAudio)),
+    tokens("tokens_input_image", |row| row.tokens(TokenClass::InputImage)),
+    tokens("tokens_tool_use_prompt", |row| row.tokens(TokenClass::ToolUsePrompt)),
+    tokens("tokens_output_text", |row| row.tokens(TokenClass::OutputText)),
+    tokens("tokens_output_reasoning", |row| row.tokens(TokenClass::OutputReasoning)),
+    tokens("tokens_output_audio", |row| row.tokens(TokenClass::OutputAudio)),
+    tokens("tokens_output_image", |row| row.tokens(TokenClass::OutputImage)),
     low_cardinality("usage_source", |row| {
         row.record.call.usage.map_or("missing", |usage| usage.source.name())
     }),
@@ -141,18 +139,14 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
         "reported_cost",
         Cells::NullableDecimal(|row| row.record.call.billing.reported_cost.map(NanoUsd::nanos)),
     ),
-    low_cardinality("service_tier", |row| {
-        row.record.call.billing.service_tier.as_deref().unwrap_or_default()
-    }),
-    low_cardinality("speed", |row| row.record.call.billing.speed.as_deref().unwrap_or_default()),
-    low_cardinality("inference_geo", |row| {
-        row.record.call.billing.inference_geo.as_deref().unwrap_or_default()
-    }),
+    low_cardinality("service_tier", |row| text(&row.record.call.billing.service_tier)),
+    low_cardinality("speed", |row| text(&row.record.call.billing.speed)),
+    low_cardinality("inference_geo", |row| text(&row.record.call.billing.inference_geo)),
     column("web_search_requests", Cells::NullableU64(|row| row.record.call.billing.web_search_requests)),
     column("duration_us", Cells::NullableU64(|row| row.record.duration_ns.map(|ns| ns / 1_000))),
     column("ttft_us", Cells::NullableU64(|row| row.record.call.time_to_first_token_ns.map(|ns| ns / 1_000))),
-    string("user_id", |row| &row.record.call.identity.user),
-    string("session_id", |row| &row.record.call.identity.session),
+    column("user_id", Cells::String(|row| &row.record.call.identity.user)),
+    column("session_id", Cells::String(|row| &row.record.call.identity.session)),
     column("attrs", Cells::Map(|row| &row.record.attributes)),
     column("batch_id", Cells::Uuid(|row| row.batch_id.to_be_bytes())),
     column("ingested_at", Cells::DateTime64Millis(|row| row.ingested_at_ms)),
@@ -169,15 +163,12 @@ mod tests {
     fn declared(table: &str) -> Vec<(String, String)> {
         let head = format!("CREATE TABLE IF NOT EXISTS {table}\n(\n");
         let sql = MIGRATIONS.iter().map(|migration| migration.sql).find(|sql| sql.contains(&head)).unwrap();
-        let body = sql.split(&head).nth(1).unwrap();
-        body.lines()
-            .take_while(|line| *line != ")")
-            .filter(|line| !line.trim_start().starts_with("INDEX"))
-            .map(|line| {
-                let (name, rest) = line.trim().split_once(' ').unwrap();
-                (name.to_owned(), rest.split(" COMMENT ").next().unwrap().to_owned())
-            })
-            .collect()
+        let lines = sql.split(&head).nth(1).unwrap().lines().take_while(|line| *line != ")").map(str::trim);
+        let column = |line: &str| {
+            let (name, rest) = line.split_once(' ').unwrap();
+            (name.to_owned(), rest.split(" COMMENT ").next().unwrap().to_owned())
+        };
+        lines.filter(|line| !line.starts_with("INDEX")).map(column).collect()
     }
 
     #[test]

@@ -1,7 +1,6 @@
 //! The store as a source: each request becomes one parameterised statement whose rows become series of increments.
 //!
-//! Values are always bound parameters; identifiers come from the tables below and from the dimensions, never from a query. What
-//! executes the statement is the storage module's business, behind [`SqlRunner`].
+//! Values are always bound parameters; identifiers come from the tables below and from the dimensions, never from a query.
 
 mod runner;
 mod source;
@@ -29,53 +28,23 @@ pub trait SqlRunner: Send + Sync {
     ) -> BoxFuture<'a, Result<Vec<Row>, SourceError>>;
 }
 
-/// The tables that can answer, from the coarsest. A rollup's `bucket` is the start of an interval open at its start and closed at
-/// its end, as a PromQL window is.
+/// A table that can answer. A rollup's `bucket` is the start of an interval open at its start and closed at its end, as a PromQL
+/// window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Tier {
-    Day,
-    Hour,
-    Minute,
-    /// The record itself, by `end_time` in microseconds.
-    Spans,
+struct Tier {
+    table: &'static str,
+    /// The TTL of the table; `None`: kept without end. A test holds the migrations to it.
+    kept_days: Option<i64>,
+    /// Length of a bucket in microseconds; a span is its own.
+    bucket_us: i64,
 }
 
 impl Tier {
-    const ALL: [Self; 4] = [Self::Day, Self::Hour, Self::Minute, Self::Spans];
-
-    const fn table(self) -> &'static str {
-        match self {
-            Self::Day => "calls_day",
-            Self::Hour => "calls_hour",
-            Self::Minute => "calls_minute",
-            Self::Spans => "spans",
-        }
-    }
-
-    /// The TTL of the table, days; `None`: kept without end. A test holds the migrations to it.
-    const fn kept_days(self) -> Option<i64> {
-        match self {
-            Self::Day => None,
-            Self::Hour => Some(400),
-            Self::Minute => Some(35),
-            Self::Spans => Some(90),
-        }
-    }
-
-    const fn kept_ms(self) -> i64 {
-        match self.kept_days() {
-            Some(days) => days * 86_400_000,
-            None => i64::MAX,
-        }
-    }
-
-    /// Length of a bucket in microseconds; a span is its own.
-    const fn bucket_us(self) -> i64 {
-        match self {
-            Self::Day => 86_400_000_000,
-            Self::Hour => 3_600_000_000,
-            Self::Minute => 60_000_000,
-            Self::Spans => 1,
-        }
-    }
+    const DAY: Self = Self { table: "calls_day", kept_days: None, bucket_us: 86_400_000_000 };
+    const HOUR: Self = Self { table: "calls_hour", kept_days: Some(400), bucket_us: 3_600_000_000 };
+    const MINUTE: Self = Self { table: "calls_minute", kept_days: Some(35), bucket_us: 60_000_000 };
+    /// The record itself, by `end_time` in microseconds.
+    const SPANS: Self = Self { table: "spans", kept_days: Some(90), bucket_us: 1 };
+    /// From the coarsest.
+    const ALL: [Self; 4] = [Self::DAY, Self::HOUR, Self::MINUTE, Self::SPANS];
 }

@@ -5,7 +5,7 @@
 //!
 //! A failure that a repeat can heal is repeated with the same bytes and the same token. A failure that blames the data cuts
 //! the batch in halves, each under a token of its own derived from the batch's, until single rows are left; those go to
-//! the quarantine. The batch is done when every row is in one of the two tables.
+//! the quarantine.
 //!
 //! A sender's repeat need not bring the same rows: whether a span is refused for its time depends on when it came. So the
 //! quarantine is written before the spans, and halves are halves of the request and not of the rows: what a repeat finds
@@ -29,7 +29,7 @@ use crate::metrics::StoreMetrics;
 
 /// Sends a block. The real one is [`crate::Store`]; tests have others.
 pub trait Transport: Send + Sync {
-    /// Sends a block once; whether it is repeated is the writer's affair.
+    /// Once; whether it is repeated is the writer's affair.
     fn insert(&self, insert: &Insert<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
 }
 
@@ -63,11 +63,10 @@ pub struct Written {
 
 /// Why a batch is not stored yet. It may be partly: the sender repeats it, and the tokens sort it out.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what happened")]
 pub enum WriteError {
-    /// All inserts that may run at once did, until the deadline.
     #[error("the store is busy: no insert became free in time")]
     Busy,
-    /// The store did not take it until the deadline.
     #[error("the store did not take the spans in time; the last attempt: {0}")]
     Unavailable(StoreError),
 }
@@ -93,17 +92,11 @@ impl<T: Transport> Writer<T> {
         }
     }
 
-    /// Writes one batch before the deadline.
-    ///
-    /// Cancel-safe in the sense that matters: a cancelled write may be repeated. After an error it is not known to be stored; the
-    /// sender must repeat it.
+    /// Writes one batch before the deadline. Cancelled or failed it is not known to be stored, and the sender must repeat it.
     pub async fn write(&self, batch: &Batch, deadline: Instant) -> Result<Written, WriteError> {
-        let _permit = match timeout_at(deadline, self.permits.acquire()).await {
-            Ok(Ok(permit)) => permit,
-            Ok(Err(_)) | Err(_) => return Err(WriteError::Busy),
+        let Ok(Ok(_permit)) = timeout_at(deadline, self.permits.acquire()).await else {
+            return Err(WriteError::Busy);
         };
-        // The quarantine first: a span refused for its time may be within it when the sender repeats, and the store would
-        // then know the block of its neighbours already and leave it out.
         self.write_quarantine(batch.id, "quarantine", &batch.quarantine, deadline).await?;
         let poisoned = self.write_spans(batch, deadline).await?;
         let rows = poisoned.into_iter().map(|(row, detail)| poison(row, detail)).collect::<Vec<_>>();
@@ -122,7 +115,9 @@ impl<T: Transport> Writer<T> {
         let mut pending = vec![(0, batch.places)];
         while let Some((start, end)) = pending.pop() {
             let token = token(batch.id, start, end, batch.places);
-            let rows = between(&batch.spans, start, end);
+            // Rows are in the order of their places.
+            let at = |place| batch.spans.partition_point(|row| row.place < place);
+            let rows = &batch.spans[at(start)..at(end)];
             if rows.is_empty() {
                 continue;
             }
@@ -133,8 +128,7 @@ impl<T: Transport> Writer<T> {
                 }
                 Err(_) => {
                     let middle = start + (end - start) / 2;
-                    pending.push((middle, end));
-                    pending.push((start, middle));
+                    pending.extend([(middle, end), (start, middle)]);
                 }
             }
         }
@@ -198,12 +192,6 @@ impl<T: Transport> Writer<T> {
 /// The whole batch has the batch's own token; a part is named by the places it spans.
 fn token(batch: u128, start: usize, end: usize, places: usize) -> String {
     if (start, end) == (0, places) { format!("{batch:032x}") } else { format!("{batch:032x}-{start}-{end}") }
-}
-
-/// The rows of the places from `start` to before `end`; rows are in the order of their places.
-fn between(rows: &[SpanRow], start: usize, end: usize) -> &[SpanRow] {
-    let at = |place| rows.partition_point(|row| row.place < place);
-    &rows[at(start)..at(end)]
 }
 
 fn poison(row: &SpanRow, detail: String) -> QuarantineRow {

@@ -16,11 +16,10 @@ const MESSAGE_BYTES_MAX: usize = 2_000;
 
 /// Why there is no client.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong")]
 pub enum ConnectError {
-    /// Not a URL with a host.
     #[error("`{0}` is not a URL such as http://127.0.0.1:8123")]
     Url(String),
-    /// The TLS library refused its own defaults.
     #[error(transparent)]
     Tls(#[from] TlsError),
 }
@@ -111,10 +110,8 @@ pub(super) fn exception(response: &Response<Bytes>) -> Option<StoreError> {
     if header.is_none() && response.status().is_success() {
         return None;
     }
-    let text = String::from_utf8_lossy(response.body());
-    let text = text.trim();
-    let message = if text.is_empty() { response.status().to_string() } else { text.to_owned() };
-    let message = shortened(message);
+    let text = String::from_utf8_lossy(response.body()).trim().to_owned();
+    let message = if text.is_empty() { response.status().to_string() } else { shortened(text) };
     let code = header.and_then(|code| code.parse().ok()).or_else(|| code_in(&message)).unwrap_or(0);
     Some(StoreError::Exception { code, message })
 }
@@ -138,12 +135,10 @@ fn code_in(message: &str) -> Option<i32> {
 mod tests {
     use super::*;
 
-    fn response(status: u16, code: Option<&str>, body: &'static str) -> Response<Bytes> {
-        let mut builder = Response::builder().status(status);
-        if let Some(code) = code {
-            builder = builder.header(EXCEPTION_CODE, code);
-        }
-        builder.body(Bytes::from_static(body.as_bytes())).unwrap()
+    fn response(status: u16, code: Option<&str>, body: &str) -> Response<Bytes> {
+        let builder = Response::builder().status(status);
+        let builder = code.iter().fold(builder, |builder, code| builder.header(EXCEPTION_CODE, *code));
+        builder.body(Bytes::copy_from_slice(body.as_bytes())).unwrap()
     }
 
     #[test]
@@ -154,9 +149,8 @@ mod tests {
             (response(500, None, "Code: 241. DB::Exception: memory"), 241),
             (response(502, None, ""), 0),
         ] {
-            assert!(
-                matches!(exception(&given), Some(StoreError::Exception { code, .. }) if code == expected)
-            );
+            let error = exception(&given).unwrap();
+            assert!(matches!(error, StoreError::Exception { code, .. } if code == expected), "{error}");
         }
         let text = "Code: 60. DB::Exception: no table".to_owned();
         let error = StoreError::from(clickhouse::error::Error::BadResponse(text));
@@ -183,8 +177,7 @@ mod tests {
     fn a_long_message_keeps_its_end_where_the_view_is_named() {
         let body =
             format!("Code: 395. DB::Exception: {}: while pushing to view db.v (1)", "\u{e9}".repeat(4_000));
-        let response = Response::builder().status(500).body(Bytes::from(body)).unwrap();
-        let error = exception(&response).unwrap();
+        let error = exception(&response(500, None, &body)).unwrap();
         assert!(!error.blames_data());
         assert!(error.to_string().len() < MESSAGE_BYTES_MAX + 100, "{}", error.to_string().len());
     }

@@ -1,9 +1,8 @@
 //! Pure: from a selector's request to the text of a statement.
 //!
-//! Edges are the times at which windows begin and end. Every row of a tier whose interval has no edge inside may be used whole; of
-//! intervals that have one, the next finer tier supplies the parts. The parts exclude each other and cover everything, so one
-//! statement reads the coarsest data that is still exact, whatever the edges are: a 30-day window that ends now is days, then
-//! hours, then minutes, then the spans of two minutes.
+//! Edges are the times at which windows begin and end. A row of a tier whose interval has no edge inside is used whole; of
+//! intervals that have one, the next finer tier supplies the parts. So one statement reads the coarsest data that is still exact,
+//! whatever the edges are: a 30-day window that ends now is days, then hours, then minutes, then the spans of two minutes.
 
 use std::fmt::Write as _;
 
@@ -51,8 +50,7 @@ pub(super) fn statement(selection: &Selection<'_>) -> Result<Select, SourceError
         })
         .collect();
     let list = list(selection.dimensions);
-    let group =
-        if list.is_empty() { String::new() } else { format!("\nGROUP BY {}", &list[..list.len() - 2]) };
+    let group = list.strip_suffix(", ").map_or_else(String::new, |columns| format!("\nGROUP BY {columns}"));
     let text = format!(
         "SELECT {list}arrayStringConcat(groupArray(point), ',') AS points\nFROM (\n{}\n){group}\nLIMIT {}",
         texts.join("\nUNION ALL\n"),
@@ -89,14 +87,16 @@ fn tiers(edges: Edges, now_ms: i64) -> Result<Vec<Tier>, SourceError> {
     let resolution_us = edges.resolution_ms().saturating_mul(1000);
     let mut tiers = Vec::new();
     for tier in Tier::ALL {
-        let bucket = tier.bucket_us();
+        let bucket = tier.bucket_us;
         // A whole bucket must fit between two edges. An instant selector also reads all history before its first edge.
         let span_ms = match edges.window_ms {
             None => i64::MAX,
             Some(window) if edges.count == 1 => window,
             Some(window) => edges.step_ms.min(window).max(1),
         };
-        if age_ms > tier.kept_ms() || (tier != Tier::Spans && bucket > span_ms.saturating_mul(1000)) {
+        if tier.kept_days.is_some_and(|days| age_ms > days * 86_400_000)
+            || (tier != Tier::SPANS && bucket > span_ms.saturating_mul(1000))
+        {
             continue;
         }
         tiers.push(tier);
@@ -109,15 +109,15 @@ fn tiers(edges: Edges, now_ms: i64) -> Result<Vec<Tier>, SourceError> {
 
 /// What each tier asks of the edges and how long it answers, for the person whose query is refused.
 fn kept() -> String {
-    let rows = |tier: Tier| match tier.kept_days() {
+    let rows = |tier: Tier| match tier.kept_days {
         Some(days) => format!("{days} days"),
         None => "without end".to_owned(),
     };
     format!(
         "put start, step, range and offset on whole hours (kept {}) or whole days in UTC (kept {}), or start within the last {}",
-        rows(Tier::Hour),
-        rows(Tier::Day),
-        rows(Tier::Spans)
+        rows(Tier::HOUR),
+        rows(Tier::DAY),
+        rows(Tier::SPANS)
     )
 }
 
@@ -137,9 +137,7 @@ impl<'a> Builder<'a> {
         let mut builder = Self { selection, parameters: Vec::new(), low_us, high_us };
         builder.bind("tenant", &selection.scope.tenant.0);
         builder.bind("high", &high_us);
-        if let Some(low) = low_us {
-            builder.bind("low", &low);
-        }
+        low_us.iter().for_each(|low| builder.bind("low", low));
         builder.bind_edges();
         for (at, (_, matcher)) in selection.matchers.iter().enumerate() {
             let value = match matcher.kind {
@@ -199,17 +197,14 @@ impl<'a> Builder<'a> {
     }
 
     fn part(&mut self, tier: Tier, coarser: Option<Tier>, finest: bool) -> String {
-        let bucket = tier.bucket_us();
+        let bucket = tier.bucket_us;
         // Start and end of the row's interval, in microseconds; the start is outside, the end inside.
-        let (start, end) = match tier {
-            Tier::Spans => {
-                let end = "toInt64(toUnixTimestamp64Micro(end_time))".to_owned();
-                (format!("{end} - 1"), end)
-            }
-            _ => {
-                let start = "toInt64(toUnixTimestamp(bucket)) * 1000000".to_owned();
-                (start.clone(), format!("{start} + {bucket}"))
-            }
+        let (start, end) = if tier == Tier::SPANS {
+            let end = "toInt64(toUnixTimestamp64Micro(end_time))".to_owned();
+            (format!("{end} - 1"), end)
+        } else {
+            let start = "toInt64(toUnixTimestamp(bucket)) * 1000000".to_owned();
+            (start.clone(), format!("{start} + {bucket}"))
         };
         let list = list(self.selection.dimensions);
         let measures =
@@ -219,9 +214,9 @@ impl<'a> Builder<'a> {
              FROM {}\nWHERE tenant = {{tenant:String}}",
             self.next_edge(&end),
             measures.collect::<String>(),
-            tier.table()
+            tier.table
         );
-        if tier == Tier::Spans {
+        if tier == Tier::SPANS {
             text.push_str(" AND is_call = 1");
         }
         self.bounds(tier, coarser, &mut text);
@@ -231,20 +226,19 @@ impl<'a> Builder<'a> {
         }
         if let Some(coarser) = coarser {
             // The start of the coarser interval that holds this row; it must have an edge inside, or its own row is read.
-            let parent = coarser.bucket_us();
+            let parent = coarser.bucket_us;
             let parent_start = format!("intDiv({start}, {parent}) * {parent}");
             let next = self.next_edge(&format!("{parent_start} + 1"));
             let _ = write!(text, "\n  AND {next} < {parent_start} + {parent}");
         }
         for (at, (dimension, matcher)) in self.selection.matchers.iter().enumerate() {
             let (column, value) = (dimension.name(), format!("{{m{at}:String}}"));
-            // Writing to a String cannot fail.
-            let _ = match matcher.kind {
-                MatchKind::Equal => write!(text, "\n  AND {column} = {value}"),
-                MatchKind::NotEqual => write!(text, "\n  AND {column} != {value}"),
-                MatchKind::Regex => write!(text, "\n  AND match({column}, {value})"),
-                MatchKind::NotRegex => write!(text, "\n  AND NOT match({column}, {value})"),
-            };
+            text.push_str(&match matcher.kind {
+                MatchKind::Equal => format!("\n  AND {column} = {value}"),
+                MatchKind::NotEqual => format!("\n  AND {column} != {value}"),
+                MatchKind::Regex => format!("\n  AND match({column}, {value})"),
+                MatchKind::NotRegex => format!("\n  AND NOT match({column}, {value})"),
+            });
         }
         let _ = write!(text, "\nGROUP BY {list}edge\nLIMIT {}", ROWS_MAX + 1);
         text
@@ -253,8 +247,8 @@ impl<'a> Builder<'a> {
     /// Conditions on the stored time alone, so that the primary key can skip.
     fn bounds(&mut self, tier: Tier, coarser: Option<Tier>, text: &mut String) {
         let mut conditions = Vec::new();
-        let unit = if tier == Tier::Spans { 1 } else { 1_000_000 };
-        if tier == Tier::Spans {
+        let unit = if tier == Tier::SPANS { 1 } else { 1_000_000 };
+        if tier == Tier::SPANS {
             conditions
                 .extend(self.low_us.map(|_| "end_time > fromUnixTimestamp64Micro({low:Int64})".to_owned()));
             conditions.push("end_time <= fromUnixTimestamp64Micro({high:Int64})".to_owned());
@@ -262,13 +256,13 @@ impl<'a> Builder<'a> {
             // The first whole second is not before the low end.
             let from = self.low_us.map(|low| -(-low).div_euclid(unit));
             conditions.extend(from.map(|from| self.condition(tier, ">=", "from", from)));
-            let to = (self.high_us - tier.bucket_us()).div_euclid(unit);
+            let to = (self.high_us - tier.bucket_us).div_euclid(unit);
             conditions.push(self.condition(tier, "<=", "to", to));
         }
         // With one window, the finer tiers fill the two intervals its ends cut; say so in terms of the key.
-        if let Some(parent) = coarser.map(Tier::bucket_us).filter(|_| self.selection.edges.count == 1) {
+        if let Some(parent) = coarser.map(|tier| tier.bucket_us).filter(|_| self.selection.edges.count == 1) {
             // A bucket belongs by its end to the head and by its start to the tail.
-            let (before, after) = if tier == Tier::Spans { ("<=", ">") } else { ("<", ">=") };
+            let (before, after) = if tier == Tier::SPANS { ("<=", ">") } else { ("<", ">=") };
             let begins = (self.high_us - 1).div_euclid(parent) * parent;
             let tail = self.condition(tier, after, "tail", begins.div_euclid(unit));
             let ends = self.low_us.map(|low| (low.div_euclid(parent) + 1) * parent);
@@ -285,8 +279,8 @@ impl<'a> Builder<'a> {
 
     /// Compares the stored time with a time that is bound under that name: microseconds for spans, seconds for buckets.
     fn condition(&mut self, tier: Tier, operator: &str, name: &str, time: i64) -> String {
-        let name = format!("{name}_{}", tier.table());
-        if tier == Tier::Spans {
+        let name = format!("{name}_{}", tier.table);
+        if tier == Tier::SPANS {
             self.bind(&name, &time);
             return format!("end_time {operator} fromUnixTimestamp64Micro({{{name}:Int64}})");
         }
@@ -319,5 +313,5 @@ fn expression(measure: Measure, tier: Tier) -> String {
             "if(sum(ttft_count) = 0, '', toString(sum(ttft_count)))",
         ),
     };
-    if tier == Tier::Spans { spans.to_owned() } else { rollup.to_owned() }
+    if tier == Tier::SPANS { spans.to_owned() } else { rollup.to_owned() }
 }

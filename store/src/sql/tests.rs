@@ -57,8 +57,8 @@ fn text_at(edges: Edges, now_ms: i64) -> Result<String, SourceError> {
 
 fn tables(edges: Edges) -> Vec<&'static str> {
     let text = text(edges);
-    let named = |tier: &Tier| text.contains(&format!("FROM {}\n", tier.table()));
-    Tier::ALL.into_iter().filter(named).map(Tier::table).collect()
+    let named = |tier: &Tier| text.contains(&format!("FROM {}\n", tier.table));
+    Tier::ALL.into_iter().filter(named).map(|tier| tier.table).collect()
 }
 
 #[test]
@@ -343,20 +343,19 @@ fn supplier(edges: Edges, time_us: i64) -> Vec<(&'static str, i64)> {
         }
     };
     let next = |time: i64| all.iter().copied().filter(|edge| *edge >= time).min();
-    let parts: Vec<Tier> =
-        Tier::ALL.into_iter().filter(|tier| tables(edges).contains(&tier.table())).collect();
+    let parts: Vec<Tier> = Tier::ALL.into_iter().filter(|tier| tables(edges).contains(&tier.table)).collect();
     let mut suppliers = Vec::new();
     for (at, tier) in parts.iter().enumerate() {
-        let bucket = tier.bucket_us();
+        let bucket = tier.bucket_us;
         let start = (time_us - 1).div_euclid(bucket) * bucket;
         let whole = next(start + 1).is_none_or(|edge| edge >= start + bucket);
         let coarser_cut = at == 0 || {
-            let parent = parts[at - 1].bucket_us();
+            let parent = parts[at - 1].bucket_us;
             let start = (time_us - 1).div_euclid(parent) * parent;
             next(start + 1).is_some_and(|edge| edge < start + parent)
         };
         if (whole || at + 1 == parts.len()) && coarser_cut {
-            suppliers.extend(next(start + bucket).map(|edge| (tier.table(), edge)));
+            suppliers.extend(next(start + bucket).map(|edge| (tier.table, edge)));
         }
     }
     suppliers
@@ -395,11 +394,11 @@ proptest! {
 #[test]
 fn a_tier_is_kept_as_long_as_its_migration_says() {
     for tier in Tier::ALL {
-        let head = format!("CREATE TABLE IF NOT EXISTS {}\n", tier.table());
+        let head = format!("CREATE TABLE IF NOT EXISTS {}\n", tier.table);
         let mut made = MIGRATIONS.iter().flat_map(|migration| statements(migration.sql));
         let statement = made.find(|statement| statement.starts_with(&head)).unwrap();
         let ttl = statement.lines().find_map(|line| line.strip_prefix("TTL "));
         let days = ttl.map(|ttl| ttl.split("INTERVAL ").nth(1).unwrap().strip_suffix(" DAY").unwrap());
-        assert_eq!(days.map(|days| days.parse().unwrap()), tier.kept_days(), "{tier:?}");
+        assert_eq!(days.map(|days| days.parse().unwrap()), tier.kept_days, "{tier:?}");
     }
 }
