@@ -1,9 +1,8 @@
 //! Cancelling statements whose client has gone, or that outlive the server's patience at shutdown.
 //!
-//! libchdb can cancel only through a handle that a blocked call has not returned yet, so the one way to stop a running statement
-//! is ClickHouse's own: KILL QUERY from another connection. Query ids are the library's to choose, so each request carries a
-//! tag in its `log_comment` setting and is found by it. The kill is repeated until the statement is gone: it may arrive before the
-//! statement is registered.
+//! libchdb can cancel only through a handle that a blocked call has not returned yet, so what stops a running statement is KILL
+//! QUERY from another connection. Query ids are the library's to choose, so each request carries a tag in its `log_comment`
+//! setting. The kill is repeated until the statement is gone: it may arrive before the statement is registered.
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -83,20 +82,19 @@ impl Canceller {
     fn kill(&self, connector: &Connector) {
         let mut statements = self.lock();
         while !statements.closed {
-            let cancelled =
-                statements.running.iter().filter(|(_, cancelled)| cancelled.load(Ordering::Relaxed));
-            let conditions: Vec<String> = cancelled
-                .map(|(tag, _)| format!("endsWith(Settings['log_comment'], {})", connection::literal(tag)))
-                .collect();
+            let cancelled = statements.running.iter().filter(|(_, flag)| flag.load(Ordering::Relaxed));
+            let has =
+                |tag: &String| format!("endsWith(Settings['log_comment'], {})", connection::literal(tag));
+            let conditions: Vec<String> = cancelled.map(|(tag, _)| has(tag)).collect();
             if conditions.is_empty() {
                 statements = self.changed.wait(statements).unwrap_or_else(PoisonError::into_inner);
                 continue;
             }
             drop(statements);
             let sql = format!("KILL QUERY WHERE {} ASYNC", conditions.join(" OR "));
-            let outcome =
+            let killed =
                 connector.connect(&[]).and_then(|mut connection| connection::run(&mut connection, &sql));
-            if let Err(error) = outcome {
+            if let Err(error) = killed {
                 tracing::warn!(%error, "could not kill a query");
             }
             let waited = self.changed.wait_timeout(self.lock(), limits::CANCEL_RETRY);

@@ -24,40 +24,36 @@ pub enum ContentEncoding {
 }
 
 impl ContentEncoding {
-    /// By its HTTP name.
+    /// Each with its HTTP name, in ClickHouse's order of preference.
+    const ALL: [(Self, &'static str); 4] =
+        [(Self::Lz4, "lz4"), (Self::Zstd, "zstd"), (Self::Gzip, "gzip"), (Self::Deflate, "deflate")];
+
+    /// By its HTTP name, or the old one of gzip.
     pub fn named(name: &str) -> Option<Self> {
-        match name.to_ascii_lowercase().as_str() {
-            "gzip" | "x-gzip" => Some(Self::Gzip),
-            "deflate" => Some(Self::Deflate),
-            "zstd" => Some(Self::Zstd),
-            "lz4" => Some(Self::Lz4),
-            _ => None,
-        }
+        let name = if name.eq_ignore_ascii_case("x-gzip") { "gzip" } else { name };
+        Self::ALL
+            .into_iter()
+            .find(|(_, known)| name.eq_ignore_ascii_case(known))
+            .map(|(encoding, _)| encoding)
     }
 
     /// Its HTTP name.
     pub fn name(self) -> &'static str {
-        match self {
-            Self::Gzip => "gzip",
-            Self::Deflate => "deflate",
-            Self::Zstd => "zstd",
-            Self::Lz4 => "lz4",
-        }
+        Self::ALL
+            .into_iter()
+            .find_map(|(encoding, name)| (encoding == self).then_some(name))
+            .unwrap_or_default()
     }
 
-    /// The first of `Accept-Encoding` that we serve, in ClickHouse's order of preference; a quality of 0 excludes.
+    /// The first of `Accept-Encoding` that we serve; a quality of 0 excludes.
     pub fn negotiate(accept: &str) -> Option<Self> {
-        let accepted: Vec<Self> = accept
-            .split(',')
-            .filter_map(|item| {
-                let (name, quality) = item.split_once(';').unwrap_or((item, ""));
-                let refused = quality.trim().trim_start_matches("q=").parse() == Ok(0.0_f32);
-                if refused { None } else { Self::named(name.trim()) }
-            })
-            .collect();
-        [Self::Lz4, Self::Zstd, Self::Gzip, Self::Deflate]
-            .into_iter()
-            .find(|encoding| accepted.contains(encoding))
+        let accepted = |item: &str| {
+            let (name, quality) = item.split_once(';').unwrap_or((item, ""));
+            let refused = quality.trim().trim_start_matches("q=").parse() == Ok(0.0_f32);
+            if refused { None } else { Self::named(name.trim()) }
+        };
+        let accepts = |encoding| accept.split(',').any(|item| accepted(item) == Some(encoding));
+        Self::ALL.into_iter().map(|(encoding, _)| encoding).find(|encoding| accepts(*encoding))
     }
 
     /// Decompresses a body.

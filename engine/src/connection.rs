@@ -1,9 +1,8 @@
 //! A connection made ready for one request: its database and settings are set, and nothing of it outlives the request.
 //!
-//! Opening a connection costs 75 us here, about a tenth of the cheapest query, and its session dies with it. So every request gets its own,
-//! and "settings do not leak" needs no bookkeeping. The alternative, pooled connections with SET and SET ... = DEFAULT,
-//! would have to know every way a statement can change a session (SET, USE, temporary tables, roles). Named sessions are kept, by
-//! definition; there the request's own settings are put back afterwards.
+//! Opening a connection costs 75 us here, about a tenth of the cheapest query, and its session dies with it. So every request
+//! gets its own: pooled ones would need to know every way a statement can change a session (SET, USE, temporary tables).
+//! Named sessions are kept, by definition; there the request's own settings are put back afterwards.
 
 use std::ffi::CString;
 
@@ -61,7 +60,7 @@ pub fn run(connection: &mut Connection, sql: &str) -> Result<(), QueryError> {
 /// Runs a statement and returns its one TabSeparated answer as text.
 pub fn ask(connection: &mut Connection, sql: &str) -> Result<String, QueryError> {
     let result = connection.query(sql.as_bytes(), "TabSeparatedRaw", &[])?;
-    Ok(String::from_utf8_lossy(result.bytes()).trim_end_matches('\n').to_owned())
+    Ok(String::from_utf8_lossy(&result.bytes).trim_end_matches('\n').to_owned())
 }
 
 /// Applies a request's database and settings to its connection.
@@ -99,25 +98,21 @@ pub fn snapshot(
 
 /// The request's settings with its tag in `log_comment`, by which a running statement is found and killed.
 fn tagged(settings: &[(String, String)], tag: &str) -> Vec<(String, String)> {
-    let comment =
-        settings.iter().rev().find(|(name, _)| name == "log_comment").map_or("", |(_, value)| value);
-    let mut tagged: Vec<_> = settings.iter().filter(|(name, _)| name != "log_comment").cloned().collect();
+    let (comments, mut tagged): (Vec<_>, Vec<_>) =
+        settings.iter().cloned().partition(|(name, _)| name == "log_comment");
+    let comment = comments.last().map_or("", |(_, value)| value);
     tagged.push(("log_comment".to_owned(), format!("{comment}{tag}")));
     tagged
 }
 
 fn set_statement(settings: &[(String, String)]) -> Result<String, QueryError> {
-    let assignments: Vec<String> = settings
-        .iter()
-        .map(|(name, value)| {
-            let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
-            if name.is_empty() || !name.bytes().all(plain) {
-                return Err(QueryError::new(Kind::UNKNOWN_SETTING, format!("Unknown setting '{name}'")));
-            }
-            Ok(format!("{name} = {}", literal(value)))
-        })
-        .collect::<Result<_, _>>()?;
-    Ok(format!("SET {}", assignments.join(", ")))
+    let is_plain = |byte: u8| byte.is_ascii_alphanumeric() || b"_.".contains(&byte);
+    if let Some((name, _)) = settings.iter().find(|(name, _)| name.is_empty() || !name.bytes().all(is_plain))
+    {
+        return Err(QueryError::new(Kind::UNKNOWN_SETTING, format!("Unknown setting '{name}'")));
+    }
+    let assignments = settings.iter().map(|(name, value)| format!("{name} = {}", literal(value)));
+    Ok(format!("SET {}", assignments.collect::<Vec<_>>().join(", ")))
 }
 
 /// A string literal.

@@ -116,12 +116,7 @@ mod tests {
     fn engine_text_gives_code_status_and_one_prefix() {
         for (text, code, status, body) in [
             ("Code: 60. DB::Exception: No t. (X)", 60, 404, "Code: 60. DB::Exception: No t. (X)"),
-            (
-                "Code: 241. DB::Exception: Code: 241. DB::Exception: M.\n",
-                241,
-                500,
-                "Code: 241. DB::Exception: M.",
-            ),
+            ("Code: 6. DB::Exception: Code: 6. DB::Exception: M.\n", 6, 400, "Code: 6. DB::Exception: M."),
             ("Code: 27. DB::Exception: Bad. (version 26.7)", 27, 400, "Code: 27. DB::Exception: Bad."),
             ("broken pipe", 1002, 500, "Code: 1002. DB::Exception: broken pipe. (UNKNOWN_EXCEPTION)"),
             ("Code: 202. DB::Exception: Busy.", 202, 503, "Code: 202. DB::Exception: Busy."),

@@ -130,8 +130,7 @@ impl Incoming {
                 return Ok(Self::Whole { text });
             }
             if text.len() > limits::STATEMENT_BYTES_MAX {
-                let most = limits::STATEMENT_BYTES_MAX;
-                let message = format!("The query is larger than {most} bytes");
+                let message = format!("The query is larger than {} bytes", limits::STATEMENT_BYTES_MAX);
                 return Err(QueryError::new(Kind::QUERY_IS_TOO_LARGE, message));
             }
         }
@@ -189,10 +188,8 @@ impl Execution<'_> {
             let message = "Syntax error (Multi-statements are not allowed)";
             return Err(QueryError::new(Kind::SYNTAX_ERROR, message));
         }
-        if guarded && analysis.statements == 1 && !analysis.read_only {
-            return Err(readonly());
-        }
-        Ok(())
+        let writes = analysis.statements == 1 && !analysis.read_only;
+        if guarded && writes { Err(readonly()) } else { Ok(()) }
     }
 
     fn insert(
@@ -222,8 +219,8 @@ impl Execution<'_> {
 
     fn in_memory(&mut self, text: &[u8]) -> Result<Counters, QueryError> {
         let result = self.connection.query(text, self.responder.format(), &self.request.parameters)?;
-        self.responder.write(result.bytes())?;
-        Ok(result.counters())
+        self.responder.write(&result.bytes)?;
+        Ok(result.counters)
     }
 
     fn select(&mut self, text: &[u8], outfile_at: usize, end: usize) -> Result<Counters, QueryError> {
@@ -238,7 +235,7 @@ impl Execution<'_> {
                 Err(error) => return (Err(internal(&error)), Ok(Err(internal(&error)))),
             };
             let ran = self.connection.query(&sql, &format, &self.request.parameters);
-            let ran = ran.map(|result| result.counters()).map_err(QueryError::from);
+            let ran = ran.map(|result| result.counters).map_err(QueryError::from);
             // The last writing end: without it the reader would wait for ever.
             drop(writer);
             (ran, pump.join())

@@ -9,9 +9,8 @@
 #![allow(unsafe_code, reason = "the one place that talks to a C library; each block states why it is sound")]
 
 use std::ffi::{CStr, CString, c_char, c_int, c_void};
-use std::marker::PhantomData;
 use std::path::Path;
-use std::ptr::{self, NonNull};
+use std::{ptr, slice};
 
 type RawConnection = *mut c_void;
 type RawResult = *mut c_void;
@@ -20,12 +19,13 @@ type RawInsert = *mut c_void;
 /// Declares the table of function pointers and the one function that fills it.
 macro_rules! symbols {
     ($($name:ident: fn($($arg:ty),*) $(-> $ret:ty)?;)*) => {
-        struct Symbols { $($name: unsafe extern "C" fn($($arg),*) $(-> $ret)?,)* }
+        /// The loaded libchdb. One per process, for the life of the process.
+        pub struct Library { $($name: unsafe extern "C" fn($($arg),*) $(-> $ret)?,)* }
 
-        impl Symbols {
+        impl Library {
             fn resolve(library: &libloading::Library) -> Result<Self, libloading::Error> {
                 // SAFETY: each symbol is given the type that chdb.h declares for it, and the pointers are only used while
-                // the library is loaded, which is for ever (`Library` is leaked).
+                // the library is loaded, which is for ever (it is leaked).
                 unsafe { Ok(Self { $($name: *library.get(stringify!($name))?,)* }) }
             }
         }
@@ -98,11 +98,6 @@ pub enum LibraryError {
 #[derive(Debug)]
 pub struct Failure(pub String);
 
-/// The loaded libchdb. One per process, for the life of the process.
-pub struct Library {
-    symbols: Symbols,
-}
-
 impl Library {
     /// Loads the library and keeps its process-wide signal handlers off, so that SIGTERM and crashes stay the host's.
     pub fn load(path: &Path) -> Result<&'static Self, LibraryError> {
@@ -111,17 +106,17 @@ impl Library {
         let library = unsafe { libloading::Library::new(path) }
             .map_err(|source| LibraryError::Load { path: shown(), source })?;
         let library: &'static libloading::Library = Box::leak(Box::new(library));
-        let symbols =
-            Symbols::resolve(library).map_err(|source| LibraryError::Symbol { path: shown(), source })?;
+        let library =
+            Self::resolve(library).map_err(|source| LibraryError::Symbol { path: shown(), source })?;
         // SAFETY: takes an int and sets a process-wide flag; called before the first connection, as the header asks.
-        unsafe { (symbols.chdb_set_signal_handlers_enabled)(0) };
-        Ok(Box::leak(Box::new(Self { symbols })))
+        unsafe { (library.chdb_set_signal_handlers_enabled)(0) };
+        Ok(Box::leak(Box::new(library)))
     }
 
     /// The chDB release, which is not the ClickHouse version.
     pub fn version(&self) -> String {
         // SAFETY: returns a NUL-terminated string that lives as long as the library.
-        unsafe { text((self.symbols.chdb_version)()) }.unwrap_or_default()
+        unsafe { text((self.chdb_version)()) }.unwrap_or_default()
     }
 
     /// Opens a connection. The first one boots the engine and reads the server's arguments (`--path`, caches, pools);
@@ -132,14 +127,40 @@ impl Library {
         let argc = c_int::try_from(argv.len()).ok()?;
         // SAFETY: argv holds argc NUL-terminated strings that outlive the call; the library copies what it keeps and
         // writes to none of them.
-        let handle = unsafe { (self.symbols.chdb_connect)(argc, argv.as_mut_ptr()) };
-        NonNull::new(handle).map(|handle| Connection { library: self, handle })
+        let handle = unsafe { (self.chdb_connect)(argc, argv.as_mut_ptr()) };
+        ptr::NonNull::new(handle).map(|handle| Connection { library: self, handle })
     }
 
     /// Ends the engine's threads. Every connection must be closed; false: one was not, and nothing happened.
     pub fn shutdown(&self) -> bool {
         // SAFETY: no arguments; with a connection open it does nothing and says so.
-        unsafe { (self.symbols.chdb_shutdown)() == 0 }
+        unsafe { (self.chdb_shutdown)() == 0 }
+    }
+
+    /// Copies a result and frees it.
+    fn result(&self, raw: RawResult) -> Result<QueryResult, Failure> {
+        if raw.is_null() {
+            return Err(Failure("libchdb returned no result".to_owned()));
+        }
+        // SAFETY: the handle is live until it is destroyed, once, here; buffer and length belong together, and all is copied
+        // before.
+        unsafe {
+            let error = text((self.chdb_result_error)(raw));
+            let (buffer, length) = ((self.chdb_result_buffer)(raw), (self.chdb_result_length)(raw));
+            let filled = !buffer.is_null() && length > 0;
+            let bytes =
+                if filled { slice::from_raw_parts(buffer.cast(), length).to_vec() } else { Vec::new() };
+            let counters = Counters {
+                result_rows: (self.chdb_result_rows_read)(raw),
+                result_bytes: (self.chdb_result_bytes_read)(raw),
+                read_rows: (self.chdb_result_storage_rows_read)(raw),
+                read_bytes: (self.chdb_result_storage_bytes_read)(raw),
+                written_rows: (self.chdb_result_rows_written)(raw),
+                written_bytes: (self.chdb_result_bytes_written)(raw),
+            };
+            (self.chdb_destroy_query_result)(raw);
+            error.map_or(Ok(QueryResult { bytes, counters }), |error| Err(Failure(error)))
+        }
     }
 }
 
@@ -169,7 +190,7 @@ pub struct Analysis {
 /// time, which the `&mut` of each method states; several connections run in parallel.
 pub struct Connection {
     library: &'static Library,
-    handle: NonNull<RawConnection>,
+    handle: ptr::NonNull<RawConnection>,
 }
 
 // SAFETY: a connection has no thread affinity: the header calls the functions thread-safe and asks only that the calls on
@@ -220,9 +241,9 @@ impl Connection {
         sql: &[u8],
         format: &str,
         parameters: &[(String, String)],
-    ) -> Result<QueryResult<'_>, Failure> {
-        let symbols = &self.library.symbols;
-        QueryResult::new(symbols, self.start(symbols.chdb_query_with_params_n, sql, format, parameters))
+    ) -> Result<QueryResult, Failure> {
+        let raw = self.start(self.library.chdb_query_with_params_n, sql, format, parameters);
+        self.library.result(raw)
     }
 
     /// Starts an INSERT whose data follows through `append`. `sql` is the statement up to, not including, FORMAT or VALUES.
@@ -232,16 +253,12 @@ impl Connection {
         format: &str,
         parameters: &[(String, String)],
     ) -> Result<Insert<'_>, Failure> {
-        let symbols = &self.library.symbols;
         // Never null.
-        let raw = self.start(symbols.chdb_stream_insert_with_params_n, sql, format, parameters);
-        let destroy = symbols.chdb_destroy_insert_stream;
-        let insert = Insert(Handle { symbols, raw, destroy, connection: PhantomData });
+        let raw = self.start(self.library.chdb_stream_insert_with_params_n, sql, format, parameters);
+        let insert = Insert { connection: self, raw };
         // SAFETY: the handle is live; the string, if any, is copied before anything else happens to it.
-        match unsafe { text((symbols.chdb_stream_insert_error)(raw)) } {
-            Some(error) => Err(Failure(error)),
-            None => Ok(insert),
-        }
+        let error = unsafe { text((insert.library().chdb_stream_insert_error)(raw)) };
+        error.map_or(Ok(insert), |error| Err(Failure(error)))
     }
 
     /// Parses a text with this connection's parser and settings. Runs nothing.
@@ -249,7 +266,7 @@ impl Connection {
         let mut raw = RawAnalysis { struct_size: 16, statement_count: 0, flags: 0, query_class: 4 };
         // SAFETY: sql is a live buffer, the struct has the size it claims, a null database is allowed.
         unsafe {
-            (self.library.symbols.chdb_classify_query_n)(
+            (self.library.chdb_classify_query_n)(
                 self.raw(),
                 sql.as_ptr().cast(),
                 sql.len(),
@@ -265,89 +282,47 @@ impl Connection {
 impl Drop for Connection {
     fn drop(&mut self) {
         // SAFETY: closed once, here; streams and inserts borrow the connection, so none is open.
-        unsafe { (self.library.symbols.chdb_close_conn)(self.handle.as_ptr()) };
+        unsafe { (self.library.chdb_close_conn)(self.handle.as_ptr()) };
     }
 }
 
-/// What a statement gave. Borrows its connection: the next statement waits until it is gone.
-struct Handle<'connection> {
-    symbols: &'static Symbols,
-    raw: *mut c_void,
-    destroy: unsafe extern "C" fn(*mut c_void),
-    connection: PhantomData<&'connection mut Connection>,
+/// A finished statement's result, in the format that was asked for, and what it read and wrote.
+pub struct QueryResult {
+    pub bytes: Vec<u8>,
+    pub counters: Counters,
 }
 
-impl Drop for Handle<'_> {
-    fn drop(&mut self) {
-        // SAFETY: destroyed once, here, by the function for its kind; it is not null.
-        unsafe { (self.destroy)(self.raw) };
-    }
+/// A running INSERT. Dropped before `finish` it is cancelled: blocks already written stay, as in ClickHouse. The
+/// connection's next statement waits until it is gone.
+pub struct Insert<'connection> {
+    connection: &'connection mut Connection,
+    raw: RawInsert,
 }
-
-/// A finished statement's result.
-pub struct QueryResult<'connection>(Handle<'connection>);
-
-impl QueryResult<'_> {
-    fn new(symbols: &'static Symbols, raw: RawResult) -> Result<Self, Failure> {
-        if raw.is_null() {
-            return Err(Failure("libchdb returned no result".to_owned()));
-        }
-        let destroy = symbols.chdb_destroy_query_result;
-        let result = Self(Handle { symbols, raw, destroy, connection: PhantomData });
-        // SAFETY: the handle is live; the string, if any, is copied at once.
-        match unsafe { text((symbols.chdb_result_error)(raw)) } {
-            Some(error) => Err(Failure(error)),
-            None => Ok(result),
-        }
-    }
-
-    /// The bytes, in the format that was asked for.
-    pub fn bytes(&self) -> &[u8] {
-        // SAFETY: the handle is live; buffer and length belong together and stay until the handle is destroyed.
-        unsafe {
-            let length = (self.0.symbols.chdb_result_length)(self.0.raw);
-            let buffer = (self.0.symbols.chdb_result_buffer)(self.0.raw);
-            if buffer.is_null() || length == 0 {
-                &[]
-            } else {
-                std::slice::from_raw_parts(buffer.cast(), length)
-            }
-        }
-    }
-
-    /// What the statement read and wrote.
-    pub fn counters(&self) -> Counters {
-        let (symbols, raw) = (self.0.symbols, self.0.raw);
-        // SAFETY: plain getters on a live handle.
-        unsafe {
-            Counters {
-                result_rows: (symbols.chdb_result_rows_read)(raw),
-                result_bytes: (symbols.chdb_result_bytes_read)(raw),
-                read_rows: (symbols.chdb_result_storage_rows_read)(raw),
-                read_bytes: (symbols.chdb_result_storage_bytes_read)(raw),
-                written_rows: (symbols.chdb_result_rows_written)(raw),
-                written_bytes: (symbols.chdb_result_bytes_written)(raw),
-            }
-        }
-    }
-}
-
-/// A running INSERT. Dropped before `finish` it is cancelled: blocks already written stay, as in ClickHouse.
-pub struct Insert<'connection>(Handle<'connection>);
 
 impl Insert<'_> {
+    fn library(&self) -> &'static Library {
+        self.connection.library
+    }
+
     /// Hands over one piece of data, cut anywhere; blocks while the engine is behind. False: the insert has failed, and
     /// `finish` has the reason.
     pub fn append(&mut self, data: &[u8]) -> bool {
         // SAFETY: the buffer is live for the call, which copies it.
-        unsafe { (self.0.symbols.chdb_stream_append)(self.0.raw, data.as_ptr().cast(), data.len()) == 0 }
+        unsafe { (self.library().chdb_stream_append)(self.raw, data.as_ptr().cast(), data.len()) == 0 }
     }
 
     /// Ends the data, waits for the commit and returns what was written.
     pub fn finish(self) -> Result<Counters, Failure> {
         // SAFETY: the handle is live; drop destroys it afterwards, as the header requires on every path.
-        let result = unsafe { (self.0.symbols.chdb_stream_done)(self.0.raw) };
-        QueryResult::new(self.0.symbols, result).map(|result| result.counters())
+        let result = unsafe { (self.library().chdb_stream_done)(self.raw) };
+        Ok(self.library().result(result)?.counters)
+    }
+}
+
+impl Drop for Insert<'_> {
+    fn drop(&mut self) {
+        // SAFETY: destroyed once, here; it is not null.
+        unsafe { (self.library().chdb_destroy_insert_stream)(self.raw) };
     }
 }
 

@@ -68,21 +68,20 @@ async fn answer(server: &Server, request: http::Request<Incoming>) -> Response<B
         let given = Credentials::of(request.headers(), request.uri())?;
         server.passwords.authenticate(&given).map(Some)
     });
-    let user = match admitted {
-        Ok(Some(user)) => user,
-        Ok(None) => return plain(StatusCode::OK, "Ok.\n"),
-        Err(error) => return refused(server, ResponseOptions::default(), &error),
-    };
-    match (request.method(), path) {
-        (_, "/replicas_status") if reads => plain(StatusCode::OK, "Ok.\n"),
-        (_, "/") if reads && !queries => plain(StatusCode::OK, "Ok.\n"),
-        (_, "/") if reads || request.method() == Method::POST => query(server, user, request).await,
-        (method, path) => {
-            let text = format!(
-                "There is no handle {method} {path}\n\nSend queries to / with GET or POST; /ping tells health.\n"
-            );
-            plain(StatusCode::NOT_FOUND, text)
+    match (admitted, request.method(), path) {
+        (Err(error), ..) => refused(server, ResponseOptions::default(), &error),
+        (Ok(None), ..) => plain(StatusCode::OK, "Ok.\n"),
+        (_, _, "/replicas_status") if reads => plain(StatusCode::OK, "Ok.\n"),
+        (_, _, "/") if reads && !queries => plain(StatusCode::OK, "Ok.\n"),
+        (Ok(Some(user)), method, "/") if reads || method == Method::POST => {
+            query(server, user, request).await
         }
+        (_, method, path) => plain(
+            StatusCode::NOT_FOUND,
+            format!(
+                "There is no handle {method} {path}\n\nSend queries to / with GET or POST; /ping tells health.\n"
+            ),
+        ),
     }
 }
 

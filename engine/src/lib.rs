@@ -4,8 +4,8 @@
 //! official clients and Grafana's plugin have one way to talk to a store, embedded or not. It is a process of its own: a crash of the
 //! database must not take the collector with it, and 566 MB of library must not be loaded by those who run a real server.
 //!
-//! The path of a request: `http` (route, parse) -> `pool` (a thread) -> `execute` (find the statement) -> `connection` (fresh, with
-//! its settings) -> `ffi` (libchdb) -> `http::response`. `cancel` ends what nobody waits for.
+//! The path of a request: `http` -> `pool` (a thread) -> `execute` (find the statement) -> `connection` (fresh, with its settings) ->
+//! `ffi` (libchdb) -> `http::response`.
 //!
 //! Where it differs from ClickHouse's server, because libchdb does: `written_rows` in the summary counts the rows of materialised
 //! views too (as ClickHouse does) and a deduplicated retry reports the rows it sent, not 0; `system.processes.query_id` is
@@ -15,7 +15,8 @@
 //! Every request but `/ping` brings a password, and a statement reaches the store and nothing else of the machine (`access`):
 //! `file()`, `url()`, `remote()` and the like are denied, and so is `SYSTEM SHUTDOWN`.
 //!
-//! Must never: listen beyond loopback, answer a query without a password, serve a web page, lose a byte of a body, or answer 200 to a statement that failed.
+//! Must never: listen beyond loopback, answer a query without a password, serve a web page, lose a byte of a body, or answer 200
+//! to a statement that failed.
 
 mod access;
 mod app;

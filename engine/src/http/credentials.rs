@@ -24,10 +24,11 @@ impl Credentials {
         if user.is_some() || password.is_some() {
             // ClickHouse's own headers decide.
         } else if let Some(given) = header_text(headers, header::AUTHORIZATION.as_str())? {
-            (user, password) =
-                basic(&given).map(|(user, password)| (Some(user), Some(password))).ok_or_else(|| {
-                    QueryError::new(Kind::AUTHENTICATION_FAILED, "Only HTTP's Basic authentication is known")
-                })?;
+            let Some((name, secret)) = basic(&given) else {
+                let message = "Only HTTP's Basic authentication is known";
+                return Err(QueryError::new(Kind::AUTHENTICATION_FAILED, message));
+            };
+            (user, password) = (Some(name), Some(secret));
         } else {
             for (name, value) in parameters(uri.query().unwrap_or_default())? {
                 match name.as_str() {

@@ -1,7 +1,6 @@
 //! What a client asks for: the URL parameters and headers of ClickHouse's HTTP interface, parsed once, at the edge.
 //!
-//! A parameter is either part of the protocol (named here), a query parameter (`param_*`), or a ClickHouse setting. Settings are not
-//! checked here: the engine knows their names and values.
+//! A parameter is part of the protocol (named here), a query parameter (`param_*`), or a ClickHouse setting, which the engine checks.
 
 use std::time::Duration;
 
@@ -150,7 +149,7 @@ impl Request {
             }
             _ => {
                 let value = utf8(&name, value)?;
-                self.take(name, value)?;
+                return self.take(name, value);
             }
         }
         Ok(())
@@ -172,17 +171,13 @@ impl Request {
                 }
             }
             "buffer_size" => {
-                let bytes: u64 = number(&name, &value)?;
+                let bytes = number(&name, &value)?;
                 response.buffer_bytes =
-                    response.buffer_bytes.max(bytes.min(limits::RESPONSE_SPILL_BYTES_MAX));
+                    limits::RESPONSE_SPILL_BYTES_MAX.min(bytes).max(response.buffer_bytes);
             }
             // Without effect here: [`super::credentials`] reads the first two, and the Native format has one revision.
-            "user"
-            | "password"
-            | "quota_key"
-            | "client_protocol_version"
-            | "stacktrace"
-            | "close_session" => {}
+            "user" | "password" | "quota_key" | "client_protocol_version" => {}
+            "stacktrace" | "close_session" => {}
             "role" => return Err(bad("roles are not supported by the embedded engine")),
             _ => match name.strip_prefix("param_") {
                 Some(parameter) => self.parameters.push((parameter.to_owned(), value)),
@@ -231,12 +226,9 @@ fn number<T: std::str::FromStr>(name: &str, value: &str) -> Result<T, QueryError
 }
 
 pub(super) fn header_text(headers: &HeaderMap, name: &str) -> Result<Option<String>, QueryError> {
-    headers
-        .get(name)
-        .map(|value| {
-            value.to_str().map(str::to_owned).map_err(|_| bad(format_args!("header {name} is not ASCII")))
-        })
-        .transpose()
+    let Some(value) = headers.get(name) else { return Ok(None) };
+    let text = value.to_str().map_err(|_| bad(format_args!("header {name} is not ASCII")))?;
+    Ok(Some(text.to_owned()))
 }
 
 fn content_encoding(headers: &HeaderMap) -> Result<Option<ContentEncoding>, QueryError> {
@@ -251,16 +243,11 @@ fn content_encoding(headers: &HeaderMap) -> Result<Option<ContentEncoding>, Quer
 
 /// Splits and decodes a query string. Values stay bytes: a statement may hold any.
 pub(super) fn parameters(query: &str) -> Result<Vec<(String, Vec<u8>)>, QueryError> {
-    query
-        .split('&')
-        .filter(|pair| !pair.is_empty())
-        .map(|pair| {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
-            let name =
-                String::from_utf8(decode(name)?).map_err(|_| bad("a parameter's name is not valid UTF-8"))?;
-            Ok((name, decode(value)?))
-        })
-        .collect()
+    let decoded = |pair: &str| {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        Ok((utf8(name, decode(name)?)?, decode(value)?))
+    };
+    query.split('&').filter(|pair| !pair.is_empty()).map(decoded).collect()
 }
 
 /// Percent-decoding, with `+` for a space.
@@ -297,14 +284,10 @@ mod tests {
         let response = request.response;
         assert_eq!((request.database.as_deref(), response.format.as_deref()), (Some("d"), Some("JSON")));
         assert_eq!((response.query_id.as_str(), response.compress, request.read_only), ("q", true, false));
-    }
-
-    #[test]
-    fn url_wins_over_header_and_get_reads_only() {
-        let request =
-            parse(&Method::GET, "/?default_format=CSV", &[("x-clickhouse-format", "JSON")]).unwrap();
-        assert_eq!((request.response.format.as_deref(), request.read_only), (Some("CSV"), true));
-        assert!(!request.response.query_id.is_empty());
+        // The URL wins over a header.
+        let headers = [("x-clickhouse-format", "JSON")];
+        let response = parse(&Method::GET, "/?default_format=CSV", &headers).unwrap().response;
+        assert_eq!((response.format.as_deref(), response.query_id.is_empty()), (Some("CSV"), false));
     }
 
     #[test]

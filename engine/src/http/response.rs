@@ -226,10 +226,8 @@ impl Responder {
             return Ok(());
         }
         let sent = self.pieces.send(Ok(bytes.into()));
-        match self.runtime.block_on(async { timeout(limits::RESPONSE_STALL_WAIT, sent).await }) {
-            Ok(Ok(())) => Ok(()),
-            Ok(Err(_)) | Err(_) => Err(client_gone()),
-        }
+        let sent = self.runtime.block_on(async { timeout(limits::RESPONSE_STALL_WAIT, sent).await });
+        sent.ok().and_then(Result::ok).ok_or_else(client_gone)
     }
 
     fn send_head(
@@ -271,7 +269,6 @@ impl Responder {
     }
 }
 
-/// There is nobody to tell.
 fn client_gone() -> QueryError {
     QueryError::new(Kind::QUERY_WAS_CANCELLED, "The client has gone")
 }
