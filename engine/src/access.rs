@@ -1,9 +1,9 @@
 //! Who may do what: the passwords, and what a statement may reach.
 //!
-//! Whoever can open a connection on loopback can try, and that includes every web page in a browser on this machine. So every
-//! request but `/ping` brings a password, and requests that come from a browser are refused. Two users: `default`, the collector's,
-//! and `reader`, for people, whose connections are read-only whatever a request says. libchdb has one user of its own, which may read and
-//! write any file (`file()`), any address (`url()`, `remote()`) and start programs; it gets a list of what a store is used for.
+//! Whoever can open a connection on loopback can try, every web page in a browser on this machine included. So every request but
+//! `/ping` brings a password, and browsers are refused. Two users: `default`, the collector's, and `reader`, for people, whose
+//! connections are read-only whatever a request says. libchdb's own user could read any file and start programs; it gets a list
+//! of what a store is used for.
 
 use std::io::{self, BufRead};
 use std::path::{Path, PathBuf};
@@ -77,8 +77,7 @@ impl Passwords {
         Ok(Self { owner, reader: Some(line()?).filter(|reader| !reader.is_empty()) })
     }
 
-    /// Whose they are.
-    /// The error is in ClickHouse's words, which do not tell an unknown user from a wrong password.
+    /// Whose they are. The error does not tell an unknown user from a wrong password.
     pub fn authenticate(&self, given: &Credentials) -> Result<User, QueryError> {
         let (user, password) = match given.user.as_str() {
             "default" => (User::Owner, Some(&self.owner)),

@@ -49,7 +49,6 @@ pub enum StartError {
     DataDir(#[from] LockError),
     #[error(transparent)]
     Library(#[from] LibraryError),
-    /// The reason is in ClickHouse's words.
     #[error("cannot open the store in {path}: {reason}")]
     Store { path: PathBuf, reason: String },
     #[error("{0} is not a loopback address: the engine serves this machine only")]

@@ -24,7 +24,6 @@ pub struct Canceller {
 struct Statements {
     /// By tag, and whether it is cancelled.
     running: HashMap<String, Arc<AtomicBool>>,
-    /// Makes tags unique.
     count: u64,
     /// The server stops: every request is cancelled as it registers.
     refusing: bool,
@@ -72,7 +71,6 @@ impl Canceller {
         self.changed.notify_all();
     }
 
-    /// Ends the thread that kills.
     pub fn close(&self) {
         self.lock().closed = true;
         self.changed.notify_all();
@@ -103,7 +101,6 @@ impl Canceller {
     }
 }
 
-/// One registered request.
 pub struct Running {
     /// What to put into `log_comment`.
     pub tag: String,

@@ -37,7 +37,7 @@ impl ContentEncoding {
             .map(|(encoding, _)| encoding)
     }
 
-    /// Its HTTP name.
+    /// As headers have it.
     pub fn name(self) -> &'static str {
         Self::ALL
             .into_iter()

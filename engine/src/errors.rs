@@ -1,8 +1,7 @@
 //! What can go wrong with a request, in ClickHouse's own words and numbers.
 //!
 //! A client tells errors apart by the code (`X-ClickHouse-Exception-Code`) and the text `Code: N. DB::Exception: ... (NAME)`,
-//! and decides to retry by the HTTP status; so all three follow ClickHouse's `ErrorCodes` and its status table. Errors from
-//! libchdb pass through with their text; the few we raise ourselves use the code ClickHouse has for the case.
+//! and decides to retry by the HTTP status; so all three follow ClickHouse's `ErrorCodes` and its status table.
 
 use http::StatusCode;
 

@@ -21,7 +21,6 @@ use crate::limits;
 use crate::sessions::Sessions;
 use crate::statement::{self, InsertHead, Statement};
 
-/// What every request shares.
 pub struct Shared {
     pub connector: Connector,
     pub sessions: Sessions,

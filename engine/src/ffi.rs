@@ -86,7 +86,6 @@ struct RawAnalysis {
 /// Why the library could not be used.
 #[derive(Debug, thiserror::Error)]
 pub enum LibraryError {
-    /// The dynamic loader refused the file.
     #[error("cannot load {path}")]
     Load { path: String, source: libloading::Error },
     /// The file is a library, but not a libchdb of the version we know.

@@ -1,6 +1,4 @@
-//! ClickHouse's HTTP interface over hyper: route, hand over to a thread, answer.
-//!
-//! Nothing here blocks and nothing here knows libchdb.
+//! ClickHouse's HTTP interface over hyper: route, hand over to a thread, answer. Nothing here blocks or knows libchdb.
 
 pub mod body;
 pub mod credentials;
@@ -32,7 +30,7 @@ use credentials::Credentials;
 use request::{Request, ResponseOptions};
 use response::{Body, Responder, streamed, whole};
 
-/// The server: what its requests need.
+/// What requests need.
 pub struct Server {
     pub shared: Arc<Shared>,
     /// Threads that block in libchdb, and the queue before them.

@@ -23,7 +23,6 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Starts `size` threads.
     pub fn start(size: usize) -> std::io::Result<(Self, Vec<JoinHandle<()>>)> {
         let (jobs, received) = sync_channel::<Job>(size);
         let received = Arc::new(Mutex::new(received));
@@ -40,7 +39,6 @@ impl Pool {
         Ok((Self { permits, waiting, jobs, size }, threads))
     }
 
-    /// Waits for a thread.
     pub async fn admit(&self) -> Result<Permit, QueryError> {
         let granted = |permit| Permit { permit, jobs: self.jobs.clone() };
         let busy = |how: String| {

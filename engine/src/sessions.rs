@@ -17,7 +17,6 @@ use crate::limits;
 /// A connection and when it expires; `None` while a request has it.
 type Slot = Option<(Connection, Instant)>;
 
-/// All named sessions.
 pub struct Sessions {
     connector: Connector,
     slots: Mutex<HashMap<String, Slot>>,
@@ -65,7 +64,6 @@ impl Sessions {
         Ok((connection, lease))
     }
 
-    /// Closes the sessions whose time is over.
     pub fn expire(&self) {
         let now = Instant::now();
         let is_over = |slot: &Slot| slot.as_ref().is_some_and(|(_, expires)| *expires <= now);
@@ -88,7 +86,6 @@ pub struct Lease<'a> {
 }
 
 impl Lease<'_> {
-    /// Returns the session's connection for the next request.
     pub fn keep(self, connection: Connection) {
         let expires = Instant::now() + self.key.timeout.unwrap_or(limits::SESSION_TIMEOUT);
         self.sessions.lock().insert(self.key.id.clone(), Some((connection, expires)));

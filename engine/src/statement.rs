@@ -1,9 +1,8 @@
 //! Just enough of ClickHouse's lexer to route a statement. Pure: bytes in, positions out.
 //!
-//! Three questions must be answered before libchdb sees a text: where an INSERT's text ends and its data begins (the data is
-//! binary and may be gigabytes, so it must not be read first), where `INTO OUTFILE` can be put into a SELECT, and which
-//! format the answer will have. Whether the text is *right* is for ClickHouse's parser alone; when in doubt these functions
-//! say `Other` and the text goes to the engine as it came.
+//! Three questions come before libchdb sees a text: where an INSERT's data begins (it is binary and may be gigabytes), where
+//! `INTO OUTFILE` can be put into a SELECT, and which format the answer will have. Whether the text is *right* is for
+//! ClickHouse's parser alone; when in doubt the text goes to the engine as it came.
 
 use memchr::memmem;
 

@@ -41,7 +41,7 @@ pub struct TelemetryConfig {
     pub endpoint: Option<Endpoint>,
 }
 
-/// An OTLP endpoint, read.
+/// An OTLP endpoint.
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Endpoint(Uri);

@@ -170,7 +170,6 @@ fn write_reader_url(data_dir: &Path, url: &str) -> Result<TempPath, EngineError>
     write().map_err(|source| EngineError::ReaderUrl { path: path.clone(), source })
 }
 
-/// The task that watches.
 struct Supervisor {
     launch: Launch,
     restarts: Counter,
@@ -199,7 +198,6 @@ impl Supervisor {
         }
     }
 
-    /// Tries until it runs.
     async fn restart(&self, pauses: &mut Backoff) -> Process {
         loop {
             let pause = pauses.pause();

@@ -1,8 +1,7 @@
 //! ClickHouse's Native format, written column by column. Pure.
 //!
 //! Why our own writer: Native is the format the server parses fastest (7 times RowBinary here), and a block whose
-//! strings already carry their dictionary costs it another 60 % less. A table is declared once as a list of [`Column`]s
-//! over a row type; the list gives the INSERT its column names and the block its types, so the two cannot disagree.
+//! strings already carry their dictionary costs it another 60 % less. A table is one list of [`Column`]s over a row type.
 //!
 //! Source: ClickHouse `NativeWriter`, `SerializationLowCardinality`, `SerializationMap`, revision 0 (plain HTTP).
 

@@ -17,7 +17,7 @@ pub struct Select {
     pub timeout: Duration,
 }
 
-/// One row: each column as text.
+/// Each column as text.
 pub type Row = Vec<String>;
 
 /// What a bound does when it is reached. A server's profile may say `break`, which would make a part look like the whole.

@@ -1,7 +1,6 @@
 //! A request's body, read by a blocking thread.
 //!
-//! The engine's thread takes each piece from the connection when it needs it. A client that stalls or leaves is an error there, never
-//! an early end: half a body must not be committed.
+//! A client that stalls or leaves is an error there, never an early end: half a body must not be committed.
 
 use std::io::{self, BufRead, Cursor, Read};
 

@@ -8,11 +8,9 @@ use http::{HeaderMap, Uri, header};
 use super::request::{header_text, parameters};
 use crate::errors::{Kind, QueryError};
 
-/// What a request says of itself; not yet believed.
+/// What a request says of itself; not yet believed. The user is `default` when it names none.
 pub struct Credentials {
-    /// ClickHouse's `default` when the request names none.
     pub user: String,
-    /// Empty when the request brings none.
     pub password: String,
 }
 

@@ -36,7 +36,6 @@ pub struct Request {
     pub response: ResponseOptions,
 }
 
-/// What a client asks of the response.
 #[derive(Debug, Clone, Default)]
 pub struct ResponseOptions {
     /// `query_id`, or a new UUID.
@@ -55,12 +54,9 @@ pub struct ResponseOptions {
     pub buffer_all: bool,
 }
 
-/// A named session.
 #[derive(Debug, Clone, Default)]
 pub struct SessionKey {
-    /// `session_id`.
     pub id: String,
-    /// `session_timeout`.
     pub timeout: Option<Duration>,
     /// `session_check=1`: fail when the session does not exist yet.
     pub must_exist: bool,
@@ -69,7 +65,6 @@ pub struct SessionKey {
 }
 
 impl Request {
-    /// Parses the head of a request.
     pub fn parse(method: &Method, uri: &Uri, headers: &HeaderMap) -> Result<Self, QueryError> {
         let mut request = Self {
             read_only: matches!(*method, Method::GET | Method::HEAD),

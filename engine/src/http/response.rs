@@ -1,9 +1,8 @@
 //! The answer to one request: buffered while it is small, streamed when it is not.
 //!
-//! While nothing has been sent, an error is a proper status. So the first `buffer_bytes` wait here (clickhouse-connect has all of every
-//! answer wait), in memory and then in a file without a name. Only a larger result is sent under a 200 that cannot be taken back; an
-//! error after that is written into the body in ClickHouse's tagged form and the connection is cut, so that every client notices,
-//! tagged or not.
+//! While nothing has been sent, an error is a proper status. So the first `buffer_bytes` wait here, in memory and then in a file
+//! without a name. Only a larger result is sent under a 200 that cannot be taken back; an error after that is written into
+//! the body in ClickHouse's tagged form and the connection is cut, so that every client notices.
 
 use std::collections::HashMap;
 use std::convert::Infallible;
@@ -59,7 +58,6 @@ pub type Head = Response<Option<Bytes>>;
 pub type Piece = Result<Bytes, Aborted>;
 pub type Body = UnsyncBoxBody<Bytes, Aborted>;
 
-/// A complete body.
 pub fn whole(bytes: impl Into<Bytes>) -> Body {
     Full::new(bytes.into()).map_err(|never: Infallible| match never {}).boxed_unsync()
 }
@@ -116,7 +114,6 @@ impl Responder {
         (responder, head_received, pieces_received)
     }
 
-    /// The format that the request or its statement names.
     pub fn set_format(&mut self, format: Option<String>) {
         self.options.format = format.or_else(|| self.options.format.take());
     }

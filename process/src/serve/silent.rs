@@ -10,7 +10,6 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits::SILENCE_GRANTED;
 
-/// All of one port.
 #[derive(Debug, Default)]
 pub(super) struct Silent(Mutex<Waiting>);
 
@@ -33,7 +32,6 @@ pub(super) enum Eviction {
 }
 
 impl Silent {
-    /// A connection that begins to wait.
     pub(super) fn enter(self: &Arc<Self>) -> Arc<Slot> {
         let mut waiting = self.waiting();
         let number = waiting.next;

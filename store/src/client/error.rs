@@ -11,7 +11,6 @@ use ledgerline_promql::MemoryError;
 /// The header ClickHouse puts on a response that is an error, even under status 200.
 const EXCEPTION_CODE: &str = "X-ClickHouse-Exception-Code";
 
-/// Bytes of ClickHouse's error text that are kept.
 const MESSAGE_BYTES_MAX: usize = 2_000;
 
 /// Why there is no client.
@@ -30,14 +29,12 @@ pub enum ConnectError {
 pub enum StoreError {
     #[error("cannot build the request")]
     Request(#[from] http::Error),
-    /// No connection, or it broke before the end of the response; why, with all causes.
     #[error("the store cannot be reached: {0}")]
     Unreachable(String),
     #[error("the store did not answer within {0:?}")]
     Late(Duration),
     #[error("the response is larger than {0} bytes")]
     TooLarge(usize),
-    /// The query has no memory left for the response.
     #[error(transparent)]
     Memory(#[from] MemoryError),
     /// ClickHouse says why not; the code is 0 when it names none.

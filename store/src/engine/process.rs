@@ -16,7 +16,6 @@ use tokio::time::{sleep, timeout};
 use super::{EngineConfig, EngineError};
 use crate::limits;
 
-/// What every run begins with.
 pub(super) struct Launch {
     pub binary: PathBuf,
     pub config: EngineConfig,
@@ -143,7 +142,6 @@ async fn until_it_answers(address: SocketAddr) {
     }
 }
 
-/// One small request, so no client is kept for it.
 async fn ping(address: SocketAddr) -> io::Result<bool> {
     let mut socket = TcpStream::connect(address).await?;
     socket.write_all(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;

@@ -21,7 +21,6 @@ const DATE_TIME_MAX_S: i64 = u32::MAX as i64;
 /// Later than any edge, in microseconds.
 const NEVER_US: i64 = i64::MAX / 4;
 
-/// What a statement selects.
 pub(super) struct Selection<'a> {
     pub scope: &'a Scope,
     pub edges: Edges,
@@ -35,9 +34,8 @@ pub(super) struct Selection<'a> {
     pub measures: &'a [Measure],
 }
 
-/// Builds the statement. Each row is one label set: the dimensions, then all its points in one text, `edge:value:...` with a comma
-/// between points. The edge is the time in milliseconds at which the values count; there is one value per measure, empty where
-/// there is none. One text per series keeps a large answer small.
+/// Each row is one label set: the dimensions, then all its points in one text, `edge:value:...` with a comma between points. The
+/// edge is the time in milliseconds at which the values count; there is one value per measure, empty where there is none.
 pub(super) fn statement(selection: &Selection<'_>) -> Result<Select, SourceError> {
     let mut builder = Builder::new(selection);
     let parts = tiers(selection.edges, selection.now_ms)?;
