@@ -163,13 +163,20 @@ fn walk(mut bytes: &[u8], kind: Kind, depth: usize, estimate: &mut Estimate) -> 
     Ok(())
 }
 
-#[inline]
+/// Keys and most lengths are one byte; a call for each would cost more than all else here.
+#[inline(always)]
 fn varint(bytes: &mut &[u8]) -> Result<u64, Refusal> {
-    // Keys and most lengths are one byte.
-    if let Some((&first @ ..0x80, rest)) = bytes.split_first() {
-        *bytes = rest;
-        return Ok(first.into());
+    match bytes.split_first() {
+        Some((&first @ ..0x80, rest)) => {
+            *bytes = rest;
+            Ok(first.into())
+        }
+        _ => long_varint(bytes),
     }
+}
+
+#[inline(never)]
+fn long_varint(bytes: &mut &[u8]) -> Result<u64, Refusal> {
     prost::encoding::decode_varint(bytes).map_err(|error| Refusal::Malformed(format!("{NOT_OTLP}: {error}")))
 }
 
