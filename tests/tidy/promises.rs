@@ -95,7 +95,7 @@ fn documentation_says_something() {
 
 /// Lines of product source, inline tests included. The second part began with 32,700, aims at 34,000 and pays for what it
 /// adds by taking parallel inventions out; this bound follows it down and is never raised without a reason in the commit.
-const PRODUCT_LINES_MAX: usize = 43_500;
+const PRODUCT_LINES_MAX: usize = 35_400;
 
 #[test]
 fn the_product_stays_small_enough_to_be_read() {
