@@ -56,7 +56,7 @@ FUZZ_FLAGS = -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 -Cll
 	-Cllvm-args=-sanitizer-coverage-pc-table -Cllvm-args=-sanitizer-coverage-trace-compares -Ccodegen-units=1 --cfg fuzzing
 
 .PHONY: fuzz
-fuzz: ## (not proven yet on the stable toolchain) Fuzz what reads bytes from outside: FUZZ_SECONDS (60) each of FUZZ_TARGETS (all)
+fuzz: ## Fuzz what reads bytes from outside: FUZZ_SECONDS (60) each of FUZZ_TARGETS (all)
 	@cp Cargo.lock tests/fuzz/Cargo.lock
 	@cd tests/fuzz && RUSTFLAGS="$(FUZZ_FLAGS)" cargo build --release --target "$$(rustc -vV | sed -n 's/^host: //p')" $(FUZZ_TARGETS:%=--bin %)
 	@cd tests/fuzz && for target in $(FUZZ_TARGETS); do \
