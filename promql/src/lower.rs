@@ -87,7 +87,7 @@ impl Lowering<'_> {
     fn node(&mut self, expr: &Expr, grid: Grid, sum: Option<&Grouping>) -> Result<Node> {
         self.cells = self.cells.saturating_add(grid.count.unsigned_abs());
         Ok(match &expr.kind {
-            ExprKind::Number(number) => Node::Number(number.value),
+            ExprKind::Number(number) => Node::Number(*number),
             ExprKind::String(text) => Node::Text(text.clone()),
             ExprKind::Paren(inner) | ExprKind::Unary(Sign::Plus, inner) => self.node(inner, grid, sum)?,
             ExprKind::Unary(Sign::Minus, inner) => Node::Negate(Box::new(self.node(inner, grid, None)?)),

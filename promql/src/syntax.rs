@@ -1,4 +1,4 @@
-//! Pure: PromQL from text to a checked tree, and back.
+//! Pure: PromQL from text to a checked tree.
 //!
 //! The language is that of Prometheus 3 with every experimental construct switched on, and errors are in Prometheus's words, at
 //! Prometheus's positions. What the language has and the evaluator lacks is refused by name when a plan is made, not here.
@@ -32,7 +32,6 @@ mod error;
 mod lexer;
 mod number;
 mod parser;
-mod print;
 mod quoted;
 mod signatures;
 #[cfg(test)]

@@ -16,7 +16,7 @@ use ledgerline_collector::ingest::decode::{Format, decode};
 use ledgerline_collector::ingest::estimate::decoded_size;
 use ledgerline_collector::ingest::normalise::{BatchContext, normalise};
 use ledgerline_process::config;
-use ledgerline_promql::{limits, syntax};
+use ledgerline_promql::syntax::{self, ParseError};
 use ledgerline_proto::otlp::AllowList;
 
 /// A target and the folder of its corpus.
@@ -33,18 +33,22 @@ pub const TARGETS: &[Target] = &[
     ("configuration", configuration),
 ];
 
-/// An expression that is accepted prints as one that is accepted and prints the same.
+/// An expression that is accepted is also accepted in parentheses, as one of the same type; one that is refused is so at a place in it.
 pub fn promql_parse(data: &[u8]) {
     let Ok(text) = std::str::from_utf8(data) else { return };
-    let Ok(expression) = syntax::parse(text) else { return };
-    let printed = expression.to_string();
-    // Spaces and parentheses may take it beyond what is read at all.
-    if printed.len() > limits::QUERY_BYTES_MAX {
-        return;
+    let expression = match syntax::parse(text) {
+        Ok(expression) => expression,
+        Err(ParseError::Syntax(error)) => {
+            return assert!(error.span.start.max(error.span.end) <= text.len(), "`{text}`: {error:?}");
+        }
+        Err(ParseError::TooLarge { found, limit, .. }) => return assert!(found > limit, "`{text}`"),
+    };
+    // The line end ends a comment.
+    match syntax::parse(&format!("({text}\n)")) {
+        Ok(nested) => assert_eq!(nested.value_type(), expression.value_type(), "`{text}`"),
+        Err(ParseError::TooLarge { .. }) => {}
+        Err(ParseError::Syntax(error)) => panic!("`{text}` is refused in parentheses: {error}"),
     }
-    let again = syntax::parse(&printed)
-        .unwrap_or_else(|error| panic!("`{text}` prints as `{printed}`, which is refused: {error}"));
-    assert_eq!(printed, again.to_string(), "`{text}` prints differently the second time");
 }
 
 /// A request that can be read has a size that was estimated before, and is normalised.

@@ -21,7 +21,7 @@ impl Span {
     }
 }
 
-/// A query, or a part of one, with its place in the text. Prints in Prometheus's canonical form.
+/// A query, or a part of one, with its place in the text.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Expr {
     pub(crate) kind: ExprKind,
@@ -31,7 +31,8 @@ pub struct Expr {
 
 #[derive(Debug, Clone, PartialEq)]
 pub(crate) enum ExprKind {
-    Number(Number),
+    /// Of a duration the seconds.
+    Number(f64),
     String(String),
     Paren(Box<Expr>),
     /// Over anything but a number, whose sign is part of it.
@@ -61,14 +62,6 @@ impl Expr {
             }
         }
     }
-}
-
-/// A number; of a duration the seconds.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub(crate) struct Number {
-    pub value: f64,
-    /// Whether it was written as a duration.
-    pub duration: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

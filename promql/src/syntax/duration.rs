@@ -1,4 +1,4 @@
-//! Pure: lengths of time: `1h30m` as Prometheus reads and writes it, and the arithmetic inside `[]` and after `offset`.
+//! Pure: lengths of time: `1h30m` as Prometheus reads it, and the arithmetic inside `[]` and after `offset`.
 
 use super::ast::{Expr, ExprKind, Operator, Span};
 use super::quoted::quote;
@@ -45,30 +45,13 @@ pub fn parse_duration_ms(text: &str) -> Result<i64, String> {
     Ok(total)
 }
 
-/// A length as Prometheus writes it: years and weeks only where nothing remains.
-pub(super) fn format_duration_ms(ms: i64) -> String {
-    if ms == 0 {
-        return "0s".to_owned();
-    }
-    let mut out = String::from(if ms < 0 { "-" } else { "" });
-    let mut rest = ms.unsigned_abs();
-    for (at, (name, size)) in UNITS.iter().enumerate() {
-        let size = size.unsigned_abs();
-        if rest >= size && (at >= 2 || rest.is_multiple_of(size)) {
-            out.push_str(&format!("{}{name}", rest / size));
-            rest %= size;
-        }
-    }
-    out
-}
-
 impl Expr {
     /// The seconds of a length of time, for a query of this step and this range (its end less its start), both in seconds; or
     /// where it cannot be computed, and why.
     pub(crate) fn seconds(&self, step: f64, range: f64) -> Result<f64, (Span, &'static str)> {
         let of = |part: &Self| part.seconds(step, range);
         Ok(match &self.kind {
-            ExprKind::Number(number) => number.value,
+            ExprKind::Number(number) => *number,
             ExprKind::Paren(inner) => of(inner)?,
             ExprKind::Unary(_, inner) => -of(inner)?,
             ExprKind::Call(call) => match (call.function.name, call.arguments.as_slice()) {

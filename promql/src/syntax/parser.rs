@@ -7,8 +7,8 @@ mod selectors;
 use std::sync::Arc;
 
 use super::ast::{
-    Aggregate, Aggregation, Binary, Call, Cardinality, Expr, ExprKind, Fill, Grouping, Matching, Number,
-    Operation, Operator, Selector, Sign, Span,
+    Aggregate, Aggregation, Binary, Call, Cardinality, Expr, ExprKind, Fill, Grouping, Matching, Operation,
+    Operator, Selector, Sign, Span,
 };
 use super::check::{check, check_selector};
 use super::duration::parse_duration_ms;
@@ -294,9 +294,7 @@ impl<'a> Parser<'a> {
 
     /// An operand without its postfix modifiers.
     fn primary(&mut self) -> Parsed<Expr> {
-        use TokenKind::{
-            Duration, Keyword as Word, LeftBrace, LeftParen, Number as Figure, RightParen, String,
-        };
+        use TokenKind::{Duration, Keyword as Word, LeftBrace, LeftParen, Number, RightParen, String};
         self.count(NODES, 1)?;
         let token = self.token();
         let called = self.next_kind() == LeftParen;
@@ -312,7 +310,7 @@ impl<'a> Parser<'a> {
                 self.take();
                 Ok(Expr { kind: ExprKind::String(value), span: token.span })
             }
-            Figure | Duration => Ok(Expr { kind: ExprKind::Number(self.number()?), span: token.span }),
+            Number | Duration => Ok(Expr { kind: ExprKind::Number(self.number()?), span: token.span }),
             TokenKind::Aggregation(aggregation)
                 if called || matches!(self.next_kind(), Word(Keyword::By | Keyword::Without)) =>
             {
@@ -336,9 +334,9 @@ impl<'a> Parser<'a> {
         unquote(self.text_of(token)).ok_or_else(|| self.error(token.span, "invalid UTF-8 rune"))
     }
 
-    fn number(&mut self) -> Parsed<Number> {
+    /// A number, or the seconds of a duration.
+    fn number(&mut self) -> Parsed<f64> {
         let token = self.token();
-        let duration = token.kind == TokenKind::Duration;
         let text = self.text_of(token);
         let value = match token.kind {
             TokenKind::Duration => parse_duration_ms(text).map(milliseconds),
@@ -347,13 +345,13 @@ impl<'a> Parser<'a> {
         };
         let value = value.map_err(|message| self.error(token.span, message))?;
         self.take();
-        Ok(Number { value, duration })
+        Ok(value)
     }
 
     /// A number with at most one sign.
     fn signed_number(&mut self) -> Parsed<f64> {
         let sign = self.sign()?;
-        let value = self.number()?.value;
+        let value = self.number()?;
         Ok(if matches!(sign, Some((Sign::Minus, _))) { -value } else { value })
     }
 
@@ -453,9 +451,7 @@ impl Waiting {
 fn signed(sign: Sign, sign_span: Span, operand: Expr) -> Expr {
     let span = sign_span.to(operand.span);
     let kind = match operand.kind {
-        ExprKind::Number(Number { value, duration }) => {
-            ExprKind::Number(Number { value: if sign == Sign::Minus { -value } else { value }, duration })
-        }
+        ExprKind::Number(value) => ExprKind::Number(if sign == Sign::Minus { -value } else { value }),
         kind => ExprKind::Unary(sign, Box::new(Expr { kind, span: operand.span })),
     };
     Expr { kind, span }

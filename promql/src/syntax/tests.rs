@@ -1,11 +1,12 @@
 //! Tests of what only this module sees: numbers, durations, quotes and the list of functions.
 
 mod generator;
+mod print;
 mod printing;
 
 use std::collections::BTreeSet;
 
-use super::duration::{format_duration_ms, parse_duration_ms};
+use super::duration::parse_duration_ms;
 use super::number::parse_number;
 use super::quoted::{quote, unquote};
 use super::signatures::ValueType;
@@ -39,21 +40,16 @@ fn numbers_are_read_as_go_reads_them() {
 }
 
 #[test]
-fn durations_are_read_and_written_as_prometheus_does() {
-    let check = |text: &str, ms: i64, printed: &str| {
-        assert_eq!(parse_duration_ms(text), Ok(ms), "{text}");
-        assert_eq!(format_duration_ms(ms), printed, "{text}");
-    };
-    check("0", 0, "0s");
-    check("0s", 0, "0s");
-    check("90s", 90_000, "1m30s");
-    check("1y", 31_536_000_000, "1y");
-    check("52w", 31_449_600_000, "52w");
-    check("8d", 691_200_000, "8d");
-    check("14d", 1_209_600_000, "2w");
-    check("1h1ms", 3_600_001, "1h1ms");
-    check("1d1h", 90_000_000, "1d1h");
-    assert_eq!(format_duration_ms(-300_000), "-5m");
+fn durations_are_read_as_prometheus_reads_them() {
+    let check = |text: &str, ms: i64| assert_eq!(parse_duration_ms(text), Ok(ms), "{text}");
+    check("0", 0);
+    check("0s", 0);
+    check("90s", 90_000);
+    check("1y", 31_536_000_000);
+    check("52w", 31_449_600_000);
+    check("8d", 691_200_000);
+    check("1h1ms", 3_600_001);
+    check("1d1h", 90_000_000);
     let refused = |text: &str, reason: &str| assert_eq!(parse_duration_ms(text), Err(reason.to_owned()));
     refused("", "empty duration string");
     refused("5", "not a valid duration string: \"5\"");

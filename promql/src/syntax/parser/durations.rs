@@ -9,34 +9,23 @@ use crate::syntax::token::{Keyword, TokenKind};
 
 impl Parser<'_> {
     pub(super) fn positive_duration(&mut self) -> Parsed<Expr> {
-        let mut duration = self.duration(0)?;
-        if let ExprKind::Number(number) = &mut duration.kind {
-            if number.value <= 0.0 || number.value.is_nan() {
-                return self.fail(duration.span, "duration must be greater than 0");
+        let duration = self.duration(0)?;
+        match duration.kind {
+            ExprKind::Number(seconds) if seconds <= 0.0 || seconds.is_nan() => {
+                self.fail(duration.span, "duration must be greater than 0")
             }
-            // Alone, 300 and 5m are the same and print alike.
-            number.duration = true;
+            _ => Ok(duration),
         }
-        Ok(duration)
     }
 
     pub(super) fn offset_duration(&mut self) -> Parsed<Expr> {
         let start = self.token().span;
-        let mut duration = match self.sign()? {
-            Some((sign, _)) => {
-                let operand = match self.kind() {
-                    TokenKind::LeftParen => self.duration_operand()?,
-                    _ => self.duration_primary()?,
-                };
-                signed(sign, start, operand)
-            }
-            None if self.kind() == TokenKind::LeftParen => self.duration(0)?,
-            None => self.duration_primary()?,
-        };
-        if let ExprKind::Number(number) = &mut duration.kind {
-            number.duration = true;
+        match (self.sign()?, self.kind()) {
+            (Some((sign, _)), TokenKind::LeftParen) => Ok(signed(sign, start, self.duration_operand()?)),
+            (Some((sign, _)), _) => Ok(signed(sign, start, self.duration_primary()?)),
+            (None, TokenKind::LeftParen) => self.duration(0),
+            (None, _) => self.duration_primary(),
         }
-        Ok(duration)
     }
 
     /// An expression of operators that bind at least this tightly.
@@ -57,8 +46,8 @@ impl Parser<'_> {
             self.count(OPERATORS, 1)?;
             let right_least = if operator == Power { precedence } else { precedence + 1 };
             let right = self.nested(|parser| parser.duration(right_least))?;
-            if let (ExprKind::Number(number), Divide | Modulo) = (&right.kind, operator)
-                && number.value == 0.0
+            if let (&ExprKind::Number(number), Divide | Modulo) = (&right.kind, operator)
+                && number == 0.0
             {
                 let what = if operator == Divide { "division" } else { "modulo" };
                 return self.fail(place, format!("{what} by zero"));
@@ -94,7 +83,7 @@ impl Parser<'_> {
         let kind = match token.kind {
             TokenKind::Number | TokenKind::Duration => {
                 let number = self.number()?;
-                if number.value.abs() > SECONDS_MAX {
+                if number.abs() > SECONDS_MAX {
                     return self.fail(token.span, "duration out of range");
                 }
                 ExprKind::Number(number)

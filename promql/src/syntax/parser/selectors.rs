@@ -126,7 +126,7 @@ impl Parser<'_> {
             return self.fail(span, "offset may not be set multiple times");
         }
         // An offset of nothing is no offset, also in Prometheus.
-        let nothing = matches!(offset.kind, ExprKind::Number(number) if number.value == 0.0);
+        let nothing = matches!(offset.kind, ExprKind::Number(seconds) if seconds == 0.0);
         modifiers.offset = (!nothing).then_some(offset);
         expr.span.end = self.closing;
         Ok(())

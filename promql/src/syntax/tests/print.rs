@@ -1,20 +1,19 @@
-//! Pure: the tree as text, in the canonical form of Prometheus: one line, matchers in order, durations in units. Reading the text
-//! again gives the same tree.
+//! The tree as text, as Prometheus prints it but for durations, which are numbers of seconds here: on one line, with the matchers in
+//! order. Reading the text again gives the same tree.
 
 use std::fmt::{self, Display, Formatter, Write};
 use std::sync::Arc;
 
-use super::ast::{
-    Aggregate, At, Binary, Cardinality, Expr, ExprKind, Grouping, LabelMatcher, Modifiers, Number, Operation,
+use crate::syntax::ast::{
+    Aggregate, At, Binary, Cardinality, Expr, ExprKind, Grouping, LabelMatcher, Modifiers, Operation,
     Selector, Sign,
 };
-use super::duration::format_duration_ms;
-use super::quoted::quote;
+use crate::syntax::quoted::quote;
 
 impl Display for Expr {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
         match &self.kind {
-            ExprKind::Number(number) => number.fmt(f),
+            ExprKind::Number(value) => f.write_str(&number(*value)),
             ExprKind::String(text) => f.write_str(&quote(text)),
             ExprKind::Paren(inner) => write!(f, "({inner})"),
             ExprKind::Unary(sign, inner) => {
@@ -72,18 +71,12 @@ fn label(name: &str) -> String {
     if ordinary && !number && !name.is_empty() { name.to_owned() } else { quote(name) }
 }
 
-impl Display for Number {
-    #[allow(clippy::cast_possible_truncation, reason = "only whole milliseconds within 64 bits get there")]
-    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        let ms = self.value * 1000.0;
-        if self.duration && ms.fract() == 0.0 && ms.abs() < 9e15 {
-            return f.write_str(&format_duration_ms(ms as i64));
-        }
-        match self.value {
-            // Prometheus prints +Inf, which reads back as a sign and a number where it stands left of `^`.
-            value if value.is_infinite() => f.write_str(if value > 0.0 { "Inf" } else { "-Inf" }),
-            value => write!(f, "{value}"),
-        }
+fn number(value: f64) -> String {
+    match value {
+        // Prometheus prints +Inf, which reads back as a sign and a number where it stands left of `^`.
+        f64::INFINITY => "Inf".to_owned(),
+        f64::NEG_INFINITY => "-Inf".to_owned(),
+        _ => value.to_string(),
     }
 }
 
@@ -101,7 +94,6 @@ impl Display for Binary {
             Cardinality::ManyToOne(labels) => write_labels(f, " group_left", labels)?,
             Cardinality::OneToMany(labels) => write_labels(f, " group_right", labels)?,
         }
-        let number = |value| Number { value, duration: false };
         match (fill.left, fill.right) {
             (Some(left), Some(right)) if left.to_bits() == right.to_bits() => {
                 write!(f, " fill ({})", number(left))?;
