@@ -29,13 +29,12 @@ pub enum MemoryError {
 pub struct MemoryPool {
     bytes_max: usize,
     used: AtomicUsize,
-    peak: AtomicUsize,
 }
 
 impl MemoryPool {
     /// A pool of that many bytes.
     pub fn new(bytes_max: usize) -> Arc<Self> {
-        Arc::new(Self { bytes_max, used: AtomicUsize::new(0), peak: AtomicUsize::new(0) })
+        Arc::new(Self { bytes_max, used: AtomicUsize::new(0) })
     }
 
     /// A share for one query: at most a [`QUERY_SHARES`]th of the whole, so that one query cannot starve the rest.
@@ -51,11 +50,6 @@ impl MemoryPool {
     /// Bytes in use now.
     pub fn used(&self) -> usize {
         self.used.load(Ordering::Relaxed)
-    }
-
-    /// The most bytes that were ever in use at once.
-    pub fn peak(&self) -> usize {
-        self.peak.load(Ordering::Relaxed)
     }
 }
 
@@ -77,7 +71,6 @@ impl QueryMemory {
             self.used.fetch_sub(bytes, Ordering::Relaxed);
             return Err(MemoryError::Process(self.pool.bytes_max));
         }
-        self.pool.peak.fetch_max(self.pool.used(), Ordering::Relaxed);
         Ok(Charge { memory: Arc::clone(self), bytes })
     }
 }

@@ -118,8 +118,9 @@ fn bombs_end_in_an_error_within_their_memory() {
                 QueryParams::Range { start_ms: TIME_MS, end_ms: TIME_MS + (steps - 1) * 1000, step_ms: 1000 }
             }
         };
-        let pool = MemoryPool::new(limits::MEMORY_BYTES_DEFAULT);
-        let budget = Budget::new(pool.share(), &|| false);
+        // One that holds more than this gets the process's error, which is of another kind.
+        let pool = MemoryPool::new(bytes_max);
+        let budget = Budget::new(pool.share_of(limits::QUERY_MEMORY_BYTES_MAX), &|| false);
         let answer = plan_within(&budget, &query, params).and_then(|plan| {
             let mut fetched = Fetched::default();
             for request in &plan.requests {
@@ -129,9 +130,7 @@ fn bombs_end_in_an_error_within_their_memory() {
         });
         let error = answer.err().unwrap_or_else(|| panic!("{name}: was answered"));
         assert_eq!(error.kind(), kind, "{name}: {error}");
-        assert!(pool.peak() <= bytes_max, "{name}: held {} bytes, may hold {bytes_max}", pool.peak());
         drop(budget);
         assert_eq!(pool.used(), 0, "{name}: gives everything back");
-        eprintln!("{name}: {} kB, {:.90}", pool.peak() / 1024, error.to_string());
     }
 }
