@@ -22,6 +22,26 @@ const NUMBERS: &[&str] = &["0", "1", "2.5", ".5", "1e3", "5e-2", "0x1F", "017", 
 const DURATIONS: &[&str] = &["5m", "1h30m", "90s", "1d", "2w", "1y", "250ms", "1m1ms"];
 const STRINGS: &[&str] =
     &["\"x\"", "'x'", "`x`", "\"\"", "\"a|b\"", "\"\\\"\\n\\x41\\101\\u00e9\"", "`a\\d+`", "'it\\'s'"];
+/// Functions that Prometheus 3 has behind a feature flag.
+const NEW: &[&str] = &[
+    "double_exponential_smoothing",
+    "end",
+    "first_over_time",
+    "info",
+    "integral",
+    "mad_over_time",
+    "max_of",
+    "min_of",
+    "range",
+    "sort_by_label",
+    "sort_by_label_desc",
+    "start",
+    "step",
+    "ts_of_first_over_time",
+    "ts_of_last_over_time",
+    "ts_of_max_over_time",
+    "ts_of_min_over_time",
+];
 const AGGREGATIONS: &[&str] = &["sum", "avg", "min", "max", "count", "group", "stddev", "stdvar"];
 
 impl Generator {
@@ -172,7 +192,7 @@ impl Generator {
     }
 
     fn call(&mut self, returns: ValueType, depth: usize) -> String {
-        let known = signatures().filter(|f| f.returns == returns && !(self.old && f.experimental));
+        let known = signatures().filter(|f| f.returns == returns && !(self.old && NEW.contains(&f.name)));
         let known: Vec<_> = known
             .filter(|f| !self.old || !f.name.starts_with("histogram_") || f.name == "histogram_quantile")
             .collect();
