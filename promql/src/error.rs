@@ -23,11 +23,14 @@ pub(crate) type Result<T, E = QueryError> = std::result::Result<T, E>;
 
 /// A query that got no answer.
 #[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[allow(
+    missing_docs,
+    reason = "each text says what is wrong; what a text does not say of its values is said here"
+)]
 pub enum QueryError {
     /// The text is not PromQL, or longer, deeper or wider than we read.
     #[error("invalid parameter \"query\": {0}")]
     Parse(ParseError),
-    /// More points per series than Grafana or Prometheus handle.
     #[error(
         "exceeded maximum resolution of 11,000 points per timeseries. Try decreasing the query resolution (?step=XX)"
     )]
@@ -41,7 +44,6 @@ pub enum QueryError {
     /// A function or another construct that we do not have, and what to use.
     #[error("{0} is not supported; {1}")]
     Unsupported(String, String),
-    /// A range query over something that is not a scalar or an instant vector.
     #[error("invalid expression type {0:?} for range query, must be Scalar or instant Vector")]
     RangeQueryType(&'static str),
     /// This function, or what else needs stored samples, was applied to this metric, of which only increments are stored.
@@ -49,44 +51,33 @@ pub enum QueryError {
         "{0} is not defined for {1}, which is stored as increments; use increase() or rate(), or a subquery such as {0}(increase({1}[1m])[1h:1m])"
     )]
     DeltaCounter(String, String),
-    /// Two results would carry the same labels at one time.
     #[error("vector cannot contain metrics with the same labelset")]
     DuplicateLabels,
-    /// A match group is not unique on the side that must be.
     #[error(
         "found duplicate series for the match group {group} on the {side} hand-side of the operation: [{first}, {second}];many-to-many matching not allowed: matching labels must be unique on one side"
     )]
     DuplicateMatch {
-        /// The matching labels.
         group: String,
         /// left or right.
         side: &'static str,
-        /// One series.
         first: String,
-        /// The other.
         second: String,
     },
-    /// Several elements of the many side matched without group_left or group_right.
     #[error("multiple matches for labels: many-to-one matching must be explicit (group_left/group_right)")]
     ImplicitManyToOne,
-    /// group_left or group_right results collide.
     #[error("multiple matches for labels: grouping labels must ensure unique matches")]
     AmbiguousGrouping,
     /// A parameter of a function or an aggregation has no usable value, which is named.
     #[error("{0}")]
     Parameter(String),
-    /// More series than one query may touch.
     #[error("the query touches more than {0} series; add matchers or aggregate by fewer labels")]
     TooManySeries(usize),
-    /// The query needs more memory than it can have.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// The query would read more cells than any deadline allows.
     #[error(
         "query processing would read more than {0} samples; shorten the range, raise the step of the query or of its subqueries, or add matchers"
     )]
     TooMuchWork(u64),
-    /// A function would build a value for this label that is too long.
     #[error("{0} would give the label {1:?} a value of more than {LABEL_VALUE_BYTES_MAX} bytes")]
     LabelTooLong(&'static str, String),
     /// The caller said stop.

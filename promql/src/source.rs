@@ -43,28 +43,27 @@ pub struct SeriesFilter {
 
 /// Why a source gave no answer.
 #[derive(Debug, Clone, thiserror::Error)]
+#[allow(
+    missing_docs,
+    reason = "each text says what is wrong; what a text does not say of its values is said here"
+)]
 pub enum SourceError {
     /// It cannot be reached or is overloaded, as it said; the same request may succeed later.
     #[error("the store is not available: {0}")]
     Unavailable(String),
-    /// It took longer than the scope allows.
     #[error("the store did not answer in time")]
     TimedOut,
-    /// More rows than one query may read.
     #[error("the query would read more than {0} rows; shorten the range, raise the step or add matchers")]
     TooManyRows(usize),
     /// The exact answer needs rows that are no longer kept.
     #[error("the query reads {days} days back at times that are not kept so long: {kept}")]
     NotKept {
-        /// How far back the query reads.
         days: i64,
         /// What is kept for how long, and so what to do.
         kept: String,
     },
-    /// More memory than the query can have.
     #[error(transparent)]
     Memory(#[from] MemoryError),
-    /// More series than one query may touch.
     #[error("the query touches more than {0} series; add matchers or aggregate by fewer labels")]
     TooManySeries(usize),
     /// It refused the request for this reason; the request is at fault, or we are.
