@@ -1,14 +1,13 @@
 //! The engine as a value: open the store, serve it, close it in order.
 //!
 //! The order of closing is the point. libchdb crashes at exit when a connection is open, and aborts when one is closed under a running
-//! statement; so statements end first, then threads, then connections, then the library.
+//! statement; so statements end first, then connections, then the library.
 
 use std::ffi::CString;
 use std::net::SocketAddr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use ledgerline_process::lock::{self, DirectoryLock, LockError};
 use tokio::net::TcpListener;
@@ -17,7 +16,6 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::{self, Passwords};
-use crate::cancel::Canceller;
 use crate::connection::{self, Connector};
 use crate::errors::QueryError;
 use crate::execute::Shared;
@@ -57,8 +55,6 @@ pub enum StartError {
     Listen { address: SocketAddr, source: std::io::Error },
     #[error("standard output is no listening socket: only a collector says --supervised")]
     NotSupervised(#[source] std::io::Error),
-    #[error("cannot start a thread")]
-    Thread(#[from] std::io::Error),
 }
 
 /// An open store, not yet served.
@@ -67,8 +63,6 @@ pub struct Engine {
     root: Connection,
     shared: Shared,
     pool: Pool,
-    /// Of the pool and of the canceller.
-    threads: Vec<JoinHandle<()>>,
     _data_dir: DirectoryLock,
 }
 
@@ -87,13 +81,11 @@ impl Engine {
         })?;
         let info = server_info(&mut root, path).map_err(|error| store_error(error.to_string()))?;
         let connector = Connector::new(library, arguments);
-        let (canceller, cancel_thread) = Canceller::start(connector.clone())?;
-        let (pool, mut threads) = Pool::start(config.max_connections.clamp(1, limits::CONNECTIONS_MAX))?;
-        threads.push(cancel_thread);
+        let pool = Pool::new(config.max_connections.clamp(1, limits::CONNECTIONS_MAX));
         tracing::info!(version = info.version, chdb = library.version(), path = %path.display(), "store opened");
         let sessions = Sessions::new(connector.clone());
-        let shared = Shared { connector, sessions, canceller, info: Arc::new(info) };
-        Ok(Self { library, root, shared, pool, threads, _data_dir: data_dir })
+        let shared = Shared { connector, sessions, stopping: CancellationToken::new(), info: Arc::new(info) };
+        Ok(Self { library, root, shared, pool, _data_dir: data_dir })
     }
 
     /// Serves until `shutdown`, then closes everything. False: a statement would not end, and the store was left open.
@@ -103,7 +95,7 @@ impl Engine {
         passwords: Passwords,
         shutdown: CancellationToken,
     ) -> bool {
-        let Self { library, root, shared, pool, threads, _data_dir } = self;
+        let Self { library, root, shared, pool, _data_dir } = self;
         let shared = Arc::new(shared);
         let tasks = TaskTracker::new();
         let server = Server { shared: Arc::clone(&shared), pool, passwords, tasks: tasks.clone() };
@@ -111,7 +103,7 @@ impl Engine {
             shutdown.cancelled().await;
             sleep(limits::SHUTDOWN_GRACE).await;
             tracing::info!("cancelling what still runs");
-            shared.canceller.cancel_all();
+            shared.stopping.cancel();
             std::future::pending::<()>().await;
         };
         tokio::select! {
@@ -119,12 +111,12 @@ impl Engine {
             () = impatience => {}
         }
         // Connections that were cut off have no statement that anybody waits for.
-        shared.canceller.cancel_all();
+        shared.stopping.cancel();
         tasks.close();
         if timeout(limits::SHUTDOWN_CANCEL_WAIT, tasks.wait()).await.is_err() {
             return false;
         }
-        tokio::task::spawn_blocking(move || close(library, root, shared, threads)).await.unwrap_or(false)
+        tokio::task::spawn_blocking(move || close(library, root, shared)).await.unwrap_or(false)
     }
 }
 
@@ -148,15 +140,8 @@ pub fn inherited_listener() -> Result<TcpListener, StartError> {
     if address.ip().is_loopback() { Ok(listener) } else { Err(StartError::NotLoopback(address)) }
 }
 
-/// Threads, sessions, the root connection, the library: in this order.
-fn close(library: &Library, root: Connection, shared: Arc<Shared>, threads: Vec<JoinHandle<()>>) -> bool {
-    shared.canceller.close();
-    // The pool's sender went with the server, so its threads end; what they still held of `shared` goes with them.
-    for thread in threads {
-        if thread.join().is_err() {
-            tracing::error!("a thread panicked");
-        }
-    }
+/// Sessions, the root connection, the library: in this order.
+fn close(library: &Library, root: Connection, shared: Arc<Shared>) -> bool {
     shared.sessions.close();
     let released = Arc::into_inner(shared).is_some();
     drop(root);

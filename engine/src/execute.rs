@@ -8,7 +8,9 @@ use std::io::{self, BufRead, Cursor, Read};
 use std::os::fd::AsRawFd;
 use std::sync::Arc;
 
-use crate::cancel::{Canceller, Running};
+use tokio_util::sync::CancellationToken;
+
+use crate::cancel::Running;
 use crate::compression::blocks::decompressor;
 use crate::connection::{self, Connector};
 use crate::errors::{Kind, QueryError};
@@ -24,7 +26,8 @@ use crate::statement::{self, InsertHead, Statement};
 pub struct Shared {
     pub connector: Connector,
     pub sessions: Sessions,
-    pub canceller: Arc<Canceller>,
+    /// Every statement that runs should end, and every one that begins.
+    pub stopping: CancellationToken,
     pub info: Arc<ServerInfo>,
 }
 
@@ -35,9 +38,12 @@ pub fn serve(
     mut request: Request,
     body: Box<dyn BufRead + Send>,
     mut responder: Responder,
-    running: &Running,
+    running: Running,
 ) {
-    match run(shared, &mut request, body, &mut responder, running) {
+    let outcome = run(shared, &mut request, body, &mut responder, &running);
+    // First: a client that has its answer cancels, and must find nothing to kill.
+    drop(running);
+    match outcome {
         Ok(counters) => responder.finish(counters),
         Err(error) => {
             tracing::Span::current().record("error_code", error.code);
@@ -153,7 +159,7 @@ impl Execution<'_> {
         };
         let statement = statement::classify(&text);
         self.check_single(&text, &statement)?;
-        if self.running.is_cancelled() {
+        if self.running.cancelled.is_cancelled() {
             return Err(cancelled());
         }
         match statement {
@@ -202,7 +208,7 @@ impl Execution<'_> {
         }
         let mut insert = self.connection.insert(sql, format, &self.request.parameters)?;
         loop {
-            if self.running.is_cancelled() {
+            if self.running.cancelled.is_cancelled() {
                 return Err(cancelled());
             }
             // An error here drops the stream unfinished, which cancels it: half a body is not committed.

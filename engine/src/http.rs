@@ -21,7 +21,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use crate::access::{self, Passwords, User};
-use crate::cancel::CancelOnDrop;
+use crate::cancel::Running;
 use crate::errors::{Kind, QueryError};
 use crate::execute::{self, Shared};
 use crate::limits;
@@ -33,7 +33,7 @@ use response::{Body, Responder, streamed, whole};
 /// What requests need.
 pub struct Server {
     pub shared: Arc<Shared>,
-    /// Threads that block in libchdb, and the queue before them.
+    /// What every statement waits for.
     pub pool: Pool,
     /// Checked before anything of a request is read but its head.
     pub passwords: Passwords,
@@ -113,8 +113,11 @@ async fn admit(
     check_body(parts)?;
     let permit = server.pool.admit().await?;
     let shared = Arc::clone(&server.shared);
-    let running = shared.canceller.register(&request.response.query_id);
-    let mut cancel = CancelOnDrop::new(Arc::clone(&shared.canceller), &running.tag);
+    let cancelled = shared.stopping.child_token();
+    // If the client leaves, hyper drops this future or the body of the answer, which ends the statement.
+    let cancel = cancelled.clone().drop_guard();
+    let query_id = &request.response.query_id;
+    let running = Running::start(query_id, cancelled, shared.connector.clone(), &server.tasks);
     let (responder, head, pieces) =
         Responder::new(Arc::clone(&shared.info), Handle::current(), request.response.clone());
     let reader: Box<dyn BufRead + Send> = if request.read_only {
@@ -122,20 +125,15 @@ async fn admit(
     } else {
         body::reader(body, Handle::current(), server.tasks.clone())
     };
-    let token = server.tasks.token();
-    permit.run(move || {
-        let _token = token;
-        execute::serve(&shared, request, reader, responder, &running);
-    })?;
-    // If the client leaves while we wait, hyper drops this future, and `cancel` ends the statement.
+    server.tasks.spawn_blocking(move || {
+        let _permit = permit;
+        execute::serve(&shared, request, reader, responder, running);
+    });
     let head = head.await.map_err(|_| {
         QueryError::new(Kind::UNKNOWN_EXCEPTION, "The request's thread ended without an answer")
     })?;
     Ok(head.map(|body| match body {
-        Some(bytes) => {
-            cancel.disarm();
-            whole(bytes)
-        }
+        Some(bytes) => whole(bytes),
         None => streamed(pieces, cancel),
     }))
 }

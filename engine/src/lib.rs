@@ -4,7 +4,7 @@
 //! official clients and Grafana's plugin have one way to talk to a store, embedded or not. It is a process of its own: a crash of the
 //! database must not take the collector with it, and 566 MB of library must not be loaded by those who run a real server.
 //!
-//! The path of a request: `http` -> `pool` (a thread) -> `execute` (find the statement) -> `connection` (fresh, with its settings) ->
+//! The path of a request: `http` -> `pool` (a place) -> `execute` (find the statement) -> `connection` (fresh, with its settings) ->
 //! `ffi` (libchdb) -> `http::response`.
 //!
 //! Where it differs from ClickHouse's server, because libchdb does: `written_rows` in the summary counts the rows of materialised

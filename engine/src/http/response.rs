@@ -9,7 +9,6 @@ use std::convert::Infallible;
 use std::io::{self, Read, Seek, Write};
 use std::path::PathBuf;
 use std::sync::Arc;
-use std::task::{Poll, ready};
 
 use bytes::Bytes;
 use futures_util::stream::poll_fn;
@@ -22,9 +21,9 @@ use tempfile::{SpooledData, SpooledTempFile};
 use tokio::runtime::Handle;
 use tokio::sync::{mpsc, oneshot};
 use tokio::time::{Instant, sleep, timeout};
+use tokio_util::sync::DropGuard;
 
 use super::request::ResponseOptions;
-use crate::cancel::CancelOnDrop;
 use crate::compression::Encoder;
 use crate::errors::{Kind, QueryError};
 use crate::ffi::Counters;
@@ -63,13 +62,10 @@ pub fn whole(bytes: impl Into<Bytes>) -> Body {
 }
 
 /// A body in pieces. Dropped before its end it cancels the statement.
-pub fn streamed(mut pieces: mpsc::Receiver<Piece>, mut cancel: CancelOnDrop) -> Body {
+pub fn streamed(mut pieces: mpsc::Receiver<Piece>, cancel: DropGuard) -> Body {
     let frames = poll_fn(move |context| {
-        let piece = ready!(pieces.poll_recv(context));
-        if !matches!(piece, Some(Ok(_))) {
-            cancel.disarm();
-        }
-        Poll::Ready(piece.map(|piece| piece.map(Frame::data)))
+        let _held = &cancel;
+        pieces.poll_recv(context).map(|piece| piece.map(|piece| piece.map(Frame::data)))
     });
     StreamBody::new(frames).boxed_unsync()
 }
