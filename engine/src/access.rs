@@ -40,9 +40,7 @@ const USERS: &str = "<clickhouse>
 /// Writes libchdb's user's definition into the data directory and returns its path, for `--users_config`.
 pub fn write_users(data_dir: &Path) -> io::Result<PathBuf> {
     let path = data_dir.join("engine-users.xml");
-    let unfinished = data_dir.join("engine-users.xml.tmp");
-    std::fs::write(&unfinished, USERS)?;
-    std::fs::rename(&unfinished, &path)?;
+    std::fs::write(&path, USERS)?;
     Ok(path)
 }
 

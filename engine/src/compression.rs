@@ -99,10 +99,11 @@ impl Write for Buffer {
 
 impl Encoder {
     /// `blocks`: ClickHouse's framing (`compress=1`).
-    pub fn new(blocks: bool, encoding: Option<ContentEncoding>, level: Option<u32>) -> io::Result<Self> {
+    pub fn new(blocks: bool, encoding: Option<ContentEncoding>) -> io::Result<Self> {
         let compressed = Buffer::default();
         let out = compressed.clone();
-        let level = flate2::Compression::new(level.unwrap_or(3).min(9));
+        // As `http_zlib_compression_level` is in ClickHouse, unless it is set.
+        let level = flate2::Compression::new(3);
         // Each ends its encoding when it is dropped.
         let outer: Box<dyn Write + Send> = match encoding {
             None => Box::new(out),

