@@ -18,8 +18,6 @@ use crate::rows::Select;
 
 /// The last second a DateTime can hold.
 const DATE_TIME_MAX_S: i64 = u32::MAX as i64;
-/// Later than any edge, in microseconds.
-const NEVER_US: i64 = i64::MAX / 4;
 
 pub(super) struct Selection<'a> {
     pub scope: &'a Scope,
@@ -153,43 +151,37 @@ impl<'a> Builder<'a> {
     }
 
     fn bind_edges(&mut self) {
-        let edges = self.selection.edges;
-        if edges.count == 1 {
-            self.bind("never", &NEVER_US);
-            return;
-        }
-        let step_us = edges.step_ms * 1000;
+        let Edges { first_ms, window_ms, .. } = self.selection.edges;
+        let step_us = self.step_ms() * 1000;
         self.bind("step", &step_us);
-        self.bind("ends", &(edges.first_ms * 1000).rem_euclid(step_us));
-        match edges.window_ms {
-            None => self.bind("first", &(edges.first_ms * 1000)),
-            Some(window) if window % edges.step_ms == 0 => {}
+        self.bind("ends", &(first_ms * 1000).rem_euclid(step_us));
+        match window_ms {
+            None => self.bind("first", &(first_ms * 1000)),
+            Some(window) if window % self.step_ms() == 0 => {}
             Some(window) => {
-                let begins = ((edges.first_ms - window) * 1000).rem_euclid(step_us);
+                let begins = ((first_ms - window) * 1000).rem_euclid(step_us);
                 self.bind("begins", &begins);
             }
         }
     }
 
+    /// The distance between edges. The two of a single window lie its length apart; nothing is read beyond a single end, so any will do.
+    fn step_ms(&self) -> i64 {
+        let Edges { count, step_ms, window_ms, .. } = self.selection.edges;
+        if count == 1 { window_ms.unwrap_or(1) } else { step_ms }
+    }
+
     /// The smallest edge at or after a time in microseconds.
     fn next_edge(&self, time: &str) -> String {
-        let edges = self.selection.edges;
-        if edges.count == 1 {
-            let from_high = format!("if({time} <= {{high:Int64}}, {{high:Int64}}, {{never:Int64}})");
-            return match edges.window_ms {
-                None => from_high,
-                Some(_) => format!("if({time} <= {{low:Int64}}, {{low:Int64}}, {from_high})"),
-            };
-        }
         let next = |phase: &str| {
             let phase = format!("{{{phase}:Int64}}");
             format!(
                 "{phase} + intDiv({time} - {phase} + {{step:Int64}} - 1, {{step:Int64}}) * {{step:Int64}}"
             )
         };
-        match edges.window_ms {
+        match self.selection.edges.window_ms {
             None => format!("greatest({}, {{first:Int64}})", next("ends")),
-            Some(window) if window % edges.step_ms == 0 => next("ends"),
+            Some(window) if window % self.step_ms() == 0 => next("ends"),
             Some(_) => format!("least({}, {})", next("ends"), next("begins")),
         }
     }
