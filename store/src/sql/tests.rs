@@ -4,7 +4,6 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use futures_util::FutureExt as _;
-use futures_util::future::{BoxFuture, ready};
 use ledgerline_process::clock::{Clock, ManualClock};
 use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::source::{Scope, SeriesFilter, SeriesSource as _, Tenant};
@@ -179,13 +178,9 @@ struct Canned {
 }
 
 impl SqlRunner for Arc<Canned> {
-    fn rows<'a>(
-        &'a self,
-        statement: &'a Select,
-        _: &'a mut Charge,
-    ) -> BoxFuture<'a, Result<Vec<Row>, SourceError>> {
+    async fn rows(&self, statement: &Select, _: &mut Charge) -> Result<Vec<Row>, SourceError> {
         self.seen.lock().unwrap().push(statement.clone());
-        ready(Ok(self.rows.clone())).boxed()
+        Ok(self.rows.clone())
     }
 }
 
@@ -280,17 +275,10 @@ fn an_unreadable_answer_is_a_defect_and_not_a_number() {
 struct Large;
 
 impl SqlRunner for Large {
-    fn rows<'a>(
-        &'a self,
-        _: &'a Select,
-        held: &'a mut Charge,
-    ) -> BoxFuture<'a, Result<Vec<Row>, SourceError>> {
-        async move {
-            held.grow(40 << 20)?;
-            tokio::task::yield_now().await;
-            Ok(vec![vec!["1:1".to_owned()]])
-        }
-        .boxed()
+    async fn rows(&self, _: &Select, held: &mut Charge) -> Result<Vec<Row>, SourceError> {
+        held.grow(40 << 20)?;
+        tokio::task::yield_now().await;
+        Ok(vec![vec!["1:1".to_owned()]])
     }
 }
 
