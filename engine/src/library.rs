@@ -56,11 +56,6 @@ pub fn platform() -> &'static str {
 mod tests {
     use super::*;
 
-    fn environment(pairs: &[(&'static str, &Path)]) -> impl Fn(&str) -> Option<std::ffi::OsString> {
-        let pairs: Vec<_> = pairs.iter().map(|(name, path)| (*name, path.as_os_str().to_owned())).collect();
-        move |name| pairs.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
-    }
-
     #[test]
     fn command_line_then_environment_then_cache() {
         let directory = tempfile::tempdir().unwrap();
@@ -70,10 +65,12 @@ mod tests {
         for path in [&cached, &other] {
             std::fs::write(path, "").unwrap();
         }
-        let all = [("LEDGERLINE_CACHE", directory.path()), ("LEDGERLINE_LIBCHDB", other.as_path())];
-        assert_eq!(locate(Some(&cached), environment(&all)).unwrap(), cached);
-        assert_eq!(locate(None, environment(&all)).unwrap(), other);
-        assert_eq!(locate(None, environment(&all[..1])).unwrap(), cached);
+        let cache = |name: &str| (name == "LEDGERLINE_CACHE").then(|| directory.path().into());
+        let both =
+            |name: &str| if name == "LEDGERLINE_LIBCHDB" { Some(other.clone().into()) } else { cache(name) };
+        assert_eq!(locate(Some(&cached), both).unwrap(), cached);
+        assert_eq!(locate(None, both).unwrap(), other);
+        assert_eq!(locate(None, cache).unwrap(), cached);
         let error = locate(None, |_| None).unwrap_err();
         assert!(error.to_string().contains("engine/fetch.sh"), "{error}");
     }

@@ -26,25 +26,15 @@ impl Migration {
     }
 }
 
-macro_rules! migrations {
-    ($($version:literal $name:literal;)*) => {
-        &[$(Migration {
-            version: $version,
-            name: $name,
-            sql: include_str!(concat!("../migrations/", $name, ".sql")),
-        }),*]
-    };
-}
-
 /// The table that says what has been applied.
 const BOOKKEEPING: &str = include_str!("../migrations/0000_migrations.sql");
 
 /// Every migration, oldest first. A new one is added at the end; none is ever changed.
-pub const MIGRATIONS: &[Migration] = migrations! {
-    1 "0001_spans";
-    2 "0002_rollups";
-    3 "0003_quarantine";
-};
+pub const MIGRATIONS: &[Migration] = &[
+    Migration { version: 1, name: "0001_spans", sql: include_str!("../migrations/0001_spans.sql") },
+    Migration { version: 2, name: "0002_rollups", sql: include_str!("../migrations/0002_rollups.sql") },
+    Migration { version: 3, name: "0003_quarantine", sql: include_str!("../migrations/0003_quarantine.sql") },
+];
 
 /// The statements of a file, of which ClickHouse runs one a request: each ends with a semicolon at the end of a line. Comments have
 /// lines of their own and are left out.

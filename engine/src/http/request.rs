@@ -136,16 +136,15 @@ impl Request {
     /// Adds a field of a multipart form: the same parameters, in the body.
     pub fn take_field(&mut self, name: String, value: Vec<u8>) -> Result<(), QueryError> {
         match name.as_str() {
-            "query" => self.query = value,
+            "query" => {
+                self.query = value;
+                Ok(())
+            }
             "session_id" | "session_timeout" | "session_check" | "compress" | "decompress" => {
-                return Err(bad(format_args!("{name} belongs into the URL, not into the form")));
+                Err(bad(format_args!("{name} belongs into the URL, not into the form")))
             }
-            _ => {
-                let value = utf8(&name, value)?;
-                return self.take(name, value);
-            }
+            _ => utf8(&name, value).and_then(|value| self.take(name, value)),
         }
-        Ok(())
     }
 
     fn take(&mut self, name: String, value: String) -> Result<(), QueryError> {
