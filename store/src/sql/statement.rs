@@ -132,8 +132,6 @@ impl<'a> Builder<'a> {
         let low_us = edges.window_ms.map(|window| (edges.first_ms - window) * 1000);
         let mut builder = Self { selection, parameters: Vec::new(), low_us, high_us };
         builder.bind("tenant", &selection.scope.tenant.0);
-        builder.bind("high", &high_us);
-        low_us.iter().for_each(|low| builder.bind("low", low));
         builder.bind_edges();
         for (at, (_, matcher)) in selection.matchers.iter().enumerate() {
             let value = match matcher.kind {
@@ -236,23 +234,18 @@ impl<'a> Builder<'a> {
 
     /// Conditions on the stored time alone, so that the primary key can skip.
     fn bounds(&mut self, tier: Tier, coarser: Option<Tier>, text: &mut String) {
-        let mut conditions = Vec::new();
-        let unit = if tier == Tier::SPANS { 1 } else { 1_000_000 };
-        if tier == Tier::SPANS {
-            conditions
-                .extend(self.low_us.map(|_| "end_time > fromUnixTimestamp64Micro({low:Int64})".to_owned()));
-            conditions.push("end_time <= fromUnixTimestamp64Micro({high:Int64})".to_owned());
-        } else {
-            // The first whole second is not before the low end.
-            let from = self.low_us.map(|low| -(-low).div_euclid(unit));
-            conditions.extend(from.map(|from| self.condition(tier, ">=", "from", from)));
-            let to = (self.high_us - tier.bucket_us).div_euclid(unit);
-            conditions.push(self.condition(tier, "<=", "to", to));
-        }
+        // A span is stored by its end; a bucket by its start, which belongs to the tail, as its end does to the head.
+        let (unit, length_us, before, after) = match tier {
+            Tier::SPANS => (1, 0, "<=", ">"),
+            _ => (1_000_000, tier.bucket_us, "<", ">="),
+        };
+        // The first whole second is not before the low end.
+        let from = self.low_us.map(|low| -(-low).div_euclid(unit));
+        let mut conditions: Vec<_> =
+            from.map(|from| self.condition(tier, after, "from", from)).into_iter().collect();
+        conditions.push(self.condition(tier, "<=", "to", (self.high_us - length_us).div_euclid(unit)));
         // With one window, the finer tiers fill the two intervals its ends cut; say so in terms of the key.
         if let Some(parent) = coarser.map(|tier| tier.bucket_us).filter(|_| self.selection.edges.count == 1) {
-            // A bucket belongs by its end to the head and by its start to the tail.
-            let (before, after) = if tier == Tier::SPANS { ("<=", ">") } else { ("<", ">=") };
             let begins = (self.high_us - 1).div_euclid(parent) * parent;
             let tail = self.condition(tier, after, "tail", begins.div_euclid(unit));
             let ends = self.low_us.map(|low| (low.div_euclid(parent) + 1) * parent);
