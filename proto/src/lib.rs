@@ -5,6 +5,7 @@
 //! Pure: no I/O, no clock, no async, no randomness.
 
 /// An enum whose values have names.
+#[macro_export]
 macro_rules! named {
     ($(#[$outer:meta])* pub enum $type:ident { $($(#[$inner:meta])* $value:ident = $name:literal,)* }) => {
         $(#[$outer])*
@@ -12,7 +13,7 @@ macro_rules! named {
         pub enum $type { $($(#[$inner])* $value,)* }
 
         impl $type {
-            /// Every value, in the order of the columns.
+            /// Every value, in the order of their declaration.
             pub const ALL: [Self; [$($name),*].len()] = [$(Self::$value),*];
 
             /// The name on the wire, in columns and in labels.

@@ -2,7 +2,6 @@
 //!
 //! The payload carries nothing that a stored span would not.
 
-use std::fmt;
 use std::sync::Arc;
 
 use super::native::{Cells, Column};
@@ -11,35 +10,21 @@ use crate::limits::QUARANTINE_PAYLOAD_BYTES_MAX;
 /// The name of the table.
 pub const TABLE: &str = "quarantine";
 
-/// Why a span is not in `spans`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub enum Reason {
-    /// Its trace or span id is not one.
-    Identity,
-    /// It ended longer ago than the collector takes: its day may be closed.
-    TooOld,
-    /// It counts what cannot be: more tokens than a call can have.
-    Implausible,
-    /// The store refused the row itself.
-    Poison,
-}
-
-impl Reason {
-    /// In the order of the checks; metrics start one series for each.
-    pub const ALL: [Self; 4] = [Self::Identity, Self::TooOld, Self::Implausible, Self::Poison];
-
-    /// The name in the column `reason` and in the metric's label.
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Identity => "identity",
-            Self::TooOld => "too_old",
-            Self::Implausible => "implausible",
-            Self::Poison => "poison",
-        }
+ledgerline_proto::named! {
+    /// Why a span is not in `spans`, in the order of the checks. Metrics start one series for each.
+    pub enum Reason {
+        /// Its trace or span id is not one.
+        Identity = "identity",
+        /// It ended longer ago than the collector takes: its day may be closed.
+        TooOld = "too_old",
+        /// It counts what cannot be: more tokens than a call can have.
+        Implausible = "implausible",
+        /// The store refused the row itself.
+        Poison = "poison",
     }
 }
 
-/// One refused span.
+/// One refused span. It has no `Debug`: the payload may name people.
 #[derive(Clone)]
 pub struct QuarantineRow {
     /// Its place among the spans of its request; no column.
@@ -60,14 +45,6 @@ pub struct QuarantineRow {
     pub span_id: String,
     /// What may be kept of the span, as JSON; see [`clipped`].
     pub payload: String,
-}
-
-impl fmt::Debug for QuarantineRow {
-    /// Without the payload, which may name people.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { reason, detail, trace_id, .. } = self;
-        write!(f, "QuarantineRow {{ {reason:?}, {detail:?}, {trace_id} }}")
-    }
 }
 
 /// A payload cut at [`QUARANTINE_PAYLOAD_BYTES_MAX`], on a character's edge.

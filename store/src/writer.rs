@@ -40,7 +40,6 @@ impl<T: Transport> Transport for Arc<T> {
 }
 
 /// The rows of one request.
-#[derive(Debug)]
 pub struct Batch {
     /// Names the request: the same on every repeat of it.
     pub id: u128,

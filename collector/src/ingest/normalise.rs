@@ -44,7 +44,7 @@ impl BatchContext {
 }
 
 /// The spans of a request, sorted into those that are stored and those that are refused, each with its place in the request.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub struct Normalised {
     /// Within our bounds.
     pub accepted: Vec<(usize, SpanRecord)>,
