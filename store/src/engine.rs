@@ -10,12 +10,11 @@ mod binary;
 mod process;
 
 use std::io::{self, Write as _};
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 
 use ledgerline_process::backoff::Backoff;
-use ledgerline_process::config::SecretText;
 use ledgerline_process::error;
 use ledgerline_process::lock::{self, DirectoryLock, LockError};
 use ledgerline_process::telemetry::TelemetryConfig;
@@ -25,7 +24,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
 
-use crate::client::Target;
+use crate::client::{Client, ConnectError, Target};
 use crate::limits;
 pub use binary::find_binary;
 use process::{Launch, Process};
@@ -60,6 +59,8 @@ pub enum EngineError {
     NotFound(String),
     #[error(transparent)]
     DataDir(#[from] LockError),
+    #[error(transparent)]
+    Connect(#[from] ConnectError),
     #[error("cannot make a listening socket on loopback for the engine")]
     Socket(#[source] io::Error),
     #[error("cannot write {path}")]
@@ -83,8 +84,7 @@ pub const READER_URL: &str = "reader.url";
 /// A supervised engine.
 #[derive(Debug)]
 pub struct Engine {
-    address: SocketAddr,
-    password: SecretText,
+    target: Target,
     stop: CancellationToken,
     task: JoinHandle<()>,
 }
@@ -102,7 +102,15 @@ impl Engine {
         let address = socket.local_addr().map_err(EngineError::Socket)?;
         let secret = || format!("{:032x}", rand::random::<u128>());
         let (password, reader) = (secret(), secret());
-        let launch = Launch { binary, config, socket, address, passwords: format!("{password}\n{reader}\n") };
+        let passwords = format!("{password}\n{reader}\n");
+        let target = Target {
+            url: format!("http://{address}"),
+            database: String::new(),
+            user: Some("default".to_owned()),
+            password: Some(password.into()),
+        };
+        let client = Client::new(target.clone())?;
+        let launch = Launch { binary, config, socket, client, passwords };
         let stop = shutdown.child_token();
         let process = tokio::select! {
             started = start_after_predecessor(&launch, data_dir.path()) => started?,
@@ -112,17 +120,12 @@ impl Engine {
         tracing::info!(%address, "the engine runs");
         let supervisor = Supervisor { launch, restarts, stop: stop.clone(), _held: (reader_url, data_dir) };
         let task = tokio::spawn(supervisor.run(process));
-        Ok(Self { address, password: password.into(), stop, task })
+        Ok(Self { target, stop, task })
     }
 
     /// Where the engine is, for a client of that database; good for as long as this value.
     pub fn target(&self, database: &str) -> Target {
-        Target {
-            url: format!("http://{}", self.address),
-            database: database.to_owned(),
-            user: Some("default".to_owned()),
-            password: Some(self.password.clone()),
-        }
+        Target { database: database.to_owned(), ..self.target.clone() }
     }
 
     /// Stops it in order, or by force after [`limits::ENGINE_STOP_WAIT`], and waits until it is gone.

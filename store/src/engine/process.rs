@@ -2,18 +2,18 @@
 //! socket, its standard error is its log.
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::TcpListener;
 use std::os::fd::OwnedFd;
 use std::path::PathBuf;
 use std::process::Stdio;
 
-use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
-use tokio::net::TcpStream;
+use tokio::io::{AsyncBufReadExt, AsyncWriteExt, BufReader};
 use tokio::process::{Child, ChildStderr, ChildStdin, Command};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
 
 use super::{EngineConfig, EngineError};
+use crate::client::Client;
 use crate::limits;
 
 pub(super) struct Launch {
@@ -21,7 +21,8 @@ pub(super) struct Launch {
     pub config: EngineConfig,
     /// Stays open here, so that connections wait for the next run.
     pub socket: TcpListener,
-    pub address: SocketAddr,
+    /// Of that socket.
+    pub client: Client,
     /// One a line: the owner's, the reader's.
     pub passwords: String,
 }
@@ -81,7 +82,7 @@ impl Process {
                 let status = status.map_err(spawn_error)?;
                 Err(EngineError::Exited { status, last_line: process.last_line().await })
             }
-            answered = timeout(limits::ENGINE_START_WAIT, until_it_answers(launch.address)) => {
+            answered = timeout(limits::ENGINE_START_WAIT, until_it_answers(&launch.client)) => {
                 if answered.is_ok() {
                     return Ok(process);
                 }
@@ -135,17 +136,9 @@ async fn forward(stderr: ChildStderr) -> String {
     last_line
 }
 
-/// The request waits in the kernel until the engine accepts, so one is enough; but for an engine that died with it.
-async fn until_it_answers(address: SocketAddr) {
-    while !matches!(ping(address).await, Ok(true)) {
+/// The request waits in the kernel until the engine accepts, so one is mostly enough.
+async fn until_it_answers(client: &Client) {
+    while client.ping().await.is_err() {
         sleep(limits::ENGINE_PAUSE_FIRST).await;
     }
-}
-
-async fn ping(address: SocketAddr) -> io::Result<bool> {
-    let mut socket = TcpStream::connect(address).await?;
-    socket.write_all(b"GET /ping HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await?;
-    let mut response = Vec::new();
-    socket.take(4096).read_to_end(&mut response).await?;
-    Ok(response.starts_with(b"HTTP/1.1 200"))
 }
