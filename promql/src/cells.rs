@@ -154,11 +154,8 @@ impl Cells {
     fn make_room_for(&mut self, value: Number) -> Result<()> {
         let charge = |bytes: usize| self.len.saturating_mul(bytes);
         if matches!(self.kind, Kind::Empty) {
-            let (bytes, exact) = match value {
-                Number::Exact(_) => (size_of::<i128>(), true),
-                Number::Float(_) => (size_of::<f64>(), false),
-            };
-            let total = charge(bytes);
+            let exact = matches!(value, Number::Exact(_));
+            let total = charge(if exact { size_of::<i128>() } else { size_of::<f64>() });
             self.charge.resize(total)?;
             self.kind = if exact { Kind::Exact(vec![0; self.len]) } else { Kind::Float(vec![0.0; self.len]) };
             return Ok(());

@@ -32,9 +32,6 @@ pub fn format_plain(value: f64) -> String {
 fn exponent(value: f64) -> String {
     let text = format!("{value:e}");
     let Some((mantissa, power)) = text.split_once('e') else { return text };
-    let (sign, digits) = match power.strip_prefix('-') {
-        Some(digits) => ('-', digits),
-        None => ('+', power),
-    };
-    format!("{mantissa}e{sign}{digits:0>2}")
+    let power: i32 = power.parse().unwrap_or_default();
+    format!("{mantissa}e{power:+03}")
 }

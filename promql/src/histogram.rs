@@ -96,11 +96,7 @@ fn per_histogram(
 }
 
 fn parse_bound(text: &str) -> Option<f64> {
-    match text.trim_start_matches('+').to_ascii_lowercase().as_str() {
-        "inf" | "infinity" => Some(f64::INFINITY),
-        "" | "nan" => None,
-        _ => text.parse().ok(),
-    }
+    text.parse().ok().filter(|bound: &f64| !bound.is_nan())
 }
 
 /// Sorts by bound and adds up buckets with equal bounds; false if the last is not `+Inf`, without which nothing can be said.

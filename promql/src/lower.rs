@@ -146,10 +146,10 @@ impl Lowering<'_> {
     /// A length in whole milliseconds, computed where it has to be.
     fn duration_ms(&self, what: &'static str, duration: &Expr) -> Result<i64> {
         let length = duration.seconds(seconds(self.step_ms), seconds(self.end_ms - self.start_ms));
-        let length = length.map_err(|(span, message)| self.fault(span, message))?;
+        let length = length.map_err(|(span, message)| fault(self.text, span, message))?;
         let ms = (length * 1000.0).round();
         if ms.is_nan() {
-            return Err(self.fault(duration.span, "duration is not a number"));
+            return Err(fault(self.text, duration.span, "duration is not a number"));
         }
         #[allow(clippy::cast_possible_truncation, reason = "what is beyond 64 bits stays beyond the bound")]
         in_time(what, ms as i64)
@@ -157,13 +157,9 @@ impl Lowering<'_> {
 
     fn positive_ms(&self, what: &'static str, duration: &Expr) -> Result<i64> {
         match self.duration_ms(what, duration)? {
-            ..=0 => Err(self.fault(duration.span, "duration must be greater than 0")),
+            ..=0 => Err(fault(self.text, duration.span, "duration must be greater than 0")),
             ms => Ok(ms),
         }
-    }
-
-    fn fault(&self, span: Span, message: &str) -> QueryError {
-        ParseError::Syntax(SyntaxError::new(self.text, span, message)).into()
     }
 
     fn subquery(&mut self, subquery: &ast::Subquery, grid: Grid) -> Result<Node> {
@@ -258,6 +254,10 @@ impl Lowering<'_> {
     }
 }
 
+fn fault(text: &str, span: Span, message: impl Into<String>) -> QueryError {
+    ParseError::Syntax(SyntaxError::new(text, span, message)).into()
+}
+
 fn unsupported(what: impl Into<String>, instead: impl Into<String>) -> QueryError {
     QueryError::Unsupported(what.into(), instead.into())
 }
@@ -269,7 +269,6 @@ fn in_time(what: &'static str, ms: i64) -> Result<i64> {
 
 /// Compiles the matchers of a selector, which the parser has counted and measured.
 fn matchers(budget: &Budget<'_>, text: &str, selector: &ast::Selector, span: Span) -> Result<Vec<Matcher>> {
-    let fault = |span, message: String| ParseError::Syntax(SyntaxError::new(text, span, message)).into();
     let mut all = Vec::with_capacity(selector.matchers.len() + 1);
     if let Some(name) = &selector.name {
         all.push(Matcher::new(budget, METRIC_NAME, MatchKind::Equal, name)?);
@@ -277,13 +276,12 @@ fn matchers(budget: &Budget<'_>, text: &str, selector: &ast::Selector, span: Spa
     for matcher in &selector.matchers {
         let compiled = Matcher::new(budget, &matcher.name, matcher.kind, &matcher.value);
         all.push(compiled.map_err(|error| match error {
-            QueryError::Regex(..) => fault(matcher.span, error.to_string()),
+            QueryError::Regex(..) => fault(text, matcher.span, error.to_string()),
             other => other,
         })?);
     }
     if all.iter().all(|matcher| matcher.matches("")) {
-        let message = "vector selector must contain at least one non-empty matcher";
-        return Err(fault(span, message.to_owned()));
+        return Err(fault(text, span, "vector selector must contain at least one non-empty matcher"));
     }
     Ok(all)
 }
