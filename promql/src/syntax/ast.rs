@@ -258,6 +258,11 @@ impl Grouping {
         names
     }
 
+    /// Whether a label of that name counts, other than the metric's name.
+    pub fn counts(&self, name: &str) -> bool {
+        self.names().iter().any(|other| &**other == name) == matches!(self, Self::By(_))
+    }
+
     /// Those of the labels that count.
     pub fn of(&self, labels: &Labels) -> Labels {
         match self {

@@ -45,7 +45,10 @@ impl<R: SqlRunner> SqlSource<R> {
         if wanted.is_empty() {
             return Ok(Vec::new());
         }
-        let dimensions = kept_dimensions(request.grouping.as_ref());
+        let keeps = |dimension: &Dimension| {
+            request.grouping.as_ref().is_none_or(|grouping| grouping.counts(dimension.name()))
+        };
+        let dimensions: Vec<_> = Dimension::ALL.into_iter().filter(keeps).collect();
         let measures: Vec<Measure> = wanted.iter().map(|wanted| wanted.measure).collect();
         let selection = Selection {
             scope,
@@ -111,18 +114,6 @@ fn column_matchers(matchers: &[Matcher]) -> Option<Vec<(Dimension, &Matcher)>> {
         }
     }
     Some(columns)
-}
-
-fn kept_dimensions(grouping: Option<&Grouping>) -> Vec<Dimension> {
-    let keeps = |dimension: &Dimension| {
-        let listed = |names: &[Arc<str>]| names.iter().any(|name| &**name == dimension.name());
-        match grouping {
-            None => true,
-            Some(Grouping::By(names)) => listed(names),
-            Some(Grouping::Without(names)) => !listed(names),
-        }
-    };
-    Dimension::ALL.into_iter().filter(keeps).collect()
 }
 
 /// Rows to series. Two points of one series at one edge come from two tiers and are added.
