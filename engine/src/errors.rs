@@ -47,7 +47,7 @@ impl QueryError {
 
 /// ClickHouse's number and name for what we refuse ourselves.
 #[derive(Clone, Copy)]
-pub struct Kind(u32, &'static str);
+pub struct Kind(pub u32, &'static str);
 
 impl Kind {
     pub const BAD_ARGUMENTS: Self = Self(36, "BAD_ARGUMENTS");

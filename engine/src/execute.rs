@@ -250,7 +250,7 @@ impl Execution<'_> {
             // Also when the query failed: it did because its reader did.
             (_, Err(cause)) => Err(cause),
             // The text does not parse, with the clause or without: the error must be about what the client wrote.
-            (Err(error), Ok(0)) if error.code == SYNTAX_ERROR => self.in_memory(text),
+            (Err(error), Ok(0)) if error.code == Kind::SYNTAX_ERROR.0 => self.in_memory(text),
             (Err(error), Ok(_)) => Err(error),
         }
     }
@@ -271,8 +271,6 @@ fn cancelled() -> QueryError {
 fn internal(error: impl std::fmt::Display) -> QueryError {
     QueryError::new(Kind::UNKNOWN_EXCEPTION, error)
 }
-
-const SYNTAX_ERROR: u32 = 62;
 
 /// Copies a pipe into the response and returns the bytes copied. Dropping the pipe on an error stops the query.
 fn copy(mut pipe: io::PipeReader, responder: &mut Responder) -> Result<usize, QueryError> {

@@ -41,7 +41,7 @@ impl Sessions {
                 let message = format!("Session {id} is locked by a concurrent client");
                 return refuse(Kind::SESSION_IS_LOCKED, message);
             }
-            Some(Some((connection, _))) => Some(connection),
+            Some(kept) => kept,
             None if key.must_exist => {
                 return refuse(Kind::SESSION_NOT_FOUND, format!("Session {id} not found"));
             }
@@ -57,9 +57,8 @@ impl Sessions {
         drop(slots);
         let lease = Lease { sessions: self, key };
         let connection = match kept {
-            Some(connection) => connection,
-            None if key.read_only => self.connector.connect(&[READ_ONLY])?,
-            None => self.connector.connect(&[])?,
+            Some((connection, _)) => connection,
+            None => self.connector.connect(if key.read_only { &[READ_ONLY] } else { &[] })?,
         };
         Ok((connection, lease))
     }
