@@ -1,8 +1,6 @@
 //! Pure: binary operators on values. Two vectors are matched by signature once per series; only who is present is decided per step.
 
 use std::cmp::Ordering;
-use std::collections::HashMap;
-use std::collections::hash_map::Entry;
 
 use super::budget::Budget;
 use super::cells::{Cells, Steps};
@@ -116,16 +114,11 @@ impl Signatures {
     }
 }
 
-/// Steps by the number of a signature, none at first.
-fn steps_of<'m>(
-    budget: &Budget<'_>,
-    map: &'m mut HashMap<usize, Steps>,
-    number: usize,
-    len: usize,
-) -> Result<&'m mut Steps> {
-    Ok(match map.entry(number) {
-        Entry::Occupied(entry) => entry.into_mut(),
-        Entry::Vacant(entry) => entry.insert(Steps::none(budget, len)?),
+/// The steps of a signature, none at first.
+fn steps_of<'s>(budget: &Budget<'_>, steps: &'s mut Option<Steps>, len: usize) -> Result<&'s mut Steps> {
+    Ok(match steps {
+        Some(steps) => steps,
+        None => steps.insert(Steps::none(budget, len)?),
     })
 }
 
@@ -146,13 +139,14 @@ fn intersection(
     right: &Vector,
 ) -> Result<Vector> {
     let signatures = Signatures::of(budget, matching, &left, right)?;
-    let mut present = HashMap::new();
+    let mut present = Vec::new();
+    present.resize_with(signatures.sets.len(), || None);
     for (column, number) in right.columns.iter().zip(&signatures.right) {
-        steps_of(budget, &mut present, *number, column.cells.len())?.insert_all(&column.cells);
+        steps_of(budget, &mut present[*number], column.cells.len())?.insert_all(&column.cells);
     }
     for (column, number) in left.columns.iter_mut().zip(&signatures.left) {
         budget.work(column.cells.len())?;
-        let seen = present.get(number);
+        let seen = present[*number].as_ref();
         for step in 0..column.cells.len() {
             if seen.is_some_and(|seen| seen.contains(step)) != (operator == Operator::And) {
                 column.cells.clear(step);
@@ -174,7 +168,8 @@ fn matched(budget: &Budget<'_>, operation: &Operation, left: &Vector, right: &Ve
     let partners = partners(budget, many, one, &signatures, &operation.matching)?;
     let mut sharing: Vec<usize> = vec![0; signatures.sets.len()];
     signatures.left.iter().for_each(|number| sharing[*number] += 1);
-    let mut taken: HashMap<usize, Steps> = HashMap::new();
+    let mut taken = Vec::new();
+    taken.resize_with(signatures.sets.len(), || None);
     let mut results = LabelSets::new(budget)?;
     for (column, number) in many.columns.iter().zip(&signatures.left) {
         // Several elements of one signature must not match at one step, unless group_left or group_right says so.
@@ -187,7 +182,7 @@ fn matched(budget: &Budget<'_>, operation: &Operation, left: &Vector, right: &Ve
                 let Some(b) = other.cells.get(step) else { continue };
                 // A match counts even if a comparison then filters it away.
                 if exclusive {
-                    let taken = steps_of(budget, &mut taken, *number, steps)?;
+                    let taken = steps_of(budget, &mut taken[*number], steps)?;
                     if taken.contains(step) {
                         return Err(QueryError::ImplicitManyToOne);
                     }

@@ -2,7 +2,6 @@
 
 use super::budget::Budget;
 use super::error::Result;
-use super::labels::Labels;
 use super::regex::Regex;
 pub use super::syntax::MatchKind;
 
@@ -38,10 +37,5 @@ impl Matcher {
     pub fn matches(&self, value: &str) -> bool {
         let fits = self.regex.as_ref().map_or_else(|| self.value == value, |regex| regex.is_match(value));
         fits == matches!(self.kind, MatchKind::Equal | MatchKind::Regex)
-    }
-
-    /// Whether every matcher accepts these labels.
-    pub fn all_match(matchers: &[Self], labels: &Labels) -> bool {
-        matchers.iter().all(|matcher| matcher.matches(labels.get(&matcher.name)))
     }
 }

@@ -25,7 +25,10 @@ fn run(query: &str, params: QueryParams, series: &[Series]) -> Result<QueryResul
     let plan = plan_within(&budget, query, params)?;
     let mut fetched = Fetched::default();
     for request in &plan.requests {
-        let found = series.iter().filter(|series| Matcher::all_match(&request.matchers, &series.labels));
+        let accepts = |series: &&Series| {
+            request.matchers.iter().all(|matcher| matcher.matches(series.labels.get(&matcher.name)))
+        };
+        let found = series.iter().filter(accepts);
         fetched.insert(budget.memory(), request.selector, found.cloned().collect())?;
     }
     evaluate(&plan, &fetched, &budget)

@@ -23,6 +23,10 @@ impl MemorySource {
     }
 }
 
+fn all_match(matchers: &[Matcher], labels: &Labels) -> bool {
+    matchers.iter().all(|matcher| matcher.matches(labels.get(&matcher.name)))
+}
+
 impl SeriesSource for MemorySource {
     fn select<'a>(
         &'a self,
@@ -30,8 +34,7 @@ impl SeriesSource for MemorySource {
         request: &'a SelectorRequest,
     ) -> BoxFuture<'a, Result<Vec<Series>, SourceError>> {
         let all = self.of(&scope.tenant);
-        let found =
-            all.filter(|series| Matcher::all_match(&request.matchers, &series.labels)).cloned().collect();
+        let found = all.filter(|series| all_match(&request.matchers, &series.labels)).cloned().collect();
         Box::pin(ready(Ok(found)))
     }
 
@@ -51,7 +54,7 @@ impl SeriesSource for MemorySource {
         let all = self.of(&scope.tenant);
         let accepts = |labels: &Labels| {
             let any = &filter.any_of;
-            any.is_empty() || any.iter().any(|matchers| Matcher::all_match(matchers, labels))
+            any.is_empty() || any.iter().any(|matchers| all_match(matchers, labels))
         };
         let found = all.filter(|series| accepts(&series.labels) && alive(&series.samples));
         Box::pin(ready(Ok(found.map(|series| series.labels.clone()).collect())))

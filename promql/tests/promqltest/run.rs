@@ -2,7 +2,7 @@
 
 use ledgerline_promql::syntax::ParseError;
 use ledgerline_promql::{
-    Budget, Fetched, Labels, METRIC_NAME, Matcher, Number, Plan, Point, QueryError, QueryParams, QueryResult,
+    Budget, Fetched, Labels, METRIC_NAME, Number, Plan, Point, QueryError, QueryParams, QueryResult,
     QueryValue, Samples, Series, evaluate, plan,
 };
 
@@ -66,8 +66,10 @@ impl Store {
     fn fetch(&self, budget: &Budget<'_>, plan: &Plan) -> Option<Fetched> {
         let mut fetched = Fetched::default();
         for request in &plan.requests {
-            let matching =
-                self.series.iter().filter(|(s, _)| Matcher::all_match(&request.matchers, &s.labels));
+            let matches = |labels: &Labels| {
+                request.matchers.iter().all(|matcher| matcher.matches(labels.get(&matcher.name)))
+            };
+            let matching = self.series.iter().filter(|(series, _)| matches(&series.labels));
             let mut found = Vec::new();
             for (series, histogram) in matching {
                 if *histogram {
