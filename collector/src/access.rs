@@ -12,8 +12,8 @@ use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use ledgerline_process::config::SecretText;
-
 use ledgerline_promql::source::Tenant;
+use subtle::ConstantTimeEq;
 
 /// On whose behalf something is stored or read.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -59,9 +59,9 @@ impl Access {
             Self::Tokens(tokens) => {
                 let sent = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
                 let sent = sent.ok_or(Unauthenticated)?;
-                // Every token is compared, so that the time taken does not tell which one was nearly right.
+                // Every token is compared, and whole, so that the time taken does not tell which one was nearly right.
                 let found = tokens.iter().fold(None, |found, (token, principal)| {
-                    if equal(token.expose().as_bytes(), sent) { Some(principal) } else { found }
+                    if token.expose().as_bytes().ct_eq(sent).into() { Some(principal) } else { found }
                 });
                 found.cloned().ok_or(Unauthenticated)
             }
@@ -85,11 +85,6 @@ pub async fn authenticate(State(access): State<Arc<Access>>, mut request: Reques
 fn bearer(header: &[u8]) -> Option<&[u8]> {
     let (scheme, token) = header.split_at_checked(7)?;
     scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
-}
-
-/// Takes as long for a wrong first byte as for a wrong last one. The length is not hidden.
-fn equal(one: &[u8], other: &[u8]) -> bool {
-    one.len() == other.len() && one.iter().zip(other).fold(0, |difference, (a, b)| difference | (a ^ b)) == 0
 }
 
 #[cfg(test)]
