@@ -1,11 +1,11 @@
 //! gRPC messages that are already encoded: the spool holds a request's protobuf bytes, the same at each attempt and smaller
 //! than its structs. Only the response is decoded.
 
-use bytes::{Buf, BufMut, Bytes};
+use bytes::{BufMut, Bytes};
 use ledgerline_proto::otlp::ExportTraceServiceResponse;
-use prost::Message;
 use tonic::Status;
-use tonic::codec::{Codec, DecodeBuf, Decoder, EncodeBuf, Encoder};
+use tonic::codec::{Codec, EncodeBuf, Encoder};
+use tonic_prost::ProstDecoder;
 
 #[derive(Clone, Copy, Debug, Default)]
 pub(super) struct EncodedExport;
@@ -14,14 +14,14 @@ impl Codec for EncodedExport {
     type Encode = Bytes;
     type Decode = ExportTraceServiceResponse;
     type Encoder = Self;
-    type Decoder = Self;
+    type Decoder = ProstDecoder<ExportTraceServiceResponse>;
 
     fn encoder(&mut self) -> Self {
         *self
     }
 
-    fn decoder(&mut self) -> Self {
-        *self
+    fn decoder(&mut self) -> Self::Decoder {
+        ProstDecoder::default()
     }
 }
 
@@ -33,17 +33,5 @@ impl Encoder for EncodedExport {
         buffer.reserve(item.len());
         buffer.put(item);
         Ok(())
-    }
-}
-
-impl Decoder for EncodedExport {
-    type Item = ExportTraceServiceResponse;
-    type Error = Status;
-
-    fn decode(&mut self, buffer: &mut DecodeBuf<'_>) -> Result<Option<Self::Item>, Status> {
-        let bytes = buffer.copy_to_bytes(buffer.remaining());
-        ExportTraceServiceResponse::decode(bytes)
-            .map(Some)
-            .map_err(|error| Status::internal(format!("the body is not an export response: {error}")))
     }
 }
