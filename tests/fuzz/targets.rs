@@ -9,7 +9,7 @@ use ledgerline_agent::dialect::{self, Response, TextCounts};
 use ledgerline_agent::relay::inject::inject_usage;
 use ledgerline_agent::relay::strip::UsageStrip;
 use ledgerline_agent::wire::Framing;
-use ledgerline_agent::wire::json::{Tokenizer, members};
+use ledgerline_agent::wire::json::Tokenizer;
 use ledgerline_agent::wire::sse::Splitter;
 use ledgerline_collector::alerting::Template;
 use ledgerline_collector::ingest::decode::{Format, decode};
@@ -107,7 +107,6 @@ pub fn json_tokenize(data: &[u8]) {
     assert_eq!(whole, tokenized(body, usize::from(*cut).max(1)), "cut after {cut} bytes");
     let read = serde_json::from_slice::<serde_json::Map<String, serde_json::Value>>(body);
     if read.is_ok() && !nests_deeply(body) {
-        assert!(members(body, |_| {}).is_ok(), "{}", String::from_utf8_lossy(body));
         assert_eq!(whole, Some(true), "{}", String::from_utf8_lossy(body));
     }
 }

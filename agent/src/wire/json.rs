@@ -134,10 +134,8 @@ impl Tokenizer {
         }
     }
 
-    /// The next token of `piece` from `at` on, which moves behind it; `None` at the end of the piece.
-    ///
-    /// # Errors
-    /// At the first byte that cannot be. The tokenizer is of no use afterwards.
+    /// The next token of `piece` from `at` on, which moves behind it; `None` at the end of the piece. An error is at the
+    /// first byte that cannot be; the tokenizer is of no use afterwards.
     pub fn next(&mut self, piece: &[u8], at: &mut usize) -> Result<Option<Token>, Malformed> {
         if self.inside != Inside::Nothing {
             return self.go_on(piece, at, false);
@@ -345,70 +343,44 @@ fn has_control_characters(bytes: &[u8]) -> bool {
 
 /// A member of an object.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Member<'d> {
-    /// Between the quotes, escapes as written.
-    pub name: &'d [u8],
-    /// Whether the name is spelled with escapes, so that it may be another than it looks.
-    pub has_escapes: bool,
+pub(crate) struct Member {
     /// Where it begins: at the quote before its name.
-    pub from: usize,
+    pub(crate) from: usize,
     pub(crate) value: Range<usize>,
 }
 
-/// Reads a whole document that is an object and hands over its members, in order.
-///
-/// # Errors
-/// When it is no object or not JSON to its last byte. Members before the fault have been handed over.
-pub fn members<'d>(document: &'d [u8], mut on_member: impl FnMut(Member<'d>)) -> Result<(), Malformed> {
+/// The members of these names; `None` when it is no object, not JSON to its last byte, or doubtful which they are: a name
+/// with escapes, which may be another than it looks, or one given twice.
+pub(crate) fn unique_members<const N: usize>(object: &[u8], names: [&str; N]) -> Option<[Option<Member>; N]> {
     let mut tokenizer = Tokenizer::default();
     let mut at = 0;
-    let is_object = tokenizer.next(document, &mut at)?.is_some_and(|token| document[token.from] == b'{');
-    if !is_object {
-        return Err(Malformed);
+    let first = tokenizer.next(object, &mut at).ok()??;
+    if object[first.from] != b'{' {
+        return None;
     }
-    let mut member: Option<Member<'d>> = None;
-    while let Some(token) = tokenizer.next(document, &mut at)? {
-        match (tokenizer.depth, token.kind) {
+    let mut found = [const { None::<Member> }; N];
+    let mut place: Option<usize> = None;
+    while let Some(token) = tokenizer.next(object, &mut at).ok()? {
+        let member = place.and_then(|place| found[place].as_mut());
+        match (tokenizer.depth, token.kind, member) {
             // A document may end within a name.
-            (1, Kind::Name) if token.ends => {
-                let name = &document[token.from + 1..token.to - 1];
-                member = Some(Member { name, has_escapes: token.has_escapes, from: token.from, value: 0..0 });
-            }
-            (2, Kind::Open) => {
-                if let Some(member) = &mut member {
-                    member.value.start = token.from;
+            (1, Kind::Name, _) if token.ends => {
+                let name = &object[token.from + 1..token.to - 1];
+                place = names.iter().position(|wanted| wanted.as_bytes() == name);
+                let member = Member { from: token.from, value: 0..0 };
+                let is_repeated = place.is_some_and(|place| found[place].replace(member).is_some());
+                if is_repeated || token.has_escapes {
+                    return None;
                 }
             }
-            (1, Kind::Text | Kind::Number | Kind::Literal | Kind::Close) => {
-                if let Some(mut member) = member.take() {
-                    if token.kind != Kind::Close {
-                        member.value.start = token.from;
-                    }
-                    member.value.end = token.to;
-                    on_member(member);
-                }
+            (2, Kind::Open, Some(member)) | (1, Kind::Text | Kind::Number | Kind::Literal, Some(member)) => {
+                member.value = token.from..token.to;
             }
+            (1, Kind::Close, Some(member)) => member.value.end = token.to,
             _ => {}
         }
     }
-    if tokenizer.is_complete() { Ok(()) } else { Err(Malformed) }
-}
-
-/// The members of these names; `None` when it is no object, or doubtful which they are: a name with escapes, one given
-/// twice.
-pub(crate) fn unique_members<'d, const N: usize>(
-    object: &'d [u8],
-    names: [&str; N],
-) -> Option<[Option<Member<'d>>; N]> {
-    let mut found = [const { None }; N];
-    let mut is_doubtful = false;
-    let read = members(object, |member| {
-        is_doubtful |= member.has_escapes;
-        if let Some(at) = names.iter().position(|name| name.as_bytes() == member.name) {
-            is_doubtful |= found[at].replace(member).is_some();
-        }
-    });
-    (read.is_ok() && !is_doubtful).then_some(found)
+    tokenizer.is_complete().then_some(found)
 }
 
 #[cfg(test)]
