@@ -5,7 +5,7 @@
 use ledgerline_proto::TokenCounts;
 use serde::Deserialize;
 
-use super::usage::{CompletionUsage, Inclusive};
+use super::usage::{CompletionUsage, ResponseUsage};
 use crate::dialect::json::{Content, Count, ErrorField, LIST_MAX, List, Object, Text, bounded, object};
 use crate::dialect::{Kind, Progress, Read, Reader, Response, TextSink, Unreadable};
 use crate::wire::sse::Event;
@@ -79,7 +79,7 @@ impl ChatReader {
             response.progress = if finished { Progress::Finished } else { Progress::Open };
         }
         if let Some(usage) = &chunk.usage.0 {
-            let usage = Inclusive::from(usage);
+            let usage = ResponseUsage::from(usage);
             let (input, output) = (usage.input(), usage.output());
             if input.is_some() || output.is_some() {
                 response.usage_is_final = finished;

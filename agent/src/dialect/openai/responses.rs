@@ -8,7 +8,7 @@ use ledgerline_proto::BillGap;
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess};
 
-use super::usage::{Inclusive, ResponseUsage};
+use super::usage::ResponseUsage;
 use crate::dialect::json::{
     Code, Content, Count, ErrorBody, ErrorField, Flag, FromValue, LIST_MAX, List, Object, Text, bounded,
     lenient, object,
@@ -171,7 +171,6 @@ impl Body<'_> {
         self.read_end(status, response);
         self.read_tools(response);
         if let Some(usage) = &self.usage.0 {
-            let usage = Inclusive::from(usage);
             response.input = usage.input().or(response.input);
             response.output = usage.output().or(response.output);
         }

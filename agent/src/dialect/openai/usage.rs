@@ -51,46 +51,26 @@ struct CacheWriteDetails {
     ttl_12h_tokens: Count,
 }
 
-/// The counts under whatever names they came.
-pub(super) struct Inclusive {
-    input: Count,
-    output: Count,
-    total: Count,
-    of_input: Details,
-    of_output: Details,
-}
-
-impl From<&CompletionUsage> for Inclusive {
+/// The same counts under the newer names.
+impl From<&CompletionUsage> for ResponseUsage {
     fn from(usage: &CompletionUsage) -> Self {
         let details = usage.prompt_tokens_details.0.unwrap_or_default();
         let cached_tokens = Count(details.cached_tokens.0.or(usage.prompt_cache_hit_tokens.0));
         Self {
-            input: usage.prompt_tokens,
-            output: usage.completion_tokens,
-            total: usage.total_tokens,
-            of_input: Details { cached_tokens, ..details },
-            of_output: usage.completion_tokens_details.0.unwrap_or_default(),
+            input_tokens: usage.prompt_tokens,
+            output_tokens: usage.completion_tokens,
+            total_tokens: usage.total_tokens,
+            input_tokens_details: Object(Some(Details { cached_tokens, ..details })),
+            output_tokens_details: usage.completion_tokens_details,
         }
     }
 }
 
-impl From<&ResponseUsage> for Inclusive {
-    fn from(usage: &ResponseUsage) -> Self {
-        Self {
-            input: usage.input_tokens,
-            output: usage.output_tokens,
-            total: usage.total_tokens,
-            of_input: usage.input_tokens_details.0.unwrap_or_default(),
-            of_output: usage.output_tokens_details.0.unwrap_or_default(),
-        }
-    }
-}
-
-impl Inclusive {
+impl ResponseUsage {
     /// The input side in disjoint classes.
     pub(super) fn input(&self) -> Option<TokenCounts> {
-        let whole = self.input.0?;
-        let details = self.of_input;
+        let whole = self.input_tokens.0?;
+        let details = self.input_tokens_details.0.unwrap_or_default();
         let cached = details.cached_tokens.or_zero();
         let lives = details.cache_write_tokens_details.0.unwrap_or_default();
         let (life_30m, life_12h) = (lives.ttl_30m_tokens.or_zero(), lives.ttl_12h_tokens.or_zero());
@@ -112,11 +92,12 @@ impl Inclusive {
 
     /// The output side in disjoint classes.
     pub(super) fn output(&self) -> Option<TokenCounts> {
-        let whole = self.output.0?;
-        let details = self.of_output;
+        let whole = self.output_tokens.0?;
+        let details = self.output_tokens_details.0.unwrap_or_default();
         let reasoning = details.reasoning_tokens.or_zero();
-        let input = self.input.or_zero();
-        let beside = reasoning > 0 && self.total.0.is_some_and(|total| total == input + whole + reasoning);
+        let input = self.input_tokens.or_zero();
+        let beside =
+            reasoning > 0 && self.total_tokens.0.is_some_and(|total| total == input + whole + reasoning);
         let rest = if beside { whole } else { whole.checked_sub(reasoning).unwrap_or(whole) };
         let audio = details.audio_tokens.or_zero().min(rest);
         let image = details.image_tokens.or_zero().min(rest - audio);
