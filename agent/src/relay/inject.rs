@@ -21,9 +21,6 @@ pub enum NotInjected {
 }
 
 /// The body of a chat completion that asks for usage; [`super::strip`] undoes in the response what comes of it.
-///
-/// # Errors
-/// When the body is to be sent as it came.
 pub fn inject_usage(body: &[u8]) -> Result<Vec<u8>, NotInjected> {
     let (place, insert) = find_place(body)?;
     let mut injected = Vec::with_capacity(body.len() + insert.len());

@@ -48,18 +48,13 @@ fn single(headers: &HeaderMap) -> Option<&str> {
 
 /// `00-{32 hex}-{16 hex}-{2 hex}`, lower case. A later version may append fields after another dash.
 fn parse(value: &str) -> Option<(TraceId, SpanId)> {
-    let lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
-    let dashes = [2, 35, 52].iter().all(|at| value.as_bytes().get(*at) == Some(&b'-'));
-    if !dashes || !value.is_ascii() || value.len() < 55 {
-        return None;
-    }
-    let (version, trace, parent, flags) = (&value[..2], &value[3..35], &value[36..52], &value[53..55]);
-    let length_fits = match version {
-        "ff" => false,
-        "00" => value.len() == 55,
-        _ => value.len() == 55 || value.as_bytes()[55] == b'-',
+    let mut fields = value.splitn(5, '-');
+    let mut next = |length| {
+        let is_lower_hex = |text: &str| text.bytes().all(|byte| matches!(byte, b'0'..=b'9' | b'a'..=b'f'));
+        fields.next().filter(|field| field.len() == length && is_lower_hex(field))
     };
-    if !length_fits || ![version, trace, parent, flags].into_iter().all(lower_hex) {
+    let (version, trace, parent, _flags) = (next(2)?, next(32)?, next(16)?, next(2)?);
+    if version == "ff" || (version == "00" && fields.next().is_some()) {
         return None;
     }
     Some((TraceId::from_hex(trace)?, SpanId::from_hex(parent)?))

@@ -3,8 +3,7 @@
 //! The only place where the relay changes bytes. It can be switched off for all upstreams or for one (`usage_injection`), and
 //! switches itself off for a while for an upstream that refuses the field or responds in a way that we cannot filter.
 
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
 use http::StatusCode;
@@ -19,6 +18,7 @@ use tokio::time::Instant;
 
 use super::headers;
 use super::inject::{NotInjected, inject_usage};
+use super::lock;
 use crate::dialect::Endpoint;
 use crate::limits::{INJECT_BODY_BYTES_MAX, INJECT_COPIES, INJECT_INLINE_BYTES_MAX, INJECTION_PAUSE};
 use crate::metrics::NotInjectedReason;
@@ -37,9 +37,8 @@ const BODY_DIGESTS: [HeaderName; 5] = [
 pub struct InjectionPolicy {
     /// Bytes for the requests collected at one time, shared by all upstreams.
     memory: Arc<Semaphore>,
-    since: Instant,
-    /// It refused our field, or responded in a way that we cannot filter: left alone until so long after `since`. 0: never.
-    disabled_until_ms: AtomicU64,
+    /// It refused our field, or responded in a way that we cannot filter: left alone until then.
+    disabled_until: Mutex<Option<Instant>>,
 }
 
 #[derive(Debug)]
@@ -53,18 +52,14 @@ pub(super) enum Plan {
 
 impl InjectionPolicy {
     pub fn new(memory: Arc<Semaphore>) -> Self {
-        Self { memory, since: Instant::now(), disabled_until_ms: AtomicU64::new(0) }
-    }
-
-    fn now_ms(&self) -> u64 {
-        self.since.elapsed().as_millis() as u64
+        Self { memory, disabled_until: Mutex::default() }
     }
 
     /// For [`INJECTION_PAUSE`] nothing is injected for this upstream: other models behind it may know the field.
     pub(super) fn disable(&self, upstream: &str, reason: &'static str) {
-        let now = self.now_ms();
-        let until = now + INJECTION_PAUSE.as_millis() as u64;
-        if self.disabled_until_ms.swap(until, Ordering::Relaxed) <= now {
+        let now = Instant::now();
+        let before = lock(&self.disabled_until).replace(now + INJECTION_PAUSE);
+        if before.is_none_or(|until| until <= now) {
             tracing::warn!(
                 upstream,
                 reason,
@@ -76,7 +71,7 @@ impl InjectionPolicy {
     }
 
     fn is_disabled(&self) -> bool {
-        self.now_ms() < self.disabled_until_ms.load(Ordering::Relaxed)
+        lock(&self.disabled_until).is_some_and(|until| Instant::now() < until)
     }
 
     /// Collects plain, unsigned JSON of known and bounded size, while there is memory; everything else streams through.

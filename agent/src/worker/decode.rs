@@ -30,7 +30,6 @@ pub struct Decoder {
     limits: DecodeLimits,
     /// Decoded bytes of a response without encoding.
     identity_bytes: u64,
-    failure: Option<Failure>,
 }
 
 impl Decoder {
@@ -46,7 +45,7 @@ impl Decoder {
             }
             stages.push(Stage::new(name, limits)?);
         }
-        Ok(Self { stages, limits, identity_bytes: 0, failure: None })
+        Ok(Self { stages, limits, identity_bytes: 0 })
     }
 
     /// Whether bytes pass as they are: then a loss in the middle does not spoil what follows.
@@ -54,18 +53,14 @@ impl Decoder {
         self.stages.is_empty()
     }
 
-    /// Gives out all that the next bytes complete. A failure is final; output given out before it is good.
+    /// Gives out all that the next bytes complete. Behind a failure nothing more can be decoded; output given out before it
+    /// is good.
     pub fn decode(&mut self, input: &[u8], mut output: impl FnMut(&[u8])) -> Result<(), Failure> {
-        if let Some(failure) = self.failure {
-            return Err(failure);
-        }
-        let result = if self.stages.is_empty() {
+        if self.stages.is_empty() {
             self.identity(input, &mut output)
         } else {
             run_stages(&mut self.stages, input, &mut output)
-        };
-        self.failure = result.err();
-        result
+        }
     }
 
     fn identity(&mut self, input: &[u8], output: &mut dyn FnMut(&[u8])) -> Result<(), Failure> {
