@@ -21,15 +21,12 @@ use crate::config::Problems;
 
 /// Which hosts and origins a port answers. Cheap to clone.
 #[derive(Clone, Debug)]
-pub struct HostGuard(Arc<Allowed>);
-
-#[derive(Debug)]
-struct Allowed {
+pub struct HostGuard {
     /// The configuration key of `hosts`, for the text of a refusal.
     key: &'static str,
-    hosts: Vec<String>,
+    hosts: Arc<[String]>,
     /// As browsers send them.
-    origins: Vec<HeaderValue>,
+    origins: Arc<[HeaderValue]>,
 }
 
 /// Why a request is not answered; its text is what the sender reads.
@@ -61,8 +58,7 @@ impl HostGuard {
     /// A guard that lets IP addresses, `localhost` and these names pass (`*`: any name), and pages of the same origin
     /// and of these. `key` is the configuration key of `hosts`.
     pub fn new(key: &'static str, hosts: &[String], origins: &[HeaderValue]) -> Self {
-        let hosts = hosts.iter().map(|host| plain_name(host)).collect();
-        Self(Arc::new(Allowed { key, hosts, origins: origins.to_vec() }))
+        Self { key, hosts: hosts.iter().map(|host| plain_name(host)).collect(), origins: origins.into() }
     }
 
     /// The router behind this guard.
@@ -76,11 +72,11 @@ impl HostGuard {
         if let Some(host) = &host
             && !self.knows(host.host())
         {
-            return Err(HostError::UnknownHost { host: host.host().to_owned(), key: self.0.key });
+            return Err(HostError::UnknownHost { host: host.host().to_owned(), key: self.key });
         }
         let Some(origin) = headers.get(ORIGIN) else { return Ok(()) };
         let text = origin.to_str().unwrap_or("not text");
-        if host.is_some_and(|host| is_same_origin(text, &host)) || self.0.origins.contains(origin) {
+        if host.is_some_and(|host| is_same_origin(text, &host)) || self.origins.contains(origin) {
             return Ok(());
         }
         Err(HostError::ForeignOrigin { origin: text.to_owned() })
@@ -91,7 +87,7 @@ impl HostGuard {
         let address = name.trim_start_matches('[').trim_end_matches(']');
         name == "localhost"
             || address.parse::<IpAddr>().is_ok()
-            || self.0.hosts.iter().any(|known| known == "*" || *known == name)
+            || self.hosts.iter().any(|known| known == "*" || *known == name)
     }
 }
 

@@ -27,11 +27,6 @@ impl Throttle {
         }
         passes
     }
-
-    /// The next event passes at once: the fault ended, and its return is news.
-    pub fn reset(&self) {
-        *self.last.lock().unwrap_or_else(PoisonError::into_inner) = None;
-    }
 }
 
 #[cfg(test)]
@@ -39,14 +34,12 @@ mod tests {
     use super::*;
 
     #[tokio::test(start_paused = true)]
-    async fn one_event_per_period_passes_and_a_reset_lets_the_next_one_through() {
+    async fn one_event_per_period_passes() {
         let throttle = Throttle::new(Duration::from_secs(60));
         assert!(throttle.passes() && !throttle.passes());
         tokio::time::advance(Duration::from_secs(59)).await;
         assert!(!throttle.passes());
         tokio::time::advance(Duration::from_secs(1)).await;
         assert!(throttle.passes() && !throttle.passes());
-        throttle.reset();
-        assert!(throttle.passes());
     }
 }
