@@ -17,41 +17,33 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Settings;
 use crate::export::{Sender, Spool};
+pub use crate::limits::RelayLimits;
 use crate::limits::{CONNECTIONS_MAX, DESCRIPTORS_RESERVED};
 use crate::metrics::Metrics;
 use crate::observer::{Observer, ObserverParts};
 use crate::relay::Relay;
-use crate::relay::server::Server;
-use crate::relay::tap::{TapLimits, tap};
-use crate::relay::upstream::KeepAlive;
+use crate::relay::tap::tap;
 
 /// What a test may want to replace.
 pub struct Parts {
     /// Wall time.
     pub clock: Arc<dyn Clock>,
-    /// Bounds between relay and worker.
-    pub tap_limits: TapLimits,
-    /// When a silent upstream connection is asked whether it lives.
-    pub keep_alive: KeepAlive,
+    /// Bounds of the relay.
+    pub limits: RelayLimits,
 }
 
 impl Default for Parts {
     fn default() -> Self {
-        Self {
-            clock: Arc::new(SystemClock),
-            tap_limits: TapLimits::default(),
-            keep_alive: KeepAlive::default(),
-        }
+        Self { clock: Arc::new(SystemClock), limits: RelayLimits::default() }
     }
 }
 
-/// Why there is no agent.
+/// Why there is no agent; its text is what the user reads.
 #[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong")]
 pub enum AppError {
-    /// A port cannot be had.
     #[error(transparent)]
     Listen(#[from] ListenError),
-    /// A certificate or certificate authorities cannot be used.
     #[error(transparent)]
     Tls(#[from] TlsError),
     /// The operating system gives no thread or socket.
@@ -83,21 +75,18 @@ pub struct App {
 
 impl App {
     /// Makes everything, and opens the ports last.
-    ///
-    /// # Errors
-    /// See [`AppError`]; its text is what the user reads.
     pub fn build(settings: Settings, parts: Parts) -> Result<Self, AppError> {
         let Settings { listen: relay_address, admin_listen, relay, export, .. } = settings;
         let metrics = Arc::new(Metrics::default());
         let registry = Arc::new(metrics.registry());
         let epoch = parts.clock.now_unix_ns();
-        let (tap, observations) = tap(parts.tap_limits, parts.clock, metrics.clone());
+        let (tap, observations) = tap(parts.limits, parts.clock, metrics.clone());
         let roots = || client_config(relay.roots, None);
         let tls = relay.tls.clone().map_or_else(roots, Ok)?;
         let spool = Arc::new(Spool::new(export.spool_bytes_max, metrics.clone()));
         let flush_timeout = export.flush_timeout;
         let sender = Sender::new(export, &tls, epoch, spool.clone(), metrics.clone())?;
-        let connect = (&tls, relay.connect_timeout, parts.keep_alive);
+        let connect = (&tls, relay.connect_timeout, parts.limits);
         let forward = Relay::new(settings.upstreams, settings.identity, connect, tap, metrics.clone());
         let server_tls = settings.tls.as_ref().map(ServerTls::load).transpose()?;
         let relay_listener = listen("listen", relay_address)?;
@@ -129,9 +118,6 @@ impl App {
 
     /// Forwards on the current runtime and observes on another thread, until `shutdown` and the drain that follows it.
     /// Returns when no call runs any more and the spool is flushed, or its time is over.
-    ///
-    /// # Errors
-    /// When the operating system gives no thread or refuses the sockets.
     pub async fn run(self, shutdown: CancellationToken) -> Result<(), AppError> {
         let relay_listener = tokio::net::TcpListener::from_std(self.relay_listener)?;
         let admin_listener = tokio::net::TcpListener::from_std(self.admin_listener)?;
@@ -154,8 +140,7 @@ impl App {
             descriptors::connections_max(descriptors, DESCRIPTORS_RESERVED, 2, CONNECTIONS_MAX);
         let Addresses { relay, admin: admin_address } = self.addresses;
         tracing::info!(%relay, admin = %admin_address, connections_max, descriptors, "forwarding calls");
-        let server = Server::new(self.relay, self.tls, connections_max);
-        server.run(relay_listener, shutdown, self.drain_timeout).await;
+        self.relay.serve(relay_listener, self.tls, connections_max, self.drain_timeout, shutdown).await;
         observer.stop().await;
         stopped.cancel();
         if let Err(error) = admin.await {

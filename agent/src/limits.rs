@@ -44,12 +44,6 @@ pub const HEAD_TIMEOUT: Duration = Duration::from_secs(600);
 /// How often a client that has closed its sending side is asked, in 25 bytes, whether it still listens.
 pub const HALF_CLOSED_ASK_EVERY: Duration = Duration::from_secs(2);
 
-/// An idle connection is not evicted earlier: a client that has just connected sends within a round trip.
-pub const EVICTION_IDLE_MIN: Duration = Duration::from_millis(500);
-
-/// How long an idle connection that makes room may take to end in order.
-pub const EVICTION_GRACE: Duration = Duration::from_secs(1);
-
 /// Idle upstream connections kept for reuse, per connection group.
 pub const UPSTREAM_IDLE_MAX: usize = 128;
 
@@ -153,6 +147,30 @@ pub const OBSERVER_BATCH_MAX: usize = 1_024;
 
 /// How long the observer may take after the last call ended to read what is queued, before the export is flushed.
 pub const OBSERVER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
+
+/// Bounds of the relay that a test may want others of.
+#[derive(Clone, Copy, Debug)]
+pub struct RelayLimits {
+    /// See [`OBSERVATIONS_MAX`].
+    pub observations_max: usize,
+    /// See [`OBSERVED_BYTES_MAX`].
+    pub observed_bytes_max: usize,
+    /// See [`UPSTREAM_PING_INTERVAL`].
+    pub ping_interval: Duration,
+    /// See [`UPSTREAM_PING_TIMEOUT`].
+    pub ping_timeout: Duration,
+}
+
+impl Default for RelayLimits {
+    fn default() -> Self {
+        Self {
+            observations_max: OBSERVATIONS_MAX,
+            observed_bytes_max: OBSERVED_BYTES_MAX,
+            ping_interval: UPSTREAM_PING_INTERVAL,
+            ping_timeout: UPSTREAM_PING_TIMEOUT,
+        }
+    }
+}
 
 /// Calls under way at once in the worker; the relay reserves two places in its queue for each that it observes. Below
 /// 1 KiB each without what `held_bytes_max` bounds: 8 MiB.

@@ -9,7 +9,6 @@ mod client;
 mod forward;
 pub(crate) mod headers;
 pub(crate) mod identity;
-mod idle;
 pub mod inject;
 mod reply;
 pub mod route;
@@ -28,14 +27,14 @@ use rustls::ClientConfig;
 use tokio::sync::Semaphore;
 
 use crate::config::UpstreamSettings;
-use crate::limits::INJECT_BYTES_IN_FLIGHT_MAX;
+use crate::limits::{INJECT_BYTES_IN_FLIGHT_MAX, RelayLimits};
 use crate::metrics::Metrics;
 use crate::reachability::Reachability;
 use identity::IdentityReader;
 use route::Routes;
 use tap::Tap;
 use unknown_headers::UnknownHeaders;
-use upstream::{KeepAlive, Upstream};
+use upstream::Upstream;
 use usage::InjectionPolicy;
 
 /// A call's place on one of an upstream's connections, until it is dropped.
@@ -68,14 +67,14 @@ impl Relay {
     pub(crate) fn new(
         upstreams: Vec<UpstreamSettings>,
         identity: IdentityReader,
-        (tls, connect_timeout, keep_alive): (&ClientConfig, Duration, KeepAlive),
+        (tls, connect_timeout, limits): (&ClientConfig, Duration, RelayLimits),
         tap: Tap,
         metrics: Arc<Metrics>,
     ) -> Self {
         let memory = Arc::new(Semaphore::new(INJECT_BYTES_IN_FLIGHT_MAX));
         let destination = |upstream: UpstreamSettings| {
             let UpstreamSettings { route, http_version, usage_injection } = upstream;
-            let upstream = Upstream::new(tls, http_version, route.is_https(), connect_timeout, keep_alive);
+            let upstream = Upstream::new(tls, http_version, route.is_https(), connect_timeout, limits);
             let injection = usage_injection.then(|| InjectionPolicy::new(memory.clone()));
             (route, Destination { upstream, injection, reachability: Reachability::default() })
         };

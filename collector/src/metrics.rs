@@ -208,6 +208,7 @@ impl Metrics {
             open: self.connections.of([port]),
             accept_errors: self.accept_errors.of([port]),
             silent_closed: self.silent_connections_closed.of([port]),
+            ..ConnectionCounters::default()
         }
     }
 }

@@ -51,7 +51,7 @@ pub async fn serve(server: Arc<Server>, listener: TcpListener, shutdown: Cancell
         let server = Arc::clone(&server);
         async move { Ok::<_, Infallible>(answer(&server, request).await) }
     });
-    serve::Server::new(service, options).run(listener, shutdown).await;
+    serve::Server::new(move |stream, _| (stream, service.clone()), options).run(listener, shutdown).await;
 }
 
 async fn answer(server: &Server, request: http::Request<Incoming>) -> Response<Body> {

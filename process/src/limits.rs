@@ -39,9 +39,12 @@ pub const HEADER_BYTES_MAX: u32 = 64 << 10;
 /// A silent HTTP/2 connection is asked whether it is alive this often, and closed when it does not answer for as long.
 pub const KEEP_ALIVE: Duration = Duration::from_secs(30);
 
-/// A connection without a request is not closed for others before it had this long: its request may be in the kernel's
-/// buffers. It is also what a client waits for a place on a port that strangers have filled.
-pub const SILENCE_GRANTED: Duration = Duration::from_millis(250);
+/// A connection without a request is not closed for others before it had this long: a client that has just connected sends
+/// within a round trip. It is also what a client waits for a place on a port that strangers have filled.
+pub const EVICTION_IDLE_MIN: Duration = Duration::from_millis(500);
+
+/// How long a connection that makes room, or at a port's end has not sent a whole request head, may take to end in order.
+pub const EVICTION_GRACE: Duration = Duration::from_secs(1);
 
 /// Connections to the admin port of a process that has no other: people, a prober and two Prometheus servers.
 pub const ADMIN_CONNECTIONS_MAX: usize = 64;

@@ -8,8 +8,9 @@ use ledgerline_proto::{EndOfStream, Identity, Operation, SpanId, TraceId};
 
 use super::*;
 use crate::dialect::{self, Endpoint, Purpose, Reader, Response, TextSink, Unreadable};
+use crate::limits::RelayLimits;
 use crate::observation::{CallStart, ResponseHead};
-use crate::relay::tap::{Tap, TapLimits, tap};
+use crate::relay::tap::{Tap, tap};
 use crate::wire::sse::Event;
 
 /// The loop's surroundings.
@@ -21,7 +22,7 @@ struct Bench {
 impl Bench {
     fn new() -> (Tap, Self) {
         let metrics = Arc::new(Metrics::default());
-        let (tap, observations) = tap(TapLimits::default(), Arc::new(ManualClock::at(7)), metrics.clone());
+        let (tap, observations) = tap(RelayLimits::default(), Arc::new(ManualClock::at(7)), metrics.clone());
         (tap, Self { observations, metrics })
     }
 
@@ -70,7 +71,7 @@ async fn every_call_is_recorded_when_the_relay_is_gone() {
             call.end(EndOfStream::ClientGone, None);
         }
     }
-    tap.kill();
+    tap.killed().cancel();
     drop((calls, tap));
     let (calls, metrics) = bench.read().await;
     assert_eq!((calls.len(), metrics.restarts.get()), (20, 0));

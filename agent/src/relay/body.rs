@@ -11,6 +11,7 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
+use ledgerline_process::serve::GaugeGuard;
 use ledgerline_proto::EndOfStream;
 use tokio_util::sync::DropGuard;
 
@@ -18,7 +19,6 @@ use super::ConnectionSlot;
 use super::client::{ClientGone, Exchange};
 use super::strip::UsageStrip;
 use super::tap::{CallTap, ObservedCall};
-use crate::metrics::GaugeGuard;
 
 pub enum RequestBody {
     Streamed {

@@ -13,15 +13,16 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, Version};
+use ledgerline_process::serve::{IdleSlot, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio::time::Instant;
+use tokio_util::either::Either;
 use tokio_util::sync::{CancellationToken, DropGuard};
 use tracing::Span;
 use tracing::field::Empty;
 
 use super::headers::strip_hop_by_hop;
-use super::idle::IdleSlot;
 use super::lock;
 use crate::dialect;
 use crate::limits::{HALF_CLOSED_ASK_EVERY, HEAD_BYTES_MAX};
@@ -59,9 +60,24 @@ struct Phase {
 #[derive(Debug)]
 struct Shared {
     phase: Phase,
-    /// `None` under TLS.
-    socket: Option<Arc<Mutex<TcpStream>>>,
+    socket: Mutex<Stream>,
     slot: Arc<IdleSlot>,
+}
+
+impl Shared {
+    /// Does this with the socket, unless its bytes are not ours.
+    fn plain<T>(&self, with: impl FnOnce(&TcpStream) -> T) -> Option<T> {
+        match &*lock(&self.socket) {
+            Either::Left(socket) => Some(with(socket)),
+            Either::Right(_) => None,
+        }
+    }
+
+    /// Whether a client sends more behind a complete request; `false` when it has closed its side. Never known under TLS.
+    fn poll_continues(&self, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
+        let peeked = self.plain(|socket| socket.poll_peek(context, &mut ReadBuf::new(&mut [0])));
+        peeked.map_or(Poll::Pending, |peeked| peeked.map_ok(|read| read > 0))
+    }
 }
 
 /// A client's connection, for the requests that come on it.
@@ -69,25 +85,14 @@ struct Shared {
 pub struct Client(Arc<Shared>);
 
 impl Client {
-    /// A client on a plain connection, and what the library shall read and write.
-    pub fn plain(
-        stream: TcpStream,
-        slot: Arc<IdleSlot>,
-        metrics: Arc<Metrics>,
-    ) -> (Self, ClientIo<TcpStream>) {
-        let socket = Arc::new(Mutex::new(stream));
-        let shared = Arc::new(Shared { phase: Phase::default(), socket: Some(socket.clone()), slot });
-        (Self(shared.clone()), ClientIo { socket, shared, metrics })
-    }
-
-    pub fn tls<S>(stream: S, slot: Arc<IdleSlot>, metrics: Arc<Metrics>) -> (Self, ClientIo<S>) {
-        let shared = Arc::new(Shared { phase: Phase::default(), socket: None, slot });
-        (Self(shared.clone()), ClientIo { socket: Arc::new(Mutex::new(stream)), shared, metrics })
+    /// A client on this connection, and what the library shall read and write in its place.
+    pub fn new(stream: Stream, slot: Arc<IdleSlot>, metrics: Arc<Metrics>) -> (Self, ClientIo) {
+        let shared = Arc::new(Shared { phase: Phase::default(), socket: Mutex::new(stream), slot });
+        (Self(shared.clone()), ClientIo { shared, metrics })
     }
 
     /// A request was read. What is returned lives as long as its response.
     pub fn begin(&self, version: Version) -> Exchange {
-        self.0.slot.enter();
         let is_http1 = version <= Version::HTTP_11;
         if is_http1 {
             let phase = &self.0.phase;
@@ -124,7 +129,7 @@ impl Drop for Exchange {
 
 impl Exchange {
     fn takes_interim(&self) -> bool {
-        self.version == Some(Version::HTTP_11) && self.shared.socket.is_some()
+        self.version == Some(Version::HTTP_11) && self.shared.plain(|_| ()).is_some()
     }
 
     /// What passes the upstream's interim responses on to this client; `None` where none can be passed.
@@ -153,24 +158,23 @@ impl Exchange {
     /// Resolves when the client is gone, while it waits for its response. One that has closed its sending side may still
     /// listen: an interim response finds out, because the kernel of one that is gone answers it with a reset.
     pub async fn gone(&self) {
-        let Some(socket) = &self.shared.socket else { return std::future::pending().await };
         if self.version.is_none() {
             return std::future::pending().await;
         }
         self.body_end.cancelled().await;
-        match std::future::poll_fn(|context| poll_continues(&lock(socket), context)).await {
+        match std::future::poll_fn(|context| self.shared.poll_continues(context)).await {
             Ok(false) => {}
             Ok(true) => return std::future::pending().await,
             Err(_) => return,
         }
         // The socket stays readable from now on, so there is no event to wait for; a client is asked from time to time.
-        while self.takes_interim() && matches!(lock(socket).try_write(CONTINUE), Ok(n) if n == CONTINUE.len())
-        {
+        let ask = || self.shared.plain(|socket| socket.try_write(CONTINUE));
+        while self.takes_interim() && matches!(ask(), Some(Ok(written)) if written == CONTINUE.len()) {
             self.shared.phase.is_half_closed.store(true, Ordering::Relaxed);
             let asked_at = Instant::now();
             let mut pause = Duration::from_millis(1);
             while asked_at.elapsed() < HALF_CLOSED_ASK_EVERY {
-                if !matches!(lock(socket).take_error(), Ok(None)) {
+                if !matches!(self.shared.plain(TcpStream::take_error), Some(Ok(None))) {
                     return;
                 }
                 tokio::time::sleep(pause).await;
@@ -181,18 +185,12 @@ impl Exchange {
 
     /// Whether the client has left a response in its middle. One that only listened before is seen when the library writes.
     pub fn poll_left(&self, context: &mut Context<'_>) -> Poll<()> {
-        let Some(socket) = &self.shared.socket else { return Poll::Pending };
         if self.version.is_none() || self.shared.phase.is_half_closed.load(Ordering::Relaxed) {
             return Poll::Pending;
         }
-        let continues = matches!(ready!(poll_continues(&lock(socket), context)), Ok(true));
+        let continues = matches!(ready!(self.shared.poll_continues(context)), Ok(true));
         if continues { Poll::Pending } else { Poll::Ready(()) }
     }
-}
-
-/// Whether a client sends more behind a complete request; `false` when it has closed its side.
-fn poll_continues(socket: &TcpStream, context: &mut Context<'_>) -> Poll<io::Result<bool>> {
-    socket.poll_peek(context, &mut ReadBuf::new(&mut [0])).map_ok(|read| read > 0)
 }
 
 pub struct Interim(Arc<Shared>);
@@ -203,7 +201,9 @@ impl Interim {
         let phase = &self.0.phase;
         let is_meant_for_us =
             status == StatusCode::CONTINUE && !phase.awaits_upstream.load(Ordering::Relaxed);
-        let Some(socket) = self.0.socket.as_ref().filter(|_| !is_meant_for_us) else { return };
+        if is_meant_for_us {
+            return;
+        }
         let mut headers = headers.clone();
         strip_hop_by_hop(&mut headers);
         let mut text =
@@ -216,20 +216,21 @@ impl Interim {
             text.extend_from_slice(b"\r\n");
         }
         text.extend_from_slice(b"\r\n");
-        let socket = lock(socket);
-        let is_possible = phase.is_running.load(Ordering::Relaxed)
-            && !phase.has_begun.load(Ordering::Relaxed)
-            && !phase.is_blocked.load(Ordering::Relaxed)
-            && text.len() <= HEAD_BYTES_MAX;
-        if is_possible && matches!(socket.try_write(&text), Ok(written) if written < text.len()) {
-            // The rest would come in the middle of the response; no connection is better than a garbled one.
-            phase.is_broken.store(true, Ordering::Relaxed);
-        }
+        self.0.plain(|socket| {
+            let is_possible = phase.is_running.load(Ordering::Relaxed)
+                && !phase.has_begun.load(Ordering::Relaxed)
+                && !phase.is_blocked.load(Ordering::Relaxed)
+                && text.len() <= HEAD_BYTES_MAX;
+            if is_possible && matches!(socket.try_write(&text), Ok(written) if written < text.len()) {
+                // The rest would come in the middle of the response; no connection is better than a garbled one.
+                phase.is_broken.store(true, Ordering::Relaxed);
+            }
+        });
     }
 }
 
-pub struct ClientIo<S> {
-    socket: Arc<Mutex<S>>,
+/// The socket, as the library sees it.
+pub struct ClientIo {
     shared: Arc<Shared>,
     metrics: Arc<Metrics>,
 }
@@ -243,7 +244,7 @@ enum Written {
     Explained(Vec<u8>),
 }
 
-impl<S: AsyncWrite + Unpin> ClientIo<S> {
+impl ClientIo {
     /// Looks at the first bytes of a write. What the library says of its own accord it says in one piece.
     fn judge(&self, bytes: &[u8]) -> io::Result<Written> {
         let phase = &self.shared.phase;
@@ -269,18 +270,18 @@ impl<S: AsyncWrite + Unpin> ClientIo<S> {
         &self,
         first: &[u8],
         context: &mut Context<'_>,
-        write: impl FnOnce(Pin<&mut S>, &mut Context<'_>) -> Poll<io::Result<usize>>,
+        write: impl FnOnce(Pin<&mut Stream>, &mut Context<'_>) -> Poll<io::Result<usize>>,
     ) -> Poll<io::Result<usize>> {
         match self.judge(first)? {
             Written::Swallowed => Poll::Ready(Ok(first.len())),
             Written::Explained(text) => {
                 // It is the last word on this connection and far smaller than the socket's buffer.
-                let _written = ready!(Pin::new(&mut *lock(&self.socket)).poll_write(context, &text))?;
+                let _written = ready!(Pin::new(&mut *lock(&self.shared.socket)).poll_write(context, &text))?;
                 self.metrics.count_request(&"".into(), Outcome::refused);
                 Poll::Ready(Ok(first.len()))
             }
             Written::AsTheyAre => {
-                let written = write(Pin::new(&mut *lock(&self.socket)), context);
+                let written = write(Pin::new(&mut *lock(&self.shared.socket)), context);
                 let is_blocked = written.is_pending();
                 self.shared.phase.is_blocked.store(is_blocked, Ordering::Relaxed);
                 written
@@ -319,17 +320,17 @@ fn explain(bytes: &[u8]) -> Option<Vec<u8>> {
     )
 }
 
-impl<S: AsyncRead + Unpin> AsyncRead for ClientIo<S> {
+impl AsyncRead for ClientIo {
     fn poll_read(
         self: Pin<&mut Self>,
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.socket)).poll_read(context, buffer)
+        Pin::new(&mut *lock(&self.shared.socket)).poll_read(context, buffer)
     }
 }
 
-impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
+impl AsyncWrite for ClientIo {
     fn poll_write(self: Pin<&mut Self>, context: &mut Context<'_>, bytes: &[u8]) -> Poll<io::Result<usize>> {
         self.write(bytes, context, |socket, context| socket.poll_write(context, bytes))
     }
@@ -344,14 +345,14 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for ClientIo<S> {
     }
 
     fn is_write_vectored(&self) -> bool {
-        lock(&self.socket).is_write_vectored()
+        lock(&self.shared.socket).is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.socket)).poll_flush(context)
+        Pin::new(&mut *lock(&self.shared.socket)).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.socket)).poll_shutdown(context)
+        Pin::new(&mut *lock(&self.shared.socket)).poll_shutdown(context)
     }
 }

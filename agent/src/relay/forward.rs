@@ -11,6 +11,7 @@ use http::{Method, Request, Response, StatusCode, Uri, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
+use ledgerline_process::serve::GaugeGuard;
 use ledgerline_proto::EndOfStream;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -27,7 +28,7 @@ use super::upstream::UpstreamError;
 use super::usage::{self, InjectionPolicy, Plan};
 use super::{ConnectionSlot, Destination, Relay};
 use crate::dialect::{Endpoint, Purpose, Spec, unread};
-use crate::metrics::{GaugeGuard, NotInjectedReason, Outcome};
+use crate::metrics::{NotInjectedReason, Outcome};
 use crate::observation::{CallStart, ResponseHead};
 use crate::wire::Framing;
 

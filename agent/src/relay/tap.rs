@@ -11,26 +11,12 @@ use bytes::Bytes;
 use ledgerline_process::Clock;
 use ledgerline_proto::EndOfStream;
 use tokio::sync::mpsc::{self, OwnedPermit};
+use tokio_util::sync::CancellationToken;
 
 use super::lock;
-use crate::limits::{OBSERVATIONS_MAX, OBSERVED_BYTES_MAX, OBSERVED_COPY_BYTES_MAX};
+use crate::limits::{OBSERVED_COPY_BYTES_MAX, RelayLimits};
 use crate::metrics::Metrics;
 use crate::observation::{CallNumber, CallStart, Observation, ResponseHead, Tagged};
-
-/// Bounds of the queue; [`TapLimits::default`] are the product's.
-#[derive(Clone, Copy, Debug)]
-pub struct TapLimits {
-    /// See [`OBSERVATIONS_MAX`].
-    pub observations_max: usize,
-    /// See [`OBSERVED_BYTES_MAX`].
-    pub bytes_max: usize,
-}
-
-impl Default for TapLimits {
-    fn default() -> Self {
-        Self { observations_max: OBSERVATIONS_MAX, bytes_max: OBSERVED_BYTES_MAX }
-    }
-}
 
 pub(crate) struct Tap {
     sender: mpsc::Sender<Tagged>,
@@ -42,8 +28,8 @@ struct Shared {
     clock: Arc<dyn Clock>,
     metrics: Arc<Metrics>,
     bytes_max: i64,
-    /// The agent stops and breaks the calls that still run.
-    killed: AtomicBool,
+    /// The agent stops: a call that is broken off from now on was broken off by us.
+    killed: CancellationToken,
 }
 
 impl Shared {
@@ -67,13 +53,13 @@ pub(crate) struct Observations {
     shared: Arc<Shared>,
 }
 
-pub(crate) fn tap(limits: TapLimits, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> (Tap, Observations) {
+pub(crate) fn tap(limits: RelayLimits, clock: Arc<dyn Clock>, metrics: Arc<Metrics>) -> (Tap, Observations) {
     let (sender, receiver) = mpsc::channel(limits.observations_max);
     let shared = Arc::new(Shared {
         clock,
         metrics,
-        bytes_max: i64::try_from(limits.bytes_max).unwrap_or(i64::MAX),
-        killed: AtomicBool::new(false),
+        bytes_max: i64::try_from(limits.observed_bytes_max).unwrap_or(i64::MAX),
+        killed: CancellationToken::new(),
     });
     (Tap { sender, shared: shared.clone(), next_call: AtomicU64::new(1) }, Observations { receiver, shared })
 }
@@ -83,9 +69,9 @@ impl Tap {
         self.shared.clock.now_unix_ns()
     }
 
-    /// From now on a call that is broken off was broken off by us.
-    pub fn kill(&self) {
-        self.shared.killed.store(true, Ordering::Relaxed);
+    /// To be cancelled before the calls that still run are broken off by us.
+    pub fn killed(&self) -> &CancellationToken {
+        &self.shared.killed
     }
 
     pub fn ignore(&self) {
@@ -219,7 +205,7 @@ impl ObservedCall {
 
 impl Drop for ObservedCall {
     fn drop(&mut self) {
-        let killed = self.0.shared.killed.load(Ordering::Relaxed);
+        let killed = self.0.shared.killed.is_cancelled();
         self.end(if killed { EndOfStream::RelayKilled } else { EndOfStream::ClientGone }, None);
     }
 }

@@ -20,24 +20,9 @@ use super::body::RequestBody;
 use crate::config::HttpVersion;
 use crate::limits::{
     HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES,
-    RESPONSE_HEAD_BYTES_MAX, UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_TIMEOUT, UPSTREAM_LANES,
-    UPSTREAM_PING_INTERVAL, UPSTREAM_PING_TIMEOUT, UPSTREAM_STREAMS_PER_LANE,
+    RESPONSE_HEAD_BYTES_MAX, RelayLimits, UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_TIMEOUT, UPSTREAM_LANES,
+    UPSTREAM_STREAMS_PER_LANE,
 };
-
-/// When an HTTP/2 connection is asked for a sign of life; [`KeepAlive::default`] is the product's.
-#[derive(Clone, Copy, Debug)]
-pub struct KeepAlive {
-    /// See [`UPSTREAM_PING_INTERVAL`].
-    pub interval: Duration,
-    /// See [`UPSTREAM_PING_TIMEOUT`].
-    pub timeout: Duration,
-}
-
-impl Default for KeepAlive {
-    fn default() -> Self {
-        Self { interval: UPSTREAM_PING_INTERVAL, timeout: UPSTREAM_PING_TIMEOUT }
-    }
-}
 
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum UpstreamError {
@@ -84,7 +69,7 @@ impl Upstream {
         version: HttpVersion,
         is_https: bool,
         connect_timeout: Duration,
-        keep_alive: KeepAlive,
+        limits: RelayLimits,
     ) -> Self {
         let (offer, lanes) = match version {
             HttpVersion::Http1 => (Offer::Http1, 1),
@@ -94,7 +79,7 @@ impl Upstream {
         };
         let connector = connector(tls.clone(), offer, connect_timeout);
         let lane = || Lane {
-            client: client(connector.clone(), offer == Offer::Http2, keep_alive),
+            client: client(connector.clone(), offer == Offer::Http2, limits),
             running: ConnectionSlot::default(),
         };
         Self { offer, lanes: std::iter::repeat_with(lane).take(lanes).collect() }
@@ -135,7 +120,7 @@ impl Upstream {
     }
 }
 
-fn client(connector: Connector, http2_only: bool, keep_alive: KeepAlive) -> Client<Connector, RequestBody> {
+fn client(connector: Connector, http2_only: bool, limits: RelayLimits) -> Client<Connector, RequestBody> {
     Client::builder(TokioExecutor::new())
         .timer(TokioTimer::new())
         .pool_timer(TokioTimer::new())
@@ -151,8 +136,8 @@ fn client(connector: Connector, http2_only: bool, keep_alive: KeepAlive) -> Clie
         .http2_only(http2_only)
         .http2_initial_stream_window_size(HTTP2_STREAM_WINDOW_BYTES)
         .http2_initial_connection_window_size(HTTP2_CONNECTION_WINDOW_BYTES)
-        .http2_keep_alive_interval(keep_alive.interval)
-        .http2_keep_alive_timeout(keep_alive.timeout)
+        .http2_keep_alive_interval(limits.ping_interval)
+        .http2_keep_alive_timeout(limits.ping_timeout)
         .http2_keep_alive_while_idle(true)
         .build(connector)
 }

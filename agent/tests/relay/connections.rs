@@ -4,8 +4,7 @@ use std::net::SocketAddr;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use ledgerline_agent::app::Parts;
-use ledgerline_agent::relay::upstream::KeepAlive;
+use ledgerline_agent::app::{Parts, RelayLimits};
 use tokio::io::AsyncReadExt;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -55,9 +54,10 @@ impl Network {
 }
 
 async fn agent_behind(network: &Network) -> Agent {
-    let keep_alive = KeepAlive { interval: Duration::from_millis(100), timeout: Duration::from_millis(100) };
+    let ping = Duration::from_millis(100);
+    let limits = RelayLimits { ping_interval: ping, ping_timeout: ping, ..RelayLimits::default() };
     let yaml = openai(network.address, ", http_version: http2", dead_address().await);
-    Agent::configured(&yaml, Parts { keep_alive, ..Parts::default() }).await
+    Agent::configured(&yaml, Parts { limits, ..Parts::default() }).await
 }
 
 /// One call from end to end; the upstream must see it.

@@ -2,9 +2,8 @@
 
 use std::sync::Arc;
 
-use ledgerline_agent::app::Parts;
+use ledgerline_agent::app::{Parts, RelayLimits};
 use ledgerline_agent::dialect::{Endpoint, Purpose, Reader, Response, Spec, TextSink, Unreadable};
-use ledgerline_agent::relay::tap::TapLimits;
 use ledgerline_agent::wire::sse::Event;
 use tokio::sync::mpsc;
 
@@ -247,7 +246,8 @@ async fn a_worker_that_cannot_even_start_a_call_harms_none() {
 #[tokio::test]
 async fn without_room_for_observation_calls_pass_and_are_counted() {
     let (upstream, _) = Upstream::fixed(completion()).await;
-    let parts = Parts { tap_limits: TapLimits { observations_max: 1, bytes_max: 1 }, ..Parts::default() };
+    let limits = RelayLimits { observations_max: 1, observed_bytes_max: 1, ..RelayLimits::default() };
+    let parts = Parts { limits, ..Parts::default() };
     let agent = Agent::configured(&openai(upstream.address, "", dead_address().await), parts).await;
     for _ in 0..3 {
         assert_eq!(agent.call(post(CHAT, "", r#"{"model":"m"}"#)).await.body, COMPLETION.as_bytes());

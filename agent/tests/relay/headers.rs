@@ -1,6 +1,6 @@
 //! Which headers cross, which do not, and where a path leads.
 
-use ledgerline_agent::app::Parts;
+use ledgerline_agent::app::{Parts, RelayLimits};
 
 use crate::support::*;
 
@@ -106,8 +106,8 @@ async fn the_trace_of_what_is_not_recorded_passes_as_it_came() {
     agent.call(post("/plain/v1/chat/completions", &headers, "{}")).await;
     agent.stop().await;
 
-    let tap_limits = ledgerline_agent::relay::tap::TapLimits { observations_max: 1, bytes_max: 1 };
-    let agent = Agent::configured(&yaml, Parts { tap_limits, ..Parts::default() }).await;
+    let limits = RelayLimits { observations_max: 1, observed_bytes_max: 1, ..RelayLimits::default() };
+    let agent = Agent::configured(&yaml, Parts { limits, ..Parts::default() }).await;
     agent.call(post(CHAT, &headers, "{}")).await;
     agent.stop().await;
 

@@ -1,5 +1,6 @@
 //! Strangers at a port: real sockets that say nothing, or not enough.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
@@ -28,6 +29,7 @@ fn options() -> Options {
         connections_max: 8,
         first_head_timeout: Duration::from_secs(3_600),
         drain_timeout: STEP,
+        cut: CancellationToken::new(),
         counters: ConnectionCounters::default(),
     }
 }
@@ -42,7 +44,7 @@ impl Port {
             Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"ok"))))
         });
         let listener = TcpListener::from_std(listener).unwrap();
-        let server = Server::new(service, options);
+        let server = Server::new(move |stream, _| (stream, service), options);
         let task = tokio::spawn(server.run(listener, shutdown.clone()));
         Self { address, counters, shutdown, task }
     }

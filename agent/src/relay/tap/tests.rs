@@ -21,7 +21,7 @@ fn start() -> CallStart {
 
 fn new(observations_max: usize, bytes_max: usize) -> (Tap, Observations, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
-    let limits = TapLimits { observations_max, bytes_max };
+    let limits = RelayLimits { observations_max, observed_bytes_max: bytes_max, ..RelayLimits::default() };
     let (tap, observations) = tap(limits, Arc::new(ManualClock::at(7)), metrics.clone());
     (tap, observations, metrics)
 }
@@ -71,7 +71,7 @@ async fn a_call_that_is_dropped_tells_who_broke_it_off() {
     let (tap, observations, _) = new(16, 1 << 20);
     drop(tap.start(start()).unwrap());
     let second = tap.start(start()).unwrap();
-    tap.kill();
+    tap.killed().cancel();
     drop(second);
     let (letters, ends) = read(observations, tap).await;
     assert_eq!((letters.as_str(), ends), ("SESE", vec![EndOfStream::ClientGone, EndOfStream::RelayKilled]));

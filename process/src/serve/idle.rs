@@ -1,21 +1,26 @@
-//! Which connections of clients do nothing, so that they make room when there are as many as the process can hold.
+//! Which connections of a port do nothing, so that they make room when there are as many as the process can hold.
 //!
 //! Those that never sent a request go first, oldest first: whoever opens thousands and stays silent loses his own. Then those
-//! between two requests go, the longest idle first. A connection with a call on it is never closed for another.
+//! between two requests go, the longest idle first. A connection with a request on it is never closed for another.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use tokio::sync::Notify;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
-use super::lock;
-use crate::limits::EVICTION_IDLE_MIN;
+use crate::limits::{EVICTION_GRACE, EVICTION_IDLE_MIN};
 
 /// By age within those that never spoke, then within those that did.
 type Key = (bool, u64);
+
+/// Nothing here leaves what it locks in disorder.
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
 
 #[derive(Debug, Default)]
 pub struct IdleConnections {
@@ -62,7 +67,7 @@ pub struct IdleSlot {
     connections: Arc<IdleConnections>,
     state: Mutex<State>,
     /// Cancelled when the connection is to make room.
-    pub close: CancellationToken,
+    close: CancellationToken,
 }
 
 #[derive(Debug)]
@@ -81,7 +86,7 @@ impl Drop for IdleSlot {
 }
 
 impl IdleSlot {
-    pub fn enter(&self) {
+    pub(super) fn enter(&self) {
         let mut state = lock(&self.state);
         state.running += 1;
         if let Some(key) = state.key.take() {
@@ -89,6 +94,7 @@ impl IdleSlot {
         }
     }
 
+    /// A request is over. When it was the last one that ran, the connection may make room for others.
     pub fn leave(&self) {
         let mut state = lock(&self.state);
         state.running -= 1;
@@ -97,12 +103,43 @@ impl IdleSlot {
         }
     }
 
-    pub fn is_silent(&self) -> bool {
+    fn is_silent(&self) -> bool {
         matches!(lock(&self.state).key, Some((false, _)))
     }
 
-    pub fn is_idle(&self) -> bool {
-        lock(&self.state).key.is_some()
+    /// Returns when a connection without a request is given up: because it is to make room, was silent for this long, or
+    /// still is a moment after the port's end. Never returns once a request came.
+    pub(super) async fn given_up(&self, timeout: Duration, end: &CancellationToken) {
+        let ended = async {
+            end.cancelled().await;
+            tokio::time::sleep(EVICTION_GRACE).await;
+        };
+        tokio::select! {
+            () = self.close.cancelled() => {}
+            () = tokio::time::sleep(timeout) => {}
+            () = ended => {}
+        }
+        if !self.is_silent() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Returns when a connection that has sent a request is to make room.
+    pub(super) async fn makes_room(&self) {
+        self.close.cancelled().await;
+        if self.is_silent() {
+            // It is given up.
+            std::future::pending::<()>().await;
+        }
+    }
+
+    /// Returns when the connection is to make room and, after the time to end in order, still has no request on it.
+    pub(super) async fn stays_idle(&self) {
+        self.close.cancelled().await;
+        tokio::time::sleep(EVICTION_GRACE).await;
+        if lock(&self.state).key.is_none() {
+            std::future::pending::<()>().await;
+        }
     }
 }
 
