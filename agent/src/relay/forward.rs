@@ -7,7 +7,7 @@ use http::header::{
     CONTENT_ENCODING, CONTENT_LENGTH, CONTENT_TYPE, EXPECT, HOST, HeaderMap, HeaderValue, UPGRADE,
 };
 use http::request::Parts;
-use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http::{Method, Request, Response, StatusCode, Version};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -92,29 +92,23 @@ impl Relay {
             .map(|injection| (injection, injection.plan(endpoint, &parts, &body)));
         let outcome = CountedOutcome { relay: self, upstream: &route.name, outcome: Outcome::client_gone };
         let request = InFlightRequest { relay: self, route, destination, running, call, outcome, exchange };
-        let mut head = Head { method: parts.method, target, headers: parts.headers };
+        parts.uri = target;
+        parts.extensions.clear();
         if body.is_end_stream() {
             drop(exchange.body_end());
         }
-        let is_collected = matches!(plan, Some((_, Plan::Collect(_))));
-        if expects_continue
-            && !is_collected
-            && destination.upstream.is_http1_only()
-            && exchange.await_upstream()
-        {
-            head.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
-        }
         match plan {
             Some((injection, Plan::Collect(permit))) => {
-                request.inject_usage(head, body, injection, permit).await
+                return request.inject_usage(parts, body, injection, permit).await;
             }
-            plan => {
-                if let Some((_, Plan::StreamAsItIs(reason))) = plan {
-                    self.metrics.count_not_injected(reason);
-                }
-                request.stream(head, body).await
-            }
+            Some((_, Plan::StreamAsItIs(reason))) => self.metrics.count_not_injected(reason),
+            Some((_, Plan::Stream)) | None => {}
         }
+        if expects_continue && destination.upstream.is_http1_only() && exchange.await_upstream() {
+            parts.headers.insert(EXPECT, HeaderValue::from_static("100-continue"));
+        }
+        let (tap, end) = (request.tap(), Some(exchange.body_end()));
+        request.forward(parts, RequestBody::Streamed { client: body, tap, end }).await
     }
 
     fn refuse(
@@ -194,42 +188,15 @@ fn what_is_not_carried(parts: &Parts) -> Option<(StatusCode, &'static str, &'sta
     None
 }
 
-#[derive(Clone)]
-pub(super) struct Head {
-    pub(super) method: Method,
-    pub(super) target: Uri,
-    pub(super) headers: HeaderMap,
-}
-
-impl Head {
-    fn with(self, body: RequestBody, exchange: &Exchange) -> Request<RequestBody> {
-        let mut request = Request::new(body);
-        if let Some(interim) = exchange.interim() {
-            hyper::ext::on_informational(&mut request, move |response| {
-                interim.send(response.status(), response.headers());
-            });
-        }
-        *request.method_mut() = self.method;
-        *request.uri_mut() = self.target;
-        *request.headers_mut() = self.headers;
-        request
-    }
-}
-
 type Delivered = (Response<Incoming>, ConnectionSlot);
 
 impl InFlightRequest<'_> {
-    async fn stream(self, head: Head, body: Incoming) -> Result<Response<ResponseBody>, ClientGone> {
-        let (tap, end) = (self.tap(), Some(self.exchange.body_end()));
-        self.forward(head, RequestBody::Streamed { client: body, tap, end }).await
-    }
-
     fn tap(&self) -> Option<Arc<CallTap>> {
         self.call.as_ref().map(|call| call.tap().clone())
     }
 
-    async fn forward(self, head: Head, body: RequestBody) -> Result<Response<ResponseBody>, ClientGone> {
-        let sent = self.send(head.with(body, self.exchange)).await?;
+    async fn forward(self, parts: Parts, body: RequestBody) -> Result<Response<ResponseBody>, ClientGone> {
+        let sent = self.send(parts, body).await?;
         Ok(self.finish(sent, None))
     }
 
@@ -246,8 +213,15 @@ impl InFlightRequest<'_> {
 
     async fn send(
         &self,
-        request: Request<RequestBody>,
+        parts: Parts,
+        body: RequestBody,
     ) -> Result<Result<Delivered, UpstreamError>, ClientGone> {
+        let mut request = Request::from_parts(parts, body);
+        if let Some(interim) = self.exchange.interim() {
+            hyper::ext::on_informational(&mut request, move |response| {
+                interim.send(response.status(), response.headers());
+            });
+        }
         tokio::select! {
             biased;
             () = self.exchange.gone() => Err(ClientGone),
@@ -258,7 +232,7 @@ impl InFlightRequest<'_> {
     /// Collects the request, injects usage into it if the client left that open, and strips what comes of it. An upstream that does not know the field refuses it; then the request goes again as it came.
     async fn inject_usage(
         self,
-        mut head: Head,
+        mut parts: Parts,
         body: Incoming,
         injection: &InjectionPolicy,
         _permit: OwnedSemaphorePermit,
@@ -275,13 +249,13 @@ impl InFlightRequest<'_> {
                 if reason == NotInjected::NotUnderstood {
                     self.relay.metrics.count_not_injected(NotInjectedReason::not_understood);
                 }
-                return self.forward(head, whole(original, copy)).await;
+                return self.forward(parts, whole(original, copy)).await;
             }
         };
         self.relay.metrics.usage_injected.inc();
-        let as_it_came = head.clone();
-        usage::prepare_changed(&mut head.headers, changed.len());
-        let sent = self.send(head.with(whole(changed, copy), self.exchange)).await?;
+        let as_it_came = parts.clone();
+        usage::prepare_changed(&mut parts.headers, changed.len());
+        let sent = self.send(parts, whole(changed, copy)).await?;
         if !sent.as_ref().is_ok_and(|(response, _)| usage::may_be_our_fault(response.status())) {
             let strip = sent.as_ref().ok().and_then(|(response, _)| self.strip(response, injection));
             return Ok(self.finish(sent, strip));
@@ -289,7 +263,7 @@ impl InFlightRequest<'_> {
         // No provider bills for a refusal, and what it says to the request as it came it would have said without us.
         drop(sent);
         self.relay.metrics.usage_refused.inc();
-        let sent = self.send(as_it_came.with(whole(original, None), self.exchange)).await?;
+        let sent = self.send(as_it_came, whole(original, None)).await?;
         if sent.as_ref().is_ok_and(|(response, _)| response.status().is_success()) {
             injection.disable(&self.route.name, "it refuses stream_options.include_usage");
         }

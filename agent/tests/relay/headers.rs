@@ -16,8 +16,9 @@ async fn headers_pass_but_those_of_the_connection_and_of_us() {
     let agent = Agent::alone(upstream.address).await;
     let headers = "authorization: Bearer sk-test\r\nx-stainless-lang: python\r\naccept-encoding: gzip, br\r\n\
                    user-agent: OpenAI/Python\r\nx-empty:\r\nx-two: 1\r\nx-two: 2\r\nproxy-authorization: Basic x\r\n\
-                   connection: keep-alive, x-hop\r\nx-hop: 1\r\nx-ledgerline-team: search\r\nx-ledgerline-user: ada\r\n\
-                   upgrade: h2c\r\n";
+                   connection: keep-alive, X-Hop , authorization\r\nx-hop: 1\r\nx-ledgerline-team: search\r\n\
+                   x-ledgerline-user: ada\r\nupgrade: h2c\r\nte: gzip, Trailers\r\nkeep-alive: timeout=5\r\n\
+                   trailer: x-checksum\r\ncookie: a=1\r\ncookie: b=2\r\n";
     let answer = agent.call(post("/openai/v1/x?api-version=1&q=%2F", headers, "{}")).await;
     let (head, _) = requests.lock().unwrap()[0].clone();
     assert!(head.starts_with("POST /v1/x?api-version=1&q=%2F HTTP/1.1\r\n"), "{head}");
@@ -29,7 +30,10 @@ async fn headers_pass_but_those_of_the_connection_and_of_us() {
         "authorization",
         "content-length",
         "content-type",
+        "cookie",
         "host",
+        "te",
+        "trailer",
         "user-agent",
         "x-empty",
         "x-stainless-lang",
@@ -40,6 +44,7 @@ async fn headers_pass_but_those_of_the_connection_and_of_us() {
     assert_eq!(header(&head, "host"), [upstream.address.to_string()]);
     assert_eq!(header(&head, "authorization"), ["Bearer sk-test"]);
     assert_eq!(header(&head, "x-two"), ["1", "2"]);
+    assert_eq!((header(&head, "te"), header(&head, "cookie")), (vec!["trailers"], vec!["a=1; b=2"]));
 
     assert!(answer.head.starts_with("HTTP/1.1 429 Slow Down\r\n"), "{}", answer.head);
     assert_eq!(answer.header("set-cookie"), ["a=1", "b=2"]);
