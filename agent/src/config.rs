@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use ledgerline_process::config::Secret;
+use ledgerline_process::connect::Offer;
 use ledgerline_process::logging::LogConfig;
 use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_process::tls::{Roots, TlsConfig};
@@ -76,7 +77,7 @@ struct UpstreamConfig {
     provider: Option<String>,
     /// `auto` (ask the server by ALPN; plain text is HTTP/1.1), `http1`, or `http2` (also in plain text).
     #[serde(default)]
-    http_version: HttpVersion,
+    http_version: Offer,
     /// `relay.usage_injection` for this upstream alone. Default: what `relay` says.
     #[serde(default)]
     usage_injection: Option<bool>,
@@ -92,17 +93,6 @@ fn dialect<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&
         let known: Vec<_> = dialect::names().chain([NO_DIALECT]).collect();
         serde::de::Error::custom(format!("unknown dialect `{name}`; known are {}", known.join(", ")))
     })
-}
-
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub(crate) enum HttpVersion {
-    /// What TLS negotiates; HTTP/1.1 in plain text.
-    #[default]
-    Auto,
-    Http1,
-    /// In plain text by prior knowledge.
-    Http2,
 }
 
 #[derive(Debug, Default, Deserialize)]

@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 use ledgerline_agent::app::{Addresses, App, Parts};
 use ledgerline_agent::config::Config;
 use ledgerline_process::telemetry::Telemetry;
+use ledgerline_process::{addresses, config, descriptors, logging, shutdown};
 
 /// Threads for what would keep a forwarding thread: name lookups, and reading large requests. They end when idle.
 const BLOCKING_THREADS_MAX: usize = 16;
@@ -42,24 +43,17 @@ fn main() -> ExitCode {
         None => run(&arguments),
         Some(Command::CheckConfig) => check(&arguments),
     };
-    match result {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // There is nowhere left to report that standard error is closed.
-            let _unwritten = writeln!(std::io::stderr(), "ledgerline-agent: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    shutdown::exit_code("ledgerline-agent", result)
 }
 
 fn check(arguments: &Arguments) -> anyhow::Result<()> {
-    ledgerline_process::config::load::<Config>(&arguments.config)?;
+    config::load::<Config>(&arguments.config)?;
     writeln!(std::io::stdout(), "{}: the configuration is valid", arguments.config.display())?;
     Ok(())
 }
 
 fn run(arguments: &Arguments) -> anyhow::Result<()> {
-    let settings = ledgerline_process::config::load::<Config>(&arguments.config)?;
+    let settings = config::load::<Config>(&arguments.config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .worker_threads(settings.relay.threads)
         .max_blocking_threads(BLOCKING_THREADS_MAX)
@@ -68,16 +62,16 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         .build()
         .context("cannot start the relay's threads")?;
     let telemetry = Telemetry::start(&settings.telemetry, "ledgerline-agent", runtime.handle())?;
-    ledgerline_process::logging::init(&settings.log, &telemetry)?;
-    ledgerline_process::descriptors::raise_limit();
+    logging::init(&settings.log, &telemetry)?;
+    descriptors::raise_limit();
     let app = App::build(settings, Parts::default())?;
     if let Some(file) = &arguments.addresses_file {
         let Addresses { relay, admin } = app.addresses();
-        ledgerline_process::addresses::write(file, &[("relay", relay), ("admin", admin)])
+        addresses::write(file, &[("relay", relay), ("admin", admin)])
             .with_context(|| format!("cannot write {}", file.display()))?;
     }
     let ended = runtime.block_on(async {
-        let shutdown = ledgerline_process::shutdown::on_signal().context("cannot listen for signals")?;
+        let shutdown = shutdown::on_signal().context("cannot listen for signals")?;
         app.run(shutdown).await?;
         Ok(())
     });

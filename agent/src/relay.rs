@@ -20,7 +20,7 @@ mod unknown_headers;
 pub mod upstream;
 mod usage;
 
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Duration;
 
 use rustls::ClientConfig;
@@ -39,11 +39,6 @@ use usage::InjectionPolicy;
 
 /// A call's place on one of an upstream's connections, until it is dropped.
 type ConnectionSlot = Arc<()>;
-
-/// Nothing here leaves what it locks in disorder.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 /// Where a route leads.
 struct Destination {

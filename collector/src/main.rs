@@ -44,14 +44,7 @@ fn main() -> ExitCode {
             load(&arguments.config).and_then(|settings| run(settings, arguments.addresses_file.as_deref()))
         }
     };
-    match outcome {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            // The chain of causes; nothing else can be done when standard error is closed.
-            let _ = writeln!(std::io::stderr(), "ledgerline-collector: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
+    shutdown::exit_code("ledgerline-collector", outcome)
 }
 
 fn load(path: &Path) -> anyhow::Result<Settings> {

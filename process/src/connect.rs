@@ -8,19 +8,23 @@ use http::Uri;
 use hyper_rustls::{HttpsConnector, HttpsConnectorBuilder};
 use hyper_util::client::legacy::connect::HttpConnector;
 use rustls::ClientConfig;
+use serde::Deserialize;
 use tower::util::BoxCloneSyncService;
 use tower::{BoxError, Service, ServiceExt};
 
 use crate::limits::{TCP_KEEPALIVE, TCP_UNACKNOWLEDGED_MAX};
 
 /// Which HTTP versions to offer in TLS.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Offer {
     /// HTTP/1.1.
     Http1,
     /// HTTP/2.
     Http2,
     /// Both; the server chooses.
+    #[default]
+    #[serde(rename = "auto")]
     Both,
 }
 

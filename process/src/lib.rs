@@ -22,3 +22,10 @@ pub mod throttle;
 pub mod tls;
 
 pub use clock::{Clock, SystemClock};
+
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+/// What the mutex holds, also after a panic under it: for what no panic leaves in disorder.
+pub fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}

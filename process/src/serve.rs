@@ -76,7 +76,7 @@ pub struct Options {
     pub http: auto::Builder<TokioExecutor>,
     /// `None`: plain text.
     pub tls: Option<ServerTls>,
-    /// Connections at one time. More wait in the kernel's queue, unless one that has not sent a request makes room.
+    /// Connections at one time. More wait in the kernel's queue, unless an idle one makes room.
     pub connections_max: usize,
     /// From accept to the end of the first request head. Later heads are the business of `http`.
     pub first_head_timeout: Duration,

@@ -1,5 +1,9 @@
 //! The orderly end of a process.
 
+use std::fmt::Display;
+use std::io::Write;
+use std::process::ExitCode;
+
 use tokio_util::sync::CancellationToken;
 
 /// A token that is cancelled by SIGTERM, SIGINT, or SIGHUP (the terminal was closed; nothing here is reloaded by it). A
@@ -23,4 +27,12 @@ pub fn on_signal() -> std::io::Result<CancellationToken> {
         }
     });
     Ok(token)
+}
+
+/// The exit code of the process of that name. Why it failed is told on standard error, which is readable with logging off.
+pub fn exit_code(name: &str, outcome: Result<(), impl Display>) -> ExitCode {
+    let Err(error) = outcome else { return ExitCode::SUCCESS };
+    // There is nowhere left to report that standard error is closed.
+    let _unwritten = writeln!(std::io::stderr(), "{name}: {error:#}");
+    ExitCode::FAILURE
 }

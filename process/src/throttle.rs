@@ -1,9 +1,11 @@
 //! A log line that a fault would repeat without end is written once per period.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::Mutex;
 use std::time::Duration;
 
 use tokio::time::Instant;
+
+use crate::locked;
 
 /// Lets one event per period pass.
 #[derive(Debug)]
@@ -20,7 +22,7 @@ impl Throttle {
 
     /// Whether this event passes. If so, none does for a period.
     pub fn passes(&self) -> bool {
-        let mut last = self.last.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut last = locked(&self.last);
         let passes = last.is_none_or(|at| at.elapsed() >= self.period);
         if passes {
             *last = Some(Instant::now());

@@ -1,7 +1,7 @@
 //! TLS on both sides: what a client trusts, and what a port shows. Only rustls with ring; no OpenSSL.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::SystemTime;
 
 use hyper_rustls::ConfigBuilderExt;
@@ -18,6 +18,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config::Problems;
 use crate::limits::{CERTIFICATE_CHECK_EVERY, TLS_HANDSHAKE_TIMEOUT};
+use crate::locked;
 
 /// What is looked for in a PEM file.
 const CERTIFICATES: &str = "certificates";
@@ -175,7 +176,7 @@ impl Certificate {
     }
 
     fn current(&self) -> Arc<CertifiedKey> {
-        let mut loaded = self.loaded.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut loaded = locked(&self.loaded);
         if loaded.checked_at.elapsed() < CERTIFICATE_CHECK_EVERY {
             return Arc::clone(&loaded.key);
         }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use http::Uri;
 use http::header::HeaderName;
 use ledgerline_process::config::{Problems, Resolve, parse_base_url};
+use ledgerline_process::connect::Offer;
 use ledgerline_process::host::{self, HostGuard};
 use ledgerline_process::logging::LogSettings;
 use ledgerline_process::telemetry::TelemetryConfig;
@@ -14,7 +15,7 @@ use ledgerline_process::tls::{Roots, TlsConfig, client_config};
 use ledgerline_proto::Identity;
 use rustls::ClientConfig;
 
-use super::{Compression, Config, ExportConfig, HttpVersion, IdentityHeaders, RelayConfig, UpstreamConfig};
+use super::{Compression, Config, ExportConfig, IdentityHeaders, RelayConfig, UpstreamConfig};
 use crate::dialect;
 use crate::export::credential::Credential;
 use crate::limits::{CONNECT_TIMEOUT_MAX, STOP_TIMEOUT_MAX};
@@ -44,7 +45,7 @@ pub struct Settings {
 pub struct UpstreamSettings {
     /// Which paths go there, and how they are read.
     pub route: Route,
-    pub(crate) http_version: HttpVersion,
+    pub(crate) http_version: Offer,
     pub(crate) usage_injection: bool,
 }
 

@@ -7,9 +7,10 @@
 //! Requests that have to wait are kept compressed, about seven times smaller; one that is sent at once never is.
 
 use std::collections::VecDeque;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use ledgerline_process::locked;
 use ledgerline_process::throttle::Throttle;
 use ledgerline_proto::Call;
 use ledgerline_proto::otlp::export_request;
@@ -45,6 +46,7 @@ impl SealedRequest {
 
 /// All methods take a moment and none waits, but [`Spool::next`].
 pub struct Spool {
+    /// A panic would leave counts in disorder, not calls.
     state: Mutex<State>,
     /// A call came, or the spool was closed.
     changed: Notify,
@@ -76,7 +78,7 @@ impl Spool {
     /// Takes a finished call, or counts it as dropped when there is no room.
     pub fn push(&self, call: Call) {
         let size = call_bytes(&call);
-        let mut state = self.state();
+        let mut state = locked(&self.state);
         if state.bytes + size > self.bytes_max {
             self.refuse(&mut state);
             return;
@@ -115,7 +117,7 @@ impl Spool {
     pub async fn next(&self) -> Option<SealedRequest> {
         loop {
             let linger_until = {
-                let mut state = self.state();
+                let mut state = locked(&self.state);
                 let due = state.open_since.is_some_and(|since| since.elapsed() >= EXPORT_LINGER);
                 if state.sealed.is_empty() && (due || state.closed) {
                     state.seal();
@@ -141,7 +143,7 @@ impl Spool {
 
     /// A request is done with, whatever its fate: its memory is free.
     pub fn release(&self, request: &SealedRequest) {
-        let mut state = self.state();
+        let mut state = locked(&self.state);
         state.bytes = state.bytes.saturating_sub(request.bytes.len());
         self.show(&state);
         self.metrics.calls_waiting.dec_by(i64::try_from(request.calls).unwrap_or(i64::MAX));
@@ -149,17 +151,12 @@ impl Spool {
 
     /// No more calls will come; what is open is sealed at once.
     pub fn close(&self) {
-        self.state().closed = true;
+        locked(&self.state).closed = true;
         self.changed.notify_one();
     }
 
     fn show(&self, state: &State) {
         self.metrics.spool_bytes.set(i64::try_from(state.bytes).unwrap_or(i64::MAX));
-    }
-
-    fn state(&self) -> MutexGuard<'_, State> {
-        // A panic while it was held would have left counts, not calls, in disorder.
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -13,6 +13,7 @@ use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use http::{HeaderMap, StatusCode, Version};
+use ledgerline_process::locked;
 use ledgerline_process::serve::{IdleSlot, Stream};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
@@ -23,7 +24,6 @@ use tracing::Span;
 use tracing::field::Empty;
 
 use super::headers::strip_hop_by_hop;
-use super::lock;
 use crate::dialect;
 use crate::limits::{HALF_CLOSED_ASK_EVERY, HEAD_BYTES_MAX};
 use crate::metrics::{Metrics, Outcome};
@@ -67,7 +67,7 @@ struct Shared {
 impl Shared {
     /// Does this with the socket, unless its bytes are not ours.
     fn plain<T>(&self, with: impl FnOnce(&TcpStream) -> T) -> Option<T> {
-        match &*lock(&self.socket) {
+        match &*locked(&self.socket) {
             Either::Left(socket) => Some(with(socket)),
             Either::Right(_) => None,
         }
@@ -276,12 +276,13 @@ impl ClientIo {
             Written::Swallowed => Poll::Ready(Ok(first.len())),
             Written::Explained(text) => {
                 // It is the last word on this connection and far smaller than the socket's buffer.
-                let _written = ready!(Pin::new(&mut *lock(&self.shared.socket)).poll_write(context, &text))?;
+                let _written =
+                    ready!(Pin::new(&mut *locked(&self.shared.socket)).poll_write(context, &text))?;
                 self.metrics.count_request(&"".into(), Outcome::refused);
                 Poll::Ready(Ok(first.len()))
             }
             Written::AsTheyAre => {
-                let written = write(Pin::new(&mut *lock(&self.shared.socket)), context);
+                let written = write(Pin::new(&mut *locked(&self.shared.socket)), context);
                 let is_blocked = written.is_pending();
                 self.shared.phase.is_blocked.store(is_blocked, Ordering::Relaxed);
                 written
@@ -326,7 +327,7 @@ impl AsyncRead for ClientIo {
         context: &mut Context<'_>,
         buffer: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.shared.socket)).poll_read(context, buffer)
+        Pin::new(&mut *locked(&self.shared.socket)).poll_read(context, buffer)
     }
 }
 
@@ -345,14 +346,14 @@ impl AsyncWrite for ClientIo {
     }
 
     fn is_write_vectored(&self) -> bool {
-        lock(&self.shared.socket).is_write_vectored()
+        locked(&self.shared.socket).is_write_vectored()
     }
 
     fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.shared.socket)).poll_flush(context)
+        Pin::new(&mut *locked(&self.shared.socket)).poll_flush(context)
     }
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
-        Pin::new(&mut *lock(&self.shared.socket)).poll_shutdown(context)
+        Pin::new(&mut *locked(&self.shared.socket)).poll_shutdown(context)
     }
 }

@@ -8,12 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
-use ledgerline_process::Clock;
+use ledgerline_process::{Clock, locked};
 use ledgerline_proto::EndOfStream;
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio_util::sync::CancellationToken;
 
-use super::lock;
 use crate::limits::{OBSERVED_COPY_BYTES_MAX, RelayLimits};
 use crate::metrics::Metrics;
 use crate::observation::{CallNumber, CallStart, Observation, ResponseHead, Tagged};
@@ -192,7 +191,7 @@ impl ObservedCall {
 
     /// The call has ended. What comes first counts.
     pub fn end(&self, end: EndOfStream, class: Option<&'static str>) {
-        let last = lock(&self.0.last).take();
+        let last = locked(&self.0.last).take();
         if let Some([gap, place]) = last {
             if self.0.gap_is_due.swap(false, Ordering::Relaxed) {
                 gap.send(self.0.gap_event());

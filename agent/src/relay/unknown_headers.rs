@@ -7,8 +7,8 @@ use std::collections::HashSet;
 use std::sync::Mutex;
 
 use http::header::{HeaderMap, HeaderName};
+use ledgerline_process::locked;
 
-use super::lock;
 use crate::limits::{UNKNOWN_HEADER_BYTES_MAX, UNKNOWN_HEADERS_NAMED_MAX};
 use crate::metrics::Metrics;
 
@@ -39,7 +39,7 @@ impl UnknownHeaders {
     }
 
     fn is_new(&self, name: &HeaderName) -> bool {
-        let mut known = lock(&self.0);
+        let mut known = locked(&self.0);
         known.len() < UNKNOWN_HEADERS_NAMED_MAX && known.insert(name.clone())
     }
 }

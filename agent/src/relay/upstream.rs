@@ -17,7 +17,6 @@ use rustls::ClientConfig;
 
 use super::ConnectionSlot;
 use super::body::RequestBody;
-use crate::config::HttpVersion;
 use crate::limits::{
     HEADERS_MAX, HTTP2_CONNECTION_WINDOW_BYTES, HTTP2_HEADER_LIST_BYTES_MAX, HTTP2_STREAM_WINDOW_BYTES,
     RESPONSE_HEAD_BYTES_MAX, RelayLimits, UPSTREAM_IDLE_MAX, UPSTREAM_IDLE_TIMEOUT, UPSTREAM_LANES,
@@ -66,17 +65,14 @@ struct Lane {
 impl Upstream {
     pub fn new(
         tls: &ClientConfig,
-        version: HttpVersion,
+        offer: Offer,
         is_https: bool,
         connect_timeout: Duration,
         limits: RelayLimits,
     ) -> Self {
-        let (offer, lanes) = match version {
-            HttpVersion::Http1 => (Offer::Http1, 1),
-            HttpVersion::Http2 => (Offer::Http2, UPSTREAM_LANES),
-            HttpVersion::Auto if is_https => (Offer::Both, UPSTREAM_LANES),
-            HttpVersion::Auto => (Offer::Http1, 1),
-        };
+        // In plain text nothing is negotiated, and HTTP/2 is by prior knowledge.
+        let offer = if offer == Offer::Both && !is_https { Offer::Http1 } else { offer };
+        let lanes = if offer == Offer::Http1 { 1 } else { UPSTREAM_LANES };
         let connector = connector(tls.clone(), offer, connect_timeout);
         let lane = || Lane {
             client: client(connector.clone(), offer == Offer::Http2, limits),

@@ -13,12 +13,12 @@ use http::header::{
 use http::request::Parts;
 use http_body::Body;
 use hyper::body::Incoming;
+use ledgerline_process::locked;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::Instant;
 
 use super::headers;
 use super::inject::{NotInjected, inject_usage};
-use super::lock;
 use crate::dialect::Endpoint;
 use crate::limits::{INJECT_BODY_BYTES_MAX, INJECT_COPIES, INJECT_INLINE_BYTES_MAX, INJECTION_PAUSE};
 use crate::metrics::NotInjectedReason;
@@ -58,7 +58,7 @@ impl InjectionPolicy {
     /// For [`INJECTION_PAUSE`] nothing is injected for this upstream: other models behind it may know the field.
     pub(super) fn disable(&self, upstream: &str, reason: &'static str) {
         let now = Instant::now();
-        let before = lock(&self.disabled_until).replace(now + INJECTION_PAUSE);
+        let before = locked(&self.disabled_until).replace(now + INJECTION_PAUSE);
         if before.is_none_or(|until| until <= now) {
             tracing::warn!(
                 upstream,
@@ -71,7 +71,7 @@ impl InjectionPolicy {
     }
 
     fn is_disabled(&self) -> bool {
-        lock(&self.disabled_until).is_some_and(|until| Instant::now() < until)
+        locked(&self.disabled_until).is_some_and(|until| Instant::now() < until)
     }
 
     /// Collects plain, unsigned JSON of known and bounded size, while there is memory; everything else streams through.

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use tokio::sync::Notify;
@@ -13,14 +13,10 @@ use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
 use crate::limits::{EVICTION_GRACE, EVICTION_IDLE_MIN};
+use crate::locked;
 
 /// By age within those that never spoke, then within those that did.
 type Key = (bool, u64);
-
-/// Nothing here leaves what it locks in disorder.
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
 
 #[derive(Debug, Default)]
 pub struct IdleConnections {
@@ -41,7 +37,7 @@ impl IdleConnections {
 
     /// Closes the first of the idle connections; where all are younger than [`EVICTION_IDLE_MIN`], says when one is due.
     pub fn evict(&self, now: Instant) -> Result<(), Option<Instant>> {
-        let mut idle = lock(&self.idle);
+        let mut idle = locked(&self.idle);
         let due = |(key, (since, _)): (&Key, &(Instant, _))| (*key, *since + EVICTION_IDLE_MIN);
         let firsts = [(false, 0), (true, 0)].map(|from| idle.range(from..).next().map(due));
         let Some((key, _)) = firsts.into_iter().flatten().find(|(_, due)| *due <= now) else {
@@ -55,7 +51,7 @@ impl IdleConnections {
 
     fn add(&self, has_spoken: bool, close: &CancellationToken) -> Key {
         let key = (has_spoken, self.next.fetch_add(1, Ordering::Relaxed));
-        lock(&self.idle).insert(key, (Instant::now(), close.clone()));
+        locked(&self.idle).insert(key, (Instant::now(), close.clone()));
         self.grew.notify_one();
         key
     }
@@ -79,24 +75,24 @@ struct State {
 
 impl Drop for IdleSlot {
     fn drop(&mut self) {
-        if let Some(key) = lock(&self.state).key {
-            lock(&self.connections.idle).remove(&key);
+        if let Some(key) = locked(&self.state).key {
+            locked(&self.connections.idle).remove(&key);
         }
     }
 }
 
 impl IdleSlot {
     pub(super) fn enter(&self) {
-        let mut state = lock(&self.state);
+        let mut state = locked(&self.state);
         state.running += 1;
         if let Some(key) = state.key.take() {
-            lock(&self.connections.idle).remove(&key);
+            locked(&self.connections.idle).remove(&key);
         }
     }
 
     /// A request is over. When it was the last one that ran, the connection may make room for others.
     pub fn leave(&self) {
-        let mut state = lock(&self.state);
+        let mut state = locked(&self.state);
         state.running -= 1;
         if state.running == 0 {
             state.key = Some(self.connections.add(true, &self.close));
@@ -104,7 +100,7 @@ impl IdleSlot {
     }
 
     fn is_silent(&self) -> bool {
-        matches!(lock(&self.state).key, Some((false, _)))
+        matches!(locked(&self.state).key, Some((false, _)))
     }
 
     /// Returns when a connection without a request is given up: because it is to make room, was silent for this long, or
@@ -137,7 +133,7 @@ impl IdleSlot {
     pub(super) async fn stays_idle(&self) {
         self.close.cancelled().await;
         tokio::time::sleep(EVICTION_GRACE).await;
-        if lock(&self.state).key.is_none() {
+        if locked(&self.state).key.is_none() {
             std::future::pending::<()>().await;
         }
     }

@@ -166,17 +166,14 @@ pub enum Pattern {
 
 /// Why a text is no addition to the list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong")]
 pub enum PatternError {
-    /// It would keep everything, or nothing.
     #[error("must name an attribute, or the beginning of names before a `*`")]
     Empty,
-    /// A star that is not the last character, or what no name has.
     #[error("may have a `*` at its end only, and no spaces")]
     Malformed,
-    /// Prompts, answers, tools.
     #[error("is message content, which is never kept as an attribute")]
     Content,
-    /// Keys and cookies.
     #[error("is a credential, which is never kept")]
     Credential,
 }

@@ -28,11 +28,10 @@ pub struct SpanRecord {
 
 /// Why a span cannot be kept. It is rejected and counted; the rest of its request is not affected.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[allow(missing_docs, reason = "each text says what is wrong")]
 pub enum SpanError {
-    /// Not 16 bytes, or all zero.
     #[error("trace id is not 16 bytes with one of them set")]
     TraceId,
-    /// Not 8 bytes, or all zero.
     #[error("span id is not 8 bytes with one of them set")]
     SpanId,
 }
