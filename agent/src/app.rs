@@ -34,7 +34,7 @@ pub struct Parts {
 
 impl Default for Parts {
     fn default() -> Self {
-        Self { clock: Arc::new(SystemClock), limits: RelayLimits::default() }
+        Self { clock: Arc::new(SystemClock), limits: RelayLimits::PRODUCT }
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! The sidecar shares a pod with somebody's service, so its memory is a promise: below 40 MiB at 200 calls per second
 //! with 100 open streams and no collector. Roughly: 8 MiB program and TLS roots, 100 connections on each side at
-//! about 20 KiB, [`OBSERVED_BYTES_MAX`] in the worst case, and the spool.
+//! about 20 KiB, [`RelayLimits::observed_bytes_max`] in the worst case, and the spool.
 
 use std::time::Duration;
 
@@ -50,13 +50,6 @@ pub const UPSTREAM_IDLE_MAX: usize = 128;
 /// How long an idle upstream connection is kept: shorter than providers' edges do (60 s and more).
 pub const UPSTREAM_IDLE_TIMEOUT: Duration = Duration::from_secs(55);
 
-/// An HTTP/2 connection to an upstream that was silent this long is pinged, also while no call runs on it: all calls may
-/// share one, so its silent death fails all of them until it is found.
-pub const UPSTREAM_PING_INTERVAL: Duration = Duration::from_secs(15);
-
-/// A connection that does not answer a ping this long is dead. Servers answer whatever the model does.
-pub const UPSTREAM_PING_TIMEOUT: Duration = Duration::from_secs(10);
-
 /// Calls on one HTTP/2 connection to an upstream before another one is opened. Servers commonly allow 100 streams;
 /// the 101st would wait for another call to end, which a direct client with HTTP/1.1 would never do.
 pub const UPSTREAM_STREAMS_PER_LANE: usize = 90;
@@ -88,13 +81,6 @@ pub const INJECT_INLINE_BYTES_MAX: usize = 256 << 10;
 
 /// How long an upstream that refused our request for usage is left alone and its streams are estimated.
 pub const INJECTION_PAUSE: Duration = Duration::from_secs(300);
-
-/// Events between relay and worker. Two slots of every running call are reserved for its end and for a gap, so half
-/// of this is also the number of calls observed at once. An event is below 100 bytes: 1.6 MiB when full.
-pub const OBSERVATIONS_MAX: usize = 16_384;
-
-/// Bytes of bodies between relay and worker, 8 MiB: 100 streams at 10 KiB/s fill it in 8 s of a stopped worker.
-pub const OBSERVED_BYTES_MAX: usize = 8 << 20;
 
 /// Chunks up to this size are copied for the worker, larger ones shared. A shared chunk pins the read buffer it is a slice
 /// of (8 KiB and more): for 200 bytes 40 times what is counted, and a new buffer for the next read.
@@ -151,25 +137,26 @@ pub const OBSERVER_STOP_TIMEOUT: Duration = Duration::from_secs(5);
 /// Bounds of the relay that a test may want others of.
 #[derive(Clone, Copy, Debug)]
 pub struct RelayLimits {
-    /// See [`OBSERVATIONS_MAX`].
+    /// Events between relay and worker. Two slots of every running call are reserved for its end and for a gap, so half
+    /// of this is also the number of calls observed at once. An event is below 100 bytes: 1.6 MiB when full.
     pub observations_max: usize,
-    /// See [`OBSERVED_BYTES_MAX`].
+    /// Bytes of bodies between relay and worker, 8 MiB: 100 streams at 10 KiB/s fill it in 8 s of a stopped worker.
     pub observed_bytes_max: usize,
-    /// See [`UPSTREAM_PING_INTERVAL`].
+    /// An HTTP/2 connection to an upstream that was silent this long is pinged, also while no call runs on it: all calls may
+    /// share one, so its silent death fails all of them until it is found.
     pub ping_interval: Duration,
-    /// See [`UPSTREAM_PING_TIMEOUT`].
+    /// A connection that does not answer a ping this long is dead. Servers answer whatever the model does.
     pub ping_timeout: Duration,
 }
 
-impl Default for RelayLimits {
-    fn default() -> Self {
-        Self {
-            observations_max: OBSERVATIONS_MAX,
-            observed_bytes_max: OBSERVED_BYTES_MAX,
-            ping_interval: UPSTREAM_PING_INTERVAL,
-            ping_timeout: UPSTREAM_PING_TIMEOUT,
-        }
-    }
+impl RelayLimits {
+    /// The product's.
+    pub const PRODUCT: Self = Self {
+        observations_max: 16_384,
+        observed_bytes_max: 8 << 20,
+        ping_interval: Duration::from_secs(15),
+        ping_timeout: Duration::from_secs(10),
+    };
 }
 
 /// Calls under way at once in the worker; the relay reserves two places in its queue for each that it observes. Below
@@ -228,8 +215,8 @@ impl Default for DecodeLimits {
 const _: () = {
     assert!(INJECT_BODY_BYTES_MAX * INJECT_COPIES <= INJECT_BYTES_IN_FLIGHT_MAX as u64);
     assert!(HTTP2_CONNECTION_WINDOW_BYTES >= 100 * HTTP2_STREAM_WINDOW_BYTES);
-    assert!(UPSTREAM_PING_INTERVAL.as_secs() < UPSTREAM_IDLE_TIMEOUT.as_secs());
+    assert!(RelayLimits::PRODUCT.ping_interval.as_secs() < UPSTREAM_IDLE_TIMEOUT.as_secs());
     assert!(EXPORT_BACKOFF_MIN.as_millis() < EXPORT_BACKOFF_MAX.as_millis());
-    assert!(OBSERVED_COPY_BYTES_MAX < OBSERVED_BYTES_MAX);
-    assert!(2 * OPEN_CALLS_MAX >= OBSERVATIONS_MAX);
+    assert!(OBSERVED_COPY_BYTES_MAX < RelayLimits::PRODUCT.observed_bytes_max);
+    assert!(2 * OPEN_CALLS_MAX >= RelayLimits::PRODUCT.observations_max);
 };

@@ -22,7 +22,7 @@ struct Bench {
 impl Bench {
     fn new() -> (Tap, Self) {
         let metrics = Arc::new(Metrics::default());
-        let (tap, observations) = tap(RelayLimits::default(), Arc::new(ManualClock::at(7)), metrics.clone());
+        let (tap, observations) = tap(RelayLimits::PRODUCT, Arc::new(ManualClock::at(7)), metrics.clone());
         (tap, Self { observations, metrics })
     }
 

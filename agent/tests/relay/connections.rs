@@ -55,7 +55,7 @@ impl Network {
 
 async fn agent_behind(network: &Network) -> Agent {
     let ping = Duration::from_millis(100);
-    let limits = RelayLimits { ping_interval: ping, ping_timeout: ping, ..RelayLimits::default() };
+    let limits = RelayLimits { ping_interval: ping, ping_timeout: ping, ..RelayLimits::PRODUCT };
     let yaml = openai(network.address, ", http_version: http2", dead_address().await);
     Agent::configured(&yaml, Parts { limits, ..Parts::default() }).await
 }

@@ -246,7 +246,7 @@ async fn a_worker_that_cannot_even_start_a_call_harms_none() {
 #[tokio::test]
 async fn without_room_for_observation_calls_pass_and_are_counted() {
     let (upstream, _) = Upstream::fixed(completion()).await;
-    let limits = RelayLimits { observations_max: 1, observed_bytes_max: 1, ..RelayLimits::default() };
+    let limits = RelayLimits { observations_max: 1, observed_bytes_max: 1, ..RelayLimits::PRODUCT };
     let parts = Parts { limits, ..Parts::default() };
     let agent = Agent::configured(&openai(upstream.address, "", dead_address().await), parts).await;
     for _ in 0..3 {

@@ -111,7 +111,7 @@ async fn the_trace_of_what_is_not_recorded_passes_as_it_came() {
     agent.call(post("/plain/v1/chat/completions", &headers, "{}")).await;
     agent.stop().await;
 
-    let limits = RelayLimits { observations_max: 1, observed_bytes_max: 1, ..RelayLimits::default() };
+    let limits = RelayLimits { observations_max: 1, observed_bytes_max: 1, ..RelayLimits::PRODUCT };
     let agent = Agent::configured(&yaml, Parts { limits, ..Parts::default() }).await;
     agent.call(post(CHAT, &headers, "{}")).await;
     agent.stop().await;

@@ -21,7 +21,7 @@ fn start() -> CallStart {
 
 fn new(observations_max: usize, bytes_max: usize) -> (Tap, Observations, Arc<Metrics>) {
     let metrics = Arc::new(Metrics::default());
-    let limits = RelayLimits { observations_max, observed_bytes_max: bytes_max, ..RelayLimits::default() };
+    let limits = RelayLimits { observations_max, observed_bytes_max: bytes_max, ..RelayLimits::PRODUCT };
     let (tap, observations) = tap(limits, Arc::new(ManualClock::at(7)), metrics.clone());
     (tap, observations, metrics)
 }
