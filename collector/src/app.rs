@@ -124,7 +124,7 @@ impl App {
         let storage = Store::open(target).await?;
         let source = SqlSource::new(storage.clone(), Arc::clone(&clock));
         let memory = MemoryPool::new(settings.query_memory_bytes);
-        let querier = Arc::new(Querier::with_memory(Arc::new(source), memory).counted(metrics.clone()));
+        let querier = Arc::new(Querier::new(Arc::new(source), memory, metrics.clone()));
         let ports = bind(&settings.listen, &origins, &metrics)?;
         let (owner, alerting) = (settings.owner, settings.alerting);
         let (tenant, timeout) = (owner.tenant.clone(), alerting.query_timeout);

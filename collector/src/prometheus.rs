@@ -1,8 +1,8 @@
 //! What all of Prometheus's HTTP API shares: parameters from URL and form, and the two shapes of a response. Grafana reads the
 //! body of 400, 422 and 503 only.
 
-use axum::body::{Body, to_bytes};
-use axum::extract::Request;
+use axum::body::to_bytes;
+use axum::extract::{FromRequest, Request};
 use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
@@ -68,9 +68,11 @@ impl IntoResponse for ApiError {
 #[derive(Debug, Default)]
 pub struct Params(Vec<(String, String)>);
 
-impl Params {
-    /// Reads both sources. A body that is no form is ignored: some clients label an empty body as JSON.
-    pub async fn read(request: Request<Body>) -> Result<Self, ApiError> {
+/// Reads both sources. A body that is no form is ignored: some clients label an empty body as JSON.
+impl<S: Sync> FromRequest<S> for Params {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, _: &S) -> Result<Self, ApiError> {
         let (parts, body) = request.into_parts();
         let kind = parts.headers.get(CONTENT_TYPE).and_then(|value| value.to_str().ok()).unwrap_or_default();
         let mut params = Self::default();
@@ -83,7 +85,9 @@ impl Params {
         params.add(parts.uri.query().unwrap_or_default().as_bytes())?;
         Ok(params)
     }
+}
 
+impl Params {
     fn add(&mut self, encoded: &[u8]) -> Result<(), ApiError> {
         // The decoder passes on what it cannot read; a client that sends it should hear of it.
         let hex = |byte: &u8| byte.is_ascii_hexdigit();

@@ -7,7 +7,7 @@
 #[cfg(test)]
 mod tests;
 
-use axum::extract::{Request, State};
+use axum::extract::State;
 use axum::routing::get;
 use axum::{Extension, Json, Router};
 use serde_json::{Value, json};
@@ -29,9 +29,12 @@ pub fn router(view: RulesView) -> Router {
         .with_state(view)
 }
 
-async fn rules(State(view): State<RulesView>, request: Request) -> Result<Json<Success<Value>>, ApiError> {
-    let groups = view.groups_for(request.extensions().get());
-    let params = Params::read(request).await?;
+async fn rules(
+    State(view): State<RulesView>,
+    reader: Option<Extension<Principal>>,
+    params: Params,
+) -> Result<Json<Success<Value>>, ApiError> {
+    let groups = view.groups_for(reader.as_deref());
     if !matches!(&*params.first("type").to_ascii_lowercase(), "" | "alert" | "record") {
         let wrong = format!("not supported value {:?}", params.first("type"));
         return Err(ApiError::parameter("type", &wrong));

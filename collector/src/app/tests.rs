@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, ready};
 use http_body_util::BodyExt as _;
 use ledgerline_process::config::{Problems, Secret, SecretText};
+use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
@@ -73,7 +74,8 @@ async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
         (secret(directory.path(), "token-of-owner-1"), owner),
         (secret(directory.path(), "token-of-other-1"), Principal::of("other")),
     ]);
-    let querier = Arc::new(Querier::new(Arc::new(MemorySource::default())));
+    let memory = MemoryPool::new(MEMORY_BYTES_DEFAULT);
+    let querier = Arc::new(Querier::new(Arc::new(MemorySource::default()), memory, Metrics::default()));
     let api = prometheus(querier, view, clock, Arc::new(access));
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(alerting.run(shutdown.clone()));

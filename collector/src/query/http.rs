@@ -11,11 +11,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::{Path, Request, State};
+use axum::extract::{FromRequest, Path, Request, State};
 use axum::http::StatusCode;
 use axum::response::Response;
-use axum::routing::{MethodRouter, get};
+use axum::routing::get;
 use ledgerline_process::clock::Clock;
 use ledgerline_promql::source::{Scope, SeriesFilter, SourceError};
 use ledgerline_promql::syntax::ParseError;
@@ -49,31 +48,15 @@ pub struct ApiState {
 /// request without one is refused.
 pub fn router(state: ApiState) -> Router {
     Router::new()
-        .route("/api/v1/query", both(query))
-        .route("/api/v1/query_range", both(query_range))
-        .route("/api/v1/query_exemplars", both(query_exemplars))
-        .route("/api/v1/labels", both(labels))
-        .route("/api/v1/series", both(series))
-        .route("/api/v1/metadata", both(metadata))
-        .route("/api/v1/status/buildinfo", both(build_info))
+        .route("/api/v1/query", get(query).post(query))
+        .route("/api/v1/query_range", get(query_range).post(query_range))
+        .route("/api/v1/query_exemplars", get(query_exemplars).post(query_exemplars))
+        .route("/api/v1/labels", get(labels).post(labels))
+        .route("/api/v1/series", get(series).post(series))
+        .route("/api/v1/metadata", get(metadata).post(metadata))
+        .route("/api/v1/status/buildinfo", get(build_info).post(build_info))
         .route("/api/v1/label/{name}/values", get(label_values).post(label_values))
         .with_state(state)
-}
-
-/// A handler of merged parameters, for both methods.
-fn both<F, T>(handler: F) -> MethodRouter<ApiState>
-where
-    F: Fn(ApiState, Call) -> T + Clone + Send + Sync + 'static,
-    T: Future<Output = Result<Response, ApiError>> + Send + 'static,
-{
-    let route = move |State(state): State<ApiState>, request: Request<Body>| {
-        let handler = handler.clone();
-        async move {
-            let call = Call::read(&state, request).await?;
-            handler(state, call).await
-        }
-    };
-    get(route.clone()).post(route)
 }
 
 /// A request with its parameters read.
@@ -83,14 +66,16 @@ struct Call {
     now_ms: i64,
 }
 
-impl Call {
-    async fn read(state: &ApiState, request: Request<Body>) -> Result<Self, ApiError> {
+impl FromRequest<ApiState> for Call {
+    type Rejection = ApiError;
+
+    async fn from_request(request: Request, state: &ApiState) -> Result<Self, ApiError> {
         let Some(Principal { tenant }) = request.extensions().get::<Principal>().cloned() else {
             // It came past the check of credentials, which is a defect of ours: nobody's data is shown.
             let message = "nobody has said who asks".to_owned();
             return Err(ApiError { status: StatusCode::UNAUTHORIZED, kind: "unauthorized", message });
         };
-        let params = Params::read(request).await?;
+        let params = Params::from_request(request, state).await?;
         // How long the client waits, at most our own bound.
         let asked = params.parsed("timeout", "duration", parse_duration)?;
         let asked = asked.and_then(|asked| u64::try_from(asked).ok()).filter(|asked| *asked > 0);
@@ -98,7 +83,9 @@ impl Call {
         let now_ms = i64::try_from(state.clock.now_unix_ns() / 1_000_000).unwrap_or(i64::MAX);
         Ok(Self { params, scope: state.querier.scope(tenant, timeout), now_ms })
     }
+}
 
+impl Call {
     fn query(&self) -> Result<&str, ApiError> {
         let query = self.params.first("query");
         if query.trim().is_empty() {
@@ -153,14 +140,14 @@ impl Call {
     }
 }
 
-async fn query(state: ApiState, call: Call) -> Result<Response, ApiError> {
+async fn query(State(state): State<ApiState>, call: Call) -> Result<Response, ApiError> {
     let time_ms = call.params.parsed("time", "timestamp", parse_time)?.unwrap_or(call.now_ms);
     let params = QueryParams::Instant { time_ms };
     let result = state.querier.run(&call.scope, call.query()?, params).await?;
     json::query_result(&result, &call.scope.memory)
 }
 
-async fn query_range(state: ApiState, call: Call) -> Result<Response, ApiError> {
+async fn query_range(State(state): State<ApiState>, call: Call) -> Result<Response, ApiError> {
     let time = |name| call.params.required(name, "timestamp", parse_time);
     let (start_ms, end_ms) = (time("start")?, time("end")?);
     if end_ms < start_ms {
@@ -177,11 +164,11 @@ async fn query_range(state: ApiState, call: Call) -> Result<Response, ApiError> 
 }
 
 /// None are kept yet. Grafana asks once per datasource, with times in milliseconds, and gives up on exemplars on any error.
-async fn query_exemplars(_: ApiState, call: Call) -> Result<Response, ApiError> {
+async fn query_exemplars(call: Call) -> Result<Response, ApiError> {
     call.list(Vec::<()>::new())
 }
 
-async fn labels(state: ApiState, call: Call) -> Result<Response, ApiError> {
+async fn labels(State(state): State<ApiState>, call: Call) -> Result<Response, ApiError> {
     let filter = call.filter(&state).await?;
     call.list(call.bounded(state.querier.source.label_names(&call.scope, &filter)).await?)
 }
@@ -189,16 +176,15 @@ async fn labels(state: ApiState, call: Call) -> Result<Response, ApiError> {
 async fn label_values(
     State(state): State<ApiState>,
     Path(name): Path<String>,
-    request: Request<Body>,
+    call: Call,
 ) -> Result<Response, ApiError> {
-    let call = Call::read(&state, request).await?;
     let invalid = || ApiError::bad_data(format!("invalid label name: {name:?}"));
     let label = params::label_name(&name).ok_or_else(invalid)?;
     let filter = call.filter(&state).await?;
     call.list(call.bounded(state.querier.source.label_values(&call.scope, &label, &filter)).await?)
 }
 
-async fn series(state: ApiState, call: Call) -> Result<Response, ApiError> {
+async fn series(State(state): State<ApiState>, call: Call) -> Result<Response, ApiError> {
     let filter = call.filter(&state).await?;
     if filter.any_of.is_empty() {
         return Err(ApiError::bad_data("no match[] parameter provided"));
@@ -208,7 +194,7 @@ async fn series(state: ApiState, call: Call) -> Result<Response, ApiError> {
 }
 
 /// The catalogue; `metric` picks one.
-async fn metadata(_: ApiState, call: Call) -> Result<Response, ApiError> {
+async fn metadata(call: Call) -> Result<Response, ApiError> {
     #[derive(Serialize)]
     struct Entry {
         #[serde(rename = "type")]
@@ -225,7 +211,7 @@ async fn metadata(_: ApiState, call: Call) -> Result<Response, ApiError> {
     respond(&Success::new(entries), &call.scope.memory)
 }
 
-async fn build_info(_: ApiState, call: Call) -> Result<Response, ApiError> {
+async fn build_info(call: Call) -> Result<Response, ApiError> {
     let fields = json!({
         "version": API_VERSION,
         "revision": env!("CARGO_PKG_VERSION"),

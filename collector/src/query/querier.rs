@@ -7,8 +7,8 @@ mod tests;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use axum::http::StatusCode;
 use futures_util::future::try_join_all;
-use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::source::{Scope, SeriesSource, SourceError, Tenant};
 use ledgerline_promql::syntax::ParseError;
 use ledgerline_promql::{
@@ -38,18 +38,25 @@ pub enum RunError {
 }
 
 impl RunError {
-    /// How a query ends for this reason.
-    pub fn outcome(&self) -> Outcome {
+    /// The word for every end of a query, that with an answer first.
+    pub const OUTCOMES: [&str; 7] =
+        ["ok", ABANDONED, "bad_data", "execution", "timeout", "unavailable", "internal"];
+
+    /// How a query ends for this reason: the word in metrics and in Prometheus's API, and the status there.
+    pub fn outcome(&self) -> (&'static str, StatusCode) {
+        const EXECUTION: (&str, StatusCode) = ("execution", StatusCode::UNPROCESSABLE_ENTITY);
+        const TIMEOUT: (&str, StatusCode) = ("timeout", StatusCode::SERVICE_UNAVAILABLE);
+        const UNAVAILABLE: (&str, StatusCode) = ("unavailable", StatusCode::SERVICE_UNAVAILABLE);
         match self {
             Self::Query(error) => match error.kind() {
-                ErrorKind::BadData => Outcome::BadData,
-                ErrorKind::Execution => Outcome::Execution,
-                ErrorKind::Timeout => Outcome::Timeout,
-                ErrorKind::Unavailable => Outcome::Unavailable,
+                ErrorKind::BadData => ("bad_data", StatusCode::BAD_REQUEST),
+                ErrorKind::Execution => EXECUTION,
+                ErrorKind::Timeout => TIMEOUT,
+                ErrorKind::Unavailable => UNAVAILABLE,
             },
-            Self::Source(SourceError::TimedOut) | Self::Queue => Outcome::Timeout,
+            Self::Source(SourceError::TimedOut) | Self::Queue => TIMEOUT,
             Self::Source(SourceError::Unavailable(_) | SourceError::Memory(MemoryError::Process(_))) => {
-                Outcome::Unavailable
+                UNAVAILABLE
             }
             Self::Source(
                 SourceError::Memory(MemoryError::Query(_))
@@ -57,51 +64,27 @@ impl RunError {
                 | SourceError::TooManyRows(_)
                 | SourceError::TooManySeries(_)
                 | SourceError::Refused(_),
-            ) => Outcome::Execution,
-            Self::Source(SourceError::Malformed(_)) | Self::Evaluation { .. } => Outcome::Internal,
+            ) => EXECUTION,
+            Self::Source(SourceError::Malformed(_)) | Self::Evaluation { .. } => {
+                ("internal", StatusCode::INTERNAL_SERVER_ERROR)
+            }
         }
     }
 }
 
-/// How a query ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Outcome {
-    /// With an answer.
-    Answered,
-    /// Whoever asked went away first.
-    Abandoned,
-    /// The request is malformed.
-    BadData,
-    /// The query has no answer over this data.
-    Execution,
-    /// Out of time.
-    Timeout,
-    /// The store is away, or the memory of all queries is in use: the same query may be answered later.
-    Unavailable,
-    /// Our defect.
-    Internal,
-}
-
-impl Outcome {
-    const NAMES: [&str; 7] =
-        ["ok", "abandoned", "bad_data", "execution", "timeout", "unavailable", "internal"];
-
-    /// The word in metrics, and for a failure in Prometheus's API.
-    pub const fn name(self) -> &'static str {
-        Self::NAMES[self as usize]
-    }
-}
+/// Whoever asked went away first.
+const ABANDONED: &str = "abandoned";
 
 /// Reports a query's end, also when its future is dropped.
 struct Ending<'a> {
     metrics: &'a Metrics,
     begun: Instant,
-    outcome: Outcome,
+    outcome: &'static str,
 }
 
 impl Drop for Ending<'_> {
     fn drop(&mut self) {
-        self.metrics.queries.of([self.outcome.name()]).inc();
+        self.metrics.queries.of([self.outcome]).inc();
         self.metrics.query_seconds.observe(self.begun.elapsed().as_secs_f64());
     }
 }
@@ -116,27 +99,14 @@ pub struct Querier {
 }
 
 impl Querier {
-    /// A querier with the bounds of `limits.rs`.
-    pub fn new(source: Arc<dyn SeriesSource>) -> Self {
-        Self::with_memory(source, MemoryPool::new(MEMORY_BYTES_DEFAULT))
-    }
-
-    /// A querier whose queries share that memory.
-    pub fn with_memory(source: Arc<dyn SeriesSource>, memory: Arc<MemoryPool>) -> Self {
-        let slots = Semaphore::new(CONCURRENT_QUERIES_MAX);
-        Self { metrics: Metrics::default(), source, slots, memory }
+    /// A querier whose queries share that memory and are counted there, with the bounds of `limits.rs`.
+    pub fn new(source: Arc<dyn SeriesSource>, memory: Arc<MemoryPool>, metrics: Metrics) -> Self {
+        Self { metrics, source, slots: Semaphore::new(CONCURRENT_QUERIES_MAX), memory }
     }
 
     /// What one request of a tenant may use.
     pub fn scope(&self, tenant: Tenant, timeout: Duration) -> Scope {
         Scope { tenant, timeout, memory: self.memory.share() }
-    }
-
-    /// Counts how queries end from now on.
-    #[must_use]
-    pub fn counted(self, metrics: Metrics) -> Self {
-        let queries = metrics.queries.at_zero(Outcome::NAMES);
-        Self { metrics: Metrics { queries, ..metrics }, ..self }
     }
 
     /// Answers a query. Dropping the future stops the evaluation at its next check.
@@ -147,11 +117,10 @@ impl Querier {
         query: &str,
         params: QueryParams,
     ) -> Result<QueryResult, RunError> {
-        let mut ending =
-            Ending { metrics: &self.metrics, begun: Instant::now(), outcome: Outcome::Abandoned };
+        let mut ending = Ending { metrics: &self.metrics, begun: Instant::now(), outcome: ABANDONED };
         let answer = self.answer(scope, query, params).await;
-        ending.outcome = answer.as_ref().map_or_else(RunError::outcome, |_| Outcome::Answered);
-        tracing::Span::current().record("outcome", ending.outcome.name());
+        ending.outcome = answer.as_ref().map_or_else(|error| error.outcome().0, |_| "ok");
+        tracing::Span::current().record("outcome", ending.outcome);
         answer
     }
 

@@ -6,10 +6,12 @@ use std::sync::Arc;
 use crate::memory_source::MemorySource;
 use axum::{Extension, Router};
 use ledgerline_collector::access::Principal;
+use ledgerline_collector::metrics::Metrics;
 use ledgerline_collector::query::http::{ApiState, router};
 use ledgerline_collector::query::querier::Querier;
 use ledgerline_process::clock::ManualClock;
-use ledgerline_promql::{Labels, Samples, Series};
+use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
+use ledgerline_promql::{Labels, MemoryPool, Samples, Series};
 
 const NOW_S: i64 = 1_700_000_000;
 
@@ -25,7 +27,8 @@ fn api() -> Router {
         );
     }
     let clock = Arc::new(ManualClock::at(u64::try_from(NOW_S).unwrap() * 1_000_000_000));
-    let querier = Arc::new(Querier::new(Arc::new(source)));
+    let querier =
+        Arc::new(Querier::new(Arc::new(source), MemoryPool::new(MEMORY_BYTES_DEFAULT), Metrics::default()));
     Router::new().nest("/prometheus", router(ApiState { querier, clock })).layer(Extension(reader))
 }
 

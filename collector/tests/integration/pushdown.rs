@@ -7,11 +7,13 @@ use std::time::Duration;
 
 use crate::engine;
 use crate::memory_source::MemorySource;
+use ledgerline_collector::metrics::Metrics;
 use ledgerline_collector::query::querier::Querier;
 use ledgerline_process::clock::ManualClock;
-use ledgerline_promql::source::{SeriesFilter, Tenant};
+use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
+use ledgerline_promql::source::{SeriesFilter, SeriesSource, Tenant};
 use ledgerline_promql::{
-    Labels, Number, QueryParams, QueryResult, QueryValue, Samples, Series, VectorSample,
+    Labels, MemoryPool, Number, QueryParams, QueryResult, QueryValue, Samples, Series, VectorSample,
 };
 use ledgerline_store::Store;
 use ledgerline_store::sql::SqlSource;
@@ -241,6 +243,10 @@ fn same(a: &Number, b: &Number) -> bool {
     }
 }
 
+fn querier(source: impl SeriesSource + 'static) -> Querier {
+    Querier::new(Arc::new(source), MemoryPool::new(MEMORY_BYTES_DEFAULT), Metrics::default())
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     let storage = engine::storage("pushdown").await;
@@ -248,8 +254,8 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     let spans = spans(&mut random);
     load(&storage, &spans).await;
     let clock = Arc::new(ManualClock::at(u64::try_from(NOW_US).unwrap() * 1000));
-    let pushed = Querier::new(Arc::new(SqlSource::new(storage.clone(), clock)));
-    let plain = Querier::new(Arc::new(memory(&spans)));
+    let pushed = querier(SqlSource::new(storage.clone(), clock));
+    let plain = querier(memory(&spans));
     let scope = || pushed.scope(Tenant("acme".into()), Duration::from_secs(30));
     let mut values = 0;
     for at in 0..QUERIES {

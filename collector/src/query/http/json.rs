@@ -18,22 +18,16 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::prometheus::{ApiError, Success};
-use crate::query::querier::{Outcome, RunError};
+use crate::query::querier::RunError;
 
 impl From<RunError> for ApiError {
     fn from(error: RunError) -> Self {
-        let outcome = error.outcome();
-        let status = match outcome {
-            Outcome::BadData => StatusCode::BAD_REQUEST,
-            Outcome::Execution => StatusCode::UNPROCESSABLE_ENTITY,
-            Outcome::Timeout | Outcome::Unavailable => StatusCode::SERVICE_UNAVAILABLE,
-            Outcome::Internal | Outcome::Answered | Outcome::Abandoned => {
-                // The one place that knows that the failure is our fault and that nobody else will report it.
-                tracing::error!(%error, "a query failed through a defect");
-                StatusCode::INTERNAL_SERVER_ERROR
-            }
-        };
-        Self { status, kind: outcome.name(), message: error.to_string() }
+        let (kind, status) = error.outcome();
+        if status == StatusCode::INTERNAL_SERVER_ERROR {
+            // The one place that knows that the failure is our fault and that nobody else will report it.
+            tracing::error!(%error, "a query failed through a defect");
+        }
+        Self { status, kind, message: error.to_string() }
     }
 }
 

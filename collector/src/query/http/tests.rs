@@ -3,12 +3,14 @@
 use axum::body::{Body, to_bytes};
 use axum::http::{Method, Request};
 use ledgerline_process::clock::ManualClock;
+use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::source::Tenant;
 use ledgerline_promql::{Labels, MemoryPool, Number, Point, Samples, Series};
 use tower::ServiceExt as _;
 
 use super::params::{label_name, parse_duration, parse_time};
 use super::*;
+use crate::metrics::Metrics;
 use crate::query::memory_source::MemorySource;
 
 const NOW_NS: u64 = 1_700_000_000_000_000_000;
@@ -33,7 +35,14 @@ fn state() -> ApiState {
         value: Number::Float(value),
     });
     source.push(tenant, Series { labels, samples: Samples::Points(points.collect()) });
-    ApiState { querier: Arc::new(Querier::new(Arc::new(source))), clock: Arc::new(ManualClock::at(NOW_NS)) }
+    ApiState {
+        querier: Arc::new(querier(source, MemoryPool::new(MEMORY_BYTES_DEFAULT))),
+        clock: Arc::new(ManualClock::at(NOW_NS)),
+    }
+}
+
+fn querier(source: MemorySource, memory: Arc<MemoryPool>) -> Querier {
+    Querier::new(Arc::new(source), memory, Metrics::default())
 }
 
 async fn send(state: ApiState, request: Request<Body>) -> (u16, String) {
@@ -257,8 +266,7 @@ async fn hostile_queries_are_refused_and_cheap() {
 #[tokio::test]
 async fn a_query_beyond_its_budget_says_what_to_do() {
     let mut state = state();
-    let source = Arc::new(MemorySource::default());
-    state.querier = Arc::new(Querier::with_memory(source, MemoryPool::new(4000)));
+    state.querier = Arc::new(querier(MemorySource::default(), MemoryPool::new(4000)));
     let path = "/api/v1/query_range?query=vector(1)&start=0&end=1000&step=1";
     let (status, body) = send(state, Request::get(path).body(Body::empty()).unwrap()).await;
     assert!(

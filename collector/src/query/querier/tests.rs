@@ -6,12 +6,11 @@ use prometheus_client::registry::Registry;
 
 use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, pending, ready};
-use ledgerline_promql::limits::QUERY_SHARES;
+use ledgerline_promql::limits::{MEMORY_BYTES_DEFAULT, QUERY_SHARES};
 use ledgerline_promql::source::{SeriesFilter, Tenant};
 use ledgerline_promql::{Grouping, Labels, Point, Samples, SelectorRequest, Series};
 
 use super::*;
-use crate::metrics::Metrics;
 
 /// Gives ten samples of the metric `some`, is away for `away`, and never ends for anything else.
 struct Uneven;
@@ -55,7 +54,7 @@ async fn run(querier: &Querier, query: &str) -> Result<QueryResult, RunError> {
 #[tokio::test(start_paused = true)]
 async fn selectors_share_the_memory_of_their_query() {
     let memory = MemoryPool::new(QUERY_SHARES * 900);
-    let querier = Querier::with_memory(Arc::new(Uneven), Arc::clone(&memory));
+    let querier = Querier::new(Arc::new(Uneven), Arc::clone(&memory), Metrics::default());
     // Ten samples of 48 bytes, a series and its label: one answer fits into 900 bytes, two do not.
     let error = run(&querier, "some + some{a=\"\"} + slow").await.unwrap_err();
     assert!(matches!(error, RunError::Query(QueryError::Memory(MemoryError::Query(900)))), "{error}");
@@ -67,7 +66,7 @@ async fn selectors_share_the_memory_of_their_query() {
 #[tokio::test]
 async fn an_evaluation_that_nobody_waits_for_stops() {
     let memory = MemoryPool::new(MEMORY_BYTES_DEFAULT);
-    let querier = Querier::with_memory(Arc::new(Uneven), Arc::clone(&memory));
+    let querier = Querier::new(Arc::new(Uneven), Arc::clone(&memory), Metrics::default());
     // 9,700 quantiles over 2,000 values each.
     let query = "quantile_over_time(0.5, vector(1)[2000:1])";
     let params = QueryParams::Range { start_ms: 0, end_ms: 97_000_000, step_ms: 10_000 };
@@ -91,7 +90,7 @@ async fn an_evaluation_that_nobody_waits_for_stops() {
 async fn the_end_of_every_query_is_reported() {
     let mut registry = Registry::default();
     let metrics = Metrics::register(&mut registry);
-    let querier = Querier::new(Arc::new(Uneven)).counted(metrics.clone());
+    let querier = Querier::new(Arc::new(Uneven), MemoryPool::new(MEMORY_BYTES_DEFAULT), metrics.clone());
     run(&querier, "some").await.unwrap();
     run(&querier, "some +").await.unwrap_err();
     run(&querier, "away").await.unwrap_err();
