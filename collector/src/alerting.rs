@@ -34,7 +34,7 @@ pub(crate) use config::AlertingSettings;
 pub use config::{AlertingConfig, ReceiverConfig, ReceiverKind};
 pub use eval::step;
 pub use files::load_rules;
-pub use rules::AlertRule;
+pub use rules::{AlertRule, Defaults, Group};
 pub use sample::{Labels, Sample, fingerprint};
 pub use schedule::InstantQuery;
 pub(crate) use snapshot::RulesView;
@@ -46,7 +46,6 @@ use crate::access::Principal;
 use crate::limits;
 use crate::metrics::Metrics;
 use notify::Notifier;
-use notify::link::generator_url;
 use schedule::{GroupTask, Shared};
 use snapshot::{GroupSnapshot, RuleSnapshot};
 
@@ -69,11 +68,9 @@ impl Alerting {
     ) -> Result<Self, TlsError> {
         let notifier = Notifier::new(settings.receivers, settings.resend_delay, &clock, &metrics)?;
         let snapshots: Vec<GroupSnapshot> = settings
-            .rules
             .groups
             .into_iter()
             .map(|group| GroupSnapshot {
-                interval: group.interval.unwrap_or(settings.evaluation_interval),
                 last_evaluation: None,
                 evaluation_time: std::time::Duration::ZERO,
                 rules: vec![RuleSnapshot::default(); group.rules.len()],
@@ -90,12 +87,9 @@ impl Alerting {
             permits: Arc::new(Semaphore::new(limits::RULE_QUERIES_MAX)),
             query_timeout: settings.query_timeout,
             resend_delay: settings.resend_delay,
+            link: settings.link,
         };
-        let task = |(index, snapshot): (usize, GroupSnapshot)| {
-            let rules = snapshot.group.rules.iter();
-            let links = rules.map(|rule| generator_url(&settings.link, &rule.expr)).collect();
-            GroupTask::new(shared.clone(), index, snapshot, settings.query_offset, links)
-        };
+        let task = |(index, snapshot)| GroupTask::new(shared.clone(), index, snapshot);
         let groups = snapshots.into_iter().enumerate().map(task).collect();
         Ok(Self { groups, notifier, view })
     }

@@ -76,7 +76,7 @@ fn chosen(snapshot: &GroupSnapshot, params: &Params) -> Option<Value> {
         "name": group.name,
         "file": group.file,
         "rules": rules,
-        "interval": snapshot.interval.as_secs_f64(),
+        "interval": group.interval.as_secs_f64(),
         "limit": group.limit.unwrap_or(0),
         "evaluationTime": snapshot.evaluation_time.as_secs_f64(),
         "lastEvaluation": snapshot.last_evaluation.unwrap_or(UnixMs::NEVER),

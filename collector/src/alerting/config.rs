@@ -9,7 +9,7 @@ use ledgerline_process::config::{Problems, Secret, parse_base_url};
 use serde::Deserialize;
 
 use super::files;
-use super::rules::{AcceptExpr, RuleSet};
+use super::rules::{AcceptExpr, Defaults, Group};
 
 /// Where Alertmanager's API v2 takes alerts.
 const ALERTMANAGER_PATH: &str = "/api/v2/alerts";
@@ -88,9 +88,7 @@ impl Default for AlertingConfig {
 
 #[derive(Debug)]
 pub struct AlertingSettings {
-    pub rules: RuleSet,
-    pub evaluation_interval: Duration,
-    pub query_offset: Duration,
+    pub groups: Vec<Group>,
     pub query_timeout: Duration,
     pub resend_delay: Duration,
     pub link: LinkBase,
@@ -118,52 +116,37 @@ pub struct Receiver {
 }
 
 impl AlertingConfig {
-    /// Reads the rule files and the receivers' secrets. `path` is the section's key; `accept` says whether an expression can be
-    /// evaluated.
-    pub fn resolve(
-        self,
-        path: &str,
-        accept: AcceptExpr<'_>,
-        problems: &mut Problems,
-    ) -> Option<AlertingSettings> {
-        for (key, value) in [
-            ("evaluation_interval_ms", self.evaluation_interval_ms),
-            ("query_timeout_ms", self.query_timeout_ms),
-            ("resend_delay_ms", self.resend_delay_ms),
-        ] {
-            if value < 100 {
-                problems.push(format!("{path}.{key}"), "must be at least 100; the unit is milliseconds");
+    /// Reads the rule files and the receivers' secrets. `accept` says whether an expression can be evaluated.
+    pub fn resolve(self, accept: AcceptExpr<'_>, problems: &mut Problems) -> Option<AlertingSettings> {
+        let mut at_least_100 = |key: &str, ms| {
+            if ms < 100 {
+                problems.push(format!("alerting.{key}"), "must be at least 100; the unit is milliseconds");
             }
-        }
-        let external_url = url(&format!("{path}.external_url"), &self.external_url, problems);
-        let link = match &self.grafana {
+            Duration::from_millis(ms)
+        };
+        let interval = at_least_100("evaluation_interval_ms", self.evaluation_interval_ms);
+        let query_timeout = at_least_100("query_timeout_ms", self.query_timeout_ms);
+        let resend_delay = at_least_100("resend_delay_ms", self.resend_delay_ms);
+        let external_url = url("alerting.external_url", &self.external_url, problems);
+        let link = match self.grafana {
             None => external_url.map(LinkBase::Prometheus),
-            Some(grafana) => url(&format!("{path}.grafana.url"), &grafana.url, problems)
-                .map(|url| LinkBase::Grafana(GrafanaConfig { url, ..grafana.clone() })),
+            Some(grafana) => url("alerting.grafana.url", &grafana.url, problems)
+                .map(|url| LinkBase::Grafana(GrafanaConfig { url, ..grafana })),
         };
         let mut names = BTreeSet::new();
         let mut receivers = Vec::new();
         for (index, receiver) in self.receivers.iter().enumerate() {
-            let path = format!("{path}.receivers[{index}]");
+            let path = format!("alerting.receivers[{index}]");
             if receiver.name.is_empty() || !names.insert(&receiver.name) {
                 problems
                     .push(format!("{path}.name"), "must be there and differ from the other receivers' names");
             }
             receivers.extend(receiver.resolve(&path, problems));
         }
-        let rules = files::load_rules(&self.rule_files, accept).map_err(|found| {
-            let rule_files = format!("{path}.rule_files");
-            found.iter().for_each(|problem| problems.push(&rule_files, problem.to_string()));
-        });
-        Some(AlertingSettings {
-            rules: rules.ok()?,
-            evaluation_interval: Duration::from_millis(self.evaluation_interval_ms),
-            query_offset: Duration::from_millis(self.query_offset_ms),
-            query_timeout: Duration::from_millis(self.query_timeout_ms),
-            resend_delay: Duration::from_millis(self.resend_delay_ms),
-            link: link?,
-            receivers,
-        })
+        let query_offset = Duration::from_millis(self.query_offset_ms);
+        let groups =
+            files::load_rules(&self.rule_files, Defaults { interval, query_offset, accept }, problems);
+        Some(AlertingSettings { groups, query_timeout, resend_delay, link: link?, receivers })
     }
 }
 
@@ -202,58 +185,4 @@ fn authorization(path: &str, secret: &Secret, problems: &mut Problems) -> Option
 fn url(path: &str, text: &str, problems: &mut Problems) -> Option<String> {
     problems.take(path, parse_base_url(text))?;
     Some(text.trim_end_matches('/').to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use ledgerline_process::config::{Resolve, parse};
-
-    #[derive(Debug, Deserialize)]
-    struct Outer {
-        #[serde(default)]
-        alerting: AlertingConfig,
-    }
-
-    impl Resolve for Outer {
-        type Settings = AlertingSettings;
-
-        fn resolve(self, problems: &mut Problems) -> Option<AlertingSettings> {
-            self.alerting.resolve("alerting", &|_| Ok(()), problems)
-        }
-    }
-
-    #[test]
-    fn defaults_are_valid_and_a_full_section_reads() {
-        assert_eq!(parse::<Outer>("a", "").unwrap().evaluation_interval, Duration::from_secs(15));
-        let secret = tempfile::NamedTempFile::new().unwrap();
-        std::fs::write(secret.path(), "Bearer x").unwrap();
-        let text = "alerting: {grafana: {url: 'https://g', datasource_uid: llm}, receivers: [
-            {name: am, kind: alertmanager, url: 'http://am:9093/', authorization: {file: SECRET}},
-            {name: hook, kind: webhook, url: 'https://hooks/x', timeout_ms: 500}]}";
-        let text = text.replace("SECRET", &secret.path().display().to_string());
-        let receivers = parse::<Outer>("a", &text).unwrap().receivers;
-        assert_eq!(receivers[0].timeout, Duration::from_secs(10));
-        assert_eq!(receivers[0].uri, "http://am:9093/api/v2/alerts");
-        assert_eq!(receivers[0].authorization.as_ref().unwrap(), "Bearer x");
-        assert_eq!(format!("{:?}", receivers[0].authorization), "Some(Sensitive)");
-        assert_eq!((receivers[1].kind, receivers[1].uri.path()), (ReceiverKind::Webhook, "/x"));
-    }
-
-    #[test]
-    fn wrong_values_are_all_reported() {
-        let text = "alerting: {evaluation_interval_ms: 15, external_url: nowhere, recievers: [], receivers: [
-            {name: a, kind: webhook, url: 'ftp://x'}, {name: a, kind: webhook, url: 'http://x', timeout_ms: 0}]}";
-        let report = parse::<Outer>("a", text).unwrap_err().to_string();
-        for part in [
-            "alerting.evaluation_interval_ms: must be at least 100",
-            "alerting.external_url: `nowhere` must start with http",
-            "alerting.recievers: is not a key",
-            "alerting.receivers[0].url: `ftp://x` must start with http",
-            "alerting.receivers[1].name: must be there and differ",
-            "alerting.receivers[1].timeout_ms",
-        ] {
-            assert!(report.contains(part), "{part} in {report}");
-        }
-    }
 }

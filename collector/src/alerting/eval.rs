@@ -8,10 +8,11 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::mem::discriminant;
 
 use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::{ALERT_NAME, Labels, METRIC_NAME, Sample};
-use crate::alerting::state::{Alert, Phase, RuleState, Transition, TransitionKind};
+use crate::alerting::state::{Alert, Phase, RuleState};
 use crate::alerting::template::Template;
 use crate::alerting::time::UnixMs;
 use crate::limits::{RESOLVED_RETENTION, SERIES_PER_RULE_MAX};
@@ -33,14 +34,15 @@ pub enum EvalError {
     LimitExceeded { got: usize, limit: usize },
 }
 
-/// Evaluates `rule` at `at` given what its expression returned, and says what changed, in label order.
+/// Evaluates `rule` at `at` given what its expression returned. Beside the state stand the alerts that changed their phase, as
+/// they are now, in label order.
 pub fn step(
     rule: &AlertRule,
     limit: Option<usize>,
     state: &RuleState,
     at: UnixMs,
     samples: &[Sample],
-) -> Result<(RuleState, Vec<Transition>), EvalError> {
+) -> Result<(RuleState, Vec<Alert>), EvalError> {
     if let Some(last) = state.last_eval.filter(|last| at <= *last) {
         return Err(EvalError::NotAfterLast { at, last });
     }
@@ -49,35 +51,35 @@ pub fn step(
     }
     let mut holding = label(rule, at, samples)?;
     let mut next = RuleState { last_eval: Some(at), alerts: BTreeMap::new() };
-    let mut transitions = Vec::new();
+    let mut changed = Vec::new();
     for (labels, before) in &state.alerts {
-        let (after, kind) = match holding.remove(labels) {
+        let after = match holding.remove(labels) {
             Some(held) => advance_holding(rule, Some(before), held, at),
             None => advance_absent(rule, before, at),
         };
-        if let Some(kind) = kind {
-            transitions.push(Transition { kind, alert: after.clone() });
+        if discriminant(&after.phase) != discriminant(&before.phase) {
+            changed.push(after.clone());
         }
-        let gone = match after.phase {
-            Phase::Resolved { at: resolved, .. } => at.since(resolved) > RESOLVED_RETENTION,
-            Phase::Pending => kind == Some(TransitionKind::Cancelled),
-            Phase::Firing { .. } => false,
+        let is_kept = match after.phase {
+            Phase::Inactive => false,
+            Phase::Pending | Phase::Firing { .. } => true,
+            Phase::Resolved { at: resolved, .. } => at.since(resolved) <= RESOLVED_RETENTION,
         };
-        if !gone {
+        if is_kept {
             next.alerts.insert(labels.clone(), after);
         }
     }
     for (labels, held) in holding {
-        let (after, kind) = advance_holding(rule, None, held, at);
-        transitions.extend(kind.map(|kind| Transition { kind, alert: after.clone() }));
+        let after = advance_holding(rule, None, held, at);
+        changed.push(after.clone());
         next.alerts.insert(labels, after);
     }
     let got = next.alerts.values().filter(|alert| alert.is_active()).count();
     if let Some(limit) = limit.filter(|limit| got > *limit) {
         return Err(EvalError::LimitExceeded { got, limit });
     }
-    transitions.sort_by(|left, right| left.alert.labels.cmp(&right.alert.labels));
-    Ok((next, transitions))
+    changed.sort_by(|left, right| left.labels.cmp(&right.labels));
+    Ok((next, changed))
 }
 
 /// The alerts the samples stand for, as if each were new at this evaluation.
@@ -110,44 +112,34 @@ fn render(templates: &BTreeMap<String, Template>, sample: &Sample) -> Labels {
 }
 
 /// The expression holds for this alert.
-fn advance_holding(
-    rule: &AlertRule,
-    before: Option<&Alert>,
-    mut alert: Alert,
-    at: UnixMs,
-) -> (Alert, Option<TransitionKind>) {
+fn advance_holding(rule: &AlertRule, before: Option<&Alert>, mut alert: Alert, at: UnixMs) -> Alert {
     // A resolved alert that comes back starts over, `for` included.
     let continued = before.filter(|alert| alert.is_active());
     if let Some(before) = continued {
         (alert.active_since, alert.last_sent) = (before.active_since, before.last_sent);
     }
     let served = at.since(alert.active_since) >= rule.hold;
-    let kind;
-    (alert.phase, kind) = match continued.map(|alert| alert.phase) {
-        Some(Phase::Firing { since, .. }) => (Phase::Firing { since, kept_since: None }, None),
-        _ if served => (Phase::Firing { since: at, kept_since: None }, Some(TransitionKind::Firing)),
-        Some(_) => (Phase::Pending, None),
-        None => (Phase::Pending, Some(TransitionKind::Pending)),
+    alert.phase = match continued.map(|alert| alert.phase) {
+        Some(Phase::Firing { since, .. }) => Phase::Firing { since, kept_since: None },
+        _ if served => Phase::Firing { since: at, kept_since: None },
+        _ => Phase::Pending,
     };
-    (alert, kind)
+    alert
 }
 
 /// The expression does not hold for this alert.
-fn advance_absent(rule: &AlertRule, before: &Alert, at: UnixMs) -> (Alert, Option<TransitionKind>) {
-    let mut after = before.clone();
-    let kind = match before.phase {
-        Phase::Pending => Some(TransitionKind::Cancelled),
-        Phase::Resolved { .. } => None,
+fn advance_absent(rule: &AlertRule, before: &Alert, at: UnixMs) -> Alert {
+    let phase = match before.phase {
+        Phase::Inactive | Phase::Pending => Phase::Inactive,
+        Phase::Resolved { .. } => before.phase,
         Phase::Firing { since, kept_since } => {
             let kept = kept_since.unwrap_or(at);
             if at.since(kept) < rule.keep_firing_for {
-                after.phase = Phase::Firing { since, kept_since: Some(kept) };
-                None
+                Phase::Firing { since, kept_since: Some(kept) }
             } else {
-                after.phase = Phase::Resolved { fired: since, at };
-                Some(TransitionKind::Resolved)
+                Phase::Resolved { fired: since, at }
             }
         }
     };
-    (after, kind)
+    Alert { phase, ..before.clone() }
 }

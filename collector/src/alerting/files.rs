@@ -3,27 +3,23 @@
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
-use ledgerline_process::config::Problem;
+use ledgerline_process::config::Problems;
 
-use crate::alerting::rules::{self, AcceptExpr, RuleSet};
+use crate::alerting::rules::{self, Defaults, Group};
 use crate::limits::RULE_FILE_BYTES_MAX;
 
-/// Loads every file; all problems of all files, or the rules.
-pub fn load_rules(paths: &[PathBuf], accept: AcceptExpr<'_>) -> Result<RuleSet, Vec<Problem>> {
-    let mut set = RuleSet::default();
-    let mut problems = Vec::new();
+/// Loads every file, in order.
+pub fn load_rules(paths: &[PathBuf], defaults: Defaults<'_>, problems: &mut Problems) -> Vec<Group> {
+    let mut groups = Vec::new();
     for path in paths {
-        let problem = |path: &Path, message| vec![Problem { path: path.display().to_string(), message }];
-        let files = expand(path).map_err(|message| problems.extend(problem(path, message)));
+        let files = problems.take(&path.display().to_string(), expand(path));
         for file in files.into_iter().flatten() {
-            let text = read(&file).map_err(|message| problem(&file, message));
-            match text.and_then(|text| rules::parse(&file.display().to_string(), &text, accept)) {
-                Ok(groups) => set.groups.extend(groups),
-                Err(found) => problems.extend(found),
-            }
+            let name = file.display().to_string();
+            let text = problems.take(&name, read(&file)).unwrap_or_default();
+            groups.extend(rules::parse(&name, &text, defaults, problems));
         }
     }
-    if problems.is_empty() { Ok(set) } else { Err(problems) }
+    groups
 }
 
 /// The rule files that a path stands for.
@@ -65,37 +61,35 @@ fn read(path: &Path) -> Result<String, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::alerting::rules::tests::DEFAULTS;
+
+    fn load(paths: &[PathBuf]) -> Result<Vec<Group>, Vec<String>> {
+        let mut problems = Problems::default();
+        let groups = load_rules(paths, DEFAULTS, &mut problems);
+        problems.into_result(Some(groups)).map_err(|found| found.iter().map(ToString::to_string).collect())
+    }
 
     #[test]
     fn a_directory_stands_for_its_rule_files_and_all_problems_are_reported() {
         let directory = tempfile::tempdir().unwrap();
-        let write = |name: &str, text: &str| std::fs::write(directory.path().join(name), text).unwrap();
-        write("b.yml", "groups: [{name: b, rules: [{alert: B, expr: up}]}]");
-        write("a.yaml", "groups: [{name: a, rules: [{alert: A, expr: up}, {alert: C, expr: up}]}]");
-        write("a_test.yaml", "rule_files: [a.yaml]");
-        write("notes.txt", "not a rule file");
-        let set = load_rules(&[directory.path().to_owned()], &|_| Ok(())).unwrap();
-        let names: Vec<&str> = set.groups.iter().map(|group| group.name.as_str()).collect();
-        assert_eq!((names, set.groups[0].rules.len()), (vec!["a", "b"], 2));
+        let path = directory.path().to_owned();
+        assert!(load(std::slice::from_ref(&path)).unwrap_err()[0].contains("holds no rule files"));
+        let write = |name: &str, text: &[u8]| std::fs::write(path.join(name), text).unwrap();
+        write("b.yml", b"groups: [{name: b, rules: [{alert: B, expr: up}]}]");
+        write("a.yaml", b"groups: [{name: a, rules: [{alert: A, expr: up}, {alert: C, expr: up}]}]");
+        write("a_test.yaml", b"rule_files: [a.yaml]");
+        write("notes.txt", b"not a rule file");
+        let groups = load(std::slice::from_ref(&path)).unwrap();
+        let names: Vec<&str> = groups.iter().map(|group| group.name.as_str()).collect();
+        assert_eq!((names, groups[0].rules.len()), (vec!["a", "b"], 2));
 
-        write("a.yaml", "groups: [{name: a, rules: [{alert: A, exprr: up}]}]");
-        write("c.yaml", "groups: 1");
-        let paths = [directory.path().to_owned(), directory.path().join("missing.yaml")];
-        let problems = load_rules(&paths, &|_| Ok(())).unwrap_err();
-        let text: Vec<String> = problems.iter().map(ToString::to_string).collect();
-        assert_eq!(text.len(), 4, "{text:#?}");
-        assert!(text[0].contains("unknown key \"exprr\"") && text[1].contains("has no expr"), "{text:#?}");
-        assert!(text[2].contains("c.yaml: not a rule file"), "{text:#?}");
-        assert!(text[3].contains("missing.yaml: cannot read the file"), "{text:#?}");
-    }
-
-    #[test]
-    fn directories_without_rules_and_files_that_are_not_text_are_refused() {
-        let directory = tempfile::tempdir().unwrap();
-        let empty = load_rules(&[directory.path().to_owned()], &|_| Ok(())).unwrap_err();
-        assert!(empty[0].message.contains("holds no rule files"));
-        let file = directory.path().join("a.yaml");
-        std::fs::write(&file, [0xff, 0xfe, 0x00]).unwrap();
-        assert!(load_rules(&[file], &|_| Ok(())).unwrap_err()[0].message.contains("cannot read the file"));
+        write("a.yaml", b"groups: [{name: a, rules: [{alert: A, exprr: up}]}]");
+        write("c.yaml", b"groups: 1");
+        write("d.yaml", b"\xff\xfe\x00");
+        let found = load(&[path.clone(), path.join("missing.yaml")]).unwrap_err();
+        let parts =
+            ["unknown key \"exprr\"", "has no expr", "c.yaml: not a rule file", "cannot read", "cannot read"];
+        assert_eq!(found.len(), parts.len(), "{found:#?}");
+        assert!(found.iter().zip(parts).all(|(text, part)| text.contains(part)), "{found:#?}");
     }
 }

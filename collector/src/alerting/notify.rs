@@ -5,7 +5,7 @@
 //! outbox keeps every one, in order, each with a stable key. Both deliver at least once while this process lives.
 
 mod deliver;
-pub(crate) mod link;
+mod link;
 mod outbox;
 mod webhook;
 
@@ -18,9 +18,10 @@ use serde::Serialize;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-use crate::alerting::config::{Receiver, ReceiverKind};
+use crate::alerting::config::{LinkBase, Receiver, ReceiverKind};
+use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::Labels;
-use crate::alerting::state::{Alert, Phase, Transition, TransitionKind};
+use crate::alerting::state::{Alert, Phase};
 use crate::alerting::time::UnixMs;
 use crate::metrics::Metrics;
 
@@ -58,9 +59,8 @@ enum Status {
 /// The rule a notification comes from.
 pub(crate) struct Source<'a> {
     pub(crate) group: &'a str,
-    pub(crate) rule: &'a str,
-    pub(crate) expr: &'a str,
-    pub(crate) generator_url: &'a str,
+    pub(crate) rule: &'a AlertRule,
+    pub(crate) link: &'a LinkBase,
 }
 
 impl Source<'_> {
@@ -69,7 +69,7 @@ impl Source<'_> {
     /// two inputs run together.
     fn key(&self, labels: &Labels, transition: UnixMs) -> String {
         let at = transition.0.to_le_bytes();
-        let rule = [self.group, self.rule, self.expr].map(str::as_bytes);
+        let rule = [self.group, &self.rule.name, &self.rule.expr].map(str::as_bytes);
         let labels = labels.iter().flat_map(|(name, value)| [name.as_bytes(), value.as_bytes()]);
         let mut bytes = Vec::new();
         for field in rule.into_iter().chain(labels).chain([&at[..]]) {
@@ -82,7 +82,7 @@ impl Source<'_> {
     /// `believed_until`: see [`Notification::ends_at`].
     fn notification(&self, alert: &Alert, at: UnixMs, believed_until: UnixMs) -> Option<Notification> {
         let (status, starts_at, ends_at, transition) = match alert.phase {
-            Phase::Pending => return None,
+            Phase::Inactive | Phase::Pending => return None,
             Phase::Firing { since, .. } => (Status::Firing, since, believed_until, since),
             Phase::Resolved { fired, at } => (Status::Resolved, fired, at, at),
         };
@@ -93,7 +93,7 @@ impl Source<'_> {
             annotations: alert.annotations.clone(),
             starts_at,
             ends_at,
-            generator_url: self.generator_url.to_owned(),
+            generator_url: link::generator_url(self.link, &self.rule.expr),
             queued_at: at,
         })
     }
@@ -117,22 +117,20 @@ impl Notifier {
         Ok(Self(receivers.into_iter().map(delivery).collect()))
     }
 
-    /// Hands over what one evaluation of one rule brought: transitions for webhooks, states for Alertmanagers. Never waits.
+    /// Hands over what one evaluation of one rule brought: changes for webhooks, states for Alertmanagers. Never waits.
     pub(crate) fn offer(
         &self,
         source: &Source<'_>,
-        transitions: &[Transition],
+        changed: &[Alert],
         due: &[Alert],
         at: UnixMs,
         valid_for: Duration,
     ) {
-        let states: Vec<Notification> =
-            due.iter().filter_map(|alert| source.notification(alert, at, at.plus(valid_for))).collect();
-        let changes: Vec<Notification> = transitions
-            .iter()
-            .filter(|transition| matches!(transition.kind, TransitionKind::Firing | TransitionKind::Resolved))
-            .filter_map(|transition| source.notification(&transition.alert, at, UnixMs::NEVER))
-            .collect();
+        let notifications = |alerts: &[Alert], believed_until| -> Vec<Notification> {
+            alerts.iter().filter_map(|alert| source.notification(alert, at, believed_until)).collect()
+        };
+        let (states, changes) =
+            (notifications(due, at.plus(valid_for)), notifications(changed, UnixMs::NEVER));
         for delivery in self.0.iter() {
             let notifications = match delivery.receiver.kind {
                 ReceiverKind::Alertmanager => &states,

@@ -6,38 +6,33 @@
 //! Both fail here, at load, never while an alert is firing.
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::time::Duration;
 
-use ledgerline_process::config::Problem;
+use ledgerline_process::config::Problems;
 use ledgerline_promql::syntax::{self, ValueType, parse_duration_ms};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use crate::alerting::sample::{METRIC_NAME, is_label_name};
 use crate::alerting::template::Template;
 
-/// Everything to evaluate, in file and group order.
-#[derive(Clone, Debug, Default)]
-pub struct RuleSet {
-    /// Group names are unique within a file, not across files.
-    pub groups: Vec<Group>,
-}
-
 /// Rules that are evaluated together, in order, at one time.
 #[derive(Clone, Debug)]
 pub struct Group {
     /// The file as it was named to the loader.
     pub file: String,
+    /// Unique within the file.
     pub name: String,
-    /// `None`: the configured default.
-    pub interval: Option<Duration>,
-    /// How far behind the evaluation time the data is read. `None`: the configured default.
-    pub query_offset: Option<Duration>,
+    /// From one evaluation to the next.
+    pub interval: Duration,
+    /// How far behind the evaluation time the data is read.
+    pub query_offset: Duration,
     /// Most active alerts of one rule; above it the evaluation fails. `None`: no limit of the group's own.
     pub limit: Option<usize>,
+    /// In the order of the file.
     pub rules: Vec<AlertRule>,
 }
 
@@ -58,8 +53,19 @@ pub struct AlertRule {
     pub annotations: BTreeMap<String, Template>,
 }
 
-/// Says whether the query source can evaluate an expression, and if not, why and what to write instead.
-pub type AcceptExpr<'a> = &'a dyn Fn(&str) -> Result<(), String>;
+/// Says whether the query source can evaluate an expression of this group, and if not, why and what to write instead.
+pub type AcceptExpr<'a> = &'a dyn Fn(&Group, &str) -> Result<(), String>;
+
+/// What a rule file does not say.
+#[derive(Clone, Copy)]
+pub struct Defaults<'a> {
+    /// Of groups without an `interval`.
+    pub interval: Duration,
+    /// Of groups without a `query_offset`.
+    pub query_offset: Duration,
+    /// The query source's word on each expression.
+    pub accept: AcceptExpr<'a>,
+}
 
 // A rule file as written: every scalar is its text (`severity: 1.0` stays `1.0`, as in Prometheus), `null` is absence, and keys
 // that nobody knows are kept for the report.
@@ -127,32 +133,26 @@ impl<'de> Deserialize<'de> for Pairs {
     }
 }
 
-/// Reads one rule file, or says with their places all things that are to be fixed in it. `file` is only a name for messages and
+/// Reads one rule file, and says with their places all things that are to be fixed in it. `file` is only a name for messages and
 /// for the API.
-pub fn parse(file: &str, text: &str, accept: AcceptExpr<'_>) -> Result<Vec<Group>, Vec<Problem>> {
-    let mut reader = Reader { file, place: file.to_owned(), accept, found: Vec::new() };
+pub fn parse(file: &str, text: &str, defaults: Defaults<'_>, problems: &mut Problems) -> Vec<Group> {
+    let raw = yaml_serde::from_str(text).map_err(|error| format!("not a rule file: {error}"));
     // An empty file is a file without groups, as in Prometheus.
-    let groups = match yaml_serde::from_str::<Option<RawFile>>(text) {
-        Ok(raw) => reader.groups(raw.unwrap_or_default()),
-        Err(error) => {
-            reader.add(format!("not a rule file: {error}"));
-            Vec::new()
-        }
-    };
-    if reader.found.is_empty() { Ok(groups) } else { Err(reader.found) }
+    let raw: RawFile = problems.take(file, raw).flatten().unwrap_or_default();
+    Reader { file, place: file.to_owned(), defaults, problems }.groups(raw)
 }
 
-/// Collects problems and knows where it stands.
+/// Knows where it stands.
 struct Reader<'a> {
     file: &'a str,
     place: String,
-    accept: AcceptExpr<'a>,
-    found: Vec<Problem>,
+    defaults: Defaults<'a>,
+    problems: &'a mut Problems,
 }
 
 impl Reader<'_> {
     fn add(&mut self, message: impl Into<String>) {
-        self.found.push(Problem { path: self.place.clone(), message: message.into() });
+        self.problems.push(&self.place, message);
     }
 
     /// Reads a part of the place where it stands.
@@ -171,10 +171,9 @@ impl Reader<'_> {
     }
 
     fn duration(&mut self, key: &str, text: Option<String>) -> Option<Duration> {
-        let found = parse_duration_ms(&text?);
-        let found =
-            found.map_err(|reason| self.add(format!("{key}: {reason}; write for example 5m or 1h30m")));
-        found.ok().map(|ms| Duration::from_millis(ms.unsigned_abs()))
+        let ms = parse_duration_ms(&text?);
+        let ms = ms.map_err(|reason| format!("{key}: {reason}; write for example 5m or 1h30m"));
+        self.problems.take(&self.place, ms).map(|ms| Duration::from_millis(ms.unsigned_abs()))
     }
 
     fn groups(&mut self, raw: RawFile) -> Vec<Group> {
@@ -207,7 +206,14 @@ impl Reader<'_> {
             usize::try_from(limit).ok().filter(|limit| *limit > 0)
         });
         let group_labels = self.templates("group label", raw.labels);
-        let mut rules = Vec::new();
+        let mut group = Group {
+            file: self.file.to_owned(),
+            name,
+            interval: interval.unwrap_or(self.defaults.interval),
+            query_offset: query_offset.unwrap_or(self.defaults.query_offset),
+            limit,
+            rules: Vec::new(),
+        };
         for (index, raw) in raw.rules.unwrap_or_default().into_iter().enumerate() {
             let name = raw.alert.as_deref().or(raw.record.as_deref()).unwrap_or_default();
             let position = index + 1;
@@ -216,17 +222,17 @@ impl Reader<'_> {
             } else {
                 format!("rule {position} {name:?}")
             };
-            if let Some(mut rule) = self.within(&part, |reader| reader.rule(raw)) {
+            if let Some(mut rule) = self.within(&part, |reader| reader.rule(&group, raw)) {
                 for (name, template) in &group_labels {
                     rule.labels.entry(name.clone()).or_insert_with(|| template.clone());
                 }
-                rules.push(rule);
+                group.rules.push(rule);
             }
         }
-        Group { file: self.file.to_owned(), name, interval, query_offset, limit, rules }
+        group
     }
 
-    fn rule(&mut self, raw: RawRule) -> Option<AlertRule> {
+    fn rule(&mut self, group: &Group, raw: RawRule) -> Option<AlertRule> {
         self.unknown(&raw.unknown, RULE_KEYS);
         let name = raw.alert.filter(|alert| !alert.is_empty());
         match (&name, raw.record.is_some_and(|record| !record.is_empty())) {
@@ -239,9 +245,8 @@ impl Reader<'_> {
             (Some(_), false) => {}
         }
         let expr = raw.expr.unwrap_or_default().trim().to_owned();
-        if let Err(message) = self.check_expr(&expr) {
-            self.add(message);
-        }
+        let accepted = self.check_expr(group, &expr);
+        self.problems.take(&self.place, accepted);
         let hold = self.duration("for", raw.r#for).unwrap_or_default();
         let keep_firing_for = self.duration("keep_firing_for", raw.keep_firing_for).unwrap_or_default();
         let labels = self.templates("label", raw.labels);
@@ -249,7 +254,7 @@ impl Reader<'_> {
         Some(AlertRule { name: name?, expr, hold, keep_firing_for, labels, annotations })
     }
 
-    fn check_expr(&self, expr: &str) -> Result<(), String> {
+    fn check_expr(&self, group: &Group, expr: &str) -> Result<(), String> {
         if expr.is_empty() {
             return Err("the rule has no expr:; write the PromQL expression that must hold".to_owned());
         }
@@ -261,7 +266,8 @@ impl Reader<'_> {
                 kind.name()
             ));
         }
-        (self.accept)(expr).map_err(|reason| format!("expr cannot be evaluated here: {reason}"))
+        (self.defaults.accept)(group, expr)
+            .map_err(|reason| format!("expr cannot be evaluated here: {reason}"))
     }
 
     fn templates(&mut self, kind: &str, pairs: Option<Pairs>) -> BTreeMap<String, Template> {

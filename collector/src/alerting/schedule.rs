@@ -15,13 +15,14 @@ use tokio::sync::Semaphore;
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::alerting::config::LinkBase;
 use crate::alerting::eval;
 use crate::alerting::grid::{self, Tick};
 use crate::alerting::notify::{Notifier, Source};
 use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::Sample;
 use crate::alerting::snapshot::{GroupSnapshot, Health, RuleSnapshot, RulesView};
-use crate::alerting::state::{RuleState, Transition, TransitionKind};
+use crate::alerting::state::{Alert, RuleState};
 use crate::alerting::time::UnixMs;
 use crate::metrics::Metrics;
 
@@ -50,6 +51,7 @@ pub(super) struct Shared {
     pub(super) permits: Arc<Semaphore>,
     pub(super) query_timeout: Duration,
     pub(super) resend_delay: Duration,
+    pub(super) link: LinkBase,
 }
 
 /// One group and its states.
@@ -58,29 +60,19 @@ pub(super) struct GroupTask {
     index: usize,
     /// The group as it is now; published after each evaluation.
     current: GroupSnapshot,
-    query_offset: Duration,
-    /// One link for each rule.
-    generator_urls: Vec<String>,
     /// The label of its metrics.
     label: String,
 }
 
 impl GroupTask {
-    pub(super) fn new(
-        shared: Shared,
-        index: usize,
-        current: GroupSnapshot,
-        query_offset: Duration,
-        generator_urls: Vec<String>,
-    ) -> Self {
+    pub(super) fn new(shared: Shared, index: usize, current: GroupSnapshot) -> Self {
         let label = format!("{};{}", current.group.file, current.group.name);
         let Metrics { evaluations, evaluation_failures, iterations_missed, .. } = &shared.metrics;
         // Counters that exist from the start at 0 make increase() over them right.
         for counter in [evaluations, evaluation_failures, iterations_missed] {
             drop(counter.of([label.clone()]));
         }
-        let query_offset = current.group.query_offset.unwrap_or(query_offset);
-        Self { shared, index, current, query_offset, generator_urls, label }
+        Self { shared, index, current, label }
     }
 
     /// Runs until `shutdown`. Cancelled queries change no state.
@@ -89,10 +81,10 @@ impl GroupTask {
     }
 
     async fn follow_the_clock(mut self) {
-        let (interval, group) = (self.current.interval, Arc::clone(&self.current.group));
-        let mut last = grid::floor(self.now(), interval);
+        let group = Arc::clone(&self.current.group);
+        let mut last = grid::floor(self.now(), group.interval);
         loop {
-            match grid::tick(last, self.now(), interval) {
+            match grid::tick(last, self.now(), group.interval) {
                 Tick::Wait(wait) => tokio::time::sleep(wait.min(LOOK_AGAIN)).await,
                 Tick::Due { at, missed } => {
                     if missed > 0 {
@@ -148,8 +140,8 @@ impl GroupTask {
             eval::step(rule, group.limit, &before.state, at, &samples).map_err(|error| error.to_string())
         });
         self.shared.metrics.evaluations.of([self.label.clone()]).inc();
-        let (mut state, transitions, health) = match stepped {
-            Ok((state, transitions)) => (state, transitions, Health::Ok),
+        let (mut state, changed, health) = match stepped {
+            Ok((state, changed)) => (state, changed, Health::Ok),
             Err(reason) => {
                 self.shared.metrics.evaluation_failures.of([self.label.clone()]).inc();
                 tracing::warn!(
@@ -162,8 +154,8 @@ impl GroupTask {
             }
         };
         let span = tracing::Span::current();
-        span.record("failed", matches!(health, Health::Failed(_))).record("transitions", transitions.len());
-        self.announce(rule, position, &mut state, &transitions, at);
+        span.record("failed", matches!(health, Health::Failed(_))).record("transitions", changed.len());
+        self.announce(rule, &mut state, &changed, at);
         let evaluation_time = started.elapsed();
         if let Some(slot) = self.current.rules.get_mut(position) {
             *slot =
@@ -172,29 +164,16 @@ impl GroupTask {
     }
 
     /// Also after a failed evaluation: alerts that fired before it must not resolve at an Alertmanager by silence.
-    fn announce(
-        &self,
-        rule: &AlertRule,
-        position: usize,
-        state: &mut RuleState,
-        transitions: &[Transition],
-        at: UnixMs,
-    ) {
-        let group = &self.current.group.name;
-        for Transition { kind, alert } in transitions {
-            let state = if *kind == TransitionKind::Cancelled { "inactive" } else { alert.phase.name() };
-            tracing::info!(group, rule = rule.name, state, value = alert.value, "alert changed state");
+    fn announce(&self, rule: &AlertRule, state: &mut RuleState, changed: &[Alert], at: UnixMs) {
+        let (group, interval) = (&self.current.group.name, self.current.group.interval);
+        for Alert { phase, value, .. } in changed {
+            tracing::info!(group, rule = rule.name, state = phase.name(), value, "alert changed state");
         }
         let resend = self.shared.resend_delay;
         let due = state.take_due(at, resend);
-        let source = Source {
-            group,
-            rule: &rule.name,
-            expr: &rule.expr,
-            generator_url: self.generator_urls.get(position).map_or("", String::as_str),
-        };
-        let valid_for = self.current.interval.max(resend) * VALID_FOR_DELAYS;
-        self.shared.notifier.offer(&source, transitions, &due, at, valid_for);
+        let source = Source { group, rule, link: &self.shared.link };
+        let valid_for = interval.max(resend) * VALID_FOR_DELAYS;
+        self.shared.notifier.offer(&source, changed, &due, at, valid_for);
     }
 
     /// One query with its deadline; waiting for a permit counts. A panic in the query source is an error of this evaluation.
@@ -202,7 +181,7 @@ impl GroupTask {
         let limit = self.shared.query_timeout;
         let answering = async {
             let _permit = self.shared.permits.acquire().await.map_err(|error| error.to_string())?;
-            let query = self.shared.query.query(&rule.expr, at.minus(self.query_offset));
+            let query = self.shared.query.query(&rule.expr, at.minus(self.current.group.query_offset));
             match AssertUnwindSafe(query).catch_unwind().await {
                 Ok(answer) => answer,
                 Err(_) => Err("the query source panicked".to_owned()),

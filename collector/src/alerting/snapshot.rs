@@ -13,8 +13,6 @@ use crate::alerting::time::UnixMs;
 #[derive(Clone, Debug)]
 pub struct GroupSnapshot {
     pub group: Arc<Group>,
-    /// Its interval, defaults applied.
-    pub interval: Duration,
     pub last_evaluation: Option<UnixMs>,
     pub evaluation_time: Duration,
     /// One for each rule of the group, in order.

@@ -7,9 +7,11 @@ use std::time::Duration;
 use crate::alerting::sample::Labels;
 use crate::alerting::time::UnixMs;
 
-/// Where an alert stands. An alert that is not in [`RuleState`] is inactive.
+/// Where an alert stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Phase {
+    /// The expression stopped holding before the alert fired; never kept.
+    Inactive,
     /// The expression holds, but not yet for as long as `for` asks.
     Pending,
     /// Firing.
@@ -32,6 +34,7 @@ impl Phase {
     /// Its word in the API, in metrics and in logs.
     pub const fn name(self) -> &'static str {
         match self {
+            Self::Inactive => "inactive",
             Self::Pending => "pending",
             Self::Firing { .. } => "firing",
             Self::Resolved { .. } => "resolved",
@@ -60,24 +63,7 @@ impl Alert {
     }
 }
 
-/// A change worth telling, with the alert after it. At most one per alert and evaluation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Transition {
-    pub kind: TransitionKind,
-    pub alert: Alert,
-}
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum TransitionKind {
-    /// The expression began to hold; `for` runs.
-    Pending,
-    Firing,
-    Resolved,
-    /// The expression stopped holding before the alert fired.
-    Cancelled,
-}
-
-/// All alerts of one rule.
+/// All alerts of one rule but the inactive ones.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct RuleState {
     /// Time of the last successful evaluation; the next must be later.
@@ -108,7 +94,7 @@ impl RuleState {
             alert.active_since = alert.active_since.min(now);
             alert.last_sent = None;
             match &mut alert.phase {
-                Phase::Pending => {}
+                Phase::Inactive | Phase::Pending => {}
                 Phase::Firing { since, kept_since } => {
                     *since = (*since).min(now);
                     *kept_since = kept_since.map(|kept| kept.min(now));
@@ -124,12 +110,10 @@ impl RuleState {
 }
 
 fn is_due(alert: &Alert, at: UnixMs, resend: Duration) -> bool {
-    let Some(last) = alert.last_sent else {
-        return alert.phase != Phase::Pending;
-    };
+    let is_again = |last| at.since(last) >= resend;
     match alert.phase {
-        Phase::Pending => false,
-        Phase::Resolved { at: resolved, .. } if resolved > last => true,
-        Phase::Firing { .. } | Phase::Resolved { .. } => at.since(last) >= resend,
+        Phase::Inactive | Phase::Pending => false,
+        Phase::Resolved { at: resolved, .. } if alert.last_sent < Some(resolved) => true,
+        Phase::Firing { .. } | Phase::Resolved { .. } => alert.last_sent.is_none_or(is_again),
     }
 }

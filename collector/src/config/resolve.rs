@@ -18,7 +18,7 @@ use ledgerline_store::sql;
 use super::{Auth, Config, EMBEDDED, Listen, Pricing, Settings, Storage, StorageConfig};
 use crate::access::{Access, Principal};
 use crate::alerting::grid::floor;
-use crate::alerting::{AlertingSettings, UnixMs};
+use crate::alerting::{Group, UnixMs};
 use crate::limits::NAME_BYTES_MAX;
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::{EngineConfig, find_binary};
@@ -39,13 +39,10 @@ impl Resolve for Config {
             None => Access::Open(owner.clone()),
             Some(auth) => Access::Tokens(tokens(auth, problems)),
         };
-        let ingest = self.ingest.resolve("ingest", problems);
+        let ingest = self.ingest.resolve(problems);
         let storage = storage(self.storage, &self.telemetry, problems);
         let prices = prices(&self.pricing, problems);
-        let alerting = self.alerting.resolve("alerting", &accept, problems);
-        if let Some(alerting) = &alerting {
-            check_kept(alerting, &SystemClock, problems);
-        }
+        let alerting = self.alerting.resolve(&accept, problems);
         let query_memory_bytes = self.query.memory_bytes_max.unwrap_or(MEMORY_BYTES_DEFAULT);
         if query_memory_bytes < QUERY_MEMORY_BYTES_MIN {
             problems.push("query.memory_bytes_max", format!("must be at least {QUERY_MEMORY_BYTES_MIN}"));
@@ -68,38 +65,22 @@ impl Resolve for Config {
     }
 }
 
-/// What the evaluator cannot answer is said now and not at the first evaluation.
-fn accept(expr: &str) -> Result<(), String> {
-    let plan = promql::plan(expr, QueryParams::Instant { time_ms: 0 }).map_err(|error| error.to_string())?;
-    // Every metric of the catalogue is.
-    plan.check_increments(&|_| true).map_err(|error| error.to_string())?;
-    plan.requests.iter().try_for_each(known_names)
-}
-
-/// A rule that reads further back than is kept would fail at every evaluation.
-fn check_kept(alerting: &AlertingSettings, clock: &dyn Clock, problems: &mut Problems) {
+/// What the evaluator cannot answer is said now and not at the first evaluation. So is a rule that reads further back than is kept:
+/// it would fail at every one.
+fn accept(group: &Group, expr: &str) -> Result<(), String> {
     const DAY: Duration = Duration::from_hours(24);
-    let midnight = floor(UnixMs::from_unix_ns(clock.now_unix_ns()), DAY);
-    for group in &alerting.rules.groups {
-        let interval = group.interval.unwrap_or(alerting.evaluation_interval);
-        let offset = group.query_offset.unwrap_or(alerting.query_offset);
-        // A bucket that divides the times of these two evaluations divides those of all.
-        let times = [midnight, midnight.plus(interval)];
-        for (at, rule) in group.rules.iter().enumerate() {
-            let kept = times.iter().try_for_each(|now| {
-                let params = QueryParams::Instant { time_ms: now.minus(offset).0 };
-                let plan = promql::plan(&rule.expr, params).map_err(|error| error.to_string())?;
-                let check = |request: &SelectorRequest| sql::check_kept(request.edges, now.0);
-                plan.requests.iter().try_for_each(check).map_err(|error| error.to_string())
-            });
-            if let Err(reason) = kept {
-                let place =
-                    format!("{}: group {:?}: rule {} {:?}", group.file, group.name, at + 1, rule.name);
-                let message = format!("{place}: expr cannot be evaluated here: {reason}");
-                problems.push("alerting.rule_files", message);
-            }
-        }
+    let midnight = floor(UnixMs::from_unix_ns(SystemClock.now_unix_ns()), DAY);
+    // A bucket that divides the times of these two evaluations divides those of all.
+    for now in [midnight, midnight.plus(group.interval)] {
+        let params = QueryParams::Instant { time_ms: now.minus(group.query_offset).0 };
+        let plan = promql::plan(expr, params).map_err(|error| error.to_string())?;
+        // Every metric of the catalogue is.
+        plan.check_increments(&|_| true).map_err(|error| error.to_string())?;
+        plan.requests.iter().try_for_each(known_names)?;
+        let check = |request: &SelectorRequest| sql::check_kept(request.edges, now.0);
+        plan.requests.iter().try_for_each(check).map_err(|error| error.to_string())?;
     }
+    Ok(())
 }
 
 /// A metric or a label that no query can find is a typing error: the rule would be silent for ever.
@@ -268,13 +249,15 @@ mod tests {
         file
     }
 
-    fn rules(group: &str, range: &str) -> NamedTempFile {
-        let rule = format!("{{alert: A, expr: 'increase(llm_calls_total[{range}]) > 9'}}");
-        file(&format!("groups: [{{name: g, {group} rules: [{rule}]}}]"))
+    /// The section `alerting` with one rule in a group that says this, and the rule's file.
+    fn alerting(group: &str, expr: &str) -> (String, NamedTempFile) {
+        let rules = file(&format!("groups: [{{name: g, {group} rules: [{{alert: A, expr: {expr:?}}}]}}]"));
+        (format!("alerting: {{rule_files: [{}]}}\n", rules.path().display()), rules)
     }
 
-    fn alerting(rules: &NamedTempFile) -> String {
-        format!("alerting: {{rule_files: [{}]}}\n", rules.path().display())
+    fn rule_problems(group: &str, expr: &str) -> String {
+        let (section, _rules) = alerting(group, expr);
+        problems(&format!("{SERVER}{section}"))
     }
 
     const SERVER: &str = "storage: {url: 'http://127.0.0.1:8123'}\n";
@@ -306,7 +289,7 @@ mod tests {
             ("absent_over_time(llm_calls_total{model=~\"gpt.*\"}[1h])", ""),
             ("label_replace(vector(1), \"teem\", \"x\", \"\", \"\")", ""),
         ] {
-            let found = accept(expr).err().unwrap_or_default();
+            let found = rule_problems("", expr);
             assert!(found.contains(reason) && found.is_empty() == reason.is_empty(), "{expr}: {found}");
         }
     }
@@ -314,10 +297,7 @@ mod tests {
     /// What is refused at every evaluation is refused when it is loaded, and nothing else is.
     #[test]
     fn a_rule_that_reads_further_back_than_is_kept_is_a_problem() {
-        let load = |group, range| {
-            let rules = rules(group, range);
-            problems(&format!("{SERVER}{}", alerting(&rules)))
-        };
+        let load = |group, range| rule_problems(group, &format!("increase(llm_calls_total[{range}]) > 9"));
         for group in ["", "interval: 1h,", "interval: 90s, query_offset: 90s,"] {
             let text = load(group, "100d");
             let part = "rule 1 \"A\": expr cannot be evaluated here: the query reads 100 days back";
@@ -332,7 +312,9 @@ mod tests {
         let text = problems(
             "listen: {grpc: '0.0.0.0:4317', http: '127.0.0.1:4319', hosts: ['a b'], tls: {cert_file: /no/cert, key_file: /no/key}}\n\
              tenant: ''\nstorage: {url: ftp://x, database: 'a b', usre: x}\n\
-             pricing: {overrides: [/nowhere/prices.yaml]}\nlog: {level: 'loud=very'}\n",
+             pricing: {overrides: [/nowhere/prices.yaml]}\nlog: {level: 'loud=very'}\n\
+             alerting: {evaluation_interval_ms: 15, external_url: nowhere, recievers: [], receivers: [\
+             {name: a, kind: webhook, url: 'ftp://x'}, {name: a, kind: webhook, url: 'http://x', timeout_ms: 0}]}\n",
         );
         for part in [
             "listen.grpc: 0.0.0.0:4317 can be reached by others",
@@ -345,6 +327,12 @@ mod tests {
             "storage.usre: is not a key",
             "pricing.overrides[0]: cannot read /nowhere/prices.yaml",
             "log.level:",
+            "alerting.evaluation_interval_ms: must be at least 100",
+            "alerting.external_url: `nowhere` must start with http",
+            "alerting.recievers: is not a key",
+            "alerting.receivers[0].url: `ftp://x` must start with http",
+            "alerting.receivers[1].name: must be there and differ",
+            "alerting.receivers[1].timeout_ms: must be above 0",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }
@@ -352,12 +340,12 @@ mod tests {
 
     #[test]
     fn tokens_open_the_way_out_of_loopback_for_tenants_that_have_a_record() {
-        let (token, short, rules) = (file("0123456789abcdef"), file("short"), rules("", "5m"));
+        let (token, short) = (file("0123456789abcdef"), file("short"));
         let yaml = |token: &NamedTempFile, tenant: &str, more: &str| {
             let token = format!("{{token: {{file: {}}}, tenant: '{tenant}'}}", token.path().display());
             format!("{SERVER}listen: {{grpc: '0.0.0.0:4317'}}\nauth: {{tokens: [{token}]}}\n{more}")
         };
-        let rules = alerting(&rules);
+        let (rules, _file) = alerting("", "llm_calls_total > 1");
         for (yaml, problem) in [
             (yaml(&token, "a", ""), ""),
             (yaml(&token, "", ""), "auth.tokens[0].tenant"),

@@ -45,22 +45,22 @@ pub struct Cors {
 
 impl IngestConfig {
     /// Reads names and origins.
-    pub fn resolve(&self, path: &str, problems: &mut Problems) -> IngestSettings {
+    pub fn resolve(&self, problems: &mut Problems) -> IngestSettings {
         let mut additions: Vec<Pattern> = Vec::new();
         for (index, text) in self.attributes.keep.iter().enumerate() {
             let pattern = text.parse().map_err(|error: PatternError| format!("{text:?} {error}"));
-            additions.extend(problems.take(&format!("{path}.attributes.keep[{index}]"), pattern));
+            additions.extend(problems.take(&format!("ingest.attributes.keep[{index}]"), pattern));
         }
         let dimension_values_max = self.dimension_values_max.unwrap_or(limits::DIMENSION_VALUES);
         if !(1..=limits::DIMENSION_VALUES_MAX).contains(&dimension_values_max) {
             let wrong = format!("{dimension_values_max} is not from 1 to {}", limits::DIMENSION_VALUES_MAX);
-            problems.push(format!("{path}.dimension_values_max"), wrong);
+            problems.push("ingest.dimension_values_max", wrong);
         }
         let mut origins = Vec::new();
         for (index, origin) in self.cors.allowed_origins.iter().enumerate() {
             let wrong =
                 || format!("{origin:?} is not an origin: write scheme://host or scheme://host:port, no more");
-            let path = format!("{path}.cors.allowed_origins[{index}]");
+            let path = format!("ingest.cors.allowed_origins[{index}]");
             origins.extend(problems.take(&path, parse_origin(origin).ok_or_else(wrong)));
         }
         IngestSettings { allowed: AllowList::new(&additions), dimension_values_max, origins }

@@ -2,14 +2,26 @@
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::time::Duration;
 
-use ledgerline_collector::alerting::{AlertRule, Phase, RuleState, Sample, UnixMs, load_rules, step};
+use ledgerline_collector::alerting::{
+    AlertRule, Defaults, Group, Phase, RuleState, Sample, UnixMs, load_rules, step,
+};
+use ledgerline_process::config::Problems;
 use serde_json::{Value, json};
 
 use crate::world::program;
 
 fn pack() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../alerts")
+}
+
+fn load(path: PathBuf) -> Vec<Group> {
+    let minute = Duration::from_secs(60);
+    let defaults = Defaults { interval: minute, query_offset: Duration::ZERO, accept: &|_, _| Ok(()) };
+    let mut problems = Problems::default();
+    let groups = load_rules(&[path], defaults, &mut problems);
+    problems.into_result(Some(groups)).unwrap()
 }
 
 #[track_caller]
@@ -30,10 +42,9 @@ fn the_default_pack_passes_its_tests_in_prometheus_and_loads_here() {
         }
     }
     tests.sort();
-    let rules = load_rules(&[pack()], &|_| Ok(())).unwrap();
+    let groups = load(pack());
     let mut tested: Vec<String> = tests.iter().map(|name| name.replace("_test.yaml", ".yaml")).collect();
-    let mut loaded: Vec<String> = rules
-        .groups
+    let mut loaded: Vec<String> = groups
         .iter()
         .map(|group| Path::new(&group.file).file_name().unwrap().to_str().unwrap().to_owned())
         .collect();
@@ -69,9 +80,9 @@ fn compare(rules: &[Value], series: &[Value], histories: &[History]) {
     let file = directory.path().join("rules.yaml");
     let groups = json!({"groups": [{"name": "g", "rules": rules}]});
     std::fs::write(&file, groups.to_string()).unwrap();
-    let loaded = load_rules(&[file], &|_| Ok(())).unwrap();
+    let groups = load(file);
     let mut tests = Vec::new();
-    for (rule, history) in loaded.groups[0].rules.iter().zip(histories) {
+    for (rule, history) in groups[0].rules.iter().zip(histories) {
         for (minute, alerts) in firing(rule, history).into_iter().enumerate() {
             tests.push(
                 json!({"eval_time": format!("{minute}m"), "alertname": rule.name, "exp_alerts": alerts}),

@@ -122,7 +122,10 @@ async fn a_refused_alert_is_found_and_does_not_hold_up_the_others() {
         .map(|expr| json!({"alert": "A", "expr": expr}))
         .collect();
     let text = json!({"groups": [{"name": "g", "rules": rules}]}).to_string();
-    let running = Running::start(&text, vec![receiver("am", ReceiverKind::Alertmanager, alertmanager.url())]);
+    let running = Running::start(
+        &text,
+        vec![receiver("am", ReceiverKind::Alertmanager, format!("{}/", alertmanager.url()))],
+    );
     for expr in ["one", "two", "four", "five"] {
         let want = format!("\"metric\":\"{expr}\"");
         // Batches differ from run to run; each good alert is told again every second, so waiting for each in turn is safe.

@@ -2,7 +2,7 @@
 
 use super::*;
 use crate::alerting::eval;
-use crate::alerting::rules;
+use crate::alerting::rules::tests::load;
 use crate::alerting::sample::Sample;
 use crate::alerting::state::RuleState;
 use axum::body::Body;
@@ -32,7 +32,7 @@ groups:
 
 fn view() -> RulesView {
     let at = UnixMs(1_700_000_000_500);
-    let groups = rules::parse("alerts/pack.yaml", PACK, &|_| Ok(())).unwrap();
+    let groups = load("alerts/pack.yaml", PACK).unwrap();
     RulesView::new(
         Principal::of("acme"),
         groups.into_iter().map(|group| {
@@ -53,7 +53,6 @@ fn view() -> RulesView {
             });
             GroupSnapshot {
                 rules: rules.collect(),
-                interval: group.interval.unwrap_or(Duration::from_secs(15)),
                 last_evaluation: (group.name == "spend").then_some(at),
                 evaluation_time: Duration::from_millis(3),
                 group: Arc::new(group),

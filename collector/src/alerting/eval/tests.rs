@@ -1,13 +1,13 @@
 //! One rule over time: tables of histories, the labels of alerts, and properties against the whole history.
 
 use super::*;
-use crate::alerting::rules;
+use crate::alerting::rules::tests::load;
 use proptest::prelude::*;
 use std::time::Duration;
 
 fn rule(yaml: &str) -> AlertRule {
     let text = format!("groups: [{{name: g, rules: [{yaml}]}}]");
-    rules::parse("f", &text, &|_| Ok(())).unwrap().remove(0).rules.remove(0)
+    load("f", &text).unwrap().remove(0).rules.remove(0)
 }
 
 fn labels(pairs: &[(&str, &str)]) -> Labels {
@@ -22,7 +22,7 @@ fn seconds(at: i64) -> UnixMs {
     UnixMs(at * 1000)
 }
 
-/// Runs a history written as `time:value` or `time:-` (no sample), and prints what changed as `time kind`.
+/// Runs a history written as `time:value` or `time:-` (no sample), and prints what changed as `time phase`.
 fn transitions(rule: &AlertRule, history: &str) -> Vec<String> {
     let mut state = RuleState::default();
     let mut told = Vec::new();
@@ -32,7 +32,7 @@ fn transitions(rule: &AlertRule, history: &str) -> Vec<String> {
             value.parse().ok().map(|value| sample(&[("team", "a")], value)).into_iter().collect();
         let (next, changes) = step(rule, None, &state, seconds(at.parse().unwrap()), &samples).unwrap();
         state = next;
-        told.extend(changes.iter().map(|change| format!("{at} {:?}", change.kind)));
+        told.extend(changes.iter().map(|change| format!("{at} {}", change.phase.name())));
     }
     told
 }
@@ -44,37 +44,37 @@ fn check(yaml: &str, history: &str, want: &[&str]) {
 
 #[test]
 fn an_alert_without_for_fires_at_once_and_resolves_at_the_first_absence() {
-    check("{alert: A, expr: up}", "0:- 15:1 30:1 45:- 60:- 75:1", &["15 Firing", "45 Resolved", "75 Firing"]);
+    check("{alert: A, expr: up}", "0:- 15:1 30:1 45:- 60:- 75:1", &["15 firing", "45 resolved", "75 firing"]);
 }
 
 #[test]
 fn for_counts_from_the_first_evaluation_that_holds() {
     let yaml = "{alert: A, expr: up, for: 30s}";
-    check(yaml, "0:1 15:1 30:1", &["0 Pending", "30 Firing"]);
-    check(yaml, "0:1 15:1 29:1 31:1", &["0 Pending", "31 Firing"]);
-    check(yaml, "0:1 15:- 30:1 60:1", &["0 Pending", "15 Cancelled", "30 Pending", "60 Firing"]);
+    check(yaml, "0:1 15:1 30:1", &["0 pending", "30 firing"]);
+    check(yaml, "0:1 15:1 29:1 31:1", &["0 pending", "31 firing"]);
+    check(yaml, "0:1 15:- 30:1 60:1", &["0 pending", "15 inactive", "30 pending", "60 firing"]);
     // A resolved alert that comes back serves its time again.
     check(
         yaml,
         "0:1 30:1 45:- 60:1 75:1 90:1",
-        &["0 Pending", "30 Firing", "45 Resolved", "60 Pending", "90 Firing"],
+        &["0 pending", "30 firing", "45 resolved", "60 pending", "90 firing"],
     );
     // ... and if it does not come to firing again, nobody hears a second resolve.
     check(
         yaml,
         "0:1 30:1 45:- 60:1 75:-",
-        &["0 Pending", "30 Firing", "45 Resolved", "60 Pending", "75 Cancelled"],
+        &["0 pending", "30 firing", "45 resolved", "60 pending", "75 inactive"],
     );
 }
 
 #[test]
 fn keep_firing_for_bridges_absences_shorter_than_itself() {
     let yaml = "{alert: A, expr: up, keep_firing_for: 30s}";
-    check(yaml, "0:1 15:- 30:- 44:-", &["0 Firing"]);
-    check(yaml, "0:1 15:- 30:- 45:-", &["0 Firing", "45 Resolved"]);
+    check(yaml, "0:1 15:- 30:- 44:-", &["0 firing"]);
+    check(yaml, "0:1 15:- 30:- 45:-", &["0 firing", "45 resolved"]);
     // The clock of an absence starts anew with each absence.
-    check(yaml, "0:1 15:- 30:1 45:- 74:- 75:-", &["0 Firing", "75 Resolved"]);
-    check("{alert: A, expr: up, for: 30s, keep_firing_for: 30s}", "0:1 15:-", &["0 Pending", "15 Cancelled"]);
+    check(yaml, "0:1 15:- 30:1 45:- 74:- 75:-", &["0 firing", "75 resolved"]);
+    check("{alert: A, expr: up, for: 30s, keep_firing_for: 30s}", "0:1 15:-", &["0 pending", "15 inactive"]);
 }
 
 #[test]
@@ -87,7 +87,7 @@ fn identity_is_series_labels_without_the_name_plus_rule_labels_plus_alertname() 
     let (state, changes) = step(&rule, None, &RuleState::default(), seconds(1), &samples).unwrap();
     let want = labels(&[("alertname", "A"), ("severity", "page"), ("team", "A")]);
     assert_eq!(state.alerts.keys().collect::<Vec<_>>(), [&want]);
-    assert_eq!(changes[0].alert.annotations, labels(&[("text", "m 2")]));
+    assert_eq!(changes[0].annotations, labels(&[("text", "m 2")]));
 }
 
 #[test]
@@ -246,16 +246,16 @@ proptest! {
             let key = labels(&[("alertname", "A"), ("team", "a")]);
             let firing = next.alerts.get(&key).is_some_and(|alert| matches!(alert.phase, Phase::Firing { .. }));
             prop_assert_eq!(firing, want[position], "at {}", at);
-            // Transitions tell exactly the changes, once, in label order.
-            let mine: Vec<_> = changes.iter().filter(|change| change.alert.labels == key).collect();
+            // What changed is told exactly, once, in label order.
+            let mine: Vec<_> = changes.iter().filter(|change| change.labels == key).collect();
             prop_assert!(mine.len() <= 1);
-            match mine.first().map(|change| change.kind) {
-                Some(TransitionKind::Firing) => { prop_assert!(!fired); fired = true; }
-                Some(TransitionKind::Resolved) => { prop_assert!(fired); fired = false; }
+            match mine.first().map(|change| change.phase) {
+                Some(Phase::Firing { .. }) => { prop_assert!(!fired); fired = true; }
+                Some(Phase::Resolved { .. }) => { prop_assert!(fired); fired = false; }
                 _ => {}
             }
             prop_assert_eq!(fired, firing);
-            prop_assert!(changes.is_sorted_by(|left, right| left.alert.labels < right.alert.labels));
+            prop_assert!(changes.is_sorted_by(|left, right| left.labels < right.labels));
             state = next;
         }
     }

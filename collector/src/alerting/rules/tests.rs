@@ -3,12 +3,28 @@
 use super::*;
 use proptest::prelude::*;
 
-fn load(text: &str) -> Result<Vec<Group>, Vec<Problem>> {
-    parse("pack.yaml", text, &|_| Ok(()))
+pub const DEFAULTS: Defaults<'_> = Defaults {
+    interval: Duration::from_secs(15),
+    query_offset: Duration::from_secs(10),
+    accept: &|_, _| Ok(()),
+};
+
+pub fn load(file: &str, text: &str) -> Result<Vec<Group>, Vec<String>> {
+    load_with(DEFAULTS, file, text)
+}
+
+fn load_with(defaults: Defaults<'_>, file: &str, text: &str) -> Result<Vec<Group>, Vec<String>> {
+    let mut problems = Problems::default();
+    let groups = parse(file, text, defaults, &mut problems);
+    problems.into_result(Some(groups)).map_err(|found| found.iter().map(ToString::to_string).collect())
+}
+
+fn pack(text: &str) -> Result<Vec<Group>, Vec<String>> {
+    load("pack.yaml", text)
 }
 
 fn problems(text: &str) -> Vec<String> {
-    load(text).expect_err("the file must be refused").iter().map(ToString::to_string).collect()
+    pack(text).expect_err("the file must be refused")
 }
 
 #[track_caller]
@@ -21,7 +37,7 @@ fn refused(rule: &str, part: &str) {
 
 #[test]
 fn a_plain_prometheus_file_loads_unchanged() {
-    let groups = load(
+    let groups = pack(
         r#"
 groups:
 - name: spend
@@ -47,8 +63,8 @@ groups:
     assert_eq!(groups.len(), 2);
     let group = &groups[0];
     assert_eq!((group.file.as_str(), group.name.as_str()), ("pack.yaml", "spend"));
-    assert_eq!(group.interval, Some(Duration::from_secs(60)));
-    assert_eq!(group.query_offset, Some(Duration::from_secs(30)));
+    assert_eq!(group.interval, Duration::from_secs(60));
+    assert_eq!(group.query_offset, Duration::from_secs(30));
     assert_eq!(group.limit, Some(10));
     let rule = &group.rules[0];
     assert_eq!(rule.name, "TeamOverBudget");
@@ -65,14 +81,14 @@ groups:
 #[test]
 fn files_without_groups_are_empty_rule_sets() {
     for text in ["", "# only a comment\n", "groups:", "groups: []", "{}"] {
-        assert!(load(text).unwrap().is_empty(), "{text:?}");
+        assert!(pack(text).unwrap().is_empty(), "{text:?}");
     }
 }
 
 #[test]
 fn zero_limits_and_intervals_mean_the_default() {
-    let groups = load("groups: [{name: g, interval: 0s, limit: 0, rules: [{alert: A, expr: 1}]}]").unwrap();
-    assert_eq!((groups[0].interval, groups[0].limit), (None, None));
+    let groups = pack("groups: [{name: g, interval: 0s, limit: 0, rules: [{alert: A, expr: 1}]}]").unwrap();
+    assert_eq!((groups[0].interval, groups[0].limit), (DEFAULTS.interval, None));
     assert_eq!(groups[0].rules[0].expr, "1");
 }
 
@@ -140,11 +156,11 @@ fn rules_that_could_never_work_are_refused() {
 fn deep_and_long_input_is_read_or_refused_but_never_crashes() {
     let nested = |depth: usize| format!("{{alert: A, expr: '{}1{}'}}", "(".repeat(depth), ")".repeat(depth));
     let file = |rule: &str| format!("groups: [{{name: g, rules: [{rule}]}}]");
-    assert!(load(&file(&nested(64))).is_ok());
+    assert!(pack(&file(&nested(64))).is_ok());
     refused(&nested(65), "its nesting depth is 65, the limit is 64");
     refused(&nested(10_000), "its length in bytes is 20001, the limit is 16384");
     let signs = |count: usize| format!("{{alert: A, expr: '{}1'}}", "-".repeat(count));
-    assert!(load(&file(&signs(500))).is_ok());
+    assert!(pack(&file(&signs(500))).is_ok());
     refused(&signs(15_000), "its number of operators is 501, the limit is 500");
     problems(&format!("groups: {}", "[".repeat(5_000)));
 }
@@ -152,11 +168,9 @@ fn deep_and_long_input_is_read_or_refused_but_never_crashes() {
 #[test]
 fn an_expression_the_query_source_cannot_evaluate_is_refused() {
     let text = "groups: [{name: g, rules: [{alert: A, expr: 'up > 1'}]}]";
-    let found = parse("f", text, &|_| Err("use only selectors".to_owned())).unwrap_err();
-    assert_eq!(
-        found[0].to_string(),
-        "f: group \"g\": rule 1 \"A\": expr cannot be evaluated here: use only selectors"
-    );
+    let accept = |_: &Group, _: &str| Err("use only selectors".to_owned());
+    let found = load_with(Defaults { accept: &accept, ..DEFAULTS }, "f", text).unwrap_err();
+    assert_eq!(found[0], "f: group \"g\": rule 1 \"A\": expr cannot be evaluated here: use only selectors");
 }
 
 #[test]
@@ -177,6 +191,6 @@ fn yaml_that_is_no_rule_file_is_refused_with_the_position() {
 proptest! {
     #[test]
     fn no_text_makes_the_loader_panic(text in "(groups:|- name: |rules:|alert: A|expr: up|for: 5m|\\n|  |[a-z:{}\\[\\]\"'&*]){0,30}") {
-        let _ = load(&text);
+        let _ = pack(&text);
     }
 }

@@ -6,7 +6,7 @@ use ledgerline_process::config::Problems;
 use crate::access::Principal;
 use crate::alerting::Alerting;
 use crate::alerting::config::{AlertingConfig, AlertingSettings};
-use crate::alerting::rules::{self, RuleSet};
+use crate::alerting::rules::tests::load;
 use crate::alerting::state::Phase;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
@@ -69,9 +69,9 @@ struct World {
 
 impl World {
     fn start(yaml: &str, config: AlertingConfig) -> Self {
-        let groups = rules::parse("f", yaml, &|_| Ok(())).unwrap();
-        let settings = config.resolve("alerting", &|_| Ok(()), &mut Problems::default()).unwrap();
-        let settings = AlertingSettings { rules: RuleSet { groups }, ..settings };
+        let groups = load("f", yaml).unwrap();
+        let settings = config.resolve(&|_, _| Ok(()), &mut Problems::default()).unwrap();
+        let settings = AlertingSettings { groups, ..settings };
         let query = Arc::new(Scripted::default());
         let clock = Arc::new(FollowingClock { started: Instant::now(), jump_ms: AtomicI64::new(0) });
         let metrics = Metrics::default();
