@@ -39,7 +39,7 @@ use ledgerline_process::Clock;
 use ledgerline_proto::otlp::{AllowList, DroppedNames};
 use ledgerline_proto::producer::RequestIdentity;
 use ledgerline_store::Store;
-use ledgerline_store::writer::{Batch, Transport, Writer, Written};
+use ledgerline_store::writer::{Batch, Transport, Writer};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::task::JoinError;
@@ -91,21 +91,15 @@ pub(crate) struct Ingest<T = Store> {
     writes: TaskTracker,
 }
 
-/// A request that only has to be stored.
+/// A request that only has to be stored. What of its spans is not stored as it was sent is counted when the rest is.
 struct Prepared {
     batch: Batch,
     receipt: Receipt,
-    left_out: LeftOut,
-    waiting: Waiting,
-    /// Held until the answer.
-    grant: Grant,
-}
-
-/// What of its spans is not stored as it was sent; counted when the rest is.
-struct LeftOut {
     dropped: DroppedNames,
     corrections: TimeCorrections,
     overflows: Overflows,
+    /// Held until the answer.
+    _grant: Grant,
 }
 
 impl<T: Transport + 'static> Ingest<T> {
@@ -136,33 +130,32 @@ impl<T: Transport + 'static> Ingest<T> {
             let prepare = AssertUnwindSafe(|| ingest.prepare(request));
             catch_unwind(prepare).unwrap_or_else(|_| Err(panicked("reading")))
         };
-        let Prepared { batch, mut receipt, left_out, waiting, grant } = prepared?;
-        if batch.spans.is_empty() && batch.quarantine.is_empty() {
-            return Ok(receipt);
+        let (prepared, waiting) = prepared?;
+        if prepared.batch.spans.is_empty() && prepared.batch.quarantine.is_empty() {
+            return Ok(prepared.receipt);
         }
         // A task of its own: an insert that was sent is finished even when its sender has gone.
         let ingest = Arc::clone(self);
         let write = async move {
-            let _held = grant;
-            let written = ingest.parts.writer.write(&batch, deadline).await;
-            (batch, written)
+            let written = ingest.parts.writer.write(&prepared.batch, deadline).await;
+            (prepared, written)
         };
         let write = self.writes.spawn(write.in_current_span());
-        let (batch, written) = match timeout_at(deadline, write).await {
+        let (mut prepared, written) = match timeout_at(deadline, write).await {
             Ok(Ok(finished)) => finished,
             Ok(Err(error)) => return Err(lost(&error)),
             Err(_) => return Err(Refusal::Deadline),
         };
         let written = written?;
-        receipt.settle(written);
+        prepared.receipt.settle(written);
         Span::current().record("stored", written.stored);
-        self.acknowledge(&batch, &receipt, written, &left_out);
+        self.acknowledge(&prepared);
         waiting.acknowledged();
-        Ok(receipt)
+        Ok(prepared.receipt)
     }
 
     /// The stages that need no waiting: everything before the insert.
-    fn prepare(&self, request: Request) -> Result<Prepared, Refusal> {
+    fn prepare(&self, request: Request) -> Result<(Prepared, Waiting), Refusal> {
         let Request { principal, producer, format, encoding, body, mut grant, deadline: _ } = request;
         let body = decompress::decompress(encoding, body, &mut grant)?;
         grant.grow(estimate::decoded_size(format, &body)?)?;
@@ -183,24 +176,23 @@ impl<T: Transport + 'static> Ingest<T> {
         let Normalised { accepted, rejected, dropped, corrections } = normalised;
         let mut batch = rows::batch(&self.parts.prices, &context, accepted, rejected);
         let overflows = self.parts.dimensions.apply(&context.tenant, &mut batch.spans);
-        let left_out = LeftOut { dropped, corrections, overflows };
-        Ok(Prepared { batch, receipt, left_out, waiting, grant })
+        Ok((Prepared { batch, receipt, dropped, corrections, overflows, _grant: grant }, waiting))
     }
 
-    fn acknowledge(&self, batch: &Batch, receipt: &Receipt, written: Written, left_out: &LeftOut) {
+    fn acknowledge(&self, prepared: &Prepared) {
         let metrics = &self.parts.metrics;
-        metrics.stored.inc_by(written.stored as u64);
-        for (reason, spans, _) in &receipt.rejected {
+        metrics.stored.inc_by(prepared.receipt.stored as u64);
+        for (reason, spans, _) in &prepared.receipt.rejected {
             metrics.quarantined.of([reason.name()]).inc_by(*spans as u64);
         }
-        self.dropped.add(&left_out.dropped);
-        for (dimension, calls) in dimensions::CAPPED.into_iter().zip(left_out.overflows) {
+        self.dropped.add(&prepared.dropped);
+        for (dimension, calls) in dimensions::CAPPED.into_iter().zip(prepared.overflows) {
             metrics.dimension_overflows.of([dimension.name()]).inc_by(calls);
         }
-        for (correction, spans) in TimeCorrection::NAMES.into_iter().zip(left_out.corrections) {
+        for (correction, spans) in TimeCorrection::NAMES.into_iter().zip(prepared.corrections) {
             metrics.times_corrected.of([correction]).inc_by(spans);
         }
-        for row in &batch.spans {
+        for row in &prepared.batch.spans {
             if let Some(reason) = row.unpriced() {
                 metrics.unpriced.of([reason.name()]).inc();
             }

@@ -7,7 +7,6 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use axum::routing::post;
 use http::header::{
     ACCEPT_ENCODING, ALLOW, AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, ORIGIN, RETRY_AFTER,
     WWW_AUTHENTICATE,
@@ -43,29 +42,20 @@ pub fn router(ingest: Arc<Ingest>, origins: &[HeaderValue]) -> Router {
         .allow_headers([AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE])
         .expose_headers([RETRY_AFTER])
         .max_age(limits::PREFLIGHT_AGE_MAX);
-    let router = PATHS
-        .into_iter()
-        .fold(Router::new(), |router, path| router.route(path, post(export)))
-        .method_not_allowed_fallback(not_allowed)
-        .fallback(not_found)
-        .with_state(Shared { ingest, origins: origins.into() });
+    // Every request is counted and answered in OTLP's words, also one that came to the wrong path.
+    let router = Router::new().fallback(export).with_state(Shared { ingest, origins: origins.into() });
     if origins.is_empty() { router } else { router.layer(cors) }
 }
 
-async fn not_found(State(shared): State<Shared>, request: Request) -> Response {
-    let path = request.uri().path().escape_debug().to_string();
-    respond(&shared, format(request.headers()), async { Err(Refusal::NotFound(path)) }).await
-}
-
-async fn not_allowed(State(shared): State<Shared>, request: Request) -> Response {
-    let mut response = respond(&shared, format(request.headers()), async { Err(Refusal::Method) }).await;
-    response.headers_mut().insert(ALLOW, HeaderValue::from_static("POST"));
-    response
-}
-
 async fn export(State(shared): State<Shared>, request: Request) -> Response {
-    let format = format(request.headers());
-    respond(&shared, format, take(&shared, request)).await
+    // The response to a content type we do not know is written in the format that people can read.
+    let format = format(request.headers()).unwrap_or(Format::Json);
+    match shared.ingest.counted("http", take(&shared, request)).await {
+        Ok(receipt) => {
+            ([(CONTENT_TYPE, format.content_type())], reply::success(format, &receipt)).into_response()
+        }
+        Err(refusal) => refused(format, &refusal),
+    }
 }
 
 fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
@@ -75,6 +65,12 @@ fn format(headers: &HeaderMap) -> Result<Format, Refusal> {
 
 async fn take(Shared { ingest, origins }: &Shared, request: Request) -> Result<Receipt, Refusal> {
     let (head, body) = request.into_parts();
+    if !PATHS.contains(&head.uri.path()) {
+        return Err(Refusal::NotFound(head.uri.path().escape_debug().to_string()));
+    }
+    if head.method != Method::POST {
+        return Err(Refusal::Method);
+    }
     let format = format(&head.headers)?;
     if head.headers.get(ORIGIN).is_some_and(|origin| !origins.contains(origin)) {
         return Err(Refusal::Origin);
@@ -84,21 +80,6 @@ async fn take(Shared { ingest, origins }: &Shared, request: Request) -> Result<R
     ingest.receive((&head.headers, body), CONTENT_ENCODING, format, deadline, whole).await
 }
 
-async fn respond(
-    shared: &Shared,
-    format: Result<Format, Refusal>,
-    request: impl Future<Output = Result<Receipt, Refusal>>,
-) -> Response {
-    // The response to a content type we do not know is written in the format that people can read.
-    let format = format.unwrap_or(Format::Json);
-    match shared.ingest.counted("http", request).await {
-        Ok(receipt) => {
-            ([(CONTENT_TYPE, format.content_type())], reply::success(format, &receipt)).into_response()
-        }
-        Err(refusal) => refused(format, &refusal),
-    }
-}
-
 fn refused(format: Format, refusal: &Refusal) -> Response {
     let body = reply::failure(format, refusal);
     let mut response = (refusal.http_status(), [(CONTENT_TYPE, format.content_type())], body).into_response();
@@ -106,14 +87,12 @@ fn refused(format: Format, refusal: &Refusal) -> Response {
     if refusal.is_transient() {
         headers.insert(RETRY_AFTER, limits::RETRY_AFTER.as_secs().into());
     }
-    match refusal {
-        Refusal::Unauthenticated(_) => {
-            headers.insert(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer"));
-        }
-        Refusal::Unsupported(_) => {
-            headers.insert(ACCEPT_ENCODING, HeaderValue::from_static(Encoding::ACCEPTED));
-        }
-        _ => {}
-    }
+    let what_to_send = match refusal {
+        Refusal::Method => Some((ALLOW, "POST")),
+        Refusal::Unauthenticated(_) => Some((WWW_AUTHENTICATE, "Bearer")),
+        Refusal::Unsupported(_) => Some((ACCEPT_ENCODING, Encoding::ACCEPTED)),
+        _ => None,
+    };
+    headers.extend(what_to_send.map(|(name, value)| (name, HeaderValue::from_static(value))));
     response
 }

@@ -6,8 +6,6 @@
 //!
 //! Source: opentelemetry-proto docs/specification.md, "JSON Protobuf Encoding"; protobuf.dev, "ProtoJSON Format".
 
-use std::fmt;
-
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
 use ledgerline_proto::otlp::ExportTraceServiceRequest;
@@ -16,14 +14,19 @@ use opentelemetry_proto::tonic::common::v1::any_value::Value;
 use opentelemetry_proto::tonic::resource::v1 as resource;
 use opentelemetry_proto::tonic::trace::v1 as trace;
 use serde::Deserialize;
-use serde::de::{self, Deserializer, Unexpected, Visitor};
+use serde::de::{self, Deserializer, IgnoredAny};
+use serde_json::value::RawValue;
 
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, serde_json::Error> {
     // A reader of structs takes a list for an object, and an empty one would pass for an empty request.
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(de::Error::custom("expected an object"));
     }
-    serde_json::from_slice::<Request>(body).map(Into::into)
+    let Request { resource_spans, resource_logs, resource_metrics } = serde_json::from_slice(body)?;
+    if resource_logs.or(resource_metrics).is_some() {
+        return Err(de::Error::custom("this is a request with logs or metrics; this path takes traces"));
+    }
+    Ok(ExportTraceServiceRequest { resource_spans: list(resource_spans) })
 }
 
 /// What is kept of a span while it is read, and of an attribute, or of a value in a list of them.
@@ -37,19 +40,10 @@ pub(in crate::ingest) const ATTRIBUTE_BYTES: usize = size_of::<KeyValue>();
 struct Request {
     #[serde(alias = "resource_spans")]
     resource_spans: Option<Vec<ResourceSpans>>,
-    #[serde(default, alias = "resource_logs")]
-    resource_logs: NotTraces,
-    #[serde(default, alias = "resource_metrics")]
-    resource_metrics: NotTraces,
-}
-
-#[derive(Default)]
-struct NotTraces;
-
-impl<'de> Deserialize<'de> for NotTraces {
-    fn deserialize<D: Deserializer<'de>>(_: D) -> Result<Self, D::Error> {
-        Err(de::Error::custom("this is a request with logs or metrics; this path takes traces"))
-    }
+    #[serde(alias = "resource_logs")]
+    resource_logs: Option<IgnoredAny>,
+    #[serde(alias = "resource_metrics")]
+    resource_metrics: Option<IgnoredAny>,
 }
 
 #[derive(Deserialize)]
@@ -161,36 +155,16 @@ impl<'de> Deserialize<'de> for Base64 {
     }
 }
 
-/// Reads a number, or the text that stands for one.
-struct Scalar<T> {
-    expected: &'static str,
-    integer: fn(i128) -> Option<T>,
-    double: fn(f64) -> Option<T>,
-    text: fn(&str) -> Option<T>,
-}
-
-impl<T> Visitor<'_> for Scalar<T> {
-    type Value = T;
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.expected)
-    }
-
-    fn visit_u64<E: de::Error>(self, number: u64) -> Result<T, E> {
-        (self.integer)(number.into()).ok_or_else(|| E::invalid_value(Unexpected::Unsigned(number), &self))
-    }
-
-    fn visit_i64<E: de::Error>(self, number: i64) -> Result<T, E> {
-        (self.integer)(number.into()).ok_or_else(|| E::invalid_value(Unexpected::Signed(number), &self))
-    }
-
-    fn visit_f64<E: de::Error>(self, number: f64) -> Result<T, E> {
-        (self.double)(number).ok_or_else(|| E::invalid_value(Unexpected::Float(number), &self))
-    }
-
-    fn visit_str<E: de::Error>(self, text: &str) -> Result<T, E> {
-        (self.text)(text).ok_or_else(|| E::invalid_value(Unexpected::Str(text), &self))
-    }
+/// Reads what may be a number or a text, from its characters and whether they stood in quotation marks.
+fn scalar<'de, D: Deserializer<'de>, T>(
+    deserializer: D,
+    expected: &str,
+    read: impl FnOnce(&str, bool) -> Option<T>,
+) -> Result<T, D::Error> {
+    let json = <&RawValue>::deserialize(deserializer)?.get();
+    let text = json.strip_prefix('"').and_then(|text| text.strip_suffix('"'));
+    read(text.unwrap_or(json), text.is_some())
+        .ok_or_else(|| de::Error::custom(format!("expected {expected}, found {json:.80}")))
 }
 
 /// A 64-bit integer, signed or not, as a number or as text.
@@ -198,12 +172,10 @@ struct Integer(i128);
 
 impl<'de> Deserialize<'de> for Integer {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Scalar {
-            expected: "an integer as a number or as text",
-            integer: |number| Some(Self(number)),
-            // `{}` prints a whole double without a point and without an exponent.
-            double: |number| format!("{number}").parse().ok().map(Self),
-            text: |text| text.parse().ok().map(Self),
+        // `{}` prints a whole double without a point and without an exponent.
+        let whole = |text: &str| text.parse::<f64>().ok()?.to_string().parse().ok();
+        scalar(deserializer, "an integer as a number or as text", |text, _| {
+            text.parse().ok().or_else(|| whole(text)).map(Self)
         })
     }
 }
@@ -213,12 +185,7 @@ struct Double(f64);
 
 impl<'de> Deserialize<'de> for Double {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Scalar {
-            expected: "a number, or a number as text",
-            integer: |number| Some(Self(number as f64)),
-            double: |number| Some(Self(number)),
-            text: |text| text.parse().ok().map(Self),
-        })
+        scalar(deserializer, "a number, or a number as text", |text, _| text.parse().ok().map(Self))
     }
 }
 
@@ -227,24 +194,15 @@ struct StatusCode(i32);
 
 impl<'de> Deserialize<'de> for StatusCode {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        deserializer.deserialize_any(Scalar {
-            expected: "a status code by number or by name",
-            integer: |number| i32::try_from(number).ok().map(Self),
-            double: |_| None,
-            text: |name| Some(Self(trace::status::StatusCode::from_str_name(name).map_or(0, Into::into))),
+        let named = |name: &str| trace::status::StatusCode::from_str_name(name).map_or(0, Into::into);
+        scalar(deserializer, "a status code by number or by name", |text, is_name| {
+            if is_name { Some(Self(named(text))) } else { text.parse().ok().map(Self) }
         })
     }
 }
 
 fn list<A, B: From<A>>(items: Option<Vec<A>>) -> Vec<B> {
     items.unwrap_or_default().into_iter().map(Into::into).collect()
-}
-
-impl From<Request> for ExportTraceServiceRequest {
-    fn from(request: Request) -> Self {
-        let Request { resource_spans, resource_logs: NotTraces, resource_metrics: NotTraces } = request;
-        Self { resource_spans: list(resource_spans) }
-    }
 }
 
 impl From<ResourceSpans> for trace::ResourceSpans {
