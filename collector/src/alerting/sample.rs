@@ -37,19 +37,3 @@ pub fn fingerprint(labels: &Labels) -> u64 {
     let bytes = texts.flat_map(|text| text.bytes().chain([0xff]));
     bytes.fold(OFFSET, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(PRIME))
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn label_names_follow_the_prometheus_syntax() {
-        assert!(["a", "_", "team", "A9_z", "__name__"].into_iter().all(is_label_name));
-        assert!(!["", "9a", "a-b", "a b", "a:b", "\u{fc}", "a.b"].into_iter().any(is_label_name));
-    }
-
-    #[test]
-    fn the_fingerprint_of_no_labels_is_the_fnv_offset() {
-        assert_eq!(fingerprint(&Labels::new()), 0xcbf2_9ce4_8422_2325);
-    }
-}

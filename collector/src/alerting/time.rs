@@ -50,16 +50,3 @@ impl Serialize for UnixMs {
 pub(crate) fn millis(duration: Duration) -> i64 {
     i64::try_from(duration.as_millis()).unwrap_or(i64::MAX)
 }
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn instants_print_as_rfc3339() {
-        assert_eq!(UnixMs(1_700_000_000_000).rfc3339(), "2023-11-14T22:13:20Z");
-        assert_eq!(UnixMs(1_700_000_000_120).rfc3339(), "2023-11-14T22:13:20.12Z");
-        assert_eq!(UnixMs(0).rfc3339(), "1970-01-01T00:00:00Z");
-        assert_eq!(UnixMs::NEVER.rfc3339(), "0001-01-01T00:00:00Z");
-    }
-}

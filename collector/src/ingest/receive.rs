@@ -3,10 +3,10 @@
 
 use std::sync::Arc;
 
-use axum::body::Body;
+use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt;
 use http::header::{HeaderMap, HeaderName, HeaderValue};
-use http_body_util::BodyExt;
 use ledgerline_proto::producer::{EPOCH_KEY, PRODUCER_ID_KEY, RequestIdentity, SEQUENCE_KEY};
 use tokio::time::{Instant, timeout_at};
 
@@ -66,7 +66,8 @@ fn producer(headers: &HeaderMap) -> Option<RequestIdentity> {
     })
 }
 
-async fn read(mut body: Body, grant: &mut Grant) -> Result<Bytes, Refusal> {
+async fn read(body: Body, grant: &mut Grant) -> Result<Bytes, Refusal> {
+    let mut body = body.into_data_stream();
     let deadline = Instant::now() + limits::BODY_READ_WAIT;
     let outcome = collect(&mut body, grant, deadline).await;
     if matches!(outcome, Err(Refusal::TooLarge { .. } | Refusal::Busy(_))) {
@@ -75,7 +76,7 @@ async fn read(mut body: Body, grant: &mut Grant) -> Result<Bytes, Refusal> {
     outcome
 }
 
-async fn collect(body: &mut Body, grant: &mut Grant, deadline: Instant) -> Result<Bytes, Refusal> {
+async fn collect(body: &mut BodyDataStream, grant: &mut Grant, deadline: Instant) -> Result<Bytes, Refusal> {
     let mut read = BytesMut::new();
     while let Some(data) = next(body, deadline).await? {
         if read.len() + data.len() > limits::REQUEST_BYTES_MAX {
@@ -87,20 +88,15 @@ async fn collect(body: &mut Body, grant: &mut Grant, deadline: Instant) -> Resul
     Ok(read.freeze())
 }
 
-async fn next(body: &mut Body, deadline: Instant) -> Result<Option<Bytes>, Refusal> {
-    loop {
-        let late = |_| Refusal::BodyTimeout(limits::BODY_READ_WAIT);
-        let Some(frame) = timeout_at(deadline, body.frame()).await.map_err(late)? else { return Ok(None) };
-        let frame = frame.map_err(|error| Refusal::Malformed(format!("the body broke off: {error}")))?;
-        if let Ok(data) = frame.into_data() {
-            return Ok(Some(data));
-        }
-    }
+async fn next(body: &mut BodyDataStream, deadline: Instant) -> Result<Option<Bytes>, Refusal> {
+    let late = |_| Refusal::BodyTimeout(limits::BODY_READ_WAIT);
+    let data = timeout_at(deadline, body.try_next()).await.map_err(late)?;
+    data.map_err(|error| Refusal::Malformed(format!("the body broke off: {error}")))
 }
 
 /// Reads on without keeping anything. A sender that is cut off while it writes does not read the answer, sees a broken
 /// connection, and repeats what can never be taken.
-async fn discard(body: &mut Body, deadline: Instant) {
+async fn discard(body: &mut BodyDataStream, deadline: Instant) {
     let mut left = limits::DISCARD_BYTES_MAX;
     while left > 0
         && let Ok(Some(data)) = next(body, deadline).await

@@ -175,7 +175,7 @@ fn templates_render_as_in_prometheus() {
     let templates = [
         "{{ $value }}|{{ .Value }}|{{ $labels }}|{{ $labels.team }}|{{ .Labels.missing }}|{{ $externalLabels.x }}",
         "{{ $value | humanize }}|{{ $value | humanize1024 }}|{{ $value | humanizeDuration }}|{{ $value | humanizePercentage }}",
-        "{{ printf \"%.2f|%f|%e|%g|%v|%.3g|%.0f|%%\" $value $value $value $value $value $value $value }}",
+        "{{ printf \"%.2f|%f|%e|%g|%v|%.3g|%.0f|%%|%.2e|%.20g\" $value $value $value $value $value $value $value $value $value }}",
         "{{ printf \"%+.1f|% .1f|%012.3f|%-12.1f|%12.1e|%8g\" $value $value $value $value $value $value }}x",
         "{{ printf \"%s|%q|%5s|%-5s|%.1s|%v\" $labels.team $labels.team $labels.team $labels.team \"xyz\" $labels.team }}",
         "{{ \"one two-three_four\" | title }}|{{ $labels.team | toUpper | toLower }}|{{ toUpper `raw \\` }}|{{ \"a\\\"b\\t\" }}",
@@ -187,8 +187,31 @@ fn templates_render_as_in_prometheus() {
     let mut random = Random(0x5eed_0002);
     let mut history: History = vec![[None, None]; MINUTES];
     // Beyond 2^63 Prometheus' humanizeDuration overflows; ours does not, so such values are left out.
-    let special =
-        [0.0, 1.0, -1.0, 1e6, 999_999.0, 1_234_567.0, 1e18, 1e-5, 0.000_123_456, 59.96, 3600.0, 90_061.5];
+    let special = [
+        0.0,
+        1.0,
+        -1.0,
+        1e6,
+        999_999.0,
+        1_234_567.5,
+        1e18,
+        1e-5,
+        0.000_123_456,
+        59.96,
+        3600.0,
+        90_061.5,
+        -0.0,
+        0.1,
+        1.005,
+        2.5,
+        12_345.0,
+        12_355.0,
+        99_999.0,
+        0.000_012_34,
+        -42.4242,
+        1.5e-4,
+        1e-7,
+    ];
     let mut inputs = Vec::new();
     for (column, team) in TEAMS.iter().enumerate() {
         let values = history.iter_mut().enumerate().map(|(minute, row)| {

@@ -54,6 +54,7 @@ groups:
     labels:
       severity: page
       tier: 1.0
+      _A9_z: x
     annotations:
       summary: "{{ $labels.team }} spent {{ $value | printf \"%.2f\" }} USD"
 - name: empty
@@ -74,7 +75,7 @@ groups:
     let labels: Vec<_> =
         rule.labels.iter().map(|(name, text)| (name.as_str(), text.source.as_str())).collect();
     // The rule's label wins over the group's, and a number stays the text it was written as.
-    assert_eq!(labels, [("owner", "finops"), ("severity", "page"), ("tier", "1.0")]);
+    assert_eq!(labels, [("_A9_z", "x"), ("owner", "finops"), ("severity", "page"), ("tier", "1.0")]);
     assert!(groups[1].rules.is_empty());
 }
 
@@ -148,6 +149,9 @@ fn rules_that_could_never_work_are_refused() {
     refused("{alert: A, expr: up, expr: down}", "groups[0].rules[0]: duplicate field `expr`");
     refused("{alert: A, expr: up, labels: {a: 1, a: 2}}", "label \"a\" stands here twice");
     refused("{alert: A, expr: up, keep_firing_for: x}", "keep_firing_for");
+    for name in ["", "9a", "a b", "a:b", "\u{fc}", "a.b"] {
+        refused(&format!("{{alert: A, expr: up, annotations: {{{name:?}: x}}}}"), "not a usable name");
+    }
     refused("{alert: A, record: b, expr: up}", "both alert: and record:");
     refused("{record: 'team:spend:1h', expr: up}", "recording rules are not supported; remove the rule");
 }

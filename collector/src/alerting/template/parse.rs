@@ -30,9 +30,8 @@ pub struct TemplateError {
 enum Token {
     Word(String),
     Text(String),
-    Pipe,
-    Open,
-    Close,
+    /// A pipe or a parenthesis.
+    Sign(char),
     /// `}}`; true if `-}}` asks to trim the text that follows.
     End(bool),
 }
@@ -86,7 +85,7 @@ impl<'a> Scanner<'a> {
         &self.source[self.at..]
     }
 
-    /// Commands joined by `|`; returns the token that ended it, `End` or `Close`.
+    /// Commands joined by `|`; returns the token that ended it, `End` or the sign `)`.
     fn pipeline(&mut self, depth: usize) -> Result<(Expr, Token), TemplateError> {
         if depth > DEPTH_MAX {
             return self.error(self.at, format!("parentheses nest deeper than {DEPTH_MAX}"));
@@ -100,18 +99,18 @@ impl<'a> Scanner<'a> {
                 self.skip_space();
                 let at = self.at;
                 let word = match self.token()? {
-                    Token::Open => match self.pipeline(depth + 1)? {
-                        (inner, Token::Close) => Word::Operand(inner),
+                    Token::Sign('(') => match self.pipeline(depth + 1)? {
+                        (inner, Token::Sign(_)) => Word::Operand(inner),
                         _ => return self.error(at, "parenthesis is not closed"),
                     },
                     Token::Word(word) => self.word(at, &word)?,
                     Token::Text(text) => Word::Operand(Expr::Text(text)),
-                    end @ (Token::Pipe | Token::Close | Token::End(_)) => break end,
+                    end @ (Token::Sign(_) | Token::End(_)) => break end,
                 };
                 words.push((at, word));
             };
             let expr = self.command(start, words, piped.take())?;
-            if ended_by != Token::Pipe {
+            if ended_by != Token::Sign('|') {
                 return Ok((expr, ended_by));
             }
             piped = Some(expr);
@@ -199,9 +198,7 @@ impl<'a> Scanner<'a> {
         let (token, length) = match first {
             '}' if rest.starts_with("}}") => (Token::End(false), 2),
             '-' if self.spaced && rest.starts_with("-}}") => (Token::End(true), 3),
-            '|' => (Token::Pipe, 1),
-            '(' => (Token::Open, 1),
-            ')' => (Token::Close, 1),
+            '|' | '(' | ')' => (Token::Sign(first), 1),
             '"' | '`' => {
                 let (length, bytes) = read_string(rest).or_else(|message| self.error(at, message))?;
                 let text = String::from_utf8(bytes).or_else(|_| self.error(at, "string is not UTF-8"))?;

@@ -46,7 +46,13 @@ fn printf_formats_as_go_does() {
         1_234_567.0,
         "+1.234567e+06 1.234567e+06 1234567.000",
     );
-    check("{{ printf \"%05.1f|%5.1f\" $value $value }}", f64::NEG_INFINITY, " -Inf| -Inf");
+    check(
+        "{{ printf \"%05.1f|%5.1f|%e|%g\" $value $value $value $value }}",
+        f64::NEG_INFINITY,
+        " -Inf| -Inf|-Inf|-Inf",
+    );
+    check("{{ $value }} {{ printf \"%.2f\" $value }}", f64::INFINITY, "+Inf +Inf");
+    check("{{ $value }} {{ printf \"%e\" $value }}", f64::NAN, "NaN NaN");
     check("{{ printf \"%s\" ($value | humanize) }}", 1500.0, "1.5k");
 }
 
