@@ -93,9 +93,9 @@ fn documentation_says_something() {
     report(&problems);
 }
 
-/// Lines of product source, inline tests included. The second part began with 32,700, aims at 34,000 and pays for what it
-/// adds by taking parallel inventions out; this bound follows it down and is never raised without a reason in the commit.
-const PRODUCT_LINES_MAX: usize = 35_400;
+/// Lines of product source, inline tests included. What a change adds it pays for by taking parallel inventions out; the bound
+/// is never raised without a reason in the commit.
+const PRODUCT_LINES_MAX: usize = 34_000;
 
 #[test]
 fn the_product_stays_small_enough_to_be_read() {

@@ -369,4 +369,20 @@ mod tests {
             assert!(found.contains(problem) && found.is_empty() == problem.is_empty(), "{yaml}: {found}");
         }
     }
+
+    #[test]
+    fn no_secret_of_a_configuration_is_printed() {
+        let secret = file("Bearer secret-0123456789");
+        let place = format!("{{file: {}}}", secret.path().display());
+        let settings = parse::<Config>(
+            "c.yaml",
+            &format!(
+                "storage: {{url: 'http://127.0.0.1:8123', user: u, password: {place}}}\n\
+                 auth: {{tokens: [{{token: {place}, tenant: a}}]}}\n\
+                 alerting: {{receivers: [{{name: hook, kind: webhook, url: 'http://hook', authorization: {place}}}]}}\n"
+            ),
+        );
+        let printed = format!("{:?}", settings.unwrap());
+        assert!(printed.contains("http://hook") && !printed.contains("secret-"), "{printed}");
+    }
 }
