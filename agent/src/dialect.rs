@@ -17,7 +17,7 @@ use ledgerline_proto::{Billing, Operation, TokenCounts};
 pub use request::RequestFacts;
 pub use text::{Kind, TextCounts, TextSink};
 
-pub(crate) use json::last_of_repeated;
+pub(crate) use json::{as_clients_read, mend_surrogates};
 
 use crate::wire::sse::Event;
 

@@ -3,12 +3,13 @@
 //! A field of the wrong type is absent, never an error: one provider's oddity must not cost us the fields beside it, and a
 //! count written as a text, a fraction or a negative number must not become a count. [`Lenient`] takes any value, and each
 //! type says what it makes of it. What is not needed is skipped without recursion and without copies. What stays an error is
-//! a document that is not JSON, or that names one of our fields twice; [`last_of_repeated`] makes the latter readable.
+//! a document that is not JSON; one that names a field of ours twice, or holds half a surrogate pair, is made readable first.
 
 use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use memchr::memchr;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -35,11 +36,40 @@ pub fn object<'a, T: Deserialize<'a> + Default>(bytes: &'a [u8]) -> Option<T> {
     serde_json::from_slice::<Object<T>>(bytes).ok().and_then(|object| object.0)
 }
 
-/// The document with each field once: of a repeated one the last, as the providers' own client libraries read it.
-pub fn last_of_repeated(document: &[u8]) -> Option<Vec<u8>> {
-    let document = document.get(..REPEATED_BYTES_MAX.min(document.len())).filter(|cut| *cut == document)?;
-    let value: serde_json::Value = serde_json::from_slice(document).ok()?;
+/// A document that is refused here and that the providers' own client libraries read, as they read it: of a repeated field the
+/// last, and what [`mend_surrogates`] mends.
+pub fn as_clients_read(document: &[u8]) -> Option<Vec<u8>> {
+    let mut mended = document.to_vec();
+    let is_mended = mend_surrogates(&mut mended);
+    if document.len() > REPEATED_BYTES_MAX {
+        return is_mended.then_some(mended);
+    }
+    let value: serde_json::Value = serde_json::from_slice(&mended).ok()?;
     value.is_object().then(|| value.to_string().into_bytes())
+}
+
+/// Replaces each half of a surrogate pair without its other half by U+FFFD, as Unicode advises. JavaScript and Python write
+/// and read such a half, where a text was cut in a character. True if there was one.
+pub fn mend_surrogates(json: &mut [u8]) -> bool {
+    let unit = |json: &[u8], at: usize| {
+        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
+        u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
+    };
+    let (mut at, mut is_mended) = (0, false);
+    while let Some(found) = memchr(b'\\', &json[at.min(json.len())..]) {
+        at += found;
+        at += match unit(json, at) {
+            None => 2,
+            Some(0xD800..=0xDBFF) if matches!(unit(json, at + 6), Some(0xDC00..=0xDFFF)) => 12,
+            Some(0xD800..=0xDFFF) => {
+                json[at + 2..at + 6].copy_from_slice(b"fffd");
+                is_mended = true;
+                6
+            }
+            Some(_) => 6,
+        };
+    }
+    is_mended
 }
 
 /// What a type makes of a JSON value. Of a kind of value that it does not name it makes its default, which is absence.

@@ -195,18 +195,22 @@ fn hostile_documents_are_unreadable_and_change_no_count() {
 }
 
 #[test]
-fn of_a_repeated_field_the_last_counts() {
+fn what_clients_read_is_read_as_they_do() {
     for (document, expected) in [
         (r#"{"usage":{"prompt_tokens":1,"prompt_tokens":2}}"#, Some(r#"{"usage":{"prompt_tokens":2}}"#)),
         (r#"{"usage":{"a":1},"usage":null}"#, Some(r#"{"usage":null}"#)),
+        (r#"{"a":"\ud83d\ude00 \\ud83d \ude00\ud83d","a\udc00":0}"#, Some(r#"{"a":"😀 \\ud83d ��","a�":0}"#)),
+        (r#"{"a":"\ud83d"#, None),
         (r#"[{"a":1,"a":2}]"#, None),
         (r#"{"a":1"#, None),
     ] {
-        let found = last_of_repeated(document.as_bytes());
+        let found = as_clients_read(document.as_bytes());
         assert_eq!(found.as_deref(), expected.map(str::as_bytes), "{document}");
     }
     let long = format!(r#"{{"a":1,"a":"{}"}}"#, "x".repeat(json::REPEATED_BYTES_MAX));
-    assert_eq!(last_of_repeated(long.as_bytes()), None);
+    assert_eq!(as_clients_read(long.as_bytes()), None);
+    let half = long.replacen("a\":\"", r#"b":"\uDC00"#, 1);
+    assert_eq!(as_clients_read(half.as_bytes()), Some(half.replace(r"\uDC00", r"\ufffd").into_bytes()));
 }
 
 #[test]
@@ -355,7 +359,7 @@ proptest! {
             let (mut reader, mut read) = ((endpoint.reader)(), Read::default());
             reader.read_event(Event { name: b"", data: &bytes }, &mut read.response, &mut read.texts).ok();
             reader.read_body(&bytes, &mut read.response, &mut read.texts).ok();
-            let _any = last_of_repeated(&bytes);
+            let _any = as_clients_read(&bytes);
             let mut texts = TextCounts::default();
             reader.read_request(&bytes, &mut texts);
             prop_assert!(texts.text_bytes <= bytes.len() as u64);

@@ -6,7 +6,7 @@ use ledgerline_proto::{EndOfStream, Operation};
 use super::assemble::CallFacts;
 use super::decode::Decoder;
 use super::truncate::Truncate;
-use crate::dialect::{Purpose, Read, Reader, last_of_repeated};
+use crate::dialect::{Purpose, Read, Reader, as_clients_read, mend_surrogates};
 use crate::limits::WorkerLimits;
 use crate::metrics::{Failure, Metrics};
 use crate::observation::ResponseHead;
@@ -204,6 +204,8 @@ impl CallReader {
             return;
         }
         if !self.request.is_empty() {
+            // At once: its texts are handed on while it is read, so it cannot be read again.
+            mend_surrogates(&mut self.request);
             facts.request = self.reader.read_request(&self.request, &mut facts.request_texts);
             if !facts.request.whole && facts.start.endpoint.purpose != Purpose::Unread {
                 metrics.fail(Failure::unread_request);
@@ -239,9 +241,9 @@ fn read_left_over(
     }
 }
 
-/// Reads JSON, with the last of repeated fields where the provider repeats one.
+/// Reads JSON; where it is refused, as the provider's clients read it.
 fn read_json(json: &[u8], mut read: impl FnMut(&[u8]) -> Read) -> Read {
-    read(json).or_else(|unreadable| read(&last_of_repeated(json).ok_or(unreadable)?))
+    read(json).or_else(|unreadable| read(&as_clients_read(json).ok_or(unreadable)?))
 }
 
 struct EventReader<'r> {

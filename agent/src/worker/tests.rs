@@ -438,6 +438,41 @@ fn a_repeated_field_costs_no_bill() {
 }
 
 /// A response of the Responses API with that status; with usage unless it is under way.
+/// JavaScript and Python write half an emoji, where a text was cut in it, and read it again; our own cut can leave one too.
+#[test]
+fn half_a_surrogate_pair_costs_no_bill() {
+    let counts = r#""usage":{"prompt_tokens":8,"completion_tokens":2}"#;
+    let answer = |text: &str| {
+        format!(
+            r#"{{"choices":[{{"index":0,"finish_reason":"stop","message":{{"content":"{text}"}}}}],{counts}}}"#
+        )
+    };
+    let chunk = |text: &str| {
+        format!(r#"data: {{"choices":[{{"index":0,"delta":{{"content":"{text}"}}}}],{counts}}}"#)
+    };
+    let pairs = r"\ud83d\ude00".repeat(1_000);
+    for (content_type, body) in [
+        (JSON, answer(r"\ud83d")),
+        (JSON, answer(r"\\\ude00\ud83d\ud83d\ude00\uD83D")),
+        // Cut at 1,024 bytes: behind the first half of a pair.
+        (JSON, answer(&format!("abcd{pairs}"))),
+        (EVENTS, format!("{}\n\n{}\n\ndata: [DONE]\n\n", chunk(r"\ud83d"), chunk(r"\ude00"))),
+    ] {
+        let mut bench = Bench::new();
+        let request = format!(
+            r#"{{"messages":[{{"role":"user","content":"\ud83d"}}],"stream":{},"model":"gpt-4o-mini"}}"#,
+            content_type == EVENTS
+        );
+        bench.start(1, "openai", &request);
+        bench.head(1, 200, content_type, None);
+        bench.body(1, body.as_bytes(), 3_000);
+        let call = bench.end(1, Complete);
+        assert_eq!(usage(&call), Some((8, 2, UsageSource::Provider)), "{body:.200}");
+        assert_eq!(call.request_model, "gpt-4o-mini", "{body:.200}");
+        assert_eq!(bench.failures(), [], "{body:.200}");
+    }
+}
+
 fn response(id: &str, status: &str, background: bool) -> String {
     let usage = if matches!(status, "queued" | "in_progress") {
         "null"
