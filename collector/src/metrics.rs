@@ -24,7 +24,7 @@ use ledgerline_store::quarantine;
 use crate::ingest::dimensions::CAPPED;
 use crate::ingest::normalise::TimeCorrection;
 use crate::ingest::refusal::Refusal;
-use crate::query::querier::RunError;
+use crate::query::error::RunError;
 
 /// Metrics told apart by labels, whose values are words of ours or bounded by the configuration. Clones count together.
 #[derive(Clone, Debug)]

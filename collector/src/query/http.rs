@@ -27,7 +27,8 @@ use crate::access::Principal;
 use crate::limits::TIMEOUT_MS_DEFAULT;
 use crate::prometheus::{ApiError, Params, Success};
 
-use super::querier::{Querier, RunError};
+use super::error::RunError;
+use super::querier::Querier;
 use json::{Metric, respond};
 use params::{parse_duration, parse_time};
 

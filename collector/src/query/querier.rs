@@ -7,13 +7,11 @@ mod tests;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use axum::http::StatusCode;
 use futures_util::future::try_join_all;
 use ledgerline_promql::source::{Scope, SeriesSource, SourceError, Tenant};
 use ledgerline_promql::syntax::ParseError;
 use ledgerline_promql::{
-    self as promql, Budget, ErrorKind, Fetched, Matcher, MemoryError, MemoryPool, Plan, QueryError,
-    QueryParams, QueryResult,
+    self as promql, Budget, Fetched, Matcher, MemoryPool, Plan, QueryError, QueryParams, QueryResult,
 };
 use tokio::sync::{Semaphore, SemaphorePermit};
 use tokio::time::Instant;
@@ -21,59 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::limits::{CONCURRENT_QUERIES_MAX, SELECTORS_MAX};
 use crate::metrics::Metrics;
-
-/// Why a query got no answer.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the texts say it")]
-pub enum RunError {
-    #[error(transparent)]
-    Query(#[from] QueryError),
-    #[error(transparent)]
-    Source(#[from] SourceError),
-    #[error("query timed out in query queue: {CONCURRENT_QUERIES_MAX} queries are running")]
-    Queue,
-    /// The evaluation stopped without an answer: a defect.
-    #[error("the evaluation of the query failed: {reason}")]
-    Evaluation { reason: String },
-}
-
-impl RunError {
-    /// The word for every end of a query, that with an answer first.
-    pub const OUTCOMES: [&str; 7] =
-        ["ok", ABANDONED, "bad_data", "execution", "timeout", "unavailable", "internal"];
-
-    /// How a query ends for this reason: the word in metrics and in Prometheus's API, and the status there.
-    pub fn outcome(&self) -> (&'static str, StatusCode) {
-        const EXECUTION: (&str, StatusCode) = ("execution", StatusCode::UNPROCESSABLE_ENTITY);
-        const TIMEOUT: (&str, StatusCode) = ("timeout", StatusCode::SERVICE_UNAVAILABLE);
-        const UNAVAILABLE: (&str, StatusCode) = ("unavailable", StatusCode::SERVICE_UNAVAILABLE);
-        match self {
-            Self::Query(error) => match error.kind() {
-                ErrorKind::BadData => ("bad_data", StatusCode::BAD_REQUEST),
-                ErrorKind::Execution => EXECUTION,
-                ErrorKind::Timeout => TIMEOUT,
-                ErrorKind::Unavailable => UNAVAILABLE,
-            },
-            Self::Source(SourceError::TimedOut) | Self::Queue => TIMEOUT,
-            Self::Source(SourceError::Unavailable(_) | SourceError::Memory(MemoryError::Process(_))) => {
-                UNAVAILABLE
-            }
-            Self::Source(
-                SourceError::Memory(MemoryError::Query(_))
-                | SourceError::NotKept { .. }
-                | SourceError::TooManyRows(_)
-                | SourceError::TooManySeries(_)
-                | SourceError::Refused(_),
-            ) => EXECUTION,
-            Self::Source(SourceError::Malformed(_)) | Self::Evaluation { .. } => {
-                ("internal", StatusCode::INTERNAL_SERVER_ERROR)
-            }
-        }
-    }
-}
-
-/// Whoever asked went away first.
-const ABANDONED: &str = "abandoned";
+use crate::query::error::{ABANDONED, RunError};
 
 /// Reports a query's end, also when its future is dropped.
 struct Ending<'a> {

@@ -18,7 +18,7 @@ use serde::{Serialize, Serializer};
 use serde_json::value::RawValue;
 
 use crate::prometheus::{ApiError, Success};
-use crate::query::querier::RunError;
+use crate::query::error::RunError;
 
 impl From<RunError> for ApiError {
     fn from(error: RunError) -> Self {

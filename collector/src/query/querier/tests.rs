@@ -8,7 +8,7 @@ use futures_util::FutureExt as _;
 use futures_util::future::{BoxFuture, pending, ready};
 use ledgerline_promql::limits::{MEMORY_BYTES_DEFAULT, QUERY_SHARES};
 use ledgerline_promql::source::{SeriesFilter, Tenant};
-use ledgerline_promql::{Grouping, Labels, Point, Samples, SelectorRequest, Series};
+use ledgerline_promql::{Grouping, Labels, MemoryError, Point, Samples, SelectorRequest, Series};
 
 use super::*;
 
