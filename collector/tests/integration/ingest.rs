@@ -330,6 +330,7 @@ async fn bad_requests_have_clear_answers_and_harm_nobody() {
         assert!(answer.json()["message"].as_str().unwrap().contains(part), "{path}: {}", answer.text());
         assert_eq!(answer.headers.contains_key("allow"), status == 405, "{path}");
     }
+    assert_eq!(collector.metric("ledgerline_collector_requests_refused_total{reason=\"path\"}").await, 2);
     // gRPC: noise in a well-formed frame, and a message that is too large.
     let mut client = collector.grpc().await;
     let mut large = request(0..1);
