@@ -122,7 +122,7 @@ impl Cells {
     pub fn set(&mut self, step: usize, value: Number) -> Result<()> {
         loop {
             match (&mut self.kind, value) {
-                (Kind::Exact(values), Number::Exact(nanos)) => values[step] = nanos,
+                (Kind::Exact(values), Number::Exact(picos)) => values[step] = picos,
                 (Kind::Float(values), Number::Float(float)) => values[step] = float,
                 (Kind::Mixed(values), value) => values[step] = value,
                 _ => {

@@ -212,7 +212,7 @@ fn running_total(
     let (mut next, mut total) = (0, Number::Exact(0));
     times.map(move |read_at| {
         let passed = increments.times_ms[next..].iter().take_while(|time| **time <= read_at).count();
-        for increment in &increments.nanos[next..next + passed] {
+        for increment in &increments.picos[next..next + passed] {
             total = total.plus(Number::Exact(*increment));
         }
         next += passed;

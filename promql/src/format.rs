@@ -6,7 +6,7 @@ use super::number::{Number, decimal};
 /// A value as Prometheus's JSON prints it, without the quotes.
 pub fn format_number(value: Number) -> String {
     match value {
-        Number::Exact(nanos) => decimal(nanos),
+        Number::Exact(picos) => decimal(picos),
         Number::Float(value) => format_float(value),
     }
 }

@@ -1,18 +1,18 @@
-//! Pure: the value of a sample. Money and counts are integers of one thousand-millionth ("nano"), everything else is a float.
+//! Pure: the value of a sample. Money and counts are integers of one million-millionth ("pico"), everything else is a float.
 //!
 //! Sum, difference, negation, minimum, maximum and count of exact values are exact; every other operation gives a float. An
 //! exact value must never pass through a float on its way to a print-out.
 
-/// Nano units in one unit.
-pub const NANOS: i128 = 1_000_000_000;
+/// Pico units in one unit.
+pub const PICOS: i128 = 1_000_000_000_000;
 
 /// The largest integer up to which every integer is a float.
-const FLOAT_INTEGER_MAX: i128 = 1 << 53;
+const FLOAT_INTEGER_MAX: u128 = 1 << 53;
 
 /// One sample's value.
 #[derive(Debug, Clone, Copy)]
 pub enum Number {
-    /// Nano units: 1 USD is `1_000_000_000`.
+    /// Pico units: 1 USD is `1_000_000_000_000`.
     Exact(i128),
     /// An IEEE double, as in Prometheus.
     Float(f64),
@@ -21,19 +21,17 @@ pub enum Number {
 impl Number {
     /// A whole number, exact.
     pub fn whole(count: u64) -> Self {
-        Self::Exact(i128::from(count) * NANOS)
+        Self::Exact(i128::from(count) * PICOS)
     }
 
-    /// The nearest float. Whole values below 2^53 convert without any rounding.
+    /// The nearest float, rounded once.
     #[allow(clippy::cast_precision_loss, reason = "the one place where exactness is given up, on request")]
     pub fn to_f64(self) -> f64 {
         match self {
             Self::Float(value) => value,
-            Self::Exact(nanos) if nanos % NANOS == 0 => (nanos / NANOS) as f64,
-            // Below 2^53 nanos one correctly rounded division is the correctly rounded answer.
-            Self::Exact(nanos) if nanos.abs() <= FLOAT_INTEGER_MAX => nanos as f64 / 1e9,
-            // Above, parsing the decimal is the only conversion that rounds once.
-            Self::Exact(nanos) => decimal(nanos).parse().unwrap_or(nanos as f64 / 1e9),
+            // Both are floats themselves, so one correctly rounded division is the correctly rounded answer.
+            Self::Exact(picos) if picos.unsigned_abs() <= FLOAT_INTEGER_MAX => picos as f64 / 1e12,
+            Self::Exact(picos) => quotient(picos),
         }
     }
 
@@ -54,9 +52,9 @@ impl Number {
         float: fn(f64, f64) -> f64,
     ) -> Self {
         if let (Self::Exact(a), Self::Exact(b)) = (self, other)
-            && let Some(nanos) = exact(a, b)
+            && let Some(picos) = exact(a, b)
         {
-            return Self::Exact(nanos);
+            return Self::Exact(picos);
         }
         Self::Float(float(self.to_f64(), other.to_f64()))
     }
@@ -64,7 +62,7 @@ impl Number {
     /// `-self`.
     pub fn negated(self) -> Self {
         match self {
-            Self::Exact(nanos) => nanos.checked_neg().map_or(Self::Float(-self.to_f64()), Self::Exact),
+            Self::Exact(picos) => picos.checked_neg().map_or(Self::Float(-self.to_f64()), Self::Exact),
             Self::Float(value) => Self::Float(-value),
         }
     }
@@ -83,6 +81,19 @@ impl Number {
     }
 }
 
+/// A quotient of at least 87 bits, of which the lowest also stands for the remainder, rounds to a float as the endless one would.
+#[allow(clippy::cast_precision_loss, reason = "rounds once, to the nearest")]
+fn quotient(picos: i128) -> f64 {
+    let magnitude = picos.unsigned_abs();
+    let shift = magnitude.leading_zeros();
+    let (shifted, unit) = (magnitude << shift, PICOS.unsigned_abs());
+    let quotient = (shifted / unit) | u128::from(shifted % unit != 0);
+    // 2^-shift: exact, and so is the product.
+    let scale = f64::from_bits(u64::from(1023 - shift) << 52);
+    let value = quotient as f64 * scale;
+    if picos < 0 { -value } else { value }
+}
+
 /// Equal values, whatever the representation; NaN equals NaN so that results can be compared in tests.
 impl PartialEq for Number {
     fn eq(&self, other: &Self) -> bool {
@@ -90,16 +101,16 @@ impl PartialEq for Number {
     }
 }
 
-/// Nano units as a decimal number of units, every digit kept and no trailing zeros.
-pub fn decimal(nanos: i128) -> String {
-    let magnitude = nanos.unsigned_abs();
-    let unit = NANOS.unsigned_abs();
+/// Pico units as a decimal number of units, every digit kept and no trailing zeros.
+pub fn decimal(picos: i128) -> String {
+    let magnitude = picos.unsigned_abs();
+    let unit = PICOS.unsigned_abs();
     let (whole, fraction) = (magnitude / unit, magnitude % unit);
-    let sign = if nanos < 0 { "-" } else { "" };
+    let sign = if picos < 0 { "-" } else { "" };
     if fraction == 0 {
         return format!("{sign}{whole}");
     }
-    let digits = format!("{fraction:09}");
+    let digits = format!("{fraction:012}");
     format!("{sign}{whole}.{}", digits.trim_end_matches('0'))
 }
 
@@ -119,8 +130,8 @@ impl Default for Sum {
 
 impl Sum {
     pub fn add(&mut self, value: Number) {
-        if let (Some(sum), Number::Exact(nanos)) = (self.exact, value)
-            && let Some(next) = sum.checked_add(nanos)
+        if let (Some(sum), Number::Exact(picos)) = (self.exact, value)
+            && let Some(next) = sum.checked_add(picos)
         {
             self.exact = Some(next);
             return;
@@ -143,7 +154,7 @@ impl Sum {
     /// The sum so far; zero when nothing was added.
     pub fn total(self) -> Number {
         match self.exact {
-            Some(nanos) => Number::Exact(nanos),
+            Some(picos) => Number::Exact(picos),
             None if self.float.is_infinite() => Number::Float(self.float),
             None => Number::Float(self.float + self.compensation),
         }

@@ -40,14 +40,14 @@ pub enum Samples {
 pub struct Increments {
     /// Milliseconds since 1970, ascending.
     pub times_ms: Vec<i64>,
-    /// Nano units.
-    pub nanos: Vec<i128>,
+    /// Pico units.
+    pub picos: Vec<i128>,
 }
 
 impl FromIterator<(i64, i128)> for Increments {
     fn from_iter<I: IntoIterator<Item = (i64, i128)>>(points: I) -> Self {
-        let (times_ms, nanos) = points.into_iter().unzip();
-        Self { times_ms, nanos }
+        let (times_ms, picos) = points.into_iter().unzip();
+        Self { times_ms, picos }
     }
 }
 
@@ -61,8 +61,8 @@ impl Samples {
 
     pub(crate) fn bytes(&self) -> usize {
         match self {
-            Self::Delta(Increments { times_ms, nanos }) => {
-                size_of_val(times_ms.as_slice()) + size_of_val(nanos.as_slice())
+            Self::Delta(Increments { times_ms, picos }) => {
+                size_of_val(times_ms.as_slice()) + size_of_val(picos.as_slice())
             }
             Self::Points(points) => size_of_val(points.as_slice()),
         }

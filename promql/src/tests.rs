@@ -41,10 +41,10 @@ fn one(query: &str, series: &[Series]) -> Option<Number> {
     }
 }
 
-fn is_exactly(value: Option<Number>, nanos: i128) {
+fn is_exactly(value: Option<Number>, picos: i128) {
     assert!(
-        matches!(value, Some(Number::Exact(got)) if got == nanos),
-        "{value:?} is not exactly {nanos} nanos"
+        matches!(value, Some(Number::Exact(got)) if got == picos),
+        "{value:?} is not exactly {picos} picos"
     );
 }
 
@@ -53,29 +53,29 @@ proptest! {
     /// laid end to end add up to the whole.
     #[test]
     fn increase_is_the_integer_sum(
-        spends in prop::collection::vec((0..20_usize, -86_400_000..=0_i64, 0..2_000_000_000_000_i128), 1..200),
+        spends in prop::collection::vec((0..20_usize, -86_400_000..=0_i64, 0..2_000_000_000_000_000_i128), 1..200),
         window_ms in prop::sample::select(vec![1_i64, 999, 60_000, 3_600_000, 86_400_000]),
     ) {
         let mut series: Vec<Vec<(i64, i128)>> = vec![Vec::new(); 20];
-        for (at, age, nanos) in &spends {
-            series[*at].push((TIME_MS + age, *nanos));
+        for (at, age, picos) in &spends {
+            series[*at].push((TIME_MS + age, *picos));
         }
         let series: Vec<Series> = series.into_iter().enumerate().map(|(at, mut points)| {
             points.sort_unstable();
             counter(&[("__name__", "llm_cost_usd_total"), ("team", &at.to_string())], points)
         }).collect();
-        let inside: Vec<i128> = spends.iter().filter(|(_, age, _)| *age > -window_ms).map(|(_, _, nanos)| *nanos).collect();
+        let inside: Vec<i128> = spends.iter().filter(|(_, age, _)| *age > -window_ms).map(|(_, _, picos)| *picos).collect();
         let query = format!("sum(increase(llm_cost_usd_total[{window_ms}ms]))");
         match one(&query, &series) {
             None => prop_assert!(inside.is_empty()),
-            Some(Number::Exact(nanos)) => prop_assert_eq!(nanos, inside.iter().sum::<i128>()),
+            Some(Number::Exact(picos)) => prop_assert_eq!(picos, inside.iter().sum::<i128>()),
             Some(float) => prop_assert!(false, "{float:?} is not exact"),
         }
         let hours = QueryParams::Range { start_ms: TIME_MS - 86_400_000, end_ms: TIME_MS, step_ms: 3_600_000 };
         let result = run("sum(increase(llm_cost_usd_total[1h]))", hours, &series).unwrap();
         let QueryValue::Matrix(rows) = result.value else { panic!("{result:?}") };
         let total = rows.iter().flat_map(RangeSeries::points).fold(Number::Exact(0), |sum, point| sum.plus(point.value));
-        is_exactly(Some(total), spends.iter().map(|(_, _, nanos)| nanos).sum());
+        is_exactly(Some(total), spends.iter().map(|(_, _, picos)| picos).sum());
     }
 
     /// Any sequence of the language's words is answered or refused; nothing panics.
@@ -97,31 +97,68 @@ proptest! {
         }
     }
 
+    /// Rounded once: to the float that is nearest to the decimal.
+    #[test]
+    fn floats_are_the_nearest(picos in any::<i128>(), shift in 0..127_u32) {
+        let picos = picos >> shift;
+        prop_assert_eq!(Number::Exact(picos).to_f64().to_bits(), decimal(picos).parse::<f64>().unwrap().to_bits());
+    }
+
     /// What is printed reads back as the same integer.
     #[test]
-    fn decimals_read_back(nanos in any::<i64>()) {
-        let text = decimal(i128::from(nanos));
+    fn decimals_read_back(picos in any::<i64>()) {
+        let text = decimal(i128::from(picos));
         let (whole, fraction) = text.split_once('.').unwrap_or((&text, ""));
-        let digits = format!("{whole}{fraction:0<9}");
-        prop_assert_eq!(digits.parse::<i128>().unwrap(), i128::from(nanos));
+        let digits = format!("{whole}{fraction:0<12}");
+        prop_assert_eq!(digits.parse::<i128>().unwrap(), i128::from(picos));
         prop_assert!(!text.contains('.') || !text.ends_with('0'));
     }
+}
+
+/// Expected values are decimals as the compiler reads them: the standard library rounds those once.
+#[test]
+#[allow(clippy::excessive_precision, reason = "the digits that do not fit are the test")]
+fn exact_values_become_the_nearest_float() {
+    let check = |picos: i128, wanted: f64| {
+        assert_eq!(Number::Exact(picos).to_f64().to_bits(), wanted.to_bits(), "{picos}");
+    };
+    let unit = 1_000_000_000_000;
+    check(0, 0.0);
+    check(1, 1e-12);
+    check(-100_000_000_000, -0.1);
+    check(300_000_000_000, 0.3);
+    check(unit * 1_000_000_007, 1_000_000_007.0);
+    // From 2^53 picos on.
+    check(9_007_199_254_740_993, 9_007.199_254_740_993);
+    check(-12_345_678_901_234_567_890, -12_345_678.901_234_567_89);
+    check(123_456_789_012_345_678_900_000_000_000, 123_456_789_012_345_678.9);
+    // 2^53 + 1 lies half way and goes to the even neighbour, unless there is anything more.
+    let half = 9_007_199_254_740_993 * unit;
+    check(half, 9_007_199_254_740_992.0);
+    check(half + 1, 9_007_199_254_740_994.0);
+    check(half - 1, 9_007_199_254_740_992.0);
+    check(half + 2 * unit, 9_007_199_254_740_996.0);
+    check(half + 2 * unit - 1, 9_007_199_254_740_994.0);
+    check(i128::MIN, -170_141_183_460_469_231_731_687_303.715_884_105_728);
 }
 
 #[test]
 fn exactness_survives_what_it_should_and_nothing_else() {
     let series = [
-        counter(&[("__name__", "a_total"), ("t", "x")], vec![(TIME_MS, 9_007_199_254_740_993_000_000_001)]),
+        counter(
+            &[("__name__", "a_total"), ("t", "x")],
+            vec![(TIME_MS, 9_007_199_254_740_993_000_000_000_001)],
+        ),
         counter(&[("__name__", "a_total"), ("t", "y")], vec![(TIME_MS, 1)]),
     ];
-    let big = 9_007_199_254_740_993_000_000_001;
+    let big = 9_007_199_254_740_993_000_000_000_001;
     is_exactly(one("sum(increase(a_total[1h]))", &series), big + 1);
     is_exactly(
         one("increase(a_total{t=\"x\"}[1h]) - ignoring(t) increase(a_total{t=\"y\"}[1h])", &series),
         big - 1,
     );
     is_exactly(one("-max(increase(a_total[1h]))", &series), -big);
-    is_exactly(one("count(increase(a_total[1h]))", &series), 2_000_000_000);
+    is_exactly(one("count(increase(a_total[1h]))", &series), 2_000_000_000_000);
     is_exactly(one("sum(a_total)", &series), big + 1);
     is_exactly(one("increase(a_total{t=\"x\"}[1h]) > 5", &series), big);
     for query in
@@ -135,7 +172,7 @@ fn exactness_survives_what_it_should_and_nothing_else() {
 #[test]
 fn an_empty_side_matches_nothing_and_is_no_error() {
     let of = |name: &'static str, team: &'static str, model: &'static str, time_ms| {
-        counter(&[("__name__", name), ("team", team), ("model", model)], vec![(time_ms, 1_000_000_000)])
+        counter(&[("__name__", name), ("team", team), ("model", model)], vec![(time_ms, 1_000_000_000_000)])
     };
     let series = [
         of("calls_total", "a", "x", TIME_MS + 60_000),
@@ -183,13 +220,13 @@ fn what_needs_samples_is_refused_of_increments_from_the_text_alone() {
 /// A value that is exact stays exact beside a float of the same series.
 #[test]
 fn a_column_of_both_kinds_keeps_each_value_as_it_is() {
-    let big = 9_007_199_254_740_993_000_000_001;
+    let big = 9_007_199_254_740_993_000_000_000_001;
     let series = [counter(&[("__name__", "a_total")], vec![(TIME_MS, big)])];
     let params = QueryParams::Range { start_ms: TIME_MS - 60_000, end_ms: TIME_MS, step_ms: 60_000 };
     let result = run("sum(increase(a_total[1m])) or vector(0.5)", params, &series).unwrap();
     let QueryValue::Matrix(rows) = result.value else { panic!("a matrix") };
     let values: Vec<Number> = rows[0].points().map(|point| point.value).collect();
-    assert!(matches!(values[..], [Number::Float(0.5), Number::Exact(nanos)] if nanos == big), "{values:?}");
+    assert!(matches!(values[..], [Number::Float(0.5), Number::Exact(picos)] if picos == big), "{values:?}");
 }
 
 #[test]

@@ -234,15 +234,15 @@ fn inform_of_name(notices: &Notices, labels: &Labels, cells: &Cells) {
 /// The exact increase over each window, by prefix sums. A window without any increment has no value.
 fn increase_of_increments(
     budget: &Budget<'_>,
-    Increments { times_ms, nanos }: &Increments,
+    Increments { times_ms, picos }: &Increments,
     windows: Windows,
     per: Per,
 ) -> Result<Cells> {
-    let _scratch = budget.charge((nanos.len() + 1) * size_of::<Number>())?;
+    let _scratch = budget.charge((picos.len() + 1) * size_of::<Number>())?;
     let mut total = Number::Exact(0);
-    let mut prefix = Vec::with_capacity(nanos.len() + 1);
+    let mut prefix = Vec::with_capacity(picos.len() + 1);
     prefix.push(total);
-    prefix.extend(nanos.iter().map(|increment| {
+    prefix.extend(picos.iter().map(|increment| {
         total = total.plus(Number::Exact(*increment));
         total
     }));

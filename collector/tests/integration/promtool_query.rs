@@ -18,9 +18,9 @@ const NOW_S: i64 = 1_700_000_000;
 fn api() -> Router {
     let reader = Principal::of("acme");
     let mut source = MemorySource::default();
-    for (team, nanos) in [("ads", 1_250_000_001), ("search", 40)] {
+    for (team, picos) in [("ads", 1_250_000_000_001), ("search", 40)] {
         let labels = Labels::from_pairs([("__name__", "llm_cost_usd_total"), ("team", team)]);
-        let points = vec![((NOW_S - 60) * 1000, nanos), (NOW_S * 1000, nanos)];
+        let points = vec![((NOW_S - 60) * 1000, picos), (NOW_S * 1000, picos)];
         source.push(
             reader.tenant.clone(),
             Series { labels, samples: Samples::Delta(points.into_iter().collect()) },
@@ -54,7 +54,7 @@ async fn promtool_reads_every_kind_of_answer() {
     let now = NOW_S.to_string();
     check(
         &["instant", "--time", &now, &url, "sum by (team) (increase(llm_cost_usd_total[5m]))"],
-        "{team=\"ads\"} => 2.500000002 @[1700000000]\n{team=\"search\"} => 0.00000008 @[1700000000]",
+        "{team=\"ads\"} => 2.500000000002 @[1700000000]\n{team=\"search\"} => 0.00000000008 @[1700000000]",
     )
     .await;
     check(&["instant", "--time", "4", &url, "1+1"], "scalar: 2 @[4]").await;
@@ -71,7 +71,7 @@ async fn promtool_reads_every_kind_of_answer() {
             &url,
             "sum(increase(llm_cost_usd_total[1m]))",
         ],
-        "{} =>\n1.250000041 @[1699999940]\n1.250000041 @[1700000000]",
+        "{} =>\n1.250000000041 @[1699999940]\n1.250000000041 @[1700000000]",
     )
     .await;
     check(

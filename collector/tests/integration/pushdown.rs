@@ -1,6 +1,6 @@
 //! Scenario: random spans in a real store, random queries at random times.
 //! Guarantees: what the store adds up (any mixture of rollups and spans) equals what the evaluator computes from the raw spans, to the
-//! nano-dollar; both equal the sum the store gives by plain SQL.
+//! pico-dollar; both equal the sum the store gives by plain SQL.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -22,6 +22,8 @@ const SPANS: usize = 3000;
 const QUERIES: usize = 100;
 /// 2026-11-24 13:37:42.123456 UTC: on no boundary of anything.
 const NOW_US: i64 = 1_795_527_462_123_456;
+/// One, of anything, in pico units.
+const UNIT: i128 = 1_000_000_000_000;
 const SEED: u64 = 0x1ed9_e21e;
 
 /// Parameters of type String are read like a cell of TabSeparated.
@@ -49,7 +51,7 @@ struct Span {
     model: &'static str,
     failed: bool,
     call: bool,
-    cost_nanos: Option<i128>,
+    cost_picos: Option<i128>,
     output: u64,
     duration_us: u64,
     first_token_us: Option<u64>,
@@ -72,7 +74,8 @@ fn spans(random: &mut Random) -> Vec<Span> {
                 model: random.pick(&models),
                 failed: random.next(5) == 0,
                 call: random.next(10) > 0,
-                cost_nanos: (random.next(6) > 0).then(|| i128::try_from(random.next(2_000_000_000)).unwrap()),
+                cost_picos: (random.next(6) > 0)
+                    .then(|| 1000 * i128::try_from(random.next(2_000_000_000)).unwrap()),
                 output: u64::try_from(random.next(3) * random.next(5000)).unwrap(),
                 duration_us: u64::try_from(random.next(9_000_000)).unwrap(),
                 first_token_us: stream.then(|| u64::try_from(random.next(900_000)).unwrap()),
@@ -86,9 +89,7 @@ async fn load(storage: &Store, spans: &[Span]) {
         .iter()
         .enumerate()
         .map(|(at, span)| {
-            let cost = span
-                .cost_nanos
-                .map_or("\\N".to_owned(), |n| format!("{}.{:09}", n / 1_000_000_000, n % 1_000_000_000));
+            let cost = span.cost_picos.map_or("\\N".to_owned(), |n| format!("{}.{:012}", n / UNIT, n % UNIT));
             let first = span.first_token_us.map_or("\\N".to_owned(), |us| us.to_string());
             let status = if span.failed { "error" } else { "ok" };
             let end = format!("{}.{:06}", span.end_us / 1_000_000, span.end_us % 1_000_000);
@@ -132,8 +133,8 @@ fn memory(spans: &[Span]) -> MemorySource {
                     .collect();
                 let mut add = |name: &str, class: &str, value: &dyn Fn(&Span) -> Option<i128>| {
                     let mut points = std::collections::BTreeMap::new();
-                    for (span, nanos) in of.iter().filter_map(|span| Some((span, value(span)?))) {
-                        *points.entry((span.end_us + 999).div_euclid(1000)).or_insert(0) += nanos;
+                    for (span, picos) in of.iter().filter_map(|span| Some((span, value(span)?))) {
+                        *points.entry((span.end_us + 999).div_euclid(1000)).or_insert(0) += picos;
                     }
                     let status = if failed { "error" } else { "ok" };
                     let labels = Labels::from_pairs([
@@ -148,20 +149,19 @@ fn memory(spans: &[Span]) -> MemorySource {
                         source.push(tenant.clone(), Series { labels, samples });
                     }
                 };
-                let unit = 1_000_000_000;
-                add("llm_calls_total", "", &|_| Some(unit));
-                add("llm_errors_total", "", &|s| Some(if s.failed { unit } else { 0 }));
-                add("llm_cost_usd_total", "", &|s| s.cost_nanos);
-                add("llm_unpriced_calls_total", "", &|s| Some(if s.cost_nanos.is_none() { unit } else { 0 }));
+                add("llm_calls_total", "", &|_| Some(UNIT));
+                add("llm_errors_total", "", &|s| Some(if s.failed { UNIT } else { 0 }));
+                add("llm_cost_usd_total", "", &|s| s.cost_picos);
+                add("llm_unpriced_calls_total", "", &|s| Some(if s.cost_picos.is_none() { UNIT } else { 0 }));
                 add("llm_tokens_total", "output_text", &|s| {
-                    (s.output > 0).then(|| i128::from(s.output) * unit)
+                    (s.output > 0).then(|| i128::from(s.output) * UNIT)
                 });
-                add("llm_call_duration_seconds_sum", "", &|s| Some(i128::from(s.duration_us) * 1000));
-                add("llm_call_duration_seconds_count", "", &|_| Some(unit));
+                add("llm_call_duration_seconds_sum", "", &|s| Some(i128::from(s.duration_us) * 1_000_000));
+                add("llm_call_duration_seconds_count", "", &|_| Some(UNIT));
                 add("llm_time_to_first_token_seconds_sum", "", &|s| {
-                    s.first_token_us.map(|us| i128::from(us) * 1000)
+                    s.first_token_us.map(|us| i128::from(us) * 1_000_000)
                 });
-                add("llm_time_to_first_token_seconds_count", "", &|s| s.first_token_us.map(|_| unit));
+                add("llm_time_to_first_token_seconds_count", "", &|s| s.first_token_us.map(|_| UNIT));
             }
         }
     }
@@ -275,9 +275,9 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     let params = QueryParams::Instant { time_ms: NOW_US / 1000 + 1 };
     for query in ["sum(increase(llm_cost_usd_total[40d]))", "sum(llm_cost_usd_total)"] {
         let got = flat(pushed.run(&scope(), query, params).await.unwrap());
-        let wanted: i128 = spans.iter().filter(|span| span.call).filter_map(|span| span.cost_nanos).sum();
+        let wanted: i128 = spans.iter().filter(|span| span.call).filter_map(|span| span.cost_picos).sum();
         assert!(
-            matches!(got[0].2, Number::Exact(nanos) if nanos == wanted),
+            matches!(got[0].2, Number::Exact(picos) if picos == wanted),
             "{query}: {got:?}, spans {wanted}"
         );
         let text = ledgerline_promql::format_number(got[0].2);

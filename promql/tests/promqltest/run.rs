@@ -37,7 +37,7 @@ impl Store {
             time_ms += step_ms;
         }
         let samples = if kind == LoadKind::Increments {
-            Samples::Delta(points.iter().map(|point| (point.time_ms, nanos(point.value))).collect())
+            Samples::Delta(points.iter().map(|point| (point.time_ms, picos(point.value))).collect())
         } else {
             Samples::Points(points)
         };
@@ -83,9 +83,9 @@ impl Store {
     }
 }
 
-fn nanos(value: Number) -> i128 {
+fn picos(value: Number) -> i128 {
     let Number::Float(value) = value else { panic!("scripts hold floats") };
-    let text = format!("{value:.9}");
+    let text = format!("{value:.12}");
     text.replace('.', "").parse().unwrap()
 }
 
@@ -248,7 +248,7 @@ fn compare(eval: &Eval, mut got: Vec<(Labels, Vec<Point>)>, time: &dyn Fn(usize)
 fn close(wanted: f64, got: Number) -> bool {
     let value = got.to_f64();
     if let Number::Exact(exact) = got {
-        return exact == nanos(Number::Float(wanted));
+        return exact == picos(Number::Float(wanted));
     }
     if wanted.is_nan() || value.is_nan() {
         return wanted.is_nan() && value.is_nan();

@@ -164,24 +164,24 @@ fn add_point(
         if value.is_empty() {
             continue;
         }
-        let nanos = nanos(value, scale(wanted.measure)).ok_or_else(|| malformed("no decimal"))?;
+        let picos = picos(value, scale(wanted.measure)).ok_or_else(|| malformed("no decimal"))?;
         let sum = increments.entry(edge).or_insert(0);
-        *sum = sum.checked_add(nanos).ok_or_else(|| malformed("a sum beyond 128 bits"))?;
+        *sum = sum.checked_add(picos).ok_or_else(|| malformed("a sum beyond 128 bits"))?;
     }
     if fields.next().is_some() { Err(malformed("too many values")) } else { Ok(()) }
 }
 
-/// Nano units in one stored unit.
+/// Pico units in one stored unit.
 fn scale(measure: Measure) -> i128 {
     match measure {
         // Microseconds stored, seconds shown.
-        Measure::DurationSum | Measure::FirstTokenSum => 1000,
-        _ => 1_000_000_000,
+        Measure::DurationSum | Measure::FirstTokenSum => 1_000_000,
+        _ => 1_000_000_000_000,
     }
 }
 
 /// A decimal text times a scale, exactly; `None` if it is no decimal or has digits below the scale.
-pub(super) fn nanos(text: &str, scale: i128) -> Option<i128> {
+pub(super) fn picos(text: &str, scale: i128) -> Option<i128> {
     let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
     let fraction = fraction.trim_end_matches('0');

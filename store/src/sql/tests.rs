@@ -14,7 +14,7 @@ use ledgerline_promql::{
 use ledgerline_proto::dimension::Dimension;
 use proptest::prelude::*;
 
-use super::source::nanos;
+use super::source::picos;
 use super::statement::{Selection, statement};
 use super::*;
 use crate::catalog::Measure;
@@ -149,18 +149,18 @@ LIMIT 50001";
 }
 
 #[test]
-fn decimals_become_nanos_exactly_or_not_at_all() {
-    let unit = 1_000_000_000;
+fn decimals_become_picos_exactly_or_not_at_all() {
+    let unit = 1_000_000_000_000;
     let check =
-        |text: &str, scale: i128, wanted: Option<i128>| assert_eq!(nanos(text, scale), wanted, "{text}");
+        |text: &str, scale: i128, wanted: Option<i128>| assert_eq!(picos(text, scale), wanted, "{text}");
     check("0", unit, Some(0));
-    check("12.345678901", unit, Some(12_345_678_901));
-    check("-0.000000001", unit, Some(-1));
-    check("1.5", unit, Some(1_500_000_000));
-    check("99999999999999999999.999999999", unit, Some(99_999_999_999_999_999_999_999_999_999));
-    check("1500000", 1000, Some(1_500_000_000));
-    check("1.0000000000", unit, Some(1_000_000_000));
-    check("1.0000000001", unit, None);
+    check("12.345678901234", unit, Some(12_345_678_901_234));
+    check("-0.000000000001", unit, Some(-1));
+    check("1.5", unit, Some(1_500_000_000_000));
+    check("99999999999999999999.999999999999", unit, Some(99_999_999_999_999_999_999_999_999_999_999));
+    check("1500000", 1_000_000, Some(1_500_000_000_000));
+    check("1.0000000000000", unit, Some(1_000_000_000_000));
+    check("1.0000000000001", unit, None);
     check("1e3", unit, None);
     check("", unit, None);
     check(".5", unit, None);
@@ -206,10 +206,10 @@ fn vector(value: QueryValue) -> Vec<(String, Number)> {
 #[test]
 fn a_sum_is_grouped_in_the_store_and_comes_back_exact() {
     let edge = (40 * DAY).to_string();
-    let (a, b) = (format!("{edge}:0.000000001,{edge}:1.1"), format!("{edge}:"));
+    let (a, b) = (format!("{edge}:0.000000000001,{edge}:1.1"), format!("{edge}:"));
     let (value, seen) =
         answer("sum by (team) (increase(llm_cost_usd_total{model=\"m\"}[30d]))", &[&["ads", &a], &["", &b]]);
-    assert_eq!(vector(value.unwrap()), [("{team=\"ads\"}".to_owned(), Number::Exact(1_100_000_001))]);
+    assert_eq!(vector(value.unwrap()), [("{team=\"ads\"}".to_owned(), Number::Exact(1_100_000_000_001))]);
     assert_eq!(seen.len(), 1);
     assert!(seen[0].text.starts_with("SELECT team, arrayStringConcat"), "{}", seen[0].text);
     assert!(seen[0].text.contains("\nFROM calls_day\n"), "{}", seen[0].text);
@@ -242,7 +242,7 @@ fn token_classes_are_series_and_durations_are_seconds() {
     );
     let (value, _) =
         answer("sum(increase(llm_call_duration_seconds_sum[1d]))", &[&[&format!("{edge}:1500001")]]);
-    assert_eq!(vector(value.unwrap()), [("{}".to_owned(), Number::Exact(1_500_001_000))]);
+    assert_eq!(vector(value.unwrap()), [("{}".to_owned(), Number::Exact(1_500_001_000_000))]);
 }
 
 #[test]

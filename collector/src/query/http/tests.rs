@@ -25,7 +25,7 @@ fn state() -> ApiState {
             Series { labels, samples: Samples::Delta(points.into_iter().collect()) },
         );
     };
-    add("acme", "search", vec![(1_699_999_940_000, 1), (1_700_000_000_000, 2_500_000_000)]);
+    add("acme", "search", vec![(1_699_999_940_000, 1), (1_700_000_000_000, 2_500_000_000_000)]);
     add("acme", "a\"ds", vec![(1_700_000_000_000, 7)]);
     add("other", "secret", vec![(1_700_000_000_000, 1)]);
     let labels = Labels::from_pairs([("__name__", "queue_depth"), ("job", "x")]);
@@ -83,13 +83,13 @@ async fn instant_answers_have_prometheus_shapes_and_exact_values() {
     check(
         "/api/v1/query?query=sum(increase(llm_cost_usd_total[5m]))",
         200,
-        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1700000000,"2.500000008"]}]}}"#,
+        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{},"value":[1700000000,"2.500000000008"]}]}}"#,
     )
     .await;
     check(
         "/api/v1/query?query=increase(llm_cost_usd_total%7Bteam!%3D%22search%22%7D%5B1m%5D)",
         200,
-        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"team":"a\"ds"},"value":[1700000000,"0.000000007"]}]}}"#,
+        r#"{"status":"success","data":{"resultType":"vector","result":[{"metric":{"team":"a\"ds"},"value":[1700000000,"0.000000000007"]}]}}"#,
     )
     .await;
     check(
@@ -108,7 +108,7 @@ async fn instant_answers_have_prometheus_shapes_and_exact_values() {
 
 #[tokio::test]
 async fn range_answers_take_every_notation_of_time_and_step() {
-    let body = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1699999940,"0.000000001"],[1700000000,"2.500000007"]]}]}}"#;
+    let body = r#"{"status":"success","data":{"resultType":"matrix","result":[{"metric":{},"values":[[1699999940,"0.000000000001"],[1700000000,"2.500000000007"]]}]}}"#;
     for times in [
         "start=1699999940&end=1700000000&step=60",
         "start=1699999940.000&end=1700000000.000&step=1m",
