@@ -35,7 +35,7 @@ pub fn plan_within(budget: &Budget<'_>, query: &str, params: QueryParams) -> Res
         return Err(QueryError::RangeQueryType(kind.name()));
     }
     let (text, requests) = (query, Vec::new());
-    let mut lowering = Lowering { budget, text, start_ms, end_ms, step_ms, requests, cells: 0 };
+    let mut lowering = Lowering { budget, text, start_ms, end_ms, step_ms, requests, cells: 0, held: 0 };
     let root = lowering.node(&expr, Grid::from(params), None)?;
     lowering.reads_samples(&root, "a range selector");
     // A subquery multiplies steps: forty bytes can ask for a thousand million cells. That is refused before anything is fetched.
@@ -80,6 +80,8 @@ struct Lowering<'a> {
     requests: Vec<SelectorRequest>,
     /// Cells that are read or written if each selector finds one series.
     cells: u64,
+    /// Bytes that are certainly held while what is read now is evaluated: left operands wait for right ones.
+    held: usize,
 }
 
 impl Lowering<'_> {
@@ -192,7 +194,13 @@ impl Lowering<'_> {
         if operation.fill != ast::Fill::default() {
             return Err(unsupported("the fill modifier", "use `or` with a vector of the missing labels"));
         }
-        let [left, right] = [self.node(left, grid, None)?, self.node(right, grid, None)?].map(Box::new);
+        let waits = left.value_type() == ValueType::Scalar;
+        let waiting = if waits { grid.len().saturating_mul(size_of::<f64>()) } else { 0 };
+        let left = Box::new(self.node(left, grid, None)?);
+        self.held = self.held.saturating_add(waiting);
+        self.budget.memory().check(self.held)?;
+        let right = Box::new(self.node(right, grid, None)?);
+        self.held -= waiting;
         Ok(Node::Binary { operation: operation.clone(), left, right })
     }
 

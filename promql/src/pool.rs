@@ -62,6 +62,11 @@ pub struct QueryMemory {
 }
 
 impl QueryMemory {
+    /// Refuses what this query may not hold, whatever the others do.
+    pub(crate) fn check(&self, bytes: usize) -> Result<(), MemoryError> {
+        if bytes > self.bytes_max { Err(MemoryError::Query(self.bytes_max)) } else { Ok(()) }
+    }
+
     /// Takes `bytes` until the charge is dropped.
     pub fn charge(self: &Arc<Self>, bytes: usize) -> Result<Charge, MemoryError> {
         if !take(&self.used, bytes, self.bytes_max) {

@@ -86,7 +86,7 @@ fn steps() -> Vec<Bomb> {
             "60 operands of 345,600 steps at once",
             format!("max_over_time(vector({times})[4d:1s])"),
             bad,
-            limits::QUERY_MEMORY_BYTES_MAX,
+            0,
         ),
         ranged(
             "a series for each step",
