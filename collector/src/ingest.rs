@@ -10,6 +10,8 @@
 //! 6. insert: [`ledgerline_store::writer`] sends one block, until it is stored
 //! 7. acknowledge: [`reply`] responds, and only now
 //!
+//! [`sightings`] knows which of the spans that tell of one call is billed; no stage asks it yet.
+//!
 //! [`grpc`] and [`http`] are its two transports. Nothing is buffered across requests: one request is one insert.
 
 pub(crate) mod admission;
@@ -26,6 +28,7 @@ mod receive;
 pub(crate) mod refusal;
 mod reply;
 mod rows;
+pub mod sightings;
 #[cfg(test)]
 mod testing;
 mod token;

@@ -82,6 +82,13 @@ pub const FIRST_TOKEN_SLACK: Duration = Duration::from_secs(1);
 /// Tokens of one class in one call. More is a defect of the sender that would spoil every sum: quarantined.
 pub const TOKENS_MAX: u64 = 1_000_000_000_000;
 
+/// What is remembered of spans so that a call is billed once. The oldest are forgotten beyond it, and counted: each may be
+/// billed twice if it is seen again. For an hour this holds 510 plain spans a second, or 165 calls.
+pub const SIGHTINGS_BYTES_MAX: usize = 64 << 20;
+
+/// How long a span is remembered after it came: an hour for those that come late, and one for what they wait for.
+pub const SIGHTINGS_WINDOW: Duration = Duration::from_secs(2 * 3600);
+
 /// A request without a deadline of its own is answered within this time.
 pub const REQUEST_WAIT: Duration = Duration::from_secs(30);
 
