@@ -12,7 +12,7 @@ mod text;
 pub(crate) mod unread;
 
 use http::Method;
-use ledgerline_proto::{Billing, Operation, TokenCounts};
+use ledgerline_proto::{Billing, Operation, Quantities, Run};
 
 pub use request::RequestFacts;
 pub use text::{Kind, TextCounts, TextSink};
@@ -100,13 +100,17 @@ pub struct Response {
     pub response_id: String,
     /// The model that responded; empty when not stated.
     pub model: String,
-    /// The provider's counts of the input side, in disjoint classes; `None`: not stated.
-    pub input: Option<TokenCounts>,
+    /// The provider's counts of the input side, in disjoint units; `None`: not stated.
+    pub input: Option<Quantities>,
     /// The same of the output side.
-    pub output: Option<TokenCounts>,
+    pub output: Option<Quantities>,
     /// The counts are the provider's last word. Until then the output may be a running total.
     pub usage_is_final: bool,
-    /// Tier, speed, place, searches, other tools: as served, not as asked for.
+    /// What is billed and not counted in tokens: searches, containers.
+    pub fees: Quantities,
+    /// What other models used within this call.
+    pub runs: Vec<Run>,
+    /// Tier, speed, place, what is not in the counts: as served, not as asked for.
     pub billing: Billing,
     /// One per choice.
     pub finish_reasons: Vec<String>,
@@ -116,8 +120,6 @@ pub struct Response {
     pub progress: Progress,
     /// The provider goes on in the background, and its last word comes with a later request.
     pub is_running: bool,
-    /// Model runs within this call that were billed on another model and are therefore not in the counts.
-    pub foreign_runs: u64,
 }
 
 impl Response {

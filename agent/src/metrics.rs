@@ -76,7 +76,6 @@ metrics! {
     calls_headless: Counter = "calls_headless", "Ends of calls whose beginning was lost";
     usage_estimated: Counter = "usage_estimated", "Calls recorded with an estimated usage";
     usage_missing: Counter = "usage_missing", "Answered calls recorded without usage";
-    foreign_runs: Counter = "foreign_runs", "Runs of other models within calls, not in the record";
     worker_events: Counter = "worker_events", "Events read by the worker";
     worker_panics: Counter = "worker_panics", "Panics while reading a call, recorded without usage";
     calls_open: Gauge = "calls_open", "Calls under way in the worker";

@@ -221,10 +221,9 @@ impl<S: FnMut(Call)> Worker<S> {
     }
 
     fn record(&mut self, facts: CallFacts, relay: RelayEnd) {
-        self.metrics.foreign_runs.inc_by(facts.response.foreign_runs);
         let call = assemble(facts, relay);
         self.metrics.calls_recorded.get_or_create(&[("end", call.end.name())]).inc();
-        match call.usage {
+        match &call.usage {
             Some(usage) if usage.source == UsageSource::Estimated => {
                 self.metrics.usage_estimated.inc();
             }

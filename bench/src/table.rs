@@ -22,7 +22,7 @@ pub struct Row {
 /// When the engine refuses the query.
 pub async fn read(engine: &str) -> anyhow::Result<Vec<Row>> {
     let columns = format!(
-        "sum(calls), sum({TOKEN_COLUMNS}), toDecimalString(sum(cost), 9), sum(unpriced_calls), sum(errors), \
+        "sum(calls), sum({TOKEN_COLUMNS}), toDecimalString(sum(cost), 12), sum(unpriced_calls), sum(errors), \
          round(quantilesDDMerge({LEVELS})(duration_us_quantiles)[3] / 1000), \
          round(quantilesDDMerge({LEVELS})(ttft_us_quantiles)[1] / 1000)"
     );

@@ -16,8 +16,8 @@ use prometheus_client::metrics::histogram::{Histogram, exponential_buckets};
 use prometheus_client::metrics::{MetricType, TypedMetric};
 use prometheus_client::registry::{Registry, Unit};
 
-use ledgerline_pricing::UnpricedReason;
 use ledgerline_process::serve::ConnectionCounters;
+use ledgerline_proto::UnpricedReason;
 use ledgerline_store::metrics::StoreMetrics;
 use ledgerline_store::quarantine;
 

@@ -2,13 +2,14 @@
 
 use std::sync::Arc;
 
-use ledgerline_proto::usage::Direction;
-use ledgerline_proto::{BillGap, Billing, Call, EndOfStream, NanoUsd, Operation, TokenClass, Usage};
+use ledgerline_proto::{
+    Bill, BillGap, Billing, Call, Condition, Conditions, Cost, EndOfStream, Line, LinePrice, NotBilled,
+    Operation, PicoUsd, Quantities, Side, Unit, UnpricedReason, Usage,
+};
 
 use crate::book::PriceBook;
 use crate::exact::Exact;
 use crate::model::{Period, Rates, Settings, StepPrice, Table, Tier, TierPrice};
-use crate::reason::UnpricedReason;
 
 /// Prices are per this many tokens.
 const TOKENS_PER_PRICE: u32 = 1_000_000;
@@ -20,72 +21,77 @@ const STANDARD_SERVICE_TIERS: [&str; 2] = ["default", "standard"];
 const STANDARD_SPEEDS: [&str; 1] = ["standard"];
 const STANDARD_REGIONS: [&str; 2] = ["global", "not_available"];
 
-/// The rule of a request that the provider refused or failed before any output.
-pub const NOT_BILLED: &str = "not_billed/http_error";
-
-/// A known cost and where it comes from.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Cost {
-    /// The amount, rounded once.
-    pub amount: NanoUsd,
-    /// Which line of the book gave it: `openai/gpt-4.1@2025-04-14/flex`. Provider, model, the day the price began (`start` when it
-    /// was never another), tier; then, where they applied, the long-context step and the region; `override:` in front when the
-    /// price is the company's own.
-    pub rule: Arc<str>,
-}
-
-/// The answer of the book. Not an `Option`: an unknown cost says why.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Priced {
-    /// What it cost, zero included where zero is true.
-    Cost(Cost),
-    /// Why that is not known.
-    Unpriced(UnpricedReason),
-}
-
-impl Priced {
-    /// The amount, where it is known.
-    pub const fn amount(&self) -> Option<NanoUsd> {
-        match self {
-            Self::Cost(cost) => Some(cost.amount),
-            Self::Unpriced(_) => None,
+impl PriceBook {
+    /// The bill of a call, at the prices of the time its request was made.
+    pub fn bill(&self, call: &Call) -> Bill {
+        let model: Arc<str> = call.model().into();
+        let lines = match self.lines(call, &model) {
+            Ok(lines) => lines,
+            Err(cost) => {
+                return Bill { lines: unpriced_lines(call.usage.as_ref(), &model), model, cost };
+            }
+        };
+        let sum = lines.iter().try_fold(0_i64, |sum, line| {
+            sum.checked_add(line.price.as_ref().map_or(0, |price| price.amount.picos()))
+        });
+        match sum.and_then(PicoUsd::from_picos) {
+            Some(amount) => Bill { model, lines, cost: Cost::Known(amount) },
+            None => Bill {
+                lines: unpriced_lines(call.usage.as_ref(), &model),
+                model,
+                cost: Cost::Unpriced(UnpricedReason::Overflow),
+            },
         }
     }
-}
 
-impl PriceBook {
-    /// Prices a call, at the time its request was made.
-    pub fn price_call(&self, call: &Call) -> Priced {
-        self.cost(call).map_or_else(Priced::Unpriced, Priced::Cost)
-    }
-
-    fn cost(&self, call: &Call) -> Result<Cost, UnpricedReason> {
+    fn lines(&self, call: &Call, model: &Arc<str>) -> Result<Vec<Line>, Cost> {
+        let unpriced = |reason| Err(Cost::Unpriced(reason));
         if !call.operation.is_call() {
-            return Err(UnpricedReason::NotACall);
+            return unpriced(UnpricedReason::NotACall);
         }
         if call.operation == Operation::Unread {
-            return Err(UnpricedReason::Unread);
+            return unpriced(UnpricedReason::Unread);
         }
+        let settings = self.settings(&call.provider);
         let Some(usage) = &call.usage else {
-            let settings = self.settings(&call.provider);
             return if settings.is_some_and(|settings| is_not_billed(settings, call)) {
-                Ok(Cost { amount: NanoUsd::ZERO, rule: NOT_BILLED.into() })
+                Err(Cost::NotBilled(NotBilled::HttpError))
             } else {
-                Err(UnpricedReason::UsageMissing)
+                unpriced(UnpricedReason::UsageMissing)
             };
         };
         // An amount that is known to be too small must not pass for the cost.
         match call.billing.gap {
-            Some(BillGap::OtherModel) => return Err(UnpricedReason::OtherModel),
-            Some(BillGap::Tool) => return Err(UnpricedReason::NoPriceForTool),
+            Some(BillGap::OtherModel) => return unpriced(UnpricedReason::OtherModel),
+            Some(BillGap::Tool) => return unpriced(UnpricedReason::NoPriceForTool),
             None => {}
         }
-        let settings = self.settings(&call.provider).ok_or(UnpricedReason::UnknownProvider)?;
-        let period = self.period(settings, call)?;
-        let tier = tier(period, settings, &call.billing)?;
-        let region = region(period, &call.billing)?;
-        compute(period, settings, tier, region, usage, &call.billing)
+        let settings = settings.ok_or(Cost::Unpriced(UnpricedReason::UnknownProvider))?;
+        let price = || {
+            let period = self.period(settings, call)?;
+            let mut lines = priced_lines(period, settings, model, &usage.own, &call.billing)?;
+            for run in &usage.runs {
+                let period = self.find(settings, call, &run.model)?;
+                let model = run.model.as_str().into();
+                lines.extend(priced_lines(period, settings, &model, &run.quantities, &call.billing)?);
+            }
+            Ok(lines)
+        };
+        price().map_err(Cost::Unpriced)
     }
+}
+
+/// What was used, without prices.
+fn unpriced_lines(usage: Option<&Usage>, model: &Arc<str>) -> Vec<Line> {
+    let line = |model: Arc<str>| {
+        move |(unit, quantity)| Line { model: Arc::clone(&model), unit, quantity, price: None }
+    };
+    let Some(usage) = usage else { return Vec::new() };
+    let mut lines: Vec<Line> = usage.own.nonzero().map(line(Arc::clone(model))).collect();
+    for run in &usage.runs {
+        lines.extend(run.quantities.nonzero().map(line(run.model.as_str().into())));
+    }
+    lines
 }
 
 /// An HTTP error in place of an answer, from a provider whose file says that such requests are free.
@@ -95,8 +101,12 @@ fn is_not_billed(settings: &Settings, call: &Call) -> bool {
         && call.http_status.is_some_and(|status| status >= 400)
 }
 
-fn unless_standard<'word>(word: Option<&'word String>, standard: &[&str]) -> Option<&'word str> {
-    word.map(String::as_str).filter(|word| !word.is_empty() && !standard.contains(word))
+fn unless_standard<'word>(
+    conditions: &'word Conditions,
+    condition: Condition,
+    standard: &[&str],
+) -> Option<&'word str> {
+    conditions.get(condition).filter(|word| !standard.contains(word))
 }
 
 fn tier<'book>(
@@ -107,8 +117,8 @@ fn tier<'book>(
     let named = |tiers: &'book [(String, Tier)], name: &str| {
         tiers.iter().find(|(tier_name, _)| tier_name == name).map(|(_, tier)| tier)
     };
-    let service_tier = unless_standard(billing.service_tier.as_ref(), &STANDARD_SERVICE_TIERS);
-    let speed = unless_standard(billing.speed.as_ref(), &STANDARD_SPEEDS);
+    let service_tier = unless_standard(&billing.conditions, Condition::ServiceTier, &STANDARD_SERVICE_TIERS);
+    let speed = unless_standard(&billing.conditions, Condition::Speed, &STANDARD_SPEEDS);
     match (service_tier, speed) {
         (None, None) => Ok(&period.standard),
         (Some(name), None) => {
@@ -124,7 +134,7 @@ fn tier<'book>(
 
 /// The place of the region in the period's list plus one, 0 for none, and its multiplier.
 fn region(period: &Period, billing: &Billing) -> Result<(usize, Exact), UnpricedReason> {
-    let Some(name) = unless_standard(billing.inference_geo.as_ref(), &STANDARD_REGIONS) else {
+    let Some(name) = unless_standard(&billing.conditions, Condition::Region, &STANDARD_REGIONS) else {
         return Ok((0, Exact::ONE));
     };
     let mut regions = (1..).zip(&period.inference_geo);
@@ -132,43 +142,49 @@ fn region(period: &Period, billing: &Billing) -> Result<(usize, Exact), Unpriced
     found.map(|(place, &(_, multiplier))| (place, multiplier)).ok_or(UnpricedReason::UnknownInferenceGeo)
 }
 
-fn compute(
+fn priced_lines(
     period: &Period,
     settings: &Settings,
-    tier: &Tier,
-    (region, region_multiplier): (usize, Exact),
-    usage: &Usage,
+    model: &Arc<str>,
+    used: &Quantities,
     billing: &Billing,
-) -> Result<Cost, UnpricedReason> {
+) -> Result<Vec<Line>, UnpricedReason> {
+    let tier = tier(period, settings, billing)?;
+    let (region, region_multiplier) = region(period, billing)?;
     let (rates, tier_multiplier) = match &tier.price {
         TierPrice::Multiplier(multiplier) => (&period.rates, *multiplier),
         TierPrice::Table(rates) => (rates, Exact::ONE),
     };
-    let (step, table, by_input, by_output) = step(rates, usage.tokens.total(Direction::Input));
-    let overflow = UnpricedReason::Overflow;
-    let (mut input, mut output) = (Exact::ZERO, Exact::ZERO);
-    for (class, tokens) in usage.tokens.nonzero() {
-        let price = class_price(table, settings, class).ok_or(UnpricedReason::NoPriceForClass(class))?;
-        let cost = Exact::whole(tokens).multiply(price).ok_or(overflow)?;
-        let side = match class.direction() {
-            Direction::Input => &mut input,
-            Direction::Output => &mut output,
-        };
-        *side = side.add(cost).ok_or(overflow)?;
-    }
-    let fee = web_search_fee(period, billing)?;
-    let total = || {
-        let tokens = input.multiply(by_input)?.add(output.multiply(by_output)?)?;
-        let tokens = tokens.multiply(tier_multiplier)?.multiply(region_multiplier)?;
-        // The one rounding of a call. Half away from zero, because that is how a bill is checked with a pocket
-        // calculator, and because rounding half to even makes equal calls differ by what else they contained.
-        let nanos = tokens.divide_by(TOKENS_PER_PRICE)?.add(fee)?.round_half_away_from_zero()?;
-        NanoUsd::from_nanos(i64::try_from(nanos).ok()?)
-    };
-    let amount = total().ok_or(overflow)?;
-    let rule = tier.rules.get(step * (period.inference_geo.len() + 1) + region).cloned();
+    let (step, table, by_input, by_output) = step(rates, used.total(Side::Input));
     // Every tier of a parsed book has all its rules; were one missing, the cost could not be explained.
-    rule.map(|rule| Cost { amount, rule }).ok_or(UnpricedReason::UnknownServiceTier)
+    let rule = tier.rules.get(step * (period.inference_geo.len() + 1) + region);
+    let rule = rule.ok_or(UnpricedReason::UnknownServiceTier)?;
+    let line = |(unit, quantity)| {
+        let amount = match unit {
+            Unit::WebSearch => {
+                let fee = period.web_searches.ok_or(UnpricedReason::NoPriceForWebSearch)?;
+                Exact::whole(quantity)
+                    .multiply(Exact::whole(fee))
+                    .and_then(|fee| fee.divide_by(SEARCHES_PER_FEE))
+            }
+            _ => {
+                let price =
+                    class_price(table, settings, unit).ok_or(UnpricedReason::NoPriceForClass(unit))?;
+                let by_side = if unit.side() == Side::Output { by_output } else { by_input };
+                let tokens = || {
+                    let cost = Exact::whole(quantity).multiply(price)?.multiply(by_side)?;
+                    cost.multiply(tier_multiplier)?.multiply(region_multiplier)?.divide_by(TOKENS_PER_PRICE)
+                };
+                tokens()
+            }
+        };
+        // The one rounding of a line.
+        let picos = amount.and_then(Exact::round_half_to_even).and_then(|picos| i64::try_from(picos).ok());
+        let amount = picos.and_then(PicoUsd::from_picos).ok_or(UnpricedReason::Overflow)?;
+        let price = Some(LinePrice { amount, rule: Arc::clone(rule) });
+        Ok(Line { model: Arc::clone(model), unit, quantity, price })
+    };
+    used.nonzero().map(line).collect()
 }
 
 /// The long-context step that the whole prompt, caches included, has passed: its number, the table that holds for
@@ -184,26 +200,16 @@ fn step(rates: &Rates, prompt_tokens: u64) -> (usize, &Table, Exact, Exact) {
     }
 }
 
-/// Nano-dollars per million tokens: the class's own price, else that of the class the provider bills it as.
-fn class_price(table: &Table, settings: &Settings, class: TokenClass) -> Option<Exact> {
-    let own = |class: TokenClass| {
-        let (_, price) = TokenClass::ALL.into_iter().zip(table).find(|&(named, _)| named == class)?;
-        price.map(Exact::whole)
+/// Pico-dollars per million tokens: the class's own price, else that of the class the provider bills it as.
+fn class_price(table: &Table, settings: &Settings, class: Unit) -> Option<Exact> {
+    let own = |class: Unit| {
+        let (_, price) = Unit::ALL.into_iter().zip(table.iter()).find(|&(named, _)| named == class)?;
+        (*price).map(Exact::whole)
     };
     own(class).or_else(|| match settings.class_defaults.get(&class) {
         Some(&(billed_as, multiplier)) => own(billed_as)?.multiply(multiplier),
         // Hidden reasoning is output wherever nobody says otherwise: all providers bill it so.
-        None if class == TokenClass::OutputReasoning => own(TokenClass::OutputText),
+        None if class == Unit::OutputReasoning => own(Unit::OutputText),
         None => None,
     })
-}
-
-fn web_search_fee(period: &Period, billing: &Billing) -> Result<Exact, UnpricedReason> {
-    let searches = billing.web_search_requests.unwrap_or(0);
-    if searches == 0 {
-        return Ok(Exact::ZERO);
-    }
-    let fee = period.web_searches.ok_or(UnpricedReason::NoPriceForWebSearch)?;
-    let fee = Exact::whole(searches).multiply(Exact::whole(fee));
-    fee.and_then(|fee| fee.divide_by(SEARCHES_PER_FEE)).ok_or(UnpricedReason::Overflow)
 }

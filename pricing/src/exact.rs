@@ -1,6 +1,6 @@
 //! Exact fractions, just enough for one cost. Pure; must never contain a float, nor an operation that can wrap.
 
-use ledgerline_proto::NanoUsd;
+use ledgerline_proto::PicoUsd;
 
 const MILLION: i128 = 1_000_000;
 
@@ -15,7 +15,6 @@ pub(crate) struct Exact {
 }
 
 impl Exact {
-    pub(crate) const ZERO: Self = Self { numerator: 0, denominator: 1 };
     pub(crate) const ONE: Self = Self { numerator: 1, denominator: 1 };
 
     pub(crate) fn whole(number: impl Into<i128>) -> Self {
@@ -25,24 +24,13 @@ impl Exact {
     /// Reads a multiplier such as `1.1` or `0.5`: digits and one point, at most six digits behind it.
     pub(crate) fn from_decimal(text: &str) -> Option<Self> {
         // Written as an amount is, but neither negative nor so fine nor so large.
-        let nanos = i128::from(text.parse::<NanoUsd>().ok()?.nanos());
-        let (millionths, finer) = (nanos / 1_000, nanos % 1_000);
+        let picos = i128::from(text.parse::<PicoUsd>().ok()?.picos());
+        let (millionths, finer) = (picos / MILLION, picos % MILLION);
         if finer != 0 || !(0..1_000_000 * MILLION).contains(&millionths) {
             return None;
         }
         let divisor = greatest_common_divisor(millionths, MILLION);
         Some(Self { numerator: millionths / divisor, denominator: MILLION / divisor })
-    }
-
-    pub(crate) fn add(self, other: Self) -> Option<Self> {
-        if self.denominator == other.denominator {
-            let numerator = self.numerator.checked_add(other.numerator)?;
-            return Some(Self { numerator, ..self });
-        }
-        let left = self.numerator.checked_mul(other.denominator)?;
-        let right = other.numerator.checked_mul(self.denominator)?;
-        let denominator = self.denominator.checked_mul(other.denominator)?;
-        Some(Self { numerator: left.checked_add(right)?, denominator })
     }
 
     pub(crate) fn multiply(self, other: Self) -> Option<Self> {
@@ -56,13 +44,13 @@ impl Exact {
         Some(Self { denominator, ..self })
     }
 
-    /// The nearest whole number; a half goes away from zero, as on an invoice: half up for what is owed, and a
-    /// correction of the opposite sign cancels it exactly.
-    pub(crate) fn round_half_away_from_zero(self) -> Option<i128> {
-        let quotient = self.numerator / self.denominator;
-        let rest = (self.numerator % self.denominator).checked_abs()?.checked_mul(2)?;
-        let step = if self.numerator < 0 { -1 } else { 1 };
-        if rest < self.denominator { Some(quotient) } else { quotient.checked_add(step) }
+    /// The nearest whole number; a half goes to the even one, so that many halves do not add up to one side.
+    pub(crate) fn round_half_to_even(self) -> Option<i128> {
+        let quotient = self.numerator.div_euclid(self.denominator);
+        let twice_the_rest = self.numerator.rem_euclid(self.denominator).checked_mul(2)?;
+        let is_up = twice_the_rest > self.denominator
+            || (twice_the_rest == self.denominator && quotient.rem_euclid(2) == 1);
+        quotient.checked_add(i128::from(is_up))
     }
 
     /// Numerator and denominator as text, in lowest terms where it came from a decimal: for the version.
@@ -80,20 +68,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn halves_go_away_from_zero() {
+    fn halves_go_to_the_even_number() {
         for (numerator, denominator, rounded) in [
             (0, 1, 0),
-            (1, 2, 1),
-            (-1, 2, -1),
+            (1, 2, 0),
+            (-1, 2, 0),
             (3, 2, 2),
-            (5, 2, 3),
-            (-5, 2, -3),
+            (5, 2, 2),
+            (-5, 2, -2),
+            (-3, 2, -2),
             (49, 100, 0),
             (51, 100, 1),
             (10, 3, 3),
         ] {
             let exact = Exact { numerator, denominator };
-            assert_eq!(exact.round_half_away_from_zero(), Some(rounded), "{numerator}/{denominator}");
+            assert_eq!(exact.round_half_to_even(), Some(rounded), "{numerator}/{denominator}");
         }
     }
 
@@ -112,7 +101,7 @@ mod tests {
     #[test]
     fn overflow_is_none() {
         let most = Exact::whole(i128::MAX);
-        assert!(most.add(Exact::ONE).is_none() && most.multiply(Exact::whole(2)).is_none());
+        assert!(most.multiply(Exact::whole(2)).is_none());
         assert!(most.divide_by(0).is_none());
     }
 }

@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
-use ledgerline_proto::{NanoUsd, TokenClass};
+use ledgerline_proto::{PicoUsd, Unit};
 use yaml_serde::Value;
 
 use crate::exact::Exact;
@@ -222,13 +222,13 @@ fn step(node: &Node<'_>) -> Option<Step> {
 }
 
 fn table(node: &Node<'_>) -> Option<Table> {
-    let names = TokenClass::ALL.map(TokenClass::name);
+    let names = Unit::ALL.map(Unit::name);
     let fields = node.fields(&names.join(" "))?;
     let prices = names.map(|name| fields.get(name).and_then(amount));
     if prices.iter().all(Option::is_none) {
         node.note("names no price");
     }
-    Some(prices)
+    Some(Box::new(prices))
 }
 
 /// Every name of a file answers for one model only.
@@ -252,16 +252,16 @@ fn index(root: &Node<'_>, models: &[Model]) -> (BTreeMap<String, usize>, BTreeMa
     (exact, dated)
 }
 
-fn class(node: &Node<'_>, name: &str) -> Option<TokenClass> {
-    let known = || TokenClass::ALL.map(TokenClass::name).join(", ");
+fn class(node: &Node<'_>, name: &str) -> Option<Unit> {
+    let known = || Unit::ALL.map(Unit::name).join(", ");
     let message = || format!("`{name}` is no token class; one of {}", known());
-    TokenClass::from_name(name).or_else(|| node.refuse(message()))
+    Unit::from_name(name).or_else(|| node.refuse(message()))
 }
 
 fn amount(node: &Node<'_>) -> Option<i64> {
     let text = node.text()?;
-    match text.parse::<NanoUsd>() {
-        Ok(amount) if amount >= NanoUsd::ZERO => Some(amount.nanos()),
+    match text.parse::<PicoUsd>() {
+        Ok(amount) if amount >= PicoUsd::ZERO => Some(amount.picos()),
         Ok(_) => node.refuse(format!("`{text}` is negative; a price is 0 or more")),
         Err(error) => node.refuse(error.to_string()),
     }

@@ -4,12 +4,11 @@
 //! that named nothing, or that named a dated snapshot of the very model asked for. It never stands in for another
 //! model: a fallback to a dearer model priced as the one requested is among the bugs that made this file.
 
-use ledgerline_proto::Call;
+use ledgerline_proto::{Call, UnpricedReason};
 
 use crate::book::PriceBook;
 use crate::model::{Layer, Model, Period, Provider, Settings};
 use crate::names::{fine_tuned_key, without_date};
-use crate::reason::UnpricedReason;
 
 impl PriceBook {
     /// The prices of the call's model at the time of its request, from the first layer that has one.
@@ -26,7 +25,12 @@ impl PriceBook {
         }
     }
 
-    fn find(&self, settings: &Settings, call: &Call, name: &str) -> Result<&Period, UnpricedReason> {
+    pub(crate) fn find(
+        &self,
+        settings: &Settings,
+        call: &Call,
+        name: &str,
+    ) -> Result<&Period, UnpricedReason> {
         let mut reason = UnpricedReason::UnknownModel;
         for candidate in candidates(settings, name) {
             for model in self.layers().iter().filter_map(|layer| model_in(layer, &call.provider, candidate)) {

@@ -4,8 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::civil::Date;
-use ledgerline_proto::TokenClass;
-use ledgerline_proto::usage::TOKEN_CLASSES;
+use ledgerline_proto::Unit;
 
 use crate::exact::Exact;
 
@@ -23,8 +22,8 @@ pub struct PriceBookProblem {
     pub message: String,
 }
 
-/// A price for every class that has one, nano-dollars per million tokens.
-pub(crate) type Table = [Option<i64>; TOKEN_CLASSES];
+/// A price for every class that has one, pico-dollars per million tokens.
+pub(crate) type Table = Box<[Option<i64>; Unit::ALL.len()]>;
 
 /// A price list: its table, and what happens to long prompts, thresholds rising.
 #[derive(Clone, Debug)]
@@ -74,7 +73,7 @@ pub(crate) struct Period {
     /// The first nanosecond it no longer holds.
     pub(crate) until_unix_ns: u64,
     pub(crate) rates: Rates,
-    /// Nano-dollars per thousand web searches.
+    /// Pico-dollars per thousand web searches.
     pub(crate) web_searches: Option<i64>,
     pub(crate) inference_geo: Vec<(String, Exact)>,
     pub(crate) standard: Tier,
@@ -127,7 +126,7 @@ pub(crate) struct Settings {
     pub(crate) http_errors_are_free: Option<bool>,
     pub(crate) service_tier_aliases: BTreeMap<String, String>,
     /// For a class without a price of its own: the class it is billed as, and the multiplier.
-    pub(crate) class_defaults: BTreeMap<TokenClass, (TokenClass, Exact)>,
+    pub(crate) class_defaults: BTreeMap<Unit, (Unit, Exact)>,
 }
 
 impl Settings {

@@ -2,7 +2,7 @@
 
 use std::fmt::{self, Write as _};
 
-use ledgerline_proto::TokenClass;
+use ledgerline_proto::Unit;
 use xxhash_rust::xxh3::xxh3_128;
 
 use crate::model::{Layer, Model, Period, Rates, Settings, StepPrice, Table, Tier, TierPrice};
@@ -103,7 +103,7 @@ impl Canonical {
     }
 
     fn table(&mut self, table: &Table) {
-        for (class, price) in TokenClass::ALL.into_iter().zip(table) {
+        for (class, price) in Unit::ALL.into_iter().zip(table.iter()) {
             if let Some(price) = price {
                 self.line(class.name(), price);
             }

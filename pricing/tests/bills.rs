@@ -5,9 +5,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use ledgerline_pricing::{PriceBook, Priced};
+use ledgerline_pricing::PriceBook;
 use ledgerline_proto::{
-    BillGap, Billing, Call, EndOfStream, Operation, TokenClass, TokenCounts, Usage, UsageSource,
+    BillGap, Billing, Call, Condition, Conditions, Cost, EndOfStream, Operation, PicoUsd, Quantities, Unit,
+    Usage, UsageSource,
 };
 use serde::Deserialize;
 
@@ -43,7 +44,7 @@ struct Bill {
     #[serde(default)]
     billing: Facts,
     arithmetic: Option<String>,
-    nano_usd: Option<i64>,
+    usd: Option<String>,
     rule: Option<String>,
     unpriced: Option<String>,
 }
@@ -53,8 +54,7 @@ struct Bill {
 struct Facts {
     service_tier: Option<String>,
     speed: Option<String>,
-    inference_geo: Option<String>,
-    web_search_requests: Option<u64>,
+    region: Option<String>,
     gap: Option<String>,
 }
 
@@ -73,54 +73,60 @@ fn all_bills() -> Vec<Bill> {
     FILES.into_iter().flat_map(read).collect()
 }
 
-fn price(book: &PriceBook, bill: &Bill) -> Priced {
-    let class = |name: &str| TokenClass::from_name(name).unwrap_or_else(|| panic!("{}: {name}", bill.name));
+fn price(book: &PriceBook, bill: &Bill) -> String {
+    let class = |name: &str| Unit::from_name(name).unwrap_or_else(|| panic!("{}: {name}", bill.name));
     let usage = bill.usage.as_ref().map(|counts| {
         let pairs: Vec<_> = counts.iter().map(|(name, &tokens)| (class(name), tokens)).collect();
-        Usage { tokens: TokenCounts::from_pairs(&pairs), source: UsageSource::Provider }
+        Usage::of(Quantities::from_pairs(&pairs), UsageSource::Provider)
     });
-    book.price_call(&Call {
+    let facts = &bill.billing;
+    let words = [
+        (Condition::ServiceTier, &facts.service_tier),
+        (Condition::Speed, &facts.speed),
+        (Condition::Region, &facts.region),
+    ];
+    let priced = book.bill(&Call {
         request_model: bill.requested.clone(),
         start_unix_ns: bill.at.parse::<Timestamp>().unwrap().as_nanosecond().try_into().unwrap(),
         operation: Operation::from_name(&bill.operation),
         end: EndOfStream::from_name(&bill.end).unwrap(),
         http_status: bill.http_status,
         billing: Billing {
-            service_tier: bill.billing.service_tier.clone(),
-            speed: bill.billing.speed.clone(),
-            inference_geo: bill.billing.inference_geo.clone(),
-            web_search_requests: bill.billing.web_search_requests,
+            conditions: Conditions::from_pairs(
+                words.into_iter().filter_map(|(condition, word)| Some((condition, word.as_deref()?))),
+            ),
             gap: bill.billing.gap.as_deref().map(|gap| BillGap::from_name(gap).unwrap()),
             reported_cost: None,
         },
         usage,
         ..call::call(&bill.provider, &bill.model)
-    })
+    });
+    let rule = priced.lines.first().and_then(|line| line.price.as_ref()).map_or("", |price| &price.rule);
+    match priced.cost {
+        Cost::Known(amount) => format!("{amount} by {rule}"),
+        Cost::NotBilled(reason) => format!("{} by not_billed/{}", PicoUsd::ZERO, reason.name()),
+        Cost::Unpriced(reason) => reason.to_string(),
+    }
 }
 
 #[test]
-fn every_bill_comes_out_to_the_nano_dollar() {
+fn every_bill_comes_out_to_the_pico_dollar() {
     let book = PriceBook::embedded();
     let mut failures = Vec::new();
     for bill in all_bills() {
-        let (got, expected) = match (&bill.arithmetic, bill.nano_usd, &bill.rule, &bill.unpriced) {
-            (Some(arithmetic), Some(nano_usd), Some(rule), None) => {
-                let worked_out = arithmetic::nano_usd(arithmetic);
-                if worked_out != i128::from(nano_usd) {
-                    failures.push(format!("{}: {arithmetic} is {worked_out}, not {nano_usd}", bill.name));
+        let expected = match (&bill.arithmetic, &bill.usd, &bill.rule, &bill.unpriced) {
+            (Some(arithmetic), Some(usd), Some(rule), None) => {
+                let (usd, worked_out) = (usd.parse::<PicoUsd>().unwrap(), arithmetic::pico_usd(arithmetic));
+                if worked_out != i128::from(usd.picos()) {
+                    failures
+                        .push(format!("{}: {arithmetic} is {worked_out} pico-dollars, not {usd}", bill.name));
                 }
-                let got = match price(&book, &bill) {
-                    Priced::Cost(cost) => format!("{} by {}", cost.amount.nanos(), cost.rule),
-                    Priced::Unpriced(reason) => reason.to_string(),
-                };
-                (got, format!("{nano_usd} by {rule}"))
+                format!("{usd} by {rule}")
             }
-            (None, None, None, Some(reason)) => match price(&book, &bill) {
-                Priced::Cost(cost) => (format!("{} by {}", cost.amount.nanos(), cost.rule), reason.clone()),
-                Priced::Unpriced(got) => (got.to_string(), reason.clone()),
-            },
-            _ => panic!("{}: a bill has arithmetic, nano_usd and rule, or it has unpriced", bill.name),
+            (None, None, None, Some(reason)) => reason.clone(),
+            _ => panic!("{}: a bill has arithmetic, usd and rule, or it has unpriced", bill.name),
         };
+        let got = price(&book, &bill);
         if got != expected {
             failures.push(format!("{}: got {got}, expected {expected}", bill.name));
         }
@@ -133,7 +139,7 @@ fn there_are_enough_bills_and_each_is_named_once_and_sourced() {
     let bills = all_bills();
     let names: BTreeSet<_> = bills.iter().map(|bill| bill.name.as_str()).collect();
     assert_eq!(names.len(), bills.len(), "a name is used twice");
-    assert!(bills.iter().filter(|bill| bill.nano_usd.is_some()).count() >= 90);
+    assert!(bills.iter().filter(|bill| bill.usd.is_some()).count() >= 90);
     assert!(bills.iter().all(|bill| bill.source.starts_with("https://")));
 }
 

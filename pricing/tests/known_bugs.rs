@@ -2,11 +2,14 @@
 //! stream events), 9 (additive or subset) and 18 (profile names of Bedrock) are decided before a price is asked for.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use ledgerline_pricing::{PriceBook, Priced, UnpricedReason};
-use ledgerline_proto::TokenClass::{
+use ledgerline_pricing::PriceBook;
+use ledgerline_proto::Unit::{
     self, CacheRead, CacheWrite1h, CacheWrite5m, CacheWrite30m, InputUncached, OutputReasoning, OutputText,
 };
-use ledgerline_proto::{Billing, Call, EndOfStream, Operation, TokenCounts, Usage, UsageSource};
+use ledgerline_proto::{
+    Billing, Call, Condition, Conditions, Cost, EndOfStream, Operation, PicoUsd, Quantities, UnpricedReason,
+    Usage, UsageSource,
+};
 
 #[path = "support/call.rs"]
 mod call;
@@ -16,24 +19,30 @@ fn billing() -> Billing {
 }
 
 fn service_tier(tier: &str) -> Billing {
-    Billing { service_tier: Some(tier.to_owned()), ..Billing::default() }
+    Billing { conditions: Conditions::from_pairs([(Condition::ServiceTier, tier)]), ..Billing::default() }
 }
 
 fn query(provider: &str, model: &str, billing: &Billing, usage: Option<&Usage>) -> Call {
-    Call { billing: billing.clone(), usage: usage.copied(), ..call::call(provider, model) }
+    Call { billing: billing.clone(), usage: usage.cloned(), ..call::call(provider, model) }
 }
 
-fn usage(pairs: &[(TokenClass, u64)]) -> Usage {
-    Usage { tokens: TokenCounts::from_pairs(pairs), source: UsageSource::Provider }
+fn usage(pairs: &[(Unit, u64)]) -> Usage {
+    Usage::of(Quantities::from_pairs(pairs), UsageSource::Provider)
 }
 
-fn price(provider: &str, model: &str, billing: &Billing, pairs: &[(TokenClass, u64)]) -> Priced {
-    PriceBook::embedded().price_call(&query(provider, model, billing, Some(&usage(pairs))))
+fn price(provider: &str, model: &str, billing: &Billing, pairs: &[(Unit, u64)]) -> Cost {
+    PriceBook::embedded().bill(&query(provider, model, billing, Some(&usage(pairs)))).cost
 }
 
-fn nanos(provider: &str, model: &str, billing: &Billing, pairs: &[(TokenClass, u64)]) -> i64 {
-    let priced = price(provider, model, billing, pairs);
-    priced.amount().unwrap_or_else(|| panic!("{provider}/{model}: {priced:?}")).nanos()
+fn nanos(provider: &str, model: &str, billing: &Billing, pairs: &[(Unit, u64)]) -> i64 {
+    let cost = price(provider, model, billing, pairs);
+    in_nanos(cost.amount().unwrap_or_else(|| panic!("{provider}/{model}: {cost:?}")))
+}
+
+/// Whole nano-dollars, which all of these are.
+fn in_nanos(amount: PicoUsd) -> i64 {
+    assert_eq!(amount.picos() % 1_000, 0, "{amount}");
+    amount.picos() / 1_000
 }
 
 // BerriAI/litellm#6575, langfuse/langfuse#12306: cached tokens at the full price and at the cached price again.
@@ -54,8 +63,8 @@ fn bug_02_caches_are_charged_on_top_of_exclusive_input() {
 #[test]
 fn bug_03_missing_usage_is_not_zero_and_zero_is_not_missing() {
     let (book, plain) = (PriceBook::embedded(), billing());
-    let missing = book.price_call(&query("openai", "gpt-4o", &plain, None));
-    assert_eq!(missing, Priced::Unpriced(UnpricedReason::UsageMissing));
+    let missing = book.bill(&query("openai", "gpt-4o", &plain, None)).cost;
+    assert_eq!(missing, Cost::Unpriced(UnpricedReason::UsageMissing));
     assert_eq!(nanos("openai", "gpt-4o", &plain, &[]), 0);
 }
 
@@ -67,9 +76,9 @@ fn bug_04_an_aborted_stream_is_billed_as_counted_or_not_at_all() {
         Usage { source: UsageSource::Estimated, ..usage(&[(InputUncached, 1_000), (OutputText, 10)]) };
     for end in EndOfStream::ALL {
         let with = Call { end, ..query("openai", "gpt-4o", &plain, Some(&estimated)) };
-        assert_eq!(book.price_call(&with).amount().unwrap().nanos(), 2_600_000, "{end:?}");
+        assert_eq!(in_nanos(book.bill(&with).cost.amount().unwrap()), 2_600_000, "{end:?}");
         let without = Call { usage: None, ..with };
-        assert_eq!(book.price_call(&without), Priced::Unpriced(UnpricedReason::UsageMissing), "{end:?}");
+        assert_eq!(book.bill(&without).cost, Cost::Unpriced(UnpricedReason::UsageMissing), "{end:?}");
     }
 }
 
@@ -81,12 +90,13 @@ fn bug_06_a_deployment_name_is_unpriced_until_an_override_names_it() {
     let plain = billing();
     let used = usage(&[(InputUncached, 1_000)]);
     let asked = query("azure.ai.openai", "prod-chat", &plain, Some(&used));
-    let unknown = Priced::Unpriced(UnpricedReason::UnknownProvider);
-    assert_eq!(PriceBook::embedded().price_call(&asked), unknown);
+    let unknown = Cost::Unpriced(UnpricedReason::UnknownProvider);
+    assert_eq!(PriceBook::embedded().bill(&asked).cost, unknown);
     let book = PriceBook::embedded().with_overrides(&PriceBook::parse(&[("azure.yaml", own)]).unwrap());
-    let Priced::Cost(cost) = book.price_call(&asked) else { panic!("not priced") };
+    let bill = book.bill(&asked);
+    let rule = &bill.lines[0].price.as_ref().unwrap().rule;
     assert_eq!(
-        (cost.amount.nanos(), &*cost.rule),
+        (in_nanos(bill.cost.amount().unwrap()), &**rule),
         (2_500_000, "override:azure.ai.openai/prod-chat@start/standard")
     );
 }
@@ -100,7 +110,7 @@ fn bug_07_a_fine_tuned_model_never_takes_the_price_of_its_base() {
     for model in
         ["ft:gpt-5-2025-08-07:acme::1", "gpt-5-2025-08-07.ft-1", "ft:gpt-4o-mini:acme::1", "ft:", "ft:gpt-5"]
     {
-        let unknown = Priced::Unpriced(UnpricedReason::UnknownModel);
+        let unknown = Cost::Unpriced(UnpricedReason::UnknownModel);
         assert_eq!(price("openai", model, &billing(), &tokens), unknown, "{model}");
     }
 }
@@ -117,9 +127,9 @@ fn bug_08_reasoning_is_charged_as_output_where_it_has_no_price_of_its_own() {
 // BerriAI/litellm#16996, #10384, langfuse/langfuse#15856: fees for tools forgotten, or charged when only declared.
 #[test]
 fn bug_10_web_searches_are_charged_when_they_ran() {
-    let searches = |count| Billing { web_search_requests: count, ..Billing::default() };
-    for (count, expected) in [(None, 0), (Some(0), 0), (Some(1), 10_000_000), (Some(3), 30_000_000)] {
-        assert_eq!(nanos("anthropic", "claude-opus-5", &searches(count), &[]), expected, "{count:?}");
+    for (count, expected) in [(0, 0), (1, 10_000_000), (3, 30_000_000)] {
+        let cost = nanos("anthropic", "claude-opus-5", &billing(), &[(Unit::WebSearch, count)]);
+        assert_eq!(cost, expected, "{count}");
     }
 }
 
@@ -133,7 +143,7 @@ fn bug_11_the_served_tier_decides_and_an_unknown_one_is_not_the_standard() {
         assert_eq!(nanos("openai", "gpt-5", &service_tier(tier), &tokens), expected, "{tier}");
     }
     for tier in ["auto", "scale", "turbo", "Flex"] {
-        let unknown = Priced::Unpriced(UnpricedReason::UnknownServiceTier);
+        let unknown = Cost::Unpriced(UnpricedReason::UnknownServiceTier);
         assert_eq!(price("openai", "gpt-5", &service_tier(tier), &tokens), unknown, "{tier}");
     }
 }
@@ -166,7 +176,7 @@ fn bug_14_wrapper_spans_have_no_cost() {
     for name in ["invoke_agent", "execute_tool", "create_agent", ""] {
         let operation = Operation::from_name(name);
         let wrapper = Call { operation, ..query("openai", "gpt-5", &plain, Some(&used)) };
-        assert_eq!(book.price_call(&wrapper), Priced::Unpriced(UnpricedReason::NotACall), "{name}");
+        assert_eq!(book.bill(&wrapper).cost, Cost::Unpriced(UnpricedReason::NotACall), "{name}");
     }
 }
 
@@ -178,9 +188,9 @@ fn bug_15_the_model_that_answered_is_billed() {
         request_model: "claude-opus-5-5".to_owned(),
         ..query("anthropic", served, &plain, Some(&used))
     };
-    assert_eq!(book.price_call(&fallback("claude-sonnet-5")).amount().unwrap().nanos(), 10_000_000);
-    assert_eq!(book.price_call(&fallback("claude-next")), Priced::Unpriced(UnpricedReason::UnknownModel));
-    assert_eq!(book.price_call(&fallback("")).amount().unwrap().nanos(), 20_000_000);
+    assert_eq!(in_nanos(book.bill(&fallback("claude-sonnet-5")).cost.amount().unwrap()), 10_000_000);
+    assert_eq!(book.bill(&fallback("claude-next")).cost, Cost::Unpriced(UnpricedReason::UnknownModel));
+    assert_eq!(in_nanos(book.bill(&fallback("")).cost.amount().unwrap()), 20_000_000);
 }
 
 // BerriAI/litellm PR#22086: the dated snapshot knows the price but not the tiers of its alias.
@@ -216,7 +226,7 @@ fn bug_19_an_unknown_model_inherits_nothing() {
     for model in
         ["gpt-9", "gpt-4.1-ultra", "gpt", "claude-opus-5", "gpt-4.1-2025-13-01", "GPT-4.1", "gpt-4.1 "]
     {
-        let unknown = Priced::Unpriced(UnpricedReason::UnknownModel);
+        let unknown = Cost::Unpriced(UnpricedReason::UnknownModel);
         assert_eq!(price("openai", model, &billing(), &tokens), unknown, "{model}");
     }
 }
@@ -228,6 +238,6 @@ fn history_is_priced_with_the_price_of_its_day() {
     // 2026-08-21T00:00:00Z, the day of the cut.
     let cut = 1_787_270_400_000_000_000;
     let at = |start_unix_ns| Call { start_unix_ns, ..query("openai", "gpt-5.6-sol", &plain, Some(&used)) };
-    assert_eq!(book.price_call(&at(cut - 1)).amount().unwrap().nanos(), 5_000_000);
-    assert_eq!(book.price_call(&at(cut)).amount().unwrap().nanos(), 4_000_000);
+    assert_eq!(in_nanos(book.bill(&at(cut - 1)).cost.amount().unwrap()), 5_000_000);
+    assert_eq!(in_nanos(book.bill(&at(cut)).cost.amount().unwrap()), 4_000_000);
 }

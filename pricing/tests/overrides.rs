@@ -1,9 +1,11 @@
 //! A company's own prices on top of the published ones.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use ledgerline_pricing::{PriceBook, Priced};
-use ledgerline_proto::TokenClass::{CacheRead, CacheWrite1h, InputUncached, OutputReasoning, OutputText};
-use ledgerline_proto::{Billing, Call, EndOfStream, TokenClass, TokenCounts, Usage, UsageSource};
+use ledgerline_pricing::PriceBook;
+use ledgerline_proto::Unit::{CacheRead, CacheWrite1h, InputUncached, OutputReasoning, OutputText};
+use ledgerline_proto::{
+    Billing, Call, Condition, Conditions, Cost, EndOfStream, Quantities, Unit, Usage, UsageSource,
+};
 
 #[path = "support/call.rs"]
 mod call;
@@ -33,15 +35,18 @@ fn priced(
     model: &str,
     start_unix_ns: u64,
     tier: Option<&str>,
-    pairs: &[(TokenClass, u64)],
+    pairs: &[(Unit, u64)],
 ) -> String {
-    let usage = Usage { tokens: TokenCounts::from_pairs(pairs), source: UsageSource::Provider };
-    let billing = Billing { service_tier: tier.map(str::to_owned), ..Billing::default() };
+    let usage = Usage::of(Quantities::from_pairs(pairs), UsageSource::Provider);
+    let conditions = Conditions::from_pairs(tier.map(|tier| (Condition::ServiceTier, tier)));
+    let billing = Billing { conditions, ..Billing::default() };
     let call = Call { start_unix_ns, billing, usage: Some(usage), ..call::call(provider, model) };
-    let priced = book.price_call(&call);
-    match priced {
-        Priced::Cost(cost) => format!("{} by {}", cost.amount.nanos(), cost.rule),
-        Priced::Unpriced(reason) => reason.to_string(),
+    let bill = book.bill(&call);
+    let rule = bill.lines.first().and_then(|line| line.price.as_ref()).map_or("", |price| &price.rule);
+    match bill.cost {
+        Cost::Known(amount) => format!("{} by {rule}", amount.picos() / 1_000),
+        Cost::NotBilled(reason) => format!("0 by not_billed/{}", reason.name()),
+        Cost::Unpriced(reason) => reason.to_string(),
     }
 }
 
@@ -166,7 +171,7 @@ fn an_override_decides_whether_failed_requests_are_free() {
             http_status: Some(500),
             ..call::call("openai", "")
         };
-        book.price_call(&failed).amount().is_some()
+        book.bill(&failed).cost.amount().is_some()
     };
     assert!(free(&published) && free(&published.with_overrides(&silent)));
     assert!(!free(&published.with_overrides(&own)) && !free(&silent));

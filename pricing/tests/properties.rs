@@ -1,21 +1,23 @@
 //! What holds for every call and every book, not only for the bills.
 #![allow(clippy::expect_used, clippy::panic, clippy::unwrap_used, reason = "helpers of tests")]
 
-use ledgerline_pricing::{PriceBook, Priced};
-use ledgerline_proto::{Billing, Call, NanoUsd, TokenClass, TokenCounts, Usage, UsageSource};
+use ledgerline_pricing::PriceBook;
+use ledgerline_proto::{
+    Billing, Call, Condition, Conditions, Cost, PicoUsd, Quantities, Unit, Usage, UsageSource,
+};
 use proptest::prelude::*;
 use proptest::test_runner::FileFailurePersistence;
 
 #[path = "support/call.rs"]
 mod call;
 
-const CLASSES: [TokenClass; 6] = [
-    TokenClass::InputUncached,
-    TokenClass::CacheRead,
-    TokenClass::CacheWrite5m,
-    TokenClass::CacheWrite30m,
-    TokenClass::OutputText,
-    TokenClass::OutputReasoning,
+const CLASSES: [Unit; 6] = [
+    Unit::InputUncached,
+    Unit::CacheRead,
+    Unit::CacheWrite5m,
+    Unit::CacheWrite30m,
+    Unit::OutputText,
+    Unit::OutputReasoning,
 ];
 
 /// A model with a long-context step, tiers and regions.
@@ -23,18 +25,15 @@ const MODEL: &str = "gpt-6-luna";
 
 const FILE: &str = include_str!("../prices/openai.yaml");
 
-fn nanos(tier: Option<&str>, region: Option<&str>, pairs: &[(TokenClass, u64)]) -> i64 {
-    let billing = Billing {
-        service_tier: tier.map(str::to_owned),
-        inference_geo: region.map(str::to_owned),
-        ..Billing::default()
-    };
-    let usage = Usage { tokens: TokenCounts::from_pairs(pairs), source: UsageSource::Provider };
+fn picos(tier: Option<&str>, region: Option<&str>, pairs: &[(Unit, u64)]) -> i64 {
+    let words = [(Condition::ServiceTier, tier), (Condition::Region, region)];
+    let conditions = words.into_iter().filter_map(|(condition, word)| Some((condition, word?)));
+    let billing = Billing { conditions: Conditions::from_pairs(conditions), ..Billing::default() };
+    let usage = Usage::of(Quantities::from_pairs(pairs), UsageSource::Provider);
     let call = Call { billing, usage: Some(usage), ..call::call("openai", MODEL) };
-    let priced = PriceBook::embedded().price_call(&call);
-    match priced {
-        Priced::Cost(cost) => cost.amount.nanos(),
-        Priced::Unpriced(reason) => panic!("{reason}"),
+    match PriceBook::embedded().bill(&call).cost {
+        Cost::Known(amount) => amount.picos(),
+        cost => panic!("{cost:?}"),
     }
 }
 
@@ -46,7 +45,7 @@ fn regions() -> impl Strategy<Value = Option<&'static str>> {
     prop::sample::select(vec![None, Some("us"), Some("eu")])
 }
 
-fn usage(most: u64) -> impl Strategy<Value = Vec<(TokenClass, u64)>> {
+fn usage(most: u64) -> impl Strategy<Value = Vec<(Unit, u64)>> {
     prop::collection::vec(0..most, CLASSES.len()).prop_map(|counts| CLASSES.into_iter().zip(counts).collect())
 }
 
@@ -79,17 +78,17 @@ proptest! {
     ) {
         let mut dearer = pairs.clone();
         dearer[class].1 += more;
-        prop_assert!(nanos(tier, region, &dearer) >= nanos(tier, region, &pairs));
+        prop_assert!(picos(tier, region, &dearer) >= picos(tier, region, &pairs));
     }
 
     #[test]
-    fn a_call_costs_the_sum_of_its_classes_up_to_the_one_rounding(
+    fn a_call_costs_the_sum_of_its_units(
         tier in tiers(), region in regions(), pairs in usage(40_000),
     ) {
         // Below the threshold even together, so that each class alone is priced alike.
-        let whole = nanos(tier, region, &pairs);
-        let parts: i64 = pairs.iter().map(|&pair| nanos(tier, region, &[pair])).sum();
-        prop_assert!((whole - parts).abs() <= 3, "{whole} and {parts}");
+        let whole = picos(tier, region, &pairs);
+        let parts: i64 = pairs.iter().map(|&pair| picos(tier, region, &[pair])).sum();
+        prop_assert_eq!(whole, parts);
     }
 
     #[test]
@@ -99,7 +98,7 @@ proptest! {
         let mut turned = pairs.clone();
         turned.rotate_left(shift);
         turned.reverse();
-        prop_assert_eq!(nanos(tier, region, &turned), nanos(tier, region, &pairs));
+        prop_assert_eq!(picos(tier, region, &turned), picos(tier, region, &pairs));
     }
 
     #[test]
@@ -179,17 +178,17 @@ fn a_call_is_priced_at_the_time_of_its_request() {
         start_unix_ns,
         end_unix_ns,
         request_model: "gpt-5.6".into(),
-        usage: Some(Usage {
-            tokens: TokenCounts::from_pairs(&[(TokenClass::OutputText, 1_000)]),
-            source: UsageSource::Provider,
-        }),
-        billing: Billing { service_tier: Some("flex".into()), ..Billing::default() },
+        usage: Some(Usage::of(Quantities::from_pairs(&[(Unit::OutputText, 1_000)]), UsageSource::Provider)),
+        billing: Billing {
+            conditions: Conditions::from_pairs([(Condition::ServiceTier, "flex")]),
+            ..Billing::default()
+        },
         ..call::call("openai", "gpt-5.6-sol")
     };
     let book = PriceBook::embedded();
-    let nanos = |start, end| book.price_call(&call(start, end)).amount().map(NanoUsd::nanos);
-    assert_eq!(nanos(cut - 1, cut + 1), Some(15_000_000));
-    assert_eq!(nanos(cut, cut + 1), Some(10_000_000));
+    let picos = |start, end| book.bill(&call(start, end)).cost.amount().map(PicoUsd::picos);
+    assert_eq!(picos(cut - 1, cut + 1), Some(15_000_000_000));
+    assert_eq!(picos(cut, cut + 1), Some(10_000_000_000));
 }
 
 #[test]

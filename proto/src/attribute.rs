@@ -41,9 +41,11 @@ pub(crate) const AUDIO_OUTPUT_TOKENS: &str = "gen_ai.usage.audio.output_tokens";
 pub(crate) const IMAGE_OUTPUT_TOKENS: &str = "gen_ai.usage.image.output_tokens";
 /// Cost reported by the provider, USD: the proposal, and what shipped before it.
 pub(crate) const REPORTED_COST: [&str; 2] = ["gen_ai.usage.cost.amount", "gen_ai.usage.cost"];
-/// The tier that served the call; OpenAI's convention, then ours for everybody else.
-pub(crate) const SERVICE_TIER: [&str; 3] =
-    ["ledgerline.service_tier", "openai.response.service_tier", "gen_ai.openai.response.service_tier"];
+/// The tier that served the call, in OpenAI's convention.
+pub(crate) const OPENAI_SERVICE_TIER: [&str; 2] =
+    ["openai.response.service_tier", "gen_ai.openai.response.service_tier"];
+/// Prefix of the conditions: `ledgerline.condition.service_tier`.
+pub(crate) const CONDITION_PREFIX: &str = "ledgerline.condition.";
 pub(crate) const ERROR_TYPE: &str = "error.type";
 /// HTTP status of the answer.
 pub const HTTP_STATUS: &str = "http.response.status_code";
@@ -59,16 +61,17 @@ pub const FEATURE: &str = "ledgerline.feature";
 pub const END_OF_STREAM: &str = "ledgerline.end_of_stream";
 /// See [`UsageSource`](crate::UsageSource); `missing` when there is no usage.
 pub(crate) const USAGE_SOURCE: &str = "ledgerline.usage.source";
-/// Prefix of the disjoint token classes: `ledgerline.usage.cache_write_1h`.
-pub(crate) const USAGE_CLASS_PREFIX: &str = "ledgerline.usage.tokens.";
-pub(crate) const SPEED: &str = "ledgerline.speed";
-pub(crate) const INFERENCE_GEO: &str = "ledgerline.inference_geo";
+/// Prefix of the disjoint units of the call's own model: `ledgerline.usage.unit.cache_write_1h`.
+pub(crate) const USAGE_UNIT_PREFIX: &str = "ledgerline.usage.unit.";
+/// What other models used within the call: JSON, `[{"model": "...", "units": {"output_text": 12}}]`.
+pub(crate) const USAGE_RUNS: &str = "ledgerline.usage.runs";
+/// The provider's usage object, JSON.
+pub(crate) const USAGE_OBJECT: &str = "ledgerline.usage.object";
 /// The agent's name of the upstream of a call that it could not read.
 pub(crate) const UPSTREAM: &str = "ledgerline.upstream";
 /// The path of such a call, without ids.
 pub(crate) const PATH_TEMPLATE: &str = "url.template";
 pub(crate) const BILL_GAP: &str = "ledgerline.bill_gap";
-pub(crate) const WEB_SEARCH_REQUESTS: &str = "ledgerline.web_search_requests";
 
 /// Values of `gen_ai.system` that the newer provider names replaced.
 pub(crate) fn provider_name(system: &str) -> &str {

@@ -2,8 +2,9 @@
 
 use std::fmt;
 
+use crate::condition::Conditions;
 use crate::id::{SpanId, TraceId};
-use crate::money::NanoUsd;
+use crate::money::PicoUsd;
 use crate::usage::Usage;
 
 /// What was asked of the model: `gen_ai.operation.name`.
@@ -110,29 +111,22 @@ impl fmt::Debug for Identity {
 named! {
     /// Why the counts of a call are not its whole bill. What is left out has no price yet, so neither has the call.
     pub enum BillGap {
-        /// Another model ran within the call, at its own price.
+        /// Another model ran within the call, and what it used was not read.
         OtherModel = "other_model",
         /// A tool of the provider ran that is billed apart from tokens: a container, a search in files, an image.
         Tool = "tool",
     }
 }
 
-/// Facts beside the token counts that decide the price.
+/// Facts beside the quantities that decide the price.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct Billing {
-    /// The service tier that served the call (not the one asked for), in the provider's word: `default`, `flex`,
-    /// `priority`, `batch`, `standard`.
-    pub service_tier: Option<String>,
-    /// Anthropic's `speed`: `standard` or `fast`.
-    pub speed: Option<String>,
-    /// Anthropic's `inference_geo`, for instance `us`.
-    pub inference_geo: Option<String>,
-    /// Web searches the provider ran for this call. `None`: the provider does not say.
-    pub web_search_requests: Option<u64>,
+    /// The words.
+    pub conditions: Conditions,
     /// What was billed and is not in the counts.
     pub gap: Option<BillGap>,
     /// The cost the provider itself reported; kept beside ours, never in its place.
-    pub reported_cost: Option<NanoUsd>,
+    pub reported_cost: Option<PicoUsd>,
 }
 
 /// Where a request went that carried a model and that no dialect reads. The agent writes it; the collector keeps both as
@@ -183,6 +177,9 @@ pub struct Call {
     pub http_status: Option<u16>,
     /// What it used; `None` is missing, not zero.
     pub usage: Option<Usage>,
+    /// The provider's own usage object as it was sent, JSON, bounded by whoever read it: what a price or a reading that was
+    /// wrong is corrected from. Empty: none was seen.
+    pub usage_object: String,
     /// What else decides the price.
     pub billing: Billing,
     /// Who made it.

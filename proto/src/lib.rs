@@ -30,15 +30,21 @@ macro_rules! named {
 }
 
 pub mod attribute;
+pub mod bill;
 pub mod call;
+pub mod condition;
 pub mod dimension;
 pub mod id;
 pub mod money;
 pub mod otlp;
 pub mod producer;
+pub mod unit;
 pub mod usage;
 
+pub use bill::{Bill, Cost, Line, LinePrice, NotBilled, UnpricedReason};
 pub use call::{BillGap, Billing, Call, EndOfStream, Identity, Operation, Unread};
+pub use condition::{Condition, Conditions};
 pub use id::{SpanId, TraceId};
-pub use money::NanoUsd;
-pub use usage::{TokenClass, TokenCounts, Usage, UsageSource};
+pub use money::PicoUsd;
+pub use unit::{Quantities, Side, Unit};
+pub use usage::{Run, Usage, UsageSource};

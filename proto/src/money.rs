@@ -1,4 +1,4 @@
-//! Money as an integer number of nano-dollars.
+//! Money as an integer number of pico-dollars.
 //!
 //! Why an integer: a float sum of a month of calls disagrees with itself depending on the order of the rows. Integers
 //! add up exactly. This file must never contain a float, nor a default for an amount that is not known.
@@ -6,19 +6,19 @@
 use std::fmt;
 use std::str::FromStr;
 
-const NANOS_PER_USD: i64 = 1_000_000_000;
+const PICOS_PER_USD: i64 = 1_000_000_000_000;
 
-/// Digits behind the decimal point of a dollar amount: `Decimal(18, 9)` in ClickHouse.
-const NANO_DIGITS: usize = 9;
+/// Digits behind the decimal point of a dollar amount: `Decimal(18, 12)` in ClickHouse.
+const PICO_DIGITS: usize = 12;
 
-/// The largest amount one call may cost: what `Decimal(18, 9)` holds, 999,999,999.999999999 USD.
-pub const NANO_USD_MAX: i64 = 999_999_999_999_999_999;
+/// The largest amount one call may cost: what `Decimal(18, 12)` holds, 999,999.999999999999 USD.
+pub const PICO_USD_MAX: i64 = 999_999_999_999_999_999;
 
-/// An exact amount in US dollars, counted in nano-dollars (1e-9 USD).
+/// An exact amount in US dollars, counted in pico-dollars (1e-12 USD).
 ///
-/// Bound: +-[`NANO_USD_MAX`]; what is beyond it is no amount, never a wrapped or clamped one.
+/// Bound: +-[`PICO_USD_MAX`]; what is beyond it is no amount, never a wrapped or clamped one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NanoUsd(i64);
+pub struct PicoUsd(i64);
 
 /// Why a text is not an amount.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -26,40 +26,40 @@ pub enum MoneyError {
     /// Something other than an optional sign, digits and one point.
     #[error("`{0}` is not a decimal amount in USD, write for example 0.0025")]
     NotDecimal(String),
-    /// More than nine digits behind the point: it cannot be kept exactly.
-    #[error("`{0}` has more than 9 digits behind the point; a nano-dollar is the smallest amount kept")]
+    /// More than twelve digits behind the point: it cannot be kept exactly.
+    #[error("`{0}` has more than 12 digits behind the point; a pico-dollar is the smallest amount kept")]
     TooFine(String),
-    /// Larger than [`NANO_USD_MAX`].
-    #[error("`{0}` is larger than 999999999.999999999 USD")]
+    /// Larger than [`PICO_USD_MAX`].
+    #[error("`{0}` is larger than 999999.999999999999 USD")]
     TooLarge(String),
 }
 
-impl NanoUsd {
+impl PicoUsd {
     /// Nothing owed: a known price of zero, for instance a model one hosts. Never a stand-in for an unknown price.
     pub const ZERO: Self = Self(0);
 
-    /// An amount from its nano-dollars; `None` beyond [`NANO_USD_MAX`].
-    pub const fn from_nanos(nanos: i64) -> Option<Self> {
-        if nanos > NANO_USD_MAX || nanos < -NANO_USD_MAX { None } else { Some(Self(nanos)) }
+    /// An amount from its pico-dollars; `None` beyond [`PICO_USD_MAX`].
+    pub const fn from_picos(picos: i64) -> Option<Self> {
+        if picos > PICO_USD_MAX || picos < -PICO_USD_MAX { None } else { Some(Self(picos)) }
     }
 
-    /// The amount in nano-dollars.
-    pub const fn nanos(self) -> i64 {
+    /// The amount in pico-dollars.
+    pub const fn picos(self) -> i64 {
         self.0
     }
 }
 
-impl fmt::Display for NanoUsd {
-    /// Dollars with all nine digits: `0.000000075`.
+impl fmt::Display for PicoUsd {
+    /// Dollars with all twelve digits: `0.000000075000`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let sign = if self.0 < 0 { "-" } else { "" };
-        let nanos = self.0.unsigned_abs();
-        let per_usd = NANOS_PER_USD.unsigned_abs();
-        write!(f, "{sign}{}.{:09}", nanos / per_usd, nanos % per_usd)
+        let picos = self.0.unsigned_abs();
+        let per_usd = PICOS_PER_USD.unsigned_abs();
+        write!(f, "{sign}{}.{:012}", picos / per_usd, picos % per_usd)
     }
 }
 
-impl FromStr for NanoUsd {
+impl FromStr for PicoUsd {
     type Err = MoneyError;
 
     /// Reads `12`, `0.5`, `-0.000000075`. No exponent, no thousands mark, no rounding.
@@ -72,18 +72,18 @@ impl FromStr for NanoUsd {
             return Err(not_decimal());
         }
         let fraction = fraction.trim_end_matches('0');
-        if fraction.len() > NANO_DIGITS {
+        if fraction.len() > PICO_DIGITS {
             return Err(MoneyError::TooFine(text.to_owned()));
         }
         let too_large = || MoneyError::TooLarge(text.to_owned());
         let whole: i64 = whole.parse().map_err(|_| too_large())?;
-        let fraction: i64 = format!("{fraction:0<9}").parse().map_err(|_| not_decimal())?;
-        let nanos = whole
-            .checked_mul(NANOS_PER_USD)
-            .and_then(|nanos| nanos.checked_add(fraction))
+        let fraction: i64 = format!("{fraction:0<12}").parse().map_err(|_| not_decimal())?;
+        let picos = whole
+            .checked_mul(PICOS_PER_USD)
+            .and_then(|picos| picos.checked_add(fraction))
             .ok_or_else(too_large)?;
-        let signed = if text.starts_with('-') { -nanos } else { nanos };
-        Self::from_nanos(signed).ok_or_else(too_large)
+        let signed = if text.starts_with('-') { -picos } else { picos };
+        Self::from_picos(signed).ok_or_else(too_large)
     }
 }
 
@@ -92,39 +92,39 @@ mod tests {
     use super::*;
 
     #[test]
-    fn text_and_nanos_agree_both_ways() {
-        for (text, nanos, printed) in [
-            ("0", 0, "0.000000000"),
-            ("0.000000075", 75, "0.000000075"),
-            ("15", 15_000_000_000, "15.000000000"),
-            ("1.50", 1_500_000_000, "1.500000000"),
-            ("-2.25", -2_250_000_000, "-2.250000000"),
-            ("0.0100000000000", 10_000_000, "0.010000000"),
-            ("999999999.999999999", NANO_USD_MAX, "999999999.999999999"),
+    fn text_and_picos_agree_both_ways() {
+        for (text, picos, printed) in [
+            ("0", 0, "0.000000000000"),
+            ("0.000000000075", 75, "0.000000000075"),
+            ("15", 15_000_000_000_000, "15.000000000000"),
+            ("1.50", 1_500_000_000_000, "1.500000000000"),
+            ("-2.25", -2_250_000_000_000, "-2.250000000000"),
+            ("0.0100000000000", 10_000_000_000, "0.010000000000"),
+            ("999999.999999999999", PICO_USD_MAX, "999999.999999999999"),
         ] {
-            let amount: NanoUsd = text.parse().unwrap();
-            assert_eq!(amount.nanos(), nanos, "{text}");
+            let amount: PicoUsd = text.parse().unwrap();
+            assert_eq!(amount.picos(), picos, "{text}");
             assert_eq!(amount.to_string(), printed);
-            assert_eq!(printed.parse::<NanoUsd>().unwrap(), amount);
+            assert_eq!(printed.parse::<PicoUsd>().unwrap(), amount);
         }
     }
 
     #[test]
     fn what_cannot_be_kept_exactly_is_refused() {
         for text in ["", ".", "1.", ".5", "1e3", "1,000", "+1", "--1", " 1", "NaN", "0x1"] {
-            assert_eq!(text.parse::<NanoUsd>(), Err(MoneyError::NotDecimal(text.into())), "{text}");
+            assert_eq!(text.parse::<PicoUsd>(), Err(MoneyError::NotDecimal(text.into())), "{text}");
         }
-        let fine = "0.0000000001";
-        assert_eq!(fine.parse::<NanoUsd>(), Err(MoneyError::TooFine(fine.into())));
-        for text in ["1000000000", "99999999999999999999", "9223372036.9"] {
-            assert_eq!(text.parse::<NanoUsd>(), Err(MoneyError::TooLarge(text.into())), "{text}");
+        let fine = "0.0000000000001";
+        assert_eq!(fine.parse::<PicoUsd>(), Err(MoneyError::TooFine(fine.into())));
+        for text in ["1000000", "99999999999999999999", "9223372.9"] {
+            assert_eq!(text.parse::<PicoUsd>(), Err(MoneyError::TooLarge(text.into())), "{text}");
         }
     }
 
     #[test]
     fn overflow_is_none_and_never_an_amount() {
-        let most = NanoUsd::from_nanos(NANO_USD_MAX).unwrap();
-        assert_eq!(NanoUsd::from_nanos(most.nanos() + 1), None);
-        assert_eq!(NanoUsd::from_nanos(i64::MIN), None);
+        let most = PicoUsd::from_picos(PICO_USD_MAX).unwrap();
+        assert_eq!(PicoUsd::from_picos(most.picos() + 1), None);
+        assert_eq!(PicoUsd::from_picos(i64::MIN), None);
     }
 }

@@ -2,8 +2,8 @@
 //!
 //! The labels of every metric are the dimensions of a call; the tenant is never a label.
 
+use ledgerline_proto::Unit;
 use ledgerline_proto::dimension::Dimension;
-use ledgerline_proto::usage::TokenClass;
 
 /// The label of [`Measure::Tokens`] that names the class.
 pub const TOKEN_CLASS: &str = "token_class";
@@ -16,7 +16,7 @@ pub enum Measure {
     Errors,
     Cost,
     UnpricedCalls,
-    Tokens(TokenClass),
+    Tokens(Unit),
     DurationSum,
     DurationCount,
     FirstTokenSum,
@@ -47,15 +47,22 @@ impl Metric {
 /// Prometheus's type of every metric in the table.
 pub const METRIC_TYPE: &str = "counter";
 
-const TOKENS: [Measure; TokenClass::ALL.len()] = {
-    let mut measures = [Measure::Calls; TokenClass::ALL.len()];
-    let mut at = 0;
-    while at < measures.len() {
-        measures[at] = Measure::Tokens(TokenClass::ALL[at]);
-        at += 1;
-    }
-    measures
-};
+/// The units with a column in the rollups.
+const TOKENS: [Measure; 13] = [
+    Measure::Tokens(Unit::InputUncached),
+    Measure::Tokens(Unit::CacheRead),
+    Measure::Tokens(Unit::CacheWrite5m),
+    Measure::Tokens(Unit::CacheWrite30m),
+    Measure::Tokens(Unit::CacheWrite1h),
+    Measure::Tokens(Unit::CacheWrite12h),
+    Measure::Tokens(Unit::InputAudio),
+    Measure::Tokens(Unit::InputImage),
+    Measure::Tokens(Unit::ToolUsePrompt),
+    Measure::Tokens(Unit::OutputText),
+    Measure::Tokens(Unit::OutputReasoning),
+    Measure::Tokens(Unit::OutputAudio),
+    Measure::Tokens(Unit::OutputImage),
+];
 
 /// Every metric, in order of name.
 pub const METRICS: [Metric; 9] = [
@@ -76,7 +83,7 @@ pub const METRICS: [Metric; 9] = [
         "llm_cost_usd_total",
         &[Measure::Cost],
         "usd",
-        "Cost of the priced calls in US dollars, exact to the nano-dollar.",
+        "Cost of the priced calls in US dollars, exact to the pico-dollar.",
     ),
     counter("llm_errors_total", &[Measure::Errors], "", "Calls that ended with status error."),
     counter(

@@ -28,7 +28,7 @@ pub enum Cells<R: 'static> {
     U64(fn(&R) -> u64),
     NullableU64(fn(&R) -> Option<u64>),
     NullableU16(fn(&R) -> Option<u16>),
-    /// From billionths.
+    /// From millionths of a millionth.
     NullableDecimal(fn(&R) -> Option<i64>),
     FixedString8(fn(&R) -> [u8; 8]),
     FixedString16(fn(&R) -> [u8; 16]),
@@ -52,7 +52,7 @@ impl<R> Cells<R> {
             Self::U64(_) => "UInt64",
             Self::NullableU64(_) => "Nullable(UInt64)",
             Self::NullableU16(_) => "Nullable(UInt16)",
-            Self::NullableDecimal(_) => "Nullable(Decimal(18, 9))",
+            Self::NullableDecimal(_) => "Nullable(Decimal(18, 12))",
             Self::FixedString8(_) => "FixedString(8)",
             Self::FixedString16(_) => "FixedString(16)",
             Self::Uuid(_) => "UUID",

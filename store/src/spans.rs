@@ -5,9 +5,9 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
-use ledgerline_pricing::{Priced, UnpricedReason};
 use ledgerline_proto::otlp::SpanRecord;
-use ledgerline_proto::{NanoUsd, SpanId, TokenClass};
+use ledgerline_proto::usage::MISSING;
+use ledgerline_proto::{Bill, Condition, Cost, NotBilled, PicoUsd, SpanId, Unit, UnpricedReason};
 
 use super::native::{Cells, Column};
 
@@ -23,8 +23,8 @@ pub struct SpanRow {
     pub tenant: Arc<str>,
     /// The call as it was told; never the price.
     pub record: SpanRecord,
-    /// What it cost, or why that is not known.
-    pub price: Priced,
+    /// What it costs, or why that is not known.
+    pub bill: Bill,
     /// The text of the reason why it has no cost, see [`unpriced_reason`]; empty when it has one.
     pub unpriced_reason: Cow<'static, str>,
     /// The price book that was asked.
@@ -38,16 +38,18 @@ pub struct SpanRow {
 impl SpanRow {
     /// Why this call has no cost; `None` when it has one, or is no call.
     pub fn unpriced(&self) -> Option<UnpricedReason> {
-        match self.price {
-            Priced::Unpriced(UnpricedReason::NotACall) | Priced::Cost(_) => None,
-            Priced::Unpriced(reason) => Some(reason),
+        match self.bill.cost {
+            Cost::Unpriced(UnpricedReason::NotACall) | Cost::Known(_) | Cost::NotBilled(_) => None,
+            Cost::Unpriced(reason) => Some(reason),
         }
     }
 
     fn rule(&self) -> &str {
-        match &self.price {
-            Priced::Cost(cost) => &cost.rule,
-            Priced::Unpriced(_) => "",
+        let first = self.bill.lines.first().and_then(|line| line.price.as_ref());
+        match self.bill.cost {
+            Cost::Known(_) => first.map_or("", |price| &price.rule),
+            Cost::NotBilled(NotBilled::HttpError) => "not_billed/http_error",
+            Cost::Unpriced(_) => "",
         }
     }
 
@@ -55,17 +57,21 @@ impl SpanRow {
         self.record.call.parent_span_id.as_ref().map_or([0; 8], |id| *SpanId::bytes(id))
     }
 
-    fn tokens(&self, class: TokenClass) -> u64 {
-        self.record.call.usage.map_or(0, |usage| usage.tokens.get(class))
+    fn condition(&self, condition: Condition) -> &str {
+        self.record.call.billing.conditions.get(condition).unwrap_or_default()
+    }
+
+    fn tokens(&self, class: Unit) -> u64 {
+        self.record.call.usage.as_ref().map_or(0, |usage| usage.own.get(class))
     }
 }
 
 /// The text of the column `unpriced_reason`. Borrowed for all reasons but the rare one that names a class of tokens.
-pub fn unpriced_reason(price: &Priced) -> Cow<'static, str> {
-    match price {
-        Priced::Cost(_) => Cow::Borrowed(""),
-        Priced::Unpriced(reason @ UnpricedReason::NoPriceForClass(_)) => Cow::Owned(reason.to_string()),
-        Priced::Unpriced(reason) => Cow::Borrowed(reason.name()),
+pub fn unpriced_reason(cost: Cost) -> Cow<'static, str> {
+    match cost {
+        Cost::Known(_) | Cost::NotBilled(_) => Cow::Borrowed(""),
+        Cost::Unpriced(reason @ UnpricedReason::NoPriceForClass(_)) => Cow::Owned(reason.to_string()),
+        Cost::Unpriced(reason) => Cow::Borrowed(reason.name()),
     }
 }
 
@@ -115,34 +121,34 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
     column("finish_reasons", Cells::LowCardinalityArray(|row| &row.record.call.finish_reasons)),
     low_cardinality("end_of_stream", |row| row.record.call.end.name()),
     column("http_status", Cells::NullableU16(|row| row.record.call.http_status)),
-    tokens("tokens_input_uncached", |row| row.tokens(TokenClass::InputUncached)),
-    tokens("tokens_cache_read", |row| row.tokens(TokenClass::CacheRead)),
-    tokens("tokens_cache_write_5m", |row| row.tokens(TokenClass::CacheWrite5m)),
-    tokens("tokens_cache_write_30m", |row| row.tokens(TokenClass::CacheWrite30m)),
-    tokens("tokens_cache_write_1h", |row| row.tokens(TokenClass::CacheWrite1h)),
-    tokens("tokens_cache_write_12h", |row| row.tokens(TokenClass::CacheWrite12h)),
-    tokens("tokens_input_audio", |row| row.tokens(TokenClass::InputAudio)),
-    tokens("tokens_input_image", |row| row.tokens(TokenClass::InputImage)),
-    tokens("tokens_tool_use_prompt", |row| row.tokens(TokenClass::ToolUsePrompt)),
-    tokens("tokens_output_text", |row| row.tokens(TokenClass::OutputText)),
-    tokens("tokens_output_reasoning", |row| row.tokens(TokenClass::OutputReasoning)),
-    tokens("tokens_output_audio", |row| row.tokens(TokenClass::OutputAudio)),
-    tokens("tokens_output_image", |row| row.tokens(TokenClass::OutputImage)),
+    tokens("tokens_input_uncached", |row| row.tokens(Unit::InputUncached)),
+    tokens("tokens_cache_read", |row| row.tokens(Unit::CacheRead)),
+    tokens("tokens_cache_write_5m", |row| row.tokens(Unit::CacheWrite5m)),
+    tokens("tokens_cache_write_30m", |row| row.tokens(Unit::CacheWrite30m)),
+    tokens("tokens_cache_write_1h", |row| row.tokens(Unit::CacheWrite1h)),
+    tokens("tokens_cache_write_12h", |row| row.tokens(Unit::CacheWrite12h)),
+    tokens("tokens_input_audio", |row| row.tokens(Unit::InputAudio)),
+    tokens("tokens_input_image", |row| row.tokens(Unit::InputImage)),
+    tokens("tokens_tool_use_prompt", |row| row.tokens(Unit::ToolUsePrompt)),
+    tokens("tokens_output_text", |row| row.tokens(Unit::OutputText)),
+    tokens("tokens_output_reasoning", |row| row.tokens(Unit::OutputReasoning)),
+    tokens("tokens_output_audio", |row| row.tokens(Unit::OutputAudio)),
+    tokens("tokens_output_image", |row| row.tokens(Unit::OutputImage)),
     low_cardinality("usage_source", |row| {
-        row.record.call.usage.map_or("missing", |usage| usage.source.name())
+        row.record.call.usage.as_ref().map_or(MISSING, |usage| usage.source.name())
     }),
-    column("cost", Cells::NullableDecimal(|row| row.price.amount().map(NanoUsd::nanos))),
+    column("cost", Cells::NullableDecimal(|row| row.bill.cost.amount().map(PicoUsd::picos))),
     low_cardinality("unpriced_reason", |row| &row.unpriced_reason),
     low_cardinality("price_version", |row| &row.price_version),
     low_cardinality("price_rule", SpanRow::rule),
     column(
         "reported_cost",
-        Cells::NullableDecimal(|row| row.record.call.billing.reported_cost.map(NanoUsd::nanos)),
+        Cells::NullableDecimal(|row| row.record.call.billing.reported_cost.map(PicoUsd::picos)),
     ),
-    low_cardinality("service_tier", |row| text(&row.record.call.billing.service_tier)),
-    low_cardinality("speed", |row| text(&row.record.call.billing.speed)),
-    low_cardinality("inference_geo", |row| text(&row.record.call.billing.inference_geo)),
-    column("web_search_requests", Cells::NullableU64(|row| row.record.call.billing.web_search_requests)),
+    low_cardinality("service_tier", |row| row.condition(Condition::ServiceTier)),
+    low_cardinality("speed", |row| row.condition(Condition::Speed)),
+    low_cardinality("inference_geo", |row| row.condition(Condition::Region)),
+    column("web_search_requests", Cells::U64(|row| row.tokens(Unit::WebSearch))),
     column("duration_us", Cells::NullableU64(|row| row.record.duration_ns.map(|ns| ns / 1_000))),
     column("ttft_us", Cells::NullableU64(|row| row.record.call.time_to_first_token_ns.map(|ns| ns / 1_000))),
     column("user_id", Cells::String(|row| &row.record.call.identity.user)),
@@ -182,15 +188,12 @@ mod tests {
     }
 
     #[test]
-    fn every_dimension_and_token_class_has_its_column_in_every_table() {
+    fn every_dimension_has_its_column_in_every_table() {
         for table in [TABLE, "calls_minute", "calls_hour", "calls_day"] {
             let columns = declared(table);
             let has = |name: &str| columns.iter().any(|(column, _)| column == name);
             for dimension in Dimension::ALL {
                 assert!(has(dimension.name()), "{table} {dimension:?}");
-            }
-            for class in TokenClass::ALL {
-                assert!(has(&format!("tokens_{class}")), "{table} {class}");
             }
         }
     }

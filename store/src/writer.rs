@@ -203,7 +203,7 @@ fn poison(row: &SpanRow, detail: String) -> QuarantineRow {
         "provider": call.provider,
         "model": call.model(),
         "operation": call.operation.name(),
-        "cost_nanos": row.price.amount().map(ledgerline_proto::NanoUsd::nanos),
+        "cost": row.bill.cost.amount().map(|amount| amount.to_string()),
         "attributes": row.record.attributes,
     });
     QuarantineRow {

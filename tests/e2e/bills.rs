@@ -89,15 +89,15 @@ const UNPRICED: &[(Api, &str, &str)] = &[
     (Api::Anthropic, "priority_tier", "unknown_service_tier"),
 ];
 
-/// What the record must say of this call: an amount in US dollars with nine decimals, or why there is none.
+/// What the record must say of this call: an amount in US dollars with twelve decimals, or why there is none.
 pub fn expected(call: &ServedCall) -> String {
     let api = call.api.expect("a call to a model");
     let is_this = |(other, scenario, _): &&(Api, &str, &str)| (*other, *scenario) == (api, call.scenario);
     if let Some((_, _, reason)) = UNPRICED.iter().find(is_this) {
         return (*reason).to_owned();
     }
-    let nanos = arithmetic::nano_usd(&bill(call));
-    format!("{}.{:09}", nanos / 1_000_000_000, nanos % 1_000_000_000)
+    let picos = arithmetic::pico_usd(&bill(call));
+    format!("{}.{:012}", picos / 1_000_000_000_000, picos % 1_000_000_000_000)
 }
 
 fn bill(call: &ServedCall) -> String {

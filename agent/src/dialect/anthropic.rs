@@ -5,7 +5,7 @@
 //! stated value wins, but a zero on the input side never takes back what was stated before.
 
 use http::Method;
-use ledgerline_proto::{BillGap, Operation, TokenClass, TokenCounts};
+use ledgerline_proto::{BillGap, Condition, Operation, Quantities, Run, Side, Unit};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
@@ -38,8 +38,8 @@ fn error_body(_: &str, message: &str) -> Value {
 #[derive(Debug, Default)]
 pub struct MessageReader {
     counts: Counts,
-    /// Billed runs of the same model that the counts leave out.
-    compaction: Counts,
+    /// As the newest usage lists them.
+    iterations: Iterations,
     /// An event after the start stated the output: what the start states is only its first token.
     delta_stated_output: bool,
 }
@@ -160,66 +160,49 @@ impl Counts {
         self.thinking = thinking.or(self.thinking);
     }
 
-    fn add(&mut self, run: &UsageBody<'_>) {
-        self.output = Some(self.output.unwrap_or(0) + run.output_tokens.or_zero());
-        for (slot, count) in self.input.iter_mut().zip(Self::input_side(run)) {
-            *slot = Some(slot.unwrap_or(0) + count.or_zero());
-        }
-    }
-
-    fn input_pairs(&self) -> [(TokenClass, u64); 4] {
+    fn input_pairs(&self) -> [(Unit, u64); 4] {
         let [uncached, written, five_minutes, hour, read] = self.input.map(Option::unwrap_or_default);
         [
-            (TokenClass::InputUncached, uncached),
-            (TokenClass::CacheRead, read),
-            (TokenClass::CacheWrite5m, five_minutes.max(written.saturating_sub(hour))),
-            (TokenClass::CacheWrite1h, hour),
+            (Unit::InputUncached, uncached),
+            (Unit::CacheRead, read),
+            (Unit::CacheWrite5m, five_minutes.max(written.saturating_sub(hour))),
+            (Unit::CacheWrite1h, hour),
         ]
     }
 
-    fn output_pairs(&self) -> [(TokenClass, u64); 2] {
+    fn output_pairs(&self) -> [(Unit, u64); 2] {
         let output = self.output.unwrap_or(0);
         let thinking = self.thinking.unwrap_or(0).min(output);
-        [(TokenClass::OutputText, output - thinking), (TokenClass::OutputReasoning, thinking)]
+        [(Unit::OutputText, output - thinking), (Unit::OutputReasoning, thinking)]
     }
 }
 
 impl MessageReader {
     fn read_usage(&mut self, usage: &UsageBody<'_>, response: &mut Response) {
         self.counts.merge(usage);
+        let conditions = [
+            (Condition::ServiceTier, &usage.service_tier),
+            (Condition::Speed, &usage.speed),
+            (Condition::Region, &usage.inference_geo),
+        ];
+        for (condition, word) in conditions {
+            word.store_condition(condition, &mut response.billing.conditions);
+        }
+        if let Some(searches) = usage.server_tool_use.0.and_then(|tools| tools.web_search_requests.0)
+            && searches > 0
+        {
+            response.fees.set(Unit::WebSearch, searches);
+        }
         if !usage.iterations.0.is_empty() {
-            self.read_iterations(&usage.iterations.0, response);
-        }
-        usage.service_tier.store_some(&mut response.billing.service_tier);
-        usage.speed.store_some(&mut response.billing.speed);
-        usage.inference_geo.store_some(&mut response.billing.inference_geo);
-        if let Some(tools) = usage.server_tool_use.0 {
-            keep_positive(&mut response.billing.web_search_requests, tools.web_search_requests);
-        }
-        let sum = |own: &[(TokenClass, u64)], compaction: &[(TokenClass, u64)]| {
-            TokenCounts::from_pairs(&[own, compaction].concat())
-        };
-        response.input =
-            self.counts.input[0].map(|_| sum(&self.counts.input_pairs(), &self.compaction.input_pairs()));
-        response.output =
-            self.counts.output.map(|_| sum(&self.counts.output_pairs(), &self.compaction.output_pairs()));
-    }
-
-    /// Ordinary runs are in the call's counts; compaction runs are billed apart and added. Runs of another model (advisor,
-    /// fallback) have their own price: they are counted as foreign, and the call's bill has a gap. The newest list holds.
-    fn read_iterations(&mut self, runs: &[UsageBody<'_>], response: &mut Response) {
-        self.compaction = Counts::default();
-        response.foreign_runs = 0;
-        response.billing.gap = None;
-        for run in runs {
-            let is_foreign = run.model.get().is_some_and(|model| model != response.model);
-            if is_foreign && run.output_tokens.or_zero() > 0 {
-                response.foreign_runs += 1;
-                response.billing.gap = Some(BillGap::OtherModel);
-            } else if !is_foreign && run.kind.get() == Some("compaction") {
-                self.compaction.add(run);
+            self.iterations = Iterations::read(&usage.iterations.0, &response.model);
+            // Of what was written as a stream went on, only the runs say for how long.
+            if let Some(hour) = self.iterations.written_for_an_hour {
+                keep_positive(&mut self.counts.input[3], Count(Some(hour)));
             }
         }
+        response.input = self.counts.input[0].map(|_| Quantities::from_pairs(&self.counts.input_pairs()));
+        response.output = self.counts.output.map(|_| Quantities::from_pairs(&self.counts.output_pairs()));
+        self.iterations.add_to(response);
     }
 
     fn read_message(&mut self, message: &Message<'_>, response: &mut Response, texts: &mut dyn TextSink) {
@@ -232,6 +215,85 @@ impl MessageReader {
         if let Some(usage) = &message.usage.0 {
             self.read_usage(usage, response);
         }
+    }
+}
+
+/// The runs of models within one call, where the provider lists them (`usage.iterations`, beta). Runs of the call's own loop are
+/// in its counts; a compaction and an advisor's run never are, and a run that another model gave up or took over is billed at
+/// that model's price.
+#[derive(Debug, Default)]
+struct Iterations {
+    /// Of the call's own model, beside its counts.
+    beside: Quantities,
+    /// Of the call's own model, in place of its counts: other models had a part in those.
+    instead: Option<Quantities>,
+    /// Of others, by model.
+    runs: Vec<Run>,
+    /// Tokens of the own loop that were written to a cache for an hour, if the runs say.
+    written_for_an_hour: Option<u64>,
+    /// A kind of run that is not known here.
+    is_unclear: bool,
+}
+
+impl Iterations {
+    fn read(list: &[UsageBody<'_>], own_model: &str) -> Self {
+        let mut found = Self::default();
+        let mut own_loop = Quantities::default();
+        let mut is_shared = false;
+        for run in list {
+            let mut counts = Counts::default();
+            counts.merge(run);
+            let mut quantities = Quantities::from_pairs(&counts.input_pairs());
+            quantities.extend(counts.output_pairs());
+            let other = run.model.get().filter(|model| *model != own_model);
+            // An attempt without output is not billed.
+            let is_billed = run.output_tokens.or_zero() > 0;
+            match (run.kind.get().unwrap_or_default(), other) {
+                ("advisor_message", _) if is_billed => {
+                    found.add_run(run.model.get().unwrap_or(own_model), quantities);
+                }
+                ("compaction", None) => found.beside.extend(quantities.nonzero()),
+                ("message" | "fallback_message", None) => {
+                    own_loop.extend(quantities.nonzero());
+                    if run.cache_creation.0.is_some() {
+                        let hour = quantities.get(Unit::CacheWrite1h);
+                        found.written_for_an_hour = Some(found.written_for_an_hour.unwrap_or(0) + hour);
+                    }
+                }
+                ("message" | "fallback_message", Some(model)) => {
+                    is_shared = true;
+                    if is_billed {
+                        found.add_run(model, quantities);
+                    }
+                }
+                ("compaction", Some(model)) => found.add_run(model, quantities),
+                ("advisor_message", _) => {}
+                _ => found.is_unclear |= is_billed,
+            }
+        }
+        found.instead = is_shared.then_some(own_loop);
+        found
+    }
+
+    fn add_run(&mut self, model: &str, quantities: Quantities) {
+        match self.runs.iter_mut().find(|run| run.model == model) {
+            Some(run) => run.quantities.extend(quantities.nonzero()),
+            None => self.runs.push(Run { model: bounded(model), quantities }),
+        }
+    }
+
+    fn add_to(&self, response: &mut Response) {
+        let of = |side| move |(unit, _): &(Unit, u64)| unit.side() == side;
+        for (counts, side) in [(&mut response.input, Side::Input), (&mut response.output, Side::Output)] {
+            let Some(counts) = counts else { continue };
+            if let Some(instead) = &self.instead {
+                *counts = Quantities::default();
+                counts.extend(instead.nonzero().filter(of(side)));
+            }
+            counts.extend(self.beside.nonzero().filter(of(side)));
+        }
+        response.runs.clone_from(&self.runs);
+        response.billing.gap = self.is_unclear.then_some(BillGap::OtherModel);
     }
 }
 

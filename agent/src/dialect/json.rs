@@ -9,6 +9,7 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use ledgerline_proto::{Condition, Conditions};
 use memchr::memchr;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
@@ -191,9 +192,9 @@ impl Text<'_> {
         }
     }
 
-    pub fn store_some(&self, slot: &mut Option<String>) {
+    pub fn store_condition(&self, condition: Condition, conditions: &mut Conditions) {
         if let Some(text) = self.get() {
-            *slot = Some(bounded(text));
+            conditions.set(condition, &text[..text.floor_char_boundary(NAME_BYTES_MAX)]);
         }
     }
 }

@@ -2,7 +2,7 @@
 
 use std::ops::Deref;
 
-use ledgerline_proto::TokenClass::{self, InputUncached, OutputText};
+use ledgerline_proto::Unit::{self, InputUncached, OutputText};
 use proptest::prelude::*;
 
 use super::*;
@@ -39,8 +39,8 @@ pub fn read_events(reader: Make, events: &[&str]) -> Read {
     read
 }
 
-pub fn counts(response: &Response) -> Vec<(TokenClass, u64)> {
-    response.input.iter().chain(&response.output).flat_map(TokenCounts::nonzero).collect()
+pub fn counts(response: &Response) -> Vec<(Unit, u64)> {
+    response.input.iter().chain(&response.output).flat_map(Quantities::nonzero).collect()
 }
 
 fn reader(dialect: &str, path: &str) -> Make {
@@ -96,7 +96,7 @@ fn names_are_distinct() {
     }
 }
 
-fn check_usage(of_chat: &str, of_messages: &str, expected: &[(TokenClass, u64)]) {
+fn check_usage(of_chat: &str, of_messages: &str, expected: &[(Unit, u64)]) {
     let chat = format!(r#"{{"choices":[],"usage":{of_chat}}}"#);
     assert_eq!(counts(&read_body(chat_reader, &chat)), expected, "{of_chat}");
     let message = format!(r#"{{"type":"message","usage":{of_messages}}}"#);

@@ -3,7 +3,7 @@
 //! The rules, for all dialects: the provider's counts before ours, an estimate before nothing where the text is known, and
 //! nothing before a guess. Missing is never zero.
 
-use ledgerline_proto::{Call, EndOfStream, TokenClass, TokenCounts, Unread, Usage, UsageSource};
+use ledgerline_proto::{Call, EndOfStream, Quantities, Side, Unit, Unread, Usage, UsageSource};
 
 use crate::dialect::{Progress, RequestFacts, Response, TextCounts};
 use crate::observation::CallStart;
@@ -78,6 +78,7 @@ pub fn assemble(facts: CallFacts, relay: RelayEnd) -> Call {
         error_type,
         http_status: facts.status,
         usage,
+        usage_object: String::new(),
         billing: facts.response.billing,
         identity: facts.start.identity,
         unread: facts.unread,
@@ -124,7 +125,7 @@ fn usage(facts: &CallFacts, end: EndOfStream) -> Option<Usage> {
         return None;
     }
     if let (true, Some(input), Some(output)) = (usage_is_final, input, output) {
-        return Some(Usage { tokens: merge(input, output), source: UsageSource::Provider });
+        return Some(used(&facts.response, input, output, UsageSource::Provider));
     }
     let has_begun = facts.response_texts.has_part || input.is_some() || output.is_some();
     let was_refused = facts.response.error.is_some() && !has_begun;
@@ -133,21 +134,21 @@ fn usage(facts: &CallFacts, end: EndOfStream) -> Option<Usage> {
     if !facts.response_is_whole || was_refused || (facts.status.is_none() && !was_given_up) {
         return None;
     }
-    let input = (*input).or_else(|| estimated_input(facts))?;
-    let output = at_least(*output, estimated_output(&facts.response_texts));
-    Some(Usage { tokens: merge(&input, &output), source: UsageSource::Estimated })
+    let input = input.clone().or_else(|| estimated_input(facts))?;
+    let output = at_least(output.clone(), estimated_output(&facts.response_texts));
+    Some(used(&facts.response, &input, &output, UsageSource::Estimated))
 }
 
-fn estimated_input(facts: &CallFacts) -> Option<TokenCounts> {
+fn estimated_input(facts: &CallFacts) -> Option<Quantities> {
     let text_bytes = facts.request_texts.text_bytes + facts.request_texts.reasoning_bytes;
     let is_known = facts.request.whole && text_bytes > 0;
-    is_known.then(|| TokenCounts::from_pairs(&[(TokenClass::InputUncached, estimated_tokens(text_bytes))]))
+    is_known.then(|| Quantities::from_pairs(&[(Unit::InputUncached, estimated_tokens(text_bytes))]))
 }
 
-fn estimated_output(texts: &TextCounts) -> TokenCounts {
-    TokenCounts::from_pairs(&[
-        (TokenClass::OutputText, estimated_tokens(texts.text_bytes)),
-        (TokenClass::OutputReasoning, estimated_tokens(texts.reasoning_bytes)),
+fn estimated_output(texts: &TextCounts) -> Quantities {
+    Quantities::from_pairs(&[
+        (Unit::OutputText, estimated_tokens(texts.text_bytes)),
+        (Unit::OutputReasoning, estimated_tokens(texts.reasoning_bytes)),
     ])
 }
 
@@ -163,17 +164,14 @@ const fn estimated_tokens(text_bytes: u64) -> u64 {
 }
 
 /// The provider's running total, unless more than that was delivered by our estimate.
-fn at_least(stated: Option<TokenCounts>, estimated: TokenCounts) -> TokenCounts {
-    use ledgerline_proto::usage::Direction::Output;
-    stated.filter(|stated| stated.total(Output) >= estimated.total(Output)).unwrap_or(estimated)
+fn at_least(stated: Option<Quantities>, estimated: Quantities) -> Quantities {
+    stated.filter(|stated| stated.total(Side::Output) >= estimated.total(Side::Output)).unwrap_or(estimated)
 }
 
-fn merge(input: &TokenCounts, output: &TokenCounts) -> TokenCounts {
-    let mut tokens = *input;
-    for (class, count) in output.nonzero() {
-        tokens.set(class, count);
-    }
-    tokens
+fn used(response: &Response, input: &Quantities, output: &Quantities, source: UsageSource) -> Usage {
+    let mut own = input.clone();
+    own.extend(output.nonzero().chain(response.fees.nonzero()));
+    Usage { own, runs: response.runs.clone(), source }
 }
 
 #[cfg(test)]

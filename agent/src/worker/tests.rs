@@ -4,7 +4,7 @@ use std::io::Write;
 use std::sync::Mutex;
 
 use bytes::Bytes;
-use ledgerline_proto::usage::Direction::{Input, Output};
+use ledgerline_proto::Side::{Input, Output};
 use ledgerline_proto::{EndOfStream::*, Identity, SpanId, TraceId, UsageSource};
 use proptest::prelude::*;
 
@@ -102,7 +102,7 @@ fn recorded(metrics: &Metrics, end: EndOfStream) -> u64 {
 }
 
 fn usage(call: &Call) -> Option<(u64, u64, UsageSource)> {
-    call.usage.map(|usage| (usage.tokens.total(Input), usage.tokens.total(Output), usage.source))
+    call.usage.as_ref().map(|usage| (usage.own.total(Input), usage.own.total(Output), usage.source))
 }
 
 const EVENTS: &str = "text/event-stream; charset=utf-8";
@@ -236,7 +236,7 @@ fn a_client_that_leaves_pays_for_what_was_delivered() {
     bench.body(2, first_four.as_bytes(), 3_000);
     let call = bench.end(2, ClientGone);
     assert_eq!(usage(&call), Some((1_025, 4, UsageSource::Estimated)));
-    assert_eq!(call.usage.unwrap().tokens.get(ledgerline_proto::TokenClass::CacheRead), 1_000);
+    assert_eq!(call.usage.unwrap().own.get(ledgerline_proto::Unit::CacheRead), 1_000);
 }
 
 #[test]
@@ -775,7 +775,7 @@ fn too_many_open_calls_cost_the_oldest_its_details() {
     assert!((3..=6).contains(&(held / REQUEST.len() as i64)), "{held}");
     for evicted in bench.calls.lock().unwrap().iter() {
         assert_eq!((evicted.end, evicted.error_type.as_deref()), (RelayKilled, Some("evicted")));
-        assert_eq!((evicted.request_model.as_str(), evicted.usage), ("gpt-5", None));
+        assert_eq!((evicted.request_model.as_str(), evicted.usage.as_ref()), ("gpt-5", None));
     }
     for call in 1..=5 {
         bench.head(call, 200, EVENTS, None);

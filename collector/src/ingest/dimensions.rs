@@ -146,7 +146,7 @@ mod tests {
         let mut call = call("gpt-4.1");
         call.error_type = Some("rate_limit".into());
         let mut rows = rows(&[call]);
-        let price = rows[0].price.amount();
+        let price = rows[0].bill.cost.amount();
         let overflows = caps.apply(&"t".into(), &mut rows);
         let record = &rows[0].record;
         // No environment and no feature are stated.
@@ -158,7 +158,7 @@ mod tests {
             let name = format!("ledgerline.other.{name}");
             assert!(record.attributes.contains(&(name.clone(), own.to_owned())), "{name}");
         }
-        assert_eq!((rows[0].price.amount(), price.is_some()), (price, true));
+        assert_eq!((rows[0].bill.cost.amount(), price.is_some()), (price, true));
     }
 
     #[test]

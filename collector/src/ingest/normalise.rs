@@ -10,7 +10,7 @@ mod time;
 
 use std::sync::Arc;
 
-use ledgerline_proto::TokenClass;
+use ledgerline_proto::Quantities;
 use ledgerline_proto::otlp::{
     AllowList, AttributeLimits, DroppedNames, ExportTraceServiceRequest, Keep, Resource, SpanRecord,
     allowed_attributes, read_span, stored_name,
@@ -123,12 +123,11 @@ fn bounded(attributes: &[KeyValue]) -> Vec<KeyValue> {
 }
 
 fn plausible(record: &SpanRecord) -> Result<(), Refused> {
-    let Some(usage) = record.call.usage else { return Ok(()) };
-    let count = |class: &TokenClass| usage.tokens.get(*class);
-    let Some(class) = TokenClass::ALL.into_iter().find(|class| count(class) > limits::TOKENS_MAX) else {
-        return Ok(());
-    };
-    let (count, name, limit) = (count(&class), class.name(), limits::TOKENS_MAX);
+    let Some(usage) = &record.call.usage else { return Ok(()) };
+    let quantities = [&usage.own].into_iter().chain(usage.runs.iter().map(|run| &run.quantities));
+    let most = quantities.flat_map(Quantities::nonzero).find(|(_, quantity)| *quantity > limits::TOKENS_MAX);
+    let Some((unit, count)) = most else { return Ok(()) };
+    let (name, limit) = (unit.name(), limits::TOKENS_MAX);
     Err((Reason::Implausible, format!("{count} {name} tokens in one call: more than {limit}")))
 }
 
@@ -149,9 +148,7 @@ fn bound(record: &mut SpanRecord) {
         &mut call.identity.session,
     ]
     .into_iter()
-    .chain(call.billing.service_tier.as_mut())
-    .chain(call.billing.speed.as_mut())
-    .chain(call.billing.inference_geo.as_mut())
+    .chain(call.billing.conditions.words_mut())
     {
         name.truncate(name.floor_char_boundary(limits::NAME_BYTES_MAX));
     }

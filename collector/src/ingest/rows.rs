@@ -19,12 +19,12 @@ pub fn batch(
 ) -> Batch {
     let places = accepted.len() + quarantine.len();
     let spans = accepted.into_iter().map(|(place, record)| {
-        let price = prices.price_call(&record.call);
+        let bill = prices.bill(&record.call);
         SpanRow {
             place,
             tenant: Arc::clone(&context.tenant),
-            unpriced_reason: spans::unpriced_reason(&price),
-            price,
+            unpriced_reason: spans::unpriced_reason(bill.cost),
+            bill,
             record,
             price_version: Arc::clone(&context.price_version),
             batch_id: context.batch_id,

@@ -49,7 +49,7 @@ fn a_number_without_quotes_is_refused() {
 #[test]
 fn a_price_that_cannot_be_kept_exactly_is_refused() {
     for (price, message) in [
-        ("0.0000000001", "more than 9 digits"),
+        ("0.0000000000001", "more than 12 digits"),
         ("-1", "negative"),
         ("1e3", "not a decimal amount"),
         ("1,5", "not a decimal amount"),

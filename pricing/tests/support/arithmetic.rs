@@ -1,14 +1,15 @@
 //! Works out the arithmetic of a bill: decimals, `+ * / ( )`, and `M` for a million, in exact fractions. It shares
 //! nothing with the engine on purpose; a mistake would have to be made twice.
 
-/// The value of a text in US dollars, in nano-dollars, a half rounded up.
-pub fn nano_usd(text: &str) -> i128 {
+/// The value of a text in US dollars, in pico-dollars; every line must be whole in them.
+pub fn pico_usd(text: &str) -> i128 {
     let tokens: Vec<char> = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '_').collect();
     let mut reader = Reader { tokens, at: 0 };
     let (numerator, denominator) = reader.sum();
     assert_eq!(reader.at, reader.tokens.len(), "`{text}` cannot be read to its end");
-    let numerator = numerator.checked_mul(1_000_000_000).unwrap();
-    (numerator * 2 + denominator).div_euclid(denominator * 2)
+    let numerator = numerator.checked_mul(1_000_000_000_000).unwrap();
+    assert_eq!(numerator % denominator, 0, "`{text}` is no whole number of pico-dollars");
+    numerator / denominator
 }
 
 struct Reader {
@@ -86,13 +87,13 @@ fn reduced(numerator: i128, denominator: i128) -> Fraction {
 
 #[test]
 fn a_person_would_come_to_the_same_amount() {
-    for (text, nanos) in [
-        ("1_000 * 2.50/M", 2_500_000),
-        ("1 * 0.0125/M", 13),
-        ("(1 + 2) * 3/M + 2 * 10/1_000", 20_009_000),
+    for (text, picos) in [
+        ("1_000 * 2.50/M", 2_500_000_000),
+        ("1 * 0.0125/M", 12_500),
+        ("(1 + 2) * 3/M + 2 * 10/1_000", 20_009_000_000),
         ("0 * 2/M", 0),
-        ("10 / 4 * 2", 5_000_000_000),
+        ("10 / 4 * 2", 5_000_000_000_000),
     ] {
-        assert_eq!(nano_usd(text), nanos, "{text}");
+        assert_eq!(pico_usd(text), picos, "{text}");
     }
 }

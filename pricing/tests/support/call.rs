@@ -22,6 +22,7 @@ pub fn call(provider: &str, model: &str) -> Call {
         error_type: None,
         http_status: Some(200),
         usage: None,
+        usage_object: String::new(),
         billing: Billing::default(),
         identity: Identity::default(),
         unread: None,

@@ -42,18 +42,20 @@ const COLUMNS: &[&[&str]] = &[
         name::FEATURE,
         name::END_OF_STREAM,
         name::USAGE_SOURCE,
-        name::SPEED,
-        name::INFERENCE_GEO,
-        name::WEB_SEARCH_REQUESTS,
+        name::USAGE_RUNS,
+        name::USAGE_OBJECT,
         name::BILL_GAP,
         name::SERVICE_NAME,
     ],
     &name::ENVIRONMENT,
     &name::PROVIDER,
-    &name::SERVICE_TIER,
+    &name::OPENAI_SERVICE_TIER,
     &name::USER,
     &name::SESSION,
 ];
+
+/// Beginnings of names of attributes that become columns.
+const COLUMN_PREFIXES: [&str; 2] = [name::USAGE_UNIT_PREFIX, name::CONDITION_PREFIX];
 
 /// Attributes that become columns and must be words.
 const WORD_COLUMNS: &[&str] = &[name::OPERATION, name::ERROR_TYPE, name::FINISH_REASONS];
@@ -234,7 +236,7 @@ impl AllowList {
         if let Some(verdict) = self.names.get(name) {
             return *verdict;
         }
-        if name.starts_with(name::USAGE_CLASS_PREFIX) {
+        if COLUMN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
             return Verdict::Column;
         }
         if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
@@ -315,7 +317,7 @@ mod tests {
         for name in names(&[kept]) {
             assert_eq!(list.verdict(name), Verdict::Attribute, "{name}");
         }
-        assert_eq!(list.verdict("ledgerline.usage.tokens.cache_read"), Verdict::Column);
+        assert_eq!(list.verdict("ledgerline.usage.unit.cache_read"), Verdict::Column);
         assert_eq!(list.verdict("error.type"), Verdict::WordColumn);
     }
 

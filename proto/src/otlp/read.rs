@@ -8,8 +8,9 @@ use super::usage;
 use super::value::{AttributeLimits, Attributes, display};
 use crate::attribute;
 use crate::call::{BillGap, Billing, Call, EndOfStream, Identity, Operation};
+use crate::condition::{Condition, Conditions};
 use crate::id::{SpanId, TraceId};
-use crate::money::NanoUsd;
+use crate::money::PicoUsd;
 
 /// A span as it is stored: the facts we have names for, and the rest as text.
 #[derive(Clone, Debug, PartialEq)]
@@ -112,6 +113,7 @@ pub fn read_span(
             .count(&[attribute::HTTP_STATUS])
             .and_then(|status| u16::try_from(status).ok()),
         usage,
+        usage_object: owned(&[attribute::USAGE_OBJECT]),
         billing: billing(attributes),
         identity: identity(&resource.identity, attributes),
         unread: None,
@@ -164,24 +166,29 @@ fn end_of_stream(attributes: Attributes<'_>, error_type: Option<&str>) -> EndOfS
         .unwrap_or(if error_type.is_some() { EndOfStream::ProviderError } else { EndOfStream::Complete })
 }
 
+fn conditions(attributes: Attributes<'_>) -> Conditions {
+    let tier = attributes.text(&attribute::OPENAI_SERVICE_TIER);
+    let stated = attributes.0.iter().filter_map(|attribute| {
+        let name = attribute.key.strip_prefix(attribute::CONDITION_PREFIX)?;
+        Some((Condition::from_name(name)?, attributes.text(&[&attribute.key])?))
+    });
+    Conditions::from_pairs(tier.map(|tier| (Condition::ServiceTier, tier)).into_iter().chain(stated))
+}
+
 fn billing(attributes: Attributes<'_>) -> Billing {
-    let owned = |names: &[&str]| attributes.text(names).map(str::to_owned);
     Billing {
-        service_tier: owned(&attribute::SERVICE_TIER),
-        speed: owned(&[attribute::SPEED]),
-        inference_geo: owned(&[attribute::INFERENCE_GEO]),
-        web_search_requests: attributes.count(&[attribute::WEB_SEARCH_REQUESTS]),
+        conditions: conditions(attributes),
         gap: attributes.text(&[attribute::BILL_GAP]).and_then(BillGap::from_name),
         reported_cost: attributes.first(&attribute::REPORTED_COST, reported_cost),
     }
 }
 
-/// The conventions propose a double. It is rounded here, once, to the nearest nano-dollar, and kept apart from the
+/// The conventions propose a double. It is rounded here, once, to the nearest pico-dollar, and kept apart from the
 /// cost we compute. Our own agent sends a text, which is exact.
-fn reported_cost(value: &Value) -> Option<NanoUsd> {
+fn reported_cost(value: &Value) -> Option<PicoUsd> {
     match value {
         Value::StringValue(text) => text.parse().ok(),
-        Value::DoubleValue(usd) if usd.is_finite() => format!("{usd:.9}").parse().ok(),
+        Value::DoubleValue(usd) if usd.is_finite() => format!("{usd:.12}").parse().ok(),
         Value::IntValue(usd) => usd.to_string().parse().ok(),
         _ => None,
     }

@@ -7,10 +7,10 @@ use opentelemetry_proto::tonic::trace::v1::{Span, Status, status::StatusCode};
 
 use super::value::{integer, key_value, text, texts};
 use super::*;
-use crate::usage::Direction;
+use crate::unit::Side;
 use crate::{
-    BillGap, Billing, Call, EndOfStream, Identity, NanoUsd, Operation, SpanId, TokenClass, TokenCounts,
-    TraceId, Usage, UsageSource,
+    BillGap, Billing, Call, Condition, Conditions, EndOfStream, Identity, Operation, PicoUsd, Quantities,
+    Run, SpanId, TraceId, Unit, Usage, UsageSource,
 };
 
 fn call() -> Call {
@@ -32,23 +32,29 @@ fn call() -> Call {
         error_type: Some("client_gone".into()),
         http_status: Some(200),
         usage: Some(Usage {
-            tokens: TokenCounts::from_pairs(&[
-                (TokenClass::InputUncached, 10),
-                (TokenClass::CacheRead, 200),
-                (TokenClass::CacheWrite5m, 30),
-                (TokenClass::CacheWrite1h, 40),
-                (TokenClass::OutputText, 5),
-                (TokenClass::OutputReasoning, 6),
+            own: Quantities::from_pairs(&[
+                (Unit::InputUncached, 10),
+                (Unit::CacheRead, 200),
+                (Unit::CacheWrite5m, 30),
+                (Unit::CacheWrite1h, 40),
+                (Unit::OutputText, 5),
+                (Unit::OutputReasoning, 6),
+                (Unit::WebSearch, 3),
             ]),
+            runs: vec![
+                Run {
+                    model: "claude-haiku-5".into(),
+                    quantities: Quantities::from_pairs(&[(Unit::CacheRead, 7)]),
+                },
+                Run { model: "".into(), quantities: Quantities::default() },
+            ],
             source: UsageSource::Estimated,
         }),
+        usage_object: r#"{"input_tokens":10}"#.into(),
         billing: Billing {
-            service_tier: Some("standard".into()),
-            speed: Some("fast".into()),
-            inference_geo: Some("us".into()),
-            web_search_requests: Some(3),
+            conditions: Conditions::from_pairs(Condition::ALL.map(|condition| (condition, condition.name()))),
             gap: Some(BillGap::Tool),
-            reported_cost: NanoUsd::from_nanos(1_234_567_891),
+            reported_cost: PicoUsd::from_picos(1_234_567_891_234),
         },
         identity: Identity {
             service: "checkout".into(),
@@ -101,9 +107,9 @@ fn read_only(span: &Span) -> Result<SpanRecord, SpanError> {
     keep(|keep| read_span(&Resource::default(), "", span, keep))
 }
 
-fn tokens(pairs: &[(&str, u64)]) -> TokenCounts {
+fn tokens(pairs: &[(&str, u64)]) -> Quantities {
     let attributes = pairs.iter().map(|(name, count)| key_value(name, integer(*count))).collect();
-    read(attributes).call.usage.unwrap().tokens
+    read(attributes).call.usage.unwrap().own
 }
 
 #[test]
@@ -123,10 +129,7 @@ fn a_call_survives_the_wire_without_loss() {
         identity: Identity::default(),
         ..call()
     };
-    let empty_usage = Call {
-        usage: Some(Usage { tokens: TokenCounts::default(), source: UsageSource::Provider }),
-        ..call()
-    };
+    let empty_usage = Call { usage: Some(Usage::of(Quantities::default(), UsageSource::Provider)), ..call() };
     for original in [full, bare, empty_usage] {
         let records = read_all(&export_request(std::slice::from_ref(&original)));
         assert_eq!(records.len(), 1);
@@ -169,12 +172,12 @@ fn standard_counts_are_inclusive_for_every_other_reader() {
 
 #[test]
 fn both_dialects_and_the_names_before_them_mean_the_same() {
-    let expected = TokenCounts::from_pairs(&[
-        (TokenClass::InputUncached, 20),
-        (TokenClass::CacheRead, 70),
-        (TokenClass::CacheWrite5m, 10),
-        (TokenClass::OutputText, 30),
-        (TokenClass::OutputReasoning, 20),
+    let expected = Quantities::from_pairs(&[
+        (Unit::InputUncached, 20),
+        (Unit::CacheRead, 70),
+        (Unit::CacheWrite5m, 10),
+        (Unit::OutputText, 30),
+        (Unit::OutputReasoning, 20),
     ]);
     for names in [
         [
@@ -204,8 +207,8 @@ fn cached_tokens_that_exceed_the_input_show_an_exclusive_sender() {
         ("gen_ai.usage.cache_read.input_tokens", 70),
         ("gen_ai.usage.output_tokens", 1),
     ]);
-    assert_eq!(counts.get(TokenClass::InputUncached), 10);
-    assert_eq!(counts.get(TokenClass::CacheRead), 70);
+    assert_eq!(counts.get(Unit::InputUncached), 10);
+    assert_eq!(counts.get(Unit::CacheRead), 70);
 }
 
 #[test]
@@ -222,13 +225,13 @@ fn senders_known_to_count_exclusively_are_believed() {
         let attributes = pairs.into_iter().map(|(name, value)| key_value(name, value)).collect();
         let read = |keep: &mut Keep<'_>| read_span(&Resource::default(), scope_name, &span(attributes), keep);
         let record = keep(read).unwrap();
-        let expected = TokenCounts::from_pairs(&[
-            (TokenClass::InputUncached, uncached),
-            (TokenClass::CacheRead, 70),
-            (TokenClass::InputAudio, 5),
-            (TokenClass::OutputText, 1),
+        let expected = Quantities::from_pairs(&[
+            (Unit::InputUncached, uncached),
+            (Unit::CacheRead, 70),
+            (Unit::InputAudio, 5),
+            (Unit::OutputText, 1),
         ]);
-        assert_eq!(record.call.usage.unwrap().tokens, expected, "{scope_name} {provider}");
+        assert_eq!(record.call.usage.unwrap().own, expected, "{scope_name} {provider}");
     };
     check("opentelemetry.instrumentation.botocore.bedrock-runtime", "aws.bedrock", 95);
     check("opentelemetry.instrumentation.bedrock", "aws.bedrock", 95);
@@ -242,7 +245,7 @@ fn senders_known_to_count_exclusively_are_believed() {
 #[test]
 fn parts_that_overlap_are_never_counted_twice() {
     let input = |pairs: &[(&str, u64)]| {
-        tokens(&[pairs, &[("gen_ai.usage.output_tokens", 0)][..]].concat()).total(Direction::Input)
+        tokens(&[pairs, &[("gen_ai.usage.output_tokens", 0)][..]].concat()).total(Side::Input)
     };
     let read = "gen_ai.usage.cache_read.input_tokens";
     let (audio, image) = ("gen_ai.usage.audio.input_tokens", "gen_ai.usage.image.input_tokens");
@@ -256,15 +259,15 @@ fn parts_that_overlap_are_never_counted_twice() {
         ("gen_ai.usage.reasoning.output_tokens", 70),
         ("gen_ai.usage.audio.output_tokens", 60),
     ]);
-    assert_eq!(output.total(Direction::Output), 100);
-    assert_eq!(output.get(TokenClass::OutputAudio), 30);
+    assert_eq!(output.total(Side::Output), 100);
+    assert_eq!(output.get(Unit::OutputAudio), 30);
 }
 
 #[test]
 fn absent_usage_is_missing_and_a_reported_zero_is_zero() {
     assert_eq!(read(vec![key_value("gen_ai.operation.name", text("chat"))]).call.usage, None);
     let both = [("gen_ai.usage.input_tokens", 0), ("gen_ai.usage.output_tokens", 0)];
-    assert_eq!(tokens(&both), TokenCounts::default());
+    assert_eq!(tokens(&both), Quantities::default());
     let input = |value: Value| {
         read(vec![
             key_value("gen_ai.usage.input_tokens", value),
@@ -275,7 +278,7 @@ fn absent_usage_is_missing_and_a_reported_zero_is_zero() {
         assert_eq!(input(odd).call.usage, None);
     }
     let doubles = input(Value::DoubleValue(12.0)).call.usage.unwrap();
-    assert_eq!(doubles.tokens.get(TokenClass::InputUncached), 12);
+    assert_eq!(doubles.own.get(Unit::InputUncached), 12);
 }
 
 #[test]
@@ -291,7 +294,7 @@ fn one_side_alone_is_missing_except_for_embeddings() {
     }
     assert_eq!(read_side("embeddings", "gen_ai.usage.output_tokens"), None);
     let usage = read_side("embeddings", "gen_ai.usage.input_tokens").unwrap();
-    assert_eq!(usage.tokens, TokenCounts::from_pairs(&[(TokenClass::InputUncached, 12)]));
+    assert_eq!(usage.own, Quantities::from_pairs(&[(Unit::InputUncached, 12)]));
 }
 
 #[test]
@@ -435,14 +438,14 @@ fn finish_reasons_are_read_from_lists_and_from_lists_as_text() {
 }
 
 #[test]
-fn a_reported_cost_is_kept_to_the_nano_dollar() {
-    for (value, nanos) in [
-        (Value::DoubleValue(0.001_234_567_8), 1_234_568),
-        (text("0.000000001"), 1),
-        (Value::IntValue(2), 2_000_000_000),
+fn a_reported_cost_is_kept_to_the_pico_dollar() {
+    for (value, picos) in [
+        (Value::DoubleValue(0.001_234_567_8), 1_234_567_800),
+        (text("0.000000000001"), 1),
+        (Value::IntValue(2), 2_000_000_000_000),
     ] {
         let record = read(vec![key_value("gen_ai.usage.cost", value)]);
-        assert_eq!(record.call.billing.reported_cost.map(NanoUsd::nanos), Some(nanos));
+        assert_eq!(record.call.billing.reported_cost.map(PicoUsd::picos), Some(picos));
     }
     for value in [Value::DoubleValue(f64::NAN), Value::DoubleValue(1e300), text("a lot")] {
         assert_eq!(read(vec![key_value("gen_ai.usage.cost", value)]).call.billing.reported_cost, None);

@@ -6,37 +6,65 @@
 //! cached tokens that exceed the input show one that we do not know, and nothing is subtracted.
 
 use opentelemetry_proto::tonic::common::v1::KeyValue;
+use serde_json::{Map, Value, json};
 
 use super::value::{Attributes, integer, key_value, text};
 use crate::attribute;
 use crate::call::Operation;
-use crate::usage::{Direction, TokenClass, TokenCounts, Usage, UsageSource};
-
-/// The wire name of an absent [`Usage`].
-const MISSING: &str = "missing";
+use crate::unit::{Quantities, Side, Unit};
+use crate::usage::{MISSING, Run, Usage, UsageSource};
 
 pub(super) fn write(usage: Option<&Usage>, list: &mut Vec<KeyValue>) {
-    let Some(Usage { tokens, source }) = usage else {
+    let Some(Usage { own, runs, source }) = usage else {
         list.push(key_value(attribute::USAGE_SOURCE, text(MISSING)));
         return;
     };
     list.push(key_value(attribute::USAGE_SOURCE, text(source.name())));
-    list.push(key_value(attribute::INPUT_TOKENS[0], integer(tokens.total(Direction::Input))));
-    list.push(key_value(attribute::OUTPUT_TOKENS[0], integer(tokens.total(Direction::Output))));
+    list.push(key_value(attribute::INPUT_TOKENS[0], integer(own.total(Side::Input))));
+    list.push(key_value(attribute::OUTPUT_TOKENS[0], integer(own.total(Side::Output))));
     for (name, count) in [
-        (attribute::CACHE_READ_TOKENS[0], tokens.get(TokenClass::CacheRead)),
-        (attribute::CACHE_WRITE_TOKENS[0], tokens.cache_write()),
-        (attribute::CACHE_WRITE_TOKENS[1], tokens.cache_write()),
-        (attribute::REASONING_TOKENS[0], tokens.get(TokenClass::OutputReasoning)),
+        (attribute::CACHE_READ_TOKENS[0], own.cache_read()),
+        (attribute::CACHE_WRITE_TOKENS[0], own.cache_write()),
+        (attribute::CACHE_WRITE_TOKENS[1], own.cache_write()),
+        (attribute::REASONING_TOKENS[0], own.get(Unit::OutputReasoning)),
     ] {
         if count > 0 {
             list.push(key_value(name, integer(count)));
         }
     }
-    for (class, count) in tokens.nonzero() {
-        list.push(key_value(&format!("{}{class}", attribute::USAGE_CLASS_PREFIX), integer(count)));
+    for (unit, quantity) in own.nonzero() {
+        list.push(key_value(&format!("{}{unit}", attribute::USAGE_UNIT_PREFIX), integer(quantity)));
+    }
+    if !runs.is_empty() {
+        list.push(key_value(attribute::USAGE_RUNS, text(&write_runs(runs))));
     }
 }
+
+fn write_runs(runs: &[Run]) -> String {
+    let run = |Run { model, quantities }: &Run| {
+        let units = quantities.nonzero().map(|(unit, quantity)| (unit.name().to_owned(), quantity.into()));
+        json!({"model": model, "units": units.collect::<Map<_, _>>()})
+    };
+    Value::Array(runs.iter().map(run).collect()).to_string()
+}
+
+/// As [`write_runs`] wrote them; a list that is not of that form is nobody's.
+fn read_runs(text: &str) -> Vec<Run> {
+    let run = |value: &Value| {
+        let units = value.get("units")?.as_object()?;
+        let pair = |(name, quantity): (&String, &Value)| Some((Unit::from_name(name)?, quantity.as_u64()?));
+        let pairs: Vec<_> = units.iter().filter_map(pair).collect();
+        Some(Run {
+            model: value.get("model")?.as_str()?.to_owned(),
+            quantities: Quantities::from_pairs(&pairs),
+        })
+    };
+    let list = serde_json::from_str::<Vec<Value>>(text).unwrap_or_default();
+    list.iter().take(RUNS_MAX).filter_map(run).collect()
+}
+
+/// Models that ran within one call; more of them is no call.
+const RUNS_MAX: usize = 64;
 
 /// Who states the counts, as far as it decides their meaning.
 #[derive(Clone, Copy)]
@@ -52,22 +80,26 @@ pub(super) struct Sender<'a> {
 pub(super) fn read(attributes: Attributes<'_>, sender: Sender<'_>) -> Option<Usage> {
     let source = attributes.text(&[attribute::USAGE_SOURCE]);
     match source.and_then(UsageSource::from_name) {
-        Some(source) => Some(Usage { tokens: read_classes(attributes), source }),
+        Some(source) => Some(Usage {
+            own: read_units(attributes),
+            runs: attributes.text(&[attribute::USAGE_RUNS]).map(read_runs).unwrap_or_default(),
+            source,
+        }),
         None if source == Some(MISSING) => None,
         None => read_foreign(attributes, sender),
     }
 }
 
-fn read_classes(attributes: Attributes<'_>) -> TokenCounts {
-    let mut tokens = TokenCounts::default();
-    // One pass over the attributes, and not one for each class.
+fn read_units(attributes: Attributes<'_>) -> Quantities {
+    let mut own = Quantities::default();
+    // One pass over the attributes, and not one for each unit.
     for attribute in attributes.0 {
-        let class = attribute.key.strip_prefix(attribute::USAGE_CLASS_PREFIX);
-        if let Some(class) = class.and_then(TokenClass::from_name) {
-            tokens.set(class, attributes.count(&[&attribute.key]).unwrap_or(0));
+        let unit = attribute.key.strip_prefix(attribute::USAGE_UNIT_PREFIX);
+        if let Some(unit) = unit.and_then(Unit::from_name) {
+            own.set(unit, attributes.count(&[&attribute.key]).unwrap_or(0));
         }
     }
-    tokens
+    own
 }
 
 /// Senders that count exclusively, by the beginning of their scope's name and, where one scope serves many providers,
@@ -110,16 +142,16 @@ fn read_foreign(attributes: Attributes<'_>, sender: Sender<'_>) -> Option<Usage>
     let spoken = without(output, reasoning);
     let audio_out = part(&[attribute::AUDIO_OUTPUT_TOKENS]).min(spoken);
     let image_out = part(&[attribute::IMAGE_OUTPUT_TOKENS]).min(spoken - audio_out);
-    let tokens = TokenCounts::from_pairs(&[
-        (TokenClass::InputUncached, uncached - audio_in - image_in),
-        (TokenClass::CacheRead, cache_read),
-        (TokenClass::CacheWrite5m, cache_write),
-        (TokenClass::InputAudio, audio_in),
-        (TokenClass::InputImage, image_in),
-        (TokenClass::OutputText, spoken - audio_out - image_out),
-        (TokenClass::OutputReasoning, reasoning),
-        (TokenClass::OutputAudio, audio_out),
-        (TokenClass::OutputImage, image_out),
+    let own = Quantities::from_pairs(&[
+        (Unit::InputUncached, uncached - audio_in - image_in),
+        (Unit::CacheRead, cache_read),
+        (Unit::CacheWrite5m, cache_write),
+        (Unit::InputAudio, audio_in),
+        (Unit::InputImage, image_in),
+        (Unit::OutputText, spoken - audio_out - image_out),
+        (Unit::OutputReasoning, reasoning),
+        (Unit::OutputAudio, audio_out),
+        (Unit::OutputImage, image_out),
     ]);
-    Some(Usage { tokens, source: UsageSource::Provider })
+    Some(Usage::of(own, UsageSource::Provider))
 }

@@ -11,6 +11,7 @@ use super::usage;
 use super::value::{integer, key_value, text, texts};
 use crate::attribute;
 use crate::call::{BillGap, Call, Unread};
+use crate::condition::Condition;
 
 /// The instrumentation scope of spans made by our agent. A reader knows by it that the token classes are exact.
 pub const SCOPE_NAME: &str = "ledgerline-agent";
@@ -97,20 +98,17 @@ fn attributes(call: &Call) -> Vec<KeyValue> {
     push_text(&mut list, attribute::SESSION[0], &call.identity.session);
     push_billing(&mut list, call);
     usage::write(call.usage.as_ref(), &mut list);
+    push_text(&mut list, attribute::USAGE_OBJECT, &call.usage_object);
     list
 }
 
 fn push_billing(list: &mut Vec<KeyValue>, call: &Call) {
     let billing = &call.billing;
-    let tier = billing.service_tier.as_deref().unwrap_or_default();
-    push_text(list, attribute::SERVICE_TIER[0], tier);
-    if call.provider == "openai" {
-        push_text(list, attribute::SERVICE_TIER[1], tier);
-    }
-    push_text(list, attribute::SPEED, billing.speed.as_deref().unwrap_or_default());
-    push_text(list, attribute::INFERENCE_GEO, billing.inference_geo.as_deref().unwrap_or_default());
-    if let Some(searches) = billing.web_search_requests {
-        list.push(key_value(attribute::WEB_SEARCH_REQUESTS, integer(searches)));
+    for (condition, word) in billing.conditions.iter() {
+        push_text(list, &format!("{}{condition}", attribute::CONDITION_PREFIX), word);
+        if condition == Condition::ServiceTier && call.provider == "openai" {
+            push_text(list, attribute::OPENAI_SERVICE_TIER[0], word);
+        }
     }
     push_text(list, attribute::BILL_GAP, billing.gap.map_or("", BillGap::name));
     if let Some(cost) = billing.reported_cost {

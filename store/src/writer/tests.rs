@@ -4,19 +4,17 @@ use std::collections::HashMap;
 use std::sync::Mutex;
 use std::time::Duration;
 
-use ledgerline_pricing::{Priced, UnpricedReason};
 use ledgerline_proto::otlp::SpanRecord;
+use ledgerline_proto::{Bill, Cost, UnpricedReason};
 use ledgerline_proto::{
-    Billing, Call, EndOfStream, Identity, Operation, SpanId, TokenClass, TokenCounts, TraceId, Usage,
-    UsageSource,
+    Billing, Call, EndOfStream, Identity, Operation, Quantities, SpanId, TraceId, Unit, Usage, UsageSource,
 };
 
 use super::*;
 
 /// A finished chat with that OpenAI model.
 fn call(model: &str) -> Call {
-    let tokens =
-        TokenCounts::from_pairs(&[(TokenClass::InputUncached, 1_000), (TokenClass::OutputText, 100)]);
+    let tokens = Quantities::from_pairs(&[(Unit::InputUncached, 1_000), (Unit::OutputText, 100)]);
     Call {
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([2; 8]).unwrap(),
@@ -34,7 +32,8 @@ fn call(model: &str) -> Call {
         end: EndOfStream::Complete,
         error_type: None,
         http_status: Some(200),
-        usage: Some(Usage { tokens, source: UsageSource::Provider }),
+        usage: Some(Usage::of(tokens, UsageSource::Provider)),
+        usage_object: String::new(),
         billing: Billing::default(),
         identity: Identity { service: "checkout".into(), team: "payments".into(), ..Identity::default() },
         unread: None,
@@ -81,7 +80,7 @@ fn batch(models: &[&str]) -> Batch {
                 duration_ns: Some(1),
                 attributes_dropped: 0,
             },
-            price: Priced::Unpriced(UnpricedReason::UnknownModel),
+            bill: Bill::empty("", Cost::Unpriced(UnpricedReason::UnknownModel)),
             unpriced_reason: "unknown_model".into(),
             price_version: "v".into(),
             batch_id: 7,

@@ -1,8 +1,7 @@
 //! Calls to send, and what the tables must then hold.
 
 use ledgerline_proto::{
-    Billing, Call, EndOfStream, Identity, Operation, SpanId, TokenClass, TokenCounts, TraceId, Usage,
-    UsageSource,
+    Billing, Call, EndOfStream, Identity, Operation, Quantities, SpanId, TraceId, Unit, Usage, UsageSource,
 };
 
 /// Call number `number` of a deterministic series: several models, teams and minutes, errors, streams and calls without
@@ -11,10 +10,10 @@ pub fn call(number: u64, end_unix_ns: u64) -> Call {
     let models = ["gpt-4.1", "gpt-4.1-mini", "gpt-4o", "no-such-model"];
     let model = models[(number % 4) as usize].to_owned();
     let failed = number % 7 == 3;
-    let tokens = TokenCounts::from_pairs(&[
-        (TokenClass::InputUncached, 1 + number * 13 % 1_009),
-        (TokenClass::CacheRead, number % 5),
-        (TokenClass::OutputText, 1 + number * 7 % 211),
+    let tokens = Quantities::from_pairs(&[
+        (Unit::InputUncached, 1 + number * 13 % 1_009),
+        (Unit::CacheRead, number % 5),
+        (Unit::OutputText, 1 + number * 7 % 211),
     ]);
     let end = end_unix_ns - number * 1_700_000_000;
     Call {
@@ -34,7 +33,8 @@ pub fn call(number: u64, end_unix_ns: u64) -> Call {
         end: if failed { EndOfStream::ProviderError } else { EndOfStream::Complete },
         error_type: failed.then(|| "rate_limit".to_owned()),
         http_status: Some(if failed { 429 } else { 200 }),
-        usage: (number % 11 != 5).then_some(Usage { tokens, source: UsageSource::Provider }),
+        usage: (number % 11 != 5).then_some(Usage::of(tokens, UsageSource::Provider)),
+        usage_object: String::new(),
         billing: Billing::default(),
         identity: Identity {
             service: "checkout".to_owned(),

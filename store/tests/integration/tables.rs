@@ -29,12 +29,12 @@ fn rows(id: u128, numbers: std::ops::Range<u64>) -> Batch {
     let places = usize::try_from(numbers.end - numbers.start).unwrap();
     let row = |(place, number)| {
         let call = call(number, now);
-        let price = prices.price_call(&call);
+        let bill = prices.bill(&call);
         SpanRow {
             place,
             tenant: "default".into(),
-            unpriced_reason: unpriced_reason(&price),
-            price,
+            unpriced_reason: unpriced_reason(bill.cost),
+            bill,
             record: SpanRecord {
                 duration_ns: call.end_unix_ns.checked_sub(call.start_unix_ns),
                 call,
@@ -65,18 +65,18 @@ async fn a_repeated_insert_is_counted_once_in_every_table() {
         assert_eq!(write(&storage, &first).await, Written { stored: 5_000, poisoned: 0 });
     }
     write(&storage, &rows(2, 5_000..5_500)).await;
-    let nanos: i128 = first
+    let picos: i128 = first
         .spans
         .iter()
         .chain(&rows(2, 5_000..5_500).spans)
-        .filter_map(|row| row.price.amount())
-        .map(|cost| i128::from(cost.nanos()))
+        .filter_map(|row| row.bill.cost.amount())
+        .map(|cost| i128::from(cost.picos()))
         .sum();
-    assert!(nanos > 0);
+    assert!(picos > 0);
     let spans = ask(&storage, &sums_of("spans")).await;
     assert!(spans.starts_with("5500\t"), "{spans}");
     let cost = spans.split('\t').nth(6).unwrap();
-    assert_eq!(i128::from(cost.parse::<ledgerline_proto::NanoUsd>().unwrap().nanos()), nanos);
+    assert_eq!(i128::from(cost.parse::<ledgerline_proto::PicoUsd>().unwrap().picos()), picos);
     for table in ["calls_minute", "calls_hour", "calls_day"] {
         assert_eq!(ask(&storage, &sums_of(table)).await, spans, "{table}");
     }
@@ -98,7 +98,7 @@ async fn what_is_written_is_what_is_read() {
         record.attributes = vec![("k".into(), "v\t'\u{e9}".into()), ("long".into(), long.clone())];
         record.call.finish_reasons = vec!["stop".into(), "length".into()];
         record.call.billing.reported_cost = Some("0.000000001".parse().unwrap());
-        record.call.billing.web_search_requests = Some(3);
+        record.call.usage.as_mut().unwrap().own.set(ledgerline_proto::Unit::WebSearch, 3);
         record.call.parent_span_id = ledgerline_proto::SpanId::from_hex("00f067aa0ba902b7");
         batch.spans[1].record.call.http_status = None;
     }
@@ -122,9 +122,9 @@ async fn what_is_written_is_what_is_read() {
     let answer = select(storage.client(), &query, at_most(1 << 20)).await.unwrap();
     let row = &batch.spans[0];
     let call = &row.record.call;
-    let cost = row.price.amount().unwrap();
-    let ledgerline_pricing::Priced::Cost(priced) = &row.price else { panic!("not priced") };
-    let usage = call.usage.unwrap();
+    let cost = row.bill.cost.amount().unwrap();
+    let priced = row.bill.lines[0].price.as_ref().unwrap();
+    let usage = call.usage.as_ref().unwrap();
     let expected = [
         format!("{:032X}", 1),
         format!("{:016X}", 1),
@@ -134,7 +134,7 @@ async fn what_is_written_is_what_is_read() {
         "ok".into(),
         "['stop','length']".into(),
         "200".into(),
-        usage.tokens.get(ledgerline_proto::TokenClass::InputUncached).to_string(),
+        usage.own.get(ledgerline_proto::Unit::InputUncached).to_string(),
         cost.to_string().trim_end_matches('0').to_owned(),
         "0.000000001".into(),
         "3".into(),

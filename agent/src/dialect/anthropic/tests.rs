@@ -1,6 +1,6 @@
 //! Messages: counts that leave the cache out, merged over the events of a stream.
 
-use ledgerline_proto::TokenClass::{
+use ledgerline_proto::Unit::{
     CacheRead, CacheWrite1h, CacheWrite5m, InputUncached, OutputReasoning, OutputText,
 };
 
@@ -9,7 +9,7 @@ use crate::dialect::tests::{counts, read_body, read_events};
 
 const MESSAGES: fn() -> Box<dyn Reader> = || Box::new(MessageReader::default());
 
-fn check_anthropic_usage(usage: &str, expected: &[(TokenClass, u64)]) {
+fn check_anthropic_usage(usage: &str, expected: &[(Unit, u64)]) {
     let body = format!(r#"{{"type":"message","model":"claude-opus-5","usage":{usage}}}"#);
     assert_eq!(counts(&read_body(MESSAGES, &body)), expected, "{usage}");
 }
@@ -24,7 +24,7 @@ const TEXT: &str = r#"{"type":"content_block_delta","index":0,"delta":{"type":"t
 #[test]
 fn an_anthropic_stream_merges_counts_field_by_field() {
     let input = [(InputUncached, 25), (CacheRead, 1000), (CacheWrite5m, 100), (CacheWrite1h, 200)];
-    let with_output = |output: &[(TokenClass, u64)]| [&input[..], output].concat();
+    let with_output = |output: &[(Unit, u64)]| [&input[..], output].concat();
     let read = read_events(MESSAGES, &[START, r#"{"type":"ping"}"#, TEXT_BLOCK]);
     assert!(!read.texts.has_part, "a ping and an empty block are no tokens");
     let read = read_events(MESSAGES, &[START, TEXT_BLOCK, TEXT]);
@@ -52,8 +52,8 @@ fn an_anthropic_stream_merges_counts_field_by_field() {
         assert!(read.usage_is_final);
         assert_eq!(read.progress, Progress::Terminated);
         assert_eq!(read.finish_reasons, ["end_turn"]);
-        assert_eq!(read.billing.service_tier.as_deref(), Some("standard"));
-        assert_eq!(read.billing.inference_geo.as_deref(), Some("us"));
+        assert_eq!(read.billing.conditions.get(Condition::ServiceTier), Some("standard"));
+        assert_eq!(read.billing.conditions.get(Condition::Region), Some("us"));
         assert_eq!((read.response_id.as_str(), read.model.as_str()), ("msg_01", "claude-opus-5"));
     }
 }
@@ -87,14 +87,16 @@ fn anthropic_counts_are_exclusive_and_thinking_is_inside_the_output() {
 }
 
 #[test]
-fn runs_outside_the_counts_are_added_or_counted_as_foreign() {
+fn runs_outside_the_counts_are_added_and_those_of_other_models_stand_alone() {
     let read = read_body(
         MESSAGES,
         r#"{"type":"message","id":"msg","model":"claude-opus-5","content":[{"type":"text","text":"ok"}],"stop_reason":"end_turn","usage":{"input_tokens":10,"output_tokens":20,"speed":"fast","server_tool_use":{"web_search_requests":2,"web_fetch_requests":0},"iterations":[{"type":"compaction","input_tokens":100,"output_tokens":30},{"type":"message","input_tokens":10,"output_tokens":20},{"type":"advisor_message","model":"claude-haiku-5","input_tokens":7,"output_tokens":3},{"type":"fallback_message","model":"claude-haiku-5","input_tokens":7,"output_tokens":0}]}}"#,
     );
     assert_eq!(counts(&read), [(InputUncached, 110), (OutputText, 50)]);
-    assert_eq!(read.foreign_runs, 1, "a run without output is not billed");
-    assert_eq!(read.billing.gap, Some(BillGap::OtherModel));
-    assert_eq!(read.billing.web_search_requests, Some(2));
-    assert_eq!(read.billing.speed.as_deref(), Some("fast"));
+    let advisor = Quantities::from_pairs(&[(InputUncached, 7), (OutputText, 3)]);
+    // A run without output is not billed.
+    assert_eq!(read.runs, [Run { model: "claude-haiku-5".into(), quantities: advisor }]);
+    assert_eq!(read.billing.gap, None);
+    assert_eq!(read.fees, Quantities::from_pairs(&[(Unit::WebSearch, 2)]));
+    assert_eq!(read.billing.conditions.get(Condition::Speed), Some("fast"));
 }

@@ -2,7 +2,7 @@
 //!
 //! Usage may come in any chunk; the last one counts. Of embeddings `usage.prompt_tokens` is all that is billed.
 
-use ledgerline_proto::TokenCounts;
+use ledgerline_proto::{Condition, Quantities, Unit};
 use serde::Deserialize;
 
 use super::usage::{CompletionUsage, ResponseUsage};
@@ -65,9 +65,9 @@ impl ChatReader {
         chunk.id.store(&mut response.response_id);
         chunk.model.store(&mut response.model);
         if searches_always(&response.model) {
-            response.billing.web_search_requests = Some(1);
+            response.fees.set(Unit::WebSearch, 1);
         }
-        chunk.service_tier.store_some(&mut response.billing.service_tier);
+        chunk.service_tier.store_condition(Condition::ServiceTier, &mut response.billing.conditions);
         if let Some(error) = &chunk.error.0 {
             response.error = Some(error.clone().class());
         }
@@ -84,10 +84,10 @@ impl ChatReader {
             if input.is_some() || output.is_some() {
                 response.usage_is_final = finished;
             }
-            response.input = input.or(response.input);
-            response.output = output.or(response.output);
+            response.input = input.or(response.input.take());
+            response.output = output.or(response.output.take());
             if self.is_embeddings {
-                response.output = response.input.map(|_| TokenCounts::default());
+                response.output = response.input.as_ref().map(|_| Quantities::default());
             }
         }
     }

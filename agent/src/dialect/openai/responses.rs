@@ -4,7 +4,7 @@
 //! A stream states it whole in its last event, after deltas of texts. In the background it is created without usage, and
 //! whoever asks for it later sees it grow ([`Response::is_running`]).
 
-use ledgerline_proto::BillGap;
+use ledgerline_proto::{BillGap, Condition, Unit};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess};
 
@@ -156,7 +156,7 @@ impl Body<'_> {
         self.model.store(&mut response.model);
         // Until it ends, a response repeats what was asked for, and `auto` is no tier.
         if self.service_tier.get() != Some("auto") {
-            self.service_tier.store_some(&mut response.billing.service_tier);
+            self.service_tier.store_condition(Condition::ServiceTier, &mut response.billing.conditions);
         }
         if let Some(error) = &self.error.0 {
             response.error = Some(error.clone().class());
@@ -171,8 +171,8 @@ impl Body<'_> {
         self.read_end(status, response);
         self.read_tools(response);
         if let Some(usage) = &self.usage.0 {
-            response.input = usage.input().or(response.input);
-            response.output = usage.output().or(response.output);
+            response.input = usage.input().or(response.input.take());
+            response.output = usage.output().or(response.output.take());
         }
         response.usage_is_final = response.has_counts();
     }
@@ -197,7 +197,9 @@ impl Body<'_> {
         let usage = self.tool_usage.0.as_ref();
         let stated = usage.and_then(|usage| usage.web_search.0.as_ref()?.num_requests.0);
         let searches = stated.or(Some(self.output.searches).filter(|searches| *searches > 0));
-        response.billing.web_search_requests = searches.or(response.billing.web_search_requests);
+        if let Some(searches) = searches {
+            response.fees.set(Unit::WebSearch, searches);
+        }
         // The older search tool costs the same as the newer with models that reason, and another fee with others.
         let is_preview =
             |tool: &Details<'_>| tool.kind.get().is_some_and(|kind| kind.starts_with("web_search_preview"));

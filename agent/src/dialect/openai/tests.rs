@@ -1,10 +1,10 @@
 //! Completions and embeddings: counts without overlap, ends, and what compatible servers do differently.
 
-use ledgerline_proto::TokenClass::{
+use ledgerline_proto::Unit::{
     self, CacheRead, CacheWrite5m, CacheWrite12h, CacheWrite30m, InputAudio, InputUncached, OutputAudio,
     OutputReasoning, OutputText,
 };
-use ledgerline_proto::TokenCounts;
+use ledgerline_proto::{Condition, Quantities};
 
 use super::*;
 use crate::dialect::Progress;
@@ -13,7 +13,7 @@ use crate::dialect::tests::{counts, read_body, read_events};
 const CHAT: fn() -> Box<dyn Reader> = chat;
 const EMBEDDINGS: fn() -> Box<dyn Reader> = || Box::new(ChatReader::embeddings());
 
-fn check_openai_usage(usage: &str, expected: &[(TokenClass, u64)]) {
+fn check_openai_usage(usage: &str, expected: &[(Unit, u64)]) {
     let read = read_body(CHAT, &format!(r#"{{"choices":[],"usage":{usage}}}"#));
     assert_eq!(counts(&read), expected, "{usage}");
 }
@@ -94,7 +94,7 @@ fn an_openai_answer_is_read_whole() {
     );
     assert_eq!((read.response_id.as_str(), read.model.as_str()), ("chatcmpl-B9", "gpt-5-2025-08-07"));
     assert_eq!(read.finish_reasons, ["stop", "tool_calls"]);
-    assert_eq!(read.billing.service_tier.as_deref(), Some("flex"));
+    assert_eq!(read.billing.conditions.get(Condition::ServiceTier), Some("flex"));
     assert_eq!(read.texts.text_bytes, 6 + 1 + 7);
     assert!(read.usage_is_final && read.texts.has_part && read.error.is_none());
     assert_eq!(read.progress, Progress::Terminated);
@@ -151,19 +151,17 @@ fn embeddings_are_input_only() {
     let body = r#"{"object":"list","data":[{"object":"embedding","index":0,"embedding":[0.1,-2e-3]}],"model":"text-embedding-3-small","usage":{"prompt_tokens":8,"total_tokens":8}}"#;
     let read = read_body(EMBEDDINGS, body);
     assert_eq!(counts(&read), [(InputUncached, 8)]);
-    assert_eq!((read.output, read.usage_is_final), (Some(TokenCounts::default()), true));
+    assert_eq!((read.output.clone(), read.usage_is_final), (Some(Quantities::default()), true));
     assert_eq!(read.model, "text-embedding-3-small");
 }
 
 #[test]
 fn models_that_search_on_every_call_have_searched() {
-    for (model, searches) in [
-        ("gpt-4o-search-preview-2025-03-11", Some(1)),
-        ("gpt-5-search-api", Some(1)),
-        ("gpt-4o-2024-08-06", None),
-    ] {
+    for (model, searches) in
+        [("gpt-4o-search-preview-2025-03-11", 1), ("gpt-5-search-api", 1), ("gpt-4o-2024-08-06", 0)]
+    {
         let chunk = format!(r#"{{"model":"{model}","choices":[]}}"#);
-        assert_eq!(read_body(CHAT, &chunk).billing.web_search_requests, searches, "{model}");
-        assert_eq!(read_events(CHAT, &[&chunk, &chunk]).billing.web_search_requests, searches, "{model}");
+        assert_eq!(read_body(CHAT, &chunk).fees.get(Unit::WebSearch), searches, "{model}");
+        assert_eq!(read_events(CHAT, &[&chunk, &chunk]).fees.get(Unit::WebSearch), searches, "{model}");
     }
 }

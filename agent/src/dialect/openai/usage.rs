@@ -3,7 +3,7 @@
 //! Cached, written and audio tokens are inside the input; reasoning, audio and predicted tokens inside the output. Where the
 //! parts do not fit into the whole, or the total equals the sum with the part, the part is beside it: some servers deviate.
 
-use ledgerline_proto::{TokenClass, TokenCounts};
+use ledgerline_proto::{Quantities, Unit};
 use serde::Deserialize;
 
 use crate::dialect::json::{Count, Object};
@@ -68,7 +68,7 @@ impl From<&CompletionUsage> for ResponseUsage {
 
 impl ResponseUsage {
     /// The input side in disjoint classes.
-    pub(super) fn input(&self) -> Option<TokenCounts> {
+    pub(super) fn input(&self) -> Option<Quantities> {
         let whole = self.input_tokens.0?;
         let details = self.input_tokens_details.0.unwrap_or_default();
         let cached = details.cached_tokens.or_zero();
@@ -79,19 +79,19 @@ impl ResponseUsage {
         // Cached audio is counted as cached and as audio: it is cheaper as cached, and that is what it was.
         let audio = details.audio_tokens.or_zero().min(rest);
         let image = details.image_tokens.or_zero().min(rest - audio);
-        Some(TokenCounts::from_pairs(&[
-            (TokenClass::InputUncached, rest - audio - image),
-            (TokenClass::CacheRead, cached),
-            (TokenClass::CacheWrite5m, written - life_30m - life_12h),
-            (TokenClass::CacheWrite30m, life_30m),
-            (TokenClass::CacheWrite12h, life_12h),
-            (TokenClass::InputAudio, audio),
-            (TokenClass::InputImage, image),
+        Some(Quantities::from_pairs(&[
+            (Unit::InputUncached, rest - audio - image),
+            (Unit::CacheRead, cached),
+            (Unit::CacheWrite5m, written - life_30m - life_12h),
+            (Unit::CacheWrite30m, life_30m),
+            (Unit::CacheWrite12h, life_12h),
+            (Unit::InputAudio, audio),
+            (Unit::InputImage, image),
         ]))
     }
 
     /// The output side in disjoint classes.
-    pub(super) fn output(&self) -> Option<TokenCounts> {
+    pub(super) fn output(&self) -> Option<Quantities> {
         let whole = self.output_tokens.0?;
         let details = self.output_tokens_details.0.unwrap_or_default();
         let reasoning = details.reasoning_tokens.or_zero();
@@ -101,11 +101,11 @@ impl ResponseUsage {
         let rest = if beside { whole } else { whole.checked_sub(reasoning).unwrap_or(whole) };
         let audio = details.audio_tokens.or_zero().min(rest);
         let image = details.image_tokens.or_zero().min(rest - audio);
-        Some(TokenCounts::from_pairs(&[
-            (TokenClass::OutputText, rest - audio - image),
-            (TokenClass::OutputReasoning, reasoning),
-            (TokenClass::OutputAudio, audio),
-            (TokenClass::OutputImage, image),
+        Some(Quantities::from_pairs(&[
+            (Unit::OutputText, rest - audio - image),
+            (Unit::OutputReasoning, reasoning),
+            (Unit::OutputAudio, audio),
+            (Unit::OutputImage, image),
         ]))
     }
 }

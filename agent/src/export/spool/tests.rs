@@ -2,7 +2,9 @@
 
 use futures_util::FutureExt;
 use ledgerline_proto::otlp::ExportTraceServiceRequest;
-use ledgerline_proto::{BillGap, Billing, EndOfStream, Identity, Operation, SpanId, TraceId, Unread};
+use ledgerline_proto::{
+    BillGap, Billing, Condition, Conditions, EndOfStream, Identity, Operation, SpanId, TraceId, Unread,
+};
 
 use super::*;
 
@@ -25,6 +27,7 @@ pub fn call(number: u64) -> Call {
         error_type: None,
         http_status: Some(200),
         usage: None,
+        usage_object: String::new(),
         billing: Billing::default(),
         identity: Identity { service: "shop".into(), team: "search".into(), ..Identity::default() },
         unread: None,
@@ -134,10 +137,11 @@ fn the_estimate_of_a_call_is_never_below_its_encoding() {
     };
     full.error_type = Some("insufficient_quota".into());
     full.billing = Billing {
-        service_tier: Some("priority".into()),
-        speed: Some("standard".into()),
-        inference_geo: Some("us".into()),
-        web_search_requests: Some(3),
+        conditions: Conditions::from_pairs([
+            (Condition::ServiceTier, "priority"),
+            (Condition::Speed, "standard"),
+            (Condition::Region, "us"),
+        ]),
         gap: Some(BillGap::OtherModel),
         reported_cost: None,
     };

@@ -31,8 +31,8 @@ fn facts(change: impl FnOnce(&mut CallFacts)) -> CallFacts {
     facts
 }
 
-fn counted(class: TokenClass, tokens: u64) -> Option<TokenCounts> {
-    Some(TokenCounts::from_pairs(&[(class, tokens)]))
+fn counted(class: Unit, tokens: u64) -> Option<Quantities> {
+    Some(Quantities::from_pairs(&[(class, tokens)]))
 }
 
 fn end(facts: CallFacts, relay: EndOfStream) -> Call {
@@ -40,10 +40,8 @@ fn end(facts: CallFacts, relay: EndOfStream) -> Call {
 }
 
 fn tokens(call: &Call) -> Option<(u64, u64, UsageSource)> {
-    let usage = call.usage?;
-    let total = |direction| usage.tokens.total(direction);
-    use ledgerline_proto::usage::Direction::{Input, Output};
-    Some((total(Input), total(Output), usage.source))
+    let usage = call.usage.as_ref()?;
+    Some((usage.own.total(Side::Input), usage.own.total(Side::Output), usage.source))
 }
 
 #[test]
@@ -109,8 +107,8 @@ fn the_upstream_says_who_is_paid_and_not_the_dialect() {
 #[test]
 fn final_counts_are_the_providers() {
     let change = |facts: &mut CallFacts| {
-        facts.response.input = counted(TokenClass::CacheRead, 30);
-        facts.response.output = counted(TokenClass::OutputText, 4);
+        facts.response.input = counted(Unit::CacheRead, 30);
+        facts.response.output = counted(Unit::OutputText, 4);
         facts.response.usage_is_final = true;
         facts.response.progress = Progress::Finished;
         facts.response_texts.text_bytes = 4_000;
@@ -133,8 +131,8 @@ fn an_aborted_stream_is_estimated_from_what_passed() {
     for (stated, delivered_bytes, expected) in [(1, 400, 100), (90, 40, 90)] {
         let call = end(
             facts(|facts| {
-                facts.response.input = counted(TokenClass::CacheRead, 30);
-                facts.response.output = counted(TokenClass::OutputText, stated);
+                facts.response.input = counted(Unit::CacheRead, 30);
+                facts.response.output = counted(Unit::OutputText, stated);
                 facts.response_texts.text_bytes = delivered_bytes;
             }),
             ClientGone,
@@ -154,7 +152,7 @@ fn a_complete_answer_without_counts_is_estimated() {
         Complete,
     );
     assert_eq!(tokens(&call), Some((100, 30, UsageSource::Estimated)));
-    assert_eq!(call.usage.unwrap().tokens.get(TokenClass::OutputReasoning), 20);
+    assert_eq!(call.usage.unwrap().own.get(Unit::OutputReasoning), 20);
 }
 
 #[test]
@@ -174,7 +172,7 @@ fn usage_is_missing_rather_than_guessed() {
     missing("no answer from the provider", ProviderError, |facts| facts.status = None);
     missing("half of the counts after a gap", Complete, |facts| {
         facts.response_is_whole = false;
-        facts.response.output = counted(TokenClass::OutputText, 4);
+        facts.response.output = counted(Unit::OutputText, 4);
         facts.response.usage_is_final = true;
     });
     let given_up = end(facts(|facts| facts.status = None), ClientGone);

@@ -1,6 +1,7 @@
 //! Responses in the shapes the provider sends them: whole, streamed, in the background, and spoilt.
 
-use ledgerline_proto::TokenClass::{
+use ledgerline_proto::Conditions;
+use ledgerline_proto::Unit::{
     self, CacheRead, CacheWrite12h, CacheWrite30m, InputUncached, OutputReasoning, OutputText,
 };
 
@@ -27,7 +28,7 @@ fn a_whole_response_is_read() {
     let output = r#","output":[{"id":"rs_1","type":"reasoning","summary":[{"type":"summary_text","text":"hm"}]},{"id":"msg_1","type":"message","status":"completed","role":"assistant","content":[{"type":"output_text","text":"Hi \u00e9!","annotations":[]},{"type":"refusal","refusal":"no"}]}]"#;
     let read = read("completed", &format!("{output}{USAGE}"));
     assert_eq!((read.response_id.as_str(), read.model.as_str()), ("resp_1", "gpt-5-2025-08-07"));
-    assert_eq!(read.billing.service_tier.as_deref(), Some("default"));
+    assert_eq!(read.billing.conditions.get(Condition::ServiceTier), Some("default"));
     assert_eq!(read.finish_reasons, ["stop"]);
     assert_eq!((read.texts.text_bytes, read.texts.reasoning_bytes), (6 + 2, 2));
     assert_eq!(
@@ -40,7 +41,7 @@ fn a_whole_response_is_read() {
 
 #[test]
 fn counts_are_made_disjoint() {
-    let check = |usage: &str, expected: &[(TokenClass, u64)]| {
+    let check = |usage: &str, expected: &[(Unit, u64)]| {
         assert_eq!(counts(&read("completed", &format!(r#","usage":{usage}"#))), expected, "{usage}");
     };
     check(
@@ -129,40 +130,35 @@ fn tools_of_the_provider_are_counted_or_leave_a_gap() {
     let open = r#"{"type":"web_search_call","status":"completed","action":{"type":"open_page","url":"u"}}"#;
     let old = r#"{"type":"web_search_call","status":"completed"}"#;
     let reasoning = r#"{"type":"reasoning","summary":[]}"#;
-    let check = |items: &[&str], more: &str, searches: Option<u64>, gap: Option<BillGap>| {
+    let check = |items: &[&str], more: &str, searches: u64, gap: Option<BillGap>| {
         let more = format!(r#","output":[{}]{more}"#, items.join(","));
         let read = read("completed", &more);
-        assert_eq!((read.billing.web_search_requests, read.billing.gap), (searches, gap), "{more:.200}");
+        assert_eq!((read.fees.get(Unit::WebSearch), read.billing.gap), (searches, gap), "{more:.200}");
     };
     let tool = Some(BillGap::Tool);
-    check(&[], "", None, None);
-    check(&[search, open, search, old], r#","tools":[{"type":"web_search"}]"#, Some(3), None);
+    check(&[], "", 0, None);
+    check(&[search, open, search, old], r#","tools":[{"type":"web_search"}]"#, 3, None);
     // The provider's own count knows of discounts.
-    check(&[search, search], r#","tool_usage":{"web_search":{"num_requests":1}}"#, Some(1), None);
-    check(
-        &[],
-        r#","tool_usage":{"web_search":{"num_requests":0},"image_gen":{"total_tokens":0}}"#,
-        Some(0),
-        None,
-    );
+    check(&[search, search], r#","tool_usage":{"web_search":{"num_requests":1}}"#, 1, None);
+    check(&[], r#","tool_usage":{"web_search":{"num_requests":0},"image_gen":{"total_tokens":0}}"#, 0, None);
     // The older tool has a fee of its own with models that do not reason.
-    check(&[search], r#","tools":[{"type":"web_search_preview_2025_03_11"}]"#, Some(1), tool);
-    check(&[open], r#","tools":[{"type":"web_search_preview"}]"#, None, None);
-    check(&[reasoning, search], r#","tools":[{"type":"web_search_preview"}]"#, Some(1), None);
+    check(&[search], r#","tools":[{"type":"web_search_preview_2025_03_11"}]"#, 1, tool);
+    check(&[open], r#","tools":[{"type":"web_search_preview"}]"#, 0, None);
+    check(&[reasoning, search], r#","tools":[{"type":"web_search_preview"}]"#, 1, None);
     for kind in ["file_search_call", "code_interpreter_call", "image_generation_call"] {
-        check(&[&format!(r#"{{"type":"{kind}"}}"#)], "", None, tool);
+        check(&[&format!(r#"{{"type":"{kind}"}}"#)], "", 0, tool);
     }
-    check(&[], r#","tool_usage":{"image_gen":{"total_tokens":4000}}"#, None, tool);
-    check(&[r#"{"type":"shell_call","environment":{"type":"container_reference"}}"#], "", None, tool);
+    check(&[], r#","tool_usage":{"image_gen":{"total_tokens":4000}}"#, 0, tool);
+    check(&[r#"{"type":"shell_call","environment":{"type":"container_reference"}}"#], "", 0, tool);
     for free in [
         r#"{"type":"shell_call","environment":{"type":"local"}}"#,
         r#"{"type":"computer_call"}"#,
         r#"{"type":"mcp_call"}"#,
         "7",
     ] {
-        check(&[free], "", None, None);
+        check(&[free], "", 0, None);
     }
-    check(&vec![search; 1_000], "", Some(1_000), None);
+    check(&vec![search; 1_000], "", 1_000, None);
 }
 
 fn created(status: &str, background: bool) -> String {
@@ -200,7 +196,7 @@ fn a_stream_states_its_usage_in_its_last_event() {
         assert_eq!((read.progress, read.usage_is_final), (Progress::Terminated, true), "{status}");
         assert_eq!(read.texts.text_bytes, 5, "what the last event repeats is not counted again");
         assert_eq!(counts(&read).len(), 4);
-        assert_eq!(read.billing.service_tier.as_deref(), Some("flex"));
+        assert_eq!(read.billing.conditions.get(Condition::ServiceTier), Some("flex"));
         assert_eq!(read.error.is_some(), status == "failed");
     }
 }
@@ -209,11 +205,14 @@ fn a_stream_states_its_usage_in_its_last_event() {
 fn the_tier_is_the_one_that_served() {
     let start =
         created("in_progress", false).replace(r#""output":[]"#, r#""service_tier":"auto","output":[]"#);
-    assert_eq!(read_events(READER, &[&start]).billing.service_tier, None);
+    assert_eq!(read_events(READER, &[&start]).billing.conditions, Conditions::default());
     let asked = start.replace("auto", "priority");
-    assert_eq!(read_events(READER, &[&asked]).billing.service_tier.as_deref(), Some("priority"));
+    assert_eq!(
+        read_events(READER, &[&asked]).billing.conditions.get(Condition::ServiceTier),
+        Some("priority")
+    );
     let read = read_events(READER, &[&asked, &last("completed", USAGE)]);
-    assert_eq!(read.billing.service_tier.as_deref(), Some("flex"));
+    assert_eq!(read.billing.conditions.get(Condition::ServiceTier), Some("flex"));
 }
 
 #[test]

@@ -1,8 +1,82 @@
-//! Why a call has no cost. Finance reads these words, so each is stable and says what to do; pure.
+//! The bill of a call: a list of lines, or why there is none. Pure.
+//!
+//! Finance reads these words, so each is stable and says what to do.
 
 use std::fmt;
+use std::sync::Arc;
 
-use ledgerline_proto::TokenClass;
+use crate::money::PicoUsd;
+use crate::unit::Unit;
+
+/// What a call costs, line by line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bill {
+    /// The model under its one name in the price book, by which calls are grouped; as it was sent where the book does not know it.
+    pub model: Arc<str>,
+    /// Every unit that was used, priced or not, the call's own model first.
+    pub lines: Vec<Line>,
+    /// The sum of the lines, or why there is none.
+    pub cost: Cost,
+}
+
+/// So much of one unit of one model.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Line {
+    /// Whose unit; that of the bill, or of another model that ran within the call.
+    pub model: Arc<str>,
+    /// What is counted.
+    pub unit: Unit,
+    /// How much of it.
+    pub quantity: u64,
+    /// `None`: the bill is unpriced. Its other lines have no price either: a sum of some of them would pass for the cost.
+    pub price: Option<LinePrice>,
+}
+
+/// What a line costs and why.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct LinePrice {
+    /// Exact, or rounded once, half to even.
+    pub amount: PicoUsd,
+    /// Which line of the book gave it: `openai/gpt-4.1@2025-04-14/flex`.
+    pub rule: Arc<str>,
+}
+
+/// What a call costs as a whole. Not an `Option`: an unknown cost says why.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Cost {
+    /// The sum of the lines; 0 only where that is true.
+    Known(PicoUsd),
+    /// The provider bills nothing for it: a true zero, without lines.
+    NotBilled(NotBilled),
+    /// Nobody knows yet.
+    Unpriced(UnpricedReason),
+}
+
+impl Cost {
+    /// The amount, where it is known.
+    pub const fn amount(self) -> Option<PicoUsd> {
+        match self {
+            Self::Known(amount) => Some(amount),
+            Self::NotBilled(_) => Some(PicoUsd::ZERO),
+            Self::Unpriced(_) => None,
+        }
+    }
+}
+
+impl Bill {
+    /// A bill without lines.
+    pub fn empty(model: &str, cost: Cost) -> Self {
+        Self { model: model.into(), lines: Vec::new(), cost }
+    }
+}
+
+named! {
+    /// Why a call costs nothing although it used something, or nobody counted what.
+    pub enum NotBilled {
+        /// The provider refused it or failed before any output, and bills no such request.
+        HttpError = "http_error",
+    }
+}
 
 /// Why a call is unpriced. The text form (`Display`) is what is stored and shown; it never changes meaning.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -22,7 +96,7 @@ pub enum UnpricedReason {
     /// The model is known, but no price was valid when the call was made.
     NoPriceAtThatTime,
     /// Tokens of this class were used, and the price that applies does not name it.
-    NoPriceForClass(TokenClass),
+    NoPriceForClass(Unit),
     /// Web searches were made, and the book states no fee for them.
     NoPriceForWebSearch,
     /// A tool of the provider ran that is billed apart from tokens, and has no price here.
@@ -37,7 +111,7 @@ pub enum UnpricedReason {
     UnknownInferenceGeo,
     /// A service tier and a speed at once: no provider publishes a price for both together.
     TierCombination,
-    /// The amount does not fit into the 999,999,999 USD that one call may cost: the counts are broken.
+    /// The amount does not fit into the 999,999 USD that one call may cost: the counts are broken.
     Overflow,
 }
 
