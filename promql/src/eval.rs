@@ -3,6 +3,7 @@
 
 mod call;
 
+use super::alive::Alive;
 use super::budget::Budget;
 use super::cells::Cells;
 use super::error::{QueryError, Result};
@@ -21,6 +22,7 @@ use super::{aggregate, binary};
 pub fn evaluate(plan: &Plan, fetched: &Fetched, budget: &Budget<'_>) -> Result<QueryResult> {
     let grid = Grid::from(plan.params);
     let evaluator = Evaluator { requests: &plan.requests, fetched, budget, notices: Notices::default() };
+    fetched.infos.iter().for_each(|info| evaluator.notices.inform(info));
     let (value, charge) = evaluator.answer(plan, grid)?;
     let (warnings, infos) = evaluator.notices.into_lists();
     Ok(QueryResult { value, warnings, infos, charge })
@@ -181,7 +183,8 @@ impl<'a> Evaluator<'a> {
             let times = grid.times().map(|time| selector.shift.apply(time));
             let cells = match &series.samples {
                 Samples::Delta(increments) => {
-                    Cells::build(self.budget, grid.len(), running_total(increments, times))?
+                    let alive = Alive::new(grid, selector.shift, 0);
+                    Cells::build(self.budget, grid.len(), running_total(increments, times, alive))?
                 }
                 Samples::Points(points) => {
                     let mut next = 0;
@@ -204,10 +207,11 @@ fn windows(range: &RangeNode, grid: Grid) -> Windows {
     Windows { grid, length_ms: range.window_ms, shift: range.shift }
 }
 
-/// The exact total of everything up to each time read.
+/// The exact total of everything up to each time read, where the series is alive.
 fn running_total(
     increments: &Increments,
     times: impl Iterator<Item = i64>,
+    alive: Alive,
 ) -> impl Iterator<Item = Option<Number>> {
     let (mut next, mut total) = (0, Number::Exact(0));
     times.map(move |read_at| {
@@ -216,6 +220,6 @@ fn running_total(
             total = total.plus(Number::Exact(*increment));
         }
         next += passed;
-        (next > 0).then_some(total)
+        alive.at(read_at, &increments.times_ms[..next], 0).then_some(total)
     })
 }

@@ -7,6 +7,7 @@
 //! The promise to finance lives here: values that are exact stay exact. See [`Number`].
 
 mod aggregate;
+mod alive;
 mod binary;
 mod budget;
 mod cells;
@@ -39,6 +40,7 @@ mod tests;
 mod value;
 mod window;
 
+pub use alive::{ALIVE_MS, ALIVE_ROUNDING_MS};
 pub use budget::Budget;
 pub use error::{ErrorKind, QueryError};
 pub use eval::evaluate;

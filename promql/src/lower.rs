@@ -1,5 +1,6 @@
 //! Pure: from query text to a [`Plan`]. Everything that can be refused without data is refused here.
 
+use crate::alive::alive_from_ms;
 use crate::budget::Budget;
 use crate::error::{QueryError, Result};
 use crate::functions::{implementation, supported_functions};
@@ -95,7 +96,8 @@ impl Lowering<'_> {
             ExprKind::Unary(Sign::Minus, inner) => Node::Negate(Box::new(self.node(inner, grid, None)?)),
             ExprKind::Selector(selector) => {
                 let shift = self.shift(&selector.modifiers)?;
-                let id = self.request(selector, expr.span, shift.apply_grid(grid), None, sum)?;
+                // A sum of totals leaves out what is no longer alive: nobody else can add them up first.
+                let id = self.request(selector, expr.span, shift.apply_grid(grid), None, None)?;
                 Node::Selector(Selector { id, shift })
             }
             ExprKind::Range(range) => {
@@ -126,8 +128,11 @@ impl Lowering<'_> {
         let id = self.requests.len();
         let edges = Edges { first_ms: grid.start_ms, step_ms: grid.step_ms, count: grid.count, window_ms };
         let matchers = matchers(self.budget, self.text, selector, span)?;
-        let grouping = sum.cloned();
-        self.requests.push(SelectorRequest { selector: id, matchers, edges, grouping, samples_for: None });
+        let alive_from_ms = alive_from_ms(grid.start_ms, window_ms);
+        let (selector, grouping) = (id, sum.cloned());
+        let request =
+            SelectorRequest { selector, matchers, edges, alive_from_ms, grouping, samples_for: None };
+        self.requests.push(request);
         Ok(id)
     }
 

@@ -58,6 +58,10 @@ pub struct SelectorRequest {
     pub matchers: Vec<Matcher>,
     /// When the selector is read.
     pub edges: Edges,
+    /// Asks a source of increments for the last one of each series that is after this time and not after the first edge: as one more
+    /// increment, of zero, at its time rounded up to a multiple of [`ALIVE_ROUNDING_MS`](super::ALIVE_ROUNDING_MS), but not beyond that
+    /// edge. This is such a multiple; what an instant selector adds up from before its first time is not put after it.
+    pub alive_from_ms: Option<i64>,
     /// Set when the query sums the series by these labels and nothing else: a source of increments may add them up first. A source of
     /// anything else must ignore it.
     pub grouping: Option<Grouping>,

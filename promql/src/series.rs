@@ -80,7 +80,10 @@ pub struct Series {
 
 /// What the source returned for each selector of a plan, by selector number. Charged for until it is dropped.
 #[derive(Debug, Default)]
-pub struct Fetched(HashMap<usize, (Vec<Series>, Charge)>);
+pub struct Fetched {
+    by_selector: HashMap<usize, (Vec<Series>, Charge)>,
+    pub(crate) infos: Vec<String>,
+}
 
 impl Fetched {
     /// Files the answer to one request.
@@ -92,12 +95,17 @@ impl Fetched {
     ) -> Result<(), MemoryError> {
         let bytes = series.iter().map(|one| size_of::<Series>() + one.labels.bytes() + one.samples.bytes());
         let charge = memory.charge(bytes.sum())?;
-        self.0.insert(selector, (series, charge));
+        self.by_selector.insert(selector, (series, charge));
         Ok(())
+    }
+
+    /// Adds what the source has to say of its answer.
+    pub fn inform(&mut self, info: String) {
+        self.infos.push(info);
     }
 
     /// The answer to one request.
     pub fn get(&self, selector: usize) -> Option<&[Series]> {
-        self.0.get(&selector).map(|(series, _)| series.as_slice())
+        self.by_selector.get(&selector).map(|(series, _)| series.as_slice())
     }
 }

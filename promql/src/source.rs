@@ -55,13 +55,6 @@ pub enum SourceError {
     TimedOut,
     #[error("the query would read more than {0} rows; shorten the range, raise the step or add matchers")]
     TooManyRows(usize),
-    /// The exact answer needs rows that are no longer kept.
-    #[error("the query reads {days} days back at times that are not kept so long: {kept}")]
-    NotKept {
-        days: i64,
-        /// What is kept for how long, and so what to do.
-        kept: String,
-    },
     #[error(transparent)]
     Memory(#[from] MemoryError),
     #[error("the query touches more than {0} series; add matchers or aggregate by fewer labels")]
@@ -80,6 +73,11 @@ pub trait SeriesSource: Send + Sync {
     /// from the text of the query alone.
     fn are_increments(&self, _request: &SelectorRequest) -> bool {
         false
+    }
+
+    /// What whoever asked should know of the answer to a request, such as that old samples are less precise.
+    fn info(&self, _request: &SelectorRequest) -> Option<String> {
+        None
     }
 
     /// The samples one selector needs, each series with the labels the matchers accept.

@@ -5,6 +5,7 @@
 
 use std::ops::Range;
 
+use super::alive::Alive;
 use super::budget::Budget;
 use super::cells::{Cells, Steps};
 use super::error::{QueryError, Result};
@@ -231,7 +232,7 @@ fn inform_of_name(notices: &Notices, labels: &Labels, cells: &Cells) {
     }
 }
 
-/// The exact increase over each window, by prefix sums. A window without any increment has no value.
+/// The exact increase over each window, by prefix sums, where the series is alive.
 fn increase_of_increments(
     budget: &Budget<'_>,
     Increments { times_ms, picos }: &Increments,
@@ -246,9 +247,10 @@ fn increase_of_increments(
         total = total.plus(Number::Exact(*increment));
         total
     }));
-    let values = windows.slide(times_ms.len(), |at| times_ms[at]).map(|(_, _, places)| {
+    let alive = Alive::new(windows.grid, windows.shift, windows.length_ms);
+    let values = windows.slide(times_ms.len(), |at| times_ms[at]).map(|(_, end_ms, places)| {
         let increase = prefix[places.end].minus(prefix[places.start]);
-        (!places.is_empty()).then(|| match per {
+        alive.at(end_ms, &times_ms[..places.end], places.len()).then(|| match per {
             Per::Window => increase,
             Per::Second => Number::Float(increase.to_f64() / seconds(windows.length_ms)),
         })

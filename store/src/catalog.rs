@@ -8,6 +8,9 @@ use ledgerline_proto::dimension::Dimension;
 /// The label of [`Measure::Tokens`] that names the class.
 pub const TOKEN_CLASS: &str = "token_class";
 
+/// The values of the label `status`.
+pub const STATUSES: [&str; 2] = ["error", "ok"];
+
 /// What a metric adds up; each has an expression over the spans and one over the rollups. All are of finished calls.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[allow(missing_docs, reason = "each is explained by the help of its metric")]

@@ -6,6 +6,7 @@ mod source;
 mod statement;
 #[cfg(test)]
 mod tests;
+mod tiers;
 
 use std::future::Future;
 
@@ -17,7 +18,6 @@ use crate::client::StoreError;
 use crate::rows::{Row, Select, select};
 
 pub use source::SqlSource;
-pub use statement::check_kept;
 
 /// ClickHouse's codes for a bound that was exceeded (`src/Common/ErrorCodes.cpp`): TIMEOUT_EXCEEDED, TOO_SLOW.
 const OUT_OF_TIME: [i32; 2] = [159, 160];
@@ -58,25 +58,4 @@ fn source_error(error: StoreError) -> SourceError {
         }
         StoreError::Response(_) => SourceError::Malformed(reason),
     }
-}
-
-/// A table that can answer. A rollup's `bucket` is the start of an interval open at its start and closed at its end, as a PromQL
-/// window is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Tier {
-    table: &'static str,
-    /// The TTL of the table; `None`: kept without end. A test holds the migrations to it.
-    kept_days: Option<i64>,
-    /// Length of a bucket in microseconds; a span is its own.
-    bucket_us: i64,
-}
-
-impl Tier {
-    const DAY: Self = Self { table: "calls_day", kept_days: None, bucket_us: 86_400_000_000 };
-    const HOUR: Self = Self { table: "calls_hour", kept_days: Some(400), bucket_us: 3_600_000_000 };
-    const MINUTE: Self = Self { table: "calls_minute", kept_days: Some(35), bucket_us: 60_000_000 };
-    /// The record itself, by `end_time` in microseconds.
-    const SPANS: Self = Self { table: "spans", kept_days: Some(90), bucket_us: 1 };
-    /// From the coarsest.
-    const ALL: [Self; 4] = [Self::DAY, Self::HOUR, Self::MINUTE, Self::SPANS];
 }

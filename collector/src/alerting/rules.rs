@@ -53,8 +53,8 @@ pub struct AlertRule {
     pub annotations: BTreeMap<String, Template>,
 }
 
-/// Says whether the query source can evaluate an expression of this group, and if not, why and what to write instead.
-pub type AcceptExpr<'a> = &'a dyn Fn(&Group, &str) -> Result<(), String>;
+/// Says whether the query source can evaluate an expression, and if not, why and what to write instead.
+pub type AcceptExpr<'a> = &'a dyn Fn(&str) -> Result<(), String>;
 
 /// What a rule file does not say.
 #[derive(Clone, Copy)]
@@ -222,7 +222,7 @@ impl Reader<'_> {
             } else {
                 format!("rule {position} {name:?}")
             };
-            if let Some(mut rule) = self.within(&part, |reader| reader.rule(&group, raw)) {
+            if let Some(mut rule) = self.within(&part, |reader| reader.rule(raw)) {
                 for (name, template) in &group_labels {
                     rule.labels.entry(name.clone()).or_insert_with(|| template.clone());
                 }
@@ -232,7 +232,7 @@ impl Reader<'_> {
         group
     }
 
-    fn rule(&mut self, group: &Group, raw: RawRule) -> Option<AlertRule> {
+    fn rule(&mut self, raw: RawRule) -> Option<AlertRule> {
         self.unknown(&raw.unknown, RULE_KEYS);
         let name = raw.alert.filter(|alert| !alert.is_empty());
         match (&name, raw.record.is_some_and(|record| !record.is_empty())) {
@@ -245,7 +245,7 @@ impl Reader<'_> {
             (Some(_), false) => {}
         }
         let expr = raw.expr.unwrap_or_default().trim().to_owned();
-        let accepted = self.check_expr(group, &expr);
+        let accepted = self.check_expr(&expr);
         self.problems.take(&self.place, accepted);
         let hold = self.duration("for", raw.r#for).unwrap_or_default();
         let keep_firing_for = self.duration("keep_firing_for", raw.keep_firing_for).unwrap_or_default();
@@ -254,7 +254,7 @@ impl Reader<'_> {
         Some(AlertRule { name: name?, expr, hold, keep_firing_for, labels, annotations })
     }
 
-    fn check_expr(&self, group: &Group, expr: &str) -> Result<(), String> {
+    fn check_expr(&self, expr: &str) -> Result<(), String> {
         if expr.is_empty() {
             return Err("the rule has no expr:; write the PromQL expression that must hold".to_owned());
         }
@@ -266,8 +266,7 @@ impl Reader<'_> {
                 kind.name()
             ));
         }
-        (self.defaults.accept)(group, expr)
-            .map_err(|reason| format!("expr cannot be evaluated here: {reason}"))
+        (self.defaults.accept)(expr).map_err(|reason| format!("expr cannot be evaluated here: {reason}"))
     }
 
     fn templates(&mut self, kind: &str, pairs: Option<Pairs>) -> BTreeMap<String, Template> {

@@ -3,7 +3,6 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Duration;
 
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::clock::{Clock, SystemClock};
@@ -13,12 +12,10 @@ use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::{self as promql, Grouping, METRIC_NAME, QueryParams, SelectorRequest};
 use ledgerline_store::catalog::{self, METRICS, Metric};
-use ledgerline_store::sql;
 
 use super::{Auth, Config, EMBEDDED, Listen, Pricing, Settings, Storage, StorageConfig};
 use crate::access::{Access, Principal};
-use crate::alerting::grid::floor;
-use crate::alerting::{Group, UnixMs};
+use crate::alerting::UnixMs;
 use crate::limits::NAME_BYTES_MAX;
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::{EngineConfig, find_binary};
@@ -65,22 +62,13 @@ impl Resolve for Config {
     }
 }
 
-/// What the evaluator cannot answer is said now and not at the first evaluation. So is a rule that reads further back than is kept:
-/// it would fail at every one.
-fn accept(group: &Group, expr: &str) -> Result<(), String> {
-    const DAY: Duration = Duration::from_hours(24);
-    let midnight = floor(UnixMs::from_unix_ns(SystemClock.now_unix_ns()), DAY);
-    // A bucket that divides the times of these two evaluations divides those of all.
-    for now in [midnight, midnight.plus(group.interval)] {
-        let params = QueryParams::Instant { time_ms: now.minus(group.query_offset).0 };
-        let plan = promql::plan(expr, params).map_err(|error| error.to_string())?;
-        // Every metric of the catalogue is.
-        plan.check_increments(&|_| true).map_err(|error| error.to_string())?;
-        plan.requests.iter().try_for_each(known_names)?;
-        let check = |request: &SelectorRequest| sql::check_kept(request.edges, now.0);
-        plan.requests.iter().try_for_each(check).map_err(|error| error.to_string())?;
-    }
-    Ok(())
+/// What the evaluator cannot answer is said now and not at the first evaluation.
+fn accept(expr: &str) -> Result<(), String> {
+    let params = QueryParams::Instant { time_ms: UnixMs::from_unix_ns(SystemClock.now_unix_ns()).0 };
+    let plan = promql::plan(expr, params).map_err(|error| error.to_string())?;
+    // Every metric of the catalogue is.
+    plan.check_increments(&|_| true).map_err(|error| error.to_string())?;
+    plan.requests.iter().try_for_each(known_names)
 }
 
 /// A metric or a label that no query can find is a typing error: the rule would be silent for ever.
@@ -255,8 +243,8 @@ mod tests {
         (format!("alerting: {{rule_files: [{}]}}\n", rules.path().display()), rules)
     }
 
-    fn rule_problems(group: &str, expr: &str) -> String {
-        let (section, _rules) = alerting(group, expr);
+    fn rule_problems(expr: &str) -> String {
+        let (section, _rules) = alerting("", expr);
         problems(&format!("{SERVER}{section}"))
     }
 
@@ -287,24 +275,13 @@ mod tests {
             ("changes(llm_calls_total[1h]) > 0", "use increase() or rate()"),
             ("sum by (team) (rate(llm_tokens_total{token_class!=\"\"}[5m])) > 1", ""),
             ("absent_over_time(llm_calls_total{model=~\"gpt.*\"}[1h])", ""),
+            // Nothing is refused for its age.
+            ("increase(llm_calls_total[900d] offset 7m) > 9", ""),
             ("label_replace(vector(1), \"teem\", \"x\", \"\", \"\")", ""),
         ] {
-            let found = rule_problems("", expr);
+            let found = rule_problems(expr);
             assert!(found.contains(reason) && found.is_empty() == reason.is_empty(), "{expr}: {found}");
         }
-    }
-
-    /// What is refused at every evaluation is refused when it is loaded, and nothing else is.
-    #[test]
-    fn a_rule_that_reads_further_back_than_is_kept_is_a_problem() {
-        let load = |group, range| rule_problems(group, &format!("increase(llm_calls_total[{range}]) > 9"));
-        for group in ["", "interval: 1h,", "interval: 90s, query_offset: 90s,"] {
-            let text = load(group, "100d");
-            let part = "rule 1 \"A\": expr cannot be evaluated here: the query reads 100 days back";
-            assert!(text.contains(part), "{text}");
-        }
-        assert_eq!(load("", "30d"), "");
-        assert_eq!(load("interval: 1h, query_offset: 0s,", "100d"), "", "hours are kept 400 days");
     }
 
     #[test]

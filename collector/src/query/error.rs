@@ -44,7 +44,6 @@ impl RunError {
             }
             Self::Source(
                 SourceError::Memory(MemoryError::Query(_))
-                | SourceError::NotKept { .. }
                 | SourceError::TooManyRows(_)
                 | SourceError::TooManySeries(_)
                 | SourceError::Refused(_),

@@ -113,6 +113,7 @@ impl Querier {
             let series = self.source.select(scope, request).await?;
             let mut fetched = fetched.lock().unwrap_or_else(PoisonError::into_inner);
             fetched.insert(&scope.memory, request.selector, series).map_err(QueryError::from)?;
+            self.source.info(request).into_iter().for_each(|info| fetched.inform(info));
             Ok::<(), RunError>(())
         });
         try_join_all(selects).await?;

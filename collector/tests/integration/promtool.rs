@@ -18,7 +18,7 @@ fn pack() -> PathBuf {
 
 fn load(path: PathBuf) -> Vec<Group> {
     let minute = Duration::from_secs(60);
-    let defaults = Defaults { interval: minute, query_offset: Duration::ZERO, accept: &|_, _| Ok(()) };
+    let defaults = Defaults { interval: minute, query_offset: Duration::ZERO, accept: &|_| Ok(()) };
     let mut problems = Problems::default();
     let groups = load_rules(&[path], defaults, &mut problems);
     problems.into_result(Some(groups)).unwrap()

@@ -12,8 +12,9 @@ use ledgerline_promql::{Edges, Grouping, Labels, METRIC_NAME, Matcher, Samples, 
 use ledgerline_proto::dimension::Dimension;
 
 use super::SqlRunner;
-use super::statement::{Selection, statement};
-use crate::catalog::{METRICS, Measure, Metric, TOKEN_CLASS};
+use super::statement::{LAST, Selection, statement};
+use super::tiers::moved;
+use crate::catalog::{METRICS, Measure, Metric, STATUSES, TOKEN_CLASS, metric};
 use crate::limits::ROWS_MAX;
 use crate::rows::Row;
 
@@ -39,6 +40,10 @@ impl<R: SqlRunner> SqlSource<R> {
         Self { runner, clock }
     }
 
+    fn now_ms(&self) -> i64 {
+        i64::try_from(self.clock.now_unix_ns() / 1_000_000).unwrap_or(i64::MAX)
+    }
+
     async fn fetch(&self, scope: &Scope, request: &SelectorRequest) -> Result<Vec<Series>, SourceError> {
         let wanted = wanted(&request.matchers);
         let Some(matchers) = column_matchers(&request.matchers) else { return Ok(Vec::new()) };
@@ -53,14 +58,16 @@ impl<R: SqlRunner> SqlSource<R> {
         let selection = Selection {
             scope,
             edges: request.edges,
-            now_ms: i64::try_from(self.clock.now_unix_ns() / 1_000_000).unwrap_or(i64::MAX),
+            alive_from_ms: request.alive_from_ms,
+            now_ms: self.now_ms(),
             dimensions: &dimensions,
             matchers: &matchers,
             measures: &measures,
         };
+        let Some(statement) = statement(&selection) else { return Ok(Vec::new()) };
         // Held until the rows have become series, for which the query is charged next.
         let mut held = scope.memory.charge(0)?;
-        let rows = self.runner.rows(&statement(&selection)?, &mut held).await?;
+        let rows = self.runner.rows(&statement, &mut held).await?;
         if rows.len() > SERIES_MAX {
             return Err(SourceError::TooManySeries(SERIES_MAX));
         }
@@ -100,6 +107,44 @@ fn wanted(matchers: &[Matcher]) -> Vec<Wanted> {
         }
     }
     wanted
+}
+
+/// The names that metrics have, with data or without: which there are is known without reading.
+fn names(filter: &SeriesFilter) -> BTreeSet<&'static str> {
+    let readable = sets(filter).iter().filter(|matchers| column_matchers(matchers).is_some());
+    let metrics = readable
+        .flat_map(|matchers| wanted(matchers))
+        .filter_map(|wanted| metric(wanted.labels.get(METRIC_NAME)));
+    metrics.flat_map(|metric| metric.labels().chain([METRIC_NAME])).collect()
+}
+
+/// The values of a label of which all are known, if the filter asks for nothing that has to be read.
+fn closed_values(label: &str, filter: &SeriesFilter) -> Option<BTreeSet<String>> {
+    let status = Dimension::Status.name();
+    let is_closed = |name: &str| name == METRIC_NAME || name == TOKEN_CLASS || name == status;
+    let mut matched = sets(filter).iter().flatten().map(|matcher| matcher.name.as_str());
+    if !is_closed(label) || !matched.all(is_closed) {
+        return None;
+    }
+    let mut values = BTreeSet::new();
+    for matchers in sets(filter) {
+        let accepted = |value: &&str| {
+            matchers.iter().filter(|matcher| matcher.name == status).all(|matcher| matcher.matches(value))
+        };
+        let statuses: Vec<&str> = STATUSES.into_iter().filter(accepted).collect();
+        for wanted in wanted(matchers).iter().filter(|_| !statuses.is_empty()) {
+            let of_metric = [wanted.labels.get(label)];
+            let known = if label == status { &statuses[..] } else { &of_metric };
+            values.extend(known.iter().filter(|value| !value.is_empty()).map(|value| (*value).to_owned()));
+        }
+    }
+    Some(values)
+}
+
+/// The sets of matchers of which any may accept: one that accepts everything if there are none.
+fn sets(filter: &SeriesFilter) -> &[Vec<Matcher>] {
+    const EVERYTHING: &[Vec<Matcher>] = &[Vec::new()];
+    if filter.any_of.is_empty() { EVERYTHING } else { &filter.any_of }
 }
 
 /// The matchers on columns; `None` when a label that does not exist is required to have a value.
@@ -150,14 +195,22 @@ fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result
     Ok(out)
 }
 
-/// Adds `edge:value:...` to the increments of each measure.
+/// Adds `edge:value:...` to the increments of each measure, or of each the time in `last:time:...`.
 fn add_point(
     point: &str,
     wanted: &[Wanted],
     increments: &mut [BTreeMap<i64, i128>],
 ) -> Result<(), SourceError> {
     let malformed = |what: &str| SourceError::Malformed(format!("{what} in the point {point:?}"));
-    let mut fields = point.split(':');
+    let mut fields = point.split(':').peekable();
+    if fields.next_if_eq(&LAST).is_some() {
+        let times: Option<Vec<i64>> = fields.map(|time| time.parse().ok()).collect();
+        let times = times.filter(|times| times.len() == wanted.len()).ok_or_else(|| malformed("no times"))?;
+        for (time, increments) in times.into_iter().zip(increments).filter(|(time, _)| *time != 0) {
+            increments.entry(time).or_insert(0);
+        }
+        return Ok(());
+    }
     let edge: i64 = fields.next().and_then(|edge| edge.parse().ok()).ok_or_else(|| malformed("no time"))?;
     for (wanted, increments) in wanted.iter().zip(increments) {
         let value = fields.next().ok_or_else(|| malformed("too few values"))?;
@@ -201,6 +254,10 @@ impl<R: SqlRunner> SeriesSource for SqlSource<R> {
         true
     }
 
+    fn info(&self, request: &SelectorRequest) -> Option<String> {
+        moved(request.edges, self.now_ms().saturating_mul(1000))
+    }
+
     fn select<'a>(
         &'a self,
         scope: &'a Scope,
@@ -216,20 +273,44 @@ impl<R: SqlRunner> SeriesSource for SqlSource<R> {
         grouping: Option<Grouping>,
     ) -> BoxFuture<'a, Result<BTreeSet<Labels>, SourceError>> {
         async move {
-            let everything = [Vec::new()];
-            let sets = if filter.any_of.is_empty() { &everything[..] } else { &filter.any_of };
             let mut found = BTreeSet::new();
-            for matchers in sets {
+            for matchers in sets(filter) {
                 let request = SelectorRequest {
                     selector: 0,
                     matchers: matchers.clone(),
                     edges: metadata_edges(filter.start_ms, filter.end_ms),
+                    alive_from_ms: None,
                     grouping: grouping.clone(),
                     samples_for: None,
                 };
                 found.extend(self.fetch(scope, &request).await?.into_iter().map(|series| series.labels));
             }
             Ok(found)
+        }
+        .boxed()
+    }
+
+    fn label_names<'a>(
+        &'a self,
+        _: &'a Scope,
+        filter: &'a SeriesFilter,
+    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
+        std::future::ready(Ok(names(filter).into_iter().map(str::to_owned).collect())).boxed()
+    }
+
+    fn label_values<'a>(
+        &'a self,
+        scope: &'a Scope,
+        label: &'a str,
+        filter: &'a SeriesFilter,
+    ) -> BoxFuture<'a, Result<Vec<String>, SourceError>> {
+        async move {
+            if let Some(values) = closed_values(label, filter) {
+                return Ok(values.into_iter().collect());
+            }
+            let found = self.labels(scope, filter, Some(Grouping::By(vec![label.into()]))).await?;
+            let values = found.iter().map(|labels| labels.get(label)).filter(|value| !value.is_empty());
+            Ok(values.collect::<BTreeSet<_>>().into_iter().map(str::to_owned).collect())
         }
         .boxed()
     }

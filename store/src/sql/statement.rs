@@ -2,57 +2,77 @@
 //!
 //! Edges are the times at which windows begin and end. A row of a tier whose interval has no edge inside is used whole; of
 //! intervals that have one, the next finer tier supplies the parts. So one statement reads the coarsest data that is still exact,
-//! whatever the edges are: a 30-day window that ends now is days, then hours, then minutes, then the spans of two minutes.
+//! whatever the edges are: a 30-day window that ends now is days, then hours, then minutes, then the spans of two minutes. Which
+//! tiers there are depends on how long ago it is (`tiers.rs`).
 
 use std::fmt::Write as _;
 
 use ledgerline_promql::limits::SERIES_MAX;
-use ledgerline_promql::source::{Scope, SourceError};
-use ledgerline_promql::{Edges, MatchKind, Matcher};
+use ledgerline_promql::source::Scope;
+use ledgerline_promql::{ALIVE_ROUNDING_MS, Edges, MatchKind, Matcher};
 use ledgerline_proto::dimension::Dimension;
 
-use super::Tier;
+use super::tiers::{Stretch, Tier, stretches, up};
 use crate::catalog::Measure;
 use crate::limits::{READ_MEMORY_BYTES_MAX, ROWS_MAX};
 use crate::rows::Select;
 
 /// The last second a DateTime can hold.
 const DATE_TIME_MAX_S: i64 = u32::MAX as i64;
+const ALIVE_ROUNDING_US: i64 = ALIVE_ROUNDING_MS * 1000;
+/// What a point begins with that says when each measure was last there.
+pub(super) const LAST: &str = "last";
 
 pub(super) struct Selection<'a> {
     pub scope: &'a Scope,
     pub edges: Edges,
+    /// As in the request.
+    pub alive_from_ms: Option<i64>,
     /// The present, by which rows have expired.
     pub now_ms: i64,
     /// Labels to group by, in order.
     pub dimensions: &'a [Dimension],
     /// Matchers on dimensions.
     pub matchers: &'a [(Dimension, &'a Matcher)],
-    /// One column each, after the dimensions and the edge.
+    /// One value each in every point.
     pub measures: &'a [Measure],
 }
 
-/// Each row is one label set: the dimensions, then all its points in one text, `edge:value:...` with a comma between points. The
-/// edge is the time in milliseconds at which the values count; there is one value per measure, empty where there is none.
-pub(super) fn statement(selection: &Selection<'_>) -> Result<Select, SourceError> {
+/// Each row is one label set: the dimensions, then all its points in one text with a comma between them. A point is
+/// `edge:value:...`: the time in milliseconds at which the values count, and one value per measure, empty where there is none. Or it is
+/// `last:time:...`: for each measure when it was last there before all edges, 0 for never. `None` when all edges have moved to one time.
+pub(super) fn statement(selection: &Selection<'_>) -> Option<Select> {
     let mut builder = Builder::new(selection);
-    let parts = tiers(selection.edges, selection.now_ms)?;
-    let texts: Vec<String> = parts
-        .iter()
-        .enumerate()
-        .map(|(at, tier)| {
-            let coarser = at.checked_sub(1).map(|before| parts[before]);
-            builder.part(*tier, coarser, at + 1 == parts.len())
-        })
-        .collect();
+    let Selection { edges, alive_from_ms, .. } = *selection;
+    let now_us = selection.now_ms.saturating_mul(1000);
+    let mut texts = Vec::new();
+    for stretch in stretches(edges, now_us, i64::MAX) {
+        texts.extend((0..stretch.tiers.len()).map(|at| builder.sums(&stretch, at)));
+    }
+    if let Some(from_ms) = alive_from_ms {
+        let first_ms = edges.first_ms - edges.window_ms.unwrap_or(0);
+        let before = Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(first_ms - from_ms) };
+        builder.bind("before", &(first_ms * 1000));
+        for stretch in stretches(before, now_us, ALIVE_ROUNDING_US) {
+            texts.extend((0..stretch.tiers.len()).map(|at| builder.last(&stretch, at)));
+        }
+    }
+    if texts.is_empty() {
+        return None;
+    }
     let list = list(selection.dimensions);
-    let group = list.strip_suffix(", ").map_or_else(String::new, |columns| format!("\nGROUP BY {columns}"));
+    let mut rest =
+        list.strip_suffix(", ").map_or_else(String::new, |columns| format!("\nGROUP BY {columns}"));
+    if edges.window_ms.is_none() {
+        // Of all series that ever were, those that are alive at some time.
+        rest.push_str("\nHAVING max(edge) > {history:Int64}");
+    }
     let text = format!(
-        "SELECT {list}arrayStringConcat(groupArray(point), ',') AS points\nFROM (\n{}\n){group}\nLIMIT {}",
+        "SELECT {list}arrayStringConcat(groupArray(point), ',') AS points\nFROM (\n{}\n){rest}\nLIMIT {}",
         texts.join("\nUNION ALL\n"),
         SERIES_MAX + 1
     );
-    Ok(Select {
+    Some(Select {
         text,
         parameters: builder.parameters,
         settings: vec![
@@ -65,72 +85,21 @@ pub(super) fn statement(selection: &Selection<'_>) -> Result<Select, SourceError
     })
 }
 
-/// Refuses what [`SqlSource`](super::SqlSource) could not read at `now_ms`, whatever is stored.
-pub fn check_kept(edges: Edges, now_ms: i64) -> Result<(), SourceError> {
-    tiers(edges, now_ms).map(drop)
-}
-
 /// The columns of the dimensions, each with a comma behind it.
 fn list(dimensions: &[Dimension]) -> String {
     dimensions.iter().map(|dimension| format!("{}, ", dimension.name())).collect()
 }
 
-/// The tiers that can contribute, from the coarsest to the first that divides every edge. A tier whose rows have expired at the
-/// oldest edge is passed over; if the finest left still does not divide the edges, there is no exact answer.
-fn tiers(edges: Edges, now_ms: i64) -> Result<Vec<Tier>, SourceError> {
-    let oldest_ms = edges.first_ms - edges.window_ms.unwrap_or(0);
-    let age_ms = now_ms.saturating_sub(oldest_ms);
-    let resolution_us = edges.resolution_ms().saturating_mul(1000);
-    let mut tiers = Vec::new();
-    for tier in Tier::ALL {
-        let bucket = tier.bucket_us;
-        // A whole bucket must fit between two edges. An instant selector also reads all history before its first edge.
-        let span_ms = match edges.window_ms {
-            None => i64::MAX,
-            Some(window) if edges.count == 1 => window,
-            Some(window) => edges.step_ms.min(window).max(1),
-        };
-        if tier.kept_days.is_some_and(|days| age_ms > days * 86_400_000)
-            || (tier != Tier::SPANS && bucket > span_ms.saturating_mul(1000))
-        {
-            continue;
-        }
-        tiers.push(tier);
-        if resolution_us % bucket == 0 {
-            return Ok(tiers);
-        }
-    }
-    Err(SourceError::NotKept { days: age_ms / 86_400_000, kept: kept() })
-}
-
-/// What each tier asks of the edges and how long it answers, for the person whose query is refused.
-fn kept() -> String {
-    let rows = |tier: Tier| match tier.kept_days {
-        Some(days) => format!("{days} days"),
-        None => "without end".to_owned(),
-    };
-    format!(
-        "put start, step, range and offset on whole hours (kept {}) or whole days in UTC (kept {}), or start within the last {}",
-        rows(Tier::HOUR),
-        rows(Tier::DAY),
-        rows(Tier::SPANS)
-    )
-}
-
 struct Builder<'a> {
     selection: &'a Selection<'a>,
     parameters: Vec<(String, String)>,
-    /// The first microsecond after `low` and up to `high` is read; `None` reads from the beginning.
-    low_us: Option<i64>,
-    high_us: i64,
+    /// So that each part has parameters of its own.
+    parts: usize,
 }
 
 impl<'a> Builder<'a> {
     fn new(selection: &'a Selection<'a>) -> Self {
-        let edges = selection.edges;
-        let high_us = edges.until_ms() * 1000;
-        let low_us = edges.window_ms.map(|window| (edges.first_ms - window) * 1000);
-        let mut builder = Self { selection, parameters: Vec::new(), low_us, high_us };
+        let mut builder = Self { selection, parameters: Vec::new(), parts: 0 };
         builder.bind("tenant", &selection.scope.tenant.0);
         builder.bind_edges();
         for (at, (_, matcher)) in selection.matchers.iter().enumerate() {
@@ -149,13 +118,23 @@ impl<'a> Builder<'a> {
     }
 
     fn bind_edges(&mut self) {
-        let Edges { first_ms, window_ms, .. } = self.selection.edges;
-        let step_us = self.step_ms() * 1000;
+        let Edges { first_ms, step_ms, count, window_ms } = self.selection.edges;
+        if window_ms.is_none() {
+            // What is added up of before the first time counts long before it, so that it makes nothing alive.
+            self.bind("history", &self.selection.alive_from_ms.unwrap_or(0));
+        }
+        if count == 1 {
+            if window_ms.is_some() {
+                self.bind("first", &first_ms);
+            }
+            return;
+        }
+        let step_us = step_ms * 1000;
         self.bind("step", &step_us);
         self.bind("ends", &(first_ms * 1000).rem_euclid(step_us));
         match window_ms {
-            None => self.bind("first", &(first_ms * 1000)),
-            Some(window) if window % self.step_ms() == 0 => {}
+            None => self.bind("first", &first_ms),
+            Some(window) if window % step_ms == 0 => {}
             Some(window) => {
                 let begins = ((first_ms - window) * 1000).rem_euclid(step_us);
                 self.bind("begins", &begins);
@@ -163,13 +142,7 @@ impl<'a> Builder<'a> {
         }
     }
 
-    /// The distance between edges. The two of a single window lie its length apart; nothing is read beyond a single end, so any will do.
-    fn step_ms(&self) -> i64 {
-        let Edges { count, step_ms, window_ms, .. } = self.selection.edges;
-        if count == 1 { window_ms.unwrap_or(1) } else { step_ms }
-    }
-
-    /// The smallest edge at or after a time in microseconds.
+    /// The smallest edge at or after a time in microseconds, when there are several.
     fn next_edge(&self, time: &str) -> String {
         let next = |phase: &str| {
             let phase = format!("{{{phase}:Int64}}");
@@ -178,46 +151,89 @@ impl<'a> Builder<'a> {
             )
         };
         match self.selection.edges.window_ms {
-            None => format!("greatest({}, {{first:Int64}})", next("ends")),
-            Some(window) if window % self.step_ms() == 0 => next("ends"),
+            None => next("ends"),
+            Some(window) if window % self.selection.edges.step_ms == 0 => next("ends"),
             Some(_) => format!("least({}, {})", next("ends"), next("begins")),
         }
     }
 
-    fn part(&mut self, tier: Tier, coarser: Option<Tier>, finest: bool) -> String {
-        let bucket = tier.bucket_us;
-        // Start and end of the row's interval, in microseconds; the start is outside, the end inside.
-        let (start, end) = if tier == Tier::SPANS {
-            let end = "toInt64(toUnixTimestamp64Micro(end_time))".to_owned();
-            (format!("{end} - 1"), end)
-        } else {
-            let start = "toInt64(toUnixTimestamp(bucket)) * 1000000".to_owned();
-            (start.clone(), format!("{start} + {bucket}"))
-        };
+    /// The edge at which a row counts whose interval begins there and has none inside: in milliseconds.
+    fn edge(&self, start: &str) -> String {
+        match (self.selection.edges.count, self.selection.edges.window_ms) {
+            (1, None) => "{history:Int64}".to_owned(),
+            (1, Some(_)) => "{first:Int64}".to_owned(),
+            (_, None) => {
+                let next = format!("intDiv({}, 1000)", self.next_edge(&format!("{start} + 1")));
+                format!("if({next} <= {{first:Int64}}, {{history:Int64}}, {next})")
+            }
+            (_, Some(_)) => format!("intDiv({}, 1000)", self.next_edge(&format!("{start} + 1"))),
+        }
+    }
+
+    /// The sums of the rows of a tier that it supplies in a stretch.
+    fn sums(&mut self, stretch: &Stretch, at: usize) -> String {
+        let tier = stretch.tiers[at];
         let list = list(self.selection.dimensions);
         let measures =
             self.selection.measures.iter().map(|measure| format!(", ':', {}", expression(*measure, tier)));
         let mut text = format!(
-            "SELECT {list}intDiv({}, 1000) AS edge, concat(toString(edge){}) AS point\n\
-             FROM {}\nWHERE tenant = {{tenant:String}}",
-            self.next_edge(&end),
+            "SELECT {list}{} AS edge, concat(toString(edge){}) AS point\nFROM {}",
+            self.edge(&interval(tier).0),
             measures.collect::<String>(),
             tier.table
         );
+        self.conditions(stretch, at, self.selection.edges.count == 1, &mut text);
+        // Without labels the edge alone may be a constant, and nothing is not one row of it.
+        let _ = write!(text, "\nGROUP BY {list}edge\nHAVING count() > 0\nLIMIT {}", ROWS_MAX + 1);
+        text
+    }
+
+    /// When each measure was last there.
+    fn last(&mut self, stretch: &Stretch, at: usize) -> String {
+        let tier = stretch.tiers[at];
+        let list = list(self.selection.dimensions);
+        let measures = self.selection.measures.iter().enumerate();
+        let values =
+            measures.clone().map(|(at, measure)| format!(", {} AS v{at}", expression(*measure, tier)));
+        let times = measures.map(|(at, _)| format!(", ':', toString(max(if(v{at} = '', 0, seen)))"));
+        let quarter = ALIVE_ROUNDING_US;
+        let mut text = format!(
+            "SELECT {list}max(seen) AS edge, concat('{LAST}'{}) AS point\nFROM (\n\
+             SELECT {list}intDiv(least(intDiv({} + {quarter} - 1, {quarter}) * {quarter}, {{before:Int64}}), 1000) AS seen{}\nFROM {}",
+            times.collect::<String>(),
+            interval(tier).1,
+            values.collect::<String>(),
+            tier.table
+        );
+        self.conditions(stretch, at, true, &mut text);
+        let _ = write!(text, "\nGROUP BY {list}seen\n)");
+        if let Some(columns) = list.strip_suffix(", ") {
+            let _ = write!(text, "\nGROUP BY {columns}");
+        }
+        let _ = write!(text, "\nHAVING count() > 0\nLIMIT {}", ROWS_MAX + 1);
+        text
+    }
+
+    /// Which rows of a tier: those of the tenant and the matchers, in the stretch, that have no edge inside and of which the next
+    /// coarser row has one. With a `single` window that is said in terms of the key.
+    fn conditions(&mut self, stretch: &Stretch, at: usize, single: bool, text: &mut String) {
+        let Stretch { grain_us, ref tiers, .. } = *stretch;
+        let (tier, coarser) = (tiers[at], at.checked_sub(1).map(|before| tiers[before]));
+        text.push_str("\nWHERE tenant = {tenant:String}");
         if tier == Tier::SPANS {
             text.push_str(" AND is_call = 1");
         }
-        self.bounds(tier, coarser, &mut text);
-        if !finest {
-            let next = self.next_edge(&format!("{start} + 1"));
-            let _ = write!(text, "\n  AND {next} >= {end}");
+        self.bounds(stretch, tier, coarser.filter(|_| single), text);
+        let (start, end) = interval(tier);
+        if !single && at + 1 < tiers.len() {
+            let _ = write!(text, "\n  AND {} > {end} - {grain_us}", self.next_edge(&format!("{start} + 1")));
         }
-        if let Some(coarser) = coarser {
+        if let Some(coarser) = coarser.filter(|_| !single) {
             // The start of the coarser interval that holds this row; it must have an edge inside, or its own row is read.
             let parent = coarser.bucket_us;
             let parent_start = format!("intDiv({start}, {parent}) * {parent}");
             let next = self.next_edge(&format!("{parent_start} + 1"));
-            let _ = write!(text, "\n  AND {next} < {parent_start} + {parent}");
+            let _ = write!(text, "\n  AND {next} <= {parent_start} + {}", parent - grain_us);
         }
         for (at, (dimension, matcher)) in self.selection.matchers.iter().enumerate() {
             let (column, value) = (dimension.name(), format!("{{m{at}:String}}"));
@@ -228,48 +244,57 @@ impl<'a> Builder<'a> {
                 MatchKind::NotRegex => format!("\n  AND NOT match({column}, {value})"),
             });
         }
-        let _ = write!(text, "\nGROUP BY {list}edge\nLIMIT {}", ROWS_MAX + 1);
-        text
     }
 
-    /// Conditions on the stored time alone, so that the primary key can skip.
-    fn bounds(&mut self, tier: Tier, coarser: Option<Tier>, text: &mut String) {
+    /// Conditions on the stored time alone, so that the primary key can skip. Under a `coarser` tier only the two of its intervals are
+    /// read that the stretch cuts.
+    fn bounds(&mut self, stretch: &Stretch, tier: Tier, coarser: Option<Tier>, text: &mut String) {
+        let Stretch { low_us, high_us, .. } = *stretch;
         // A span is stored by its end; a bucket by its start, which belongs to the tail, as its end does to the head.
-        let (unit, length_us, before, after) = match tier {
-            Tier::SPANS => (1, 0, "<=", ">"),
-            _ => (1_000_000, tier.bucket_us, "<", ">="),
+        let (length_us, before, after) = match tier {
+            Tier::SPANS => (0, "<=", ">"),
+            _ => (tier.bucket_us, "<", ">="),
         };
-        // The first whole second is not before the low end.
-        let from = self.low_us.map(|low| -(-low).div_euclid(unit));
         let mut conditions: Vec<_> =
-            from.map(|from| self.condition(tier, after, "from", from)).into_iter().collect();
-        conditions.push(self.condition(tier, "<=", "to", (self.high_us - length_us).div_euclid(unit)));
-        // With one window, the finer tiers fill the two intervals its ends cut; say so in terms of the key.
-        if let Some(parent) = coarser.map(|tier| tier.bucket_us).filter(|_| self.selection.edges.count == 1) {
-            let begins = (self.high_us - 1).div_euclid(parent) * parent;
-            let tail = self.condition(tier, after, "tail", begins.div_euclid(unit));
-            let ends = self.low_us.map(|low| (low.div_euclid(parent) + 1) * parent);
-            conditions.push(match ends {
-                Some(ends) => {
-                    let head = self.condition(tier, before, "head", ends.div_euclid(unit));
+            low_us.map(|low| self.condition(tier, after, "from", low)).into_iter().collect();
+        conditions.push(self.condition(tier, "<=", "to", high_us - length_us));
+        if let Some(parent) = coarser.map(|tier| tier.bucket_us) {
+            let tail = self.condition(tier, after, "tail", high_us.div_euclid(parent) * parent);
+            conditions.push(match low_us {
+                Some(low) => {
+                    let head = self.condition(tier, before, "head", up(low, parent));
                     format!("({head} OR {tail})")
                 }
                 None => tail,
             });
         }
+        self.parts += 1;
         text.extend(conditions.iter().map(|condition| format!("\n  AND {condition}")));
     }
 
     /// Compares the stored time with a time that is bound under that name: microseconds for spans, seconds for buckets.
-    fn condition(&mut self, tier: Tier, operator: &str, name: &str, time: i64) -> String {
-        let name = format!("{name}_{}", tier.table);
+    fn condition(&mut self, tier: Tier, operator: &str, name: &str, time_us: i64) -> String {
+        let name = format!("{name}_{}", self.parts);
         if tier == Tier::SPANS {
-            self.bind(&name, &time);
+            self.bind(&name, &time_us);
             return format!("end_time {operator} fromUnixTimestamp64Micro({{{name}:Int64}})");
         }
+        // The whole second before "to", after "from".
+        let time =
+            if operator == "<=" { time_us.div_euclid(1_000_000) } else { up(time_us, 1_000_000) / 1_000_000 };
         self.bind(&name, &time.clamp(0, DATE_TIME_MAX_S));
         format!("bucket {operator} toDateTime({{{name}:Int64}}, 'UTC')")
     }
+}
+
+/// Start and end of a row's interval, in microseconds; the start is outside, the end inside.
+fn interval(tier: Tier) -> (String, String) {
+    if tier == Tier::SPANS {
+        let end = "toInt64(toUnixTimestamp64Micro(end_time))".to_owned();
+        return (format!("{end} - 1"), end);
+    }
+    let start = "toInt64(toUnixTimestamp(bucket)) * 1000000".to_owned();
+    (start.clone(), format!("{start} + {}", tier.bucket_us))
 }
 
 /// A measure over the rows of a tier, as text; empty when no row has it.

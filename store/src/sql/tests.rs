@@ -16,6 +16,7 @@ use proptest::prelude::*;
 
 use super::source::picos;
 use super::statement::{Selection, statement};
+use super::tiers::{Stretch, Tier, moved, stretches, up};
 use super::*;
 use crate::catalog::Measure;
 use crate::migrate::{MIGRATIONS, statements};
@@ -37,26 +38,28 @@ fn clock() -> Arc<dyn Clock> {
 }
 
 fn text(edges: Edges) -> String {
-    text_at(edges, NOW_MS).unwrap()
+    text_at(edges, NOW_MS)
 }
 
-fn text_at(edges: Edges, now_ms: i64) -> Result<String, SourceError> {
+fn text_at(edges: Edges, now_ms: i64) -> String {
     let scope = scope();
     let team = Matcher::new(&Budget::default(), "team", MatchKind::Regex, "a|b").unwrap();
     let selection = Selection {
         scope: &scope,
         edges,
+        alive_from_ms: edges.window_ms.is_none().then_some(edges.first_ms - DAY),
         now_ms,
         dimensions: &[Dimension::Team],
         matchers: &[(Dimension::Team, &team)],
         measures: &[Measure::Cost],
     };
-    statement(&selection).map(|statement| statement.text)
+    statement(&selection).unwrap().text
 }
 
 fn tables(edges: Edges) -> Vec<&'static str> {
     let text = text(edges);
-    let named = |tier: &Tier| text.contains(&format!("FROM {}\n", tier.table));
+    let sums = text.split("'last'").next().unwrap();
+    let named = |tier: &Tier| sums.contains(&format!("FROM {}\n", tier.table));
     Tier::ALL.into_iter().filter(named).map(|tier| tier.table).collect()
 }
 
@@ -81,22 +84,59 @@ fn the_coarsest_table_that_is_exact_is_read() {
     assert_eq!(tables(once(40 * DAY, None)), ["calls_day"]);
 }
 
+/// What is read of each stretch: its ends in minutes, of how many microseconds its edges are multiples, and its tables.
+fn read(first_ms: i64, window_ms: i64, now_ms: i64) -> Vec<(i64, i64, i64, Vec<&'static str>)> {
+    let edges = Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(window_ms) };
+    let minutes = |us: i64| us / (MINUTE * 1000);
+    let tables = |tiers: Vec<Tier>| tiers.iter().map(|tier| tier.table).collect();
+    let found = stretches(edges, now_ms * 1000, i64::MAX).into_iter();
+    found
+        .map(|of| (minutes(of.low_us.unwrap()), minutes(of.high_us), of.grain_us, tables(of.tiers)))
+        .collect()
+}
+
+/// At noon of day 1000 minutes reach back to day 966 (35 days, from the next midnight), spans to 911, hours to 601.
 #[test]
-fn what_has_expired_is_passed_over_or_refused_and_never_missed() {
-    let once = Edges { first_ms: 500 * DAY, step_ms: 0, count: 1, window_ms: Some(60 * DAY) };
-    let minutes = Edges { first_ms: 500 * DAY + MINUTE, ..once };
-    let hours = Edges { first_ms: 500 * DAY + HOUR, ..once };
-    let uses =
-        |edges, now_ms, table: &str| text_at(edges, now_ms).unwrap().contains(&format!("FROM {table}\n"));
-    let now_ms = 501 * DAY;
-    assert!(!uses(minutes, now_ms, "calls_minute"), "minutes of 61 days ago are gone");
-    assert!(uses(minutes, now_ms, "spans"), "spans of 61 days ago are not");
-    assert!(uses(hours, now_ms, "calls_hour") && !uses(hours, now_ms, "spans"));
-    let later = 600 * DAY;
-    assert!(matches!(text_at(minutes, later), Err(SourceError::NotKept { days: 159, .. })));
-    assert!(uses(hours, later, "calls_hour"));
-    assert!(matches!(text_at(hours, 1000 * DAY), Err(SourceError::NotKept { .. })));
-    assert!(uses(once, 10_000 * DAY, "calls_day"));
+fn each_end_is_read_from_what_is_left_there() {
+    let now_ms = 1000 * DAY + 12 * HOUR;
+    let (day, hour, minute, spans) = ("calls_day", "calls_hour", "calls_minute", "spans");
+    let at = |day: i64, hour: i64| (day * 24 + hour) * 60;
+    // The last 30 days, ending now to the minute: only the ends need anything finer than days.
+    let month = read(now_ms + MINUTE, 30 * DAY, now_ms);
+    assert_eq!(month, [(at(970, 12) + 1, at(1000, 12) + 1, 1, vec![day, hour, minute])]);
+    // The last year to the second: it begins at 12:00:01 of day 635, which moves to 13:00; whole days between, and its end is exact.
+    let year = read(now_ms + 1000, 365 * DAY, now_ms);
+    let wanted = [
+        (at(635, 13), at(911, 0), HOUR * 1000, vec![day, hour]),
+        (at(911, 0), at(966, 0), 1, vec![day]),
+        (at(966, 0), at(1000, 12), 1, vec![day, hour, minute, spans]),
+    ];
+    assert_eq!(year, wanted);
+    // Two years: the beginning moves to the next midnight.
+    let years = read(now_ms + 1000, 730 * DAY, now_ms);
+    assert_eq!(years[0], (at(271, 0), at(966, 0), DAY * 1000, vec![day]));
+    assert_eq!(years[1], wanted[2]);
+    // An hour of last year that ends at 00:30 is the one that ends at 01:00; of five minutes both ends are at 01:00.
+    let hours = read(700 * DAY + 30 * MINUTE, HOUR, now_ms);
+    assert_eq!(hours, [(at(700, 0), at(700, 1), HOUR * 1000, vec![hour])]);
+    assert_eq!(read(700 * DAY + 30 * MINUTE, 5 * MINUTE, now_ms), []);
+}
+
+#[test]
+fn who_asks_is_told_when_times_were_moved() {
+    let now_us = (1000 * DAY + 12 * HOUR) * 1000;
+    let once = |first_ms, window_ms| Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(window_ms) };
+    let told = |edges| moved(edges, now_us);
+    assert_eq!(told(once(1000 * DAY + 1, 30 * DAY)), None);
+    assert_eq!(told(once(1000 * DAY + 1, 365 * DAY + 1)), None, "both ends are exact: a whole hour, and now");
+    let hour = told(once(1000 * DAY + 1, 365 * DAY)).unwrap();
+    assert!(hour.contains("365 days back") && hour.contains("each hour (UTC)"), "{hour}");
+    let day = told(once(1000 * DAY, 730 * DAY + HOUR)).unwrap();
+    assert!(day.contains("730 days back") && day.contains("each day (UTC)"), "{day}");
+    // Steps of a day at half past, of which the first are too old.
+    let steps = Edges { first_ms: 900 * DAY + 30 * MINUTE, step_ms: DAY, count: 100, window_ms: Some(DAY) };
+    assert!(told(steps).is_some());
+    assert_eq!(told(Edges { first_ms: 913 * DAY + 30 * MINUTE, count: 80, ..steps }), None);
 }
 
 #[test]
@@ -108,6 +148,7 @@ fn a_statement_reads_as_designed() {
     let selection = Selection {
         scope: &scope,
         edges,
+        alive_from_ms: Some(9 * DAY),
         now_ms: NOW_MS,
         dimensions: &[Dimension::Team],
         matchers: &[(Dimension::Team, &team), (Dimension::Model, &model)],
@@ -116,14 +157,30 @@ fn a_statement_reads_as_designed() {
     let statement = statement(&selection).unwrap();
     let expected = "SELECT team, arrayStringConcat(groupArray(point), ',') AS points
 FROM (
-SELECT team, intDiv({ends:Int64} + intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 3600000000 - {ends:Int64} + {step:Int64} - 1, {step:Int64}) * {step:Int64}, 1000) AS edge, concat(toString(edge), ':', if(sum(calls) - sum(unpriced_calls) = 0, '', toString(sum(cost))), ':', toString(sum(calls))) AS point
+SELECT team, intDiv({ends:Int64} + intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 1 - {ends:Int64} + {step:Int64} - 1, {step:Int64}) * {step:Int64}, 1000) AS edge, concat(toString(edge), ':', if(sum(calls) - sum(unpriced_calls) = 0, '', toString(sum(cost))), ':', toString(sum(calls))) AS point
 FROM calls_hour
 WHERE tenant = {tenant:String}
-  AND bucket >= toDateTime({from_calls_hour:Int64}, 'UTC')
-  AND bucket <= toDateTime({to_calls_hour:Int64}, 'UTC')
+  AND bucket >= toDateTime({from_0:Int64}, 'UTC')
+  AND bucket <= toDateTime({to_0:Int64}, 'UTC')
   AND match(team, {m0:String})
   AND model != {m1:String}
 GROUP BY team, edge
+HAVING count() > 0
+LIMIT 2000001
+UNION ALL
+SELECT team, max(seen) AS edge, concat('last', ':', toString(max(if(v0 = '', 0, seen))), ':', toString(max(if(v1 = '', 0, seen)))) AS point
+FROM (
+SELECT team, intDiv(least(intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 60000000 + 900000000 - 1, 900000000) * 900000000, {before:Int64}), 1000) AS seen, if(sum(calls) - sum(unpriced_calls) = 0, '', toString(sum(cost))) AS v0, toString(sum(calls)) AS v1
+FROM calls_minute
+WHERE tenant = {tenant:String}
+  AND bucket >= toDateTime({from_1:Int64}, 'UTC')
+  AND bucket <= toDateTime({to_1:Int64}, 'UTC')
+  AND match(team, {m0:String})
+  AND model != {m1:String}
+GROUP BY team, seen
+)
+GROUP BY team
+HAVING count() > 0
 LIMIT 2000001
 )
 GROUP BY team
@@ -137,8 +194,12 @@ LIMIT 50001";
         ("ends", integer(0)),
         ("m0", words("^(?s:a'; DROP TABLE spans --)$")),
         ("m1", words("x")),
-        ("from_calls_hour", integer((10 * DAY - HOUR) / 1000)),
-        ("to_calls_hour", integer((10 * DAY + HOUR) / 1000)),
+        ("from_0", integer((10 * DAY - HOUR) / 1000)),
+        ("to_0", integer((10 * DAY + HOUR) / 1000)),
+        ("before", integer((10 * DAY - HOUR) * 1000)),
+        // From a day before the first time to the beginning of its window, at which the last minute ends.
+        ("from_1", integer(9 * DAY / 1000)),
+        ("to_1", integer((10 * DAY - HOUR - MINUTE) / 1000)),
     ];
     let got: Vec<(&str, String)> =
         statement.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
@@ -318,29 +379,71 @@ fn metadata_reads_days_when_nothing_bounds_it() {
     );
 }
 
-/// What the statement's conditions mean, computed here: which tier supplies a span that ended at `time_us`.
-fn supplier(edges: Edges, time_us: i64) -> Vec<(&'static str, i64)> {
-    let all: Vec<i64> = {
-        let ends = (0..edges.count).map(|at| (edges.first_ms + at * edges.step_ms) * 1000);
-        match edges.window_ms {
-            None => ends.collect(),
-            Some(window) => ends.flat_map(|end| [end - window * 1000, end]).collect(),
-        }
+#[test]
+fn what_is_a_closed_list_is_not_read() {
+    let runner = Arc::new(Canned::default());
+    let source = SqlSource::new(Arc::clone(&runner), clock());
+    let filter = |label: &str, value: &str| {
+        let matcher = Matcher::new(&Budget::default(), label, MatchKind::Equal, value).unwrap();
+        SeriesFilter { any_of: vec![vec![matcher]], ..SeriesFilter::default() }
     };
-    let next = |time: i64| all.iter().copied().filter(|edge| *edge >= time).min();
-    let parts: Vec<Tier> = Tier::ALL.into_iter().filter(|tier| tables(edges).contains(&tier.table)).collect();
+    let names = |filter| source.label_names(&scope(), &filter).now_or_never().unwrap().unwrap();
+    let values =
+        |label, filter| source.label_values(&scope(), label, &filter).now_or_never().unwrap().unwrap();
+    let all = [
+        "__name__",
+        "environment",
+        "error_type",
+        "feature",
+        "model",
+        "operation",
+        "provider",
+        "service",
+        "status",
+        "team",
+    ];
+    assert_eq!(names(filter("__name__", "llm_calls_total")), all);
+    assert_eq!(names(SeriesFilter::default()), [&all[..], &["token_class"]].concat());
+    assert_eq!(names(filter("__name__", "nothing")), [""; 0]);
+    assert_eq!(names(filter("nothing", "x")), [""; 0]);
+    assert_eq!(values("status", SeriesFilter::default()), ["error", "ok"]);
+    assert_eq!(values("status", filter("status", "ok")), ["ok"]);
+    assert_eq!(values("__name__", filter("token_class", "cache_read")), ["llm_tokens_total"]);
+    assert_eq!(values("token_class", filter("__name__", "llm_calls_total")), [""; 0]);
+    assert_eq!(runner.seen.lock().unwrap().len(), 0);
+    assert_eq!(values("status", filter("team", "ads")), [""; 0]);
+    assert_eq!(runner.seen.lock().unwrap().len(), 1, "which a team has is read");
+}
+
+/// All edges in microseconds, ascending.
+fn all_edges(edges: Edges) -> Vec<i64> {
+    let ends = (0..edges.count).map(|at| (edges.first_ms + at * edges.step_ms) * 1000);
+    let mut all: Vec<i64> = match edges.window_ms {
+        None => ends.collect(),
+        Some(window) => ends.flat_map(|end| [end - window * 1000, end]).collect(),
+    };
+    all.sort_unstable();
+    all
+}
+
+/// What the statement's conditions mean, computed here: which tier supplies a span that ended at `time_us`, and at which edge.
+fn suppliers(edges: Edges, now_ms: i64, time_us: i64) -> Vec<(&'static str, i64)> {
+    let all = all_edges(edges);
     let mut suppliers = Vec::new();
-    for (at, tier) in parts.iter().enumerate() {
-        let bucket = tier.bucket_us;
-        let start = (time_us - 1).div_euclid(bucket) * bucket;
-        let whole = next(start + 1).is_none_or(|edge| edge >= start + bucket);
-        let coarser_cut = at == 0 || {
-            let parent = parts[at - 1].bucket_us;
-            let start = (time_us - 1).div_euclid(parent) * parent;
-            next(start + 1).is_some_and(|edge| edge < start + parent)
+    for Stretch { low_us, high_us, tiers, grain_us } in stretches(edges, now_ms * 1000, i64::MAX) {
+        let low_us = low_us.unwrap();
+        // No edge lies inside the interval, once moved.
+        let whole = |tier: &Tier| {
+            let start = (time_us - 1).div_euclid(tier.bucket_us) * tier.bucket_us;
+            let end = start + tier.bucket_us;
+            let inside = |edge: &i64| start < *edge && *edge <= end - grain_us;
+            (start >= low_us && end <= high_us && !all.iter().any(inside)).then_some(start)
         };
-        if (whole || at + 1 == parts.len()) && coarser_cut {
-            suppliers.extend(next(start + bucket).map(|edge| (tier.table, edge)));
+        for (at, tier) in tiers.iter().enumerate() {
+            let coarser = at.checked_sub(1).and_then(|before| whole(&tiers[before]));
+            if let Some(start) = whole(tier).filter(|_| coarser.is_none()) {
+                suppliers.extend(all.iter().find(|edge| **edge > start).map(|edge| (tier.table, *edge)));
+            }
         }
     }
     suppliers
@@ -348,30 +451,38 @@ fn supplier(edges: Edges, time_us: i64) -> Vec<(&'static str, i64)> {
 
 proptest! {
     /// Every span inside the range is supplied by exactly one tier, at the first edge at or after its own end: so no window's
-    /// sum can gain or lose a span, whatever its edges.
+    /// sum can gain or lose a span, whatever its edges. Where the spans have gone, an edge is where it was moved to.
     #[test]
     fn each_span_is_counted_once_at_its_edge(
-        first_s in 40 * 86_400_i64..41 * 86_400,
+        first_s in 1040 * 86_400_i64..1041 * 86_400,
         step_s in prop::sample::select(vec![0_i64, 15, 60, 300, 3_600, 5_400, 86_400]),
-        window_s in prop::sample::select(vec![1_i64, 60, 90, 3_600, 7_200, 86_400, 10 * 86_400]),
+        window_s in prop::sample::select(vec![1_i64, 60, 90, 3_600, 7_200, 86_400, 10 * 86_400, 60 * 86_400]),
         align in prop::sample::select(vec![1_i64, 60, 3_600, 86_400]),
+        age_days in prop::sample::select(vec![0_i64, 1, 34, 60, 89, 120, 399, 500]),
         place in 0.0..1.0_f64,
     ) {
         let count = if step_s == 0 { 1 } else { 5 };
         let first_ms = first_s.div_euclid(align) * align * 1000;
+        let now_ms = (1041 + age_days) * DAY;
         let edges = Edges { first_ms, step_ms: step_s * 1000, count, window_ms: Some(window_s * 1000) };
-        let (low, high) = ((first_ms - window_s * 1000) * 1000, edges.until_ms() * 1000);
+        let kept_from = |days: i64| (now_ms - days * DAY).div_euclid(DAY) * DAY * 1000;
+        let moved = |edge: i64| match edge {
+            edge if edge > kept_from(90) => edge,
+            edge if edge > kept_from(400) => up(edge, HOUR * 1000),
+            edge => up(edge, DAY * 1000),
+        };
+        let all = all_edges(edges);
+        let (low, high) = (moved(all[0]), moved(*all.last().unwrap()));
         #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a random place in the range")]
-        let time_us = low + 1 + ((high - low - 1) as f64 * place) as i64;
-        let suppliers = supplier(edges, time_us);
-        prop_assert_eq!(suppliers.len(), 1, "{:?} at {}", suppliers, time_us);
-        let mut all: Vec<i64> = (0..count)
-            .flat_map(|at| [first_ms + at * edges.step_ms, first_ms + at * edges.step_ms - window_s * 1000])
-            .map(|ms| ms * 1000)
-            .filter(|edge| *edge >= time_us)
-            .collect();
-        all.sort_unstable();
-        prop_assert_eq!(suppliers[0].1, all[0]);
+        let time_us = low + 1 + ((high - low - 1).max(0) as f64 * place) as i64;
+        let suppliers = suppliers(edges, now_ms, time_us);
+        if low == high {
+            prop_assert!(suppliers.is_empty(), "nothing is between {} and itself", low);
+        } else {
+            prop_assert_eq!(suppliers.len(), 1, "{:?} at {}", suppliers, time_us);
+            let wanted = all.iter().copied().find(|edge| moved(*edge) >= time_us);
+            prop_assert_eq!(Some(suppliers[0].1), wanted);
+        }
     }
 }
 

@@ -1,0 +1,150 @@
+//! Pure: which tables answer for which stretch of time.
+//!
+//! The finer a table is the sooner its rows go, so what is read falls into stretches in each of which other tables are left. Where the
+//! finest that is left does not reach a time of the query, that time moves to the end of the interval that holds it: the same time for
+//! every window that begins or ends there, so that windows side by side still hold each call once.
+
+use ledgerline_promql::Edges;
+
+const DAY_US: i64 = 86_400_000_000;
+
+/// A table that can answer. A rollup's `bucket` is the start of an interval open at its start and closed at its end, as a PromQL
+/// window is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Tier {
+    pub table: &'static str,
+    /// The TTL of the table; `None`: kept without end. A test holds the migrations to it.
+    pub kept_days: Option<i64>,
+    /// Length of a bucket in microseconds, a divisor of a day; a span is its own.
+    pub bucket_us: i64,
+}
+
+impl Tier {
+    pub const DAY: Self = Self { table: "calls_day", kept_days: None, bucket_us: DAY_US };
+    pub const HOUR: Self = Self { table: "calls_hour", kept_days: Some(400), bucket_us: 3_600_000_000 };
+    pub const MINUTE: Self = Self { table: "calls_minute", kept_days: Some(35), bucket_us: 60_000_000 };
+    /// The record itself, by `end_time` in microseconds.
+    pub const SPANS: Self = Self { table: "spans", kept_days: Some(90), bucket_us: 1 };
+    /// From the coarsest.
+    pub const ALL: [Self; 4] = [Self::DAY, Self::HOUR, Self::MINUTE, Self::SPANS];
+
+    /// Since when all rows are there, at the start of a day.
+    fn begin_us(self, now_us: i64) -> i64 {
+        self.kept_days.map_or(i64::MIN, |days| up(now_us - days * DAY_US, DAY_US))
+    }
+}
+
+/// A part of what is read in which the same tables are left.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Stretch {
+    /// What ended after this; `None` reads from the beginning.
+    pub low_us: Option<i64>,
+    /// What ended up to this.
+    pub high_us: i64,
+    /// The tables to read, from the coarsest.
+    pub tiers: Vec<Tier>,
+    /// Times inside it are moved up to a multiple of this.
+    pub grain_us: i64,
+}
+
+/// The smallest multiple that is not below.
+pub(super) fn up(time: i64, of: i64) -> i64 {
+    -(-time).div_euclid(of) * of
+}
+
+/// The stretches of time and what is left in them: begin, end, tables from the coarsest.
+fn kept(now_us: i64) -> impl Iterator<Item = (i64, i64, Vec<Tier>)> {
+    let mut begins = Tier::ALL.map(|tier| tier.begin_us(now_us)).to_vec();
+    begins.sort_unstable();
+    begins.dedup();
+    let ends: Vec<i64> = begins.iter().skip(1).copied().chain([i64::MAX]).collect();
+    begins.into_iter().zip(ends).map(move |(begin, end)| {
+        let left = Tier::ALL.into_iter().filter(|tier| tier.begin_us(now_us) <= begin);
+        (begin, end, left.collect())
+    })
+}
+
+/// What to read for these edges at `now_us`, from the oldest. Tables with buckets longer than `bucket_us_max` are read only where
+/// nothing finer is left.
+pub(super) fn stretches(edges: Edges, now_us: i64, bucket_us_max: i64) -> Vec<Stretch> {
+    let low = edges.window_ms.map(|window| (edges.first_ms - window) * 1000);
+    let high = edges.until_ms() * 1000;
+    let mut out: Vec<Stretch> = Vec::new();
+    for (begin, end, left) in kept(now_us) {
+        let grain_us = left.last().map_or(1, |tier| tier.bucket_us);
+        if high <= begin || low.is_some_and(|low| low >= end) {
+            continue;
+        }
+        let inside = |time: i64| if time >= end { end } else { up(time, grain_us) };
+        let low_us = match low {
+            Some(low) => Some(inside(low.max(begin))),
+            None => (begin > i64::MIN).then_some(begin),
+        };
+        let high_us = inside(high);
+        if low_us.is_some_and(|low| low >= high_us) {
+            continue;
+        }
+        let tiers = chosen(edges, (low_us, high_us), &left, bucket_us_max);
+        match out.last_mut() {
+            // Only edges that nothing moves are read from the same tables on both sides.
+            Some(Stretch { tiers: before, high_us: last, .. }) if *before == tiers => *last = high_us,
+            _ => out.push(Stretch { low_us, high_us, tiers, grain_us }),
+        }
+    }
+    out
+}
+
+/// Of the tables that are left, those that can contribute, down to the first that divides every edge.
+fn chosen(
+    edges: Edges,
+    (low_us, high_us): (Option<i64>, i64),
+    left: &[Tier],
+    bucket_us_max: i64,
+) -> Vec<Tier> {
+    let single = edges.count == 1;
+    // A whole bucket must fit between two edges. An instant selector also reads all history before its first edge.
+    let fits_us = match (low_us, edges.window_ms) {
+        (Some(low), _) if single => high_us - low,
+        (_, Some(window)) => edges.step_ms.min(window).max(1).saturating_mul(1000),
+        _ => i64::MAX,
+    };
+    let resolution_us = edges.resolution_ms().saturating_mul(1000);
+    let divides = |bucket: i64| match single {
+        true => low_us.unwrap_or(0) % bucket == 0 && high_us % bucket == 0,
+        false => resolution_us % bucket == 0,
+    };
+    let mut tiers = Vec::new();
+    for (at, tier) in left.iter().enumerate() {
+        let finest = at + 1 == left.len();
+        if !finest && (tier.bucket_us > fits_us || tier.bucket_us > bucket_us_max) {
+            continue;
+        }
+        tiers.push(*tier);
+        if divides(tier.bucket_us) {
+            break;
+        }
+    }
+    tiers
+}
+
+/// What to tell whoever asked when times of the query were moved.
+pub(super) fn moved(edges: Edges, now_us: i64) -> Option<String> {
+    let window_us = edges.window_ms.map(|window| window * 1000);
+    let ends = (0..edges.count).map(|at| (edges.first_ms + at * edges.step_ms) * 1000);
+    let mut times = ends.flat_map(|end| [Some(end), window_us.map(|window| end - window)]).flatten();
+    let kept: Vec<(i64, i64, Vec<Tier>)> = kept(now_us).collect();
+    let (time, grain) = times.find_map(|time| {
+        let (_, _, left) = kept.iter().find(|(begin, end, _)| time > *begin && time <= *end)?;
+        let grain = left.last()?.bucket_us;
+        (time % grain != 0).then_some((time, grain))
+    })?;
+    let interval = match grain {
+        DAY_US => "day".to_owned(),
+        3_600_000_000 => "hour".to_owned(),
+        other => format!("{} minutes", other / 60_000_000),
+    };
+    let days = now_us.saturating_sub(time) / DAY_US;
+    Some(format!(
+        "the query reads {days} days back, where what is kept are sums over each {interval} (UTC): times inside one were moved to its end"
+    ))
+}
