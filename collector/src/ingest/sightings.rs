@@ -178,7 +178,7 @@ impl Sightings {
             if call.is(Call::LISTED) {
                 work.responses.push(call.response);
             } else {
-                self.settle(slot, !call.is(Call::WRAPPER | Call::BARRED), work);
+                self.settle(slot, !call.is_wrapper(), work);
             }
         }
         work.responses.sort_unstable();

@@ -108,10 +108,8 @@ impl Call {
     pub const WRAPPER: u8 = 1 << 1;
     /// It is in the list of its response id.
     pub const LISTED: u8 = 1 << 2;
-    /// It was a repeat of a call that is forgotten: it never counts again.
-    pub const BARRED: u8 = 1 << 3;
     /// It came with the request that is being decided.
-    pub const NEW: u8 = 1 << 4;
+    pub const NEW: u8 = 1 << 3;
 
     pub fn of(sight: &Sight, tenant: u64, flags: u8) -> Option<Self> {
         let call = sight.call?;
@@ -201,6 +199,18 @@ impl Ring {
             self.chunks.pop_front();
             self.base = self.base.wrapping_add(CHUNK as u32);
             self.left = 0;
+        }
+    }
+
+    /// Gives the places at the back that were taken out to the next that come, so that requests that fail again and again take no room.
+    fn trim_back(&mut self) {
+        while self.len() > 0
+            && let Some(chunk) = self.chunks.back_mut()
+            && chunk.pop_if(|node| node.is(Node::REMOVED)).is_some()
+        {
+            if chunk.is_empty() && self.chunks.len() > 1 {
+                self.chunks.pop_back();
+            }
         }
     }
 
@@ -294,7 +304,7 @@ impl Index {
         number
     }
 
-    /// Takes a node out, and its call. Its place in the ring remains until it leaves at the front.
+    /// Takes a node out, and its call. Its place in the ring remains until it leaves at the front or the back.
     pub fn remove(&mut self, number: u32) {
         let node = *self.ring.get(number);
         if let Ok(entry) = self.nodes.find_entry(node.key, |other| *other == number) {
@@ -304,6 +314,7 @@ impl Index {
             self.remove_call(slot);
         }
         self.ring.get_mut(number).set(Node::REMOVED);
+        self.ring.trim_back();
     }
 
     /// Moves the front to the back.

@@ -26,7 +26,7 @@ impl Sightings {
         let Some(number) = self.index.find(key) else {
             let number = self.index.insert(Node::new(key, parent, now, Node::KNOWN));
             work.undo.push(Undo::Made(number));
-            let call = self.add_call(tenant, sight, number, work)?;
+            let call = self.add_call(tenant, sight, number, work);
             if call.is_some() {
                 self.tell_ancestors(key, parent, now, work)?;
             }
@@ -41,7 +41,7 @@ impl Sightings {
             return Ok(node.call());
         }
         work.undo.push(Undo::Changed(number, node));
-        let call = self.add_call(tenant, sight, number, work)?;
+        let call = self.add_call(tenant, sight, number, work);
         let mut parent = if is_known { node.parent } else { parent };
         if !is_known && self.is_circle(key, parent) {
             parent = 0;
@@ -58,19 +58,10 @@ impl Sightings {
     }
 
     /// Gives a node its call, if the sight is of one.
-    fn add_call(
-        &mut self,
-        tenant: u64,
-        sight: &Sight,
-        number: u32,
-        work: &mut Work,
-    ) -> Result<Option<u32>, Conflict> {
+    fn add_call(&mut self, tenant: u64, sight: &Sight, number: u32, work: &mut Work) -> Option<u32> {
         let node = self.index.ring.get(number);
         let above = if node.is(Node::ABOVE_CALL) { Call::WRAPPER } else { 0 };
-        let Some(call) = Call::of(sight, tenant, Call::NEW | above) else { return Ok(None) };
-        if self.reserved.contains(&call.response) {
-            return Err(Conflict);
-        }
+        let call = Call::of(sight, tenant, Call::NEW | above)?;
         let slot = self.index.insert_call(call);
         self.index.ring.get_mut(number).set_call(slot);
         work.touched.push(slot);
@@ -81,7 +72,7 @@ impl Sightings {
                 work.unmatched += 1;
             }
         }
-        Ok(Some(slot))
+        Some(slot)
     }
 
     /// Tells the spans above this one that a call is below, from its parent upwards. Those that were told long ago are renewed, so

@@ -134,8 +134,5 @@ impl Restore {
         for _ in 0..short.unsigned_abs() {
             missing.push(Missing { tenant: Arc::clone(tenant), correction: correction(call, change) });
         }
-        if !call.is(Call::LISTED | Call::WRAPPER) {
-            self.sightings.bar(slot);
-        }
     }
 }

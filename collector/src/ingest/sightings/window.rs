@@ -1,8 +1,8 @@
 //! What is forgotten: by time, by the bound of memory, and of a response id that is on very many sights. Pure.
 //!
 //! Nothing that a decision under way rests on is forgotten. When a sight is, the other sights of its call leave the list of the
-//! response id with it; those that do not count are barred, so that no call is billed a second time because its first
-//! bill is out of sight.
+//! response id with it. A call in no list is looked at again only when it becomes a wrapper, so what does not count by then never will:
+//! no call is billed a second time because its first bill is out of sight.
 
 use super::index::{Call, Node};
 use super::{Sightings, rules};
@@ -109,19 +109,10 @@ impl Sightings {
         for (place, (slot, call)) in slots.iter().zip(calls).enumerate() {
             if group.sights.contains(&place) || call.is_wrapper() && is_in_trace(call) {
                 self.index.unlist(*slot);
-                self.bar(*slot);
                 left += 1;
             }
         }
         left
-    }
-
-    /// What does not count now never will.
-    pub(super) fn bar(&mut self, slot: u32) {
-        let call = self.index.call_mut(slot);
-        if !call.is(Call::COUNTS) {
-            call.flags |= Call::BARRED;
-        }
     }
 
     /// Makes room in a list that is full, for a quarter more.

@@ -27,7 +27,7 @@ fn dump(sightings: &Sightings) -> Vec<String> {
         lines.push(format!("{:x} under {:x} {flags:?} {call:?}", node.key, node.parent));
     }
     lines.sort_unstable();
-    lines.push(format!("reserved {:?}", sightings.reserved));
+    lines.push(format!("{} places, reserved {:?}", index.ring.len(), sightings.reserved));
     lines
 }
 
@@ -63,6 +63,23 @@ fn a_request_that_needs_what_another_has_reserved_waits() {
         ledger.sightings().commit(decision);
         assert!(ledger.decide(&[second]).is_ok(), "{second:?} goes on when the first is committed");
     }
+}
+
+#[test]
+fn requests_that_fail_again_and_again_take_no_room() {
+    let mut ledger = Ledger::new(BOUNDS);
+    ledger.send(&[sdk(1, 1, 0, "")]);
+    let request: Vec<Sight> = (1..=1500).map(|number| sdk(2, number, number + 1, "")).collect();
+    for _ in 0..10 {
+        let first = ledger.decide(&request).unwrap();
+        assert_eq!(ledger.decide(&request).unwrap_err(), Conflict);
+        let second = ledger.decide(&[plain(3, 1, 0)]).unwrap();
+        ledger.sightings().abandon(first);
+        ledger.sightings().abandon(second);
+        assert_eq!(ledger.sightings().index.ring.len(), 1);
+    }
+    ledger.send(&request);
+    assert_eq!(ledger.counting(), [(trace(1), span(1)), (trace(2), span(1))]);
 }
 
 #[test]
@@ -102,20 +119,49 @@ fn an_abandoned_request_leaves_no_trace_and_may_come_again() {
     assert_eq!(ledger.counting(), [(trace(1), span(2)), (trace(3), span(3)), (trace(4), span(1))]);
 }
 
+/// What was taken back by response id is reserved by that id, and not by its span.
+#[test]
+fn a_call_that_another_request_takes_back_cannot_become_a_wrapper_meanwhile() {
+    let mut ledger = Ledger::new(BOUNDS);
+    ledger.send(&[framework(1, 1, 0, "r")]);
+    let first = ledger.decide(&[agent(2, 1, 0, "r")]).unwrap();
+    assert_eq!(ledger.decide(&[sdk(1, 2, 1, "")]).unwrap_err(), Conflict);
+    ledger.sightings().abandon(first);
+    ledger.send(&[sdk(1, 2, 1, "")]);
+    assert_eq!(ledger.counting(), [(trace(1), span(2))]);
+}
+
 #[test]
 fn what_is_reserved_is_not_forgotten() {
+    let is_known = |ledger: &mut Ledger, sight: &Sight| {
+        let index = &ledger.sightings().index;
+        index.find(index.key(index.tenant("acme"), sight.trace_id, sight.span_id)).is_some()
+    };
+    let (known, under_way, parent) = (agent(1, 1, 0, "r"), sdk(2, 1, 7, "r"), plain(2, 7, 0));
     let mut ledger = Ledger::new(Bounds { bytes: 200, window: WINDOW });
-    ledger.send(&[agent(1, 1, 0, "r")]);
-    // It rests on the first call, by the response id.
-    let decision = ledger.decide(&[sdk(2, 1, 0, "r")]).unwrap();
-    ledger.send(&[sdk(3, 1, 0, ""), sdk(4, 1, 0, "")]);
-    ledger.now_ns += 100_000 * SECOND_NS;
-    ledger.send(&[sdk(5, 1, 0, "")]);
-    let second = ledger.decide(&[sdk(5, 2, 0, "")]).unwrap();
-    ledger.sightings().abandon(decision);
-    ledger.sightings().commit(second);
+    ledger.send(&[known]);
+    let decision = ledger.decide(&[under_way]).unwrap();
+    for number in 3..9 {
+        ledger.send(&[sdk(number, 1, 0, "")]);
+        ledger.now_ns += 10_000 * SECOND_NS;
+    }
+    // By its response id, as a span, and as the parent of one.
+    for sight in [&known, &under_way, &parent] {
+        assert!(is_known(&mut ledger, sight), "{sight:?}");
+    }
+    ledger.sightings().commit(decision);
     ledger.send(&[]);
-    assert_eq!(ledger.send(&[agent(1, 1, 0, "r")]), [Verdict::Counts], "now it is forgotten");
+    for sight in [&known, &under_way, &parent] {
+        assert!(!is_known(&mut ledger, sight), "{sight:?}");
+    }
+    // The other way round: the span under way is the oldest.
+    let under_way = sdk(8, 1, 0, "");
+    let decision = ledger.decide(&[under_way]).unwrap();
+    ledger.now_ns += 10_000 * SECOND_NS;
+    ledger.send(&[sdk(9, 1, 0, "")]);
+    assert!(is_known(&mut ledger, &under_way));
+    ledger.sightings().abandon(decision);
+    assert!(!is_known(&mut ledger, &under_way));
 }
 
 #[test]
@@ -149,4 +195,34 @@ fn a_call_whose_match_is_older_than_the_window_stays_uncounted_after_a_restart()
     ledger.now_ns += 3601 * SECOND_NS;
     ledger.restart();
     assert_eq!(ledger.counting(), [(trace(1), span(1)), (trace(4), span(2))]);
+    // Nor later, when another call has its id.
+    ledger.send(&[at(sdk(5, 1, 0, "r"), -9000, -8000)]);
+    assert_eq!(ledger.counting(), [(trace(1), span(1)), (trace(4), span(2)), (trace(5), span(1))]);
+}
+
+/// Two calls with one id, of which the second was taken for the first until an earlier sight came.
+#[test]
+fn a_restart_counts_again_what_was_wrongly_taken_for_a_repeat() {
+    let mut ledger = Ledger::new(BOUNDS);
+    ledger.send(&[at(sdk(1, 1, 0, "mock"), -20, -10), at(framework(2, 1, 0, "mock"), -19, -9)]);
+    assert_eq!(ledger.counting(), [(trace(2), span(1))]);
+    let request = [at(sdk(3, 1, 0, "mock"), -25, -11)];
+    let decision = ledger.decide(&request).unwrap();
+    assert_eq!(decision.verdicts, [Verdict::Repeat]);
+    assert_eq!(decision.corrections[0].change, Change::Count);
+    ledger.store(&request, &decision);
+    ledger.restart();
+    assert_eq!(ledger.counting(), [(trace(1), span(1)), (trace(2), span(1))]);
+}
+
+#[test]
+fn after_a_restart_the_oldest_is_forgotten_first() {
+    let mut ledger = Ledger::new(BOUNDS);
+    ledger.send(&[sdk(1, 1, 0, "")]);
+    ledger.now_ns += 3600 * SECOND_NS;
+    ledger.send(&[sdk(2, 1, 0, "")]);
+    ledger.restart();
+    ledger.now_ns += 3601 * SECOND_NS;
+    assert_eq!(ledger.send(&[sdk(2, 1, 0, "")]), [Verdict::Repeat]);
+    assert_eq!(ledger.send(&[sdk(1, 1, 0, "")]), [Verdict::Counts]);
 }
