@@ -8,6 +8,8 @@
     reason = "clippy takes the functions that tests share for production code"
 )]
 
+#[path = "integration/ages.rs"]
+mod ages;
 #[path = "integration/alertmanager.rs"]
 mod alertmanager;
 #[path = "../../store/tests/integration/engine.rs"]
