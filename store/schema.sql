@@ -1,5 +1,172 @@
 -- Made by the test the_committed_schema_is_what_the_migrations_make; do not edit.
 
+CREATE TABLE ledgerline.bookings
+(
+    `tenant` LowCardinality(String) COMMENT 'who owns the row',
+    `bucket` DateTime('UTC') COMMENT 'holds the calls that ended in (bucket, bucket + 1 minute]',
+    `service` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `environment` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `team` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `feature` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `provider` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `model` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `operation` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `status` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `error_type` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `usage_source` LowCardinality(String) COMMENT 'who counted',
+    `unpriced_reason` LowCardinality(String) COMMENT 'why their cost is unknown; empty: priced',
+    `models` Array(LowCardinality(String)) COMMENT 'of each line of the bill',
+    `units` Array(LowCardinality(String)) COMMENT 'of each line',
+    `sign` Int8 COMMENT '-1: takes all of this back; 1: books it',
+    `calls` Int64 COMMENT 'how many they are',
+    `quantities` Array(Int64) COMMENT 'of each line, summed over the calls',
+    `amounts` Array(Decimal(38, 12)) COMMENT 'of each line, USD, summed over the calls; 0 where unpriced_reason says that nobody knows',
+    `duration_us_sum` Int64 COMMENT 'sum of durations, microseconds',
+    `ttft_us_sum` Int64 COMMENT 'sum of times to first token, microseconds',
+    `durations` Array(Int16) COMMENT 'the bucket of each known duration',
+    `ttfts` Array(Int16) COMMENT 'the bucket of each known time to first token'
+)
+ENGINE = `Null`;
+
+CREATE MATERIALIZED VIEW ledgerline.bookings_from_corrections TO ledgerline.bookings
+(
+    `tenant` LowCardinality(String),
+    `bucket` DateTime('UTC'),
+    `service` LowCardinality(String),
+    `environment` LowCardinality(String),
+    `team` LowCardinality(String),
+    `feature` LowCardinality(String),
+    `provider` LowCardinality(String),
+    `model` LowCardinality(String),
+    `operation` LowCardinality(String),
+    `status` LowCardinality(String),
+    `error_type` LowCardinality(String),
+    `usage_source` LowCardinality(String),
+    `unpriced_reason` LowCardinality(String),
+    `models` Array(LowCardinality(String)),
+    `units` Array(LowCardinality(String)),
+    `sign` Int8,
+    `calls` UInt64,
+    `quantities` Array(Int64),
+    `amounts` Array(Decimal(38, 12)),
+    `duration_us_sum` Int64,
+    `ttft_us_sum` Int64,
+    `durations` Array(Int16),
+    `ttfts` Array(Int16)
+)
+AS SELECT
+    tenant,
+    toStartOfMinute(subtractMicroseconds(end_time, 1)) AS bucket,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    usage_source,
+    unpriced_reason,
+    bill.model AS models,
+    bill.unit AS units,
+    sign,
+    count() AS calls,
+    sumForEach(bill.quantity) AS quantities,
+    sumForEach(arrayMap(amount -> ifNull(amount, toDecimal64(0, 12)), bill.amount)) AS amounts,
+    sum(toInt64(ifNull(duration_us, 0))) AS duration_us_sum,
+    sum(toInt64(ifNull(ttft_us, 0))) AS ttft_us_sum,
+    groupArrayIf(toInt16(ceil(8 * log2(greatest(assumeNotNull(duration_us), 1) / 10000))), duration_us IS NOT NULL) AS durations,
+    groupArrayIf(toInt16(ceil(8 * log2(greatest(assumeNotNull(ttft_us), 1) / 10000))), ttft_us IS NOT NULL) AS ttfts
+FROM ledgerline.corrections
+GROUP BY
+    tenant,
+    bucket,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    usage_source,
+    unpriced_reason,
+    models,
+    units,
+    sign;
+
+CREATE MATERIALIZED VIEW ledgerline.bookings_from_spans TO ledgerline.bookings
+(
+    `tenant` LowCardinality(String),
+    `bucket` DateTime('UTC'),
+    `service` LowCardinality(String),
+    `environment` LowCardinality(String),
+    `team` LowCardinality(String),
+    `feature` LowCardinality(String),
+    `provider` LowCardinality(String),
+    `model` LowCardinality(String),
+    `operation` LowCardinality(String),
+    `status` LowCardinality(String),
+    `error_type` LowCardinality(String),
+    `usage_source` LowCardinality(String),
+    `unpriced_reason` LowCardinality(String),
+    `models` Array(LowCardinality(String)),
+    `units` Array(LowCardinality(String)),
+    `sign` Int8,
+    `calls` UInt64,
+    `quantities` Array(Int64),
+    `amounts` Array(Decimal(38, 12)),
+    `duration_us_sum` Int64,
+    `ttft_us_sum` Int64,
+    `durations` Array(Int16),
+    `ttfts` Array(Int16)
+)
+AS SELECT
+    tenant,
+    toStartOfMinute(subtractMicroseconds(end_time, 1)) AS bucket,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    usage_source,
+    unpriced_reason,
+    bill.model AS models,
+    bill.unit AS units,
+    toInt8(1) AS sign,
+    count() AS calls,
+    sumForEach(bill.quantity) AS quantities,
+    sumForEach(arrayMap(amount -> ifNull(amount, toDecimal64(0, 12)), bill.amount)) AS amounts,
+    sum(toInt64(ifNull(duration_us, 0))) AS duration_us_sum,
+    sum(toInt64(ifNull(ttft_us, 0))) AS ttft_us_sum,
+    groupArrayIf(toInt16(ceil(8 * log2(greatest(assumeNotNull(duration_us), 1) / 10000))), duration_us IS NOT NULL) AS durations,
+    groupArrayIf(toInt16(ceil(8 * log2(greatest(assumeNotNull(ttft_us), 1) / 10000))), ttft_us IS NOT NULL) AS ttfts
+FROM ledgerline.spans
+WHERE is_call = 1
+GROUP BY
+    tenant,
+    bucket,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    usage_source,
+    unpriced_reason,
+    models,
+    units,
+    sign;
+
 CREATE TABLE ledgerline.calls_day
 (
     `tenant` LowCardinality(String) COMMENT 'who owns the row',
@@ -13,37 +180,23 @@ CREATE TABLE ledgerline.calls_day
     `operation` LowCardinality(String) COMMENT 'dimension, as in spans',
     `status` LowCardinality(String) COMMENT 'dimension, as in spans',
     `error_type` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `calls` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls that ended' CODEC(T64, ZSTD(1)),
-    `errors` SimpleAggregateFunction(sum, UInt64) COMMENT 'those with status error' CODEC(T64, ZSTD(1)),
-    `unpriced_calls` SimpleAggregateFunction(sum, UInt64) COMMENT 'those whose cost is unknown and not in cost' CODEC(T64, ZSTD(1)),
-    `tokens_input_uncached` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt text neither read from nor written to a cache' CODEC(T64, ZSTD(1)),
-    `tokens_cache_read` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens read from the provider\'s cache' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_5m` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 5 minutes, or a life not stated' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_30m` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 30 minutes' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_1h` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 1 hour' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_12h` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 12 hours' CODEC(T64, ZSTD(1)),
-    `tokens_input_audio` SimpleAggregateFunction(sum, UInt64) COMMENT 'audio in the prompt' CODEC(T64, ZSTD(1)),
-    `tokens_input_image` SimpleAggregateFunction(sum, UInt64) COMMENT 'images in the prompt, where counted apart' CODEC(T64, ZSTD(1)),
-    `tokens_tool_use_prompt` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens added by the provider\'s own tools' CODEC(T64, ZSTD(1)),
-    `tokens_output_text` SimpleAggregateFunction(sum, UInt64) COMMENT 'answer text, tool calls included' CODEC(T64, ZSTD(1)),
-    `tokens_output_reasoning` SimpleAggregateFunction(sum, UInt64) COMMENT 'hidden reasoning' CODEC(T64, ZSTD(1)),
-    `tokens_output_audio` SimpleAggregateFunction(sum, UInt64) COMMENT 'audio in the answer' CODEC(T64, ZSTD(1)),
-    `tokens_output_image` SimpleAggregateFunction(sum, UInt64) COMMENT 'images in the answer, where counted apart' CODEC(T64, ZSTD(1)),
-    `cost` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD of the priced calls, exact' CODEC(ZSTD(1)),
-    `duration_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of durations, microseconds' CODEC(T64, ZSTD(1)),
-    `duration_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: those whose duration is known' CODEC(T64, ZSTD(1)),
-    `ttft_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of times to first token, microseconds' CODEC(T64, ZSTD(1)),
-    `ttft_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: streams that gave a token' CODEC(T64, ZSTD(1)),
-    `duration_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64) COMMENT 'sketch of durations, 1 percent relative error at any quantile' CODEC(ZSTD(1)),
-    `ttft_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64) COMMENT 'sketch of times to first token, 1 percent relative error' CODEC(ZSTD(1))
+    `unpriced_reason` LowCardinality(String) COMMENT 'why their cost is unknown; empty: priced',
+    `calls` SimpleAggregateFunction(sum, Int64) COMMENT 'calls that ended' CODEC(T64, ZSTD(1)),
+    `errors` SimpleAggregateFunction(sum, Int64) COMMENT 'those with status error' CODEC(T64, ZSTD(1)),
+    `duration_us_sum` SimpleAggregateFunction(sum, Int64) COMMENT 'sum of durations, microseconds' CODEC(T64, ZSTD(1)),
+    `duration_count` SimpleAggregateFunction(sum, Int64) COMMENT 'calls in that sum: those whose duration is known' CODEC(T64, ZSTD(1)),
+    `ttft_us_sum` SimpleAggregateFunction(sum, Int64) COMMENT 'sum of times to first token, microseconds' CODEC(T64, ZSTD(1)),
+    `ttft_count` SimpleAggregateFunction(sum, Int64) COMMENT 'calls in that sum: streams that gave a token' CODEC(T64, ZSTD(1)),
+    `duration_buckets` SimpleAggregateFunction(sumMap, Map(Int16, Int64)) COMMENT 'durations by bucket: b counts those in (10 ms * 2^((b-1)/8), 10 ms * 2^(b/8)]' CODEC(ZSTD(1)),
+    `ttft_buckets` SimpleAggregateFunction(sumMap, Map(Int16, Int64)) COMMENT 'times to first token, likewise' CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toYear(bucket)
 PRIMARY KEY (tenant, bucket)
-ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type)
+ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type, unpriced_reason)
 SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 8192;
 
-CREATE MATERIALIZED VIEW ledgerline.calls_day_from_calls_hour TO ledgerline.calls_day
+CREATE MATERIALIZED VIEW ledgerline.calls_day_from_calls_quarter TO ledgerline.calls_day
 (
     `tenant` LowCardinality(String),
     `bucket` DateTime('UTC'),
@@ -56,33 +209,19 @@ CREATE MATERIALIZED VIEW ledgerline.calls_day_from_calls_hour TO ledgerline.call
     `operation` LowCardinality(String),
     `status` LowCardinality(String),
     `error_type` LowCardinality(String),
-    `calls` UInt64,
-    `errors` UInt64,
-    `unpriced_calls` UInt64,
-    `tokens_input_uncached` UInt64,
-    `tokens_cache_read` UInt64,
-    `tokens_cache_write_5m` UInt64,
-    `tokens_cache_write_30m` UInt64,
-    `tokens_cache_write_1h` UInt64,
-    `tokens_cache_write_12h` UInt64,
-    `tokens_input_audio` UInt64,
-    `tokens_input_image` UInt64,
-    `tokens_tool_use_prompt` UInt64,
-    `tokens_output_text` UInt64,
-    `tokens_output_reasoning` UInt64,
-    `tokens_output_audio` UInt64,
-    `tokens_output_image` UInt64,
-    `cost` Decimal(38, 12),
-    `duration_us_sum` UInt64,
-    `duration_count` UInt64,
-    `ttft_us_sum` UInt64,
-    `ttft_count` UInt64,
-    `duration_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64),
-    `ttft_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64)
+    `unpriced_reason` LowCardinality(String),
+    `calls` Int64,
+    `errors` Int64,
+    `duration_us_sum` Int64,
+    `duration_count` Int64,
+    `ttft_us_sum` Int64,
+    `ttft_count` Int64,
+    `duration_buckets` Map(Int16, Int64),
+    `ttft_buckets` Map(Int16, Int64)
 )
 AS SELECT
     tenant,
-    toStartOfDay(calls_hour.bucket) AS bucket,
+    toStartOfDay(finer.bucket) AS bucket,
     service,
     environment,
     team,
@@ -92,30 +231,16 @@ AS SELECT
     operation,
     status,
     error_type,
-    sum(calls_hour.calls) AS calls,
-    sum(calls_hour.errors) AS errors,
-    sum(calls_hour.unpriced_calls) AS unpriced_calls,
-    sum(calls_hour.tokens_input_uncached) AS tokens_input_uncached,
-    sum(calls_hour.tokens_cache_read) AS tokens_cache_read,
-    sum(calls_hour.tokens_cache_write_5m) AS tokens_cache_write_5m,
-    sum(calls_hour.tokens_cache_write_30m) AS tokens_cache_write_30m,
-    sum(calls_hour.tokens_cache_write_1h) AS tokens_cache_write_1h,
-    sum(calls_hour.tokens_cache_write_12h) AS tokens_cache_write_12h,
-    sum(calls_hour.tokens_input_audio) AS tokens_input_audio,
-    sum(calls_hour.tokens_input_image) AS tokens_input_image,
-    sum(calls_hour.tokens_tool_use_prompt) AS tokens_tool_use_prompt,
-    sum(calls_hour.tokens_output_text) AS tokens_output_text,
-    sum(calls_hour.tokens_output_reasoning) AS tokens_output_reasoning,
-    sum(calls_hour.tokens_output_audio) AS tokens_output_audio,
-    sum(calls_hour.tokens_output_image) AS tokens_output_image,
-    sum(calls_hour.cost) AS cost,
-    sum(calls_hour.duration_us_sum) AS duration_us_sum,
-    sum(calls_hour.duration_count) AS duration_count,
-    sum(calls_hour.ttft_us_sum) AS ttft_us_sum,
-    sum(calls_hour.ttft_count) AS ttft_count,
-    quantilesDDMergeState(0.01, 0.5, 0.9, 0.95, 0.99)(calls_hour.duration_us_quantiles) AS duration_us_quantiles,
-    quantilesDDMergeState(0.01, 0.5, 0.9, 0.95, 0.99)(calls_hour.ttft_us_quantiles) AS ttft_us_quantiles
-FROM ledgerline.calls_hour
+    unpriced_reason,
+    sum(finer.calls) AS calls,
+    sum(finer.errors) AS errors,
+    sum(finer.duration_us_sum) AS duration_us_sum,
+    sum(finer.duration_count) AS duration_count,
+    sum(finer.ttft_us_sum) AS ttft_us_sum,
+    sum(finer.ttft_count) AS ttft_count,
+    sumMap(finer.duration_buckets) AS duration_buckets,
+    sumMap(finer.ttft_buckets) AS ttft_buckets
+FROM ledgerline.calls_quarter AS finer
 GROUP BY
     tenant,
     bucket,
@@ -127,137 +252,8 @@ GROUP BY
     model,
     operation,
     status,
-    error_type;
-
-CREATE TABLE ledgerline.calls_hour
-(
-    `tenant` LowCardinality(String) COMMENT 'who owns the row',
-    `bucket` DateTime('UTC') COMMENT 'holds the calls that ended in (bucket, bucket + 1 hour]' CODEC(DoubleDelta, ZSTD(1)),
-    `service` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `environment` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `team` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `feature` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `provider` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `model` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `operation` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `status` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `error_type` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `calls` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls that ended' CODEC(T64, ZSTD(1)),
-    `errors` SimpleAggregateFunction(sum, UInt64) COMMENT 'those with status error' CODEC(T64, ZSTD(1)),
-    `unpriced_calls` SimpleAggregateFunction(sum, UInt64) COMMENT 'those whose cost is unknown and not in cost' CODEC(T64, ZSTD(1)),
-    `tokens_input_uncached` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt text neither read from nor written to a cache' CODEC(T64, ZSTD(1)),
-    `tokens_cache_read` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens read from the provider\'s cache' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_5m` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 5 minutes, or a life not stated' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_30m` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 30 minutes' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_1h` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 1 hour' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_12h` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 12 hours' CODEC(T64, ZSTD(1)),
-    `tokens_input_audio` SimpleAggregateFunction(sum, UInt64) COMMENT 'audio in the prompt' CODEC(T64, ZSTD(1)),
-    `tokens_input_image` SimpleAggregateFunction(sum, UInt64) COMMENT 'images in the prompt, where counted apart' CODEC(T64, ZSTD(1)),
-    `tokens_tool_use_prompt` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens added by the provider\'s own tools' CODEC(T64, ZSTD(1)),
-    `tokens_output_text` SimpleAggregateFunction(sum, UInt64) COMMENT 'answer text, tool calls included' CODEC(T64, ZSTD(1)),
-    `tokens_output_reasoning` SimpleAggregateFunction(sum, UInt64) COMMENT 'hidden reasoning' CODEC(T64, ZSTD(1)),
-    `tokens_output_audio` SimpleAggregateFunction(sum, UInt64) COMMENT 'audio in the answer' CODEC(T64, ZSTD(1)),
-    `tokens_output_image` SimpleAggregateFunction(sum, UInt64) COMMENT 'images in the answer, where counted apart' CODEC(T64, ZSTD(1)),
-    `cost` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD of the priced calls, exact' CODEC(ZSTD(1)),
-    `duration_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of durations, microseconds' CODEC(T64, ZSTD(1)),
-    `duration_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: those whose duration is known' CODEC(T64, ZSTD(1)),
-    `ttft_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of times to first token, microseconds' CODEC(T64, ZSTD(1)),
-    `ttft_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: streams that gave a token' CODEC(T64, ZSTD(1)),
-    `duration_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64) COMMENT 'sketch of durations, 1 percent relative error at any quantile' CODEC(ZSTD(1)),
-    `ttft_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64) COMMENT 'sketch of times to first token, 1 percent relative error' CODEC(ZSTD(1))
-)
-ENGINE = AggregatingMergeTree
-PARTITION BY toYYYYMM(bucket)
-PRIMARY KEY (tenant, bucket)
-ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type)
-TTL bucket + toIntervalDay(400)
-SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000, index_granularity = 8192;
-
-CREATE MATERIALIZED VIEW ledgerline.calls_hour_from_calls_minute TO ledgerline.calls_hour
-(
-    `tenant` LowCardinality(String),
-    `bucket` DateTime('UTC'),
-    `service` LowCardinality(String),
-    `environment` LowCardinality(String),
-    `team` LowCardinality(String),
-    `feature` LowCardinality(String),
-    `provider` LowCardinality(String),
-    `model` LowCardinality(String),
-    `operation` LowCardinality(String),
-    `status` LowCardinality(String),
-    `error_type` LowCardinality(String),
-    `calls` UInt64,
-    `errors` UInt64,
-    `unpriced_calls` UInt64,
-    `tokens_input_uncached` UInt64,
-    `tokens_cache_read` UInt64,
-    `tokens_cache_write_5m` UInt64,
-    `tokens_cache_write_30m` UInt64,
-    `tokens_cache_write_1h` UInt64,
-    `tokens_cache_write_12h` UInt64,
-    `tokens_input_audio` UInt64,
-    `tokens_input_image` UInt64,
-    `tokens_tool_use_prompt` UInt64,
-    `tokens_output_text` UInt64,
-    `tokens_output_reasoning` UInt64,
-    `tokens_output_audio` UInt64,
-    `tokens_output_image` UInt64,
-    `cost` Decimal(38, 12),
-    `duration_us_sum` UInt64,
-    `duration_count` UInt64,
-    `ttft_us_sum` UInt64,
-    `ttft_count` UInt64,
-    `duration_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64),
-    `ttft_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64)
-)
-AS SELECT
-    tenant,
-    toStartOfHour(calls_minute.bucket) AS bucket,
-    service,
-    environment,
-    team,
-    feature,
-    provider,
-    model,
-    operation,
-    status,
     error_type,
-    sum(calls_minute.calls) AS calls,
-    sum(calls_minute.errors) AS errors,
-    sum(calls_minute.unpriced_calls) AS unpriced_calls,
-    sum(calls_minute.tokens_input_uncached) AS tokens_input_uncached,
-    sum(calls_minute.tokens_cache_read) AS tokens_cache_read,
-    sum(calls_minute.tokens_cache_write_5m) AS tokens_cache_write_5m,
-    sum(calls_minute.tokens_cache_write_30m) AS tokens_cache_write_30m,
-    sum(calls_minute.tokens_cache_write_1h) AS tokens_cache_write_1h,
-    sum(calls_minute.tokens_cache_write_12h) AS tokens_cache_write_12h,
-    sum(calls_minute.tokens_input_audio) AS tokens_input_audio,
-    sum(calls_minute.tokens_input_image) AS tokens_input_image,
-    sum(calls_minute.tokens_tool_use_prompt) AS tokens_tool_use_prompt,
-    sum(calls_minute.tokens_output_text) AS tokens_output_text,
-    sum(calls_minute.tokens_output_reasoning) AS tokens_output_reasoning,
-    sum(calls_minute.tokens_output_audio) AS tokens_output_audio,
-    sum(calls_minute.tokens_output_image) AS tokens_output_image,
-    sum(calls_minute.cost) AS cost,
-    sum(calls_minute.duration_us_sum) AS duration_us_sum,
-    sum(calls_minute.duration_count) AS duration_count,
-    sum(calls_minute.ttft_us_sum) AS ttft_us_sum,
-    sum(calls_minute.ttft_count) AS ttft_count,
-    quantilesDDMergeState(0.01, 0.5, 0.9, 0.95, 0.99)(calls_minute.duration_us_quantiles) AS duration_us_quantiles,
-    quantilesDDMergeState(0.01, 0.5, 0.9, 0.95, 0.99)(calls_minute.ttft_us_quantiles) AS ttft_us_quantiles
-FROM ledgerline.calls_minute
-GROUP BY
-    tenant,
-    bucket,
-    service,
-    environment,
-    team,
-    feature,
-    provider,
-    model,
-    operation,
-    status,
-    error_type;
+    unpriced_reason;
 
 CREATE TABLE ledgerline.calls_minute
 (
@@ -272,38 +268,24 @@ CREATE TABLE ledgerline.calls_minute
     `operation` LowCardinality(String) COMMENT 'dimension, as in spans',
     `status` LowCardinality(String) COMMENT 'dimension, as in spans',
     `error_type` LowCardinality(String) COMMENT 'dimension, as in spans',
-    `calls` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls that ended' CODEC(T64, ZSTD(1)),
-    `errors` SimpleAggregateFunction(sum, UInt64) COMMENT 'those with status error' CODEC(T64, ZSTD(1)),
-    `unpriced_calls` SimpleAggregateFunction(sum, UInt64) COMMENT 'those whose cost is unknown and not in cost' CODEC(T64, ZSTD(1)),
-    `tokens_input_uncached` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt text neither read from nor written to a cache' CODEC(T64, ZSTD(1)),
-    `tokens_cache_read` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens read from the provider\'s cache' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_5m` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 5 minutes, or a life not stated' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_30m` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 30 minutes' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_1h` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 1 hour' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_12h` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens written to a cache that lives 12 hours' CODEC(T64, ZSTD(1)),
-    `tokens_input_audio` SimpleAggregateFunction(sum, UInt64) COMMENT 'audio in the prompt' CODEC(T64, ZSTD(1)),
-    `tokens_input_image` SimpleAggregateFunction(sum, UInt64) COMMENT 'images in the prompt, where counted apart' CODEC(T64, ZSTD(1)),
-    `tokens_tool_use_prompt` SimpleAggregateFunction(sum, UInt64) COMMENT 'prompt tokens added by the provider\'s own tools' CODEC(T64, ZSTD(1)),
-    `tokens_output_text` SimpleAggregateFunction(sum, UInt64) COMMENT 'answer text, tool calls included' CODEC(T64, ZSTD(1)),
-    `tokens_output_reasoning` SimpleAggregateFunction(sum, UInt64) COMMENT 'hidden reasoning' CODEC(T64, ZSTD(1)),
-    `tokens_output_audio` SimpleAggregateFunction(sum, UInt64) COMMENT 'audio in the answer' CODEC(T64, ZSTD(1)),
-    `tokens_output_image` SimpleAggregateFunction(sum, UInt64) COMMENT 'images in the answer, where counted apart' CODEC(T64, ZSTD(1)),
-    `cost` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD of the priced calls, exact' CODEC(ZSTD(1)),
-    `duration_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of durations, microseconds' CODEC(T64, ZSTD(1)),
-    `duration_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: those whose duration is known' CODEC(T64, ZSTD(1)),
-    `ttft_us_sum` SimpleAggregateFunction(sum, UInt64) COMMENT 'sum of times to first token, microseconds' CODEC(T64, ZSTD(1)),
-    `ttft_count` SimpleAggregateFunction(sum, UInt64) COMMENT 'calls in that sum: streams that gave a token' CODEC(T64, ZSTD(1)),
-    `duration_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64) COMMENT 'sketch of durations, 1 percent relative error at any quantile' CODEC(ZSTD(1)),
-    `ttft_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64) COMMENT 'sketch of times to first token, 1 percent relative error' CODEC(ZSTD(1))
+    `unpriced_reason` LowCardinality(String) COMMENT 'why their cost is unknown; empty: priced',
+    `calls` SimpleAggregateFunction(sum, Int64) COMMENT 'calls that ended' CODEC(T64, ZSTD(1)),
+    `errors` SimpleAggregateFunction(sum, Int64) COMMENT 'those with status error' CODEC(T64, ZSTD(1)),
+    `duration_us_sum` SimpleAggregateFunction(sum, Int64) COMMENT 'sum of durations, microseconds' CODEC(T64, ZSTD(1)),
+    `duration_count` SimpleAggregateFunction(sum, Int64) COMMENT 'calls in that sum: those whose duration is known' CODEC(T64, ZSTD(1)),
+    `ttft_us_sum` SimpleAggregateFunction(sum, Int64) COMMENT 'sum of times to first token, microseconds' CODEC(T64, ZSTD(1)),
+    `ttft_count` SimpleAggregateFunction(sum, Int64) COMMENT 'calls in that sum: streams that gave a token' CODEC(T64, ZSTD(1)),
+    `duration_buckets` SimpleAggregateFunction(sumMap, Map(Int16, Int64)) COMMENT 'durations by bucket: b counts those in (10 ms * 2^((b-1)/8), 10 ms * 2^(b/8)]' CODEC(ZSTD(1)),
+    `ttft_buckets` SimpleAggregateFunction(sumMap, Map(Int16, Int64)) COMMENT 'times to first token, likewise' CODEC(ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
 PARTITION BY toDate(bucket)
 PRIMARY KEY (tenant, bucket)
-ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type)
+ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type, unpriced_reason)
 TTL bucket + toIntervalDay(35)
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000, index_granularity = 8192;
 
-CREATE MATERIALIZED VIEW ledgerline.calls_minute_from_spans TO ledgerline.calls_minute
+CREATE MATERIALIZED VIEW ledgerline.calls_minute_from_bookings TO ledgerline.calls_minute
 (
     `tenant` LowCardinality(String),
     `bucket` DateTime('UTC'),
@@ -316,33 +298,19 @@ CREATE MATERIALIZED VIEW ledgerline.calls_minute_from_spans TO ledgerline.calls_
     `operation` LowCardinality(String),
     `status` LowCardinality(String),
     `error_type` LowCardinality(String),
-    `calls` UInt64,
-    `errors` UInt64,
-    `unpriced_calls` UInt64,
-    `tokens_input_uncached` UInt64,
-    `tokens_cache_read` UInt64,
-    `tokens_cache_write_5m` UInt64,
-    `tokens_cache_write_30m` UInt64,
-    `tokens_cache_write_1h` UInt64,
-    `tokens_cache_write_12h` UInt64,
-    `tokens_input_audio` UInt64,
-    `tokens_input_image` UInt64,
-    `tokens_tool_use_prompt` UInt64,
-    `tokens_output_text` UInt64,
-    `tokens_output_reasoning` UInt64,
-    `tokens_output_audio` UInt64,
-    `tokens_output_image` UInt64,
-    `cost` Decimal(38, 12),
-    `duration_us_sum` UInt64,
-    `duration_count` UInt64,
-    `ttft_us_sum` UInt64,
-    `ttft_count` UInt64,
-    `duration_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64),
-    `ttft_us_quantiles` AggregateFunction(quantilesDD(0.01, 0.5, 0.9, 0.95, 0.99), UInt64)
+    `unpriced_reason` LowCardinality(String),
+    `calls` Int64,
+    `errors` Int64,
+    `duration_us_sum` Int64,
+    `duration_count` Int64,
+    `ttft_us_sum` Int64,
+    `ttft_count` Int64,
+    `duration_buckets` Map(Int16, Int64),
+    `ttft_buckets` Map(Int16, Int64)
 )
 AS SELECT
     tenant,
-    toStartOfMinute(subtractMicroseconds(end_time, 1)) AS bucket,
+    bucket,
     service,
     environment,
     team,
@@ -352,31 +320,91 @@ AS SELECT
     operation,
     status,
     error_type,
-    count() AS calls,
-    countIf(status = 'error') AS errors,
-    countIf(spans.cost IS NULL) AS unpriced_calls,
-    sum(tokens_input_uncached) AS tokens_input_uncached,
-    sum(tokens_cache_read) AS tokens_cache_read,
-    sum(tokens_cache_write_5m) AS tokens_cache_write_5m,
-    sum(tokens_cache_write_30m) AS tokens_cache_write_30m,
-    sum(tokens_cache_write_1h) AS tokens_cache_write_1h,
-    sum(tokens_cache_write_12h) AS tokens_cache_write_12h,
-    sum(tokens_input_audio) AS tokens_input_audio,
-    sum(tokens_input_image) AS tokens_input_image,
-    sum(tokens_tool_use_prompt) AS tokens_tool_use_prompt,
-    sum(tokens_output_text) AS tokens_output_text,
-    sum(tokens_output_reasoning) AS tokens_output_reasoning,
-    sum(tokens_output_audio) AS tokens_output_audio,
-    sum(tokens_output_image) AS tokens_output_image,
-    sum(ifNull(spans.cost, toDecimal64(0, 12))) AS cost,
-    sum(ifNull(duration_us, 0)) AS duration_us_sum,
-    count(duration_us) AS duration_count,
-    sum(ifNull(ttft_us, 0)) AS ttft_us_sum,
-    count(ttft_us) AS ttft_count,
-    quantilesDDStateIf(0.01, 0.5, 0.9, 0.95, 0.99)(assumeNotNull(duration_us), duration_us IS NOT NULL) AS duration_us_quantiles,
-    quantilesDDStateIf(0.01, 0.5, 0.9, 0.95, 0.99)(assumeNotNull(ttft_us), ttft_us IS NOT NULL) AS ttft_us_quantiles
-FROM ledgerline.spans
-WHERE is_call = 1
+    unpriced_reason,
+    sign * booked.calls AS calls,
+    if(status = 'error', sign * booked.calls, 0) AS errors,
+    sign * booked.duration_us_sum AS duration_us_sum,
+    sign * toInt64(length(durations)) AS duration_count,
+    sign * booked.ttft_us_sum AS ttft_us_sum,
+    sign * toInt64(length(ttfts)) AS ttft_count,
+    mapFromArrays(arrayDistinct(durations), arrayMap(b -> (sign * countEqual(durations, b)), arrayDistinct(durations))) AS duration_buckets,
+    mapFromArrays(arrayDistinct(ttfts), arrayMap(b -> (sign * countEqual(ttfts, b)), arrayDistinct(ttfts))) AS ttft_buckets
+FROM ledgerline.bookings AS booked;
+
+CREATE TABLE ledgerline.calls_quarter
+(
+    `tenant` LowCardinality(String) COMMENT 'who owns the row',
+    `bucket` DateTime('UTC') COMMENT 'holds the calls that ended in (bucket, bucket + 15 minutes]' CODEC(DoubleDelta, ZSTD(1)),
+    `service` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `environment` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `team` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `feature` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `provider` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `model` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `operation` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `status` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `error_type` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `unpriced_reason` LowCardinality(String) COMMENT 'why their cost is unknown; empty: priced',
+    `calls` SimpleAggregateFunction(sum, Int64) COMMENT 'calls that ended' CODEC(T64, ZSTD(1)),
+    `errors` SimpleAggregateFunction(sum, Int64) COMMENT 'those with status error' CODEC(T64, ZSTD(1)),
+    `duration_us_sum` SimpleAggregateFunction(sum, Int64) COMMENT 'sum of durations, microseconds' CODEC(T64, ZSTD(1)),
+    `duration_count` SimpleAggregateFunction(sum, Int64) COMMENT 'calls in that sum: those whose duration is known' CODEC(T64, ZSTD(1)),
+    `ttft_us_sum` SimpleAggregateFunction(sum, Int64) COMMENT 'sum of times to first token, microseconds' CODEC(T64, ZSTD(1)),
+    `ttft_count` SimpleAggregateFunction(sum, Int64) COMMENT 'calls in that sum: streams that gave a token' CODEC(T64, ZSTD(1)),
+    `duration_buckets` SimpleAggregateFunction(sumMap, Map(Int16, Int64)) COMMENT 'durations by bucket: b counts those in (10 ms * 2^((b-1)/8), 10 ms * 2^(b/8)]' CODEC(ZSTD(1)),
+    `ttft_buckets` SimpleAggregateFunction(sumMap, Map(Int16, Int64)) COMMENT 'times to first token, likewise' CODEC(ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(bucket)
+PRIMARY KEY (tenant, bucket)
+ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type, unpriced_reason)
+SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 8192;
+
+CREATE MATERIALIZED VIEW ledgerline.calls_quarter_from_calls_minute TO ledgerline.calls_quarter
+(
+    `tenant` LowCardinality(String),
+    `bucket` DateTime('UTC'),
+    `service` LowCardinality(String),
+    `environment` LowCardinality(String),
+    `team` LowCardinality(String),
+    `feature` LowCardinality(String),
+    `provider` LowCardinality(String),
+    `model` LowCardinality(String),
+    `operation` LowCardinality(String),
+    `status` LowCardinality(String),
+    `error_type` LowCardinality(String),
+    `unpriced_reason` LowCardinality(String),
+    `calls` Int64,
+    `errors` Int64,
+    `duration_us_sum` Int64,
+    `duration_count` Int64,
+    `ttft_us_sum` Int64,
+    `ttft_count` Int64,
+    `duration_buckets` Map(Int16, Int64),
+    `ttft_buckets` Map(Int16, Int64)
+)
+AS SELECT
+    tenant,
+    toStartOfFifteenMinutes(finer.bucket) AS bucket,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    unpriced_reason,
+    sum(finer.calls) AS calls,
+    sum(finer.errors) AS errors,
+    sum(finer.duration_us_sum) AS duration_us_sum,
+    sum(finer.duration_count) AS duration_count,
+    sum(finer.ttft_us_sum) AS ttft_us_sum,
+    sum(finer.ttft_count) AS ttft_count,
+    sumMap(finer.duration_buckets) AS duration_buckets,
+    sumMap(finer.ttft_buckets) AS ttft_buckets
+FROM ledgerline.calls_minute AS finer
 GROUP BY
     tenant,
     bucket,
@@ -388,7 +416,115 @@ GROUP BY
     model,
     operation,
     status,
-    error_type;
+    error_type,
+    unpriced_reason;
+
+CREATE VIEW ledgerline.calls_record
+(
+    `tenant` LowCardinality(String),
+    `end_time` DateTime64(6, 'UTC'),
+    `service` LowCardinality(String),
+    `environment` LowCardinality(String),
+    `team` LowCardinality(String),
+    `feature` LowCardinality(String),
+    `provider` LowCardinality(String),
+    `model` LowCardinality(String),
+    `operation` LowCardinality(String),
+    `status` LowCardinality(String),
+    `error_type` LowCardinality(String),
+    `unpriced_reason` LowCardinality(String),
+    `calls` Int64,
+    `errors` Int64,
+    `duration_us_sum` Int64,
+    `duration_count` Int64,
+    `ttft_us_sum` Int64,
+    `ttft_count` Int64,
+    `duration_buckets` Map(Int16, Int64),
+    `ttft_buckets` Map(Int16, Int64)
+)
+AS SELECT
+    tenant,
+    end_time,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    unpriced_reason,
+    toInt64(1) AS calls,
+    if(status = 'error', calls, 0) AS errors,
+    calls * toInt64(ifNull(duration_us, 0)) AS duration_us_sum,
+    if(duration_us IS NULL, 0, calls) AS duration_count,
+    calls * toInt64(ifNull(ttft_us, 0)) AS ttft_us_sum,
+    if(ttft_us IS NULL, 0, calls) AS ttft_count,
+    mapFilter((b, n) -> (duration_us IS NOT NULL), map(toInt16(ceil(8 * log2(greatest(ifNull(duration_us, 0), 1) / 10000))), calls)) AS duration_buckets,
+    mapFilter((b, n) -> (ttft_us IS NOT NULL), map(toInt16(ceil(8 * log2(greatest(ifNull(ttft_us, 0), 1) / 10000))), calls)) AS ttft_buckets
+FROM ledgerline.spans
+WHERE is_call = 1
+UNION ALL
+SELECT
+    tenant,
+    end_time,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    unpriced_reason,
+    toInt64(sign) AS calls,
+    if(status = 'error', calls, 0) AS errors,
+    calls * toInt64(ifNull(duration_us, 0)) AS duration_us_sum,
+    if(duration_us IS NULL, 0, calls) AS duration_count,
+    calls * toInt64(ifNull(ttft_us, 0)) AS ttft_us_sum,
+    if(ttft_us IS NULL, 0, calls) AS ttft_count,
+    mapFilter((b, n) -> (duration_us IS NOT NULL), map(toInt16(ceil(8 * log2(greatest(ifNull(duration_us, 0), 1) / 10000))), calls)) AS duration_buckets,
+    mapFilter((b, n) -> (ttft_us IS NOT NULL), map(toInt16(ceil(8 * log2(greatest(ifNull(ttft_us, 0), 1) / 10000))), calls)) AS ttft_buckets
+FROM ledgerline.corrections;
+
+CREATE TABLE ledgerline.corrections
+(
+    `tenant` LowCardinality(String) COMMENT 'who owns the row',
+    `end_time` DateTime64(6, 'UTC') COMMENT 'of the call: the correction counts when the call did' CODEC(DoubleDelta, ZSTD(1)),
+    `trace_id` FixedString(16) COMMENT 'of the call' CODEC(ZSTD(1)),
+    `span_id` FixedString(8) COMMENT 'of the call' CODEC(ZSTD(1)),
+    `sign` Int8 COMMENT '-1 takes the call back as it was booked, 1 books it',
+    `reason` LowCardinality(String) COMMENT 'why: repeat, wrapper, reprice',
+    `service` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `environment` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `team` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `feature` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `provider` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `model` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `operation` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `status` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `error_type` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `bill.model` Array(LowCardinality(String)) COMMENT 'as in spans, of a row with sign -1 as it was booked',
+    `bill.unit` Array(LowCardinality(String)) COMMENT 'as in spans',
+    `bill.quantity` Array(Int64) COMMENT 'as in spans, without the sign' CODEC(T64, ZSTD(1)),
+    `bill.rule` Array(LowCardinality(String)) COMMENT 'as in spans',
+    `bill.amount` Array(Nullable(Decimal(18, 12))) COMMENT 'as in spans, without the sign' CODEC(ZSTD(1)),
+    `usage_source` LowCardinality(String) COMMENT 'as in spans',
+    `cost` Nullable(Decimal(18, 12)) COMMENT 'as in spans, without the sign' CODEC(ZSTD(1)),
+    `unpriced_reason` LowCardinality(String) COMMENT 'as in spans',
+    `price_version` LowCardinality(String) COMMENT 'as in spans',
+    `duration_us` Nullable(UInt64) COMMENT 'as in spans' CODEC(ZSTD(1)),
+    `ttft_us` Nullable(UInt64) COMMENT 'as in spans' CODEC(ZSTD(1)),
+    `batch_id` UUID COMMENT 'the request that gave the reason' CODEC(ZSTD(1)),
+    `booked_at` DateTime64(3, 'UTC') COMMENT 'when the collector booked it' CODEC(DoubleDelta, ZSTD(1))
+)
+ENGINE = MergeTree
+PARTITION BY toYYYYMM(end_time)
+PRIMARY KEY (tenant, toStartOfMinute(end_time), xxHash32(trace_id))
+ORDER BY (tenant, toStartOfMinute(end_time), xxHash32(trace_id), span_id, end_time)
+SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 8192;
 
 CREATE TABLE ledgerline.migrations
 (
@@ -427,13 +563,14 @@ CREATE TABLE ledgerline.spans
     `span_id` FixedString(8) COMMENT 'W3C span id, raw bytes' CODEC(ZSTD(1)),
     `parent_span_id` FixedString(8) COMMENT 'the caller\'s span; all zero: none' CODEC(ZSTD(1)),
     `is_call` UInt8 COMMENT '1: a call to a model, counted in totals; 0: a wrapper or plain span, which repeats what its children report',
+    `observer` LowCardinality(String) COMMENT 'the instrumentation that saw it: the name of its OpenTelemetry scope, ledgerline-agent for ours',
     `name` LowCardinality(String) COMMENT 'span name; of GenAI spans operation and model',
     `service` LowCardinality(String) COMMENT 'dimension: service.name',
     `environment` LowCardinality(String) COMMENT 'dimension: deployment.environment.name',
     `team` LowCardinality(String) COMMENT 'dimension: the team that pays',
     `feature` LowCardinality(String) COMMENT 'dimension: the product feature',
     `provider` LowCardinality(String) COMMENT 'dimension: gen_ai.provider.name',
-    `model` LowCardinality(String) COMMENT 'dimension: the model billed, which is the one that answered, else the one asked for',
+    `model` LowCardinality(String) COMMENT 'dimension: the model under its one name in the price book, on failures too',
     `operation` LowCardinality(String) COMMENT 'dimension: gen_ai.operation.name',
     `status` LowCardinality(String) COMMENT 'dimension: ok or error',
     `error_type` LowCardinality(String) COMMENT 'dimension: error.type; empty when ok',
@@ -444,29 +581,20 @@ CREATE TABLE ledgerline.spans
     `finish_reasons` Array(LowCardinality(String)) COMMENT 'one per choice, in the provider\'s words',
     `end_of_stream` LowCardinality(String) COMMENT 'complete, provider_error, client_gone or relay_killed',
     `http_status` Nullable(UInt16) COMMENT 'HTTP status of the answer; NULL: there was none' CODEC(ZSTD(1)),
-    `tokens_input_uncached` UInt64 COMMENT 'prompt text neither read from nor written to a cache' CODEC(T64, ZSTD(1)),
-    `tokens_cache_read` UInt64 COMMENT 'prompt tokens read from the provider\'s cache' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_5m` UInt64 COMMENT 'prompt tokens written to a cache that lives 5 minutes, or a life not stated' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_30m` UInt64 COMMENT 'prompt tokens written to a cache that lives 30 minutes' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_1h` UInt64 COMMENT 'prompt tokens written to a cache that lives 1 hour' CODEC(T64, ZSTD(1)),
-    `tokens_cache_write_12h` UInt64 COMMENT 'prompt tokens written to a cache that lives 12 hours' CODEC(T64, ZSTD(1)),
-    `tokens_input_audio` UInt64 COMMENT 'audio in the prompt' CODEC(T64, ZSTD(1)),
-    `tokens_input_image` UInt64 COMMENT 'images in the prompt, where counted apart' CODEC(T64, ZSTD(1)),
-    `tokens_tool_use_prompt` UInt64 COMMENT 'prompt tokens added by the provider\'s own tools' CODEC(T64, ZSTD(1)),
-    `tokens_output_text` UInt64 COMMENT 'answer text, tool calls included' CODEC(T64, ZSTD(1)),
-    `tokens_output_reasoning` UInt64 COMMENT 'hidden reasoning' CODEC(T64, ZSTD(1)),
-    `tokens_output_audio` UInt64 COMMENT 'audio in the answer' CODEC(T64, ZSTD(1)),
-    `tokens_output_image` UInt64 COMMENT 'images in the answer, where counted apart' CODEC(T64, ZSTD(1)),
-    `usage_source` LowCardinality(String) COMMENT 'provider, drained, counted, estimated, or missing: then every token column is 0 and means unknown',
-    `cost` Nullable(Decimal(18, 12)) COMMENT 'USD, exact; NULL: unpriced, never 0 for unknown' CODEC(ZSTD(1)),
+    `bill.model` Array(LowCardinality(String)) COMMENT 'of each line: whose price; the call\'s model, or another that ran within the call' CODEC(ZSTD(1)),
+    `bill.unit` Array(LowCardinality(String)) COMMENT 'what is counted: input_uncached, output_text, web_search',
+    `bill.quantity` Array(Int64) COMMENT 'how much of it' CODEC(T64, ZSTD(1)),
+    `bill.rule` Array(LowCardinality(String)) COMMENT 'the price that matched; empty where the bill is unpriced' CODEC(ZSTD(1)),
+    `bill.amount` Array(Nullable(Decimal(18, 12))) COMMENT 'USD, exact; NULL: the bill is unpriced, never 0 for unknown' CODEC(T64, ZSTD(1)),
+    `usage_source` LowCardinality(String) COMMENT 'who counted: provider, drained, counted, sender, estimated, or missing: then the bill has no lines and nobody knows what was used',
+    `cost` Nullable(Decimal(18, 12)) COMMENT 'USD, the sum of the lines; NULL: unpriced, never 0 for unknown' CODEC(ZSTD(1)),
     `unpriced_reason` LowCardinality(String) COMMENT 'why cost is NULL, not_a_call where is_call = 0; empty when priced',
+    `not_billed` LowCardinality(String) COMMENT 'why the provider bills nothing for it, where cost is a true 0 without lines; else empty',
     `price_version` LowCardinality(String) COMMENT 'version of the price book that was asked',
-    `price_rule` LowCardinality(String) COMMENT 'the price that matched',
     `reported_cost` Nullable(Decimal(18, 12)) COMMENT 'USD the sender reported; kept beside ours, never in its place' CODEC(ZSTD(1)),
-    `service_tier` LowCardinality(String) COMMENT 'the tier that served the call',
-    `speed` LowCardinality(String) COMMENT 'Anthropic\'s speed',
-    `inference_geo` LowCardinality(String) COMMENT 'Anthropic\'s inference_geo',
-    `web_search_requests` UInt64 COMMENT 'web searches the provider ran' CODEC(ZSTD(1)),
+    `conditions` Map(LowCardinality(String), LowCardinality(String)) COMMENT 'what else decides the price: service_tier, speed, region',
+    `usage_template` LowCardinality(String) COMMENT 'the provider\'s usage object, JSON as it was sent, with a # for each number of usage_counts; empty: none was seen',
+    `usage_counts` Array(Int64) COMMENT 'the whole numbers of it, in order; empty: usage_template is the text itself' CODEC(ZSTD(1)),
     `duration_us` Nullable(UInt64) COMMENT 'end minus start; NULL: the sender\'s times are not those of a finished span' CODEC(ZSTD(1)),
     `ttft_us` Nullable(UInt64) COMMENT 'start to the first token; NULL: not a stream, or no token came' CODEC(ZSTD(1)),
     `user_id` String COMMENT 'end user; personal data, never a metric label' CODEC(ZSTD(1)),
@@ -482,3 +610,308 @@ PRIMARY KEY (tenant, toStartOfMinute(end_time), xxHash32(trace_id))
 ORDER BY (tenant, toStartOfMinute(end_time), xxHash32(trace_id), span_id, end_time)
 TTL toDateTime(end_time) + toIntervalDay(90)
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000, index_granularity = 8192;
+
+CREATE TABLE ledgerline.spend_day
+(
+    `tenant` LowCardinality(String) COMMENT 'who owns the row',
+    `bucket` DateTime('UTC') COMMENT 'holds the lines of the calls that ended in (bucket, bucket + 1 day (UTC)]' CODEC(DoubleDelta, ZSTD(1)),
+    `service` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `environment` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `team` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `feature` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `provider` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `model` LowCardinality(String) COMMENT 'dimension, but of the line: the call\'s, or another that ran within the call',
+    `operation` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `status` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `error_type` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `unit` LowCardinality(String) COMMENT 'what is counted',
+    `usage_source` LowCardinality(String) COMMENT 'who counted',
+    `unpriced_reason` LowCardinality(String) COMMENT 'why amount is unknown and 0; empty: priced',
+    `quantity` SimpleAggregateFunction(sum, Int64) COMMENT 'how much of the unit' CODEC(T64, ZSTD(1)),
+    `amount` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(ZSTD(1)),
+    `lines` SimpleAggregateFunction(sum, Int64) COMMENT 'lines of bills' CODEC(T64, ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYear(bucket)
+PRIMARY KEY (tenant, bucket)
+ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type, unit, usage_source, unpriced_reason)
+SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 8192;
+
+CREATE MATERIALIZED VIEW ledgerline.spend_day_from_spend_quarter TO ledgerline.spend_day
+(
+    `tenant` LowCardinality(String),
+    `bucket` DateTime('UTC'),
+    `service` LowCardinality(String),
+    `environment` LowCardinality(String),
+    `team` LowCardinality(String),
+    `feature` LowCardinality(String),
+    `provider` LowCardinality(String),
+    `model` LowCardinality(String),
+    `operation` LowCardinality(String),
+    `status` LowCardinality(String),
+    `error_type` LowCardinality(String),
+    `unit` LowCardinality(String),
+    `usage_source` LowCardinality(String),
+    `unpriced_reason` LowCardinality(String),
+    `quantity` Int64,
+    `amount` Decimal(38, 12),
+    `lines` Int64
+)
+AS SELECT
+    tenant,
+    toStartOfDay(finer.bucket) AS bucket,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    unit,
+    usage_source,
+    unpriced_reason,
+    sum(finer.quantity) AS quantity,
+    sum(finer.amount) AS amount,
+    sum(finer.lines) AS lines
+FROM ledgerline.spend_quarter AS finer
+GROUP BY
+    tenant,
+    bucket,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    unit,
+    usage_source,
+    unpriced_reason;
+
+CREATE TABLE ledgerline.spend_minute
+(
+    `tenant` LowCardinality(String) COMMENT 'who owns the row',
+    `bucket` DateTime('UTC') COMMENT 'holds the lines of the calls that ended in (bucket, bucket + 1 minute]' CODEC(DoubleDelta, ZSTD(1)),
+    `service` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `environment` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `team` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `feature` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `provider` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `model` LowCardinality(String) COMMENT 'dimension, but of the line: the call\'s, or another that ran within the call',
+    `operation` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `status` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `error_type` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `unit` LowCardinality(String) COMMENT 'what is counted',
+    `usage_source` LowCardinality(String) COMMENT 'who counted',
+    `unpriced_reason` LowCardinality(String) COMMENT 'why amount is unknown and 0; empty: priced',
+    `quantity` SimpleAggregateFunction(sum, Int64) COMMENT 'how much of the unit' CODEC(T64, ZSTD(1)),
+    `amount` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(ZSTD(1)),
+    `lines` SimpleAggregateFunction(sum, Int64) COMMENT 'lines of bills' CODEC(T64, ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toDate(bucket)
+PRIMARY KEY (tenant, bucket)
+ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type, unit, usage_source, unpriced_reason)
+TTL bucket + toIntervalDay(35)
+SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000, index_granularity = 8192;
+
+CREATE MATERIALIZED VIEW ledgerline.spend_minute_from_bookings TO ledgerline.spend_minute
+(
+    `tenant` LowCardinality(String),
+    `bucket` DateTime('UTC'),
+    `service` LowCardinality(String),
+    `environment` LowCardinality(String),
+    `team` LowCardinality(String),
+    `feature` LowCardinality(String),
+    `provider` LowCardinality(String),
+    `model` LowCardinality(String),
+    `operation` LowCardinality(String),
+    `status` LowCardinality(String),
+    `error_type` LowCardinality(String),
+    `unit` LowCardinality(String),
+    `usage_source` LowCardinality(String),
+    `unpriced_reason` LowCardinality(String),
+    `quantity` Int64,
+    `amount` Decimal(38, 12),
+    `lines` Int64
+)
+AS SELECT
+    tenant,
+    bucket,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    line_model AS model,
+    operation,
+    status,
+    error_type,
+    unit,
+    usage_source,
+    unpriced_reason,
+    sign * of_line AS quantity,
+    sign * usd AS amount,
+    sign * calls AS lines
+FROM ledgerline.bookings AS booked
+ARRAY JOIN
+    models AS line_model,
+    units AS unit,
+    quantities AS of_line,
+    amounts AS usd;
+
+CREATE TABLE ledgerline.spend_quarter
+(
+    `tenant` LowCardinality(String) COMMENT 'who owns the row',
+    `bucket` DateTime('UTC') COMMENT 'holds the lines of the calls that ended in (bucket, bucket + 15 minutes]' CODEC(DoubleDelta, ZSTD(1)),
+    `service` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `environment` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `team` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `feature` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `provider` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `model` LowCardinality(String) COMMENT 'dimension, but of the line: the call\'s, or another that ran within the call',
+    `operation` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `status` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `error_type` LowCardinality(String) COMMENT 'dimension, as in spans',
+    `unit` LowCardinality(String) COMMENT 'what is counted',
+    `usage_source` LowCardinality(String) COMMENT 'who counted',
+    `unpriced_reason` LowCardinality(String) COMMENT 'why amount is unknown and 0; empty: priced',
+    `quantity` SimpleAggregateFunction(sum, Int64) COMMENT 'how much of the unit' CODEC(T64, ZSTD(1)),
+    `amount` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(ZSTD(1)),
+    `lines` SimpleAggregateFunction(sum, Int64) COMMENT 'lines of bills' CODEC(T64, ZSTD(1))
+)
+ENGINE = AggregatingMergeTree
+PARTITION BY toYYYYMM(bucket)
+PRIMARY KEY (tenant, bucket)
+ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type, unit, usage_source, unpriced_reason)
+SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 8192;
+
+CREATE MATERIALIZED VIEW ledgerline.spend_quarter_from_spend_minute TO ledgerline.spend_quarter
+(
+    `tenant` LowCardinality(String),
+    `bucket` DateTime('UTC'),
+    `service` LowCardinality(String),
+    `environment` LowCardinality(String),
+    `team` LowCardinality(String),
+    `feature` LowCardinality(String),
+    `provider` LowCardinality(String),
+    `model` LowCardinality(String),
+    `operation` LowCardinality(String),
+    `status` LowCardinality(String),
+    `error_type` LowCardinality(String),
+    `unit` LowCardinality(String),
+    `usage_source` LowCardinality(String),
+    `unpriced_reason` LowCardinality(String),
+    `quantity` Int64,
+    `amount` Decimal(38, 12),
+    `lines` Int64
+)
+AS SELECT
+    tenant,
+    toStartOfFifteenMinutes(finer.bucket) AS bucket,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    unit,
+    usage_source,
+    unpriced_reason,
+    sum(finer.quantity) AS quantity,
+    sum(finer.amount) AS amount,
+    sum(finer.lines) AS lines
+FROM ledgerline.spend_minute AS finer
+GROUP BY
+    tenant,
+    bucket,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    model,
+    operation,
+    status,
+    error_type,
+    unit,
+    usage_source,
+    unpriced_reason;
+
+CREATE VIEW ledgerline.spend_record
+(
+    `tenant` LowCardinality(String),
+    `end_time` DateTime64(6, 'UTC'),
+    `service` LowCardinality(String),
+    `environment` LowCardinality(String),
+    `team` LowCardinality(String),
+    `feature` LowCardinality(String),
+    `provider` LowCardinality(String),
+    `model` LowCardinality(String),
+    `operation` LowCardinality(String),
+    `status` LowCardinality(String),
+    `error_type` LowCardinality(String),
+    `unit` LowCardinality(String),
+    `usage_source` LowCardinality(String),
+    `unpriced_reason` LowCardinality(String),
+    `lines` Int64,
+    `quantity` Int64,
+    `amount` Decimal(38, 12)
+)
+AS SELECT
+    tenant,
+    end_time,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    line_model AS model,
+    operation,
+    status,
+    error_type,
+    unit,
+    usage_source,
+    unpriced_reason,
+    toInt64(1) AS lines,
+    lines * counted AS quantity,
+    lines * ifNull(usd, toDecimal128(0, 12)) AS amount
+FROM ledgerline.spans
+ARRAY JOIN
+    bill.model AS line_model,
+    bill.unit AS unit,
+    bill.quantity AS counted,
+    bill.amount AS usd
+WHERE is_call = 1
+UNION ALL
+SELECT
+    tenant,
+    end_time,
+    service,
+    environment,
+    team,
+    feature,
+    provider,
+    line_model AS model,
+    operation,
+    status,
+    error_type,
+    unit,
+    usage_source,
+    unpriced_reason,
+    toInt64(sign) AS lines,
+    lines * counted AS quantity,
+    lines * ifNull(usd, toDecimal128(0, 12)) AS amount
+FROM ledgerline.corrections
+ARRAY JOIN
+    bill.model AS line_model,
+    bill.unit AS unit,
+    bill.quantity AS counted,
+    bill.amount AS usd;

@@ -234,9 +234,12 @@ fn only_the_store_speaks_clickhouse() {
     }
     let words = [
         "x-clickhouse",
-        "\"calls_minute\"",
-        "\"calls_hour\"",
-        "\"calls_day\"",
+        "calls_minute",
+        "calls_quarter",
+        "calls_day",
+        "spend_minute",
+        "spend_quarter",
+        "spend_day",
         "tounixtimestamp",
         "intdiv(",
         "insert into ",

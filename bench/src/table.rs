@@ -2,14 +2,6 @@
 
 use ledgerline_testkit::stack::sql;
 
-/// Token columns are disjoint, so their sum is the number of tokens.
-const TOKEN_COLUMNS: &str = "tokens_input_uncached + tokens_cache_read + tokens_cache_write_5m + tokens_cache_write_30m \
-    + tokens_cache_write_1h + tokens_cache_write_12h + tokens_input_audio + tokens_input_image + tokens_tool_use_prompt \
-    + tokens_output_text + tokens_output_reasoning + tokens_output_audio + tokens_output_image";
-
-/// The sketch's own list of levels; merging needs the same one.
-const LEVELS: &str = "0.01, 0.5, 0.9, 0.95, 0.99";
-
 /// One line of the table; every field as it is printed.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Row {
@@ -22,13 +14,18 @@ pub struct Row {
 /// When the engine refuses the query.
 pub async fn read(engine: &str) -> anyhow::Result<Vec<Row>> {
     let columns = format!(
-        "sum(calls), sum({TOKEN_COLUMNS}), toDecimalString(sum(cost), 12), sum(unpriced_calls), sum(errors), \
-         round(quantilesDDMerge({LEVELS})(duration_us_quantiles)[3] / 1000), \
-         round(quantilesDDMerge({LEVELS})(ttft_us_quantiles)[1] / 1000)"
+        "sum(calls) AS made, tokens, toDecimalString(usd, 12), sumIf(calls, unpriced_reason != ''), sum(errors), \
+         {}, {}",
+        quantile_ms(0.95, "duration_buckets"),
+        quantile_ms(0.5, "ttft_buckets")
     );
+    // The units of tokens have the names of their classes; the others are counted in something else.
+    let spend = "sum(amount) AS usd, sumIf(quantity, match(unit, '^(input|output|cache|tool)_') AND NOT match(unit, '_(ms|hour)$')) AS tokens \
+         FROM spend_minute";
     let query = format!(
-        "SELECT team, model, {columns} FROM calls_minute GROUP BY team, model ORDER BY sum(cost) DESC LIMIT 40 \
-         UNION ALL SELECT 'all', '', {columns} FROM calls_minute"
+        "SELECT team, model, {columns} FROM calls_minute LEFT JOIN (SELECT team, model, {spend} GROUP BY team, model) AS spend \
+         USING (team, model) GROUP BY team, model, usd, tokens ORDER BY usd DESC LIMIT 40 \
+         UNION ALL SELECT 'all', '', {columns} FROM calls_minute CROSS JOIN (SELECT {spend}) AS spend GROUP BY usd, tokens"
     );
     let text = sql(engine, &query).await?;
     let mut rows: Vec<Row> =
@@ -36,6 +33,15 @@ pub async fn read(engine: &str) -> anyhow::Result<Vec<Row>> {
     // The order of the two halves of a UNION is not promised.
     rows.sort_by_key(|row| row.fields.first().is_some_and(|team| team == "all"));
     Ok(rows)
+}
+
+/// The end of the exponential bucket in which a quantile lies, which is up to 9 percent above it; `nan` without values.
+fn quantile_ms(level: f64, buckets: &str) -> String {
+    let sorted = format!("arraySort(CAST(sumMap({buckets}), 'Array(Tuple(Int16, Int64))'))");
+    let counts = format!("arrayMap(bucket -> bucket.2, {sorted})");
+    let place =
+        format!("arrayFirstIndex(reached -> reached >= {level} * arraySum({counts}), arrayCumSum({counts}))");
+    format!("if(empty({sorted}), nan, round(10 * exp2({sorted}[{place}].1 / 8)))")
 }
 
 /// The table as text, columns aligned.

@@ -1,7 +1,7 @@
--- The record: one row per span, wide, immutable, without message bodies.
+-- The record: one row per span, wide, immutable, without message bodies. What it says of money is its bill, line by line.
 --
--- Names of columns are those of ledgerline_proto: a dimension is the column and the label of every metric, a token class
--- is the column tokens_<class>. Token classes are disjoint, so a total is a sum.
+-- Names of columns are those of ledgerline_proto: a dimension is the column and the label of every metric, a unit is the text of a
+-- line, so that a new one needs no column. Units are disjoint, so a total is a sum.
 
 CREATE TABLE IF NOT EXISTS spans
 (
@@ -12,13 +12,14 @@ CREATE TABLE IF NOT EXISTS spans
     span_id FixedString(8) COMMENT 'W3C span id, raw bytes' CODEC(ZSTD(1)),
     parent_span_id FixedString(8) COMMENT 'the caller''s span; all zero: none' CODEC(ZSTD(1)),
     is_call UInt8 COMMENT '1: a call to a model, counted in totals; 0: a wrapper or plain span, which repeats what its children report',
+    observer LowCardinality(String) COMMENT 'the instrumentation that saw it: the name of its OpenTelemetry scope, ledgerline-agent for ours',
     name LowCardinality(String) COMMENT 'span name; of GenAI spans operation and model',
     service LowCardinality(String) COMMENT 'dimension: service.name',
     environment LowCardinality(String) COMMENT 'dimension: deployment.environment.name',
     team LowCardinality(String) COMMENT 'dimension: the team that pays',
     feature LowCardinality(String) COMMENT 'dimension: the product feature',
     provider LowCardinality(String) COMMENT 'dimension: gen_ai.provider.name',
-    model LowCardinality(String) COMMENT 'dimension: the model billed, which is the one that answered, else the one asked for',
+    model LowCardinality(String) COMMENT 'dimension: the model under its one name in the price book, on failures too',
     operation LowCardinality(String) COMMENT 'dimension: gen_ai.operation.name',
     status LowCardinality(String) COMMENT 'dimension: ok or error',
     error_type LowCardinality(String) COMMENT 'dimension: error.type; empty when ok',
@@ -29,29 +30,20 @@ CREATE TABLE IF NOT EXISTS spans
     finish_reasons Array(LowCardinality(String)) COMMENT 'one per choice, in the provider''s words',
     end_of_stream LowCardinality(String) COMMENT 'complete, provider_error, client_gone or relay_killed',
     http_status Nullable(UInt16) COMMENT 'HTTP status of the answer; NULL: there was none' CODEC(ZSTD(1)),
-    tokens_input_uncached UInt64 COMMENT 'prompt text neither read from nor written to a cache' CODEC(T64, ZSTD(1)),
-    tokens_cache_read UInt64 COMMENT 'prompt tokens read from the provider''s cache' CODEC(T64, ZSTD(1)),
-    tokens_cache_write_5m UInt64 COMMENT 'prompt tokens written to a cache that lives 5 minutes, or a life not stated' CODEC(T64, ZSTD(1)),
-    tokens_cache_write_30m UInt64 COMMENT 'prompt tokens written to a cache that lives 30 minutes' CODEC(T64, ZSTD(1)),
-    tokens_cache_write_1h UInt64 COMMENT 'prompt tokens written to a cache that lives 1 hour' CODEC(T64, ZSTD(1)),
-    tokens_cache_write_12h UInt64 COMMENT 'prompt tokens written to a cache that lives 12 hours' CODEC(T64, ZSTD(1)),
-    tokens_input_audio UInt64 COMMENT 'audio in the prompt' CODEC(T64, ZSTD(1)),
-    tokens_input_image UInt64 COMMENT 'images in the prompt, where counted apart' CODEC(T64, ZSTD(1)),
-    tokens_tool_use_prompt UInt64 COMMENT 'prompt tokens added by the provider''s own tools' CODEC(T64, ZSTD(1)),
-    tokens_output_text UInt64 COMMENT 'answer text, tool calls included' CODEC(T64, ZSTD(1)),
-    tokens_output_reasoning UInt64 COMMENT 'hidden reasoning' CODEC(T64, ZSTD(1)),
-    tokens_output_audio UInt64 COMMENT 'audio in the answer' CODEC(T64, ZSTD(1)),
-    tokens_output_image UInt64 COMMENT 'images in the answer, where counted apart' CODEC(T64, ZSTD(1)),
-    usage_source LowCardinality(String) COMMENT 'provider, drained, counted, estimated, or missing: then every token column is 0 and means unknown',
-    cost Nullable(Decimal(18, 12)) COMMENT 'USD, exact; NULL: unpriced, never 0 for unknown' CODEC(ZSTD(1)),
+    `bill.model` Array(LowCardinality(String)) COMMENT 'of each line: whose price; the call''s model, or another that ran within the call' CODEC(ZSTD(1)),
+    `bill.unit` Array(LowCardinality(String)) COMMENT 'what is counted: input_uncached, output_text, web_search',
+    `bill.quantity` Array(Int64) COMMENT 'how much of it' CODEC(T64, ZSTD(1)),
+    `bill.rule` Array(LowCardinality(String)) COMMENT 'the price that matched; empty where the bill is unpriced' CODEC(ZSTD(1)),
+    `bill.amount` Array(Nullable(Decimal(18, 12))) COMMENT 'USD, exact; NULL: the bill is unpriced, never 0 for unknown' CODEC(T64, ZSTD(1)),
+    usage_source LowCardinality(String) COMMENT 'who counted: provider, drained, counted, sender, estimated, or missing: then the bill has no lines and nobody knows what was used',
+    cost Nullable(Decimal(18, 12)) COMMENT 'USD, the sum of the lines; NULL: unpriced, never 0 for unknown' CODEC(ZSTD(1)),
     unpriced_reason LowCardinality(String) COMMENT 'why cost is NULL, not_a_call where is_call = 0; empty when priced',
+    not_billed LowCardinality(String) COMMENT 'why the provider bills nothing for it, where cost is a true 0 without lines; else empty',
     price_version LowCardinality(String) COMMENT 'version of the price book that was asked',
-    price_rule LowCardinality(String) COMMENT 'the price that matched',
     reported_cost Nullable(Decimal(18, 12)) COMMENT 'USD the sender reported; kept beside ours, never in its place' CODEC(ZSTD(1)),
-    service_tier LowCardinality(String) COMMENT 'the tier that served the call',
-    speed LowCardinality(String) COMMENT 'Anthropic''s speed',
-    inference_geo LowCardinality(String) COMMENT 'Anthropic''s inference_geo',
-    web_search_requests UInt64 COMMENT 'web searches the provider ran' CODEC(ZSTD(1)),
+    conditions Map(LowCardinality(String), LowCardinality(String)) COMMENT 'what else decides the price: service_tier, speed, region',
+    usage_template LowCardinality(String) COMMENT 'the provider''s usage object, JSON as it was sent, with a # for each number of usage_counts; empty: none was seen',
+    usage_counts Array(Int64) COMMENT 'the whole numbers of it, in order; empty: usage_template is the text itself' CODEC(ZSTD(1)),
     duration_us Nullable(UInt64) COMMENT 'end minus start; NULL: the sender''s times are not those of a finished span' CODEC(ZSTD(1)),
     ttft_us Nullable(UInt64) COMMENT 'start to the first token; NULL: not a stream, or no token came' CODEC(ZSTD(1)),
     user_id String COMMENT 'end user; personal data, never a metric label' CODEC(ZSTD(1)),
@@ -64,7 +56,7 @@ CREATE TABLE IF NOT EXISTS spans
 -- A repeat is known by its insert token, and by nothing else: as long as fewer than 100,000 parts were inserted since. The same
 -- span under another token (a third-party sender that batches anew when it repeats) collapses here when parts merge, but the
 -- rollups are made of what was inserted and have counted it again by then. Replacing keeps such a trace readable; it is no
--- second line for totals.
+-- second line for totals: a row of corrections is.
 ENGINE = ReplacingMergeTree(ingested_at)
 -- Time-outs drop whole days; 31 days of accepted past stay far below 100 partitions per insert.
 PARTITION BY toDate(end_time)

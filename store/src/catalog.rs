@@ -26,6 +26,35 @@ pub enum Measure {
     FirstTokenCount,
 }
 
+/// Which of the two families of tables holds a measure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ledger {
+    /// Of calls, by the model of the call.
+    Calls,
+    /// Of lines of bills, by the model of the line.
+    Spend,
+}
+
+impl Ledger {
+    /// How the names of its tables begin.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Calls => "calls",
+            Self::Spend => "spend",
+        }
+    }
+}
+
+impl Measure {
+    /// The family it is in.
+    pub const fn ledger(self) -> Ledger {
+        match self {
+            Self::Cost | Self::Tokens(_) => Ledger::Spend,
+            _ => Ledger::Calls,
+        }
+    }
+}
+
 /// One metric.
 #[derive(Debug, Clone, Copy)]
 pub struct Metric {
@@ -50,22 +79,16 @@ impl Metric {
 /// Prometheus's type of every metric in the table.
 pub const METRIC_TYPE: &str = "counter";
 
-/// The units with a column in the rollups.
-const TOKENS: [Measure; 13] = [
-    Measure::Tokens(Unit::InputUncached),
-    Measure::Tokens(Unit::CacheRead),
-    Measure::Tokens(Unit::CacheWrite5m),
-    Measure::Tokens(Unit::CacheWrite30m),
-    Measure::Tokens(Unit::CacheWrite1h),
-    Measure::Tokens(Unit::CacheWrite12h),
-    Measure::Tokens(Unit::InputAudio),
-    Measure::Tokens(Unit::InputImage),
-    Measure::Tokens(Unit::ToolUsePrompt),
-    Measure::Tokens(Unit::OutputText),
-    Measure::Tokens(Unit::OutputReasoning),
-    Measure::Tokens(Unit::OutputAudio),
-    Measure::Tokens(Unit::OutputImage),
-];
+/// Every unit that is a token; they stand first in the table of units, which a test holds.
+const TOKENS: [Measure; Unit::Request as usize] = {
+    let mut tokens = [Measure::Calls; Unit::Request as usize];
+    let mut at = 0;
+    while at < tokens.len() {
+        tokens[at] = Measure::Tokens(Unit::ALL[at]);
+        at += 1;
+    }
+    tokens
+};
 
 /// Every metric, in order of name.
 pub const METRICS: [Metric; 9] = [
@@ -141,6 +164,9 @@ mod tests {
             assert!(ends, "{}", metric.name);
             assert!(!metric.labels().any(|label| label == "tenant"), "{}", metric.name);
         }
+        let tokens =
+            TOKENS.map(|measure| if let Measure::Tokens(unit) = measure { Some(unit) } else { None });
+        assert!(tokens.into_iter().flatten().eq(Unit::ALL.into_iter().filter(|unit| unit.is_token())));
         assert!(metric("llm_tokens_total").unwrap().labels().any(|label| label == TOKEN_CLASS));
         assert!(metric("llm_cost_usd_total").unwrap().labels().all(|label| label != TOKEN_CLASS));
     }

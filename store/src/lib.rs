@@ -1,11 +1,12 @@
 //! The store: the only part of Ledgerline that speaks ClickHouse.
 //!
-//! [`spans`] and [`quarantine`] declare what is written, [`writer`] makes a write exact, [`sql`] is what PromQL selects from,
+//! [`spans`], [`corrections`] and [`quarantine`] declare what is written, [`writer`] makes a write exact, [`sql`] is what PromQL selects from,
 //! [`engine`] runs the embedded server. Table names, their TTLs, ClickHouse's functions, settings and error codes stand here
 //! and nowhere else.
 
 pub mod catalog;
 pub mod client;
+pub mod corrections;
 mod dimensions;
 pub mod engine;
 pub mod limits;
@@ -16,6 +17,7 @@ pub mod quarantine;
 pub mod rows;
 pub mod spans;
 pub mod sql;
+pub mod usage_object;
 pub mod writer;
 
 use std::sync::Arc;

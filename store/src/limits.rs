@@ -5,6 +5,12 @@ use std::time::Duration;
 /// A refused span's payload in the quarantine; a longer one is cut.
 pub const QUARANTINE_PAYLOAD_BYTES_MAX: usize = 64 << 10;
 
+/// A provider's usage object as it is stored; a longer one is cut, and is no JSON any more.
+pub const USAGE_TEXT_BYTES_MAX: usize = 8 << 10;
+
+/// What is left of it without its numbers; a longer one is stored with them. Of all shapes seen the longest has 700 bytes.
+pub const USAGE_TEMPLATE_BYTES_MAX: usize = 2 << 10;
+
 /// Inserts at once; more wait within their senders' deadlines. More at once would not be faster on the engine's threads and
 /// would make more parts at once.
 pub const INSERTS_MAX: usize = 4;

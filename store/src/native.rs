@@ -21,11 +21,16 @@ pub struct Column<R: 'static> {
 pub enum Cells<R: 'static> {
     LowCardinality(fn(&R) -> &str),
     String(fn(&R) -> &str),
-    LowCardinalityArray(fn(&R) -> &[String]),
+    /// How many there are, and each by its place; so with the other lists.
+    LowCardinalityArray(fn(&R) -> usize, fn(&R, usize) -> &str),
+    I64Array(fn(&R) -> usize, fn(&R, usize) -> i64),
+    /// From millionths of a millionth.
+    NullableDecimalArray(fn(&R) -> usize, fn(&R, usize) -> Option<i64>),
     Map(fn(&R) -> &[(String, String)]),
+    LowCardinalityMap(fn(&R) -> usize, fn(&R, usize) -> (&str, &str)),
     /// 1 for true.
     U8(fn(&R) -> bool),
-    U64(fn(&R) -> u64),
+    I8(fn(&R) -> i8),
     NullableU64(fn(&R) -> Option<u64>),
     NullableU16(fn(&R) -> Option<u16>),
     /// From millionths of a millionth.
@@ -46,10 +51,13 @@ impl<R> Cells<R> {
         match self {
             Self::LowCardinality(_) => "LowCardinality(String)",
             Self::String(_) => "String",
-            Self::LowCardinalityArray(_) => "Array(LowCardinality(String))",
+            Self::LowCardinalityArray(..) => "Array(LowCardinality(String))",
+            Self::I64Array(..) => "Array(Int64)",
+            Self::NullableDecimalArray(..) => "Array(Nullable(Decimal(18, 12)))",
             Self::Map(_) => "Map(LowCardinality(String), String)",
+            Self::LowCardinalityMap(..) => "Map(LowCardinality(String), LowCardinality(String))",
             Self::U8(_) => "UInt8",
-            Self::U64(_) => "UInt64",
+            Self::I8(_) => "Int8",
             Self::NullableU64(_) => "Nullable(UInt64)",
             Self::NullableU16(_) => "Nullable(UInt16)",
             Self::NullableDecimal(_) => "Nullable(Decimal(18, 12))",
@@ -89,10 +97,27 @@ fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
             Dictionary::of(rows.iter().map(of)).write(out);
         }
         Cells::String(of) => rows.iter().for_each(|row| write_text(out, of(row))),
-        Cells::LowCardinalityArray(of) => {
+        Cells::LowCardinalityArray(length, of) => {
             dictionary::write_version(out);
-            write_offsets(out, rows.iter().map(|row| of(row).len()));
-            Dictionary::of(rows.iter().flat_map(|row| of(row).iter().map(String::as_str))).write(out);
+            write_offsets(out, rows.iter().map(length));
+            Dictionary::of(each(rows, *length, *of)).write(out);
+        }
+        Cells::I64Array(length, of) => {
+            write_offsets(out, rows.iter().map(length));
+            each(rows, *length, *of).for_each(|number| out.extend_from_slice(&number.to_le_bytes()));
+        }
+        Cells::NullableDecimalArray(length, of) => {
+            write_offsets(out, rows.iter().map(length));
+            out.extend(each(rows, *length, *of).map(|number| u8::from(number.is_none())));
+            each(rows, *length, *of)
+                .for_each(|number| out.extend_from_slice(&number.unwrap_or_default().to_le_bytes()));
+        }
+        Cells::LowCardinalityMap(length, of) => {
+            dictionary::write_version(out);
+            dictionary::write_version(out);
+            write_offsets(out, rows.iter().map(length));
+            Dictionary::of(each(rows, *length, *of).map(|(key, _)| key)).write(out);
+            Dictionary::of(each(rows, *length, *of).map(|(_, value)| value)).write(out);
         }
         Cells::Map(of) => {
             dictionary::write_version(out);
@@ -102,7 +127,7 @@ fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
             rows.iter().flat_map(of).for_each(|(_, value)| write_text(out, value));
         }
         Cells::U8(of) => out.extend(rows.iter().map(|row| u8::from(of(row)))),
-        Cells::U64(of) => write_each(out, rows, |row| of(row).to_le_bytes()),
+        Cells::I8(of) => write_each(out, rows, |row| of(row).to_le_bytes()),
         Cells::NullableU64(of) => write_nullable(out, rows, of, u64::to_le_bytes),
         Cells::NullableU16(of) => write_nullable(out, rows, of, u16::to_le_bytes),
         Cells::NullableDecimal(of) => write_nullable(out, rows, of, i64::to_le_bytes),
@@ -113,6 +138,15 @@ fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
             write_each(out, rows, |row| of(row).to_le_bytes());
         }
     }
+}
+
+/// What is in the lists of all rows, in order.
+fn each<'a, R, T>(
+    rows: &'a [R],
+    length: fn(&R) -> usize,
+    of: fn(&'a R, usize) -> T,
+) -> impl Iterator<Item = T> {
+    rows.iter().flat_map(move |row| (0..length(row)).map(move |place| of(row, place)))
 }
 
 fn write_each<R, const N: usize>(out: &mut Vec<u8>, rows: &[R], bytes: impl Fn(&R) -> [u8; N]) {

@@ -5,11 +5,13 @@
 use std::borrow::Cow;
 use std::sync::Arc;
 
+use ledgerline_proto::dimension::Dimension;
 use ledgerline_proto::otlp::SpanRecord;
 use ledgerline_proto::usage::MISSING;
-use ledgerline_proto::{Bill, Condition, Cost, NotBilled, PicoUsd, SpanId, Unit, UnpricedReason};
+use ledgerline_proto::{Bill, Cost, Line, PicoUsd, SpanId, UnpricedReason};
 
 use super::native::{Cells, Column};
+use super::usage_object::UsageObject;
 
 /// The name of the table.
 pub const TABLE: &str = "spans";
@@ -27,6 +29,8 @@ pub struct SpanRow {
     pub bill: Bill,
     /// The text of the reason why it has no cost, see [`unpriced_reason`]; empty when it has one.
     pub unpriced_reason: Cow<'static, str>,
+    /// The provider's usage object.
+    pub usage: UsageObject,
     /// The price book that was asked.
     pub price_version: Arc<str>,
     /// The request it came in; also the insert's deduplication token.
@@ -44,26 +48,58 @@ impl SpanRow {
         }
     }
 
-    fn rule(&self) -> &str {
-        let first = self.bill.lines.first().and_then(|line| line.price.as_ref());
-        match self.bill.cost {
-            Cost::Known(_) => first.map_or("", |price| &price.rule),
-            Cost::NotBilled(NotBilled::HttpError) => "not_billed/http_error",
-            Cost::Unpriced(_) => "",
+    /// The text of a dimension's column.
+    pub fn dimension(&self, dimension: Dimension) -> &str {
+        let call = &self.record.call;
+        match dimension {
+            Dimension::Service => &call.identity.service,
+            Dimension::Environment => &call.identity.environment,
+            Dimension::Team => &call.identity.team,
+            Dimension::Feature => &call.identity.feature,
+            Dimension::Provider => &call.provider,
+            Dimension::Model => &self.bill.model,
+            Dimension::Operation => call.operation.name(),
+            Dimension::Status if call.error_type.is_some() => "error",
+            Dimension::Status => "ok",
+            Dimension::ErrorType => call.error_type.as_deref().unwrap_or_default(),
         }
+    }
+
+    pub(crate) fn duration_us(&self) -> Option<u64> {
+        self.record.duration_ns.map(|ns| ns / 1_000)
+    }
+
+    pub(crate) fn ttft_us(&self) -> Option<u64> {
+        self.record.call.time_to_first_token_ns.map(|ns| ns / 1_000)
+    }
+
+    fn not_billed(&self) -> &str {
+        if let Cost::NotBilled(reason) = self.bill.cost { reason.name() } else { "" }
     }
 
     fn parent_span_id(&self) -> [u8; 8] {
         self.record.call.parent_span_id.as_ref().map_or([0; 8], |id| *SpanId::bytes(id))
     }
 
-    fn condition(&self, condition: Condition) -> &str {
-        self.record.call.billing.conditions.get(condition).unwrap_or_default()
+    fn condition(&self, place: usize) -> (&str, &str) {
+        let stated = self.record.call.billing.conditions.iter().nth(place);
+        stated.map_or(("", ""), |(condition, word)| (condition.name(), word))
     }
+}
 
-    fn tokens(&self, class: Unit) -> u64 {
-        self.record.call.usage.as_ref().map_or(0, |usage| usage.own.get(class))
-    }
+/// The quantity of a line as it is stored and summed. Ingest refuses what is larger long before.
+pub(crate) fn quantity(line: &Line) -> i64 {
+    i64::try_from(line.quantity).unwrap_or(i64::MAX)
+}
+
+/// The rule of a line; empty where the bill is unpriced.
+pub(crate) fn rule(line: &Line) -> &str {
+    line.price.as_ref().map_or("", |price| &price.rule)
+}
+
+/// The amount of a line; `None` where the bill is unpriced.
+pub(crate) fn amount(line: &Line) -> Option<i64> {
+    line.price.as_ref().map(|price| price.amount.picos())
 }
 
 /// The text of the column `unpriced_reason`. Borrowed for all reasons but the rare one that names a class of tokens.
@@ -75,20 +111,16 @@ pub fn unpriced_reason(cost: Cost) -> Cow<'static, str> {
     }
 }
 
-fn microseconds(nanoseconds: u64) -> i64 {
+pub(crate) fn microseconds(nanoseconds: u64) -> i64 {
     i64::try_from(nanoseconds / 1_000).unwrap_or(i64::MAX)
-}
-
-fn text<T: AsRef<str>>(given: &Option<T>) -> &str {
-    given.as_ref().map_or("", AsRef::as_ref)
 }
 
 const fn low_cardinality(name: &'static str, of: fn(&SpanRow) -> &str) -> Column<SpanRow> {
     column(name, Cells::LowCardinality(of))
 }
 
-const fn tokens(name: &'static str, of: fn(&SpanRow) -> u64) -> Column<SpanRow> {
-    column(name, Cells::U64(of))
+const fn lines(row: &SpanRow) -> usize {
+    row.bill.lines.len()
 }
 
 const fn column(name: &'static str, cells: Cells<SpanRow>) -> Column<SpanRow> {
@@ -104,53 +136,57 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
     column("span_id", Cells::FixedString8(|row| *row.record.call.span_id.bytes())),
     column("parent_span_id", Cells::FixedString8(SpanRow::parent_span_id)),
     column("is_call", Cells::U8(|row| row.record.call.operation.is_call())),
+    low_cardinality("observer", |row| &row.record.observer),
     low_cardinality("name", |row| &row.record.name),
-    low_cardinality("service", |row| &row.record.call.identity.service),
-    low_cardinality("environment", |row| &row.record.call.identity.environment),
-    low_cardinality("team", |row| &row.record.call.identity.team),
-    low_cardinality("feature", |row| &row.record.call.identity.feature),
-    low_cardinality("provider", |row| &row.record.call.provider),
-    low_cardinality("model", |row| row.record.call.model()),
-    low_cardinality("operation", |row| row.record.call.operation.name()),
-    low_cardinality("status", |row| if row.record.call.error_type.is_some() { "error" } else { "ok" }),
-    low_cardinality("error_type", |row| text(&row.record.call.error_type)),
+    low_cardinality("service", |row| row.dimension(Dimension::Service)),
+    low_cardinality("environment", |row| row.dimension(Dimension::Environment)),
+    low_cardinality("team", |row| row.dimension(Dimension::Team)),
+    low_cardinality("feature", |row| row.dimension(Dimension::Feature)),
+    low_cardinality("provider", |row| row.dimension(Dimension::Provider)),
+    low_cardinality("model", |row| row.dimension(Dimension::Model)),
+    low_cardinality("operation", |row| row.dimension(Dimension::Operation)),
+    low_cardinality("status", |row| row.dimension(Dimension::Status)),
+    low_cardinality("error_type", |row| row.dimension(Dimension::ErrorType)),
     low_cardinality("request_model", |row| &row.record.call.request_model),
     low_cardinality("response_model", |row| &row.record.call.response_model),
     column("response_id", Cells::String(|row| &row.record.call.response_id)),
     column("stream", Cells::U8(|row| row.record.call.stream)),
-    column("finish_reasons", Cells::LowCardinalityArray(|row| &row.record.call.finish_reasons)),
+    column(
+        "finish_reasons",
+        Cells::LowCardinalityArray(
+            |row| row.record.call.finish_reasons.len(),
+            |row, place| &row.record.call.finish_reasons[place],
+        ),
+    ),
     low_cardinality("end_of_stream", |row| row.record.call.end.name()),
     column("http_status", Cells::NullableU16(|row| row.record.call.http_status)),
-    tokens("tokens_input_uncached", |row| row.tokens(Unit::InputUncached)),
-    tokens("tokens_cache_read", |row| row.tokens(Unit::CacheRead)),
-    tokens("tokens_cache_write_5m", |row| row.tokens(Unit::CacheWrite5m)),
-    tokens("tokens_cache_write_30m", |row| row.tokens(Unit::CacheWrite30m)),
-    tokens("tokens_cache_write_1h", |row| row.tokens(Unit::CacheWrite1h)),
-    tokens("tokens_cache_write_12h", |row| row.tokens(Unit::CacheWrite12h)),
-    tokens("tokens_input_audio", |row| row.tokens(Unit::InputAudio)),
-    tokens("tokens_input_image", |row| row.tokens(Unit::InputImage)),
-    tokens("tokens_tool_use_prompt", |row| row.tokens(Unit::ToolUsePrompt)),
-    tokens("tokens_output_text", |row| row.tokens(Unit::OutputText)),
-    tokens("tokens_output_reasoning", |row| row.tokens(Unit::OutputReasoning)),
-    tokens("tokens_output_audio", |row| row.tokens(Unit::OutputAudio)),
-    tokens("tokens_output_image", |row| row.tokens(Unit::OutputImage)),
+    column("bill.model", Cells::LowCardinalityArray(lines, |row, place| &row.bill.lines[place].model)),
+    column("bill.unit", Cells::LowCardinalityArray(lines, |row, place| row.bill.lines[place].unit.name())),
+    column("bill.quantity", Cells::I64Array(lines, |row, place| quantity(&row.bill.lines[place]))),
+    column("bill.rule", Cells::LowCardinalityArray(lines, |row, place| rule(&row.bill.lines[place]))),
+    column("bill.amount", Cells::NullableDecimalArray(lines, |row, place| amount(&row.bill.lines[place]))),
     low_cardinality("usage_source", |row| {
         row.record.call.usage.as_ref().map_or(MISSING, |usage| usage.source.name())
     }),
     column("cost", Cells::NullableDecimal(|row| row.bill.cost.amount().map(PicoUsd::picos))),
     low_cardinality("unpriced_reason", |row| &row.unpriced_reason),
+    low_cardinality("not_billed", SpanRow::not_billed),
     low_cardinality("price_version", |row| &row.price_version),
-    low_cardinality("price_rule", SpanRow::rule),
     column(
         "reported_cost",
         Cells::NullableDecimal(|row| row.record.call.billing.reported_cost.map(PicoUsd::picos)),
     ),
-    low_cardinality("service_tier", |row| row.condition(Condition::ServiceTier)),
-    low_cardinality("speed", |row| row.condition(Condition::Speed)),
-    low_cardinality("inference_geo", |row| row.condition(Condition::Region)),
-    column("web_search_requests", Cells::U64(|row| row.tokens(Unit::WebSearch))),
-    column("duration_us", Cells::NullableU64(|row| row.record.duration_ns.map(|ns| ns / 1_000))),
-    column("ttft_us", Cells::NullableU64(|row| row.record.call.time_to_first_token_ns.map(|ns| ns / 1_000))),
+    column(
+        "conditions",
+        Cells::LowCardinalityMap(|row| row.record.call.billing.conditions.iter().count(), SpanRow::condition),
+    ),
+    low_cardinality("usage_template", |row| &row.usage.template),
+    column(
+        "usage_counts",
+        Cells::I64Array(|row| row.usage.counts.len(), |row, place| row.usage.counts[place]),
+    ),
+    column("duration_us", Cells::NullableU64(SpanRow::duration_us)),
+    column("ttft_us", Cells::NullableU64(SpanRow::ttft_us)),
     column("user_id", Cells::String(|row| &row.record.call.identity.user)),
     column("session_id", Cells::String(|row| &row.record.call.identity.session)),
     column("attrs", Cells::Map(|row| &row.record.attributes)),
@@ -160,10 +196,9 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
 
 #[cfg(test)]
 mod tests {
-    use ledgerline_proto::dimension::Dimension;
-
     use super::*;
     use crate::migrate::MIGRATIONS;
+    use crate::{corrections, quarantine};
 
     /// The columns of a table as its CREATE statement declares them: name and type.
     fn declared(table: &str) -> Vec<(String, String)> {
@@ -172,7 +207,7 @@ mod tests {
         let lines = sql.split(&head).nth(1).unwrap().lines().take_while(|line| *line != ")").map(str::trim);
         let column = |line: &str| {
             let (name, rest) = line.split_once(' ').unwrap();
-            (name.to_owned(), rest.split(" COMMENT ").next().unwrap().to_owned())
+            (name.trim_matches('`').to_owned(), rest.split(" COMMENT ").next().unwrap().to_owned())
         };
         lines.filter(|line| !line.starts_with("INDEX")).map(column).collect()
     }
@@ -184,13 +219,17 @@ mod tests {
             columns.iter().map(pair).collect()
         }
         assert_eq!(written(COLUMNS), declared(TABLE));
-        assert_eq!(written(crate::quarantine::COLUMNS), declared(crate::quarantine::TABLE));
+        assert_eq!(written(corrections::COLUMNS), declared(corrections::TABLE));
+        assert_eq!(written(quarantine::COLUMNS), declared(quarantine::TABLE));
     }
 
     #[test]
     fn every_dimension_has_its_column_in_every_table() {
-        for table in [TABLE, "calls_minute", "calls_hour", "calls_day"] {
-            let columns = declared(table);
+        let rollups = ["calls", "spend"]
+            .into_iter()
+            .flat_map(|kind| ["minute", "quarter", "day"].map(|tier| format!("{kind}_{tier}")));
+        for table in [TABLE.to_owned(), corrections::TABLE.to_owned()].into_iter().chain(rollups) {
+            let columns = declared(&table);
             let has = |name: &str| columns.iter().any(|(column, _)| column == name);
             for dimension in Dimension::ALL {
                 assert!(has(dimension.name()), "{table} {dimension:?}");

@@ -18,9 +18,10 @@ use bytes::Bytes;
 use ledgerline_process::backoff::Backoff;
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use xxhash_rust::xxh3::Xxh3;
+use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::client::{Insert, StoreError};
+use super::corrections::{self, CorrectionRow};
 use super::native::{self, Column};
 use super::quarantine::{self, QuarantineRow};
 use super::spans::{self, SpanRow};
@@ -76,6 +77,7 @@ pub struct Writer<T> {
     permits: Semaphore,
     metrics: StoreMetrics,
     spans_statement: String,
+    corrections_statement: String,
     quarantine_statement: String,
 }
 
@@ -87,6 +89,7 @@ impl<T: Transport> Writer<T> {
             permits: Semaphore::new(limits::INSERTS_MAX),
             metrics,
             spans_statement: native::insert_statement(spans::TABLE, spans::COLUMNS),
+            corrections_statement: native::insert_statement(corrections::TABLE, corrections::COLUMNS),
             quarantine_statement: native::insert_statement(quarantine::TABLE, quarantine::COLUMNS),
         }
     }
@@ -101,6 +104,27 @@ impl<T: Transport> Writer<T> {
         let rows = poisoned.into_iter().map(|(row, detail)| poison(row, detail)).collect::<Vec<_>>();
         self.write_quarantine(batch.id, "poison", &rows, deadline).await?;
         Ok(Written { stored: batch.spans.len() - rows.len(), poisoned: rows.len() })
+    }
+
+    /// Books what a batch corrects, when its spans are stored. The insert is named after the batch and what is booked, so a repeat of both is
+    /// booked once, whenever it comes. There is no poison among what was stored before: what is refused is our mistake.
+    pub async fn write_corrections(
+        &self,
+        batch: u128,
+        rows: &[CorrectionRow],
+        deadline: Instant,
+    ) -> Result<(), WriteError> {
+        if rows.is_empty() {
+            return Ok(());
+        }
+        let Ok(Ok(_permit)) = timeout_at(deadline, self.permits.acquire()).await else {
+            return Err(WriteError::Busy);
+        };
+        let content = xxh3_128(&native::block(corrections::named_by(), rows));
+        let token = format!("{batch:032x}-corrections-{content:032x}");
+        self.send(&self.corrections_statement, corrections::COLUMNS, rows, &token, deadline)
+            .await?
+            .map_err(WriteError::Unavailable)
     }
 
     /// The rows that the store refuses, with its words.
@@ -201,7 +225,7 @@ fn poison(row: &SpanRow, detail: String) -> QuarantineRow {
         "end_unix_ns": call.end_unix_ns,
         "service": call.identity.service,
         "provider": call.provider,
-        "model": call.model(),
+        "model": *row.bill.model,
         "operation": call.operation.name(),
         "cost": row.bill.cost.amount().map(|amount| amount.to_string()),
         "attributes": row.record.attributes,

@@ -78,7 +78,7 @@ async fn garbage_is_refused_and_the_next_request_is_taken() {
     let good = post(&stack, &[JSON], one_call_json("eee19b7ec3c1b174", now(&stack).await)).await;
     assert_eq!((good.status.as_u16(), good.text().as_str()), (200, "{}"));
     let row = stack
-        .sql("SELECT service, model, tokens_input_uncached, tokens_output_text, toString(cost) FROM spans")
+        .sql("SELECT service, model, bill.quantity[1], bill.quantity[2], toString(cost) FROM spans")
         .await;
     // 1,000 x 2.50 USD/M + 100 x 10.00 USD/M
     assert_eq!(row.unwrap(), "shop\tgpt-4o\t1000\t100\t0.0035\n");
@@ -131,7 +131,7 @@ async fn a_repeated_request_counts_once() {
     for query in [
         "SELECT count() FROM spans",
         "SELECT sum(calls) FROM calls_minute",
-        "SELECT sum(calls) FROM calls_hour",
+        "SELECT sum(calls) FROM calls_quarter",
         "SELECT sum(calls) FROM calls_day",
     ] {
         assert_eq!(stack.sql(query).await.unwrap(), "1\n", "{query}");
@@ -191,7 +191,7 @@ async fn opentelemetry_exporters_are_understood() {
     .await
     .unwrap();
     let rows = stack
-        .sql("SELECT service, provider, tokens_input_uncached, tokens_cache_read, toString(cost), count() FROM spans GROUP BY ALL")
+        .sql("SELECT service, provider, bill.quantity[1], bill.quantity[2], toString(cost), count() FROM spans GROUP BY ALL")
         .await
         .unwrap();
     // 200 x 3.00 USD/M + 1,000 x 0.30 USD/M + 10 x 15.00 USD/M

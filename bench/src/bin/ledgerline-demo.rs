@@ -153,7 +153,7 @@ fn firing(alerts: &[Value]) -> String {
 async fn prove(stack: &Stack, report: &Report) -> anyhow::Result<()> {
     let stored = stack.wait_recorded(Duration::from_secs(20)).await?;
     let sql = stack.sql("SELECT toString(sum(cost)) FROM spans").await?;
-    let rollup = stack.sql("SELECT toString(sum(cost)) FROM calls_day").await?;
+    let rollup = stack.sql("SELECT toString(sum(amount)) FROM spend_day").await?;
     let promql = stack.promql("sum(increase(llm_cost_usd_total[1h]))").await?;
     println!("\nThe accounts");
     println!("  calls made by the services {}, recorded {stored}", report.started);

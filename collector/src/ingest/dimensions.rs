@@ -10,7 +10,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use ledgerline_proto::Call;
+use ledgerline_proto::Bill;
 use ledgerline_proto::dimension::Dimension;
 use ledgerline_store::spans::SpanRow;
 use xxhash_rust::xxh3::xxh3_64;
@@ -68,18 +68,16 @@ impl DimensionCaps {
         // Wrappers and plain spans are in no rollup.
         for row in rows.iter_mut().filter(|row| row.record.call.operation.is_call()) {
             for (index, dimension) in CAPPED.into_iter().enumerate() {
-                let Some(value) = value_of(&mut row.record.call, dimension) else { continue };
-                let (hash, hashes) = (xxh3_64(value.as_bytes()), &mut known[index]);
-                if value.is_empty() || hashes.contains(&hash) {
-                    continue;
+                let fits = |value: &str| {
+                    let (hash, hashes) = (xxh3_64(value.as_bytes()), &mut known[index]);
+                    value.is_empty()
+                        || hashes.contains(&hash)
+                        || hashes.len() < self.values_max && hashes.insert(hash)
+                };
+                if let Some(own) = replaced(row, dimension, fits) {
+                    row.record.attributes.push((format!("{OWN_VALUE}{}", dimension.name()), own));
+                    overflows[index] += 1;
                 }
-                if hashes.len() < self.values_max {
-                    hashes.insert(hash);
-                    continue;
-                }
-                let own = std::mem::replace(value, OTHER.to_owned());
-                row.record.attributes.push((format!("{OWN_VALUE}{}", dimension.name()), own));
-                overflows[index] += 1;
             }
         }
         overflows
@@ -89,25 +87,42 @@ impl DimensionCaps {
 /// The attribute that holds a call's own value of a dimension begins so.
 const OWN_VALUE: &str = "ledgerline.other.";
 
-/// The text that becomes the column of a dimension in [`CAPPED`].
-fn value_of(call: &mut Call, dimension: Dimension) -> Option<&mut String> {
-    let identity = &mut call.identity;
-    match dimension {
-        Dimension::Service => Some(&mut identity.service),
-        Dimension::Environment => Some(&mut identity.environment),
-        Dimension::Team => Some(&mut identity.team),
-        Dimension::Feature => Some(&mut identity.feature),
-        Dimension::Provider => Some(&mut call.provider),
-        Dimension::Model if call.response_model.is_empty() => Some(&mut call.request_model),
-        Dimension::Model => Some(&mut call.response_model),
-        Dimension::ErrorType => call.error_type.as_mut(),
-        Dimension::Operation | Dimension::Status => None,
+/// Counts a row as [`OTHER`] in that dimension if its value does not fit; the value.
+fn replaced(row: &mut SpanRow, dimension: Dimension, mut fits: impl FnMut(&str) -> bool) -> Option<String> {
+    let call = &mut row.record.call;
+    let value = match dimension {
+        Dimension::Service => &mut call.identity.service,
+        Dimension::Environment => &mut call.identity.environment,
+        Dimension::Team => &mut call.identity.team,
+        Dimension::Feature => &mut call.identity.feature,
+        Dimension::Provider => &mut call.provider,
+        Dimension::Model => return replaced_models(&mut row.bill, fits),
+        Dimension::ErrorType => call.error_type.as_mut()?,
+        Dimension::Operation | Dimension::Status => return None,
+    };
+    (!fits(value)).then(|| std::mem::replace(value, OTHER.to_owned()))
+}
+
+/// The model of the call, and those of its lines, which spend is grouped by. Each is asked for once.
+fn replaced_models(bill: &mut Bill, mut fits: impl FnMut(&str) -> bool) -> Option<String> {
+    let own = Arc::clone(&bill.model);
+    let is_own_beyond = !fits(&own);
+    for line in &mut bill.lines {
+        let is_beyond = if line.model == own { is_own_beyond } else { !fits(&line.model) };
+        if is_beyond {
+            line.model = OTHER.into();
+        }
     }
+    is_own_beyond.then(|| {
+        bill.model = OTHER.into();
+        own.as_ref().to_owned()
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use ledgerline_pricing::PriceBook;
+    use ledgerline_proto::Call;
     use ledgerline_proto::otlp::{AllowList, export_request};
 
     use super::*;
@@ -151,7 +166,8 @@ mod tests {
         let record = &rows[0].record;
         // No environment and no feature are stated.
         assert_eq!(overflows, [1, 0, 1, 0, 1, 1, 1]);
-        assert_eq!((record.call.provider.as_str(), record.call.model()), ("other", "other"));
+        assert_eq!((record.call.provider.as_str(), &*rows[0].bill.model), ("other", "other"));
+        assert!(rows[0].bill.lines.iter().all(|line| &*line.model == "other"));
         for (name, own) in
             [("service", "checkout"), ("team", "team-0"), ("provider", "openai"), ("model", "gpt-4.1")]
         {

@@ -135,6 +135,7 @@ fn plausible(record: &SpanRecord) -> Result<(), Refused> {
 fn bound(record: &mut SpanRecord) {
     let call = &mut record.call;
     for name in [
+        &mut record.observer,
         &mut record.name,
         &mut call.provider,
         &mut call.request_model,

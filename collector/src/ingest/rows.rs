@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ledgerline_pricing::PriceBook;
 use ledgerline_store::quarantine::QuarantineRow;
 use ledgerline_store::spans::{self, SpanRow};
+use ledgerline_store::usage_object::UsageObject;
 use ledgerline_store::writer::Batch;
 
 use super::normalise::BatchContext;
@@ -25,6 +26,7 @@ pub fn batch(
             tenant: Arc::clone(&context.tenant),
             unpriced_reason: spans::unpriced_reason(bill.cost),
             bill,
+            usage: UsageObject::split(&record.call.usage_object),
             record,
             price_version: Arc::clone(&context.price_version),
             batch_id: context.batch_id,

@@ -28,7 +28,7 @@ use tokio_util::sync::CancellationToken;
 use tonic::codec::CompressionEncoding;
 
 use crate::engine::{self, ask};
-use crate::spans::{call, sums_of};
+use crate::spans::{TIERS, call, sums_of};
 
 pub struct Collector {
     addresses: Addresses,
@@ -174,7 +174,7 @@ async fn grpc_requests_are_stored_once_whatever_their_compression() {
     }
     let spans = ask(&collector.storage, &sums_of("spans")).await;
     assert!(spans.starts_with("400\t"), "{spans}");
-    for table in ["calls_minute", "calls_hour", "calls_day"] {
+    for table in TIERS {
         assert_eq!(ask(&collector.storage, &sums_of(table)).await, spans, "{table}");
     }
     assert_eq!(collector.metric("ledgerline_collector_spans_received_total").await, 600);
@@ -194,7 +194,7 @@ async fn http_takes_both_formats_and_every_encoding() {
     assert_eq!(answer.headers[CONTENT_TYPE], "application/json");
     let stored = ask(
         &collector.storage,
-        "SELECT service, model, cost, price_rule != '', attrs['app.route'], arrayStringConcat(mapValues(attrs)), hex(trace_id) FROM spans",
+        "SELECT service, model, cost, bill.rule[1] != '', attrs['app.route'], arrayStringConcat(mapValues(attrs)), hex(trace_id) FROM spans",
     )
     .await;
     // gpt-4.1: 1,000 tokens at 2.00 and 100 at 8.00 USD per million.
@@ -280,12 +280,19 @@ async fn an_unknown_price_is_never_zero() {
     let collector = Collector::on_shared_engine("unpriced").await;
     let body = request(0..400).encode_to_vec();
     assert_eq!(collector.post(&[PROTOBUF], body).await.status, 200);
-    let rows = ask(&collector.storage, "SELECT count(), countIf(cost IS NULL) > 0, countIf((cost IS NULL) != (unpriced_reason != '')), \
-        countIf(cost = 0 AND price_rule != 'not_billed/http_error'), countIf(model = 'no-such-model' AND cost > 0), \
-        countIf(usage_source = 'missing' AND cost > 0) FROM spans").await;
+    let rows = ask(
+        &collector.storage,
+        "SELECT count(), countIf(cost IS NULL) > 0, countIf((cost IS NULL) != (unpriced_reason != '')), \
+        countIf(cost = 0 AND not_billed != 'http_error'), countIf(model = 'no-such-model' AND cost > 0), \
+        countIf(usage_source = 'missing' AND cost > 0) FROM spans",
+    )
+    .await;
     assert_eq!(rows, "400\t1\t0\t0\t0\t0");
     let unpriced = ask(&collector.storage, "SELECT countIf(cost IS NULL) FROM spans").await;
-    assert_eq!(ask(&collector.storage, "SELECT sum(unpriced_calls) FROM calls_day").await, unpriced);
+    assert_eq!(
+        ask(&collector.storage, "SELECT sumIf(calls, unpriced_reason != '') FROM calls_day").await,
+        unpriced
+    );
     collector.stop().await;
 }
 
@@ -460,7 +467,7 @@ async fn a_repeat_to_another_collector_is_counted_once() {
     second.grpc().await.export(request).await.unwrap();
     let spans = ask(&second.storage, &sums_of("spans")).await;
     assert!(spans.starts_with("50\t"), "{spans}");
-    assert_eq!(ask(&second.storage, &sums_of("calls_day")).await, spans);
+    assert_eq!(ask(&second.storage, &sums_of("day")).await, spans);
     second.stop().await;
 }
 
@@ -532,7 +539,7 @@ async fn kills_of_the_engine_lose_and_double_nothing() {
     }
     let spans = ask(&collector.storage, &sums_of("spans")).await;
     assert!(spans.starts_with(&format!("{}\t", REQUESTS * 10)), "{spans}");
-    for table in ["calls_minute", "calls_hour", "calls_day"] {
+    for table in TIERS {
         assert_eq!(ask(&collector.storage, &sums_of(table)).await, spans, "{table}");
     }
     collector.stop().await;

@@ -297,7 +297,7 @@ async fn recorded_instrumentations_leave_no_content() {
             assert_eq!(answer.status, 200, "{}", answer.text());
         }
     }
-    let stored = "SELECT (SELECT count() FROM spans), (SELECT count() FROM quarantine), (SELECT countIf(tokens_output_text > 0) > 50 FROM spans)";
+    let stored = "SELECT (SELECT count() FROM spans), (SELECT count() FROM quarantine), (SELECT countIf(has(bill.unit, 'output_text')) > 50 FROM spans)";
     assert_eq!(ask(&collector.storage, stored).await, format!("{}\t{}\t1", sent / 2, sent / 2));
     for (column, counts) in
         occurrences(&collector, &["SC:", "Hello there", "Rome", "sunny", "Rate limit reached"]).await

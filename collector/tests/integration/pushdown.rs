@@ -1,5 +1,5 @@
-//! Scenario: random spans in a real store, random queries at random times.
-//! Guarantees: what the store adds up (any mixture of rollups and spans) equals what the evaluator computes from the raw spans, to the
+//! Scenario: random spans and corrections in a real store, random queries at random times.
+//! Guarantees: what the store adds up (any mixture of rollups, spans and corrections) equals what the evaluator computes from the calls as they are booked, to the
 //! pico-dollar; both equal the sum the store gives by plain SQL.
 
 use std::sync::Arc;
@@ -47,20 +47,45 @@ impl Random {
     }
 }
 
-struct Span {
+/// A call as it is booked: a span, or a correction with its sign.
+#[derive(Clone)]
+struct Entry {
+    sign: i128,
     end_us: i64,
     team: &'static str,
     model: &'static str,
     failed: bool,
     call: bool,
-    cost_picos: Option<i128>,
-    output: u64,
-    duration_us: u64,
+    lines: Vec<Line>,
+    priced: bool,
+    duration_us: Option<u64>,
     first_token_us: Option<u64>,
 }
 
-fn spans(random: &mut Random) -> Vec<Span> {
-    let models = ["gpt-5", "claude-4.5", "m1"];
+#[derive(Clone)]
+struct Line {
+    model: &'static str,
+    unit: &'static str,
+    quantity: u64,
+    picos: i128,
+}
+
+const MODELS: [&str; 3] = ["gpt-5", "claude-4.5", "m1"];
+
+fn lines(random: &mut Random, model: &'static str) -> Vec<Line> {
+    let mut picos = || 1000 * i128::try_from(random.next(2_000_000_000)).unwrap();
+    let mut lines = vec![
+        Line { model, unit: "output_text", quantity: 0, picos: picos() },
+        // Another model within the call, and a unit that is no token.
+        Line { model: "m1", unit: "output_text", quantity: 3, picos: picos() },
+        Line { model, unit: "web_search", quantity: 2, picos: picos() },
+    ];
+    lines[0].quantity = u64::try_from(1 + random.next(5000)).unwrap();
+    lines.truncate(random.pick(&[0, 1, 1, 1, 2, 3]));
+    lines
+}
+
+fn spans(random: &mut Random) -> Vec<Entry> {
     (0..SPANS)
         .map(|_| {
             let scale = random.pick(&[60_000_000_usize, 3_600_000_000, 86_400_000_000, 2_000_000_000_000]);
@@ -68,104 +93,125 @@ fn spans(random: &mut Random) -> Vec<Span> {
             // Some spans end exactly where buckets do.
             let round = random.pick(&[1, 1, 1_000, 60_000_000, 3_600_000_000, 86_400_000_000]);
             end_us -= end_us % round;
-            let stream = random.next(3) == 0;
-            Span {
+            let model = random.pick(&MODELS);
+            Entry {
+                sign: 1,
                 end_us,
                 // Some label sets have a call a week, so that they come and go.
                 team: if random.next(100) == 0 { RARE } else { random.pick(&TEAMS) },
-                model: random.pick(&models),
+                model,
                 failed: random.next(5) == 0,
                 call: random.next(10) > 0,
-                cost_picos: (random.next(6) > 0)
-                    .then(|| 1000 * i128::try_from(random.next(2_000_000_000)).unwrap()),
-                output: u64::try_from(random.next(3) * random.next(5000)).unwrap(),
-                duration_us: u64::try_from(random.next(9_000_000)).unwrap(),
-                first_token_us: stream.then(|| u64::try_from(random.next(900_000)).unwrap()),
+                lines: lines(random, model),
+                priced: random.next(6) > 0,
+                duration_us: (random.next(9) > 0).then(|| u64::try_from(random.next(9_000_000)).unwrap()),
+                first_token_us: (random.next(3) == 0).then(|| u64::try_from(random.next(900_000)).unwrap()),
             }
         })
         .collect()
 }
 
-async fn load(storage: &Store, spans: &[Span]) {
-    let rows: Vec<String> = spans
-        .iter()
-        .enumerate()
-        .map(|(at, span)| {
-            let cost = span.cost_picos.map_or("\\N".to_owned(), |n| format!("{}.{:012}", n / UNIT, n % UNIT));
-            let first = span.first_token_us.map_or("\\N".to_owned(), |us| us.to_string());
-            let status = if span.failed { "error" } else { "ok" };
-            let end = format!("{}.{:06}", span.end_us / 1_000_000, span.end_us % 1_000_000);
-            [
-                "acme",
-                &end,
-                &end,
-                &format!("{at:016}"),
-                &u8::from(span.call).to_string(),
-                &escaped(span.team),
-                span.model,
-                status,
-                &cost,
-                &span.output.to_string(),
-                &span.duration_us.to_string(),
-                &first,
-            ]
-            .join("\t")
-        })
-        .collect();
-    let columns = "tenant, start_time, end_time, trace_id, is_call, team, model, status, cost, tokens_output_text, duration_us, ttft_us";
-    for block in rows.chunks(500) {
-        engine::ask(
-            storage,
-            &format!("INSERT INTO spans ({columns}) FORMAT TabSeparated\n{}\n", block.join("\n")),
-        )
-        .await;
+/// Of every eighth call: that it is taken back, and of half of these that it is booked again, otherwise.
+fn corrections(random: &mut Random, spans: &[Entry]) -> Vec<Entry> {
+    let mut out = Vec::new();
+    for span in spans.iter().filter(|span| span.call) {
+        match random.next(16) {
+            0 => out.push(Entry { sign: -1, ..span.clone() }),
+            1 => {
+                out.push(Entry { sign: -1, ..span.clone() });
+                out.push(Entry { lines: lines(random, span.model), priced: true, ..span.clone() });
+            }
+            _ => {}
+        }
+    }
+    out
+}
+
+fn row(at: usize, entry: &Entry, sign: u8) -> String {
+    let usd = |picos: i128| format!("{}.{:012}", picos / UNIT, picos % UNIT);
+    let number = |number: Option<u64>| number.map_or("\\N".to_owned(), |number| number.to_string());
+    let list = |of: &dyn Fn(&Line) -> String| {
+        format!("[{}]", entry.lines.iter().map(of).collect::<Vec<_>>().join(","))
+    };
+    let end = format!("{}.{:06}", entry.end_us / 1_000_000, entry.end_us % 1_000_000);
+    [
+        "acme".to_owned(),
+        end,
+        format!("{at:016}"),
+        if sign == 0 { u8::from(entry.call).to_string() } else { entry.sign.to_string() },
+        escaped(entry.team),
+        entry.model.to_owned(),
+        if entry.failed { "error" } else { "ok" }.to_owned(),
+        list(&|line| format!("'{}'", line.model)),
+        list(&|line| format!("'{}'", line.unit)),
+        list(&|line| line.quantity.to_string()),
+        list(&|line| if entry.priced { usd(line.picos) } else { "NULL".to_owned() }),
+        if entry.priced { "" } else { "unknown_model" }.to_owned(),
+        number(entry.duration_us),
+        number(entry.first_token_us),
+    ]
+    .join("\t")
+}
+
+async fn load(storage: &Store, spans: &[Entry], corrections: &[Entry]) {
+    for (at, (table, flag, entries)) in
+        [("spans", "is_call", spans), ("corrections", "sign", corrections)].into_iter().enumerate()
+    {
+        let sign = u8::try_from(at).unwrap();
+        let rows: Vec<String> = entries.iter().enumerate().map(|(at, entry)| row(at, entry, sign)).collect();
+        let columns = format!(
+            "tenant, end_time, trace_id, {flag}, team, model, status, bill.model, bill.unit, bill.quantity, bill.amount, \
+             unpriced_reason, duration_us, ttft_us"
+        );
+        for block in rows.chunks(500) {
+            let statement =
+                format!("INSERT INTO {table} ({columns}) FORMAT TabSeparated\n{}\n", block.join("\n"));
+            engine::ask(storage, &statement).await;
+        }
     }
 }
 
-/// The same spans as series of increments, one point each, at the first millisecond at or after their end.
-fn memory(spans: &[Span]) -> MemorySource {
-    let mut source = MemorySource::default();
-    let tenant = Tenant("acme".into());
-    for team in TEAMS.into_iter().chain([RARE]) {
-        for model in ["gpt-5", "claude-4.5", "m1"] {
-            for failed in [false, true] {
-                let of: Vec<&Span> = spans
-                    .iter()
-                    .filter(|s| s.call && s.team == team && s.model == model && s.failed == failed)
-                    .collect();
-                let mut add = |name: &str, class: &str, value: &dyn Fn(&Span) -> Option<i128>| {
-                    let mut points = std::collections::BTreeMap::new();
-                    for (span, picos) in of.iter().filter_map(|span| Some((span, value(span)?))) {
-                        *points.entry((span.end_us + 999).div_euclid(1000)).or_insert(0) += picos;
-                    }
-                    let status = if failed { "error" } else { "ok" };
-                    let labels = Labels::from_pairs([
-                        ("__name__", name),
-                        ("team", team),
-                        ("model", model),
-                        ("status", status),
-                        ("token_class", class),
-                    ]);
-                    if !points.is_empty() {
-                        let samples = Samples::Delta(points.into_iter().collect());
-                        source.push(tenant.clone(), Series { labels, samples });
-                    }
-                };
-                add("llm_calls_total", "", &|_| Some(UNIT));
-                add("llm_errors_total", "", &|s| Some(if s.failed { UNIT } else { 0 }));
-                add("llm_cost_usd_total", "", &|s| s.cost_picos);
-                add("llm_unpriced_calls_total", "", &|s| Some(if s.cost_picos.is_none() { UNIT } else { 0 }));
-                add("llm_tokens_total", "output_text", &|s| {
-                    (s.output > 0).then(|| i128::from(s.output) * UNIT)
-                });
-                add("llm_call_duration_seconds_sum", "", &|s| Some(i128::from(s.duration_us) * 1_000_000));
-                add("llm_call_duration_seconds_count", "", &|_| Some(UNIT));
-                add("llm_time_to_first_token_seconds_sum", "", &|s| {
-                    s.first_token_us.map(|us| i128::from(us) * 1_000_000)
-                });
-                add("llm_time_to_first_token_seconds_count", "", &|s| s.first_token_us.map(|_| UNIT));
+/// The calls as series of increments, one point each, at the first millisecond at or after their end.
+fn memory(entries: &[Entry]) -> MemorySource {
+    let mut series = std::collections::BTreeMap::<_, std::collections::BTreeMap<i64, i128>>::new();
+    for entry in entries.iter().filter(|entry| entry.call) {
+        let mut add = |name: &'static str, class: &'static str, model: &'static str, value: i128| {
+            let time_ms = (entry.end_us + 999).div_euclid(1000);
+            let points = series.entry((name, class, entry.team, model, entry.failed)).or_default();
+            *points.entry(time_ms).or_insert(0) += entry.sign * value;
+        };
+        let mut of_call = |name, value| add(name, "", entry.model, value);
+        of_call("llm_calls_total", UNIT);
+        of_call("llm_errors_total", if entry.failed { UNIT } else { 0 });
+        of_call("llm_unpriced_calls_total", if entry.priced { 0 } else { UNIT });
+        if let Some(us) = entry.duration_us {
+            of_call("llm_call_duration_seconds_sum", i128::from(us) * 1_000_000);
+            of_call("llm_call_duration_seconds_count", UNIT);
+        }
+        if let Some(us) = entry.first_token_us {
+            of_call("llm_time_to_first_token_seconds_sum", i128::from(us) * 1_000_000);
+            of_call("llm_time_to_first_token_seconds_count", UNIT);
+        }
+        for line in &entry.lines {
+            if entry.priced {
+                add("llm_cost_usd_total", "", line.model, line.picos);
+            }
+            if line.unit == "output_text" {
+                add("llm_tokens_total", line.unit, line.model, i128::from(line.quantity) * UNIT);
             }
         }
+    }
+    let mut source = MemorySource::default();
+    for ((name, class, team, model, failed), points) in series {
+        let labels = Labels::from_pairs([
+            ("__name__", name),
+            ("team", team),
+            ("model", model),
+            ("status", if failed { "error" } else { "ok" }),
+            ("token_class", class),
+        ]);
+        let samples = Samples::Delta(points.into_iter().collect());
+        source.push(Tenant("acme".into()), Series { labels, samples });
     }
     source
 }
@@ -256,10 +302,12 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     let storage = engine::storage("pushdown").await;
     let mut random = Random(SEED);
     let spans = spans(&mut random);
-    load(&storage, &spans).await;
+    let corrections = corrections(&mut random, &spans);
+    load(&storage, &spans, &corrections).await;
+    let entries = [spans, corrections].concat();
     let clock = Arc::new(ManualClock::at(u64::try_from(NOW_US).unwrap() * 1000));
     let pushed = querier(SqlSource::new(storage.clone(), clock));
-    let plain = querier(memory(&spans));
+    let plain = querier(memory(&entries));
     let scope = || pushed.scope(Tenant("acme".into()), Duration::from_secs(30));
     let mut values = 0;
     for at in 0..QUERIES {
@@ -275,12 +323,14 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
         values += got.len();
     }
     assert!(values > QUERIES, "only {values} values were compared");
-    let total = engine::ask(&storage, "SELECT toString(sum(cost)) FROM spans WHERE is_call = 1").await;
+    let total = engine::ask(&storage, "SELECT toString(sum(amount)) FROM spend_record").await;
     let params = QueryParams::Instant { time_ms: NOW_US / 1000 + 1 };
     {
         let query = "sum(increase(llm_cost_usd_total[40d]))";
         let got = flat(pushed.run(&scope(), query, params).await.unwrap());
-        let wanted: i128 = spans.iter().filter(|span| span.call).filter_map(|span| span.cost_picos).sum();
+        let booked = entries.iter().filter(|entry| entry.call && entry.priced);
+        let wanted: i128 =
+            booked.flat_map(|entry| entry.lines.iter().map(|line| entry.sign * line.picos)).sum();
         assert!(
             matches!(got[0].2, Number::Exact(picos) if picos == wanted),
             "{query}: {got:?}, spans {wanted}"

@@ -19,6 +19,8 @@ pub struct SpanRecord {
     pub call: Call,
     /// From start to end; `None` when the sender's times are not those of a finished span.
     pub duration_ns: Option<u64>,
+    /// Who saw it: the name of its instrumentation scope, [`SCOPE_NAME`](super::SCOPE_NAME) for our agents. Empty when not sent.
+    pub observer: String,
     /// What the span is, in few words; see ARCHITECTURE.md on what is kept of a sender's texts.
     pub name: String,
     /// Attributes without a column of their own that the allow-list keeps, in the sender's order.
@@ -127,7 +129,8 @@ pub fn read_span(
     }
     let is_timed = call.start_unix_ns != 0 && call.end_unix_ns != 0;
     let duration_ns = is_timed.then(|| call.end_unix_ns.checked_sub(call.start_unix_ns)).flatten();
-    Ok(SpanRecord { call, duration_ns, name, attributes, attributes_dropped })
+    let observer = scope_name.to_owned();
+    Ok(SpanRecord { call, duration_ns, observer, name, attributes, attributes_dropped })
 }
 
 fn operation(attributes: Attributes<'_>) -> Operation {

@@ -51,13 +51,37 @@ fn words_are_a_dictionary_and_indexes() {
 #[test]
 fn lists_and_maps_put_the_prefix_before_the_offsets() {
     golden(
-        Cells::LowCardinalityArray(|row| &row.reasons),
+        Cells::LowCardinalityArray(|row| row.reasons.len(), |row, place| &row.reasons[place]),
         &[&u64s([1, 2, 2, 3, 0x600, 2]), b"\x01x\x01y", &u64s([3]), &[0, 1, 0]],
+    );
+    golden(
+        Cells::LowCardinalityMap(|row| row.reasons.len(), |row, place| (row.model, &row.reasons[place])),
+        &[
+            &u64s([1, 1, 2, 2, 3, 0x600, 1]),
+            b"\x01a",
+            &u64s([3]),
+            &[0, 0, 0],
+            &u64s([0x600, 2]),
+            b"\x01x\x01y",
+            &u64s([3]),
+            &[0, 1, 0],
+        ],
     );
     golden(
         Cells::Map(|row| &row.map),
         &[&u64s([1, 1, 1, 1, 0x600, 1]), b"\x01k", &u64s([1]), &[0], b"\x01v"],
     );
+}
+
+#[test]
+fn lists_of_numbers_are_offsets_and_cells() {
+    let length = |row: &Row| row.reasons.len();
+    golden(Cells::I64Array(length, |_, place| 7 + place as i64), &[&u64s([2, 2, 3, 7, 8, 7])]);
+    golden(
+        Cells::NullableDecimalArray(length, |row, place| row.nanos.filter(|_| place == 0)),
+        &[&u64s([2, 2, 3]), &[0, 1, 0], &u64s([u64::MAX, 0, 75])],
+    );
+    golden(Cells::I8(|row| row.nanos.map_or(1, |_| -1)), &[&[0xff, 1, 0xff]]);
 }
 
 #[test]

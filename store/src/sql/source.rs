@@ -14,7 +14,7 @@ use ledgerline_proto::dimension::Dimension;
 use super::SqlRunner;
 use super::statement::{LAST, Selection, statement};
 use super::tiers::moved;
-use crate::catalog::{METRICS, Measure, Metric, STATUSES, TOKEN_CLASS, metric};
+use crate::catalog::{Ledger, METRICS, Measure, Metric, STATUSES, TOKEN_CLASS, metric};
 use crate::limits::ROWS_MAX;
 use crate::rows::Row;
 
@@ -54,36 +54,44 @@ impl<R: SqlRunner> SqlSource<R> {
             request.grouping.as_ref().is_none_or(|grouping| grouping.counts(dimension.name()))
         };
         let dimensions: Vec<_> = Dimension::ALL.into_iter().filter(keeps).collect();
-        let measures: Vec<Measure> = wanted.iter().map(|wanted| wanted.measure).collect();
-        let selection = Selection {
-            scope,
-            edges: request.edges,
-            alive_from_ms: request.alive_from_ms,
-            now_ms: self.now_ms(),
-            dimensions: &dimensions,
-            matchers: &matchers,
-            measures: &measures,
-        };
-        let Some(statement) = statement(&selection) else { return Ok(Vec::new()) };
-        // Held until the rows have become series, for which the query is charged next.
-        let mut held = scope.memory.charge(0)?;
-        let rows = self.runner.rows(&statement, &mut held).await?;
-        if rows.len() > SERIES_MAX {
-            return Err(SourceError::TooManySeries(SERIES_MAX));
+        let mut found = Vec::new();
+        for ledger in [Ledger::Calls, Ledger::Spend] {
+            let of_ledger = |wanted: &&Wanted| wanted.measure.ledger() == ledger;
+            let wanted: Vec<Wanted> = wanted.iter().filter(of_ledger).cloned().collect();
+            let measures: Vec<Measure> = wanted.iter().map(|wanted| wanted.measure).collect();
+            let selection = Selection {
+                scope,
+                edges: request.edges,
+                alive_from_ms: request.alive_from_ms,
+                now_ms: self.now_ms(),
+                dimensions: &dimensions,
+                matchers: &matchers,
+                ledger,
+                measures: &measures,
+            };
+            let Some(statement) = statement(&selection).filter(|_| !wanted.is_empty()) else { continue };
+            // Held until the rows have become series, for which the query is charged next.
+            let mut held = scope.memory.charge(0)?;
+            let rows = self.runner.rows(&statement, &mut held).await?;
+            found.extend(series(rows, &dimensions, &wanted)?);
+            if found.len() > SERIES_MAX {
+                return Err(SourceError::TooManySeries(SERIES_MAX));
+            }
         }
-        series(rows, &dimensions, &wanted)
+        found.sort_by(|a, b| a.labels.cmp(&b.labels));
+        Ok(found)
     }
 }
 
 /// One window over the whole range of a metadata request, widened to buckets so that the spans need not be read.
 fn metadata_edges(start_ms: Option<i64>, end_ms: Option<i64>) -> Edges {
-    const HOUR: i64 = 3_600_000;
-    const DAY: i64 = 24 * HOUR;
+    const QUARTER: i64 = 900_000;
+    const DAY: i64 = 86_400_000;
     let end = end_ms.unwrap_or(METADATA_END_MS).clamp(0, METADATA_END_MS);
     let start = start_ms.unwrap_or(0).clamp(0, end);
     let unit = match end - start {
         range if range >= 2 * DAY => DAY,
-        range if range >= 2 * HOUR => HOUR,
+        range if range >= 2 * QUARTER => QUARTER,
         _ => 60_000,
     };
     let first_ms = (end.div_euclid(unit) + 1) * unit;
@@ -161,9 +169,12 @@ fn column_matchers(matchers: &[Matcher]) -> Option<Vec<(Dimension, &Matcher)>> {
     Some(columns)
 }
 
-/// Rows to series. Two points of one series at one edge come from two tiers and are added.
+/// Rows to series, in no order. Two points of one series at one edge come from two tiers and are added.
 fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result<Vec<Series>, SourceError> {
     let malformed = SourceError::Malformed;
+    if rows.len() > SERIES_MAX {
+        return Err(SourceError::TooManySeries(SERIES_MAX));
+    }
     let mut out = Vec::new();
     let mut read = 0;
     for row in rows {
@@ -191,7 +202,6 @@ fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result
             return Err(SourceError::TooManySeries(SERIES_MAX));
         }
     }
-    out.sort_by(|a, b| a.labels.cmp(&b.labels));
     Ok(out)
 }
 

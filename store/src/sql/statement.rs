@@ -2,7 +2,7 @@
 //!
 //! Edges are the times at which windows begin and end. A row of a tier whose interval has no edge inside is used whole; of
 //! intervals that have one, the next finer tier supplies the parts. So one statement reads the coarsest data that is still exact,
-//! whatever the edges are: a 30-day window that ends now is days, then hours, then minutes, then the spans of two minutes. Which
+//! whatever the edges are: a 30-day window that ends now is days, then quarters, then minutes, then the record of two minutes. Which
 //! tiers there are depends on how long ago it is (`tiers.rs`).
 
 use std::fmt::Write as _;
@@ -13,7 +13,7 @@ use ledgerline_promql::{ALIVE_ROUNDING_MS, Edges, MatchKind, Matcher};
 use ledgerline_proto::dimension::Dimension;
 
 use super::tiers::{Stretch, Tier, stretches, up};
-use crate::catalog::Measure;
+use crate::catalog::{Ledger, Measure};
 use crate::limits::{READ_MEMORY_BYTES_MAX, ROWS_MAX};
 use crate::rows::Select;
 
@@ -34,6 +34,8 @@ pub(super) struct Selection<'a> {
     pub dimensions: &'a [Dimension],
     /// Matchers on dimensions.
     pub matchers: &'a [(Dimension, &'a Matcher)],
+    /// The family of all measures.
+    pub ledger: Ledger,
     /// One value each in every point.
     pub measures: &'a [Measure],
 }
@@ -142,6 +144,10 @@ impl<'a> Builder<'a> {
         }
     }
 
+    fn table(&self, tier: Tier) -> String {
+        format!("{}_{}", self.selection.ledger.name(), tier.name)
+    }
+
     /// The smallest edge at or after a time in microseconds, when there are several.
     fn next_edge(&self, time: &str) -> String {
         let next = |phase: &str| {
@@ -175,12 +181,12 @@ impl<'a> Builder<'a> {
         let tier = stretch.tiers[at];
         let list = list(self.selection.dimensions);
         let measures =
-            self.selection.measures.iter().map(|measure| format!(", ':', {}", expression(*measure, tier)));
+            self.selection.measures.iter().map(|measure| format!(", ':', {}", expression(*measure)));
         let mut text = format!(
             "SELECT {list}{} AS edge, concat(toString(edge){}) AS point\nFROM {}",
             self.edge(&interval(tier).0),
             measures.collect::<String>(),
-            tier.table
+            self.table(tier)
         );
         self.conditions(stretch, at, self.selection.edges.count == 1, &mut text);
         // Without labels the edge alone may be a constant, and nothing is not one row of it.
@@ -193,8 +199,7 @@ impl<'a> Builder<'a> {
         let tier = stretch.tiers[at];
         let list = list(self.selection.dimensions);
         let measures = self.selection.measures.iter().enumerate();
-        let values =
-            measures.clone().map(|(at, measure)| format!(", {} AS v{at}", expression(*measure, tier)));
+        let values = measures.clone().map(|(at, measure)| format!(", {} AS v{at}", expression(*measure)));
         let times = measures.map(|(at, _)| format!(", ':', toString(max(if(v{at} = '', 0, seen)))"));
         let quarter = ALIVE_ROUNDING_US;
         let mut text = format!(
@@ -203,7 +208,7 @@ impl<'a> Builder<'a> {
             times.collect::<String>(),
             interval(tier).1,
             values.collect::<String>(),
-            tier.table
+            self.table(tier)
         );
         self.conditions(stretch, at, true, &mut text);
         let _ = write!(text, "\nGROUP BY {list}seen\n)");
@@ -220,9 +225,6 @@ impl<'a> Builder<'a> {
         let Stretch { grain_us, ref tiers, .. } = *stretch;
         let (tier, coarser) = (tiers[at], at.checked_sub(1).map(|before| tiers[before]));
         text.push_str("\nWHERE tenant = {tenant:String}");
-        if tier == Tier::SPANS {
-            text.push_str(" AND is_call = 1");
-        }
         self.bounds(stretch, tier, coarser.filter(|_| single), text);
         let (start, end) = interval(tier);
         if !single && at + 1 < tiers.len() {
@@ -250,9 +252,9 @@ impl<'a> Builder<'a> {
     /// read that the stretch cuts.
     fn bounds(&mut self, stretch: &Stretch, tier: Tier, coarser: Option<Tier>, text: &mut String) {
         let Stretch { low_us, high_us, .. } = *stretch;
-        // A span is stored by its end; a bucket by its start, which belongs to the tail, as its end does to the head.
+        // The record is by its end; a bucket by its start, which belongs to the tail, as its end does to the head.
         let (length_us, before, after) = match tier {
-            Tier::SPANS => (0, "<=", ">"),
+            Tier::RECORD => (0, "<=", ">"),
             _ => (tier.bucket_us, "<", ">="),
         };
         let mut conditions: Vec<_> =
@@ -272,10 +274,10 @@ impl<'a> Builder<'a> {
         text.extend(conditions.iter().map(|condition| format!("\n  AND {condition}")));
     }
 
-    /// Compares the stored time with a time that is bound under that name: microseconds for spans, seconds for buckets.
+    /// Compares the stored time with a time that is bound under that name: microseconds for the record, seconds for buckets.
     fn condition(&mut self, tier: Tier, operator: &str, name: &str, time_us: i64) -> String {
         let name = format!("{name}_{}", self.parts);
-        if tier == Tier::SPANS {
+        if tier == Tier::RECORD {
             self.bind(&name, &time_us);
             return format!("end_time {operator} fromUnixTimestamp64Micro({{{name}:Int64}})");
         }
@@ -289,7 +291,7 @@ impl<'a> Builder<'a> {
 
 /// Start and end of a row's interval, in microseconds; the start is outside, the end inside.
 fn interval(tier: Tier) -> (String, String) {
-    if tier == Tier::SPANS {
+    if tier == Tier::RECORD {
         let end = "toInt64(toUnixTimestamp64Micro(end_time))".to_owned();
         return (format!("{end} - 1"), end);
     }
@@ -297,29 +299,22 @@ fn interval(tier: Tier) -> (String, String) {
     (start.clone(), format!("{start} + {}", tier.bucket_us))
 }
 
-/// A measure over the rows of a tier, as text; empty when no row has it.
-fn expression(measure: Measure, tier: Tier) -> String {
-    let (spans, rollup) = match measure {
-        Measure::Calls => ("toString(count())", "toString(sum(calls))"),
-        Measure::Errors => ("toString(countIf(status = 'error'))", "toString(sum(errors))"),
-        Measure::Cost => (
-            "ifNull(toString(sum(cost)), '')",
-            "if(sum(calls) - sum(unpriced_calls) = 0, '', toString(sum(cost)))",
-        ),
-        Measure::UnpricedCalls => ("toString(countIf(cost IS NULL))", "toString(sum(unpriced_calls))"),
-        Measure::Tokens(class) => {
-            let sum = format!("sum(tokens_{})", class.name());
-            return format!("if({sum} = 0, '', toString({sum}))");
+/// A measure over rows of a tier, as text. Empty when no row has it, whatever its rows add up to: a call that was taken back is
+/// 0 and not absent.
+fn expression(measure: Measure) -> String {
+    let present = |rows: &str, value: &str| format!("if(countIf({rows}) = 0, '', toString({value}))");
+    match measure {
+        Measure::Calls => "toString(sum(calls))".to_owned(),
+        Measure::Errors => "toString(sum(errors))".to_owned(),
+        Measure::UnpricedCalls => "toString(sumIf(calls, unpriced_reason != ''))".to_owned(),
+        Measure::Cost => present("unpriced_reason = ''", "sum(amount)"),
+        Measure::Tokens(unit) => {
+            let of_unit = format!("unit = '{}'", unit.name());
+            present(&of_unit, &format!("sumIf(quantity, {of_unit})"))
         }
-        Measure::DurationSum => ("toString(sum(ifNull(duration_us, 0)))", "toString(sum(duration_us_sum))"),
-        Measure::DurationCount => ("toString(count(duration_us))", "toString(sum(duration_count))"),
-        Measure::FirstTokenSum => {
-            ("ifNull(toString(sum(ttft_us)), '')", "if(sum(ttft_count) = 0, '', toString(sum(ttft_us_sum)))")
-        }
-        Measure::FirstTokenCount => (
-            "if(count(ttft_us) = 0, '', toString(count(ttft_us)))",
-            "if(sum(ttft_count) = 0, '', toString(sum(ttft_count)))",
-        ),
-    };
-    if tier == Tier::SPANS { spans.to_owned() } else { rollup.to_owned() }
+        Measure::DurationSum => present("notEmpty(duration_buckets)", "sum(duration_us_sum)"),
+        Measure::DurationCount => present("notEmpty(duration_buckets)", "sum(duration_count)"),
+        Measure::FirstTokenSum => present("notEmpty(ttft_buckets)", "sum(ttft_us_sum)"),
+        Measure::FirstTokenCount => present("notEmpty(ttft_buckets)", "sum(ttft_count)"),
+    }
 }

@@ -11,6 +11,7 @@ use ledgerline_promql::{
     Budget, Edges, Fetched, MatchKind, Matcher, MemoryError, MemoryPool, Number, QueryParams, QueryValue,
     evaluate, plan,
 };
+use ledgerline_proto::Unit;
 use ledgerline_proto::dimension::Dimension;
 use proptest::prelude::*;
 
@@ -18,12 +19,13 @@ use super::source::picos;
 use super::statement::{Selection, statement};
 use super::tiers::{Stretch, Tier, moved, stretches, up};
 use super::*;
-use crate::catalog::Measure;
+use crate::catalog::{Ledger, Measure};
 use crate::migrate::{MIGRATIONS, statements};
 
 const MINUTE: i64 = 60_000;
 const HOUR: i64 = 60 * MINUTE;
 const DAY: i64 = 24 * HOUR;
+const QUARTER: i64 = 15 * MINUTE;
 
 fn scope() -> Scope {
     let memory = MemoryPool::new(MEMORY_BYTES_DEFAULT).share();
@@ -51,6 +53,7 @@ fn text_at(edges: Edges, now_ms: i64) -> String {
         now_ms,
         dimensions: &[Dimension::Team],
         matchers: &[(Dimension::Team, &team)],
+        ledger: Ledger::Spend,
         measures: &[Measure::Cost],
     };
     statement(&selection).unwrap().text
@@ -59,66 +62,60 @@ fn text_at(edges: Edges, now_ms: i64) -> String {
 fn tables(edges: Edges) -> Vec<&'static str> {
     let text = text(edges);
     let sums = text.split("'last'").next().unwrap();
-    let named = |tier: &Tier| sums.contains(&format!("FROM {}\n", tier.table));
-    Tier::ALL.into_iter().filter(named).map(|tier| tier.table).collect()
+    let named = |tier: &Tier| sums.contains(&format!("FROM spend_{}\n", tier.name));
+    Tier::ALL.into_iter().filter(named).map(|tier| tier.name).collect()
 }
 
 #[test]
 fn the_coarsest_table_that_is_exact_is_read() {
     let range = |first_ms, step_ms, window| Edges { first_ms, step_ms, count: 10, window_ms: Some(window) };
     let once = |first_ms, window_ms| Edges { first_ms, step_ms: 0, count: 1, window_ms };
-    assert_eq!(tables(range(10 * DAY, DAY, DAY)), ["calls_day"]);
-    assert_eq!(tables(range(10 * DAY, HOUR, DAY)), ["calls_hour"]);
-    assert_eq!(tables(range(10 * DAY, HOUR, 90 * MINUTE)), ["calls_hour", "calls_minute"]);
-    assert_eq!(tables(range(10 * DAY, MINUTE, HOUR)), ["calls_minute"]);
-    assert_eq!(tables(range(10 * DAY, 15_000, MINUTE)), ["spans"]);
-    assert_eq!(tables(range(10 * DAY + 1, MINUTE, MINUTE)), ["calls_minute", "spans"]);
-    assert_eq!(tables(once(40 * DAY, Some(30 * DAY))), ["calls_day"]);
-    assert_eq!(
-        tables(once(40 * DAY + 1, Some(30 * DAY))),
-        ["calls_day", "calls_hour", "calls_minute", "spans"]
-    );
-    assert_eq!(tables(once(40 * DAY + MINUTE, Some(5 * MINUTE))), ["calls_minute"]);
-    // An instant selector reads all of history, of which only the days are kept for ever.
-    assert_eq!(tables(once(40 * DAY + 1, None)), ["calls_day", "calls_hour", "calls_minute", "spans"]);
-    assert_eq!(tables(once(40 * DAY, None)), ["calls_day"]);
+    assert_eq!(tables(range(10 * DAY, DAY, DAY)), ["day"]);
+    assert_eq!(tables(range(10 * DAY, HOUR, DAY)), ["quarter"]);
+    assert_eq!(tables(range(10 * DAY, HOUR, 90 * MINUTE)), ["quarter"]);
+    assert_eq!(tables(range(10 * DAY, HOUR, 50 * MINUTE)), ["quarter", "minute"]);
+    assert_eq!(tables(range(10 * DAY, MINUTE, HOUR)), ["minute"]);
+    assert_eq!(tables(range(10 * DAY, 15_000, MINUTE)), ["record"]);
+    assert_eq!(tables(range(10 * DAY + 1, MINUTE, MINUTE)), ["minute", "record"]);
+    assert_eq!(tables(once(40 * DAY, Some(30 * DAY))), ["day"]);
+    assert_eq!(tables(once(40 * DAY + 1, Some(30 * DAY))), ["day", "quarter", "minute", "record"]);
+    assert_eq!(tables(once(40 * DAY + MINUTE, Some(5 * MINUTE))), ["minute"]);
+    // An instant selector reads all of history, from its beginning.
+    assert_eq!(tables(once(40 * DAY + 1, None)), ["day", "quarter", "minute", "record"]);
+    assert_eq!(tables(once(40 * DAY, None)), ["day"]);
 }
 
 /// What is read of each stretch: its ends in minutes, of how many microseconds its edges are multiples, and its tables.
 fn read(first_ms: i64, window_ms: i64, now_ms: i64) -> Vec<(i64, i64, i64, Vec<&'static str>)> {
     let edges = Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(window_ms) };
     let minutes = |us: i64| us / (MINUTE * 1000);
-    let tables = |tiers: Vec<Tier>| tiers.iter().map(|tier| tier.table).collect();
+    let tables = |tiers: Vec<Tier>| tiers.iter().map(|tier| tier.name).collect();
     let found = stretches(edges, now_ms * 1000, i64::MAX).into_iter();
     found
         .map(|of| (minutes(of.low_us.unwrap()), minutes(of.high_us), of.grain_us, tables(of.tiers)))
         .collect()
 }
 
-/// At noon of day 1000 minutes reach back to day 966 (35 days, from the next midnight), spans to 911, hours to 601.
+/// At noon of day 1000 minutes reach back to day 966 (35 days, from the next midnight), the record to 911.
 #[test]
 fn each_end_is_read_from_what_is_left_there() {
     let now_ms = 1000 * DAY + 12 * HOUR;
-    let (day, hour, minute, spans) = ("calls_day", "calls_hour", "calls_minute", "spans");
+    let (day, quarter, minute, record) = ("day", "quarter", "minute", "record");
     let at = |day: i64, hour: i64| (day * 24 + hour) * 60;
     // The last 30 days, ending now to the minute: only the ends need anything finer than days.
     let month = read(now_ms + MINUTE, 30 * DAY, now_ms);
-    assert_eq!(month, [(at(970, 12) + 1, at(1000, 12) + 1, 1, vec![day, hour, minute])]);
-    // The last year to the second: it begins at 12:00:01 of day 635, which moves to 13:00; whole days between, and its end is exact.
+    assert_eq!(month, [(at(970, 12) + 1, at(1000, 12) + 1, 1, vec![day, quarter, minute])]);
+    // The last year to the second: it begins at 12:00:01 of day 635, which moves to 12:15; whole days between, and its end is exact.
     let year = read(now_ms + 1000, 365 * DAY, now_ms);
     let wanted = [
-        (at(635, 13), at(911, 0), HOUR * 1000, vec![day, hour]),
+        (at(635, 12) + 15, at(911, 0), QUARTER * 1000, vec![day, quarter]),
         (at(911, 0), at(966, 0), 1, vec![day]),
-        (at(966, 0), at(1000, 12), 1, vec![day, hour, minute, spans]),
+        (at(966, 0), at(1000, 12), 1, vec![day, quarter, minute, record]),
     ];
     assert_eq!(year, wanted);
-    // Two years: the beginning moves to the next midnight.
-    let years = read(now_ms + 1000, 730 * DAY, now_ms);
-    assert_eq!(years[0], (at(271, 0), at(966, 0), DAY * 1000, vec![day]));
-    assert_eq!(years[1], wanted[2]);
-    // An hour of last year that ends at 00:30 is the one that ends at 01:00; of five minutes both ends are at 01:00.
+    // An hour of last year that ends at 00:30 is exact; of five minutes both ends are at 00:30.
     let hours = read(700 * DAY + 30 * MINUTE, HOUR, now_ms);
-    assert_eq!(hours, [(at(700, 0), at(700, 1), HOUR * 1000, vec![hour])]);
+    assert_eq!(hours, [(at(699, 23) + 30, at(700, 0) + 30, QUARTER * 1000, vec![quarter])]);
     assert_eq!(read(700 * DAY + 30 * MINUTE, 5 * MINUTE, now_ms), []);
 }
 
@@ -128,15 +125,17 @@ fn who_asks_is_told_when_times_were_moved() {
     let once = |first_ms, window_ms| Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(window_ms) };
     let told = |edges| moved(edges, now_us);
     assert_eq!(told(once(1000 * DAY + 1, 30 * DAY)), None);
-    assert_eq!(told(once(1000 * DAY + 1, 365 * DAY + 1)), None, "both ends are exact: a whole hour, and now");
-    let hour = told(once(1000 * DAY + 1, 365 * DAY)).unwrap();
-    assert!(hour.contains("365 days back") && hour.contains("each hour (UTC)"), "{hour}");
-    let day = told(once(1000 * DAY, 730 * DAY + HOUR)).unwrap();
-    assert!(day.contains("730 days back") && day.contains("each day (UTC)"), "{day}");
-    // Steps of a day at half past, of which the first are too old.
-    let steps = Edges { first_ms: 900 * DAY + 30 * MINUTE, step_ms: DAY, count: 100, window_ms: Some(DAY) };
+    assert_eq!(
+        told(once(1000 * DAY + 1, 365 * DAY + 1)),
+        None,
+        "both ends are exact: a whole quarter, and now"
+    );
+    let quarter = told(once(1000 * DAY + 1, 365 * DAY)).unwrap();
+    assert!(quarter.contains("365 days back") && quarter.contains("each 15 minutes (UTC)"), "{quarter}");
+    // Steps of a day at 00:31, of which the first are too old.
+    let steps = Edges { first_ms: 900 * DAY + 31 * MINUTE, step_ms: DAY, count: 100, window_ms: Some(DAY) };
     assert!(told(steps).is_some());
-    assert_eq!(told(Edges { first_ms: 913 * DAY + 30 * MINUTE, count: 80, ..steps }), None);
+    assert_eq!(told(Edges { first_ms: 913 * DAY + 31 * MINUTE, count: 80, ..steps }), None);
 }
 
 #[test]
@@ -152,13 +151,14 @@ fn a_statement_reads_as_designed() {
         now_ms: NOW_MS,
         dimensions: &[Dimension::Team],
         matchers: &[(Dimension::Team, &team), (Dimension::Model, &model)],
-        measures: &[Measure::Cost, Measure::Calls],
+        ledger: Ledger::Spend,
+        measures: &[Measure::Cost, Measure::Tokens(Unit::OutputText)],
     };
     let statement = statement(&selection).unwrap();
     let expected = "SELECT team, arrayStringConcat(groupArray(point), ',') AS points
 FROM (
-SELECT team, intDiv({ends:Int64} + intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 1 - {ends:Int64} + {step:Int64} - 1, {step:Int64}) * {step:Int64}, 1000) AS edge, concat(toString(edge), ':', if(sum(calls) - sum(unpriced_calls) = 0, '', toString(sum(cost))), ':', toString(sum(calls))) AS point
-FROM calls_hour
+SELECT team, intDiv({ends:Int64} + intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 1 - {ends:Int64} + {step:Int64} - 1, {step:Int64}) * {step:Int64}, 1000) AS edge, concat(toString(edge), ':', if(countIf(unpriced_reason = '') = 0, '', toString(sum(amount))), ':', if(countIf(unit = 'output_text') = 0, '', toString(sumIf(quantity, unit = 'output_text')))) AS point
+FROM spend_quarter
 WHERE tenant = {tenant:String}
   AND bucket >= toDateTime({from_0:Int64}, 'UTC')
   AND bucket <= toDateTime({to_0:Int64}, 'UTC')
@@ -170,8 +170,8 @@ LIMIT 2000001
 UNION ALL
 SELECT team, max(seen) AS edge, concat('last', ':', toString(max(if(v0 = '', 0, seen))), ':', toString(max(if(v1 = '', 0, seen)))) AS point
 FROM (
-SELECT team, intDiv(least(intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 60000000 + 900000000 - 1, 900000000) * 900000000, {before:Int64}), 1000) AS seen, if(sum(calls) - sum(unpriced_calls) = 0, '', toString(sum(cost))) AS v0, toString(sum(calls)) AS v1
-FROM calls_minute
+SELECT team, intDiv(least(intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 900000000 + 900000000 - 1, 900000000) * 900000000, {before:Int64}), 1000) AS seen, if(countIf(unpriced_reason = '') = 0, '', toString(sum(amount))) AS v0, if(countIf(unit = 'output_text') = 0, '', toString(sumIf(quantity, unit = 'output_text'))) AS v1
+FROM spend_quarter
 WHERE tenant = {tenant:String}
   AND bucket >= toDateTime({from_1:Int64}, 'UTC')
   AND bucket <= toDateTime({to_1:Int64}, 'UTC')
@@ -195,11 +195,11 @@ LIMIT 50001";
         ("m0", words("^(?s:a'; DROP TABLE spans --)$")),
         ("m1", words("x")),
         ("from_0", integer((10 * DAY - HOUR) / 1000)),
-        ("to_0", integer((10 * DAY + HOUR) / 1000)),
+        ("to_0", integer((10 * DAY + 2 * HOUR - QUARTER) / 1000)),
         ("before", integer((10 * DAY - HOUR) * 1000)),
-        // From a day before the first time to the beginning of its window, at which the last minute ends.
+        // From a day before the first time to the beginning of its window, at which the last quarter ends.
         ("from_1", integer(9 * DAY / 1000)),
-        ("to_1", integer((10 * DAY - HOUR - MINUTE) / 1000)),
+        ("to_1", integer((10 * DAY - HOUR - QUARTER) / 1000)),
     ];
     let got: Vec<(&str, String)> =
         statement.parameters.iter().map(|(name, value)| (name.as_str(), value.clone())).collect();
@@ -273,7 +273,7 @@ fn a_sum_is_grouped_in_the_store_and_comes_back_exact() {
     assert_eq!(vector(value.unwrap()), [("{team=\"ads\"}".to_owned(), Number::Exact(1_100_000_000_001))]);
     assert_eq!(seen.len(), 1);
     assert!(seen[0].text.starts_with("SELECT team, arrayStringConcat"), "{}", seen[0].text);
-    assert!(seen[0].text.contains("\nFROM calls_day\n"), "{}", seen[0].text);
+    assert!(seen[0].text.contains("\nFROM spend_day\n"), "{}", seen[0].text);
 }
 
 #[test]
@@ -412,7 +412,7 @@ fn what_is_a_closed_list_is_not_read() {
     assert_eq!(values("token_class", filter("__name__", "llm_calls_total")), [""; 0]);
     assert_eq!(runner.seen.lock().unwrap().len(), 0);
     assert_eq!(values("status", filter("team", "ads")), [""; 0]);
-    assert_eq!(runner.seen.lock().unwrap().len(), 1, "which a team has is read");
+    assert_eq!(runner.seen.lock().unwrap().len(), 2, "which a team has is read, of calls and of spend");
 }
 
 /// All edges in microseconds, ascending.
@@ -442,7 +442,7 @@ fn suppliers(edges: Edges, now_ms: i64, time_us: i64) -> Vec<(&'static str, i64)
         for (at, tier) in tiers.iter().enumerate() {
             let coarser = at.checked_sub(1).and_then(|before| whole(&tiers[before]));
             if let Some(start) = whole(tier).filter(|_| coarser.is_none()) {
-                suppliers.extend(all.iter().find(|edge| **edge > start).map(|edge| (tier.table, *edge)));
+                suppliers.extend(all.iter().find(|edge| **edge > start).map(|edge| (tier.name, *edge)));
             }
         }
     }
@@ -468,8 +468,7 @@ proptest! {
         let kept_from = |days: i64| (now_ms - days * DAY).div_euclid(DAY) * DAY * 1000;
         let moved = |edge: i64| match edge {
             edge if edge > kept_from(90) => edge,
-            edge if edge > kept_from(400) => up(edge, HOUR * 1000),
-            edge => up(edge, DAY * 1000),
+            edge => up(edge, QUARTER * 1000),
         };
         let all = all_edges(edges);
         let (low, high) = (moved(all[0]), moved(*all.last().unwrap()));
@@ -490,11 +489,17 @@ proptest! {
 #[test]
 fn a_tier_is_kept_as_long_as_its_migration_says() {
     for tier in Tier::ALL {
-        let head = format!("CREATE TABLE IF NOT EXISTS {}\n", tier.table);
-        let mut made = MIGRATIONS.iter().flat_map(|migration| statements(migration.sql));
-        let statement = made.find(|statement| statement.starts_with(&head)).unwrap();
-        let ttl = statement.lines().find_map(|line| line.strip_prefix("TTL "));
-        let days = ttl.map(|ttl| ttl.split("INTERVAL ").nth(1).unwrap().strip_suffix(" DAY").unwrap());
-        assert_eq!(days.map(|days| days.parse().unwrap()), tier.kept_days, "{tier:?}");
+        let tables = match tier {
+            Tier::RECORD => vec!["spans".to_owned()],
+            _ => vec![format!("calls_{}", tier.name), format!("spend_{}", tier.name)],
+        };
+        for table in tables {
+            let head = format!("CREATE TABLE IF NOT EXISTS {table}\n");
+            let mut made = MIGRATIONS.iter().flat_map(|migration| statements(migration.sql));
+            let statement = made.find(|statement| statement.starts_with(&head)).unwrap();
+            let ttl = statement.lines().find_map(|line| line.strip_prefix("TTL "));
+            let days = ttl.map(|ttl| ttl.split("INTERVAL ").nth(1).unwrap().strip_suffix(" DAY").unwrap());
+            assert_eq!(days.map(|days| days.parse().unwrap()), tier.kept_days, "{table}");
+        }
     }
 }

@@ -8,25 +8,26 @@ use ledgerline_promql::Edges;
 
 const DAY_US: i64 = 86_400_000_000;
 
-/// A table that can answer. A rollup's `bucket` is the start of an interval open at its start and closed at its end, as a PromQL
+/// Tables that answer together, one of each family. A rollup's `bucket` is the start of an interval open at its start and closed at its end, as a PromQL
 /// window is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Tier {
-    pub table: &'static str,
-    /// The TTL of the table; `None`: kept without end. A test holds the migrations to it.
+    /// The end of their names.
+    pub name: &'static str,
+    /// The TTL of the tables; `None`: kept without end. A test holds the migrations to it.
     pub kept_days: Option<i64>,
     /// Length of a bucket in microseconds, a divisor of a day; a span is its own.
     pub bucket_us: i64,
 }
 
 impl Tier {
-    pub const DAY: Self = Self { table: "calls_day", kept_days: None, bucket_us: DAY_US };
-    pub const HOUR: Self = Self { table: "calls_hour", kept_days: Some(400), bucket_us: 3_600_000_000 };
-    pub const MINUTE: Self = Self { table: "calls_minute", kept_days: Some(35), bucket_us: 60_000_000 };
-    /// The record itself, by `end_time` in microseconds.
-    pub const SPANS: Self = Self { table: "spans", kept_days: Some(90), bucket_us: 1 };
+    pub const DAY: Self = Self { name: "day", kept_days: None, bucket_us: DAY_US };
+    pub const QUARTER: Self = Self { name: "quarter", kept_days: None, bucket_us: 900_000_000 };
+    pub const MINUTE: Self = Self { name: "minute", kept_days: Some(35), bucket_us: 60_000_000 };
+    /// The record itself, spans and corrections, by `end_time` in microseconds.
+    pub const RECORD: Self = Self { name: "record", kept_days: Some(90), bucket_us: 1 };
     /// From the coarsest.
-    pub const ALL: [Self; 4] = [Self::DAY, Self::HOUR, Self::MINUTE, Self::SPANS];
+    pub const ALL: [Self; 4] = [Self::DAY, Self::QUARTER, Self::MINUTE, Self::RECORD];
 
     /// Since when all rows are there, at the start of a day.
     fn begin_us(self, now_us: i64) -> i64 {
@@ -140,7 +141,6 @@ pub(super) fn moved(edges: Edges, now_us: i64) -> Option<String> {
     })?;
     let interval = match grain {
         DAY_US => "day".to_owned(),
-        3_600_000_000 => "hour".to_owned(),
         other => format!("{} minutes", other / 60_000_000),
     };
     let days = now_us.saturating_sub(time) / DAY_US;

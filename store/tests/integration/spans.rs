@@ -46,23 +46,22 @@ pub fn call(number: u64, end_unix_ns: u64) -> Call {
     }
 }
 
-/// Columns that `spans` and every rollup must agree in, as one SELECT over each table.
-pub const SUMS: [(&str, &str); 4] = [
-    (
-        "spans",
-        "SELECT count(), countIf(status = 'error'), countIf(cost IS NULL), sum(tokens_input_uncached), sum(tokens_cache_read), \
-         sum(tokens_output_text), sum(cost), sum(duration_us), count(), sum(ifNull(ttft_us, 0)), count(ttft_us) FROM spans WHERE is_call = 1",
-    ),
-    ("calls_minute", ROLLUP),
-    ("calls_hour", ROLLUP),
-    ("calls_day", ROLLUP),
-];
+/// What the ledger is read from: the record and its rollups, each a table of calls and one of lines.
+pub const TIERS: [&str; 4] = ["record", "minute", "quarter", "day"];
 
-const ROLLUP: &str = "SELECT sum(calls), sum(errors), sum(unpriced_calls), sum(tokens_input_uncached), sum(tokens_cache_read), \
-     sum(tokens_output_text), sum(cost), sum(duration_us_sum), sum(duration_count), sum(ttft_us_sum), sum(ttft_count) FROM ";
-
-/// The statement for one of [`SUMS`].
-pub fn sums_of(table: &str) -> String {
-    let (_, sql) = SUMS.into_iter().find(|(name, _)| *name == table).unwrap();
-    if table == "spans" { sql.to_owned() } else { format!("{sql}{table}") }
+/// One SELECT over the sums in which a store without corrections must agree with itself: of `spans`, or of one of [`TIERS`].
+pub fn sums_of(tier: &str) -> String {
+    if tier == "spans" {
+        return "SELECT count(), countIf(status = 'error'), countIf(cost IS NULL), sum(duration_us), count(duration_us), \
+                sum(ttft_us), count(ttft_us), count(duration_us), count(ttft_us), sum(cost), \
+                sum(arraySum(bill.quantity)), sum(bill.quantity[indexOf(bill.unit, 'cache_read')]), sum(length(bill.unit)) \
+                FROM spans WHERE is_call = 1"
+            .to_owned();
+    }
+    format!(
+        "SELECT * FROM (SELECT sum(calls), sum(errors), sumIf(calls, unpriced_reason != ''), sum(duration_us_sum), \
+         sum(duration_count), sum(ttft_us_sum), sum(ttft_count), sum(arraySum(mapValues(duration_buckets))), \
+         sum(arraySum(mapValues(ttft_buckets))) FROM calls_{tier}) AS calls, (SELECT sum(amount), sum(quantity), \
+         sumIf(quantity, unit = 'cache_read'), sum(lines) FROM spend_{tier}) AS spend"
+    )
 }

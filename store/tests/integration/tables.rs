@@ -8,6 +8,7 @@ use ledgerline_process::{Clock, SystemClock};
 use ledgerline_promql::source::SourceError;
 use ledgerline_promql::{MemoryError, MemoryPool};
 use ledgerline_proto::otlp::SpanRecord;
+use ledgerline_proto::{Condition, Conditions, Unit};
 use ledgerline_store::Store;
 use ledgerline_store::client::{Client, StoreError, at_most};
 use ledgerline_store::metrics::StoreMetrics;
@@ -15,11 +16,12 @@ use ledgerline_store::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
 use ledgerline_store::rows::{Select, select};
 use ledgerline_store::spans::{COLUMNS, SpanRow, unpriced_reason};
 use ledgerline_store::sql::SqlRunner as _;
+use ledgerline_store::usage_object::UsageObject;
 use ledgerline_store::writer::{Batch, Writer, Written};
 use tokio::time::Instant;
 
 use crate::engine::{ask, storage, target};
-use crate::spans::{call, sums_of};
+use crate::spans::{TIERS, call, sums_of};
 
 /// The rows of these calls, priced as ingest prices them.
 fn rows(id: u128, numbers: std::ops::Range<u64>) -> Batch {
@@ -35,9 +37,11 @@ fn rows(id: u128, numbers: std::ops::Range<u64>) -> Batch {
             tenant: "default".into(),
             unpriced_reason: unpriced_reason(bill.cost),
             bill,
+            usage: UsageObject::split(r#"{"input_tokens":12,"details":{"cached":0}}"#),
             record: SpanRecord {
                 duration_ns: call.end_unix_ns.checked_sub(call.start_unix_ns),
                 call,
+                observer: "ledgerline-agent".into(),
                 name: "chat".into(),
                 attributes: vec![],
                 attributes_dropped: 0,
@@ -56,7 +60,7 @@ async fn write(storage: &Store, batch: &Batch) -> Written {
 }
 
 /// Scenario: one request is inserted three times, as after lost answers; another one once.
-/// Guarantees: spans and every rollup hold each call once, and their sums agree to the nano-dollar.
+/// Guarantees: spans and every rollup hold each call once, and their sums agree to the pico-dollar.
 #[tokio::test]
 async fn a_repeated_insert_is_counted_once_in_every_table() {
     let storage = storage("repeats").await;
@@ -75,15 +79,19 @@ async fn a_repeated_insert_is_counted_once_in_every_table() {
     assert!(picos > 0);
     let spans = ask(&storage, &sums_of("spans")).await;
     assert!(spans.starts_with("5500\t"), "{spans}");
-    let cost = spans.split('\t').nth(6).unwrap();
+    let cost = spans.split('\t').nth(9).unwrap();
     assert_eq!(i128::from(cost.parse::<ledgerline_proto::PicoUsd>().unwrap().picos()), picos);
-    for table in ["calls_minute", "calls_hour", "calls_day"] {
+    for table in TIERS {
         assert_eq!(ask(&storage, &sums_of(table)).await, spans, "{table}");
     }
     // Merging the parts must not change a sum either.
-    for table in ["spans", "calls_minute", "calls_hour", "calls_day"] {
+    for table in
+        ["spans", "calls_minute", "calls_quarter", "calls_day", "spend_minute", "spend_quarter", "spend_day"]
+    {
         ask(&storage, &format!("OPTIMIZE TABLE {table} FINAL")).await;
-        assert_eq!(ask(&storage, &sums_of(table)).await, spans, "{table} merged");
+    }
+    for tier in TIERS {
+        assert_eq!(ask(&storage, &sums_of(tier)).await, spans, "{tier} merged");
     }
 }
 
@@ -98,7 +106,7 @@ async fn what_is_written_is_what_is_read() {
         record.attributes = vec![("k".into(), "v\t'\u{e9}".into()), ("long".into(), long.clone())];
         record.call.finish_reasons = vec!["stop".into(), "length".into()];
         record.call.billing.reported_cost = Some("0.000000001".parse().unwrap());
-        record.call.usage.as_mut().unwrap().own.set(ledgerline_proto::Unit::WebSearch, 3);
+        record.call.billing.conditions = Conditions::from_pairs([(Condition::Region, "eu")]);
         record.call.parent_span_id = ledgerline_proto::SpanId::from_hex("00f067aa0ba902b7");
         batch.spans[1].record.call.http_status = None;
     }
@@ -108,9 +116,10 @@ async fn what_is_written_is_what_is_read() {
     assert_eq!(columns, names.join(","));
     let query = Select {
         text: "SELECT hex(trace_id), hex(span_id), hex(parent_span_id), toString(is_call), model, status, toString(finish_reasons), \
-               toString(http_status), toString(tokens_input_uncached), toString(cost), toString(reported_cost), \
-               toString(web_search_requests), toString(ttft_us), attrs['k'], toString(length(attrs['long'])), toString(batch_id), \
-               toString(toUnixTimestamp64Micro(end_time)), toString(duration_us), user_id, price_rule, usage_source \
+               toString(http_status), toString(bill.unit), toString(bill.quantity), toString(cost), \
+               toString(reported_cost), toString(bill.amount), toString(ttft_us), attrs['k'], toString(length(attrs['long'])), toString(batch_id), \
+               toString(toUnixTimestamp64Micro(end_time)), toString(duration_us), user_id, toString(bill.rule), usage_source, \
+               toString(conditions), usage_template, toString(usage_counts), observer \
                FROM spans WHERE tenant = {tenant:String} AND trace_id = unhex({trace:String})".into(),
         parameters: vec![
             ("tenant".into(), "default".into()),
@@ -134,10 +143,12 @@ async fn what_is_written_is_what_is_read() {
         "ok".into(),
         "['stop','length']".into(),
         "200".into(),
-        usage.own.get(ledgerline_proto::Unit::InputUncached).to_string(),
+        "['input_uncached','output_text']".into(),
+        format!("[{},{}]", usage.own.get(Unit::InputUncached), usage.own.get(Unit::OutputText)),
         cost.to_string().trim_end_matches('0').to_owned(),
         "0.000000001".into(),
-        "3".into(),
+        // 1 token at 2.00 and 1 at 8.00 USD per million.
+        "[0.000002,0.000008]".into(),
         "0".into(),
         "v\t'\u{e9}".into(),
         long.len().to_string(),
@@ -145,8 +156,12 @@ async fn what_is_written_is_what_is_read() {
         (call.end_unix_ns / 1_000).to_string(),
         ((call.end_unix_ns - call.start_unix_ns) / 1_000).to_string(),
         "user-0".into(),
-        priced.rule.to_string(),
+        format!("['{0}','{0}']", priced.rule),
         "provider".into(),
+        "{'region':'eu'}".into(),
+        r##"{"input_tokens":#,"details":{"cached":#}}"##.into(),
+        "[12,0]".into(),
+        "ledgerline-agent".into(),
     ];
     assert_eq!(answer, [expected]);
     let nulls = ask(&storage, "SELECT isNull(http_status), isNull(ttft_us), isNull(reported_cost), length(attrs['long']) FROM spans WHERE user_id = 'user-1'").await;
@@ -168,7 +183,7 @@ async fn poison_goes_to_the_quarantine_and_the_rest_is_stored() {
         assert_eq!(write(&storage, &batch).await, Written { stored: 98, poisoned: 2 });
         let spans = ask(&storage, &sums_of("spans")).await;
         assert!(spans.starts_with("98\t"), "{spans}");
-        assert_eq!(ask(&storage, &sums_of("calls_day")).await, spans);
+        assert_eq!(ask(&storage, &sums_of("day")).await, spans);
         let quarantine = ask(&storage, "SELECT count(), any(reason), countIf(detail LIKE '%no_poison%'), countIf(payload LIKE '%checkout%') FROM quarantine").await;
         assert_eq!(quarantine, "2\tpoison\t2\t2");
     }
@@ -181,12 +196,12 @@ async fn a_view_that_goes_missing_is_noticed() {
     let storage = storage("missing_view").await;
     storage.check_tables().await;
     storage.ready().unwrap();
-    let create = ask(&storage, "SHOW CREATE TABLE calls_day_from_calls_hour FORMAT TSVRaw").await;
-    ask(&storage, "DROP TABLE calls_day_from_calls_hour").await;
+    let create = ask(&storage, "SHOW CREATE TABLE calls_day_from_calls_quarter FORMAT TSVRaw").await;
+    ask(&storage, "DROP TABLE calls_day_from_calls_quarter").await;
     storage.check_tables().await;
     let reason = storage.ready().unwrap_err();
     assert!(
-        reason.contains("calls_day_from_calls_hour is missing") && reason.contains("calls_day:"),
+        reason.contains("calls_day_from_calls_quarter is missing") && reason.contains("calls_day:"),
         "{reason}"
     );
     ask(&storage, &create).await;
@@ -213,7 +228,7 @@ async fn a_view_that_fails_is_no_fault_of_the_rows() {
     assert_eq!(write(&storage, &batch).await, Written { stored: 100, poisoned: 0 });
     let spans = ask(&storage, &sums_of("spans")).await;
     assert!(spans.starts_with("100\t"), "{spans}");
-    for table in ["calls_minute", "calls_hour", "calls_day"] {
+    for table in TIERS {
         assert_eq!(ask(&storage, &sums_of(table)).await, spans, "{table}");
     }
     assert_eq!(ask(&storage, "SELECT count() FROM quarantine").await, "0");
@@ -242,27 +257,27 @@ async fn migrations_apply_once_and_refuse_what_they_do_not_know() {
     list[0].sql = changed;
     let error = migrate(&client, &list).await.unwrap_err();
     assert!(matches!(&error, MigrateError::Changed { name, .. } if name == "0001_spans"), "{error}");
-    let show = client.query("SHOW CREATE TABLE calls_hour_from_calls_minute FORMAT TSVRaw");
+    let show = client.query("SHOW CREATE TABLE calls_quarter_from_calls_minute FORMAT TSVRaw");
     let create = client.text(show).await.unwrap();
-    client.text(client.query("DROP TABLE calls_hour_from_calls_minute")).await.unwrap();
+    client.text(client.query("DROP TABLE calls_quarter_from_calls_minute")).await.unwrap();
     let error = migrate(&client, MIGRATIONS).await.unwrap_err();
     assert!(
-        matches!(&error, MigrateError::ViewMissing { view: "calls_hour_from_calls_minute", .. }),
+        matches!(&error, MigrateError::ViewMissing { view: "calls_quarter_from_calls_minute", .. }),
         "{error}"
     );
     client.text(client.query(&create)).await.unwrap();
     assert!(migrate(&client, MIGRATIONS).await.unwrap().is_empty());
-    let off = "ALTER TABLE calls_hour MODIFY SETTING non_replicated_deduplication_window = 0";
+    let off = "ALTER TABLE calls_quarter MODIFY SETTING non_replicated_deduplication_window = 0";
     client.text(client.query(off)).await.unwrap();
     let error = migrate(&client, MIGRATIONS).await.unwrap_err();
     assert!(
-        matches!(&error, MigrateError::NoDeduplicationWindow { table } if table == "calls_hour"),
+        matches!(&error, MigrateError::NoDeduplicationWindow { table } if table == "calls_quarter"),
         "{error}"
     );
-    client.text(client.query("DROP TABLE calls_hour")).await.unwrap();
+    client.text(client.query("DROP TABLE calls_quarter")).await.unwrap();
     assert!(matches!(
         migrate(&client, MIGRATIONS).await,
-        Err(MigrateError::TableMissing { table: "calls_hour" })
+        Err(MigrateError::TableMissing { table: "calls_quarter" })
     ));
 }
 

@@ -144,7 +144,7 @@ async fn each_answer_is_recorded_once(stack: &Stack) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Spans, minute, hour and day hold the same calls and the same money, and PromQL says so too.
+/// Spans, minute, quarter and day hold the same calls and the same money, and PromQL says so too.
 ///
 /// # Errors
 /// Names the account that differs.
@@ -152,16 +152,19 @@ pub async fn the_accounts_agree(stack: &Stack) -> anyhow::Result<Vec<String>> {
     let spans = stack
         .sql("SELECT count(), toString(sum(cost)), countIf(cost IS NULL) FROM spans WHERE is_call")
         .await?;
-    for table in ["calls_minute", "calls_hour", "calls_day"] {
+    for tier in ["record", "minute", "quarter", "day"] {
         let rollup = stack
-            .sql(&format!("SELECT sum(calls), toString(sum(cost)), sum(unpriced_calls) FROM {table}"))
+            .sql(&format!(
+                "SELECT sum(calls), (SELECT toString(sum(amount)) FROM spend_{tier}), sumIf(calls, unpriced_reason != '') \
+                 FROM calls_{tier}"
+            ))
             .await?;
-        ensure!(rollup == spans, "{table} says {rollup:?}, spans say {spans:?}");
+        ensure!(rollup == spans, "calls and spend by {tier} say {rollup:?}, spans say {spans:?}");
     }
     let cost =
         spans.split('\t').nth(1).unwrap_or_default().trim_end_matches('0').trim_end_matches('.').to_owned();
     let promql = stack.promql("sum(increase(llm_cost_usd_total[1h]))").await?;
     let increase = promql[0]["value"][1].as_str().unwrap_or_default();
     ensure!(increase == cost, "PromQL says {increase}, SQL says {cost}");
-    Ok(vec![format!("spans = minutes = hours = days = PromQL: {} USD", cost)])
+    Ok(vec![format!("spans = minutes = quarters = days = PromQL: {} USD", cost)])
 }
