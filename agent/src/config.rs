@@ -4,6 +4,7 @@
 //! file says becomes [`Settings`] once (`config/resolve.rs`), which cannot be wrong.
 mod resolve;
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
@@ -75,6 +76,11 @@ struct UpstreamConfig {
     /// the dialect's own provider, `openai` or `anthropic`.
     #[serde(default)]
     provider: Option<String>,
+    /// What else decides its prices, in the words of the price book: `deployment: ptu-1` for committed capacity, `region: eu`,
+    /// `service_tier`. What a response states counts before this. Default: what the host says, for instance that of
+    /// `eu.api.openai.com`.
+    #[serde(default)]
+    conditions: BTreeMap<String, String>,
     /// `auto` (ask the server by ALPN; plain text is HTTP/1.1), `http1`, or `http2` (also in plain text).
     #[serde(default)]
     http_version: Offer,

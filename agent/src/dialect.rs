@@ -10,12 +10,14 @@ mod json;
 mod request;
 mod text;
 pub(crate) mod unread;
+mod usage_objects;
 
 use http::Method;
 use ledgerline_proto::{Billing, Operation, Quantities, Run};
 
 pub use request::RequestFacts;
 pub use text::{Kind, TextCounts, TextSink};
+pub use usage_objects::UsageObjects;
 
 pub(crate) use json::{as_clients_read, mend_surrogates};
 
@@ -42,6 +44,8 @@ pub struct Spec {
     pub name: &'static str,
     /// Who is paid where the configuration names nobody else, as OpenTelemetry names providers.
     pub provider: &'static str,
+    /// Hosts of its own that bill by where they are, and what the price book calls the place.
+    pub regions: &'static [(&'static str, &'static str)],
     /// What can be called. The first endpoint that a request fits counts.
     pub endpoints: &'static [Endpoint],
     /// Ends of paths of requests that name a model and cost nothing: counting tokens, moderation.
@@ -66,6 +70,8 @@ pub struct Endpoint {
     pub operation: Operation,
     /// Its streams carry usage only when asked by `stream_options.include_usage`, so the relay asks.
     pub injects_usage: bool,
+    /// The field of its streams by which the model says that it has finished, where the usage comes behind that.
+    pub finish_field: Option<&'static str>,
     /// Makes the reader of one call.
     pub reader: fn() -> Box<dyn Reader>,
 }
@@ -110,6 +116,8 @@ pub struct Response {
     pub fees: Quantities,
     /// What other models used within this call.
     pub runs: Vec<Run>,
+    /// The provider's usage as it was sent.
+    pub usage_objects: UsageObjects,
     /// Tier, speed, place, what is not in the counts: as served, not as asked for.
     pub billing: Billing,
     /// One per choice.
@@ -160,7 +168,19 @@ pub fn names() -> impl Iterator<Item = &'static str> {
     ALL.iter().map(|spec| spec.name)
 }
 
+/// The deployment that a path names, which decides the model where one was sold under a name of the customer's (Azure):
+/// `/openai/deployments/NAME/chat/completions`.
+pub(crate) fn deployment(path: &str) -> Option<&str> {
+    path.split_once("/deployments/")?.1.split('/').next().filter(|name| !name.is_empty())
+}
+
 impl Spec {
+    /// Where a host of that name is, if that decides the price.
+    pub(crate) fn region_of(&self, host: &str) -> Option<&'static str> {
+        let of_host = |(name, _): &&(&str, &str)| name.eq_ignore_ascii_case(host);
+        self.regions.iter().find(of_host).map(|(_, region)| *region)
+    }
+
     /// The call behind a request; `None` for all that is no call: listing models, counting tokens, files.
     pub fn endpoint(&'static self, method: &Method, path: &str) -> Option<&'static Endpoint> {
         self.endpoints.iter().find(|endpoint| endpoint.method == *method && ends_with(path, endpoint.path))

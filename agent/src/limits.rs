@@ -79,7 +79,28 @@ pub const INJECT_BYTES_IN_FLIGHT_MAX: usize = 16 << 20;
 /// Larger requests are read on a thread that does not forward: at about 1 GB/s this much takes 0.3 ms, the largest 4 ms.
 pub const INJECT_INLINE_BYTES_MAX: usize = 256 << 10;
 
-/// How long an upstream that refused our request for usage is left alone and its streams are estimated.
+/// Models of one upstream of which it is remembered what became of our request for usage. Of more nothing is.
+pub const INJECTION_MODELS_MAX: usize = 256;
+
+/// Bytes of a model's name there; longer ones share one memory.
+pub const INJECTION_MODEL_BYTES_MAX: usize = 256;
+
+/// Refusals in a row, each taken back with success, after which a model is left alone although none said why.
+pub const UNCLEAR_REFUSALS: u32 = 3;
+
+/// After its client has gone, the rest of a finished stream is read for so long, because its usage comes last.
+pub const DRAIN_WAIT: Duration = Duration::from_secs(2);
+
+/// And so many bytes of it.
+pub const DRAIN_BYTES_MAX: usize = 64 << 10;
+
+/// Bytes read of a refusal, to see whether it names our field.
+pub const REFUSAL_BYTES_MAX: usize = 64 << 10;
+
+/// And for how long.
+pub const REFUSAL_WAIT: Duration = Duration::from_secs(2);
+
+/// How long a model that refused our request for usage is left alone and its streams are estimated.
 pub const INJECTION_PAUSE: Duration = Duration::from_secs(300);
 
 /// Chunks up to this size are copied for the worker, larger ones shared. A shared chunk pins the read buffer it is a slice

@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use ledgerline_proto::{EndOfStream, Identity, SpanId, TraceId};
+use ledgerline_proto::{Conditions, EndOfStream, Identity, SpanId, TraceId};
 
 use crate::dialect::Endpoint;
 
@@ -23,6 +23,8 @@ pub struct CallStart {
     pub upstream: Arc<str>,
     /// `gen_ai.provider.name` of the upstream, which decides whose prices hold: a dialect is spoken by many.
     pub provider: Arc<str>,
+    /// What is known of the upstream that decides the price: its region, what the configuration says.
+    pub conditions: Arc<Conditions>,
     /// The path below the upstream's prefix, without the query: `/v1/chat/completions`.
     pub path: Arc<str>,
     /// The caller's trace, or a new one.
@@ -52,6 +54,8 @@ pub enum Observation {
     ResponseBody(Bytes, u64),
     /// Bytes were left out: the queue or the call's share was full. The counts that follow are not complete.
     Gap,
+    /// The client has gone, and when; what of the response follows is read only because the model had finished.
+    ClientLeft(u64),
     /// The last event of every call, and when it ended; with our error class where there was no response.
     End(EndOfStream, u64, Option<&'static str>),
 }

@@ -25,6 +25,7 @@ use std::time::Duration;
 
 use rustls::ClientConfig;
 use tokio::sync::Semaphore;
+use tokio_util::task::TaskTracker;
 
 use crate::config::UpstreamSettings;
 use crate::limits::{INJECT_BYTES_IN_FLIGHT_MAX, RelayLimits};
@@ -55,6 +56,8 @@ pub(crate) struct Relay {
     unknown_headers: UnknownHeaders,
     tap: Tap,
     metrics: Arc<Metrics>,
+    /// Ends of streams whose clients have gone.
+    drains: TaskTracker,
 }
 
 impl Relay {
@@ -79,6 +82,7 @@ impl Relay {
             unknown_headers: UnknownHeaders::default(),
             tap,
             metrics,
+            drains: TaskTracker::new(),
         }
     }
 }

@@ -17,7 +17,7 @@ use std::sync::Arc;
 
 use ledgerline_proto::{Call, EndOfStream, UsageSource};
 
-use self::assemble::{CallFacts, RelayEnd, assemble};
+use self::assemble::{CallFacts, ClientLeft, RelayEnd, assemble};
 use self::background::{BackgroundCalls, Waiting};
 use self::call_reader::CallReader;
 use self::unread::UnreadPaths;
@@ -74,6 +74,13 @@ impl<S: FnMut(Call)> Worker<S> {
             Observation::End(end, at, class) => {
                 self.now_unix_ns = self.now_unix_ns.max(at);
                 self.end(call, RelayEnd { end, at_unix_ns: at, class });
+            }
+            Observation::ClientLeft(at) => {
+                self.now_unix_ns = self.now_unix_ns.max(at);
+                if let Some(open) = self.open.get_mut(&call) {
+                    open.facts.client_left =
+                        Some(ClientLeft { at_unix_ns: at, had_usage: open.facts.response.usage_is_final });
+                }
             }
             Observation::Gap => self.read(call, |reader, facts, _, _| reader.gap(facts)),
             Observation::RequestBody(bytes) => {

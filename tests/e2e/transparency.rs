@@ -73,6 +73,7 @@ const fn explosive(path: &'static str) -> Endpoint {
         purpose: Purpose::Call,
         operation: Operation::Chat,
         injects_usage: false,
+        finish_field: None,
         reader: || Box::new(Explosive),
     }
 }
@@ -80,6 +81,7 @@ const fn explosive(path: &'static str) -> Endpoint {
 static EXPLOSIVE: Spec = Spec {
     name: "explosive",
     provider: "explosive",
+    regions: &[],
     endpoints: &[explosive("/completions"), explosive("/embeddings"), explosive("/messages")],
     free: &[],
     error_body: |_, message| serde_json::json!(message),

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use http::Uri;
@@ -12,7 +13,7 @@ use ledgerline_process::host::{self, HostGuard};
 use ledgerline_process::logging::LogSettings;
 use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_process::tls::{Roots, TlsConfig, client_config};
-use ledgerline_proto::Identity;
+use ledgerline_proto::{Condition, Conditions, Identity};
 use rustls::ClientConfig;
 
 use super::{Compression, Config, ExportConfig, IdentityHeaders, RelayConfig, UpstreamConfig};
@@ -149,6 +150,11 @@ fn upstreams(
         if upstream.provider.as_ref().is_some_and(|provider| provider.trim().is_empty()) {
             problems.push(at("provider"), "is empty; name who is paid, or leave it out");
         }
+        for name in upstream.conditions.keys().filter(|name| Condition::from_name(name).is_none()) {
+            let known = Condition::ALL.map(Condition::name).join(", ");
+            problems
+                .push(at("conditions"), format!("`{name}` is no condition of a price; known are {known}"));
+        }
         let path = prefix.trim_end_matches('/');
         let before = &configs[..index];
         if before.iter().any(|other| other.prefix.trim_end_matches('/') == path) {
@@ -178,7 +184,14 @@ impl UpstreamConfig {
             ));
         }
         let provider = self.provider.as_deref().or(self.dialect.map(|dialect| dialect.provider));
+        let region = self.dialect.zip(url.host()).and_then(|(dialect, host)| dialect.region_of(host));
+        let region = region.map(|region| (Condition::Region, region));
+        let stated = self
+            .conditions
+            .iter()
+            .filter_map(|(name, word)| Some((Condition::from_name(name)?, word.as_str())));
         Ok(Route {
+            conditions: Arc::new(Conditions::from_pairs(region.into_iter().chain(stated))),
             name: self.name.as_str().into(),
             dialect: self.dialect,
             provider: provider.unwrap_or_default().into(),

@@ -9,7 +9,7 @@ use ledgerline_proto::{BillGap, Condition, Operation, Quantities, Run, Side, Uni
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::json::{Content, Count, ErrorBody, ErrorField, List, Object, Text, bounded, object};
+use super::json::{Content, Count, ErrorBody, ErrorField, List, Object, Text, Verbatim, bounded, object};
 use super::{Endpoint, Kind, Progress, Purpose, Read, Reader, Response, Spec, TextSink, Unreadable};
 use crate::wire::sse::Event;
 
@@ -17,6 +17,8 @@ use crate::wire::sse::Event;
 pub static SPEC: Spec = Spec {
     name: "anthropic",
     provider: "anthropic",
+    // Its answers say where they were made.
+    regions: &[],
     // What is below `/messages` (batches, `count_tokens`) is no call.
     endpoints: &[Endpoint {
         method: Method::POST,
@@ -24,6 +26,7 @@ pub static SPEC: Spec = Spec {
         purpose: Purpose::Call,
         operation: Operation::Chat,
         injects_usage: false,
+        finish_field: None,
         reader: || Box::new(MessageReader::default()),
     }],
     free: &["/messages/count_tokens"],
@@ -53,7 +56,7 @@ struct Body<'a> {
     message: Object<Message<'a>>,
     content_block: Object<Block<'a>>,
     delta: Object<Delta<'a>>,
-    usage: Object<UsageBody<'a>>,
+    usage: Verbatim<'a, UsageBody<'a>>,
     error: ErrorField,
 }
 
@@ -68,7 +71,7 @@ struct Message<'a> {
     model: Text<'a>,
     stop_reason: Text<'a>,
     content: List<Block<'a>>,
-    usage: Object<UsageBody<'a>>,
+    usage: Verbatim<'a, UsageBody<'a>>,
 }
 
 #[derive(Default, Deserialize)]
@@ -212,7 +215,8 @@ impl MessageReader {
         for block in &message.content.0 {
             read_block(block, texts);
         }
-        if let Some(usage) = &message.usage.0 {
+        if let Some(usage) = &message.usage.object {
+            response.usage_objects.add(SPEC.name, message.usage.text);
             self.read_usage(usage, response);
         }
     }
@@ -342,7 +346,8 @@ impl Reader for MessageReader {
                 if let Some(delta) = &body.delta.0 {
                     read_stop_reason(&delta.stop_reason, response);
                 }
-                if let Some(usage) = &body.usage.0 {
+                if let Some(usage) = &body.usage.object {
+                    response.usage_objects.add(SPEC.name, body.usage.text);
                     self.read_usage(usage, response);
                     self.delta_stated_output |= usage.output_tokens.0.is_some();
                     response.usage_is_final |=

@@ -14,6 +14,7 @@ use memchr::memchr;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::value::RawValue;
 
 use super::text::{Kind, TextSink};
 
@@ -248,6 +249,22 @@ impl Count {
     /// The count; 0 when absent. Only for a part of a whole that is present: there, a part not named is none.
     pub fn or_zero(self) -> u64 {
         self.0.unwrap_or(0)
+    }
+}
+
+/// A nested object, and its text as it was sent.
+#[derive(Default)]
+pub struct Verbatim<'a, T> {
+    pub object: Option<T>,
+    /// Empty when absent.
+    pub text: &'a str,
+}
+
+impl<'de: 'a, 'a, T: Deserialize<'de> + Default> Deserialize<'de> for Verbatim<'a, T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&'de RawValue>::deserialize(deserializer)?.get();
+        let Object(object) = serde_json::from_str(text).map_err(D::Error::custom)?;
+        Ok(Self { text: if object.is_some() { text } else { "" }, object })
     }
 }
 

@@ -16,6 +16,14 @@ use super::{Endpoint, Purpose, Reader, Spec};
 pub static SPEC: Spec = Spec {
     name: "openai",
     provider: "openai",
+    // Data residency: https://developers.openai.com/api/docs/guides/your-data
+    regions: &[
+        ("eu.api.openai.com", "eu"),
+        ("us.api.openai.com", "us"),
+        ("au.api.openai.com", "au"),
+        ("in.api.openai.com", "in"),
+        ("jp.api.openai.com", "jp"),
+    ],
     endpoints: &[
         Endpoint {
             method: Method::POST,
@@ -23,6 +31,7 @@ pub static SPEC: Spec = Spec {
             purpose: Purpose::Call,
             operation: Operation::Chat,
             injects_usage: true,
+            finish_field: Some("finish_reason"),
             reader: chat,
         },
         call("/completions", Operation::TextCompletion, chat),
@@ -50,12 +59,28 @@ pub static SPEC: Spec = Spec {
 };
 
 const fn call(path: &'static str, operation: Operation, reader: fn() -> Box<dyn Reader>) -> Endpoint {
-    Endpoint { method: Method::POST, path, purpose: Purpose::Call, operation, injects_usage: false, reader }
+    Endpoint {
+        method: Method::POST,
+        path,
+        purpose: Purpose::Call,
+        operation,
+        injects_usage: false,
+        finish_field: None,
+        reader,
+    }
 }
 
 const fn poll(method: Method, path: &'static str) -> Endpoint {
     let operation = Operation::Chat;
-    Endpoint { method, path, purpose: Purpose::Poll, operation, injects_usage: false, reader: responses }
+    Endpoint {
+        method,
+        path,
+        purpose: Purpose::Poll,
+        operation,
+        injects_usage: false,
+        finish_field: None,
+        reader: responses,
+    }
 }
 
 fn responses() -> Box<dyn Reader> {

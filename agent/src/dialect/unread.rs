@@ -20,6 +20,7 @@ pub static UNREAD: Endpoint = Endpoint {
     purpose: Purpose::Unread,
     operation: Operation::Unread,
     injects_usage: false,
+    finish_field: None,
     reader: || Box::new(UnreadReader),
 };
 

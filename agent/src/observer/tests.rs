@@ -44,6 +44,7 @@ fn start() -> CallStart {
         endpoint: &dialect::ALL[0].endpoints[0],
         upstream: "openai".into(),
         provider: "openai".into(),
+        conditions: Arc::default(),
         path: "/v1/chat/completions".into(),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([1; 8]).unwrap(),
@@ -101,6 +102,7 @@ static PANICS_TWICE: Endpoint = Endpoint {
     purpose: Purpose::Call,
     operation: Operation::Chat,
     injects_usage: false,
+    finish_field: None,
     reader: || Box::new(PanicsTwice),
 };
 

@@ -10,15 +10,19 @@ use std::task::{Context, Poll, ready};
 use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use ledgerline_process::serve::GaugeGuard;
 use ledgerline_proto::EndOfStream;
+use tokio::time::timeout;
 use tokio_util::sync::DropGuard;
+use tokio_util::task::TaskTracker;
 
 use super::ConnectionSlot;
 use super::client::{ClientGone, Exchange};
 use super::strip::UsageStrip;
 use super::tap::{CallTap, ObservedCall};
+use crate::limits::{DRAIN_BYTES_MAX, DRAIN_WAIT};
 
 pub enum RequestBody {
     Streamed {
@@ -103,6 +107,10 @@ pub struct ResponseBody {
     call: Option<ObservedCall>,
     /// Held until the body is dropped.
     held: Option<(ConnectionSlot, GaugeGuard)>,
+    /// The model has said that it has finished. A word cut by the frames is missed, and costs an estimate at worst.
+    has_finished: bool,
+    /// Where the rest is read of what its client left.
+    drains: TaskTracker,
     /// The request that it responds to, as long as the body lives.
     pub exchange: Option<Exchange>,
 }
@@ -119,8 +127,10 @@ impl ResponseBody {
         strip: Option<UsageStrip>,
         call: Option<ObservedCall>,
         held: (ConnectionSlot, GaugeGuard),
+        drains: TaskTracker,
     ) -> Self {
         let mut body = Self::default();
+        body.drains = drains;
         (body.upstream, body.strip, body.call, body.held) = (Some(upstream), strip, call, Some(held));
         body
     }
@@ -128,6 +138,15 @@ impl ResponseBody {
     fn end_call(&mut self, end: EndOfStream, class: Option<&'static str>) {
         if let Some(call) = self.call.take() {
             call.end(end, class);
+        }
+    }
+
+    /// The client has gone. That cancels the call upstream, unless the model has finished: then only its usage is still to
+    /// come, which nobody pays for, and which is the bill.
+    fn leave(&mut self) {
+        let (Some(upstream), Some(call)) = (self.upstream.take(), self.call.take()) else { return };
+        if self.has_finished && !call.tap().is_killed() {
+            self.drains.spawn(drain(upstream, call, self.held.take()));
         }
     }
 
@@ -162,6 +181,7 @@ impl ResponseBody {
         };
         if let Some(call) = &self.call {
             call.tap().response_body(bytes);
+            self.has_finished |= call.tap().has_finished_in(bytes);
         }
         let Some(strip) = &mut self.strip else { return frame };
         let passing = strip.push(bytes);
@@ -194,8 +214,7 @@ impl Body for ResponseBody {
             let Poll::Ready(event) = Pin::new(upstream).poll_frame(context) else {
                 let left = this.exchange.as_ref().map_or(Poll::Pending, |e| e.poll_left(context));
                 ready!(left);
-                // Dropping both cancels the call upstream and ends it as one that the client left.
-                (this.upstream, this.call) = (None, None);
+                this.leave();
                 return Poll::Ready(Some(Err(ClientGone.into())));
             };
             if let Some(frame) = this.take_in(event) {
@@ -226,5 +245,22 @@ impl Drop for ResponseBody {
         if self.upstream.as_ref().is_some_and(Body::is_end_stream) {
             self.end_call(EndOfStream::Complete, None);
         }
+        self.leave();
     }
+}
+
+/// Reads on for the worker alone; dropping the call ends it as one that its client left.
+async fn drain(mut upstream: Incoming, call: ObservedCall, _held: Option<(ConnectionSlot, GaugeGuard)>) {
+    call.tap().client_left();
+    let mut left = DRAIN_BYTES_MAX;
+    let rest = async {
+        while let Some(Ok(frame)) = upstream.frame().await {
+            let Some(bytes) = frame.data_ref() else { continue };
+            let Some(less) = left.checked_sub(bytes.len()) else { return };
+            left = less;
+            call.tap().response_body(bytes);
+        }
+    };
+    // Late or not, what was read counts.
+    let _late = timeout(DRAIN_WAIT, rest).await;
 }

@@ -154,6 +154,7 @@ impl Relay {
             endpoint,
             upstream: Arc::clone(&route.name),
             provider: Arc::clone(&route.provider),
+            conditions: Arc::clone(&route.conditions),
             path: path.into(),
             trace_id: trace.trace_id,
             span_id: trace.span_id,
@@ -243,6 +244,11 @@ impl InFlightRequest<'_> {
         drop(self.exchange.body_end());
         let copy = self.tap().map(|tap| (tap, original.clone()));
         let whole = |bytes, copy| RequestBody::Whole { bytes: Some(bytes), trailers: trailers.clone(), copy };
+        let model = usage::model(&original).to_owned();
+        if injection.is_disabled(&model) {
+            self.relay.metrics.count_not_injected(NotInjectedReason::disabled);
+            return self.forward(parts, whole(original, copy)).await;
+        }
         let changed = match usage::injected(&original).await {
             Ok(changed) => changed,
             Err(reason) => {
@@ -257,15 +263,21 @@ impl InFlightRequest<'_> {
         usage::prepare_changed(&mut parts.headers, changed.len());
         let sent = self.send(parts, whole(changed, copy)).await?;
         if !sent.as_ref().is_ok_and(|(response, _)| usage::may_be_our_fault(response.status())) {
+            if sent.as_ref().is_ok_and(|(response, _)| response.status().is_success()) {
+                injection.taken(&model);
+            }
             let strip = sent.as_ref().ok().and_then(|(response, _)| self.strip(response, injection));
             return Ok(self.finish(sent, strip));
         }
         // No provider bills for a refusal, and what it says to the request as it came it would have said without us.
-        drop(sent);
+        let names_our_field = match sent {
+            Ok((refusal, _slot)) => usage::names_our_field(refusal).await,
+            Err(_) => false,
+        };
         self.relay.metrics.usage_refused.inc();
         let sent = self.send(as_it_came, whole(original, None)).await?;
         if sent.as_ref().is_ok_and(|(response, _)| response.status().is_success()) {
-            injection.disable(&self.route.name, "it refuses stream_options.include_usage");
+            injection.taken_back(&self.route.name, &model, names_our_field);
         }
         Ok(self.finish(sent, None))
     }
@@ -306,7 +318,13 @@ impl InFlightRequest<'_> {
         if strip.is_some() {
             parts.headers.remove(CONTENT_LENGTH);
         }
-        let body = ResponseBody::forward(body, strip, self.call.take(), (slot, self.running));
+        let body = ResponseBody::forward(
+            body,
+            strip,
+            self.call.take(),
+            (slot, self.running),
+            self.relay.drains.clone(),
+        );
         Response::from_parts(parts, body)
     }
 

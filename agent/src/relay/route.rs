@@ -6,6 +6,8 @@ use std::sync::Arc;
 use http::Uri;
 use http::uri::{PathAndQuery, Scheme};
 
+use ledgerline_proto::Conditions;
+
 use crate::dialect::Spec;
 
 /// The upstream's address and how it is entered.
@@ -17,6 +19,8 @@ pub struct Route {
     pub dialect: Option<&'static Spec>,
     /// Who is paid for its calls.
     pub(crate) provider: Arc<str>,
+    /// What decides their price beside that.
+    pub(crate) conditions: Arc<Conditions>,
     /// Without a slash at its end; empty takes every path.
     pub(crate) prefix: String,
     /// With a scheme and a host, without a query.
@@ -114,7 +118,17 @@ mod tests {
     fn routes(list: &[(&str, &str)]) -> Routes<()> {
         let route = |(prefix, url): &(&str, &str)| {
             let (prefix, base) = (prefix.trim_end_matches('/').into(), url.parse().unwrap());
-            (Route { name: "up".into(), dialect: None, provider: "".into(), prefix, base }, ())
+            (
+                Route {
+                    name: "up".into(),
+                    dialect: None,
+                    provider: "".into(),
+                    conditions: Arc::default(),
+                    prefix,
+                    base,
+                },
+                (),
+            )
         };
         Routes::new(list.iter().map(route).collect())
     }

@@ -44,6 +44,7 @@ impl Relay {
                 ..ConnectionCounters::default()
             },
         };
+        let drains = self.drains.clone();
         let open = move |stream: Stream, slot: Arc<IdleSlot>| {
             let (client, io) = Client::new(stream, slot, self.metrics.clone());
             let relay = self.clone();
@@ -60,6 +61,8 @@ impl Relay {
             (io, service)
         };
         Server::new(open, options).run(listener, shutdown).await;
+        drains.close();
+        drains.wait().await;
     }
 }
 

@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex};
 use bytes::Bytes;
 use ledgerline_process::{Clock, locked};
 use ledgerline_proto::EndOfStream;
+use memchr::memmem;
 use tokio::sync::mpsc::{self, OwnedPermit};
 use tokio_util::sync::CancellationToken;
 
@@ -89,6 +90,7 @@ impl Tap {
     }
 
     fn try_start(&self, start: CallStart) -> Option<ObservedCall> {
+        let finish_field = start.endpoint.finish_field;
         let end = self.sender.clone().try_reserve_owned().ok()?;
         let gap = self.sender.clone().try_reserve_owned().ok()?;
         let call = CallNumber(self.next_call.fetch_add(1, Ordering::Relaxed));
@@ -96,6 +98,7 @@ impl Tap {
         self.sender.try_send(tagged).ok()?;
         Some(ObservedCall(Arc::new(CallTap {
             call,
+            finish_field,
             sender: self.sender.clone(),
             shared: self.shared.clone(),
             gap_is_due: AtomicBool::new(false),
@@ -107,6 +110,8 @@ impl Tap {
 
 pub(crate) struct CallTap {
     call: CallNumber,
+    /// See [`Endpoint::finish_field`](crate::dialect::Endpoint).
+    finish_field: Option<&'static str>,
     sender: mpsc::Sender<Tagged>,
     shared: Arc<Shared>,
     /// Bytes were left out since the last event, and the worker does not know.
@@ -129,6 +134,27 @@ impl CallTap {
     pub fn response_body(&self, bytes: &Bytes) {
         let at = self.shared.clock.now_unix_ns();
         self.copy(bytes, |bytes| Observation::ResponseBody(bytes, at));
+    }
+
+    pub fn client_left(&self) {
+        let at = self.shared.clock.now_unix_ns();
+        self.offer(Observation::ClientLeft(at));
+    }
+
+    /// Whether the model says in these bytes that it has finished, and its usage is still to come.
+    pub fn has_finished_in(&self, bytes: &[u8]) -> bool {
+        let Some(field) = self.finish_field else { return false };
+        // The field's value is null until then.
+        let is_text = |behind: &[u8]| {
+            let value = behind.strip_prefix(b"\"").map(<[u8]>::trim_ascii_start);
+            let value = value.and_then(|value| value.strip_prefix(b":")).map(<[u8]>::trim_ascii_start);
+            value.is_some_and(|value| value.starts_with(b"\""))
+        };
+        memmem::find_iter(bytes, field).any(|at| is_text(&bytes[at + field.len()..]))
+    }
+
+    pub fn is_killed(&self) -> bool {
+        self.shared.killed.is_cancelled()
     }
 
     fn copy(&self, bytes: &Bytes, observation: impl FnOnce(Bytes) -> Observation) {
@@ -204,8 +230,7 @@ impl ObservedCall {
 
 impl Drop for ObservedCall {
     fn drop(&mut self) {
-        let killed = self.0.shared.killed.is_cancelled();
-        self.end(if killed { EndOfStream::RelayKilled } else { EndOfStream::ClientGone }, None);
+        self.end(if self.0.is_killed() { EndOfStream::RelayKilled } else { EndOfStream::ClientGone }, None);
     }
 }
 

@@ -3,9 +3,11 @@
 //! The rules, for all dialects: the provider's counts before ours, an estimate before nothing where the text is known, and
 //! nothing before a guess. Missing is never zero.
 
-use ledgerline_proto::{Call, EndOfStream, Quantities, Side, Unit, Unread, Usage, UsageSource};
+use ledgerline_proto::{
+    Billing, Call, Condition, Conditions, EndOfStream, Quantities, Side, Unit, Unread, Usage, UsageSource,
+};
 
-use crate::dialect::{Progress, RequestFacts, Response, TextCounts};
+use crate::dialect::{Progress, RequestFacts, Response, TextCounts, deployment};
 use crate::observation::CallStart;
 
 #[derive(Clone)]
@@ -22,6 +24,15 @@ pub struct CallFacts {
     /// No part of the response was lost on us.
     pub response_is_whole: bool,
     pub unread: Option<Unread>,
+    /// The client went away, and the agent read on.
+    pub client_left: Option<ClientLeft>,
+}
+
+#[derive(Clone, Copy, Debug)]
+pub struct ClientLeft {
+    pub at_unix_ns: u64,
+    /// The provider had stated its usage by then.
+    pub had_usage: bool,
 }
 
 impl CallFacts {
@@ -37,6 +48,7 @@ impl CallFacts {
             first_token_unix_ns: None,
             response_is_whole: true,
             unread: None,
+            client_left: None,
         }
     }
 
@@ -57,6 +69,7 @@ pub fn assemble(facts: CallFacts, relay: RelayEnd) -> Call {
     let end = end_of_stream(&facts, relay.end);
     let error_type = error_type(&facts, end, relay.class);
     let usage = usage(&facts, end);
+    let billing = Billing { conditions: conditions(&facts), ..facts.response.billing };
     let start_unix_ns = facts.start.at_unix_ns;
     let time_to_first_token_ns =
         facts.first_token_unix_ns.filter(|_| facts.streamed).map(|at| at.saturating_sub(start_unix_ns));
@@ -65,7 +78,8 @@ pub fn assemble(facts: CallFacts, relay: RelayEnd) -> Call {
         span_id: facts.start.span_id,
         parent_span_id: facts.start.parent_span_id,
         start_unix_ns,
-        end_unix_ns: relay.at_unix_ns.max(start_unix_ns),
+        // What was read behind the client's back took none of its time.
+        end_unix_ns: facts.client_left.map_or(relay.at_unix_ns, |left| left.at_unix_ns).max(start_unix_ns),
         time_to_first_token_ns,
         operation: facts.start.endpoint.operation.clone(),
         provider: facts.start.provider.as_ref().to_owned(),
@@ -78,11 +92,18 @@ pub fn assemble(facts: CallFacts, relay: RelayEnd) -> Call {
         error_type,
         http_status: facts.status,
         usage,
-        usage_object: String::new(),
-        billing: facts.response.billing,
+        usage_object: facts.response.usage_objects.json(),
+        billing,
         identity: facts.start.identity,
         unread: facts.unread,
     }
+}
+
+/// What the configuration says, then the path, then, which counts, the response.
+fn conditions(facts: &CallFacts) -> Conditions {
+    let configured = facts.start.conditions.iter();
+    let deployment = deployment(&facts.start.path).map(|name| (Condition::Deployment, name));
+    Conditions::from_pairs(configured.chain(deployment).chain(facts.response.billing.conditions.iter()))
 }
 
 /// How the call ended: what the relay saw of the bytes, corrected by what the dialect read in them.
@@ -125,7 +146,9 @@ fn usage(facts: &CallFacts, end: EndOfStream) -> Option<Usage> {
         return None;
     }
     if let (true, Some(input), Some(output)) = (usage_is_final, input, output) {
-        return Some(used(&facts.response, input, output, UsageSource::Provider));
+        let is_drained = facts.client_left.is_some_and(|left| !left.had_usage);
+        let source = if is_drained { UsageSource::Drained } else { UsageSource::Provider };
+        return Some(used(&facts.response, input, output, source));
     }
     let has_begun = facts.response_texts.has_part || input.is_some() || output.is_some();
     let was_refused = facts.response.error.is_some() && !has_begun;

@@ -89,6 +89,7 @@ fn start_of(endpoint: &'static Endpoint, dialect: &str, path: &str) -> Observati
         endpoint,
         upstream: Arc::from(dialect),
         provider: Arc::from(dialect),
+        conditions: Arc::default(),
         path: Arc::from(path),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([2; 8]).unwrap(),
@@ -716,6 +717,7 @@ const fn with_reader(reader: fn() -> Box<dyn Reader>) -> Endpoint {
         purpose: Purpose::Call,
         operation: ledgerline_proto::Operation::Chat,
         injects_usage: false,
+        finish_field: None,
         reader,
     }
 }
@@ -889,6 +891,7 @@ impl std::fmt::Debug for Observation {
                 write!(f, "ResponseHead({} {:?})", head.status, head.content_encoding)
             }
             Self::ResponseBody(bytes, _) => write!(f, "ResponseBody({bytes:?})"),
+            Self::ClientLeft(_) => f.write_str("ClientLeft"),
             Self::Gap => f.write_str("Gap"),
             Self::End(end, ..) => write!(f, "End({end:?})"),
         }

@@ -180,6 +180,7 @@ const fn with_endpoints(endpoints: &'static [Endpoint]) -> Spec {
     Spec {
         name: "faulty",
         provider: "faulty",
+        regions: &[],
         endpoints,
         free: &[],
         error_body: |_, message| serde_json::json!(message),
@@ -194,6 +195,7 @@ const fn chat(reader: fn() -> Box<dyn Reader>) -> Endpoint {
         purpose: Purpose::Call,
         operation: ledgerline_proto::Operation::Chat,
         injects_usage: false,
+        finish_field: None,
         reader,
     }
 }

@@ -47,6 +47,47 @@ async fn usage_is_asked_for_and_hidden() {
     agent.stop().await;
 }
 
+/// Scenario: finding M7: a client closes its connection after the finish reason, before the usage that it did not ask for.
+/// Guarantees: the rest is read for it, and the call is billed with what the provider counted.
+#[tokio::test]
+async fn a_client_that_leaves_behind_the_finish_reason_is_billed_as_counted() {
+    let finish = event(
+        r#"{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1700000000,"model":"gpt-4o-2024-08-06","choices":[{"index":0,"delta":{},"finish_reason":"stop"}],"usage":null}"#,
+    );
+    let gone = Arc::new(tokio::sync::Notify::new());
+    let wait = gone.clone();
+    let upstream = Upstream::start(move |mut message| {
+        let (wait, finish) = (wait.clone(), finish.clone());
+        async move {
+            let begin = [delta("Hi"), finish].map(|data| String::from_utf8(chunk(data)).unwrap()).concat();
+            message.connection.send(format!("{STREAM_HEAD}{begin}")).await;
+            wait.notified().await;
+            let rest = [usage_event(), event("[DONE]")].map(|data| String::from_utf8(chunk(data)).unwrap());
+            message.connection.send(format!("{}0\r\n\r\n", rest.concat())).await;
+        }
+    })
+    .await;
+    let collector = Collector::start().await;
+    let agent = Agent::before(upstream.address, collector.address).await;
+    let mut client = Connection::open(agent.addresses.relay).await;
+    client.send(post(CHAT, "", REQUEST)).await;
+    client.read_head().await.unwrap();
+    let mut read = Vec::new();
+    while !String::from_utf8_lossy(&read).contains("\"stop\"") {
+        read.extend(client.read_chunk().await.unwrap().unwrap());
+    }
+    drop(client);
+    eventually("the client has gone", || agent.counted("relay_connections") == 0).await;
+    gone.notify_one();
+    let span = collector.spans(1).await.remove(0);
+    let text = |name| attribute(&span, name);
+    assert_eq!(text("gen_ai.usage.input_tokens").as_deref(), Some("10"));
+    assert_eq!(text("gen_ai.usage.output_tokens").as_deref(), Some("2"));
+    assert_eq!(text("ledgerline.usage.source").as_deref(), Some("drained"));
+    assert_eq!(text("ledgerline.end_of_stream").as_deref(), Some("complete"));
+    agent.stop().await;
+}
+
 /// Guarantees: what must not or cannot be changed passes as it is: signed, encoded, of unknown length, another media type.
 #[tokio::test]
 async fn requests_that_must_not_be_changed_are_not() {
@@ -122,32 +163,46 @@ fn refusal(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
 }
 
 /// Scenario: upstreams that do not know the field, each with its own way to say so.
-/// Guarantees: the request goes again as the client made it, the client never learns; the upstream is not asked again.
+/// Guarantees: the request goes again as the client made it, the client never learns; the model is not asked again, at once
+/// where the refusal named the field, else after three of them, while another model is.
 #[tokio::test]
 async fn a_refused_field_is_taken_back_and_the_refusal_remembered() {
     let openai_like = br#"{"error":{"message":"Unrecognized request argument: stream_options"}}"#;
     let fastapi =
         br#"{"detail":[{"type":"extra_forbidden","loc":["body","options"],"msg":"not permitted"}]}"#;
     let long = vec![b'x'; 200_000];
-    for refusal in [
-        refusal("400 Bad Request", "", openai_like),
-        refusal("422 Unprocessable Entity", "content-type: application/json\r\n", fastapi),
-        refusal("400 Bad Request", "content-encoding: gzip\r\n", b"\x1f\x8b\x08 in a client's own tongue"),
-        refusal("400 Bad Request", "", &long),
-        b"HTTP/1.1 400 Bad Request\r\ncontent-length: 50\r\n\r\nhalf".to_vec(),
+    for (times, refusal) in [
+        (1, refusal("400 Bad Request", "", openai_like)),
+        (3, refusal("422 Unprocessable Entity", "content-type: application/json\r\n", fastapi)),
+        (
+            3,
+            refusal(
+                "400 Bad Request",
+                "content-encoding: gzip\r\n",
+                b"\x1f\x8b\x08 in a client's own tongue",
+            ),
+        ),
+        (3, refusal("400 Bad Request", "", &long)),
+        (3, b"HTTP/1.1 400 Bad Request\r\ncontent-length: 50\r\n\r\nhalf".to_vec()),
     ] {
         let (upstream, requests) = upstream_that_refuses(refusal).await;
         let agent = Agent::alone(upstream.address).await;
-        for _ in 0..3 {
+        for _ in 0..times + 2 {
             let answer = agent.call(post(CHAT, "", REQUEST)).await;
             assert!(answer.head.starts_with("HTTP/1.1 200 OK"), "{}", answer.head);
             assert_eq!(String::from_utf8(answer.body).unwrap(), [delta("Hi"), event("[DONE]")].concat());
         }
-        let requests = requests.lock().unwrap().clone();
-        assert_eq!(requests.len(), 4, "asked once, taken back once, then left alone twice");
-        assert!(requests[1..].iter().all(|body| body == REQUEST.as_bytes()));
-        assert_eq!(agent.metric("ledgerline_agent_relay_usage_refused_total").await, 1);
+        let seen = requests.lock().unwrap().clone();
+        let as_it_came = seen.iter().filter(|body| *body == REQUEST.as_bytes()).count();
+        assert_eq!(
+            (seen.len() - as_it_came, as_it_came),
+            (times, times + 2),
+            "asked, and as the client made it"
+        );
+        assert_eq!(agent.metric("ledgerline_agent_relay_usage_refused_total").await, times as u64);
         assert_eq!(agent.metric("ledgerline_agent_relay_usage_not_injected_total").await, 2);
+        agent.call(post(CHAT, "", &REQUEST.replace("gpt-4o", "another"))).await;
+        assert_eq!(agent.metric("ledgerline_agent_relay_usage_refused_total").await, times as u64 + 1);
         agent.stop().await;
     }
 }

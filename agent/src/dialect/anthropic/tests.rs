@@ -100,3 +100,51 @@ fn runs_outside_the_counts_are_added_and_those_of_other_models_stand_alone() {
     assert_eq!(read.fees, Quantities::from_pairs(&[(Unit::WebSearch, 2)]));
     assert_eq!(read.billing.conditions.get(Condition::Speed), Some("fast"));
 }
+
+/// Finding M2: an advisor's run is never in the counts, not even when it is the same model; M8: what a stream writes to the cache
+/// as it goes on lives as long as its runs say.
+#[test]
+fn the_runs_of_a_call_say_what_its_counts_do_not() {
+    let run = |kind: &str, model: &str, input: u64, output: u64| {
+        let model = if model.is_empty() { String::new() } else { format!(r#""model":"{model}","#) };
+        format!(r#"{{"type":"{kind}",{model}"input_tokens":{input},"output_tokens":{output}}}"#)
+    };
+    let read = |runs: &[String]| {
+        let runs = runs.join(",");
+        read_body(
+            MESSAGES,
+            &format!(
+                r#"{{"type":"message","model":"claude-opus-5","usage":{{"input_tokens":10,"output_tokens":20,"iterations":[{runs}]}}}}"#
+            ),
+        )
+    };
+    let of = |model: &str, input, output| Run {
+        model: model.to_owned(),
+        quantities: Quantities::from_pairs(&[(InputUncached, input), (OutputText, output)]),
+    };
+    let own = run("message", "", 10, 20);
+    let with_advisor = read(&[own.clone(), run("advisor_message", "claude-opus-5", 5_000, 900)]);
+    assert_eq!(counts(&with_advisor), [(InputUncached, 10), (OutputText, 20)]);
+    assert_eq!(with_advisor.runs, [of("claude-opus-5", 5_000, 900)]);
+    // The model asked for gave up after some output, and a fallback answered: the answer names the fallback.
+    let declined = run("message", "claude-fable-5", 10, 4);
+    let fallen_back = read(&[declined, run("fallback_message", "claude-opus-5", 7, 16)]);
+    assert_eq!(counts(&fallen_back), [(InputUncached, 7), (OutputText, 16)]);
+    assert_eq!(fallen_back.runs, [of("claude-fable-5", 10, 4)]);
+    // Two runs of one model are one line.
+    let twice = read(&[own.clone(), run("advisor_message", "m", 1, 2), run("advisor_message", "m", 3, 4)]);
+    assert_eq!(twice.runs, [of("m", 4, 6)]);
+    // A kind that is not known here may be in the counts or beside them.
+    assert_eq!(read(&[own, run("oracle_message", "m", 1, 2)]).billing.gap, Some(BillGap::OtherModel));
+
+    let start = r#"{"type":"message_start","message":{"id":"m","model":"claude-opus-5","usage":{"input_tokens":1,"cache_creation_input_tokens":100,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":100},"output_tokens":1}}}"#;
+    let delta = r#"{"type":"message_delta","delta":{"stop_reason":"end_turn"},"usage":{"input_tokens":1,"cache_creation_input_tokens":340,"output_tokens":9,"iterations":[{"type":"message","input_tokens":1,"cache_creation_input_tokens":340,"cache_creation":{"ephemeral_5m_input_tokens":0,"ephemeral_1h_input_tokens":340},"output_tokens":9}]}}"#;
+    let grown = read_events(MESSAGES, &[start, delta, r#"{"type":"message_stop"}"#]);
+    assert_eq!(counts(&grown), [(InputUncached, 1), (CacheWrite1h, 340), (OutputText, 9)]);
+    assert!(
+        grown
+            .usage_objects
+            .json()
+            .starts_with(r#"{"anthropic":[{"input_tokens":1,"cache_creation_input_tokens":100,"#)
+    );
+}

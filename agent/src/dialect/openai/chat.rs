@@ -6,7 +6,9 @@ use ledgerline_proto::{Condition, Quantities, Unit};
 use serde::Deserialize;
 
 use super::usage::{CompletionUsage, ResponseUsage};
-use crate::dialect::json::{Content, Count, ErrorField, LIST_MAX, List, Object, Text, bounded, object};
+use crate::dialect::json::{
+    Content, Count, ErrorField, LIST_MAX, List, Object, Text, Verbatim, bounded, object,
+};
 use crate::dialect::{Kind, Progress, Read, Reader, Response, TextSink, Unreadable};
 use crate::wire::sse::Event;
 
@@ -26,7 +28,7 @@ struct Chunk<'a> {
     model: Text<'a>,
     service_tier: Text<'a>,
     choices: List<Choice<'a>>,
-    usage: Object<CompletionUsage>,
+    usage: Verbatim<'a, CompletionUsage>,
     error: ErrorField,
 }
 
@@ -78,7 +80,8 @@ impl ChatReader {
         if response.progress != Progress::Terminated {
             response.progress = if finished { Progress::Finished } else { Progress::Open };
         }
-        if let Some(usage) = &chunk.usage.0 {
+        if let Some(usage) = &chunk.usage.object {
+            response.usage_objects.replace(super::SPEC.name, chunk.usage.text);
             let usage = ResponseUsage::from(usage);
             let (input, output) = (usage.input(), usage.output());
             if input.is_some() || output.is_some() {

@@ -10,8 +10,8 @@ use serde::de::{Deserializer, SeqAccess};
 
 use super::usage::ResponseUsage;
 use crate::dialect::json::{
-    Code, Content, Count, ErrorBody, ErrorField, Flag, FromValue, LIST_MAX, List, Object, Text, bounded,
-    lenient, object,
+    Code, Content, Count, ErrorBody, ErrorField, Flag, FromValue, LIST_MAX, List, Object, Text, Verbatim,
+    bounded, lenient, object,
 };
 use crate::dialect::{Kind, Progress, Read, Reader, Response, TextSink, Unreadable};
 use crate::wire::sse::Event;
@@ -32,7 +32,7 @@ struct Body<'a> {
     incomplete_details: Object<Details<'a>>,
     output: Output<'a>,
     tools: List<Details<'a>>,
-    usage: Object<ResponseUsage>,
+    usage: Verbatim<'a, ResponseUsage>,
     tool_usage: Object<ToolUsage<'a>>,
 }
 
@@ -170,7 +170,8 @@ impl Body<'_> {
         response.progress = Progress::Terminated;
         self.read_end(status, response);
         self.read_tools(response);
-        if let Some(usage) = &self.usage.0 {
+        if let Some(usage) = &self.usage.object {
+            response.usage_objects.replace(super::SPEC.name, self.usage.text);
             response.input = usage.input().or(response.input.take());
             response.output = usage.output().or(response.output.take());
         }

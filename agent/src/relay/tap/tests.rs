@@ -11,6 +11,7 @@ fn start() -> CallStart {
         endpoint: &crate::dialect::ALL[0].endpoints[0],
         upstream: "openai".into(),
         provider: "openai".into(),
+        conditions: Arc::default(),
         path: "/v1/chat/completions".into(),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([1; 8]).unwrap(),
@@ -26,7 +27,7 @@ fn new(observations_max: usize, bytes_max: usize) -> (Tap, Observations, Arc<Met
     (tap, observations, metrics)
 }
 
-/// The events that wait, one letter each: Start, Request, Head, Body, Gap, End.
+/// The events that wait, one letter each: Start, Request, Head, Body, client Left, Gap, End.
 async fn read(mut observations: Observations, tap: Tap) -> (String, Vec<EndOfStream>) {
     drop(tap);
     let (mut letters, mut ends) = (String::new(), Vec::new());
@@ -36,6 +37,7 @@ async fn read(mut observations: Observations, tap: Tap) -> (String, Vec<EndOfStr
             Observation::RequestBody(_) => 'R',
             Observation::ResponseHead(..) => 'H',
             Observation::ResponseBody(..) => 'B',
+            Observation::ClientLeft(_) => 'L',
             Observation::Gap => 'G',
             Observation::End(end, ..) => {
                 ends.push(end);

@@ -16,6 +16,7 @@ fn facts(change: impl FnOnce(&mut CallFacts)) -> CallFacts {
         endpoint: &dialect::ALL[0].endpoints[0],
         upstream: Arc::from("fast"),
         provider: Arc::from("groq"),
+        conditions: Arc::default(),
         path: Arc::from("/v1/chat/completions"),
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
         span_id: SpanId::from_bytes([2; 8]).unwrap(),
@@ -196,4 +197,48 @@ fn times_never_run_backwards() {
         Complete,
     );
     assert_eq!(body.time_to_first_token_ns, None);
+}
+
+#[test]
+fn what_the_agent_read_behind_the_clients_back_is_drained_and_took_none_of_its_time() {
+    for (left, expected) in [
+        (None, (UsageSource::Provider, END_NS)),
+        (Some(true), (UsageSource::Provider, END_NS - 5)),
+        (Some(false), (UsageSource::Drained, END_NS - 5)),
+    ] {
+        let call = end(
+            facts(|facts| {
+                facts.response.input = counted(Unit::InputUncached, 10);
+                facts.response.output = counted(Unit::OutputText, 2);
+                (facts.response.usage_is_final, facts.response.progress) = (true, Progress::Finished);
+                facts.client_left = left.map(|had_usage| ClientLeft { at_unix_ns: END_NS - 5, had_usage });
+            }),
+            ClientGone,
+        );
+        assert_eq!((call.usage.unwrap().source, call.end_unix_ns), expected);
+        assert_eq!(call.end, Complete);
+    }
+}
+
+/// Finding M4, and committed capacity: the configuration, the path, and before both the response.
+#[test]
+fn conditions_come_from_the_configuration_the_path_and_the_response() {
+    let of = |path: &str, served: &[(Condition, &str)]| {
+        let call = end(
+            facts(|facts| {
+                let configured = [(Condition::Region, "eu"), (Condition::ServiceTier, "flex")];
+                facts.start.conditions = Arc::new(Conditions::from_pairs(configured));
+                facts.start.path = path.into();
+                facts.response.billing.conditions = Conditions::from_pairs(served.iter().copied());
+            }),
+            Complete,
+        );
+        let conditions = call.billing.conditions;
+        conditions.iter().map(|(name, word)| format!("{name}={word}")).collect::<Vec<_>>().join(" ")
+    };
+    assert_eq!(of("/v1/chat/completions", &[]), "service_tier=flex region=eu");
+    assert_eq!(
+        of("/openai/deployments/prod-chat/chat/completions", &[(Condition::ServiceTier, "default")]),
+        "service_tier=default region=eu deployment=prod-chat"
+    );
 }
