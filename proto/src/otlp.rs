@@ -4,8 +4,14 @@
 //! follow OpenTelemetry GenAI in either dialect. What we write, we read back without loss.
 
 mod allow_list;
+mod facts;
+mod foreign;
+mod kind;
+mod names;
+mod provider;
 mod read;
 mod usage;
+mod usage_text;
 mod value;
 mod write;
 

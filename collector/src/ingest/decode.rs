@@ -48,3 +48,6 @@ pub fn decode(format: Format, body: &[u8]) -> Result<ExportTraceServiceRequest, 
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

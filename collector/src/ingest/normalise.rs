@@ -191,7 +191,7 @@ fn payload(span: &Span, allowed: &AllowList) -> String {
     let limits = AttributeLimits { count: 64, value_bytes: 512, ..ATTRIBUTE_LIMITS };
     let attributes = allowed_attributes(span, allowed, limits);
     json!({
-        "name": cut(&stored_name(span), limits::NAME_BYTES_MAX),
+        "name": cut(&stored_name(span, allowed), limits::NAME_BYTES_MAX),
         "start_unix_ns": span.start_time_unix_nano,
         "end_unix_ns": span.end_time_unix_nano,
         "attributes": attributes.into_iter().map(|(name, text)| (name, text.into())).collect::<Map<_, _>>(),

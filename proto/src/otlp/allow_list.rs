@@ -12,6 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::str::FromStr;
 
+use super::names::{Reading, readings};
 use crate::attribute as name;
 
 /// What becomes of an attribute, by its name.
@@ -29,36 +30,11 @@ pub(super) enum Verdict {
     Dropped,
 }
 
-/// Attributes that become columns.
-const COLUMNS: &[&[&str]] = &[
-    &[
-        name::REQUEST_MODEL,
-        name::REQUEST_STREAM,
-        name::RESPONSE_MODEL,
-        name::RESPONSE_ID,
-        name::TIME_TO_FIRST_CHUNK,
-        name::HTTP_STATUS,
-        name::TEAM,
-        name::FEATURE,
-        name::END_OF_STREAM,
-        name::USAGE_SOURCE,
-        name::USAGE_RUNS,
-        name::USAGE_OBJECT,
-        name::BILL_GAP,
-        name::SERVICE_NAME,
-    ],
-    &name::ENVIRONMENT,
-    &name::PROVIDER,
-    &name::OPENAI_SERVICE_TIER,
-    &name::USER,
-    &name::SESSION,
-];
-
-/// Beginnings of names of attributes that become columns.
-const COLUMN_PREFIXES: [&str; 2] = [name::USAGE_UNIT_PREFIX, name::CONDITION_PREFIX];
-
 /// Attributes that become columns and must be words.
-const WORD_COLUMNS: &[&str] = &[name::OPERATION, name::ERROR_TYPE, name::FINISH_REASONS];
+const WORD_COLUMNS: [&str; 3] = [name::OPERATION, name::ERROR_TYPE, name::FINISH_REASONS];
+
+/// The beginning of our own names. Those that are read become columns.
+const OUR_PREFIX: &str = "ledgerline.";
 
 /// Attributes that are kept beside the columns, a group for each reason.
 const ATTRIBUTES: &[&str] = &[
@@ -100,12 +76,12 @@ const ATTRIBUTES: &[&str] = &[
      logfire.span_type mlflow.llm.model mlflow.llm.provider mlflow.spanType model_name openinference.span.kind \
      operation.name pydantic_ai.cache.established_tokens pydantic_ai.cache.hit_ratio reranker.model_name \
      reranker.top_k span.type traceloop.entity.name traceloop.prompt.key traceloop.prompt.version \
-     traceloop.span.kind traceloop.workflow.name",
+     traceloop.span.kind traceloop.workflow.name gen_ai.span.kind lmnr.span.type",
     // Where the request went: methods, codes, sizes and the server. Not URLs, paths, headers and clients.
     "error.code error.llm_provider http.method http.request.body.size http.request.method \
      http.request.resend_count http.response.body.size http.route http.status_code network.protocol.name \
      network.protocol.version network.transport rpc.grpc.status_code rpc.method rpc.response.status_code \
-     rpc.service rpc.system rpc.system.name server.address server.port url.scheme",
+     rpc.service rpc.system rpc.system.name server.address server.port url.scheme url.template",
     // Which software sent the span.
     "gen_ai.application_name gen_ai.environment gen_ai.sdk.version service.namespace service.version \
      telemetry.sdk.language telemetry.sdk.name telemetry.sdk.version",
@@ -113,7 +89,7 @@ const ATTRIBUTES: &[&str] = &[
 
 /// Names that begin so are kept, too: our own, and counts of tokens and money whose names have no end.
 const PREFIXES: &[&str] = &[
-    "ledgerline.",
+    OUR_PREFIX,
     "ai.usage.",
     "anthropic.usage.",
     "gen_ai.aggregated_usage.",
@@ -203,28 +179,39 @@ impl FromStr for Pattern {
     }
 }
 
-/// The names that are kept. Made once, asked once for each attribute.
+/// What is known of a name.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Entry {
+    pub verdict: Verdict,
+    /// The fact that it states, and its place among the names of that fact.
+    pub reading: Option<(Reading, u8)>,
+}
+
+/// The names that are kept, and those that are read. Made once, asked once for each attribute.
 #[derive(Clone, Debug)]
 pub struct AllowList {
-    names: foldhash::HashMap<Cow<'static, str>, Verdict>,
+    names: foldhash::HashMap<Cow<'static, str>, Entry>,
     prefixes: Vec<String>,
 }
 
 impl AllowList {
     /// The list that everybody has, and these additions.
     pub fn new(additions: &[Pattern]) -> Self {
-        let mut names = foldhash::HashMap::<Cow<'static, str>, Verdict>::default();
-        let mut list = |of: &[&'static str], verdict: Verdict| {
-            names.extend(self::names(of).map(|name| (Cow::Borrowed(name), verdict)));
-        };
-        list(ATTRIBUTES, Verdict::Attribute);
-        COLUMNS.iter().for_each(|group| list(group, Verdict::Column));
-        list(WORD_COLUMNS, Verdict::WordColumn);
+        let plain = |verdict| Entry { verdict, reading: None };
+        let mut names: foldhash::HashMap<Cow<'static, str>, Entry> =
+            self::names(ATTRIBUTES).map(|name| (Cow::Borrowed(name), plain(Verdict::Attribute))).collect();
+        for (name, reading, place) in readings() {
+            let verdict = verdict_of_read(&name, reading);
+            names.entry(name).or_insert(plain(verdict)).reading = Some((reading, place));
+        }
         let mut prefixes = Vec::new();
         for addition in additions {
             match addition {
                 Pattern::Name(name) => {
-                    names.entry(Cow::Owned(name.clone())).or_insert(Verdict::Named);
+                    let entry = names.entry(Cow::Owned(name.clone())).or_insert(plain(Verdict::Named));
+                    if entry.verdict == Verdict::Dropped {
+                        entry.verdict = Verdict::Named;
+                    }
                 }
                 Pattern::Prefix(prefix) => prefixes.push(prefix.clone()),
             }
@@ -232,18 +219,36 @@ impl AllowList {
         Self { names, prefixes }
     }
 
-    pub(super) fn verdict(&self, name: &str) -> Verdict {
-        if let Some(verdict) = self.names.get(name) {
-            return *verdict;
+    /// What is known of a name.
+    pub(super) fn entry(&self, name: &str) -> Entry {
+        let known = self.names.get(name);
+        if let Some(entry) = known.filter(|entry| entry.verdict != Verdict::Dropped) {
+            return *entry;
         }
-        if COLUMN_PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            return Verdict::Column;
-        }
-        if PREFIXES.iter().any(|prefix| name.starts_with(prefix)) {
-            return Verdict::Attribute;
-        }
-        let is_named = self.prefixes.iter().any(|prefix| name.starts_with(prefix));
-        if is_named && !is_content(name) && !is_credential(name) { Verdict::Named } else { Verdict::Dropped }
+        let is_named = || self.prefixes.iter().any(|prefix| name.starts_with(prefix));
+        let verdict = if begins_as_kept(name) {
+            Verdict::Attribute
+        } else if is_named() && !is_content(name) && !is_credential(name) {
+            Verdict::Named
+        } else {
+            Verdict::Dropped
+        };
+        Entry { verdict, reading: known.and_then(|entry| entry.reading) }
+    }
+}
+
+fn begins_as_kept(name: &str) -> bool {
+    PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+}
+
+/// What becomes of an attribute that states a fact, unless it is listed: it is the column of that fact. Counts are kept as they
+/// were sent besides; objects with more than counts in them are read and not kept.
+fn verdict_of_read(name: &str, reading: Reading) -> Verdict {
+    match reading {
+        _ if WORD_COLUMNS.contains(&name) => Verdict::WordColumn,
+        _ if !name.starts_with(OUR_PREFIX) && begins_as_kept(name) => Verdict::Attribute,
+        Reading::UsageText(_) => Verdict::Dropped,
+        _ => Verdict::Column,
     }
 }
 
@@ -284,11 +289,14 @@ impl DroppedNames {
 mod tests {
     use super::*;
 
+    fn verdict(list: &AllowList, name: &str) -> Verdict {
+        list.entry(name).verdict
+    }
+
     #[test]
     fn no_name_is_listed_twice_and_none_is_content() {
         let attributes: Vec<&str> = names(ATTRIBUTES).collect();
-        let columns = COLUMNS.iter().copied().flatten().chain(WORD_COLUMNS);
-        let all: Vec<&str> = columns.chain(&attributes).copied().collect();
+        let all: Vec<&str> = WORD_COLUMNS.iter().chain(&attributes).copied().collect();
         for (index, name) in all.iter().enumerate() {
             assert!(!all[..index].contains(name), "{name} is listed twice");
             assert!(!is_credential(name), "{name}");
@@ -311,21 +319,21 @@ mod tests {
              gen_ai.input.messages gen_ai.prompt gen_ai.prompt.0.content gen_ai.prompt.variable.name \
              gen_ai.tool.description exception.message db.query.text app.route gen_ai.usage metadata logfire.msg";
         for name in names(&[dropped]).chain([""]) {
-            assert_eq!(list.verdict(name), Verdict::Dropped, "{name}");
+            assert_eq!(verdict(&list, name), Verdict::Dropped, "{name}");
         }
         let kept = "gen_ai.usage.details.cache_read_tokens ledgerline.later gen_ai.prompt.name llm.token_count.prompt";
         for name in names(&[kept]) {
-            assert_eq!(list.verdict(name), Verdict::Attribute, "{name}");
+            assert_eq!(verdict(&list, name), Verdict::Attribute, "{name}");
         }
-        assert_eq!(list.verdict("ledgerline.usage.unit.cache_read"), Verdict::Column);
-        assert_eq!(list.verdict("error.type"), Verdict::WordColumn);
+        assert_eq!(verdict(&list, "ledgerline.usage.unit.cache_read"), Verdict::Column);
+        assert_eq!(verdict(&list, "error.type"), Verdict::WordColumn);
     }
 
     #[test]
     fn users_add_names_and_beginnings_but_no_content() {
         let additions = names(&["app.route acme.* gen_ai.* http.request.header.*"]);
         let list = AllowList::new(&additions.map(|text| text.parse().unwrap()).collect::<Vec<Pattern>>());
-        for (verdict, of) in [
+        for (expected, of) in [
             (
                 Verdict::Named,
                 "app.route acme.order gen_ai.request.stop_sequences http.request.header.user-agent",
@@ -338,7 +346,7 @@ mod tests {
             ),
         ] {
             for name in names(&[of]) {
-                assert_eq!(list.verdict(name), verdict, "{name}");
+                assert_eq!(verdict(&list, name), expected, "{name}");
             }
         }
         for (error, texts) in [

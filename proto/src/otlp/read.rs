@@ -4,11 +4,13 @@ use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 
 use super::allow_list::{AllowList, DroppedNames, Verdict};
-use super::usage;
-use super::value::{AttributeLimits, Attributes, display};
-use crate::attribute;
+use super::facts::Facts;
+use super::foreign::Sender;
+use super::kind::Kind;
+use super::names::{Count, Form, TICKS_PER_USD, Text};
+use super::value::{AttributeLimits, boolean, display, list_of_texts, nanoseconds};
+use super::{provider, usage};
 use crate::call::{BillGap, Billing, Call, EndOfStream, Identity, Operation};
-use crate::condition::{Condition, Conditions};
 use crate::id::{SpanId, TraceId};
 use crate::money::PicoUsd;
 
@@ -62,17 +64,22 @@ pub struct Keep<'a> {
 impl Resource {
     /// Reads the attributes of an OTLP resource. What the user named of them is kept on each of its spans.
     pub fn read(attributes: &[KeyValue], keep: &mut Keep<'_>) -> Self {
-        let mut named = Vec::new();
+        let (mut named, mut facts) = (Vec::new(), Facts::default());
         for KeyValue { key, value, .. } in attributes {
-            match (keep.allowed.verdict(key), value.as_ref().and_then(|value| value.value.as_ref())) {
-                (Verdict::Named, Some(value)) if named.len() < keep.limits.count => {
+            let Some(value) = value.as_ref().and_then(|value| value.value.as_ref()) else { continue };
+            let entry = keep.allowed.entry(key);
+            if let Some((reading, place)) = entry.reading {
+                facts.take(reading, place, value);
+            }
+            match entry.verdict {
+                Verdict::Named if named.len() < keep.limits.count => {
                     named.extend(display(value, keep.limits).map(|text| (key.clone(), text)));
                 }
-                (Verdict::Dropped, _) => keep.dropped.count(key),
+                Verdict::Dropped => keep.dropped.count(key),
                 _ => {}
             }
         }
-        let mut identity = identity(&Identity::default(), Attributes(attributes));
+        let mut identity = identity(&Identity::default(), &facts);
         (identity.user, identity.session) = Default::default();
         Self { identity, attributes: named }
     }
@@ -88,40 +95,40 @@ pub fn read_span(
 ) -> Result<SpanRecord, SpanError> {
     let trace_id = TraceId::from_slice(&span.trace_id).ok_or(SpanError::TraceId)?;
     let span_id = SpanId::from_slice(&span.span_id).ok_or(SpanError::SpanId)?;
-    let attributes = Attributes(&span.attributes);
-    let owned = |names: &[&str]| attributes.text(names).unwrap_or_default().to_owned();
-    let error_type = error_type(attributes, span);
-    let operation = operation(attributes);
-    let provider = attribute::provider_name(attributes.text(&attribute::PROVIDER).unwrap_or_default());
-    let sender = usage::Sender { scope_name, provider, operation: &operation };
-    let usage = usage::read(attributes, sender);
+    let Sorted { mut facts, mut attributes, attributes_dropped } = Sorted::of(&span.attributes, keep);
+    let operation = operation(&facts);
+    if operation != Operation::NotGenAi {
+        facts.read_usage_texts();
+    }
+    let error_type = error_type(&facts, span);
+    let stated = facts.text(Text::Provider).unwrap_or_else(|| provider::of_scope(scope_name));
+    let provider = provider::canonical(stated);
+    let usage = usage::read(&facts, Sender { scope_name, provider, operation: &operation });
+    let (stream, time_to_first_token_ns) = stream(&facts, span.start_time_unix_nano);
     let call = Call {
         trace_id,
         span_id,
         parent_span_id: SpanId::from_slice(&span.parent_span_id),
         start_unix_ns: span.start_time_unix_nano,
         end_unix_ns: span.end_time_unix_nano,
-        time_to_first_token_ns: attributes.seconds_as_ns(attribute::TIME_TO_FIRST_CHUNK),
-        operation,
+        time_to_first_token_ns,
         provider: provider.to_owned(),
-        request_model: owned(&[attribute::REQUEST_MODEL]),
-        response_model: owned(&[attribute::RESPONSE_MODEL]),
-        response_id: owned(&[attribute::RESPONSE_ID]),
-        stream: attributes.boolean(attribute::REQUEST_STREAM).unwrap_or(false),
-        finish_reasons: finish_reasons(attributes),
-        end: end_of_stream(attributes, error_type.as_deref()),
+        request_model: request_model(&facts).to_owned(),
+        response_model: facts.owned(Text::ResponseModel),
+        response_id: facts.owned(Text::ResponseId),
+        stream,
+        finish_reasons: finish_reasons(&facts),
+        end: end_of_stream(&facts, error_type.as_deref()),
         error_type,
-        http_status: attributes
-            .count(&[attribute::HTTP_STATUS])
-            .and_then(|status| u16::try_from(status).ok()),
+        http_status: http_status(&facts),
         usage,
-        usage_object: owned(&[attribute::USAGE_OBJECT]),
-        billing: billing(attributes),
-        identity: identity(&resource.identity, attributes),
+        usage_object: facts.owned(Text::UsageObject),
+        billing: billing(&facts),
+        identity: identity(&resource.identity, &facts),
         unread: None,
+        operation,
     };
-    let name = name_of(&call.operation, target(attributes), &span.name);
-    let (mut attributes, attributes_dropped) = rest(&span.attributes, keep);
+    let name = name_of(&facts, &call.operation, &span.name);
     for (name, value) in &resource.attributes {
         if !attributes.iter().any(|(known, _)| known == name) {
             attributes.push((name.clone(), value.clone()));
@@ -133,80 +140,131 @@ pub fn read_span(
     Ok(SpanRecord { call, duration_ns, observer, name, attributes, attributes_dropped })
 }
 
-fn operation(attributes: Attributes<'_>) -> Operation {
-    match attributes.text(&[attribute::OPERATION]) {
-        Some(name) => Operation::from_name(word(name)),
-        // Instrumentations older than v1.27 name the system and the model only. They knew chat and nothing else.
-        None if attributes.text(&attribute::PROVIDER).is_some()
-            && attributes.text(&[attribute::REQUEST_MODEL]).is_some() =>
+/// What a span is about: what its sender's kinds say where they say that it is no call, or embeddings, else the operation
+/// that it states.
+fn operation(facts: &Facts<'_>) -> Operation {
+    let stated = facts.text(Text::Operation).map(|name| stated_operation(word(name)));
+    match (facts.kind(), stated) {
+        // The finer name of what is no call either way.
+        (Some(_), Some(operation)) if !operation.is_call() => operation,
+        (Some(kind @ (Kind::NoCall(_) | Kind::Embeddings)), _) => kind.operation(),
+        (_, Some(operation)) => operation,
+        (Some(kind), None) => kind.operation(),
+        // OpenTelemetry's instrumentations before v1.27 name the system and the model only. They knew chat and nothing else.
+        (None, None)
+            if facts.text_by_first_names(Text::Provider, 2).is_some()
+                && facts.text_by_first_names(Text::RequestModel, 1).is_some() =>
         {
             Operation::Chat
         }
-        None => Operation::NotGenAi,
+        (None, None) => Operation::NotGenAi,
     }
 }
 
-fn error_type(attributes: Attributes<'_>, span: &Span) -> Option<String> {
-    let failed = span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
-    attributes
-        .text(&[attribute::ERROR_TYPE])
-        .map(|class| word(class).to_owned())
-        .or_else(|| failed.then(|| OTHER.to_owned()))
+/// The operation of that name, and of words that mean a call and are none of the conventions.
+fn stated_operation(name: &str) -> Operation {
+    match (Operation::from_name(name), Kind::from_word(name)) {
+        (Operation::Other(_), Some(kind)) if !matches!(kind, Kind::NoCall(_)) => kind.operation(),
+        (operation, _) => operation,
+    }
 }
 
-fn finish_reasons(attributes: Attributes<'_>) -> Vec<String> {
-    let mut reasons = attributes.texts(attribute::FINISH_REASONS);
+fn request_model<'a>(facts: &Facts<'a>) -> &'a str {
+    let of_claude_code = || facts.kind().and_then(|_| facts.text(Text::ClaudeCodeModel));
+    facts.text(Text::RequestModel).or_else(of_claude_code).unwrap_or_default()
+}
+
+/// Whether the answer was streamed, and the time to its first token. Only streams have that; some senders state it of all.
+fn stream(facts: &Facts<'_>, start_unix_ns: u64) -> (bool, Option<u64>) {
+    let time = |form, per_second| facts.form(form).and_then(|value| nanoseconds(value, per_second));
+    let since_start = || {
+        let first: jiff::Timestamp = facts.text(Text::FirstTokenAt)?.parse().ok()?;
+        u64::try_from(first.as_nanosecond()).ok()?.checked_sub(start_unix_ns)
+    };
+    let first =
+        time(Form::FirstTokenSeconds, 1).or_else(|| time(Form::FirstTokenMs, 1000)).or_else(since_start);
+    let stated = facts.form(Form::Stream).and_then(boolean);
+    let is_stream = stated.unwrap_or(first.is_some() || facts.kind() == Some(Kind::ChatStream));
+    (is_stream, first.filter(|_| is_stream))
+}
+
+fn error_type(facts: &Facts<'_>, span: &Span) -> Option<String> {
+    let failed = span.status.as_ref().is_some_and(|status| status.code() == StatusCode::Error);
+    let stated = facts.text(Text::ErrorType).map(|class| word(class).to_owned());
+    stated.or_else(|| failed.then(|| OTHER.to_owned()))
+}
+
+fn http_status(facts: &Facts<'_>) -> Option<u16> {
+    let status = u16::try_from(facts.count(Count::HttpStatus)?).ok()?;
+    (100..600).contains(&status).then_some(status)
+}
+
+fn finish_reasons(facts: &Facts<'_>) -> Vec<String> {
+    let mut reasons = facts.form(Form::FinishReasons).map(list_of_texts).unwrap_or_default();
     for reason in reasons.iter_mut().filter(|reason| !is_word(reason)) {
         OTHER.clone_into(reason);
     }
     reasons
 }
 
-fn end_of_stream(attributes: Attributes<'_>, error_type: Option<&str>) -> EndOfStream {
-    attributes
-        .text(&[attribute::END_OF_STREAM])
-        .and_then(EndOfStream::from_name)
-        .unwrap_or(if error_type.is_some() { EndOfStream::ProviderError } else { EndOfStream::Complete })
+fn end_of_stream(facts: &Facts<'_>, error_type: Option<&str>) -> EndOfStream {
+    let stated = facts.text(Text::EndOfStream).and_then(EndOfStream::from_name);
+    stated.unwrap_or(if error_type.is_some() { EndOfStream::ProviderError } else { EndOfStream::Complete })
 }
 
-fn conditions(attributes: Attributes<'_>) -> Conditions {
-    let tier = attributes.text(&attribute::OPENAI_SERVICE_TIER);
-    let stated = attributes.0.iter().filter_map(|attribute| {
-        let name = attribute.key.strip_prefix(attribute::CONDITION_PREFIX)?;
-        Some((Condition::from_name(name)?, attributes.text(&[&attribute.key])?))
-    });
-    Conditions::from_pairs(tier.map(|tier| (Condition::ServiceTier, tier)).into_iter().chain(stated))
-}
-
-fn billing(attributes: Attributes<'_>) -> Billing {
+fn billing(facts: &Facts<'_>) -> Billing {
     Billing {
-        conditions: conditions(attributes),
-        gap: attributes.text(&[attribute::BILL_GAP]).and_then(BillGap::from_name),
-        reported_cost: attributes.first(&attribute::REPORTED_COST, reported_cost),
+        conditions: facts.conditions(),
+        gap: facts.text(Text::BillGap).and_then(BillGap::from_name),
+        reported_cost: reported_cost(facts),
     }
 }
 
-/// The conventions propose a double. It is rounded here, once, to the nearest pico-dollar, and kept apart from the
-/// cost we compute. Our own agent sends a text, which is exact.
-fn reported_cost(value: &Value) -> Option<PicoUsd> {
+fn reported_cost(facts: &Facts<'_>) -> Option<PicoUsd> {
+    if facts.text(Text::CostCurrency).is_some_and(|currency| !currency.eq_ignore_ascii_case("USD")) {
+        return None;
+    }
+    let of_ticks = || {
+        let picos = facts.count(Count::CostTicks)?.checked_mul(PICOS_PER_USD / TICKS_PER_USD)?;
+        PicoUsd::from_picos(i64::try_from(picos).ok()?)
+    };
+    let of_details = || {
+        let Value::StringValue(text) = facts.form(Form::CostDetails)? else { return None };
+        let object: serde_json::Value = serde_json::from_str(text).ok()?;
+        let sum = ["total", "total_cost"].iter().find_map(|name| object.get(name));
+        rounded_usd(sum?.as_f64()?)
+    };
+    facts.form(Form::Cost).and_then(usd).or_else(of_ticks).or_else(of_details)
+}
+
+const PICOS_PER_USD: u64 = 1_000_000_000_000;
+
+/// Our own agent sends a text, which is exact.
+fn usd(value: &Value) -> Option<PicoUsd> {
     match value {
-        Value::StringValue(text) => text.parse().ok(),
-        Value::DoubleValue(usd) if usd.is_finite() => format!("{usd:.12}").parse().ok(),
+        Value::StringValue(text) => text.parse().ok().or_else(|| rounded_usd(text.parse().ok()?)),
+        Value::DoubleValue(usd) => rounded_usd(*usd),
         Value::IntValue(usd) => usd.to_string().parse().ok(),
         _ => None,
     }
 }
 
+/// The conventions propose a double. It is rounded here, once, to the nearest pico-dollar, and kept apart from the
+/// cost we compute.
+fn rounded_usd(usd: f64) -> Option<PicoUsd> {
+    if usd.is_finite() { format!("{usd:.12}").parse().ok() } else { None }
+}
+
 /// Who these attributes name, and `resource` where they do not.
-fn identity(resource: &Identity, attributes: Attributes<'_>) -> Identity {
-    let or = |names: &[&str], fallback: &str| attributes.text(names).unwrap_or(fallback).to_owned();
+fn identity(resource: &Identity, facts: &Facts<'_>) -> Identity {
+    let or = |fact, fallback: &str| facts.text(fact).unwrap_or(fallback).to_owned();
     Identity {
-        service: or(&[attribute::SERVICE_NAME], &resource.service),
-        environment: or(&attribute::ENVIRONMENT, &resource.environment),
-        team: or(&[attribute::TEAM], &resource.team),
-        feature: or(&[attribute::FEATURE], &resource.feature),
-        user: or(&attribute::USER, &resource.user),
-        session: or(&attribute::SESSION, &resource.session),
+        service: or(Text::Service, &resource.service),
+        environment: or(Text::Environment, &resource.environment),
+        team: or(Text::Team, &resource.team),
+        feature: or(Text::Feature, &resource.feature),
+        user: or(Text::User, &resource.user),
+        session: or(Text::Session, &resource.session),
     }
 }
 
@@ -228,8 +286,11 @@ fn word(text: &str) -> &str {
 
 /// The name a span is stored under. That of a GenAI span is what the conventions make of its facts: the sender's own may be
 /// anything. Others name their code; a URL's query and what reads like a sentence is none.
-fn name_of(operation: &Operation, target: &str, name: &str) -> String {
-    if *operation != Operation::NotGenAi {
+fn name_of(facts: &Facts<'_>, operation: &Operation, name: &str) -> String {
+    let target = facts.text(Text::Target).filter(|_| !operation.is_call());
+    let target = target.unwrap_or_else(|| request_model(facts));
+    let has_name_of_facts = facts.text(Text::Operation).is_some() || !target.is_empty();
+    if *operation != Operation::NotGenAi && has_name_of_facts {
         return format!("{} {target}", operation.name()).trim_end().to_owned();
     }
     let name = name.split(|part: char| part == '?' || part.is_control()).next().unwrap_or_default();
@@ -239,47 +300,53 @@ fn name_of(operation: &Operation, target: &str, name: &str) -> String {
 
 const NAME_WORDS_MAX: usize = 6;
 
-/// What a GenAI span is about, for its name.
-fn target(attributes: Attributes<'_>) -> &str {
-    const TARGETS: [&str; 5] = [
-        attribute::REQUEST_MODEL,
-        "gen_ai.agent.name",
-        "gen_ai.tool.name",
-        "gen_ai.workflow.name",
-        "gen_ai.data_source.id",
-    ];
-    attributes.text(&TARGETS).unwrap_or_default()
-}
-
 /// The name under which a span would be stored, for one that cannot be.
-pub fn stored_name(span: &Span) -> String {
-    let attributes = Attributes(&span.attributes);
-    name_of(&operation(attributes), target(attributes), &span.name)
+pub fn stored_name(span: &Span, allowed: &AllowList) -> String {
+    let mut facts = Facts::default();
+    for KeyValue { key, value, .. } in &span.attributes {
+        let value = value.as_ref().and_then(|value| value.value.as_ref());
+        if let (Some(value), Some((reading, place))) = (value, allowed.entry(key).reading) {
+            facts.take(reading, place, value);
+        }
+    }
+    name_of(&facts, &operation(&facts), &span.name)
 }
 
-/// What is kept of these attributes beside the columns, each as text, and how many are not. Raw usage of other senders
-/// stays among them: should our reading of it be wrong, the evidence is still there.
-fn rest(attributes: &[KeyValue], keep: &mut Keep<'_>) -> (Vec<(String, String)>, u32) {
-    let mut kept = Vec::new();
-    let mut left_out = 0;
-    for KeyValue { key, value, .. } in attributes {
-        match keep.allowed.verdict(key) {
-            Verdict::Column | Verdict::WordColumn => continue,
-            Verdict::Attribute | Verdict::Named
-                if kept.len() < keep.limits.count && key.len() <= keep.limits.name_bytes =>
-            {
-                let Some(value) = value.as_ref().and_then(|value| value.value.as_ref()) else { continue };
-                if let Some(text) = display(value, keep.limits) {
-                    kept.push((key.clone(), text));
-                    continue;
-                }
+/// The attributes of a span: what they state, and what is kept of them beside the columns, each as text. Raw usage of other
+/// senders stays among these: should our reading of it be wrong, the evidence is still there.
+struct Sorted<'a> {
+    facts: Facts<'a>,
+    attributes: Vec<(String, String)>,
+    attributes_dropped: u32,
+}
+
+impl<'a> Sorted<'a> {
+    fn of(attributes: &'a [KeyValue], keep: &mut Keep<'_>) -> Self {
+        let (mut facts, mut kept, mut attributes_dropped) = (Facts::default(), Vec::new(), 0);
+        for KeyValue { key, value, .. } in attributes {
+            let value = value.as_ref().and_then(|value| value.value.as_ref());
+            let entry = keep.allowed.entry(key);
+            if let (Some(value), Some((reading, place))) = (value, entry.reading) {
+                facts.take(reading, place, value);
             }
-            Verdict::Attribute | Verdict::Named | Verdict::Dropped => {}
+            match entry.verdict {
+                Verdict::Column | Verdict::WordColumn => continue,
+                Verdict::Attribute | Verdict::Named
+                    if kept.len() < keep.limits.count && key.len() <= keep.limits.name_bytes =>
+                {
+                    let Some(value) = value else { continue };
+                    if let Some(text) = display(value, keep.limits) {
+                        kept.push((key.clone(), text));
+                        continue;
+                    }
+                }
+                Verdict::Attribute | Verdict::Named | Verdict::Dropped => {}
+            }
+            keep.dropped.count(key);
+            attributes_dropped += 1;
         }
-        keep.dropped.count(key);
-        left_out += 1;
+        Self { facts, attributes: kept, attributes_dropped }
     }
-    (kept, left_out)
 }
 
 /// Everything of a span that may be stored of its attributes, as text: for a span that cannot be a record.
@@ -290,7 +357,7 @@ pub fn allowed_attributes(
 ) -> Vec<(String, String)> {
     let keep = |KeyValue { key, value, .. }: &KeyValue| {
         let value = value.as_ref()?.value.as_ref()?;
-        let text = match allowed.verdict(key) {
+        let text = match allowed.entry(key).verdict {
             Verdict::Dropped => return None,
             Verdict::WordColumn => match value {
                 Value::StringValue(text) => word(text).to_owned(),

@@ -13,6 +13,9 @@ use crate::{
     Run, SpanId, TraceId, Unit, Usage, UsageSource,
 };
 
+mod recorded;
+mod senders;
+
 fn call() -> Call {
     Call {
         trace_id: TraceId::from_bytes([1; 16]).unwrap(),
@@ -359,7 +362,7 @@ fn texts_where_classes_belong_are_not_kept() {
     keep(|keep| {
         assert!(!format!("{:?}", allowed_attributes(&said, keep.allowed, LIMITS)).contains("secret"));
     });
-    assert_eq!(stored_name(&said), "chat gpt-4.1");
+    assert_eq!(keep(|keep| stored_name(&said, keep.allowed)), "chat gpt-4.1");
     for (attributes, name, stored) in [
         (vec![], "GET /v1/orders?key=secret", "GET /v1/orders"),
         (vec![], "GET", "GET"),

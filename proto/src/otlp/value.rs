@@ -27,74 +27,52 @@ pub(super) fn texts(items: &[String]) -> Value {
     Value::ArrayValue(ArrayValue { values: items.iter().map(|item| any(text(item))).collect() })
 }
 
-/// The attributes of one span or resource, looked up by name.
-#[derive(Clone, Copy)]
-pub(super) struct Attributes<'a>(pub &'a [KeyValue]);
-
-impl<'a> Attributes<'a> {
-    pub(super) fn value(self, name: &str) -> Option<&'a Value> {
-        self.0.iter().find(|attribute| attribute.key == name)?.value.as_ref()?.value.as_ref()
+/// A count. Senders write counts as integers, as whole doubles and as text; a negative or fractional one is not a count.
+pub(super) fn count(value: &Value) -> Option<u64> {
+    match value {
+        Value::IntValue(number) => u64::try_from(*number).ok(),
+        Value::DoubleValue(number) => format!("{number}").parse().ok(),
+        Value::StringValue(text) => text.parse().ok(),
+        _ => None,
     }
+}
 
-    pub(super) fn first<T>(self, names: &[&str], read: impl Fn(&'a Value) -> Option<T>) -> Option<T> {
-        names.iter().find_map(|name| self.value(name).and_then(&read))
+pub(super) fn boolean(value: &Value) -> Option<bool> {
+    match value {
+        Value::BoolValue(flag) => Some(*flag),
+        // Python writes it with a capital.
+        Value::StringValue(text) => text.to_ascii_lowercase().parse().ok(),
+        _ => None,
     }
+}
 
-    /// The first of these that is a non-empty text.
-    pub(super) fn text(self, names: &[&str]) -> Option<&'a str> {
-        self.first(names, |value| match value {
-            Value::StringValue(text) if !text.is_empty() => Some(text.as_str()),
-            _ => None,
-        })
-    }
+/// A time in so many units a second, in nanoseconds.
+pub(super) fn nanoseconds(value: &Value, per_second: u32) -> Option<u64> {
+    let seconds = match value {
+        Value::DoubleValue(number) => *number,
+        Value::IntValue(number) => f64::from(u32::try_from(*number).ok()?),
+        Value::StringValue(text) => text.parse().ok()?,
+        _ => return None,
+    };
+    let time = Duration::try_from_secs_f64(seconds / f64::from(per_second)).ok()?;
+    u64::try_from(time.as_nanos()).ok()
+}
 
-    /// The first of these that is a count. Senders write counts as integers, as whole doubles and as text; a
-    /// negative or fractional one is not a count.
-    pub(super) fn count(self, names: &[&str]) -> Option<u64> {
-        self.first(names, |value| match value {
-            Value::IntValue(number) => u64::try_from(*number).ok(),
-            Value::DoubleValue(number) => format!("{number}").parse().ok(),
-            Value::StringValue(text) => text.parse().ok(),
-            _ => None,
-        })
-    }
-
-    pub(super) fn boolean(self, name: &str) -> Option<bool> {
-        match self.value(name)? {
-            Value::BoolValue(flag) => Some(*flag),
-            Value::StringValue(text) => text.parse().ok(),
-            _ => None,
+/// A list of texts, or one text. Senders that have no lists write one as JSON text.
+pub(super) fn list_of_texts(value: &Value) -> Vec<String> {
+    match value {
+        Value::ArrayValue(array) => {
+            let text = |item: &AnyValue| match &item.value {
+                Some(Value::StringValue(text)) => Some(text.clone()),
+                _ => None,
+            };
+            array.values.iter().filter_map(text).collect()
         }
-    }
-
-    /// Seconds as a double, in nanoseconds.
-    pub(super) fn seconds_as_ns(self, name: &str) -> Option<u64> {
-        match self.value(name)? {
-            Value::DoubleValue(seconds) => {
-                u64::try_from(Duration::try_from_secs_f64(*seconds).ok()?.as_nanos()).ok()
-            }
-            Value::IntValue(seconds) => u64::try_from(*seconds).ok()?.checked_mul(1_000_000_000),
-            _ => None,
-        }
-    }
-
-    /// A list of texts, or one text. Senders that have no lists write one as JSON text.
-    pub(super) fn texts(self, name: &str) -> Vec<String> {
-        match self.value(name) {
-            Some(Value::ArrayValue(array)) => array
-                .values
-                .iter()
-                .filter_map(|item| match &item.value {
-                    Some(Value::StringValue(text)) => Some(text.clone()),
-                    _ => None,
-                })
-                .collect(),
-            Some(Value::StringValue(text)) if text.starts_with('[') => {
-                serde_json::from_str(text).unwrap_or_else(|_| vec![text.clone()])
-            }
-            Some(Value::StringValue(text)) => vec![text.clone()],
-            _ => Vec::new(),
-        }
+        Value::StringValue(text) if text.starts_with(['[', '"']) => serde_json::from_str(text)
+            .or_else(|_| serde_json::from_str(text).map(|text| vec![text]))
+            .unwrap_or_else(|_| vec![text.clone()]),
+        Value::StringValue(text) => vec![text.clone()],
+        _ => Vec::new(),
     }
 }
 

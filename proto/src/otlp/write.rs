@@ -32,7 +32,7 @@ pub fn export_request(calls: &[Call]) -> ExportTraceServiceRequest {
         .map(|((service, environment), spans)| {
             let mut attributes = Vec::new();
             push_text(&mut attributes, attribute::SERVICE_NAME, service);
-            push_text(&mut attributes, attribute::ENVIRONMENT[0], environment);
+            push_text(&mut attributes, attribute::ENVIRONMENT, environment);
             let (name, version) = (SCOPE_NAME.to_owned(), env!("CARGO_PKG_VERSION").to_owned());
             let scope = Some(InstrumentationScope { name, version, ..Default::default() });
             let resource = Some(Resource { attributes, ..Default::default() });
@@ -69,7 +69,7 @@ fn push_text(attributes: &mut Vec<KeyValue>, name: &str, value: &str) {
 fn attributes(call: &Call) -> Vec<KeyValue> {
     let mut list = Vec::with_capacity(32);
     push_text(&mut list, attribute::OPERATION, call.operation.name());
-    push_text(&mut list, attribute::PROVIDER[0], &call.provider);
+    push_text(&mut list, attribute::PROVIDER, &call.provider);
     push_text(&mut list, attribute::REQUEST_MODEL, &call.request_model);
     push_text(&mut list, attribute::RESPONSE_MODEL, &call.response_model);
     push_text(&mut list, attribute::RESPONSE_ID, &call.response_id);
@@ -94,8 +94,8 @@ fn attributes(call: &Call) -> Vec<KeyValue> {
     }
     push_text(&mut list, attribute::TEAM, &call.identity.team);
     push_text(&mut list, attribute::FEATURE, &call.identity.feature);
-    push_text(&mut list, attribute::USER[0], &call.identity.user);
-    push_text(&mut list, attribute::SESSION[0], &call.identity.session);
+    push_text(&mut list, attribute::USER, &call.identity.user);
+    push_text(&mut list, attribute::SESSION, &call.identity.session);
     push_billing(&mut list, call);
     usage::write(call.usage.as_ref(), &mut list);
     push_text(&mut list, attribute::USAGE_OBJECT, &call.usage_object);
@@ -107,11 +107,11 @@ fn push_billing(list: &mut Vec<KeyValue>, call: &Call) {
     for (condition, word) in billing.conditions.iter() {
         push_text(list, &format!("{}{condition}", attribute::CONDITION_PREFIX), word);
         if condition == Condition::ServiceTier && call.provider == "openai" {
-            push_text(list, attribute::OPENAI_SERVICE_TIER[0], word);
+            push_text(list, attribute::OPENAI_SERVICE_TIER, word);
         }
     }
     push_text(list, attribute::BILL_GAP, billing.gap.map_or("", BillGap::name));
     if let Some(cost) = billing.reported_cost {
-        list.push(key_value(attribute::REPORTED_COST[0], text(&cost.to_string())));
+        list.push(key_value(attribute::REPORTED_COST, text(&cost.to_string())));
     }
 }
