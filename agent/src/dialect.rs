@@ -19,7 +19,7 @@ pub use request::RequestFacts;
 pub use text::{Kind, TextCounts, TextSink};
 pub use usage_objects::UsageObjects;
 
-pub(crate) use json::{as_clients_read, mend_surrogates};
+pub(crate) use json::as_clients_read;
 
 use crate::wire::sse::Event;
 

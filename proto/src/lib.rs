@@ -35,6 +35,7 @@ pub mod call;
 pub mod condition;
 pub mod dimension;
 pub mod id;
+pub mod json;
 pub mod money;
 pub mod otlp;
 pub mod producer;

@@ -9,8 +9,8 @@ use std::borrow::Cow;
 use std::fmt;
 use std::marker::PhantomData;
 
+use ledgerline_proto::json::mend_surrogates;
 use ledgerline_proto::{Condition, Conditions};
-use memchr::memchr;
 use serde::Deserialize;
 use serde::de::value::MapAccessDeserializer;
 use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
@@ -48,30 +48,6 @@ pub fn as_clients_read(document: &[u8]) -> Option<Vec<u8>> {
     }
     let value: serde_json::Value = serde_json::from_slice(&mended).ok()?;
     value.is_object().then(|| value.to_string().into_bytes())
-}
-
-/// Replaces each half of a surrogate pair without its other half by U+FFFD, as Unicode advises. JavaScript and Python write
-/// and read such a half, where a text was cut in a character. True if there was one.
-pub fn mend_surrogates(json: &mut [u8]) -> bool {
-    let unit = |json: &[u8], at: usize| {
-        let digits = json.get(at..at + 6)?.strip_prefix(b"\\u")?;
-        u16::from_str_radix(str::from_utf8(digits).ok()?, 16).ok()
-    };
-    let (mut at, mut is_mended) = (0, false);
-    while let Some(found) = memchr(b'\\', &json[at.min(json.len())..]) {
-        at += found;
-        at += match unit(json, at) {
-            None => 2,
-            Some(0xD800..=0xDBFF) if matches!(unit(json, at + 6), Some(0xDC00..=0xDFFF)) => 12,
-            Some(0xD800..=0xDFFF) => {
-                json[at + 2..at + 6].copy_from_slice(b"fffd");
-                is_mended = true;
-                6
-            }
-            Some(_) => 6,
-        };
-    }
-    is_mended
 }
 
 /// What a type makes of a JSON value. Of a kind of value that it does not name it makes its default, which is absence.

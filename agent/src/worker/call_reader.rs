@@ -1,12 +1,13 @@
 //! Reads one call while it is under way: collects the request, decodes and splits the response, feeds the dialect's reader.
 //! A part that cannot be read is counted and left out; nothing here returns an error.
 
+use ledgerline_proto::json::mend_surrogates;
 use ledgerline_proto::{EndOfStream, Operation};
 
 use super::assemble::CallFacts;
 use super::decode::Decoder;
 use super::truncate::Truncate;
-use crate::dialect::{Purpose, Read, Reader, as_clients_read, mend_surrogates};
+use crate::dialect::{Purpose, Read, Reader, as_clients_read};
 use crate::limits::WorkerLimits;
 use crate::metrics::{Failure, Metrics};
 use crate::observation::ResponseHead;

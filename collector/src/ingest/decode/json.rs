@@ -8,6 +8,7 @@
 
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, Engine as _, GeneralPurpose, GeneralPurposeConfig};
+use ledgerline_proto::json::mend_surrogates;
 use ledgerline_proto::otlp::ExportTraceServiceRequest;
 use opentelemetry_proto::tonic::common::v1 as common;
 use opentelemetry_proto::tonic::common::v1::any_value::Value;
@@ -17,7 +18,16 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, IgnoredAny};
 use serde_json::value::RawValue;
 
+/// Senders cut texts in the middle of a character and escape the half that is left. One such text must not cost its request,
+/// so what is no JSON is mended and read again.
 pub(super) fn decode(body: &[u8]) -> Result<ExportTraceServiceRequest, serde_json::Error> {
+    read(body).or_else(|error| {
+        let mut mended = if error.is_syntax() { body.to_vec() } else { Vec::new() };
+        if mend_surrogates(&mut mended) { read(&mended) } else { Err(error) }
+    })
+}
+
+fn read(body: &[u8]) -> Result<ExportTraceServiceRequest, serde_json::Error> {
     // A reader of structs takes a list for an object, and an empty one would pass for an empty request.
     if body.trim_ascii_start().first() == Some(&b'[') {
         return Err(de::Error::custom("expected an object"));
@@ -180,12 +190,18 @@ impl<'de> Deserialize<'de> for Integer {
     }
 }
 
-/// A double as a number, or as text: the mapping writes `NaN` and `Infinity` so.
-struct Double(f64);
+/// A double as a number, or as text: the mapping writes `NaN` and `Infinity` so. A number too large for a double is no value:
+/// whoever wrote `1e400` did not mean infinity.
+struct Double(Option<f64>);
 
 impl<'de> Deserialize<'de> for Double {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        scalar(deserializer, "a number, or a number as text", |text, _| text.parse().ok().map(Self))
+        let read = |text: &str| {
+            let number: f64 = text.parse().ok()?;
+            let is_meant = !number.is_infinite() || text.ends_with("Infinity");
+            Some(Self(is_meant.then_some(number)))
+        };
+        scalar(deserializer, "a number, or a number as text", |text, _| read(text))
     }
 }
 
@@ -265,7 +281,7 @@ impl From<AnyValue> for common::AnyValue {
         let value = (value.string_value.map(Value::StringValue))
             .or(value.bool_value.map(Value::BoolValue))
             .or(value.int_value.and_then(|Integer(number)| number.try_into().ok()).map(Value::IntValue))
-            .or(value.double_value.map(|Double(number)| Value::DoubleValue(number)))
+            .or(value.double_value.and_then(|Double(number)| number).map(Value::DoubleValue))
             .or(value.array_value.map(array))
             .or(value.kvlist_value.map(map))
             .or(value.bytes_value.and_then(|Base64(bytes)| bytes).map(Value::BytesValue));

@@ -58,6 +58,10 @@ fn every_kind_of_value_is_read() {
     assert_eq!(value(r#"{"doubleValue":0.5}"#), Some(Value::DoubleValue(0.5)));
     assert_eq!(value(r#"{"doubleValue":2}"#), Some(Value::DoubleValue(2.0)));
     assert_eq!(value(r#"{"doubleValue":"Infinity"}"#), Some(Value::DoubleValue(f64::INFINITY)));
+    assert_eq!(value(r#"{"doubleValue":"-Infinity"}"#), Some(Value::DoubleValue(f64::NEG_INFINITY)));
+    for too_large in ["1e400", "-1e400", "\"1e400\""] {
+        assert_eq!(value(&format!(r#"{{"doubleValue":{too_large}}}"#)), None, "{too_large}");
+    }
     assert_eq!(value(r#"{"boolValue":true}"#), Some(Value::BoolValue(true)));
     assert_eq!(value(r#"{"stringValue":""}"#), Some(Value::StringValue(String::new())));
     assert_eq!(value(r#"{"intValue":"9223372036854775808"}"#), None);
@@ -125,4 +129,21 @@ fn what_is_not_a_request_says_why() {
         assert!(text.contains(part), "{body:.60}: {text}");
     }
     assert!(decode(b"{\"resourceSpans\":[{\"resource\":{\"attributes\":[{\"key\":\"\xff\"}]}}]}").is_err());
+}
+
+#[test]
+fn half_a_character_costs_neither_its_request_nor_its_text() {
+    let read = |text: &str| {
+        let json = format!(
+            r#"{{"name":"{text}","attributes":[{{"key":"k","value":{{"stringValue":"a{text}b"}}}}]}}"#
+        );
+        let span = span(&json);
+        (span.name.clone(), span.attributes[0].value.clone().unwrap().value.unwrap())
+    };
+    for (text, expected) in [(r"\ud83d", "\u{fffd}"), (r"\ude00", "\u{fffd}"), (r"\ud83d\ude00", "\u{1f600}")]
+    {
+        assert_eq!(read(text), (expected.to_owned(), Value::StringValue(format!("a{expected}b"))), "{text}");
+    }
+    let broken = decode(br#"{"a":"\ud83d","resourceSpans":[}"#).unwrap_err();
+    assert!(broken.is_syntax() && !broken.to_string().contains("surrogate"), "{broken}");
 }
