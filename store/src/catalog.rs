@@ -1,56 +1,123 @@
-//! Pure: the metrics we answer for, in one table. Each is derived from stored spans as increments; nothing is scraped.
+//! Pure: the metrics we answer for, in one table. Each is derived from the ledger as increments; nothing is scraped.
 //!
-//! The labels of every metric are the dimensions of a call; the tenant is never a label.
+//! Every metric has the dimensions of a call as labels, and some have more; the tenant is never a label. Sums are signed, so a series is
+//! there when there are rows of it, whatever they add up to: a call that was taken back is 0 and not absent.
 
-use ledgerline_proto::Unit;
 use ledgerline_proto::dimension::Dimension;
-
-/// The label of [`Measure::Tokens`] that names the class.
-pub const TOKEN_CLASS: &str = "token_class";
+use ledgerline_proto::{Unit, UsageSource};
 
 /// The values of the label `status`.
 pub const STATUSES: [&str; 2] = ["error", "ok"];
 
-/// What a metric adds up; each has an expression over the spans and one over the rollups. All are of finished calls.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+/// The values of the label `le`, in seconds: 10 ms times a power of two, which are edges of the stored buckets, so that the counts are
+/// exact.
+pub const BOUNDS: [&str; 18] = [
+    "0.01", "0.02", "0.04", "0.08", "0.16", "0.32", "0.64", "1.28", "2.56", "5.12", "10.24", "20.48",
+    "40.96", "81.92", "163.84", "327.68", "655.36", "+Inf",
+];
+
+/// A time of a call.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Time {
+    /// From the first byte of the request to the last byte of the answer.
+    Duration,
+    /// To the first token, of streams that gave one.
+    FirstToken,
+}
+
+impl Time {
+    /// How the names of its columns begin.
+    pub const fn column(self) -> &'static str {
+        match self {
+            Self::Duration => "duration",
+            Self::FirstToken => "ttft",
+        }
+    }
+}
+
+/// What a metric adds up, over rows of its [`Ledger`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[allow(missing_docs, reason = "each is explained by the help of its metric")]
 pub enum Measure {
     Calls,
     Errors,
     Cost,
-    UnpricedCalls,
-    Tokens(Unit),
-    DurationSum,
-    DurationCount,
-    FirstTokenSum,
-    FirstTokenCount,
+    Quantity,
+    Corrections,
+    CorrectedCost,
+    /// Those that took up to the bound at this place of [`BOUNDS`].
+    Bucket(Time, usize),
+    TimeSum(Time),
+    TimeCount(Time),
 }
 
-/// Which of the two families of tables holds a measure.
+/// Which tables hold a metric.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ledger {
     /// Of calls, by the model of the call.
     Calls,
     /// Of lines of bills, by the model of the line.
     Spend,
+    /// What was booked otherwise than it was seen, as it is recorded, by the model of the call.
+    Corrections,
 }
 
-impl Ledger {
-    /// How the names of its tables begin.
+/// Which of the rows a metric is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "the names say it")]
+pub enum Rows {
+    All,
+    Priced,
+    Unpriced,
+    Tokens,
+    /// Lines that count something else than tokens.
+    OtherUnits,
+}
+
+/// A label that not every metric has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(missing_docs, reason = "README.md explains each")]
+pub enum Label {
+    TokenClass,
+    Unit,
+    UsageSource,
+    UnpricedReason,
+    CorrectionReason,
+    Bound,
+}
+
+impl Label {
+    /// Its name in queries.
     pub const fn name(self) -> &'static str {
         match self {
-            Self::Calls => "calls",
-            Self::Spend => "spend",
+            Self::TokenClass => "token_class",
+            Self::Unit => "unit",
+            Self::UsageSource => "usage_source",
+            Self::UnpricedReason | Self::CorrectionReason => "reason",
+            Self::Bound => "le",
         }
     }
-}
 
-impl Measure {
-    /// The family it is in.
-    pub const fn ledger(self) -> Ledger {
+    /// The column that holds it; `None` for what is a measure of its own for each value.
+    pub const fn column(self) -> Option<&'static str> {
         match self {
-            Self::Cost | Self::Tokens(_) => Ledger::Spend,
-            _ => Ledger::Calls,
+            Self::TokenClass | Self::Unit => Some("unit"),
+            Self::UsageSource => Some("usage_source"),
+            Self::UnpricedReason => Some("unpriced_reason"),
+            Self::CorrectionReason => Some("reason"),
+            Self::Bound => None,
+        }
+    }
+
+    /// Every value it can have, where that is a short list.
+    pub fn values(self) -> Option<Vec<&'static str>> {
+        let units = |tokens: bool| Unit::ALL.into_iter().filter(move |unit| unit.is_token() == tokens);
+        match self {
+            Self::TokenClass => Some(units(true).map(Unit::name).collect()),
+            Self::Unit => Some(units(false).map(Unit::name).collect()),
+            Self::UsageSource => Some(UsageSource::ALL.into_iter().map(UsageSource::name).collect()),
+            Self::Bound => Some(BOUNDS.to_vec()),
+            Self::UnpricedReason | Self::CorrectionReason => None,
         }
     }
 }
@@ -60,91 +127,112 @@ impl Measure {
 pub struct Metric {
     /// The name, `__name__`.
     pub name: &'static str,
-    /// What it adds up; several for a metric with one series per token class.
+    /// Where it is.
+    pub ledger: Ledger,
+    /// Which rows.
+    pub rows: Rows,
+    /// Its labels beside the dimensions.
+    pub more_labels: &'static [Label],
+    /// What it adds up: one, or one for each of [`BOUNDS`].
     pub measures: &'static [Measure],
     /// The unit's name in OpenMetrics, empty for counts.
     pub unit: &'static str,
-    /// One sentence for people.
+    /// One sentence for people, the same for all metrics of a family.
     pub help: &'static str,
 }
 
 impl Metric {
-    /// Its labels beside the name, in the order of the columns.
+    /// The names of its labels, without its own.
     pub fn labels(&self) -> impl Iterator<Item = &'static str> {
-        let class = matches!(self.measures, [Measure::Tokens(_), ..]).then_some(TOKEN_CLASS);
-        Dimension::ALL.into_iter().map(Dimension::name).chain(class)
+        let more = self.more_labels.iter().map(|label| label.name());
+        Dimension::ALL.into_iter().map(Dimension::name).chain(more)
+    }
+
+    /// The name and the type under which Prometheus's metadata describes it.
+    pub fn family(&self) -> (&'static str, &'static str) {
+        let parts = ["_bucket", "_count", "_sum"];
+        let family = parts.into_iter().find_map(|part| self.name.strip_suffix(part));
+        family.map_or((self.name, "counter"), |family| (family, "histogram"))
+    }
+
+    const fn with(self, more_labels: &'static [Label], rows: Rows) -> Self {
+        Self { more_labels, rows, ..self }
     }
 }
 
-/// Prometheus's type of every metric in the table.
-pub const METRIC_TYPE: &str = "counter";
+const DURATION: &str = "Time from the first byte of the request to the last byte of the answer, where it is known. Exact counts and sums; \
+     a quantile is somewhere in its bucket.";
+const FIRST_TOKEN: &str = "Time from the first byte of the request to the first token, of streams that gave one. Exact counts and sums; a \
+     quantile is somewhere in its bucket.";
+const COST: &str = "Cost of the priced calls in US dollars, corrections included, added up without rounding. Exact to the pico-dollar where \
+     usage_source is provider, drained or counted; estimated is our estimate of the tokens, sender is what another program reported.";
+const TOKENS: &str = "Tokens by class, of priced and unpriced calls; the classes are disjoint, so their sum is the total. Counted, but where \
+     usage_source is estimated, and where it is sender as good as the sender's count.";
+const UNITS: &str = "What bills count that is no token (searches, images, seconds), by unit, with usage_source as in llm_tokens_total.";
+const UNPRICED: &str =
+    "Calls whose cost is unknown and therefore not in llm_cost_usd_total, by the reason; never an estimate.";
+const CORRECTIONS: &str = "Calls that were booked after the first time (1) or taken back (-1), by the reason; counted in llm_calls_total \
+     already. It can fall.";
+const CORRECTED_COST: &str = "What corrections added to llm_cost_usd_total and took from it, by the reason; in it already, there by the model \
+     of the line and here by that of the call. It can fall.";
 
-/// Every unit that is a token; they stand first in the table of units, which a test holds.
-const TOKENS: [Measure; Unit::Request as usize] = {
-    let mut tokens = [Measure::Calls; Unit::Request as usize];
-    let mut at = 0;
-    while at < tokens.len() {
-        tokens[at] = Measure::Tokens(Unit::ALL[at]);
-        at += 1;
-    }
-    tokens
-};
+const DURATION_BUCKETS: [Measure; BOUNDS.len()] = buckets(Time::Duration);
+const FIRST_TOKEN_BUCKETS: [Measure; BOUNDS.len()] = buckets(Time::FirstToken);
 
 /// Every metric, in order of name.
-pub const METRICS: [Metric; 9] = [
+pub const METRICS: [Metric; 14] = [
+    histogram("llm_call_duration_seconds_bucket", &DURATION_BUCKETS, DURATION)
+        .with(&[Label::Bound], Rows::All),
+    histogram("llm_call_duration_seconds_count", &[Measure::TimeCount(Time::Duration)], DURATION),
+    histogram("llm_call_duration_seconds_sum", &[Measure::TimeSum(Time::Duration)], DURATION),
+    counter("llm_calls_total", Ledger::Calls, &[Measure::Calls], "", "Calls that ended."),
     counter(
-        "llm_call_duration_seconds_count",
-        &[Measure::DurationCount],
-        "",
-        "Calls counted in llm_call_duration_seconds_sum.",
-    ),
-    counter(
-        "llm_call_duration_seconds_sum",
-        &[Measure::DurationSum],
-        "seconds",
-        "Time from the first byte of the request to the last byte of the answer, summed over calls.",
-    ),
-    counter("llm_calls_total", &[Measure::Calls], "", "Calls that ended."),
-    counter(
-        "llm_cost_usd_total",
-        &[Measure::Cost],
+        "llm_corrected_cost_usd_total",
+        Ledger::Corrections,
+        &[Measure::CorrectedCost],
         "usd",
-        "Cost of the priced calls in US dollars, exact to the pico-dollar.",
-    ),
-    counter("llm_errors_total", &[Measure::Errors], "", "Calls that ended with status error."),
-    counter(
-        "llm_time_to_first_token_seconds_count",
-        &[Measure::FirstTokenCount],
-        "",
-        "Calls counted in llm_time_to_first_token_seconds_sum: streams that gave a token.",
-    ),
-    counter(
-        "llm_time_to_first_token_seconds_sum",
-        &[Measure::FirstTokenSum],
-        "seconds",
-        "Time from the first byte of the request to the first token, summed over streams.",
-    ),
-    counter(
-        "llm_tokens_total",
-        &TOKENS,
-        "tokens",
-        "Tokens by class; the classes are disjoint, so their sum is the total.",
-    ),
-    counter(
-        "llm_unpriced_calls_total",
-        &[Measure::UnpricedCalls],
-        "",
-        "Calls whose cost is unknown and therefore not in llm_cost_usd_total.",
-    ),
+        CORRECTED_COST,
+    )
+    .with(&[Label::CorrectionReason], Rows::Priced),
+    counter("llm_corrections_total", Ledger::Corrections, &[Measure::Corrections], "", CORRECTIONS)
+        .with(&[Label::CorrectionReason], Rows::All),
+    counter("llm_cost_usd_total", Ledger::Spend, &[Measure::Cost], "usd", COST)
+        .with(&[Label::UsageSource], Rows::Priced),
+    counter("llm_errors_total", Ledger::Calls, &[Measure::Errors], "", "Calls that ended with status error."),
+    histogram("llm_time_to_first_token_seconds_bucket", &FIRST_TOKEN_BUCKETS, FIRST_TOKEN)
+        .with(&[Label::Bound], Rows::All),
+    histogram("llm_time_to_first_token_seconds_count", &[Measure::TimeCount(Time::FirstToken)], FIRST_TOKEN),
+    histogram("llm_time_to_first_token_seconds_sum", &[Measure::TimeSum(Time::FirstToken)], FIRST_TOKEN),
+    counter("llm_tokens_total", Ledger::Spend, &[Measure::Quantity], "tokens", TOKENS)
+        .with(&[Label::TokenClass, Label::UsageSource], Rows::Tokens),
+    counter("llm_units_total", Ledger::Spend, &[Measure::Quantity], "", UNITS)
+        .with(&[Label::Unit, Label::UsageSource], Rows::OtherUnits),
+    counter("llm_unpriced_calls_total", Ledger::Calls, &[Measure::Calls], "", UNPRICED)
+        .with(&[Label::UnpricedReason], Rows::Unpriced),
 ];
 
 const fn counter(
     name: &'static str,
+    ledger: Ledger,
     measures: &'static [Measure],
     unit: &'static str,
     help: &'static str,
 ) -> Metric {
-    Metric { name, measures, unit, help }
+    Metric { name, ledger, rows: Rows::All, more_labels: &[], measures, unit, help }
+}
+
+const fn histogram(name: &'static str, measures: &'static [Measure], help: &'static str) -> Metric {
+    counter(name, Ledger::Calls, measures, "seconds", help)
+}
+
+const fn buckets(time: Time) -> [Measure; BOUNDS.len()] {
+    let mut all = [Measure::Calls; BOUNDS.len()];
+    let mut at = 0;
+    while at < all.len() {
+        all[at] = Measure::Bucket(time, at);
+        at += 1;
+    }
+    all
 }
 
 /// The metric of that name.
@@ -160,14 +248,24 @@ mod tests {
     fn names_are_sorted_and_counters_end_as_counters_do() {
         assert!(METRICS.is_sorted_by_key(|metric| metric.name));
         for metric in METRICS {
-            let ends = ["_total", "_sum", "_count"].iter().any(|end| metric.name.ends_with(end));
+            let ends = ["_total", "_sum", "_count", "_bucket"].iter().any(|end| metric.name.ends_with(end));
             assert!(ends, "{}", metric.name);
             assert!(!metric.labels().any(|label| label == "tenant"), "{}", metric.name);
+            let of_family = METRICS.iter().filter(|other| other.family() == metric.family());
+            assert!(of_family.clone().all(|other| (other.help, other.unit) == (metric.help, metric.unit)));
+            assert_eq!(of_family.count(), if metric.family().1 == "histogram" { 3 } else { 1 });
         }
-        let tokens =
-            TOKENS.map(|measure| if let Measure::Tokens(unit) = measure { Some(unit) } else { None });
-        assert!(tokens.into_iter().flatten().eq(Unit::ALL.into_iter().filter(|unit| unit.is_token())));
-        assert!(metric("llm_tokens_total").unwrap().labels().any(|label| label == TOKEN_CLASS));
-        assert!(metric("llm_cost_usd_total").unwrap().labels().all(|label| label != TOKEN_CLASS));
+        let has = |name: &str, label: &str| metric(name).unwrap().labels().any(|known| known == label);
+        assert!(has("llm_tokens_total", "token_class") && !has("llm_cost_usd_total", "token_class"));
+    }
+
+    #[test]
+    fn bounds_are_ten_milliseconds_times_powers_of_two() {
+        let hundredths = |text: &str| text.replace('.', "").parse::<u64>().unwrap();
+        for (at, bound) in BOUNDS[..17].iter().enumerate() {
+            assert_eq!(hundredths(bound), 1 << at, "{bound}");
+            assert_eq!(bound.split('.').nth(1).map(str::len), Some(2), "{bound}");
+        }
+        assert_eq!(BOUNDS[17], "+Inf");
     }
 }

@@ -19,7 +19,7 @@ use ledgerline_process::clock::Clock;
 use ledgerline_promql::source::{Scope, SeriesFilter, SourceError};
 use ledgerline_promql::syntax::ParseError;
 use ledgerline_promql::{QueryError, QueryParams};
-use ledgerline_store::catalog::{METRIC_TYPE, METRICS};
+use ledgerline_store::catalog::METRICS;
 use serde::Serialize;
 use serde_json::json;
 
@@ -204,11 +204,13 @@ async fn metadata(call: Call) -> Result<Response, ApiError> {
         unit: &'static str,
     }
     let wanted = call.params.first("metric");
-    let chosen = METRICS.iter().filter(|metric| wanted.is_empty() || wanted == metric.name);
-    let entries: BTreeMap<&str, [Entry; 1]> = chosen
-        .take(call.limit()?)
-        .map(|metric| (metric.name, [Entry { kind: METRIC_TYPE, help: metric.help, unit: metric.unit }]))
-        .collect();
+    let families = METRICS.iter().map(|metric| {
+        let (name, kind) = metric.family();
+        (name, [Entry { kind, help: metric.help, unit: metric.unit }])
+    });
+    let families: BTreeMap<&str, [Entry; 1]> =
+        families.filter(|(name, _)| wanted.is_empty() || wanted == *name).collect();
+    let entries: BTreeMap<_, _> = families.into_iter().take(call.limit()?).collect();
     respond(&Success::new(entries), &call.scope.memory)
 }
 

@@ -25,15 +25,38 @@ fn ends_us() -> impl Iterator<Item = i64> {
     (0..CALLS).map(|at| END_MS * 1000 - at * 1_043_456_789)
 }
 
-async fn load(storage: &Store) {
-    let rows = ends_us().enumerate().map(|(at, end)| {
-        let end = format!("{}.{:06}", end / 1_000_000, end % 1_000_000);
-        format!("acme\t{end}\t{end}\t{at:016}\t1\n")
-    });
-    let columns = "tenant, start_time, end_time, trace_id, is_call";
-    let rows: String = rows.collect();
-    engine::ask(storage, &format!("INSERT INTO spans ({columns}) FORMAT TabSeparated\n{rows}")).await;
+/// Every seventh call is taken back.
+fn is_taken_back(at: usize) -> bool {
+    at.is_multiple_of(7)
 }
+
+/// Every third call takes two seconds, the others half a second.
+fn is_slow(at: usize) -> bool {
+    at.is_multiple_of(3)
+}
+
+async fn load(storage: &Store) {
+    let row = |at: usize, end: i64, flag: &str| {
+        let end = format!("{}.{:06}", end / 1_000_000, end % 1_000_000);
+        format!("acme\t{end}\t{at:016}\t{flag}\t{}\n", if is_slow(at) { 2_000_000 } else { 500_000 })
+    };
+    let spans: String = ends_us().enumerate().map(|(at, end)| row(at, end, "1")).collect();
+    let taken_back = ends_us().enumerate().filter(|(at, _)| is_taken_back(*at));
+    let corrections: String = taken_back.map(|(at, end)| row(at, end, "-1")).collect();
+    for (table, flag, rows) in [("spans", "is_call", spans), ("corrections", "sign", corrections)] {
+        let columns = format!("tenant, end_time, trace_id, {flag}, duration_us");
+        engine::ask(storage, &format!("INSERT INTO {table} ({columns}) FORMAT TabSeparated\n{rows}")).await;
+    }
+}
+
+/// What a metric says of a call.
+type Value = fn(usize) -> i64;
+
+const METRICS: [(&str, Value); 3] = [
+    ("llm_calls_total", |at| i64::from(!is_taken_back(at))),
+    ("llm_call_duration_seconds_bucket{le=\"0.64\"}", |at| i64::from(!is_taken_back(at) && !is_slow(at))),
+    ("llm_corrections_total", |at| -i64::from(is_taken_back(at))),
+];
 
 /// The sum of all values of a query in whole calls, and what it was told beside.
 async fn total(querier: &Querier, query: &str, params: QueryParams) -> (i64, Vec<String>) {
@@ -84,20 +107,26 @@ async fn every_age_is_answered_and_windows_still_tile() {
                 let context = format!("{window} windows until {end_ms}, {age_days} days old");
                 let start_ms = end_ms - (count - 1) * step_ms;
                 let params = QueryParams::Range { start_ms, end_ms, step_ms };
-                let query = format!("sum(increase(llm_calls_total[{window}]))");
-                let (got, infos) = total(&querier, &query, params).await;
-                let grain = told(&infos);
-                assert_eq!(grain > 1, age_days >= 100 && infos.len() == 1, "{context}: {infos:?}");
-                let up = |ms: i64| -(-ms * 1000).div_euclid(grain) * grain;
-                let (low, high) = (up(end_ms - 13 * DAY_MS), up(end_ms));
-                let wanted = ends_us().filter(|end| *end > low && *end <= high).count();
-                assert_eq!(got, i64::try_from(wanted).unwrap(), "{context}: {infos:?}");
-                assert!(got > 1000, "{context}");
+                for (metric, value) in METRICS {
+                    let query = format!("sum(increase({metric}[{window}]))");
+                    let (got, infos) = total(&querier, &query, params).await;
+                    let grain = told(&infos);
+                    // Corrections are kept as they are.
+                    let moves = age_days >= 100 && metric != "llm_corrections_total";
+                    assert_eq!(grain > 1, moves && infos.len() == 1, "{metric}, {context}: {infos:?}");
+                    let up = |ms: i64| -(-ms * 1000).div_euclid(grain) * grain;
+                    let (low, high) = (up(end_ms - 13 * DAY_MS), up(end_ms));
+                    let inside = ends_us().enumerate().filter(|(_, end)| *end > low && *end <= high);
+                    let wanted: i64 = inside.map(|(at, _)| value(at)).sum();
+                    assert_eq!(got, wanted, "{metric}, {context}: {infos:?}");
+                    assert!(got.abs() > 100, "{metric}, {context}");
+                }
             }
         }
         // The year before last, by `offset`.
         let params = QueryParams::Instant { time_ms: END_MS + 365 * DAY_MS };
         let (got, _) = total(&querier, "sum(increase(llm_calls_total[40d] offset 365d))", params).await;
-        assert_eq!(got, CALLS, "{age_days} days old");
+        let taken_back = ends_us().enumerate().filter(|(at, _)| is_taken_back(*at)).count();
+        assert_eq!(got, CALLS - i64::try_from(taken_back).unwrap(), "{age_days} days old");
     }
 }

@@ -21,7 +21,7 @@ use ledgerline_store::sql::SqlSource;
 const TEAMS: [&str; 4] = ["search", "ads", "", "a'b\\c\td"];
 const RARE: &str = "rare";
 const SPANS: usize = 3000;
-const QUERIES: usize = 100;
+const QUERIES: usize = 150;
 /// 2026-11-24 13:37:42.123456 UTC: on no boundary of anything.
 const NOW_US: i64 = 1_795_527_462_123_456;
 /// One, of anything, in pico units.
@@ -57,7 +57,11 @@ struct Entry {
     failed: bool,
     call: bool,
     lines: Vec<Line>,
-    priced: bool,
+    usage_source: &'static str,
+    /// Why it is unpriced; empty: it is priced.
+    unpriced: &'static str,
+    /// Why it was corrected; empty for a span.
+    reason: &'static str,
     duration_us: Option<u64>,
     first_token_us: Option<u64>,
 }
@@ -103,12 +107,21 @@ fn spans(random: &mut Random) -> Vec<Entry> {
                 failed: random.next(5) == 0,
                 call: random.next(10) > 0,
                 lines: lines(random, model),
-                priced: random.next(6) > 0,
-                duration_us: (random.next(9) > 0).then(|| u64::try_from(random.next(9_000_000)).unwrap()),
-                first_token_us: (random.next(3) == 0).then(|| u64::try_from(random.next(900_000)).unwrap()),
+                usage_source: random.pick(&["provider", "provider", "estimated"]),
+                unpriced: random.pick(&["", "", "", "", "unknown_model", "no_price_for_class(cache_read)"]),
+                reason: "",
+                duration_us: (random.next(9) > 0).then(|| time(random)),
+                first_token_us: (random.next(3) == 0).then(|| time(random)),
             }
         })
         .collect()
+}
+
+/// Between nothing and half an hour, of any order of magnitude; some are just where a bucket ends.
+fn time(random: &mut Random) -> u64 {
+    let below = random.pick(&[5, 9_000, 900_000, 9_000_000, 2_000_000_000]);
+    let (any, edge) = (random.next(below), 10_000 << random.next(18));
+    u64::try_from(random.pick(&[any, edge, edge + 1])).unwrap()
 }
 
 /// Of every eighth call: that it is taken back, and of half of these that it is booked again, otherwise.
@@ -116,10 +129,11 @@ fn corrections(random: &mut Random, spans: &[Entry]) -> Vec<Entry> {
     let mut out = Vec::new();
     for span in spans.iter().filter(|span| span.call) {
         match random.next(16) {
-            0 => out.push(Entry { sign: -1, ..span.clone() }),
+            0 => out.push(Entry { sign: -1, reason: "repeat", ..span.clone() }),
             1 => {
-                out.push(Entry { sign: -1, ..span.clone() });
-                out.push(Entry { lines: lines(random, span.model), priced: true, ..span.clone() });
+                out.push(Entry { sign: -1, reason: "reprice", ..span.clone() });
+                let lines = lines(random, span.model);
+                out.push(Entry { reason: "reprice", lines, unpriced: "", ..span.clone() });
             }
             _ => {}
         }
@@ -127,41 +141,57 @@ fn corrections(random: &mut Random, spans: &[Entry]) -> Vec<Entry> {
     out
 }
 
-fn row(at: usize, entry: &Entry, sign: u8) -> String {
+impl Entry {
+    fn is_priced(&self) -> bool {
+        self.unpriced.is_empty()
+    }
+
+    fn cost(&self) -> i128 {
+        self.lines.iter().map(|line| line.picos).sum()
+    }
+}
+
+fn row(at: usize, entry: &Entry, table: &str) -> String {
     let usd = |picos: i128| format!("{}.{:012}", picos / UNIT, picos % UNIT);
     let number = |number: Option<u64>| number.map_or("\\N".to_owned(), |number| number.to_string());
     let list = |of: &dyn Fn(&Line) -> String| {
         format!("[{}]", entry.lines.iter().map(of).collect::<Vec<_>>().join(","))
+    };
+    let [flag, last] = match table {
+        "spans" => [u8::from(entry.call).to_string(), String::new()],
+        _ => [entry.sign.to_string(), entry.reason.to_owned()],
     };
     let end = format!("{}.{:06}", entry.end_us / 1_000_000, entry.end_us % 1_000_000);
     [
         "acme".to_owned(),
         end,
         format!("{at:016}"),
-        if sign == 0 { u8::from(entry.call).to_string() } else { entry.sign.to_string() },
+        flag,
         escaped(entry.team),
         entry.model.to_owned(),
         if entry.failed { "error" } else { "ok" }.to_owned(),
         list(&|line| format!("'{}'", line.model)),
         list(&|line| format!("'{}'", line.unit)),
         list(&|line| line.quantity.to_string()),
-        list(&|line| if entry.priced { usd(line.picos) } else { "NULL".to_owned() }),
-        if entry.priced { "" } else { "unknown_model" }.to_owned(),
+        list(&|line| if entry.is_priced() { usd(line.picos) } else { "NULL".to_owned() }),
+        entry.usage_source.to_owned(),
+        if entry.is_priced() { usd(entry.cost()) } else { "\\N".to_owned() },
+        entry.unpriced.to_owned(),
         number(entry.duration_us),
         number(entry.first_token_us),
+        last,
     ]
     .join("\t")
 }
 
 async fn load(storage: &Store, spans: &[Entry], corrections: &[Entry]) {
-    for (at, (table, flag, entries)) in
-        [("spans", "is_call", spans), ("corrections", "sign", corrections)].into_iter().enumerate()
+    for (table, flag, last, entries) in
+        [("spans", "is_call", "response_id", spans), ("corrections", "sign", "reason", corrections)]
     {
-        let sign = u8::try_from(at).unwrap();
-        let rows: Vec<String> = entries.iter().enumerate().map(|(at, entry)| row(at, entry, sign)).collect();
+        let rows: Vec<String> = entries.iter().enumerate().map(|(at, entry)| row(at, entry, table)).collect();
         let columns = format!(
             "tenant, end_time, trace_id, {flag}, team, model, status, bill.model, bill.unit, bill.quantity, bill.amount, \
-             unpriced_reason, duration_us, ttft_us"
+             usage_source, cost, unpriced_reason, duration_us, ttft_us, {last}"
         );
         for block in rows.chunks(500) {
             let statement =
@@ -171,45 +201,66 @@ async fn load(storage: &Store, spans: &[Entry], corrections: &[Entry]) {
     }
 }
 
+/// Where buckets end, as this test computes it, without logarithms: microseconds and the label.
+fn bounds() -> Vec<(u64, String)> {
+    let ends =
+        (0..17).map(|at| (10_000 << at, format!("{}.{:02}", (1_u64 << at) / 100, (1_u64 << at) % 100)));
+    ends.chain([(u64::MAX, "+Inf".to_owned())]).collect()
+}
+
 /// The calls as series of increments, one point each, at the first millisecond at or after their end.
 fn memory(entries: &[Entry]) -> MemorySource {
-    let mut series = std::collections::BTreeMap::<_, std::collections::BTreeMap<i64, i128>>::new();
+    let mut series = std::collections::BTreeMap::<Labels, std::collections::BTreeMap<i64, i128>>::new();
     for entry in entries.iter().filter(|entry| entry.call) {
-        let mut add = |name: &'static str, class: &'static str, model: &'static str, value: i128| {
+        let mut add = |name: &str, model: &str, more: &[(&str, &str)], value: i128| {
+            let status = if entry.failed { "error" } else { "ok" };
+            let mut labels = Labels::from_pairs([("team", entry.team), ("model", model), ("status", status)]);
+            labels.set("__name__", name);
+            more.iter().for_each(|(name, value)| labels.set(*name, *value));
             let time_ms = (entry.end_us + 999).div_euclid(1000);
-            let points = series.entry((name, class, entry.team, model, entry.failed)).or_default();
-            *points.entry(time_ms).or_insert(0) += entry.sign * value;
+            *series.entry(labels).or_default().entry(time_ms).or_insert(0) += entry.sign * value;
         };
-        let mut of_call = |name, value| add(name, "", entry.model, value);
-        of_call("llm_calls_total", UNIT);
-        of_call("llm_errors_total", if entry.failed { UNIT } else { 0 });
-        of_call("llm_unpriced_calls_total", if entry.priced { 0 } else { UNIT });
-        if let Some(us) = entry.duration_us {
-            of_call("llm_call_duration_seconds_sum", i128::from(us) * 1_000_000);
-            of_call("llm_call_duration_seconds_count", UNIT);
+        let mut of_call = |name: &str, more: &[(&str, &str)], value| add(name, entry.model, more, value);
+        of_call("llm_calls_total", &[], UNIT);
+        of_call("llm_errors_total", &[], if entry.failed { UNIT } else { 0 });
+        if !entry.is_priced() {
+            of_call("llm_unpriced_calls_total", &[("reason", entry.unpriced)], UNIT);
         }
-        if let Some(us) = entry.first_token_us {
-            of_call("llm_time_to_first_token_seconds_sum", i128::from(us) * 1_000_000);
-            of_call("llm_time_to_first_token_seconds_count", UNIT);
+        if !entry.reason.is_empty() {
+            of_call("llm_corrections_total", &[("reason", entry.reason)], UNIT);
+        }
+        if !entry.reason.is_empty() && entry.is_priced() {
+            of_call("llm_corrected_cost_usd_total", &[("reason", entry.reason)], entry.cost());
+        }
+        for (family, time) in [
+            ("llm_call_duration_seconds", entry.duration_us),
+            ("llm_time_to_first_token_seconds", entry.first_token_us),
+        ] {
+            let one = |holds: bool| if holds { UNIT } else { 0 };
+            of_call(&format!("{family}_sum"), &[], i128::from(time.unwrap_or(0)) * 1_000_000);
+            of_call(&format!("{family}_count"), &[], one(time.is_some()));
+            for (end_us, le) in bounds() {
+                of_call(
+                    &format!("{family}_bucket"),
+                    &[("le", &le)],
+                    one(time.is_some_and(|us| us <= end_us)),
+                );
+            }
         }
         for line in &entry.lines {
-            if entry.priced {
-                add("llm_cost_usd_total", "", line.model, line.picos);
+            let source = ("usage_source", entry.usage_source);
+            if entry.is_priced() {
+                add("llm_cost_usd_total", line.model, &[source], line.picos);
             }
-            if line.unit == "output_text" {
-                add("llm_tokens_total", line.unit, line.model, i128::from(line.quantity) * UNIT);
-            }
+            let (name, label) = match line.unit {
+                "web_search" => ("llm_units_total", "unit"),
+                _ => ("llm_tokens_total", "token_class"),
+            };
+            add(name, line.model, &[source, (label, line.unit)], i128::from(line.quantity) * UNIT);
         }
     }
     let mut source = MemorySource::default();
-    for ((name, class, team, model, failed), points) in series {
-        let labels = Labels::from_pairs([
-            ("__name__", name),
-            ("team", team),
-            ("model", model),
-            ("status", if failed { "error" } else { "ok" }),
-            ("token_class", class),
-        ]);
+    for (labels, points) in series {
         let samples = Samples::Delta(points.into_iter().collect());
         source.push(Tenant("acme".into()), Series { labels, samples });
     }
@@ -227,6 +278,11 @@ fn random_query(random: &mut Random) -> (String, QueryParams) {
         "llm_call_duration_seconds_sum",
         "llm_time_to_first_token_seconds_sum",
         "llm_time_to_first_token_seconds_count",
+        "llm_units_total",
+        "llm_corrections_total",
+        "llm_corrected_cost_usd_total",
+        "llm_call_duration_seconds_bucket",
+        "llm_time_to_first_token_seconds_bucket",
     ]);
     let matchers = random.pick(&[
         "",
@@ -241,12 +297,28 @@ fn random_query(random: &mut Random) -> (String, QueryParams) {
         "{status=\"error\",model=~\"m1|claude.*\"}",
         "{nothing=\"\"}",
         "{tenant=\"acme\"}",
+        "{usage_source=~\"provider|\"}",
+        "{usage_source!=\"estimated\",reason!=\"repeat\"}",
+        "{reason=~\"reprice|no_price.*|\",le!=\"0.64\"}",
+        "{token_class=\"output_text\"}",
     ]);
     let window = random.pick(&["1s", "90s", "5m", "17m", "1h", "90m", "6h", "1d", "25h", "7d", "30d"]);
     let offset = random.pick(&["", "", " offset 7m", " offset 1d", " offset 333ms"]);
-    let by = random.pick(&["", " by (team)", " by (team, model)", " without (model)"]);
+    let by = random.pick(&[
+        "",
+        " by (team)",
+        " by (team, model)",
+        " without (model)",
+        " by (usage_source, reason, le)",
+    ]);
     let selector = format!("{metric}{matchers}");
     let expression = match random.next(6) {
+        _ if metric.ends_with("_bucket") && random.next(2) == 0 => {
+            format!(
+                "histogram_quantile(0.{}, sum by (le, model) (rate({selector}[{window}]{offset})))",
+                random.next(100)
+            )
+        }
         0 => format!("increase({selector}[{window}]{offset})"),
         1 => format!("sum{by}({selector}{offset})"),
         2 => format!("max{by}(increase({selector}[{window}]{offset}))"),
@@ -288,6 +360,7 @@ fn flat(result: QueryResult) -> Vec<(Labels, i64, Number)> {
 fn same(a: &Number, b: &Number) -> bool {
     match (a, b) {
         (Number::Exact(a), Number::Exact(b)) => a == b,
+        (Number::Float(a), Number::Float(b)) if a.is_nan() || b.is_nan() => a.is_nan() && b.is_nan(),
         (Number::Float(a), Number::Float(b)) => (a - b).abs() <= 1e-12 * a.abs().max(b.abs()),
         _ => false,
     }
@@ -295,6 +368,47 @@ fn same(a: &Number, b: &Number) -> bool {
 
 fn querier(source: impl SeriesSource + 'static) -> Querier {
     Querier::new(Arc::new(source), MemoryPool::new(MEMORY_BYTES_DEFAULT), Metrics::default())
+}
+
+/// Quantiles of random windows lie in the buckets that hold the exact ones.
+async fn quantiles_are_in_their_buckets(querier: &Querier, entries: &[Entry]) {
+    let scope = querier.scope(Tenant("acme".into()), Duration::from_secs(30));
+    let mut random = Random(SEED);
+    for _ in 0..20 {
+        let time_ms = NOW_US / 1000 - i64::try_from(random.next(3_600_000)).unwrap();
+        let hours = i64::try_from(1 + random.next(400)).unwrap();
+        let percent = 1 + random.next(99);
+        let mut counts = std::collections::BTreeMap::<u64, i128>::new();
+        for entry in entries.iter().filter(|entry| entry.call) {
+            let age_us = time_ms * 1000 - entry.end_us;
+            if let Some(us) = entry.duration_us.filter(|_| age_us >= 0 && age_us < hours * 3_600_000_000) {
+                *counts.entry(us).or_insert(0) += entry.sign;
+            }
+        }
+        let all: i128 = counts.values().sum();
+        let rank = (all * i128::try_from(percent).unwrap() + 99) / 100;
+        let mut below = 0;
+        let exact_us = counts.iter().find(|(_, count)| {
+            below += **count;
+            below >= rank
+        });
+        let exact_us = *exact_us.unwrap().0;
+        let bounds = bounds();
+        let at = bounds.iter().position(|(end_us, _)| exact_us <= *end_us).unwrap();
+        // Prometheus answers the last finite bound for what is above it.
+        let (low, high) =
+            (at.checked_sub(1).map_or(0.0, |at| seconds(&bounds[at].1)), seconds(&bounds[at.min(16)].1));
+        let query = format!(
+            "histogram_quantile(0.{percent:02}, sum by (le) (rate(llm_call_duration_seconds_bucket[{hours}h])))"
+        );
+        let got = flat(querier.run(&scope, &query, QueryParams::Instant { time_ms }).await.unwrap());
+        let value = got[0].2.to_f64();
+        assert!(value >= low && value <= high, "{query} at {time_ms}: {value}, exact {exact_us} us");
+    }
+}
+
+fn seconds(bound: &str) -> f64 {
+    bound.parse().unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -328,7 +442,7 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
     {
         let query = "sum(increase(llm_cost_usd_total[40d]))";
         let got = flat(pushed.run(&scope(), query, params).await.unwrap());
-        let booked = entries.iter().filter(|entry| entry.call && entry.priced);
+        let booked = entries.iter().filter(|entry| entry.call && entry.is_priced());
         let wanted: i128 =
             booked.flat_map(|entry| entry.lines.iter().map(|line| entry.sign * line.picos)).sum();
         assert!(
@@ -338,6 +452,7 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
         let text = ledgerline_promql::format_number(got[0].2);
         assert_eq!(text, total.trim(), "{query}");
     }
+    quantiles_are_in_their_buckets(&pushed, &entries).await;
     let filter = SeriesFilter::default();
     let scope = scope();
     let (pushed, plain) = (&*pushed.source, &*plain.source);

@@ -13,8 +13,8 @@ use ledgerline_proto::dimension::Dimension;
 
 use super::SqlRunner;
 use super::statement::{LAST, Selection, statement};
-use super::tiers::moved;
-use crate::catalog::{Ledger, METRICS, Measure, Metric, STATUSES, TOKEN_CLASS, metric};
+use super::tiers::{moved, tiers};
+use crate::catalog::{BOUNDS, Label, METRICS, Measure, Metric, STATUSES};
 use crate::limits::ROWS_MAX;
 use crate::rows::Row;
 
@@ -34,6 +34,16 @@ struct Wanted {
     labels: Labels,
 }
 
+/// What one statement reads: measures over the same rows of the same tables.
+struct Group<'a> {
+    /// One of its metrics.
+    metric: &'static Metric,
+    /// The columns that are labels, each with its label.
+    columns: Vec<(&'static str, &'static str)>,
+    matchers: Vec<(&'static str, &'a Matcher)>,
+    wanted: Vec<Wanted>,
+}
+
 impl<R: SqlRunner> SqlSource<R> {
     /// A source over a store. The clock tells which rows have expired.
     pub fn new(runner: R, clock: Arc<dyn Clock>) -> Self {
@@ -45,35 +55,28 @@ impl<R: SqlRunner> SqlSource<R> {
     }
 
     async fn fetch(&self, scope: &Scope, request: &SelectorRequest) -> Result<Vec<Series>, SourceError> {
-        let wanted = wanted(&request.matchers);
-        let Some(matchers) = column_matchers(&request.matchers) else { return Ok(Vec::new()) };
-        if wanted.is_empty() {
-            return Ok(Vec::new());
-        }
-        let keeps = |dimension: &Dimension| {
-            request.grouping.as_ref().is_none_or(|grouping| grouping.counts(dimension.name()))
-        };
-        let dimensions: Vec<_> = Dimension::ALL.into_iter().filter(keeps).collect();
         let mut found = Vec::new();
-        for ledger in [Ledger::Calls, Ledger::Spend] {
-            let of_ledger = |wanted: &&Wanted| wanted.measure.ledger() == ledger;
-            let wanted: Vec<Wanted> = wanted.iter().filter(of_ledger).cloned().collect();
-            let measures: Vec<Measure> = wanted.iter().map(|wanted| wanted.measure).collect();
+        for group in groups(&request.matchers) {
+            let keeps = |label: &str| request.grouping.as_ref().is_none_or(|grouping| grouping.counts(label));
+            let kept = group.columns.iter().filter(|(_, label)| keeps(label));
+            let (columns, labels): (Vec<&str>, Vec<&str>) = kept.copied().unzip();
+            let measures: Vec<Measure> = group.wanted.iter().map(|wanted| wanted.measure).collect();
             let selection = Selection {
                 scope,
                 edges: request.edges,
                 alive_from_ms: request.alive_from_ms,
                 now_ms: self.now_ms(),
-                dimensions: &dimensions,
-                matchers: &matchers,
-                ledger,
+                columns: &columns,
+                matchers: &group.matchers,
+                ledger: group.metric.ledger,
+                rows: group.metric.rows,
                 measures: &measures,
             };
-            let Some(statement) = statement(&selection).filter(|_| !wanted.is_empty()) else { continue };
+            let Some(statement) = statement(&selection) else { continue };
             // Held until the rows have become series, for which the query is charged next.
             let mut held = scope.memory.charge(0)?;
             let rows = self.runner.rows(&statement, &mut held).await?;
-            found.extend(series(rows, &dimensions, &wanted)?);
+            found.extend(series(rows, &labels, &group.wanted)?);
             if found.len() > SERIES_MAX {
                 return Err(SourceError::TooManySeries(SERIES_MAX));
             }
@@ -99,51 +102,93 @@ fn metadata_edges(start_ms: Option<i64>, end_ms: Option<i64>) -> Edges {
     Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(window_ms) }
 }
 
-/// The measures whose name and token class the matchers accept.
-fn wanted(matchers: &[Matcher]) -> Vec<Wanted> {
-    let accepts = |label: &str, value: &str| {
-        matchers.iter().filter(|matcher| matcher.name == label).all(|matcher| matcher.matches(value))
-    };
-    let mut wanted = Vec::new();
-    for Metric { name, measures, .. } in METRICS.iter().filter(|metric| accepts(METRIC_NAME, metric.name)) {
-        for measure in *measures {
-            let class = if let Measure::Tokens(class) = measure { class.name() } else { "" };
-            if accepts(TOKEN_CLASS, class) {
-                let labels = Labels::from_pairs([(METRIC_NAME, *name), (TOKEN_CLASS, class)]);
-                wanted.push(Wanted { measure: *measure, labels });
-            }
+/// Whether all matchers on a label accept a value.
+fn accept(matchers: &[Matcher], label: &str, value: &str) -> bool {
+    matchers.iter().filter(|matcher| matcher.name == label).all(|matcher| matcher.matches(value))
+}
+
+/// What is read for these matchers: nothing of a metric that lacks a label which must have a value.
+fn groups(matchers: &[Matcher]) -> Vec<Group<'_>> {
+    let mut groups: Vec<Group<'_>> = Vec::new();
+    for metric in METRICS.iter().filter(|metric| accept(matchers, METRIC_NAME, metric.name)) {
+        let wanted = wanted(metric, matchers);
+        let columns = columns(metric);
+        let Some(on_columns) = column_matchers(metric, &columns, matchers).filter(|_| !wanted.is_empty())
+        else {
+            continue;
+        };
+        let same = |group: &&mut Group<'_>| {
+            (group.metric.ledger, group.metric.rows) == (metric.ledger, metric.rows)
+                && group.columns == columns
+        };
+        match groups.iter_mut().find(same) {
+            Some(group) => group.wanted.extend(wanted),
+            None => groups.push(Group { metric, columns, matchers: on_columns, wanted }),
         }
     }
-    wanted
+    groups
+}
+
+/// The columns that hold labels of a metric, with the labels.
+fn columns(metric: &Metric) -> Vec<(&'static str, &'static str)> {
+    let dimensions = Dimension::ALL.into_iter().map(|dimension| (dimension.name(), dimension.name()));
+    let more = metric.more_labels.iter().filter_map(|label| Some((label.column()?, label.name())));
+    dimensions.chain(more).collect()
+}
+
+/// The measures of a metric whose bound the matchers accept.
+fn wanted(metric: &Metric, matchers: &[Matcher]) -> Vec<Wanted> {
+    let measures = metric.measures.iter().filter_map(|measure| {
+        let bound = if let Measure::Bucket(_, at) = measure { BOUNDS[*at] } else { "" };
+        let labels = Labels::from_pairs([(METRIC_NAME, metric.name), (Label::Bound.name(), bound)]);
+        accept(matchers, Label::Bound.name(), bound).then_some(Wanted { measure: *measure, labels })
+    });
+    measures.collect()
 }
 
 /// The names that metrics have, with data or without: which there are is known without reading.
 fn names(filter: &SeriesFilter) -> BTreeSet<&'static str> {
-    let readable = sets(filter).iter().filter(|matchers| column_matchers(matchers).is_some());
-    let metrics = readable
-        .flat_map(|matchers| wanted(matchers))
-        .filter_map(|wanted| metric(wanted.labels.get(METRIC_NAME)));
+    let metrics =
+        sets(filter).iter().flat_map(|matchers| METRICS.iter().filter(|metric| has(metric, matchers)));
     metrics.flat_map(|metric| metric.labels().chain([METRIC_NAME])).collect()
+}
+
+/// Whether series of a metric can match.
+fn has(metric: &Metric, matchers: &[Matcher]) -> bool {
+    accept(matchers, METRIC_NAME, metric.name)
+        && !wanted(metric, matchers).is_empty()
+        && column_matchers(metric, &columns(metric), matchers).is_some()
+}
+
+/// All values that a label of a metric can have, where that is a short list.
+fn known_values(metric: &Metric, label: &str) -> Option<Vec<&'static str>> {
+    if label == METRIC_NAME {
+        return Some(vec![metric.name]);
+    }
+    if label == Dimension::Status.name() {
+        return Some(STATUSES.to_vec());
+    }
+    match metric.more_labels.iter().find(|more| more.name() == label) {
+        Some(more) => more.values(),
+        None if Dimension::from_name(label).is_some() => None,
+        None => Some(vec![""]),
+    }
 }
 
 /// The values of a label of which all are known, if the filter asks for nothing that has to be read.
 fn closed_values(label: &str, filter: &SeriesFilter) -> Option<BTreeSet<String>> {
-    let status = Dimension::Status.name();
-    let is_closed = |name: &str| name == METRIC_NAME || name == TOKEN_CLASS || name == status;
-    let mut matched = sets(filter).iter().flatten().map(|matcher| matcher.name.as_str());
-    if !is_closed(label) || !matched.all(is_closed) {
-        return None;
-    }
     let mut values = BTreeSet::new();
     for matchers in sets(filter) {
-        let accepted = |value: &&str| {
-            matchers.iter().filter(|matcher| matcher.name == status).all(|matcher| matcher.matches(value))
-        };
-        let statuses: Vec<&str> = STATUSES.into_iter().filter(accepted).collect();
-        for wanted in wanted(matchers).iter().filter(|_| !statuses.is_empty()) {
-            let of_metric = [wanted.labels.get(label)];
-            let known = if label == status { &statuses[..] } else { &of_metric };
-            values.extend(known.iter().filter(|value| !value.is_empty()).map(|value| (*value).to_owned()));
+        for metric in METRICS.iter().filter(|metric| has(metric, matchers)) {
+            let accepted = |name: &str| {
+                let known = known_values(metric, name)?.into_iter();
+                Some(known.filter(|value| accept(matchers, name, value)).collect::<Vec<_>>())
+            };
+            let found = accepted(label)?;
+            let mut matched = matchers.iter().map(|matcher| accepted(&matcher.name));
+            let can_match = matched.try_fold(true, |all, values| Some(all && !values?.is_empty()))?;
+            values
+                .extend(found.into_iter().filter(|value| can_match && !value.is_empty()).map(str::to_owned));
         }
     }
     Some(values)
@@ -155,22 +200,26 @@ fn sets(filter: &SeriesFilter) -> &[Vec<Matcher>] {
     if filter.any_of.is_empty() { EVERYTHING } else { &filter.any_of }
 }
 
-/// The matchers on columns; `None` when a label that does not exist is required to have a value.
-fn column_matchers(matchers: &[Matcher]) -> Option<Vec<(Dimension, &Matcher)>> {
-    let mut columns = Vec::new();
+/// The matchers on columns; `None` when a label that the metric does not have is required to have a value.
+fn column_matchers<'a>(
+    metric: &Metric,
+    columns: &[(&'static str, &str)],
+    matchers: &'a [Matcher],
+) -> Option<Vec<(&'static str, &'a Matcher)>> {
+    let mut found = Vec::new();
     for matcher in matchers {
-        match Dimension::from_name(&matcher.name) {
-            Some(dimension) => columns.push((dimension, matcher)),
-            None if matcher.name == METRIC_NAME || matcher.name == TOKEN_CLASS => {}
+        match columns.iter().find(|(_, label)| *label == matcher.name) {
+            Some((column, _)) => found.push((*column, matcher)),
+            None if metric.labels().chain([METRIC_NAME]).any(|label| label == matcher.name) => {}
             None if matcher.matches("") => {}
             None => return None,
         }
     }
-    Some(columns)
+    Some(found)
 }
 
 /// Rows to series, in no order. Two points of one series at one edge come from two tiers and are added.
-fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result<Vec<Series>, SourceError> {
+fn series(rows: Vec<Row>, names: &[&str], wanted: &[Wanted]) -> Result<Vec<Series>, SourceError> {
     let malformed = SourceError::Malformed;
     if rows.len() > SERIES_MAX {
         return Err(SourceError::TooManySeries(SERIES_MAX));
@@ -178,9 +227,9 @@ fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result
     let mut out = Vec::new();
     let mut read = 0;
     for row in rows {
-        let Some((points, values)) = row.split_last().filter(|(_, values)| values.len() == dimensions.len())
+        let Some((points, values)) = row.split_last().filter(|(_, values)| values.len() == names.len())
         else {
-            let expected = dimensions.len() + 1;
+            let expected = names.len() + 1;
             return Err(malformed(format!("{} columns where {expected} were asked for", row.len())));
         };
         let mut increments: Vec<BTreeMap<i64, i128>> = vec![BTreeMap::new(); wanted.len()];
@@ -191,8 +240,8 @@ fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result
         if read > ROWS_MAX {
             return Err(SourceError::TooManyRows(ROWS_MAX));
         }
-        let names = dimensions.iter().map(|dimension| dimension.name());
-        let shared = Labels::from_pairs(names.zip(values.iter().map(String::as_str)));
+        let values = values.iter().map(String::as_str);
+        let shared = Labels::from_pairs(names.iter().copied().zip(values));
         for (points, wanted) in increments.into_iter().zip(wanted).filter(|(points, _)| !points.is_empty()) {
             let mut labels = shared.clone();
             wanted.labels.iter().for_each(|(name, value)| labels.set(name, value));
@@ -205,7 +254,7 @@ fn series(rows: Vec<Row>, dimensions: &[Dimension], wanted: &[Wanted]) -> Result
     Ok(out)
 }
 
-/// Adds `edge:value:...` to the increments of each measure, or of each the time in `last:time:...`.
+/// Adds `edge:value:...` to the increments of each measure, or to all of them 0 at the time in `last:time`.
 fn add_point(
     point: &str,
     wanted: &[Wanted],
@@ -213,20 +262,10 @@ fn add_point(
 ) -> Result<(), SourceError> {
     let malformed = |what: &str| SourceError::Malformed(format!("{what} in the point {point:?}"));
     let mut fields = point.split(':').peekable();
-    if fields.next_if_eq(&LAST).is_some() {
-        let times: Option<Vec<i64>> = fields.map(|time| time.parse().ok()).collect();
-        let times = times.filter(|times| times.len() == wanted.len()).ok_or_else(|| malformed("no times"))?;
-        for (time, increments) in times.into_iter().zip(increments).filter(|(time, _)| *time != 0) {
-            increments.entry(time).or_insert(0);
-        }
-        return Ok(());
-    }
+    let is_last = fields.next_if_eq(&LAST).is_some();
     let edge: i64 = fields.next().and_then(|edge| edge.parse().ok()).ok_or_else(|| malformed("no time"))?;
     for (wanted, increments) in wanted.iter().zip(increments) {
-        let value = fields.next().ok_or_else(|| malformed("too few values"))?;
-        if value.is_empty() {
-            continue;
-        }
+        let value = if is_last { "0" } else { fields.next().ok_or_else(|| malformed("too few values"))? };
         let picos = picos(value, scale(wanted.measure)).ok_or_else(|| malformed("no decimal"))?;
         let sum = increments.entry(edge).or_insert(0);
         *sum = sum.checked_add(picos).ok_or_else(|| malformed("a sum beyond 128 bits"))?;
@@ -238,7 +277,7 @@ fn add_point(
 fn scale(measure: Measure) -> i128 {
     match measure {
         // Microseconds stored, seconds shown.
-        Measure::DurationSum | Measure::FirstTokenSum => 1_000_000,
+        Measure::TimeSum(_) => 1_000_000,
         _ => 1_000_000_000_000,
     }
 }
@@ -265,7 +304,9 @@ impl<R: SqlRunner> SeriesSource for SqlSource<R> {
     }
 
     fn info(&self, request: &SelectorRequest) -> Option<String> {
-        moved(request.edges, self.now_ms().saturating_mul(1000))
+        let now_us = self.now_ms().saturating_mul(1000);
+        let groups = groups(&request.matchers);
+        groups.iter().find_map(|group| moved(request.edges, now_us, tiers(group.metric.ledger)))
     }
 
     fn select<'a>(

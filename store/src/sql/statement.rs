@@ -10,17 +10,17 @@ use std::fmt::Write as _;
 use ledgerline_promql::limits::SERIES_MAX;
 use ledgerline_promql::source::Scope;
 use ledgerline_promql::{ALIVE_ROUNDING_MS, Edges, MatchKind, Matcher};
-use ledgerline_proto::dimension::Dimension;
+use ledgerline_proto::Unit;
 
-use super::tiers::{Stretch, Tier, stretches, up};
-use crate::catalog::{Ledger, Measure};
+use super::tiers::{Stretch, Tier, stretches, tiers, up};
+use crate::catalog::{BOUNDS, Ledger, Measure, Rows};
 use crate::limits::{READ_MEMORY_BYTES_MAX, ROWS_MAX};
 use crate::rows::Select;
 
 /// The last second a DateTime can hold.
 const DATE_TIME_MAX_S: i64 = u32::MAX as i64;
 const ALIVE_ROUNDING_US: i64 = ALIVE_ROUNDING_MS * 1000;
-/// What a point begins with that says when each measure was last there.
+/// What a point begins with that says when there was a row last.
 pub(super) const LAST: &str = "last";
 
 pub(super) struct Selection<'a> {
@@ -30,39 +30,42 @@ pub(super) struct Selection<'a> {
     pub alive_from_ms: Option<i64>,
     /// The present, by which rows have expired.
     pub now_ms: i64,
-    /// Labels to group by, in order.
-    pub dimensions: &'a [Dimension],
-    /// Matchers on dimensions.
-    pub matchers: &'a [(Dimension, &'a Matcher)],
-    /// The family of all measures.
+    /// Columns to group by, in order.
+    pub columns: &'a [&'static str],
+    /// Matchers on columns.
+    pub matchers: &'a [(&'static str, &'a Matcher)],
+    /// Where all measures are.
     pub ledger: Ledger,
+    /// Of which rows.
+    pub rows: Rows,
     /// One value each in every point.
     pub measures: &'a [Measure],
 }
 
-/// Each row is one label set: the dimensions, then all its points in one text with a comma between them. A point is
-/// `edge:value:...`: the time in milliseconds at which the values count, and one value per measure, empty where there is none. Or it is
-/// `last:time:...`: for each measure when it was last there before all edges, 0 for never. `None` when all edges have moved to one time.
+/// Each row is one label set: the columns, then all its points in one text with a comma between them. A point is
+/// `edge:value:...`: the time in milliseconds at which the values count, and one value per measure. Or it is
+/// `last:time`: when there was a row last before all edges. `None` when all edges have moved to one time.
 pub(super) fn statement(selection: &Selection<'_>) -> Option<Select> {
     let mut builder = Builder::new(selection);
     let Selection { edges, alive_from_ms, .. } = *selection;
     let now_us = selection.now_ms.saturating_mul(1000);
+    let tables = tiers(selection.ledger);
     let mut texts = Vec::new();
-    for stretch in stretches(edges, now_us, i64::MAX) {
+    for stretch in stretches(edges, now_us, tables, i64::MAX) {
         texts.extend((0..stretch.tiers.len()).map(|at| builder.sums(&stretch, at)));
     }
     if let Some(from_ms) = alive_from_ms {
         let first_ms = edges.first_ms - edges.window_ms.unwrap_or(0);
         let before = Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(first_ms - from_ms) };
         builder.bind("before", &(first_ms * 1000));
-        for stretch in stretches(before, now_us, ALIVE_ROUNDING_US) {
+        for stretch in stretches(before, now_us, tables, ALIVE_ROUNDING_US) {
             texts.extend((0..stretch.tiers.len()).map(|at| builder.last(&stretch, at)));
         }
     }
     if texts.is_empty() {
         return None;
     }
-    let list = list(selection.dimensions);
+    let list = list(selection.columns);
     let mut rest =
         list.strip_suffix(", ").map_or_else(String::new, |columns| format!("\nGROUP BY {columns}"));
     if edges.window_ms.is_none() {
@@ -87,9 +90,9 @@ pub(super) fn statement(selection: &Selection<'_>) -> Option<Select> {
     })
 }
 
-/// The columns of the dimensions, each with a comma behind it.
-fn list(dimensions: &[Dimension]) -> String {
-    dimensions.iter().map(|dimension| format!("{}, ", dimension.name())).collect()
+/// The columns, each with a comma behind it.
+fn list(columns: &[&str]) -> String {
+    columns.iter().map(|column| format!("{column}, ")).collect()
 }
 
 struct Builder<'a> {
@@ -145,7 +148,11 @@ impl<'a> Builder<'a> {
     }
 
     fn table(&self, tier: Tier) -> String {
-        format!("{}_{}", self.selection.ledger.name(), tier.name)
+        match self.selection.ledger {
+            Ledger::Calls => format!("calls_{}", tier.name),
+            Ledger::Spend => format!("spend_{}", tier.name),
+            Ledger::Corrections => "corrections".to_owned(),
+        }
     }
 
     /// The smallest edge at or after a time in microseconds, when there are several.
@@ -179,9 +186,12 @@ impl<'a> Builder<'a> {
     /// The sums of the rows of a tier that it supplies in a stretch.
     fn sums(&mut self, stretch: &Stretch, at: usize) -> String {
         let tier = stretch.tiers[at];
-        let list = list(self.selection.dimensions);
-        let measures =
-            self.selection.measures.iter().map(|measure| format!(", ':', {}", expression(*measure)));
+        let list = list(self.selection.columns);
+        let measures = self
+            .selection
+            .measures
+            .iter()
+            .map(|measure| format!(", ':', toString({})", expression(*measure)));
         let mut text = format!(
             "SELECT {list}{} AS edge, concat(toString(edge){}) AS point\nFROM {}",
             self.edge(&interval(tier).0),
@@ -194,24 +204,18 @@ impl<'a> Builder<'a> {
         text
     }
 
-    /// When each measure was last there.
+    /// When there was a row last.
     fn last(&mut self, stretch: &Stretch, at: usize) -> String {
         let tier = stretch.tiers[at];
-        let list = list(self.selection.dimensions);
-        let measures = self.selection.measures.iter().enumerate();
-        let values = measures.clone().map(|(at, measure)| format!(", {} AS v{at}", expression(*measure)));
-        let times = measures.map(|(at, _)| format!(", ':', toString(max(if(v{at} = '', 0, seen)))"));
+        let list = list(self.selection.columns);
         let quarter = ALIVE_ROUNDING_US;
         let mut text = format!(
-            "SELECT {list}max(seen) AS edge, concat('{LAST}'{}) AS point\nFROM (\n\
-             SELECT {list}intDiv(least(intDiv({} + {quarter} - 1, {quarter}) * {quarter}, {{before:Int64}}), 1000) AS seen{}\nFROM {}",
-            times.collect::<String>(),
+            "SELECT {list}intDiv(least(intDiv(max({}) + {quarter} - 1, {quarter}) * {quarter}, {{before:Int64}}), 1000) AS edge, \
+             concat('{LAST}:', toString(edge)) AS point\nFROM {}",
             interval(tier).1,
-            values.collect::<String>(),
             self.table(tier)
         );
         self.conditions(stretch, at, true, &mut text);
-        let _ = write!(text, "\nGROUP BY {list}seen\n)");
         if let Some(columns) = list.strip_suffix(", ") {
             let _ = write!(text, "\nGROUP BY {columns}");
         }
@@ -237,8 +241,9 @@ impl<'a> Builder<'a> {
             let next = self.next_edge(&format!("{parent_start} + 1"));
             let _ = write!(text, "\n  AND {next} <= {parent_start} + {}", parent - grain_us);
         }
-        for (at, (dimension, matcher)) in self.selection.matchers.iter().enumerate() {
-            let (column, value) = (dimension.name(), format!("{{m{at}:String}}"));
+        text.extend(condition_of(self.selection.rows).map(|condition| format!("\n  AND {condition}")));
+        for (at, (column, matcher)) in self.selection.matchers.iter().enumerate() {
+            let value = format!("{{m{at}:String}}");
             text.push_str(&match matcher.kind {
                 MatchKind::Equal => format!("\n  AND {column} = {value}"),
                 MatchKind::NotEqual => format!("\n  AND {column} != {value}"),
@@ -253,9 +258,9 @@ impl<'a> Builder<'a> {
     fn bounds(&mut self, stretch: &Stretch, tier: Tier, coarser: Option<Tier>, text: &mut String) {
         let Stretch { low_us, high_us, .. } = *stretch;
         // The record is by its end; a bucket by its start, which belongs to the tail, as its end does to the head.
-        let (length_us, before, after) = match tier {
-            Tier::RECORD => (0, "<=", ">"),
-            _ => (tier.bucket_us, "<", ">="),
+        let (length_us, before, after) = match tier.is_record() {
+            true => (0, "<=", ">"),
+            false => (tier.bucket_us, "<", ">="),
         };
         let mut conditions: Vec<_> =
             low_us.map(|low| self.condition(tier, after, "from", low)).into_iter().collect();
@@ -277,7 +282,7 @@ impl<'a> Builder<'a> {
     /// Compares the stored time with a time that is bound under that name: microseconds for the record, seconds for buckets.
     fn condition(&mut self, tier: Tier, operator: &str, name: &str, time_us: i64) -> String {
         let name = format!("{name}_{}", self.parts);
-        if tier == Tier::RECORD {
+        if tier.is_record() {
             self.bind(&name, &time_us);
             return format!("end_time {operator} fromUnixTimestamp64Micro({{{name}:Int64}})");
         }
@@ -291,7 +296,7 @@ impl<'a> Builder<'a> {
 
 /// Start and end of a row's interval, in microseconds; the start is outside, the end inside.
 fn interval(tier: Tier) -> (String, String) {
-    if tier == Tier::RECORD {
+    if tier.is_record() {
         let end = "toInt64(toUnixTimestamp64Micro(end_time))".to_owned();
         return (format!("{end} - 1"), end);
     }
@@ -299,22 +304,40 @@ fn interval(tier: Tier) -> (String, String) {
     (start.clone(), format!("{start} + {}", tier.bucket_us))
 }
 
-/// A measure over rows of a tier, as text. Empty when no row has it, whatever its rows add up to: a call that was taken back is
-/// 0 and not absent.
+/// What else must hold of the rows.
+fn condition_of(rows: Rows) -> Option<String> {
+    match rows {
+        Rows::All => None,
+        Rows::Priced => Some("unpriced_reason = ''".to_owned()),
+        Rows::Unpriced => Some("unpriced_reason != ''".to_owned()),
+        Rows::Tokens => Some(format!("unit IN ({})", tokens())),
+        Rows::OtherUnits => Some(format!("unit NOT IN ({})", tokens())),
+    }
+}
+
+/// The units that are tokens, as a list of texts.
+fn tokens() -> String {
+    let tokens = Unit::ALL.into_iter().filter(|unit| unit.is_token());
+    tokens.map(|unit| format!("'{}'", unit.name())).collect::<Vec<_>>().join(", ")
+}
+
+/// A measure over rows of a tier, as a number.
 fn expression(measure: Measure) -> String {
-    let present = |rows: &str, value: &str| format!("if(countIf({rows}) = 0, '', toString({value}))");
     match measure {
-        Measure::Calls => "toString(sum(calls))".to_owned(),
-        Measure::Errors => "toString(sum(errors))".to_owned(),
-        Measure::UnpricedCalls => "toString(sumIf(calls, unpriced_reason != ''))".to_owned(),
-        Measure::Cost => present("unpriced_reason = ''", "sum(amount)"),
-        Measure::Tokens(unit) => {
-            let of_unit = format!("unit = '{}'", unit.name());
-            present(&of_unit, &format!("sumIf(quantity, {of_unit})"))
-        }
-        Measure::DurationSum => present("notEmpty(duration_buckets)", "sum(duration_us_sum)"),
-        Measure::DurationCount => present("notEmpty(duration_buckets)", "sum(duration_count)"),
-        Measure::FirstTokenSum => present("notEmpty(ttft_buckets)", "sum(ttft_us_sum)"),
-        Measure::FirstTokenCount => present("notEmpty(ttft_buckets)", "sum(ttft_count)"),
+        Measure::Calls => "sum(calls)".to_owned(),
+        Measure::Errors => "sum(errors)".to_owned(),
+        Measure::Cost => "sum(amount)".to_owned(),
+        Measure::Quantity => "sum(quantity)".to_owned(),
+        Measure::Corrections => "sum(toInt64(sign))".to_owned(),
+        Measure::CorrectedCost => "sum(sign * toDecimal128(assumeNotNull(cost), 12))".to_owned(),
+        Measure::TimeSum(time) => format!("sum({}_us_sum)", time.column()),
+        Measure::Bucket(time, at) if at + 1 == BOUNDS.len() => expression(Measure::TimeCount(time)),
+        Measure::TimeCount(time) => format!("sum({}_count)", time.column()),
+        // Eight stored buckets to a power of two; number 0 ends at the first bound.
+        Measure::Bucket(time, at) => format!(
+            "arraySum(mapValues(mapFilter((b, n) -> b <= {}, sumMap({}_buckets))))",
+            8 * at,
+            time.column()
+        ),
     }
 }

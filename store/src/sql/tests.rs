@@ -11,15 +11,13 @@ use ledgerline_promql::{
     Budget, Edges, Fetched, MatchKind, Matcher, MemoryError, MemoryPool, Number, QueryParams, QueryValue,
     evaluate, plan,
 };
-use ledgerline_proto::Unit;
-use ledgerline_proto::dimension::Dimension;
 use proptest::prelude::*;
 
 use super::source::picos;
 use super::statement::{Selection, statement};
-use super::tiers::{Stretch, Tier, moved, stretches, up};
+use super::tiers::{Stretch, Tier, moved, stretches, tiers, up};
 use super::*;
-use crate::catalog::{Ledger, Measure};
+use crate::catalog::{Ledger, Measure, Rows, Time};
 use crate::migrate::{MIGRATIONS, statements};
 
 const MINUTE: i64 = 60_000;
@@ -51,9 +49,10 @@ fn text_at(edges: Edges, now_ms: i64) -> String {
         edges,
         alive_from_ms: edges.window_ms.is_none().then_some(edges.first_ms - DAY),
         now_ms,
-        dimensions: &[Dimension::Team],
-        matchers: &[(Dimension::Team, &team)],
+        columns: &["team"],
+        matchers: &[("team", &team)],
         ledger: Ledger::Spend,
+        rows: Rows::Priced,
         measures: &[Measure::Cost],
     };
     statement(&selection).unwrap().text
@@ -61,7 +60,7 @@ fn text_at(edges: Edges, now_ms: i64) -> String {
 
 fn tables(edges: Edges) -> Vec<&'static str> {
     let text = text(edges);
-    let sums = text.split("'last'").next().unwrap();
+    let sums = text.split("'last:").next().unwrap();
     let named = |tier: &Tier| sums.contains(&format!("FROM spend_{}\n", tier.name));
     Tier::ALL.into_iter().filter(named).map(|tier| tier.name).collect()
 }
@@ -90,7 +89,7 @@ fn read(first_ms: i64, window_ms: i64, now_ms: i64) -> Vec<(i64, i64, i64, Vec<&
     let edges = Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(window_ms) };
     let minutes = |us: i64| us / (MINUTE * 1000);
     let tables = |tiers: Vec<Tier>| tiers.iter().map(|tier| tier.name).collect();
-    let found = stretches(edges, now_ms * 1000, i64::MAX).into_iter();
+    let found = stretches(edges, now_ms * 1000, &Tier::ALL, i64::MAX).into_iter();
     found
         .map(|of| (minutes(of.low_us.unwrap()), minutes(of.high_us), of.grain_us, tables(of.tiers)))
         .collect()
@@ -123,7 +122,7 @@ fn each_end_is_read_from_what_is_left_there() {
 fn who_asks_is_told_when_times_were_moved() {
     let now_us = (1000 * DAY + 12 * HOUR) * 1000;
     let once = |first_ms, window_ms| Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(window_ms) };
-    let told = |edges| moved(edges, now_us);
+    let told = |edges| moved(edges, now_us, &Tier::ALL);
     assert_eq!(told(once(1000 * DAY + 1, 30 * DAY)), None);
     assert_eq!(
         told(once(1000 * DAY + 1, 365 * DAY + 1)),
@@ -132,6 +131,8 @@ fn who_asks_is_told_when_times_were_moved() {
     );
     let quarter = told(once(1000 * DAY + 1, 365 * DAY)).unwrap();
     assert!(quarter.contains("365 days back") && quarter.contains("each 15 minutes (UTC)"), "{quarter}");
+    let of_corrections = moved(once(1000 * DAY + 1, 365 * DAY), now_us, tiers(Ledger::Corrections));
+    assert_eq!(of_corrections, None, "each of them is kept");
     // Steps of a day at 00:31, of which the first are too old.
     let steps = Edges { first_ms: 900 * DAY + 31 * MINUTE, step_ms: DAY, count: 100, window_ms: Some(DAY) };
     assert!(told(steps).is_some());
@@ -149,41 +150,40 @@ fn a_statement_reads_as_designed() {
         edges,
         alive_from_ms: Some(9 * DAY),
         now_ms: NOW_MS,
-        dimensions: &[Dimension::Team],
-        matchers: &[(Dimension::Team, &team), (Dimension::Model, &model)],
-        ledger: Ledger::Spend,
-        measures: &[Measure::Cost, Measure::Tokens(Unit::OutputText)],
+        columns: &["team", "unpriced_reason"],
+        matchers: &[("team", &team), ("model", &model)],
+        ledger: Ledger::Calls,
+        rows: Rows::Unpriced,
+        measures: &[Measure::Calls, Measure::Bucket(Time::Duration, 2), Measure::Bucket(Time::Duration, 17)],
     };
     let statement = statement(&selection).unwrap();
-    let expected = "SELECT team, arrayStringConcat(groupArray(point), ',') AS points
+    let expected = "SELECT team, unpriced_reason, arrayStringConcat(groupArray(point), ',') AS points
 FROM (
-SELECT team, intDiv({ends:Int64} + intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 1 - {ends:Int64} + {step:Int64} - 1, {step:Int64}) * {step:Int64}, 1000) AS edge, concat(toString(edge), ':', if(countIf(unpriced_reason = '') = 0, '', toString(sum(amount))), ':', if(countIf(unit = 'output_text') = 0, '', toString(sumIf(quantity, unit = 'output_text')))) AS point
-FROM spend_quarter
+SELECT team, unpriced_reason, intDiv({ends:Int64} + intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 1 - {ends:Int64} + {step:Int64} - 1, {step:Int64}) * {step:Int64}, 1000) AS edge, concat(toString(edge), ':', toString(sum(calls)), ':', toString(arraySum(mapValues(mapFilter((b, n) -> b <= 16, sumMap(duration_buckets))))), ':', toString(sum(duration_count))) AS point
+FROM calls_quarter
 WHERE tenant = {tenant:String}
   AND bucket >= toDateTime({from_0:Int64}, 'UTC')
   AND bucket <= toDateTime({to_0:Int64}, 'UTC')
+  AND unpriced_reason != ''
   AND match(team, {m0:String})
   AND model != {m1:String}
-GROUP BY team, edge
+GROUP BY team, unpriced_reason, edge
 HAVING count() > 0
 LIMIT 2000001
 UNION ALL
-SELECT team, max(seen) AS edge, concat('last', ':', toString(max(if(v0 = '', 0, seen))), ':', toString(max(if(v1 = '', 0, seen)))) AS point
-FROM (
-SELECT team, intDiv(least(intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 900000000 + 900000000 - 1, 900000000) * 900000000, {before:Int64}), 1000) AS seen, if(countIf(unpriced_reason = '') = 0, '', toString(sum(amount))) AS v0, if(countIf(unit = 'output_text') = 0, '', toString(sumIf(quantity, unit = 'output_text'))) AS v1
-FROM spend_quarter
+SELECT team, unpriced_reason, intDiv(least(intDiv(max(toInt64(toUnixTimestamp(bucket)) * 1000000 + 900000000) + 900000000 - 1, 900000000) * 900000000, {before:Int64}), 1000) AS edge, concat('last:', toString(edge)) AS point
+FROM calls_quarter
 WHERE tenant = {tenant:String}
   AND bucket >= toDateTime({from_1:Int64}, 'UTC')
   AND bucket <= toDateTime({to_1:Int64}, 'UTC')
+  AND unpriced_reason != ''
   AND match(team, {m0:String})
   AND model != {m1:String}
-GROUP BY team, seen
-)
-GROUP BY team
+GROUP BY team, unpriced_reason
 HAVING count() > 0
 LIMIT 2000001
 )
-GROUP BY team
+GROUP BY team, unpriced_reason
 LIMIT 50001";
     assert_eq!(statement.text, expected);
     let integer = |value: i64| value.to_string();
@@ -267,10 +267,11 @@ fn vector(value: QueryValue) -> Vec<(String, Number)> {
 #[test]
 fn a_sum_is_grouped_in_the_store_and_comes_back_exact() {
     let edge = (40 * DAY).to_string();
-    let (a, b) = (format!("{edge}:0.000000000001,{edge}:1.1"), format!("{edge}:"));
+    let (a, b) = (format!("{edge}:0.000000000001,{edge}:1.1"), format!("last:{edge}"));
     let (value, seen) =
         answer("sum by (team) (increase(llm_cost_usd_total{model=\"m\"}[30d]))", &[&["ads", &a], &["", &b]]);
-    assert_eq!(vector(value.unwrap()), [("{team=\"ads\"}".to_owned(), Number::Exact(1_100_000_000_001))]);
+    let ads = ("{team=\"ads\"}".to_owned(), Number::Exact(1_100_000_000_001));
+    assert_eq!(vector(value.unwrap()), [("{}".to_owned(), Number::whole(0)), ads], "one is quiet");
     assert_eq!(seen.len(), 1);
     assert!(seen[0].text.starts_with("SELECT team, arrayStringConcat"), "{}", seen[0].text);
     assert!(seen[0].text.contains("\nFROM spend_day\n"), "{}", seen[0].text);
@@ -290,20 +291,33 @@ fn only_linear_sums_are_grouped_in_the_store() {
 }
 
 #[test]
-fn token_classes_are_series_and_durations_are_seconds() {
+fn token_classes_and_bounds_are_series_and_durations_are_seconds() {
     let edge = (40 * DAY).to_string();
-    let (value, _) = answer(
-        "increase(llm_tokens_total{token_class=~\"output_text|cache_read\"}[1d])",
-        &[&["s", "", "", "", "", "", "", "ok", "", &format!("{edge}:7:9")]],
-    );
-    let labels = |class: &str| format!("{{service=\"s\", status=\"ok\", token_class=\"{class}\"}}");
-    assert_eq!(
-        vector(value.unwrap()),
-        [(labels("cache_read"), Number::whole(7)), (labels("output_text"), Number::whole(9)),]
-    );
+    let row = |class: &str, quantity: u32| {
+        let mut row = ["s", "", "", "", "", "", "", "ok", "", class, "provider"].map(str::to_owned).to_vec();
+        row.push(format!("{edge}:{quantity}"));
+        row
+    };
+    let rows = [row("cache_read", 7), row("output_text", 9)];
+    let rows: Vec<Vec<&str>> = rows.iter().map(|row| row.iter().map(String::as_str).collect()).collect();
+    let rows: Vec<&[&str]> = rows.iter().map(Vec::as_slice).collect();
+    let (value, seen) =
+        answer("increase(llm_tokens_total{token_class=~\"output_text|cache_read\"}[1d])", &rows);
+    let labels = |class: &str| {
+        format!("{{service=\"s\", status=\"ok\", token_class=\"{class}\", usage_source=\"provider\"}}")
+    };
+    let wanted = [(labels("cache_read"), Number::whole(7)), (labels("output_text"), Number::whole(9))];
+    assert_eq!(vector(value.unwrap()), wanted);
+    assert!(seen[0].text.contains("AND unit IN ('input_uncached', "), "{}", seen[0].text);
+    assert!(seen[0].text.contains("AND match(unit, {m0:String})"), "{}", seen[0].text);
     let (value, _) =
         answer("sum(increase(llm_call_duration_seconds_sum[1d]))", &[&[&format!("{edge}:1500001")]]);
     assert_eq!(vector(value.unwrap()), [("{}".to_owned(), Number::Exact(1_500_001_000_000))]);
+    let query = "sum by (le) (increase(llm_call_duration_seconds_bucket{le=~\"0.02|.Inf\"}[1d]))";
+    let (value, seen) = answer(query, &[&[&format!("{edge}:3:5")]]);
+    let le = |bound: &str| format!("{{le=\"{bound}\"}}");
+    assert_eq!(vector(value.unwrap()), [(le("+Inf"), Number::whole(5)), (le("0.02"), Number::whole(3))]);
+    assert_eq!(seen[0].text.matches("sumMap").count(), 1, "what no matcher wants is not added up");
 }
 
 #[test]
@@ -316,6 +330,8 @@ fn a_label_that_does_not_exist_is_empty() {
     assert_eq!(seen.len(), 0);
     let (_, seen) = answer("increase(llm_calls_total{token_class=\"output_text\"}[1d])", &[]);
     assert_eq!(seen.len(), 0, "only tokens have a class");
+    let (_, seen) = answer("increase(llm_calls_total{le=\"0.02\"}[1d])", &[]);
+    assert_eq!(seen.len(), 0, "only buckets have a bound");
 }
 
 #[test]
@@ -402,17 +418,32 @@ fn what_is_a_closed_list_is_not_read() {
         "status",
         "team",
     ];
+    let with = |more: &[&str]| {
+        let mut names = [&all[..], more].concat().into_iter().map(str::to_owned).collect::<Vec<_>>();
+        names.sort_unstable();
+        names
+    };
+    let of_all = with(&["le", "reason", "token_class", "unit", "usage_source"]);
+    let of_tokens = with(&["token_class", "usage_source"]);
     assert_eq!(names(filter("__name__", "llm_calls_total")), all);
-    assert_eq!(names(SeriesFilter::default()), [&all[..], &["token_class"]].concat());
+    assert_eq!(names(SeriesFilter::default()), of_all);
+    assert_eq!(names(filter("token_class", "cache_read")), of_tokens);
     assert_eq!(names(filter("__name__", "nothing")), [""; 0]);
     assert_eq!(names(filter("nothing", "x")), [""; 0]);
     assert_eq!(values("status", SeriesFilter::default()), ["error", "ok"]);
     assert_eq!(values("status", filter("status", "ok")), ["ok"]);
     assert_eq!(values("__name__", filter("token_class", "cache_read")), ["llm_tokens_total"]);
     assert_eq!(values("token_class", filter("__name__", "llm_calls_total")), [""; 0]);
+    assert_eq!(values("token_class", filter("token_class", "cache_read")), ["cache_read"]);
+    assert_eq!(values("le", SeriesFilter::default()).len(), 18);
+    assert!(!values("unit", SeriesFilter::default()).contains(&"cache_read".to_owned()));
     assert_eq!(runner.seen.lock().unwrap().len(), 0);
     assert_eq!(values("status", filter("team", "ads")), [""; 0]);
-    assert_eq!(runner.seen.lock().unwrap().len(), 2, "which a team has is read, of calls and of spend");
+    let seen = runner.seen.lock().unwrap();
+    let tables: Vec<&str> = seen.iter().map(|seen| seen.text.split("\nFROM ").nth(2).unwrap()).collect();
+    let named = |table: &str| tables.iter().filter(|text| text.starts_with(table)).count();
+    let counts = [named("calls_day"), named("spend_day"), named("corrections")];
+    assert_eq!(counts, [2, 3, 2], "which a team has is read, once for each set of rows and labels");
 }
 
 /// All edges in microseconds, ascending.
@@ -430,7 +461,8 @@ fn all_edges(edges: Edges) -> Vec<i64> {
 fn suppliers(edges: Edges, now_ms: i64, time_us: i64) -> Vec<(&'static str, i64)> {
     let all = all_edges(edges);
     let mut suppliers = Vec::new();
-    for Stretch { low_us, high_us, tiers, grain_us } in stretches(edges, now_ms * 1000, i64::MAX) {
+    for Stretch { low_us, high_us, tiers, grain_us } in stretches(edges, now_ms * 1000, &Tier::ALL, i64::MAX)
+    {
         let low_us = low_us.unwrap();
         // No edge lies inside the interval, once moved.
         let whole = |tier: &Tier| {
@@ -488,9 +520,10 @@ proptest! {
 /// The TTL of a table is in its migration, and what the planner believes of it in [`Tier`]: they must be one.
 #[test]
 fn a_tier_is_kept_as_long_as_its_migration_says() {
-    for tier in Tier::ALL {
+    for tier in Tier::ALL.into_iter().chain([Tier::CORRECTIONS]) {
         let tables = match tier {
             Tier::RECORD => vec!["spans".to_owned()],
+            Tier::CORRECTIONS => vec!["corrections".to_owned()],
             _ => vec![format!("calls_{}", tier.name), format!("spend_{}", tier.name)],
         };
         for table in tables {

@@ -6,6 +6,8 @@
 
 use ledgerline_promql::Edges;
 
+use crate::catalog::Ledger;
+
 const DAY_US: i64 = 86_400_000_000;
 
 /// Tables that answer together, one of each family. A rollup's `bucket` is the start of an interval open at its start and closed at its end, as a PromQL
@@ -28,10 +30,25 @@ impl Tier {
     pub const RECORD: Self = Self { name: "record", kept_days: Some(90), bucket_us: 1 };
     /// From the coarsest.
     pub const ALL: [Self; 4] = [Self::DAY, Self::QUARTER, Self::MINUTE, Self::RECORD];
+    /// Corrections have no sums over intervals: they are few, and kept without end.
+    pub const CORRECTIONS: Self = Self { name: "corrections", kept_days: None, bucket_us: 1 };
+
+    /// Whether rows are single calls, by `end_time` in microseconds.
+    pub fn is_record(self) -> bool {
+        self.bucket_us == 1
+    }
 
     /// Since when all rows are there, at the start of a day.
     fn begin_us(self, now_us: i64) -> i64 {
         self.kept_days.map_or(i64::MIN, |days| up(now_us - days * DAY_US, DAY_US))
+    }
+}
+
+/// The tables of a ledger, from the coarsest.
+pub(super) fn tiers(ledger: Ledger) -> &'static [Tier] {
+    match ledger {
+        Ledger::Calls | Ledger::Spend => &Tier::ALL,
+        Ledger::Corrections => &[Tier::CORRECTIONS],
     }
 }
 
@@ -54,24 +71,24 @@ pub(super) fn up(time: i64, of: i64) -> i64 {
 }
 
 /// The stretches of time and what is left in them: begin, end, tables from the coarsest.
-fn kept(now_us: i64) -> impl Iterator<Item = (i64, i64, Vec<Tier>)> {
-    let mut begins = Tier::ALL.map(|tier| tier.begin_us(now_us)).to_vec();
+fn kept(tiers: &[Tier], now_us: i64) -> impl Iterator<Item = (i64, i64, Vec<Tier>)> {
+    let mut begins: Vec<i64> = tiers.iter().map(|tier| tier.begin_us(now_us)).collect();
     begins.sort_unstable();
     begins.dedup();
     let ends: Vec<i64> = begins.iter().skip(1).copied().chain([i64::MAX]).collect();
     begins.into_iter().zip(ends).map(move |(begin, end)| {
-        let left = Tier::ALL.into_iter().filter(|tier| tier.begin_us(now_us) <= begin);
+        let left = tiers.iter().copied().filter(|tier| tier.begin_us(now_us) <= begin);
         (begin, end, left.collect())
     })
 }
 
 /// What to read for these edges at `now_us`, from the oldest. Tables with buckets longer than `bucket_us_max` are read only where
 /// nothing finer is left.
-pub(super) fn stretches(edges: Edges, now_us: i64, bucket_us_max: i64) -> Vec<Stretch> {
+pub(super) fn stretches(edges: Edges, now_us: i64, tiers: &[Tier], bucket_us_max: i64) -> Vec<Stretch> {
     let low = edges.window_ms.map(|window| (edges.first_ms - window) * 1000);
     let high = edges.until_ms() * 1000;
     let mut out: Vec<Stretch> = Vec::new();
-    for (begin, end, left) in kept(now_us) {
+    for (begin, end, left) in kept(tiers, now_us) {
         let grain_us = left.last().map_or(1, |tier| tier.bucket_us);
         if high <= begin || low.is_some_and(|low| low >= end) {
             continue;
@@ -129,11 +146,11 @@ fn chosen(
 }
 
 /// What to tell whoever asked when times of the query were moved.
-pub(super) fn moved(edges: Edges, now_us: i64) -> Option<String> {
+pub(super) fn moved(edges: Edges, now_us: i64, tiers: &[Tier]) -> Option<String> {
     let window_us = edges.window_ms.map(|window| window * 1000);
     let ends = (0..edges.count).map(|at| (edges.first_ms + at * edges.step_ms) * 1000);
     let mut times = ends.flat_map(|end| [Some(end), window_us.map(|window| end - window)]).flatten();
-    let kept: Vec<(i64, i64, Vec<Tier>)> = kept(now_us).collect();
+    let kept: Vec<(i64, i64, Vec<Tier>)> = kept(tiers, now_us).collect();
     let (time, grain) = times.find_map(|time| {
         let (_, _, left) = kept.iter().find(|(begin, end, _)| time > *begin && time <= *end)?;
         let grain = left.last()?.bucket_us;

@@ -167,6 +167,12 @@ async fn metadata_endpoints_answer_as_grafana_expects() {
         r#"{"status":"success","data":{"llm_calls_total":[{"type":"counter","help":"Calls that ended.","unit":""}]}}"#,
     )
     .await;
+    // Of a histogram the family is described, from which Grafana knows its buckets.
+    let (_, body) = get_body("/api/v1/metadata?metric=llm_call_duration_seconds").await;
+    assert!(
+        body.contains(r#""llm_call_duration_seconds":[{"type":"histogram""#) && !body.contains("_bucket"),
+        "{body}"
+    );
     check(
         "/api/v1/query_exemplars?query=test&start=1700000000000&end=1700000001000",
         200,
