@@ -102,16 +102,23 @@ OVERVIEW = dashboard(
     "LLM calls: spend and health",
     "What the calls to language models cost and how they went, by team and model.",
     [
-        panel("stat", "Spend", "Exact cost of all priced calls in the range shown.", "currencyUSD",
-              "sum(increase(llm_cost_usd_total{FILTER}[$__range]))", width=6, height=4),
+        panel("stat", "Spend", "Cost of all priced calls in the range shown, estimates included.", "currencyUSD",
+              "sum(increase(llm_cost_usd_total{FILTER}[$__range])) or vector(0)", width=4, height=4),
+        panel("stat", "Of it estimated", "The part of the spend whose tokens nobody counted: streams that were cut off, "
+              "or a provider that sent no usage. The rest is exact as far as its counts are the provider's.", "currencyUSD",
+              'sum(increase(llm_cost_usd_total{usage_source="estimated",FILTER}[$__range])) or vector(0)',
+              width=4, height=4),
+        panel("stat", "Unpriced calls", "Calls whose cost is not known. They are missing from the spend: see their reasons "
+              "below.", "short", "sum(increase(llm_unpriced_calls_total{FILTER}[$__range])) or vector(0)",
+              width=4, height=4),
+        panel("stat", "Corrected", "What corrections added to the spend of the range shown or took from it: repeats, "
+              "wrappers, new prices. It is in the spend already.", "currencyUSD",
+              "sum(increase(llm_corrected_cost_usd_total{FILTER}[$__range])) or vector(0)", width=4, height=4),
         panel("stat", "Calls", "Calls in the range shown, failed ones included.", "short",
-              "sum(increase(llm_calls_total{FILTER}[$__range]))", width=6, height=4),
+              "sum(increase(llm_calls_total{FILTER}[$__range]))", width=4, height=4),
         panel("stat", "Failed", "Share of calls that ended in an error.", "percentunit",
               "sum(increase(llm_errors_total{FILTER}[$__range])) / sum(increase(llm_calls_total{FILTER}[$__range]))",
-              width=6, height=4),
-        panel("stat", "Unpriced calls", "Calls whose price is not known. They are missing from the spend: add their "
-              "model to the price book.", "short", "sum(increase(llm_unpriced_calls_total{FILTER}[$__range]))",
-              width=6, height=4),
+              width=4, height=4),
         panel("timeseries", "Spend by team", "Cost per hour at the current rate.", "currencyUSD",
               "sum by (team) (rate(llm_cost_usd_total{FILTER}[$__rate_interval])) * 3600", "{{team}}"),
         panel("timeseries", "Spend by model", "Cost per hour at the current rate.", "currencyUSD",
@@ -121,15 +128,21 @@ OVERVIEW = dashboard(
         panel("timeseries", "Errors by type", "Failed calls per second, by the provider's error code.", "reqps",
               "sum by (provider, error_type) (rate(llm_errors_total{FILTER}[$__rate_interval]))",
               "{{provider}} {{error_type}}"),
-        panel("timeseries", "Mean duration by model", "Mean time from request to last byte.", "s",
-              "sum by (model) (rate(llm_call_duration_seconds_sum{FILTER}[$__rate_interval])) "
-              "/ sum by (model) (rate(llm_call_duration_seconds_count{FILTER}[$__rate_interval]))", "{{model}}"),
-        panel("timeseries", "Mean time to first token by model", "Streamed calls only.", "s",
-              "sum by (model) (rate(llm_time_to_first_token_seconds_sum{FILTER}[$__rate_interval])) "
-              "/ sum by (model) (rate(llm_time_to_first_token_seconds_count{FILTER}[$__rate_interval]))", "{{model}}"),
+        panel("timeseries", "Duration by model, 95th percentile", "Time from request to last byte, of 95 of 100 calls at most.",
+              "s", "histogram_quantile(0.95, sum by (le, model) "
+              "(rate(llm_call_duration_seconds_bucket{FILTER}[$__rate_interval])))", "{{model}}"),
+        panel("timeseries", "Time to first token by model, 95th percentile", "Streamed calls only.", "s",
+              "histogram_quantile(0.95, sum by (le, model) "
+              "(rate(llm_time_to_first_token_seconds_bucket{FILTER}[$__rate_interval]))) >= 0", "{{model}}"),
+        panel("timeseries", "Spend by who counted", "Cost per hour at the current rate. estimated: nobody counted; sender: "
+              "another program did.", "currencyUSD",
+              "sum by (usage_source) (rate(llm_cost_usd_total{FILTER}[$__rate_interval])) * 3600", "{{usage_source}}"),
+        panel("timeseries", "Unpriced calls by reason", "Calls per second that are not in the spend. unknown_model and its "
+              "kin: add the price.", "reqps",
+              "sum by (reason) (rate(llm_unpriced_calls_total{FILTER}[$__rate_interval]))", "{{reason}}"),
         panel("timeseries", "Tokens by class", "Tokens per second in disjoint classes: no token is in two of them.",
               "short", "sum by (token_class) (rate(llm_tokens_total{FILTER}[$__rate_interval]))", "{{token_class}}"),
-        panel("table", "Spend by team, feature and model", "Exact cost in the range shown, ready to export.",
+        panel("table", "Spend by team, feature and model", "Cost in the range shown, ready to export.",
               "currencyUSD", "sum by (team, feature, model) (increase(llm_cost_usd_total{FILTER}[$__range]))"),
     ],
 )
