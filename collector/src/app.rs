@@ -8,6 +8,7 @@ mod rule_query;
 #[cfg(test)]
 mod tests;
 
+use std::hash::{BuildHasher as _, RandomState};
 use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -30,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Access, Principal, authenticate};
 use crate::alerting::{self, Alerting, RulesView};
 use crate::config::{Listen, Settings, Storage};
+use crate::ingest::booking::Booking;
 use crate::ingest::config::IngestSettings;
 use crate::ingest::dimensions::{CAPPED, DimensionCaps};
 use crate::ingest::{self, Ingest, grpc, http};
@@ -134,6 +136,7 @@ impl App {
             writer: Writer::new(storage.clone(), metrics.store.clone()),
             prices: settings.prices,
             dimensions: dimension_caps(dimension_values_max, &access, &storage).await,
+            booking: booking(&storage, clock.now_unix_ns()).await,
             access: Arc::clone(&access),
             allowed,
             clock: Arc::clone(&clock),
@@ -245,6 +248,18 @@ async fn dimension_caps(values_max: usize, access: &Access, store: &Store) -> Di
         }
     }
     caps
+}
+
+/// What is known of the spans of the last hours. Without the store's a call that is seen again after a restart is billed again.
+async fn booking(store: &Store, now_unix_ns: u64) -> Arc<Booking> {
+    let seed = RandomState::new().hash_one(now_unix_ns);
+    match Booking::restore(store, seed, now_unix_ns).await {
+        Ok(booking) => booking,
+        Err(error) => {
+            tracing::warn!(%error, "the spans of the last hours are not known: calls among them that are seen again are billed again");
+            Booking::new(seed)
+        }
+    }
 }
 
 async fn watch_store(storage: Store, shutdown: CancellationToken) {

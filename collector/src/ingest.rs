@@ -7,14 +7,16 @@
 //! 3. name: [`token`] names the request, which is how the store knows a repeat
 //! 4. normalise: [`normalise`] makes records within our bounds, and quarantines the rest with reasons
 //! 5. price and attribute: [`rows`] adds cost and owner, [`dimensions`] caps what becomes a label
-//! 6. insert: [`ledgerline_store::writer`] sends one block, until it is stored
-//! 7. acknowledge: [`reply`] responds, and only now
+//! 6. decide: [`booking`] tells which spans are counted, so that a call is billed once whoever reports it
+//! 7. insert: [`ledgerline_store::writer`] sends one block, until it is stored, then what it corrects
+//! 8. acknowledge: [`reply`] responds, and only now
 //!
 //! [`sightings`] knows which of the spans that tell of one call is billed; no stage asks it yet.
 //!
 //! [`grpc`] and [`http`] are its two transports. Nothing is buffered across requests: one request is one insert.
 
 pub(crate) mod admission;
+pub(crate) mod booking;
 pub(crate) mod config;
 pub mod decode;
 mod decompress;
@@ -42,7 +44,8 @@ use ledgerline_process::Clock;
 use ledgerline_proto::otlp::{AllowList, DroppedNames};
 use ledgerline_proto::producer::RequestIdentity;
 use ledgerline_store::Store;
-use ledgerline_store::writer::{Batch, Transport, Writer};
+use ledgerline_store::spans::Role;
+use ledgerline_store::writer::{Batch, Transport, WriteError, Writer, Written};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::gauge::Gauge;
 use tokio::task::JoinError;
@@ -54,6 +57,7 @@ use crate::access::{Access, Principal};
 use crate::limits;
 use crate::metrics::Metrics;
 use admission::{Admission, Grant};
+use booking::{Booking, Pending};
 use decode::Format;
 use decompress::Encoding;
 use dimensions::{DimensionCaps, Overflows};
@@ -82,6 +86,7 @@ pub(crate) struct Parts<T> {
     pub access: Arc<Access>,
     pub allowed: AllowList,
     pub dimensions: DimensionCaps,
+    pub booking: Arc<Booking>,
     pub clock: Arc<dyn Clock>,
     pub metrics: Metrics,
 }
@@ -96,7 +101,10 @@ pub(crate) struct Ingest<T = Store> {
 
 /// A request that only has to be stored. What of its spans is not stored as it was sent is counted when the rest is.
 struct Prepared {
+    tenant: Arc<str>,
     batch: Batch,
+    /// Spans that were sent before, and are not in the batch any more.
+    again: usize,
     receipt: Receipt,
     dropped: DroppedNames,
     corrections: TimeCorrections,
@@ -133,14 +141,16 @@ impl<T: Transport + 'static> Ingest<T> {
             let prepare = AssertUnwindSafe(|| ingest.prepare(request));
             catch_unwind(prepare).unwrap_or_else(|_| Err(panicked("reading")))
         };
-        let (prepared, waiting) = prepared?;
-        if prepared.batch.spans.is_empty() && prepared.batch.quarantine.is_empty() {
-            return Ok(prepared.receipt);
-        }
+        let (mut prepared, waiting) = prepared?;
+        let (batch, now) = (&mut prepared.batch, self.parts.clock.now_unix_ns());
+        let transport = self.parts.writer.transport();
+        let (pending, outcome) =
+            self.parts.booking.decide(batch.id, &mut batch.spans, now, deadline, transport).await?;
+        prepared.again = outcome.again;
         // A task of its own: an insert that was sent is finished even when its sender has gone.
         let ingest = Arc::clone(self);
         let write = async move {
-            let written = ingest.parts.writer.write(&prepared.batch, deadline).await;
+            let written = ingest.write(&prepared, pending, deadline).await;
             (prepared, written)
         };
         let write = self.writes.spawn(write.in_current_span());
@@ -150,11 +160,26 @@ impl<T: Transport + 'static> Ingest<T> {
             Err(_) => return Err(Refusal::Deadline),
         };
         let written = written?;
-        prepared.receipt.settle(written);
+        prepared.receipt.settle(Written { stored: written.stored + prepared.again, ..written });
         Span::current().record("stored", written.stored);
         self.acknowledge(&prepared);
         waiting.acknowledged();
         Ok(prepared.receipt)
+    }
+
+    /// The spans, then what they correct. In between, and where this fails, the decision is in doubt.
+    async fn write(
+        &self,
+        prepared: &Prepared,
+        pending: Pending,
+        deadline: Instant,
+    ) -> Result<Written, WriteError> {
+        let Prepared { batch, tenant, .. } = prepared;
+        let written = self.parts.writer.write(batch, deadline).await?;
+        self.parts.writer.change(batch.id, tenant, &pending.changes, deadline).await?;
+        self.parts.metrics.corrections.inc_by(pending.changes.len() as u64);
+        pending.commit();
+        Ok(written)
     }
 
     /// The stages that need no waiting: everything before the insert.
@@ -179,7 +204,10 @@ impl<T: Transport + 'static> Ingest<T> {
         let Normalised { accepted, rejected, dropped, corrections } = normalised;
         let mut batch = rows::batch(&self.parts.prices, &context, accepted, rejected);
         let overflows = self.parts.dimensions.apply(&context.tenant, &mut batch.spans);
-        Ok((Prepared { batch, receipt, dropped, corrections, overflows, _grant: grant }, waiting))
+        let tenant = context.tenant;
+        let prepared =
+            Prepared { tenant, batch, again: 0, receipt, dropped, corrections, overflows, _grant: grant };
+        Ok((prepared, waiting))
     }
 
     fn acknowledge(&self, prepared: &Prepared) {
@@ -195,7 +223,12 @@ impl<T: Transport + 'static> Ingest<T> {
         for (correction, spans) in TimeCorrection::NAMES.into_iter().zip(prepared.corrections) {
             metrics.times_corrected.of([correction]).inc_by(spans);
         }
+        metrics.repeated.inc_by(prepared.again as u64);
+        metrics.sights_forgotten.set(i64::try_from(self.parts.booking.forgotten()).unwrap_or(i64::MAX));
         for row in &prepared.batch.spans {
+            if matches!(row.role, Role::Repeat | Role::Wrapper) {
+                metrics.uncounted.of([row.role.name()]).inc();
+            }
             if let Some(reason) = row.unpriced() {
                 metrics.unpriced.of([reason.name()]).inc();
             }

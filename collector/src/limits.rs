@@ -118,6 +118,13 @@ pub const DESCRIPTORS_RESERVED: u64 = 128;
 /// Ports that share the descriptors.
 pub const PORTS: u64 = 3;
 
+/// A request that holds what another one needs is looked at again this often, beside being waited for.
+pub const CONFLICT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
+
+/// So long after a request's end it is not known whether it was stored, the store is asked. Longer than a sender pauses before it
+/// repeats, and than an insert takes.
+pub const DOUBT_WAIT: Duration = Duration::from_secs(120);
+
 /// Requests under way may finish for this long after a signal to stop.
 pub const SHUTDOWN_WAIT: Duration = Duration::from_secs(20);
 

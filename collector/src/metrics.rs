@@ -124,6 +124,12 @@ metrics! {
         "Calls counted as other, because their dimension has as many values as ingest.dimension_values_max allows";
     times_corrected: Labelled = Labelled::by(["reason"]).at_zero(TimeCorrection::NAMES), "spans_time_corrected",
         "Spans counted at their receipt or without a duration, because their times cannot be";
+    repeated: Counter = Counter::default(), "spans_repeated", "Spans acknowledged that were in the table already";
+    uncounted: Labelled = Labelled::by(["reason"]).at_zero(["repeat", "wrapper"]),
+        "calls_uncounted", "Calls stored and not billed, because another span tells of the same call";
+    corrections: Counter = Counter::default(), "corrections_booked", "Calls taken back or booked because of a later span";
+    sights_forgotten: Gauge = Gauge::default(), "sights_forgotten",
+        "Spans forgotten before their time, for the bound of memory: a call among them that is seen again is billed again";
     unpriced: Labelled = Labelled::by(["reason"]).at_zero(UNPRICED.map(|reason| reason.name())),
         "calls_unpriced", "Calls stored without a cost";
     request_seconds: Histogram = seconds(), "request" in Seconds, "From a request's head to its answer";

@@ -172,6 +172,22 @@ impl Client {
         written(&self.send(request, limits::INSERT_WAIT).await?, insert.rows)
     }
 
+    /// Runs an INSERT of what the store itself selects, as one block, in the order that the statement names. Repeating it with the same
+    /// token is safe.
+    pub async fn insert_selected(&self, query: Query, token: &str) -> Result<(), StoreError> {
+        let mut query = query
+            .with_setting("insert_deduplication_token", token)
+            .with_setting("max_threads", "1")
+            .with_setting("max_insert_threads", "1");
+        for (name, value) in INSERT_SETTINGS {
+            query = query.with_setting(name, value);
+        }
+        if self.knows_deduplicate_insert.load(Ordering::Relaxed) {
+            query = query.with_setting(DEDUPLICATE_INSERT, "enable");
+        }
+        self.text(query).await.map(drop)
+    }
+
     fn insert_path(&self, insert: &Insert<'_>) -> String {
         let mut parameters = Serializer::new("/?".to_owned());
         parameters

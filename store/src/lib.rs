@@ -9,6 +9,7 @@ pub mod client;
 pub mod corrections;
 mod dimensions;
 pub mod engine;
+pub mod ledger;
 pub mod limits;
 pub mod metrics;
 pub mod migrate;
@@ -24,6 +25,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use arc_swap::ArcSwapOption;
+use ledgerline_proto::{SpanId, TraceId};
 use tokio::time::Instant;
 
 use client::{Client, ConnectError, Insert, StoreError, Target};
@@ -111,6 +113,23 @@ impl Store {
 impl writer::Transport for Store {
     async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
         self.client.insert(insert).await
+    }
+
+    async fn change(&self, batch: u128, tenant: &str, changes: &[ledger::Change]) -> Result<(), StoreError> {
+        Self::change(self, batch, tenant, changes).await
+    }
+
+    async fn is_stored(&self, batch: u128) -> Result<bool, StoreError> {
+        Self::is_stored(self, batch).await
+    }
+
+    async fn roles(
+        &self,
+        batch: u128,
+        tenant: &str,
+        ended_unix_ns: (u64, u64),
+    ) -> Result<Vec<(TraceId, SpanId, spans::Role)>, StoreError> {
+        Self::roles(self, batch, tenant, ended_unix_ns).await
     }
 }
 

@@ -24,6 +24,15 @@ pub const RETRY_WAIT: Duration = Duration::from_millis(50);
 /// Longest wait between two attempts of an insert.
 pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 
+/// Stored spans of which one statement changes what is booked: about 100 bytes of it each, of the 256 KiB that ClickHouse reads.
+pub const CHANGES_PER_STATEMENT_MAX: usize = 1_000;
+
+/// Spans that one read of the last hours may return.
+pub const SIGHTS_PER_READ_MAX: u64 = 400_000;
+
+/// Bytes of its response.
+pub const SIGHTS_BYTES_MAX: usize = 128 << 20;
+
 /// A connection to the store.
 pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
 

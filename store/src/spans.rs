@@ -16,6 +16,20 @@ use super::usage_object::UsageObject;
 /// The name of the table.
 pub const TABLE: &str = "spans";
 
+ledgerline_proto::named! {
+    /// What a span is to the bill.
+    pub enum Role {
+        /// No call; it links others in its trace.
+        Plain = "not_a_call",
+        /// A call that is counted and billed.
+        Counts = "",
+        /// A call above a call, whose usage it repeats.
+        Wrapper = "wrapper",
+        /// A sight of a call that is billed with another span.
+        Repeat = "repeat",
+    }
+}
+
 /// One span with everything that is stored of it.
 #[derive(Clone, Debug)]
 pub struct SpanRow {
@@ -25,7 +39,9 @@ pub struct SpanRow {
     pub tenant: Arc<str>,
     /// The call as it was told; never the price.
     pub record: SpanRecord,
-    /// What it costs, or why that is not known.
+    /// Whether it is counted.
+    pub role: Role,
+    /// What it costs, or why that is not known; of what is not counted, what it would.
     pub bill: Bill,
     /// The text of the reason why it has no cost, see [`unpriced_reason`]; empty when it has one.
     pub unpriced_reason: Cow<'static, str>,
@@ -40,12 +56,20 @@ pub struct SpanRow {
 }
 
 impl SpanRow {
-    /// Why this call has no cost; `None` when it has one, or is no call.
+    /// Why this call has no cost; `None` when it has one, or is not counted.
     pub fn unpriced(&self) -> Option<UnpricedReason> {
         match self.bill.cost {
-            Cost::Unpriced(UnpricedReason::NotACall) | Cost::Known(_) | Cost::NotBilled(_) => None,
-            Cost::Unpriced(reason) => Some(reason),
+            Cost::Unpriced(reason) if self.role == Role::Counts => Some(reason),
+            _ => None,
         }
+    }
+
+    fn cost(&self) -> Option<PicoUsd> {
+        self.bill.cost.amount().filter(|_| self.role == Role::Counts)
+    }
+
+    fn reason(&self) -> &str {
+        if self.role == Role::Counts { &self.unpriced_reason } else { self.role.name() }
     }
 
     /// The text of a dimension's column.
@@ -74,7 +98,10 @@ impl SpanRow {
     }
 
     fn not_billed(&self) -> &str {
-        if let Cost::NotBilled(reason) = self.bill.cost { reason.name() } else { "" }
+        match self.bill.cost {
+            Cost::NotBilled(reason) if self.role == Role::Counts => reason.name(),
+            _ => "",
+        }
     }
 
     fn parent_span_id(&self) -> [u8; 8] {
@@ -135,7 +162,7 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
     column("trace_id", Cells::FixedString16(|row| *row.record.call.trace_id.bytes())),
     column("span_id", Cells::FixedString8(|row| *row.record.call.span_id.bytes())),
     column("parent_span_id", Cells::FixedString8(SpanRow::parent_span_id)),
-    column("is_call", Cells::U8(|row| row.record.call.operation.is_call())),
+    column("is_call", Cells::U8(|row| row.role == Role::Counts)),
     low_cardinality("observer", |row| &row.record.observer),
     low_cardinality("name", |row| &row.record.name),
     low_cardinality("service", |row| row.dimension(Dimension::Service)),
@@ -168,8 +195,8 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
     low_cardinality("usage_source", |row| {
         row.record.call.usage.as_ref().map_or(MISSING, |usage| usage.source.name())
     }),
-    column("cost", Cells::NullableDecimal(|row| row.bill.cost.amount().map(PicoUsd::picos))),
-    low_cardinality("unpriced_reason", |row| &row.unpriced_reason),
+    column("cost", Cells::NullableDecimal(|row| row.cost().map(PicoUsd::picos))),
+    low_cardinality("unpriced_reason", SpanRow::reason),
     low_cardinality("not_billed", SpanRow::not_billed),
     low_cardinality("price_version", |row| &row.price_version),
     column(

@@ -16,15 +16,17 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use ledgerline_process::backoff::Backoff;
+use ledgerline_proto::{SpanId, TraceId};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
 use xxhash_rust::xxh3::{Xxh3, xxh3_128};
 
 use super::client::{Insert, StoreError};
 use super::corrections::{self, CorrectionRow};
+use super::ledger::Change;
 use super::native::{self, Column};
 use super::quarantine::{self, QuarantineRow};
-use super::spans::{self, SpanRow};
+use super::spans::{self, Role, SpanRow};
 use crate::limits;
 use crate::metrics::StoreMetrics;
 
@@ -32,11 +34,47 @@ use crate::metrics::StoreMetrics;
 pub trait Transport: Send + Sync {
     /// Once; whether it is repeated is the writer's affair.
     fn insert(&self, insert: &Insert<'_>) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Books changes of stored spans of one tenant; see [`crate::Store::change`].
+    fn change(
+        &self,
+        batch: u128,
+        tenant: &str,
+        changes: &[Change],
+    ) -> impl Future<Output = Result<(), StoreError>> + Send;
+
+    /// Whether rows of this request are in the table.
+    fn is_stored(&self, batch: u128) -> impl Future<Output = Result<bool, StoreError>> + Send;
+
+    /// See [`crate::Store::roles`].
+    fn roles(
+        &self,
+        batch: u128,
+        tenant: &str,
+        ended_unix_ns: (u64, u64),
+    ) -> impl Future<Output = Result<Vec<(TraceId, SpanId, Role)>, StoreError>> + Send;
 }
 
 impl<T: Transport> Transport for Arc<T> {
     async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
         T::insert(self, insert).await
+    }
+
+    async fn change(&self, batch: u128, tenant: &str, changes: &[Change]) -> Result<(), StoreError> {
+        T::change(self, batch, tenant, changes).await
+    }
+
+    async fn is_stored(&self, batch: u128) -> Result<bool, StoreError> {
+        T::is_stored(self, batch).await
+    }
+
+    async fn roles(
+        &self,
+        batch: u128,
+        tenant: &str,
+        ended_unix_ns: (u64, u64),
+    ) -> Result<Vec<(TraceId, SpanId, Role)>, StoreError> {
+        T::roles(self, batch, tenant, ended_unix_ns).await
     }
 }
 
@@ -125,6 +163,35 @@ impl<T: Transport> Writer<T> {
         self.send(&self.corrections_statement, corrections::COLUMNS, rows, &token, deadline)
             .await?
             .map_err(WriteError::Unavailable)
+    }
+
+    /// Books changes of spans that are stored, because of a batch that now is; as often as it takes until the deadline.
+    pub async fn change(
+        &self,
+        batch: u128,
+        tenant: &str,
+        changes: &[Change],
+        deadline: Instant,
+    ) -> Result<(), WriteError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        let mut backoff = Backoff::new(limits::RETRY_WAIT, limits::RETRY_WAIT_MAX);
+        loop {
+            let Err(error) = self.transport.change(batch, tenant, changes).await else { return Ok(()) };
+            tracing::warn!(%error, "a correction failed and is repeated");
+            self.metrics.retried(&error);
+            let next = Instant::now() + backoff.pause();
+            if next >= deadline {
+                return Err(WriteError::Unavailable(error));
+            }
+            sleep_until(next).await;
+        }
+    }
+
+    /// Where batches go.
+    pub const fn transport(&self) -> &T {
+        &self.transport
     }
 
     /// The rows that the store refuses, with its words.

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ledgerline_pricing::PriceBook;
 use ledgerline_store::quarantine::QuarantineRow;
-use ledgerline_store::spans::{self, SpanRow};
+use ledgerline_store::spans::{self, Role, SpanRow};
 use ledgerline_store::usage_object::UsageObject;
 use ledgerline_store::writer::Batch;
 
@@ -25,6 +25,7 @@ pub fn batch(
             place,
             tenant: Arc::clone(&context.tenant),
             unpriced_reason: spans::unpriced_reason(bill.cost),
+            role: if record.call.operation.is_call() { Role::Counts } else { Role::Plain },
             bill,
             usage: UsageObject::split(&record.call.usage_object),
             record,

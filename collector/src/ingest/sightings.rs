@@ -151,7 +151,7 @@ impl Sightings {
         for (place, sight) in sights.iter().enumerate() {
             let before = work.touched.len();
             let found = self.see(tenant, sight, self.now, work)?;
-            verdicts.push(if sight.call.is_some() { Verdict::Repeat } else { Verdict::Plain });
+            verdicts.push(if sight.call.is_some() { Verdict::Again } else { Verdict::Plain });
             if let Some(slot) = found
                 && work.touched[before..].contains(&slot)
             {
@@ -162,11 +162,11 @@ impl Sightings {
         for (place, slot) in new {
             let call = self.index.call_mut(slot);
             call.flags &= !Call::NEW;
-            if call.is(Call::COUNTS) {
-                verdicts[place] = Verdict::Counts;
-            } else if call.is_wrapper() {
-                verdicts[place] = Verdict::Wrapper;
-            }
+            verdicts[place] = match call {
+                call if call.is(Call::COUNTS) => Verdict::Counts,
+                call if call.is_wrapper() => Verdict::Wrapper,
+                _ => Verdict::Repeat,
+            };
         }
         Ok(verdicts)
     }

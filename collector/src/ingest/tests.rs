@@ -17,6 +17,7 @@ use ledgerline_store::client::{Insert, StoreError};
 #[derive(Default)]
 struct Store {
     inserts: Mutex<Vec<(String, usize)>>,
+    changes: Mutex<Vec<ledgerline_store::ledger::Change>>,
     down: Mutex<bool>,
     quarantine_down: Mutex<bool>,
 }
@@ -38,6 +39,33 @@ impl Transport for Store {
         }
         self.inserts.lock().unwrap().push((insert.token.to_owned(), insert.rows));
         Ok(())
+    }
+
+    async fn change(
+        &self,
+        _: u128,
+        _: &str,
+        changes: &[ledgerline_store::ledger::Change],
+    ) -> Result<(), StoreError> {
+        self.changes.lock().unwrap().extend_from_slice(changes);
+        Ok(())
+    }
+
+    async fn roles(
+        &self,
+        _: u128,
+        _: &str,
+        _: (u64, u64),
+    ) -> Result<
+        Vec<(ledgerline_proto::TraceId, ledgerline_proto::SpanId, ledgerline_store::spans::Role)>,
+        StoreError,
+    > {
+        Ok(Vec::new())
+    }
+
+    async fn is_stored(&self, batch: u128) -> Result<bool, StoreError> {
+        let token = format!("{batch:032x}");
+        Ok(self.inserts.lock().unwrap().iter().any(|(known, _)| *known == token))
     }
 }
 
@@ -62,6 +90,7 @@ fn ingest(clock: Arc<dyn Clock>) -> (Arc<Store>, Arc<Ingest<Arc<Store>>>, Metric
         prices: PriceBook::embedded(),
         access: Arc::new(Access::Open(Principal::of("default"))),
         allowed: AllowList::new(&[]),
+        booking: Booking::new(7),
         dimensions: DimensionCaps::new(3),
         clock,
         metrics: metrics.clone(),
@@ -109,17 +138,19 @@ impl World {
 }
 
 #[tokio::test]
-async fn a_request_is_one_insert_whose_name_a_repeat_shares() {
+async fn a_request_is_one_insert_and_a_repeat_of_it_is_known() {
     let world = world();
-    let request = export_request(&[call("gpt-4.1"), call("no-such-model")]);
+    let mut unknown = call("no-such-model");
+    unknown.span_id = ledgerline_proto::SpanId::from_hex("00f067aa0ba902b8").unwrap();
+    let request = export_request(&[call("gpt-4.1"), unknown]);
     for _ in 0..2 {
         assert_eq!(world.send(&request).await.unwrap().stored, 2);
     }
     let inserts = world.store.inserts.lock().unwrap().clone();
-    assert_eq!(inserts.len(), 2);
-    assert_eq!((inserts[0].1, &inserts[0]), (2, &inserts[1]));
+    assert_eq!(inserts.iter().map(|(_, rows)| *rows).collect::<Vec<_>>(), [2]);
     assert_eq!(world.balance(), (4, 4, 0, 0, 0));
-    assert_eq!(world.metrics.unpriced.of(["unknown_model"]).get(), 2);
+    assert_eq!(world.metrics.repeated.get(), 2);
+    assert_eq!(world.metrics.unpriced.of(["unknown_model"]).get(), 1);
 }
 
 #[tokio::test(start_paused = true)]

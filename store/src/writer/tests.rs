@@ -54,6 +54,24 @@ struct Store {
 }
 
 impl Transport for Store {
+    async fn change(&self, _: u128, _: &str, _: &[crate::ledger::Change]) -> Result<(), StoreError> {
+        self.failures.lock().unwrap().pop().map_or(Ok(()), Err)
+    }
+
+    async fn roles(
+        &self,
+        _: u128,
+        _: &str,
+        _: (u64, u64),
+    ) -> Result<Vec<(ledgerline_proto::TraceId, ledgerline_proto::SpanId, crate::spans::Role)>, StoreError>
+    {
+        Ok(Vec::new())
+    }
+
+    async fn is_stored(&self, batch: u128) -> Result<bool, StoreError> {
+        Ok(self.taken.lock().unwrap().contains_key(&format!("{batch:032x}")))
+    }
+
     async fn insert(&self, insert: &Insert<'_>) -> Result<(), StoreError> {
         if let Some(failure) = self.failures.lock().unwrap().pop() {
             return Err(failure);
@@ -86,6 +104,7 @@ fn batch(models: &[&str]) -> Batch {
                 duration_ns: Some(1),
                 attributes_dropped: 0,
             },
+            role: crate::spans::Role::Counts,
             bill: Bill::empty("", Cost::Unpriced(UnpricedReason::UnknownModel)),
             unpriced_reason: "unknown_model".into(),
             usage: UsageObject::default(),

@@ -36,6 +36,7 @@ fn rows(id: u128, numbers: std::ops::Range<u64>) -> Batch {
             place,
             tenant: "default".into(),
             unpriced_reason: unpriced_reason(bill.cost),
+            role: ledgerline_store::spans::Role::Counts,
             bill,
             usage: UsageObject::split(r#"{"input_tokens":12,"details":{"cached":0}}"#),
             record: SpanRecord {

@@ -91,8 +91,10 @@ pub enum Verdict {
     Counts,
     /// A call above a call.
     Wrapper,
-    /// A call that is billed with another row: the same span sent before, or another's sight of it.
+    /// A call that is billed with another span: another's sight of it.
     Repeat,
+    /// The same span was sent before; its row is there.
+    Again,
 }
 
 /// A row that was stored before, and the change of what is booked for it.

@@ -139,9 +139,9 @@ fn the_same_span_again_is_a_repeat_and_says_so_each_time() {
     let request = [framework(1, 1, 0, ""), plain(1, 2, 1), agent(1, 3, 2, "r")];
     assert_eq!(ledger.send(&request), [Verdict::Wrapper, Verdict::Plain, Verdict::Counts]);
     for _ in 0..3 {
-        assert_eq!(ledger.send(&request), [Verdict::Repeat, Verdict::Plain, Verdict::Repeat]);
+        assert_eq!(ledger.send(&request), [Verdict::Again, Verdict::Plain, Verdict::Again]);
     }
-    assert_eq!(ledger.send(&[sdk(2, 1, 0, ""), sdk(2, 1, 0, "")]), [Verdict::Counts, Verdict::Repeat]);
+    assert_eq!(ledger.send(&[sdk(2, 1, 0, ""), sdk(2, 1, 0, "")]), [Verdict::Counts, Verdict::Again]);
     assert!(ledger.corrections.is_empty());
 }
 
@@ -270,10 +270,7 @@ fn a_span_is_known_for_the_window_and_then_forgotten() {
     let mut ledger = Ledger::new(BOUNDS);
     ledger.send(&[sdk(1, 2, 1, "r")]);
     ledger.now_ns += 7200 * SECOND_NS;
-    assert_eq!(
-        ledger.send(&[sdk(1, 2, 1, "r"), framework(1, 1, 0, "")]),
-        [Verdict::Repeat, Verdict::Wrapper]
-    );
+    assert_eq!(ledger.send(&[sdk(1, 2, 1, "r"), framework(1, 1, 0, "")]), [Verdict::Again, Verdict::Wrapper]);
     ledger.now_ns += SECOND_NS;
     assert_eq!(ledger.send(&[sdk(1, 2, 1, "r")]), [Verdict::Counts]);
     assert_eq!(ledger.sightings().forgotten(), Forgotten::default(), "in time is not early");
@@ -318,7 +315,7 @@ fn the_bound_of_memory_forgets_the_oldest_and_counts_them() {
         ledger.send(&[sdk(number, 1, 0, "")]);
     }
     assert_eq!(ledger.sightings().forgotten(), Forgotten { spans: 50, unmatched: 0 });
-    assert_eq!(ledger.send(&[sdk(51, 1, 0, "")]), [Verdict::Repeat]);
+    assert_eq!(ledger.send(&[sdk(51, 1, 0, "")]), [Verdict::Again]);
     assert_eq!(ledger.send(&[sdk(50, 1, 0, "")]), [Verdict::Counts]);
 }
 

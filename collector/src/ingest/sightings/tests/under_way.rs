@@ -223,6 +223,6 @@ fn after_a_restart_the_oldest_is_forgotten_first() {
     ledger.send(&[sdk(2, 1, 0, "")]);
     ledger.restart();
     ledger.now_ns += 3601 * SECOND_NS;
-    assert_eq!(ledger.send(&[sdk(2, 1, 0, "")]), [Verdict::Repeat]);
+    assert_eq!(ledger.send(&[sdk(2, 1, 0, "")]), [Verdict::Again]);
     assert_eq!(ledger.send(&[sdk(1, 1, 0, "")]), [Verdict::Counts]);
 }
