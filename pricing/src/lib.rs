@@ -1,27 +1,35 @@
 //! The price book and the exact cost of a call. Pure: no I/O, no clock, no async, no randomness.
 //!
-//! Finance closes a month on these numbers, so three things hold here. A cost is exact integer arithmetic, rounded
+//! Finance closes a month on these numbers, so three things hold here. A cost is exact integer arithmetic, rounded at most
 //! once per line. A price nobody stated is *unpriced with a reason*, never 0. And what is charged is what the book
-//! says: a price list is data under `prices/`, no price and no model name lives in code.
+//! says: a price list is data under `prices/`, no price and no model name lives in code. docs/prices.md is the manual.
 //!
-//! # A failed call
-//!
-//! A request that the provider answered with an HTTP error and without usage costs a true zero,
-//! [`NotBilled`](ledgerline_proto::NotBilled), where the price file says `http_errors_are_free: true`: such requests never reach the
-//! bill, and counting them as unpriced would bury the calls whose cost is really unknown. A stream that broke after it
-//! began is another matter: the provider bills what it made, we do not know how much, so it is `usage_missing`.
+//! From file to bill: [`file`] reads, [`resolve`] says how the clauses of a price compose, [`table`] works that out for every
+//! setting at load, [`layers`] stacks files for everyone and for each tenant, [`lookup`] finds the model of a call, [`place`] its
+//! setting, [`bill`] writes the lines.
 
 #![deny(clippy::float_arithmetic, clippy::as_conversions)]
 
+mod bill;
 mod book;
-mod cost;
+mod clause;
 mod exact;
+mod explain;
+mod failed;
 mod file;
+mod layers;
 mod lookup;
 mod model;
 mod names;
+mod place;
+mod price;
+mod resolve;
+mod table;
 mod version;
+mod warnings;
+mod words;
 
 pub use book::PriceBook;
+pub use explain::{Explained, Explanation};
 pub use model::PriceBookProblem;
 pub use version::PriceVersion;

@@ -1,71 +1,141 @@
-//! From a provider, a model name and a time to the price that holds. Pure.
+//! From a provider and a call's names to the model whose price holds. Pure.
 //!
 //! The model that answered decides, because it is the one on the bill. The name asked for only stands in for an answer
 //! that named nothing, or that named a dated snapshot of the very model asked for. It never stands in for another
 //! model: a fallback to a dearer model priced as the one requested is among the bugs that made this file.
 
-use ledgerline_proto::{Call, UnpricedReason};
+use std::collections::HashMap;
+use std::sync::Arc;
 
-use crate::book::PriceBook;
-use crate::model::{Layer, Model, Period, Provider, Settings};
-use crate::names::{fine_tuned_key, without_date};
+use foldhash::fast::FixedState;
+use ledgerline_proto::UnpricedReason;
 
-impl PriceBook {
-    /// The prices of the call's model at the time of its request, from the first layer that has one.
-    pub(crate) fn period(&self, settings: &Settings, call: &Call) -> Result<&Period, UnpricedReason> {
-        let Call { response_model, request_model, .. } = call;
-        if call.model().is_empty() {
-            return Err(UnpricedReason::ModelMissing);
+use crate::model::Settings;
+use crate::names::{Pattern, fine_tuned_key, without_date};
+use crate::table::{Compiled, Segment};
+use crate::words::Words;
+
+/// The models of one file, by the names they answer to.
+#[derive(Debug)]
+pub(crate) struct Shelf {
+    /// Your own prices, which also count for another name of the same published model.
+    pub(crate) is_override: bool,
+    pub(crate) models: Vec<Arc<Compiled>>,
+    exact: HashMap<String, usize, FixedState>,
+    dated: HashMap<String, usize, FixedState>,
+    /// The longest first.
+    patterns: Vec<(Pattern, usize)>,
+}
+
+impl Shelf {
+    pub(crate) fn new(is_override: bool, models: Vec<Arc<Compiled>>) -> Self {
+        let (mut exact, mut dated, mut patterns) = (HashMap::default(), HashMap::default(), Vec::new());
+        for (place, compiled) in models.iter().enumerate() {
+            let model = &compiled.model;
+            exact.extend(model.exact_names.iter().map(|name| (name.clone(), place)));
+            dated.extend(model.dated_names.iter().map(|name| (name.clone(), place)));
+            patterns.extend(model.patterns.iter().map(|pattern| (pattern.clone(), place)));
         }
-        match self.find(settings, call, call.model()) {
-            Err(UnpricedReason::UnknownModel) if is_snapshot_of(settings, response_model, request_model) => {
-                self.find(settings, call, request_model)
-            }
-            found => found,
-        }
+        patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.letters()));
+        Self { is_override, models, exact, dated, patterns }
     }
 
-    pub(crate) fn find(
+    pub(crate) fn find(&self, name: &str) -> Option<&Arc<Compiled>> {
+        let place = if let Some(fine_tuned) = fine_tuned_key(name) {
+            self.exact.get(fine_tuned.as_str())
+        } else {
+            let dated = || without_date(name).and_then(|base| self.dated.get(base));
+            let pattern = || {
+                let found = self.patterns.iter().find(|(pattern, _)| pattern.matches(name));
+                found.map(|(_, place)| place)
+            };
+            self.exact.get(name).or_else(dated).or_else(pattern)
+        };
+        self.models.get(*place?)
+    }
+}
+
+/// What a call is looked up in, by provider.
+pub(crate) type Providers = HashMap<String, Arc<ProviderBook>, FixedState>;
+
+/// All that a provider's calls are priced with.
+#[derive(Debug)]
+pub(crate) struct ProviderBook {
+    pub(crate) settings: Settings,
+    pub(crate) words: Words,
+    /// In the order they are asked.
+    pub(crate) shelves: Vec<Shelf>,
+    /// How many of them, the first, are overrides.
+    pub(crate) overrides: usize,
+}
+
+/// What the book knows of a name.
+#[derive(Debug)]
+pub(crate) struct Located<'a> {
+    /// The name its calls are shown under.
+    pub(crate) canonical: Option<&'a Arc<str>>,
+    pub(crate) price: Result<(&'a Compiled, &'a Segment), UnpricedReason>,
+}
+
+impl ProviderBook {
+    /// The price of a call's own model at that time.
+    pub(crate) fn locate_call(
         &self,
-        settings: &Settings,
-        call: &Call,
-        name: &str,
-    ) -> Result<&Period, UnpricedReason> {
-        let mut reason = UnpricedReason::UnknownModel;
-        for candidate in candidates(settings, name) {
-            for model in self.layers().iter().filter_map(|layer| model_in(layer, &call.provider, candidate)) {
-                let holds = |period: &&Period| {
-                    (period.from_unix_ns..period.until_unix_ns).contains(&call.start_unix_ns)
-                };
-                if let Some(period) = model.periods.iter().find(holds) {
-                    return Ok(period);
-                }
-                reason = UnpricedReason::NoPriceAtThatTime;
-            }
+        served: &str,
+        requested: &str,
+        deployment: Option<&str>,
+        at_ns: u64,
+    ) -> Located<'_> {
+        let named = if served.is_empty() { requested } else { served };
+        let deployments = &self.settings.deployments;
+        let mapped = self.settings.aliases.get(named);
+        let mapped = mapped.or_else(|| deployments.get(deployment?)).or_else(|| deployments.get(requested));
+        let name = mapped.map_or(named, String::as_str);
+        if name.is_empty() {
+            return Located { canonical: None, price: Err(UnpricedReason::ModelMissing) };
         }
-        Err(reason)
+        let found = self.locate(name, at_ns);
+        if matches!(found.price, Err(UnpricedReason::UnknownModel)) && self.is_snapshot_of(name, requested) {
+            return self.locate(requested, at_ns);
+        }
+        found
     }
-}
 
-fn model_in<'book>(layer: &'book Layer, provider: &str, name: &str) -> Option<&'book Model> {
-    let provider: &Provider = layer.get(provider)?;
-    let index = if let Some(fine_tuned) = fine_tuned_key(name) {
-        provider.by_exact_name.get(fine_tuned.as_str())
-    } else {
-        let dated = || without_date(name).and_then(|base| provider.by_dated_name.get(base));
-        provider.by_exact_name.get(name).or_else(dated)
-    };
-    provider.models.get(*index?)
-}
+    /// The price of a model by one of its names.
+    pub(crate) fn locate(&self, name: &str, at_ns: u64) -> Located<'_> {
+        let mut missed = Located { canonical: None, price: Err(UnpricedReason::UnknownModel) };
+        let mut next = Some(name);
+        while let Some(candidate) = next {
+            // The overrides stand in front; what the first published file calls the model is its name for them too.
+            let (overrides, published) = self.shelves.split_at(self.overrides);
+            let mut published = published.iter().filter_map(|shelf| shelf.find(candidate)).peekable();
+            let known = published.peek().map(|model| &model.name);
+            let own = overrides.iter().filter_map(|shelf| {
+                let other = || known.and_then(|name| shelf.find(name));
+                shelf.find(candidate).or_else(other)
+            });
+            for model in own.chain(published) {
+                let canonical = known.or(Some(&model.name));
+                if let Some(segment) = model.segment(at_ns) {
+                    return Located { canonical, price: Ok((model, segment)) };
+                }
+                missed = Located { canonical, price: Err(UnpricedReason::NoPriceAtThatTime) };
+            }
+            next = self.inner(candidate);
+        }
+        missed
+    }
 
-/// The name, then the name with each prefix taken off that routers and clients put in front.
-fn candidates<'name>(settings: &'name Settings, name: &'name str) -> impl Iterator<Item = &'name str> {
-    std::iter::successors(Some(name), |&name| {
-        settings.strip_prefixes.iter().find_map(|prefix| name.strip_prefix(prefix.as_str()))
-    })
-}
+    /// The name without one thing that routers and clouds put around it.
+    fn inner<'name>(&self, name: &'name str) -> Option<&'name str> {
+        self.settings.names_within.iter().find_map(|within| within.name(name))
+    }
 
-fn is_snapshot_of(settings: &Settings, response_model: &str, request_model: &str) -> bool {
-    let bare = |name| candidates(settings, name).last().unwrap_or_default();
-    !request_model.is_empty() && without_date(bare(response_model)) == Some(bare(request_model))
+    fn is_snapshot_of(&self, served: &str, requested: &str) -> bool {
+        !requested.is_empty() && without_date(self.bare(served)) == Some(self.bare(requested))
+    }
+
+    fn bare<'name>(&self, name: &'name str) -> &'name str {
+        self.inner(name).map_or(name, |inner| self.bare(inner))
+    }
 }

@@ -1,12 +1,14 @@
-//! What a price book is made of: providers, models, the periods of their prices. Pure; no file format, no look-up.
+//! What price files say: providers, models, the periods of their prices. Pure; no file format, no look-up.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use jiff::civil::Date;
-use ledgerline_proto::Unit;
+use ledgerline_proto::{Condition, Unit};
 
+use crate::clause::Clause;
 use crate::exact::Exact;
+use crate::names::{Pattern, Within, without_date};
+use crate::price::{Moment, Prices, Validity};
 
 /// One thing wrong in a price file, in words for the person who edits it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -16,97 +18,20 @@ pub struct PriceBookProblem {
     pub file: String,
     /// The model the problem is in; `None` outside the list of models.
     pub model: Option<String>,
-    /// The path of the field, for instance `prices[1].valid_from`.
+    /// The path of the field, for instance `prices[1].from`.
     pub field: String,
     /// What is wrong and what to write instead.
     pub message: String,
 }
 
-/// A price for every class that has one, pico-dollars per million tokens.
-pub(crate) type Table = Box<[Option<i64>; Unit::ALL.len()]>;
-
-/// A price list: its table, and what happens to long prompts, thresholds rising.
-#[derive(Clone, Debug)]
-pub(crate) struct Rates {
-    pub(crate) table: Table,
-    pub(crate) steps: Vec<Step>,
-}
-
-/// A dearer price for the whole call once the prompt, caches included, is long enough.
-#[derive(Clone, Debug)]
-pub(crate) struct Step {
-    /// The first prompt length, in tokens, that pays it.
-    pub(crate) first_token: u64,
-    /// `above_200000`: only more than that many (OpenAI, Anthropic, Google). `from_200000`: that many and more (xAI).
-    pub(crate) name: String,
-    pub(crate) price: StepPrice,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum StepPrice {
-    Multipliers { input: Exact, output: Exact },
-    Table(Table),
-}
-
-/// The price in one service tier or at one speed.
-#[derive(Clone, Debug)]
-pub(crate) struct Tier {
-    pub(crate) price: TierPrice,
-    /// Named by [`Period::name_rules`]; index: step * (regions + 1) + region, 0 standing for none of either.
-    pub(crate) rules: Vec<Arc<str>>,
-}
-
-#[derive(Clone, Debug)]
-pub(crate) enum TierPrice {
-    /// The standard price times this.
-    Multiplier(Exact),
-    /// A list of its own; what it does not name has no price in this tier.
-    Table(Rates),
-}
-
 /// The prices of a model between two moments.
 #[derive(Clone, Debug)]
 pub(crate) struct Period {
-    pub(crate) from: Option<Date>,
-    /// The first nanosecond it holds.
-    pub(crate) from_unix_ns: u64,
-    /// The first nanosecond it no longer holds.
-    pub(crate) until_unix_ns: u64,
-    pub(crate) rates: Rates,
-    /// Pico-dollars per thousand web searches.
-    pub(crate) web_searches: Option<i64>,
-    pub(crate) inference_geo: Vec<(String, Exact)>,
-    pub(crate) standard: Tier,
-    pub(crate) service_tiers: Vec<(String, Tier)>,
-    pub(crate) speeds: Vec<(String, Tier)>,
-}
-
-impl Period {
-    fn name_rules(&mut self, prefix: &str) {
-        let from = self.from.map_or_else(|| "start".to_owned(), |date| date.to_string());
-        let base_steps = &self.rates.steps;
-        let regions = none_and(self.inference_geo.iter().map(|(region, _)| region));
-        let name = |tier: &mut Tier, tier_name: &str| {
-            let steps = match &tier.price {
-                TierPrice::Multiplier(_) => base_steps,
-                TierPrice::Table(rates) => &rates.steps,
-            };
-            tier.rules.clear();
-            for step in none_and(steps.iter().map(|step| &step.name)) {
-                let rule = |region| format!("{prefix}@{from}/{tier_name}{step}{region}").into();
-                tier.rules.extend(regions.iter().map(rule));
-            }
-        };
-        name(&mut self.standard, "standard");
-        for (tier_name, tier) in self.service_tiers.iter_mut().chain(&mut self.speeds) {
-            name(tier, tier_name);
-        }
-    }
-}
-
-/// Nothing, then each of these names, as parts of a rule.
-fn none_and<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
-    std::iter::once(String::new()).chain(names.map(|name| format!("/{name}"))).collect()
+    pub(crate) valid: Validity,
+    pub(crate) prices: Prices,
+    pub(crate) minimum: BTreeMap<Unit, u64>,
+    pub(crate) rounded_up_to: BTreeMap<Unit, u64>,
+    pub(crate) clauses: Vec<Clause>,
 }
 
 /// A model, the names it answers to, and its prices in the order of time.
@@ -114,60 +39,124 @@ fn none_and<'a>(names: impl Iterator<Item = &'a String>) -> Vec<String> {
 pub(crate) struct Model {
     pub(crate) name: String,
     pub(crate) exact_names: Vec<String>,
-    /// Names that may carry the date of a snapshot; kept without it.
+    /// Names that may carry the date of a snapshot at their end; kept without it.
     pub(crate) dated_names: Vec<String>,
+    pub(crate) patterns: Vec<Pattern>,
     pub(crate) periods: Vec<Period>,
+}
+
+impl Model {
+    /// Whether one of its own names or patterns fits.
+    pub(crate) fn answers_to(&self, name: &str) -> bool {
+        let names = [Some(name), without_date(name)];
+        self.exact_names.iter().any(|own| own == name)
+            || self.dated_names.iter().any(|own| names.contains(&Some(own)))
+            || self.patterns.iter().any(|pattern| pattern.matches(name))
+    }
+}
+
+/// Which words of a condition are nothing special.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct Standard {
+    pub(crate) any: bool,
+    pub(crate) words: Vec<String>,
+}
+
+/// Whose number is booked.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Booked {
+    Ours,
+    Reported,
 }
 
 /// What holds for all models of a provider.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Settings {
-    pub(crate) strip_prefixes: Vec<String>,
-    pub(crate) http_errors_are_free: Option<bool>,
-    pub(crate) service_tier_aliases: BTreeMap<String, String>,
-    /// For a class without a price of its own: the class it is billed as, and the multiplier.
-    pub(crate) class_defaults: BTreeMap<Unit, (Unit, Exact)>,
+    pub(crate) names_within: Vec<Within>,
+    pub(crate) aliases: BTreeMap<String, String>,
+    pub(crate) deployments: BTreeMap<String, String>,
+    pub(crate) failed_requests_free: Option<bool>,
+    pub(crate) standard: BTreeMap<Condition, Standard>,
+    pub(crate) same_as: BTreeMap<Condition, BTreeMap<String, String>>,
+    /// For a unit without a price of its own: the unit it is billed as, and the multiplier.
+    pub(crate) billed_as: BTreeMap<Unit, (Unit, Exact)>,
+    pub(crate) booked: Option<Booked>,
+    pub(crate) hosts: Vec<String>,
 }
 
 impl Settings {
     /// Adds what `other` states and this does not.
     pub(crate) fn complete_from(&mut self, other: &Self) {
-        for prefix in &other.strip_prefixes {
-            if !self.strip_prefixes.contains(prefix) {
-                self.strip_prefixes.push(prefix.clone());
+        for within in &other.names_within {
+            if !self.names_within.contains(within) {
+                self.names_within.push(within.clone());
             }
         }
-        self.http_errors_are_free = self.http_errors_are_free.or(other.http_errors_are_free);
-        for (alias, tier) in &other.service_tier_aliases {
-            self.service_tier_aliases.entry(alias.clone()).or_insert_with(|| tier.clone());
+        complete(&mut self.aliases, &other.aliases);
+        complete(&mut self.deployments, &other.deployments);
+        self.failed_requests_free = self.failed_requests_free.or(other.failed_requests_free);
+        complete(&mut self.standard, &other.standard);
+        for (condition, words) in &other.same_as {
+            complete(self.same_as.entry(*condition).or_default(), words);
         }
-        for (&class, &default) in &other.class_defaults {
-            self.class_defaults.entry(class).or_insert(default);
-        }
+        complete(&mut self.billed_as, &other.billed_as);
+        self.booked = self.booked.or(other.booked);
     }
 }
 
-/// One price file.
+fn complete<Key: Ord + Clone, Value: Clone>(own: &mut BTreeMap<Key, Value>, other: &BTreeMap<Key, Value>) {
+    for (key, value) in other {
+        own.entry(key.clone()).or_insert_with(|| value.clone());
+    }
+}
+
+/// The money of a file other than dollars: its code, and what one of it is worth from when on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Currency {
+    pub(crate) code: String,
+    pub(crate) rates: Vec<(Moment, Exact)>,
+}
+
+/// What one price file says of a provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Provider {
     pub(crate) name: String,
+    pub(crate) inherits: Vec<String>,
     pub(crate) settings: Settings,
-    /// Sorted by name.
-    pub(crate) models: Vec<Model>,
-    pub(crate) by_exact_name: BTreeMap<String, usize>,
-    pub(crate) by_dated_name: BTreeMap<String, usize>,
+    pub(crate) currency: Option<Currency>,
+    /// Multipliers for all models.
+    pub(crate) clauses: Vec<Clause>,
+    pub(crate) models: BTreeMap<String, Arc<Model>>,
 }
 
-impl Provider {
-    pub(crate) fn name_rules(&mut self, prefix: &str) {
-        for model in &mut self.models {
-            let prefix = format!("{prefix}{}/{}", self.name, model.name);
-            for period in &mut model.periods {
-                period.name_rules(&prefix);
-            }
-        }
+/// A reduction of list prices.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct Discount {
+    /// As written: `openai/gpt-5*`.
+    pub(crate) text: String,
+    /// Whether it is one tenant's own.
+    pub(crate) tenant: bool,
+    pub(crate) provider: Pattern,
+    pub(crate) model: Pattern,
+    /// What is left of the price.
+    pub(crate) rest: Exact,
+    pub(crate) label: String,
+    /// When it holds; a clause without an effect.
+    pub(crate) clause: Clause,
+}
+
+impl Discount {
+    pub(crate) fn is_for(&self, provider: &str, model: &str) -> bool {
+        self.provider.matches(provider) && self.model.matches(model)
     }
 }
 
-/// Price files by provider.
-pub(crate) type Layer = BTreeMap<String, Provider>;
+/// What the files of one owner say: everyone's (`None`) or a tenant's.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Scope {
+    pub(crate) providers: BTreeMap<String, Provider>,
+    pub(crate) discounts: Vec<Discount>,
+}
+
+/// Price files of one standing, by owner.
+pub(crate) type Layer = BTreeMap<Option<String>, Scope>;

@@ -85,12 +85,12 @@ fn bug_04_an_aborted_stream_is_billed_as_counted_or_not_at_all() {
 // BerriAI/litellm#1810, microsoft-foundry/Model-Router-Auto-Evaluation#2: an Azure deployment name priced as a model, or 0.
 #[test]
 fn bug_06_a_deployment_name_is_unpriced_until_an_override_names_it() {
-    let own = "provider: azure.ai.openai\nsource: contract\nread_on: \"2026-11-01\"\nmodels:\n  - model: prod-chat\n    \
-               match: [prod-chat]\n    prices:\n      - usd_per_million_tokens: { input_uncached: \"2.5\" }\n";
+    let own = "provider: azure.ai.openai\nsource: contract\nread_on: \"2026-11-01\"\nmodels:\n  prod-chat:\n    \
+               per_million: { input_uncached: \"2.5\" }\n";
     let plain = billing();
     let used = usage(&[(InputUncached, 1_000)]);
     let asked = query("azure.ai.openai", "prod-chat", &plain, Some(&used));
-    let unknown = Cost::Unpriced(UnpricedReason::UnknownProvider);
+    let unknown = Cost::Unpriced(UnpricedReason::UnknownModel);
     assert_eq!(PriceBook::embedded().bill(&asked).cost, unknown);
     let book = PriceBook::embedded().with_overrides(&PriceBook::parse(&[("azure.yaml", own)]).unwrap());
     let bill = book.bill(&asked);

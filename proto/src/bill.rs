@@ -5,6 +5,7 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::condition::Condition;
 use crate::money::PicoUsd;
 use crate::unit::Unit;
 
@@ -15,6 +16,8 @@ pub struct Bill {
     pub model: Arc<str>,
     /// Every unit that was used, priced or not, the call's own model first.
     pub lines: Vec<Line>,
+    /// How many lines did not fit into pico-dollars and were rounded.
+    pub rounded: u32,
     /// The sum of the lines, or why there is none.
     pub cost: Cost,
 }
@@ -66,7 +69,7 @@ impl Cost {
 impl Bill {
     /// A bill without lines.
     pub fn empty(model: &str, cost: Cost) -> Self {
-        Self { model: model.into(), lines: Vec::new(), cost }
+        Self { model: model.into(), lines: Vec::new(), rounded: 0, cost }
     }
 }
 
@@ -75,6 +78,12 @@ named! {
     pub enum NotBilled {
         /// The provider refused it or failed before any output, and bills no such request.
         HttpError = "http_error",
+        /// The provider answered with a redirect, which runs no model.
+        Redirect = "redirect",
+        /// The request never reached the provider whole: no connection, or the client broke off within it.
+        NeverSent = "never_sent",
+        /// A sender of telemetry tells of a refusal by the provider's own word for it, without a status.
+        Refused = "refused",
     }
 }
 
@@ -111,6 +120,10 @@ pub enum UnpricedReason {
     UnknownInferenceGeo,
     /// A service tier and a speed at once: no provider publishes a price for both together.
     TierCombination,
+    /// The call was served in another way (a search context, a quality, ...) that the book does not price for this model.
+    UnknownCondition(Condition),
+    /// The call failed, and nobody says whether it was billed and what it used. No price cures that.
+    FailedWithoutUsage,
     /// The amount does not fit into the 999,999 USD that one call may cost: the counts are broken.
     Overflow,
 }
@@ -134,6 +147,8 @@ impl UnpricedReason {
             Self::UnknownSpeed => "unknown_speed",
             Self::UnknownInferenceGeo => "unknown_inference_geo",
             Self::TierCombination => "tier_combination",
+            Self::UnknownCondition(_) => "unknown_condition",
+            Self::FailedWithoutUsage => "failed_without_usage",
             Self::Overflow => "overflow",
         }
     }
@@ -143,6 +158,7 @@ impl fmt::Display for UnpricedReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::NoPriceForClass(class) => write!(f, "{}({class})", self.name()),
+            Self::UnknownCondition(condition) => write!(f, "{}({condition})", self.name()),
             _ => f.write_str(self.name()),
         }
     }

@@ -133,7 +133,9 @@ pub(crate) fn amount(line: &Line) -> Option<i64> {
 pub fn unpriced_reason(cost: Cost) -> Cow<'static, str> {
     match cost {
         Cost::Known(_) | Cost::NotBilled(_) => Cow::Borrowed(""),
-        Cost::Unpriced(reason @ UnpricedReason::NoPriceForClass(_)) => Cow::Owned(reason.to_string()),
+        Cost::Unpriced(
+            reason @ (UnpricedReason::NoPriceForClass(_) | UnpricedReason::UnknownCondition(_)),
+        ) => Cow::Owned(reason.to_string()),
         Cost::Unpriced(reason) => Cow::Borrowed(reason.name()),
     }
 }

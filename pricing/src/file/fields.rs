@@ -62,6 +62,28 @@ impl<'a> Node<'a> {
         })
     }
 
+    /// A whole number without quotes, or in them.
+    pub(super) fn whole(&self) -> Option<u64> {
+        let quoted = || self.value.as_str().and_then(|text| text.parse().ok());
+        let number = self.value.as_u64().or_else(quoted);
+        number.or_else(|| self.refuse("must be a whole number, for instance 200000"))
+    }
+
+    /// One text, or a list of them.
+    pub(super) fn texts(&self) -> Vec<&'a str> {
+        let Some(items) = self.value.as_sequence() else { return self.text().into_iter().collect() };
+        if items.is_empty() {
+            self.note("must be a list with at least one item");
+        }
+        self.items().iter().filter_map(Node::text).collect()
+    }
+
+    /// The items, if it is a list.
+    pub(super) fn items(&self) -> Vec<Self> {
+        let node = |(place, value)| Self { path: format!("{}[{place}]", self.path), value, ..self.clone() };
+        self.value.as_sequence().into_iter().flatten().enumerate().map(node).collect()
+    }
+
     /// A mapping with no other keys than these, between blanks.
     pub(super) fn fields(&self, keys: &str) -> Option<Fields<'a>> {
         let fields = self.entries()?;
@@ -72,7 +94,7 @@ impl<'a> Node<'a> {
     }
 
     /// A mapping with any keys.
-    fn entries(&self) -> Option<Vec<(&'a str, Self)>> {
+    pub(super) fn entries(&self) -> Option<Vec<(&'a str, Self)>> {
         let Some(mapping) = self.value.as_mapping() else {
             return self.refuse("must be a mapping of `key: value` lines");
         };
@@ -102,10 +124,11 @@ impl<'a> Fields<'a> {
     /// The items of a list; nothing when the field is absent.
     pub(super) fn list(&self, key: &str) -> Vec<Node<'a>> {
         let Some(field) = self.get(key) else { return Vec::new() };
-        let items = field.value.as_sequence().filter(|items| !items.is_empty());
-        let items = items.or_else(|| field.refuse("must be a list with at least one item"));
-        let node = |(place, value)| Node { path: format!("{}[{place}]", field.path), value, ..field.clone() };
-        items.into_iter().flatten().enumerate().map(node).collect()
+        let items = field.items();
+        if items.is_empty() {
+            field.note("must be a list with at least one item");
+        }
+        items
     }
 
     /// The entries of a mapping whose keys are free; nothing when the field is absent.

@@ -1,15 +1,20 @@
 //! Works out the arithmetic of a bill: decimals, `+ * / ( )`, and `M` for a million, in exact fractions. It shares
 //! nothing with the engine on purpose; a mistake would have to be made twice.
 
-/// The value of a text in US dollars, in pico-dollars; every line must be whole in them.
+/// The value of a text in US dollars, in pico-dollars, a half to the even neighbour.
 pub fn pico_usd(text: &str) -> i128 {
     let tokens: Vec<char> = text.chars().filter(|letter| !letter.is_whitespace() && *letter != '_').collect();
     let mut reader = Reader { tokens, at: 0 };
     let (numerator, denominator) = reader.sum();
     assert_eq!(reader.at, reader.tokens.len(), "`{text}` cannot be read to its end");
-    let numerator = numerator.checked_mul(1_000_000_000_000).unwrap();
-    assert_eq!(numerator % denominator, 0, "`{text}` is no whole number of pico-dollars");
-    numerator / denominator
+    let (numerator, denominator) = reduced(numerator, denominator);
+    let (numerator, denominator) = match 1_000_000_000_000 % denominator {
+        0 => (numerator * (1_000_000_000_000 / denominator), 1),
+        _ => reduced(numerator.checked_mul(1_000_000_000_000).unwrap(), denominator),
+    };
+    let (whole, rest) = (numerator / denominator, numerator % denominator);
+    let up = rest * 2 > denominator || (rest * 2 == denominator && whole % 2 == 1);
+    whole + i128::from(up)
 }
 
 struct Reader {
@@ -90,9 +95,13 @@ fn a_person_would_come_to_the_same_amount() {
     for (text, picos) in [
         ("1_000 * 2.50/M", 2_500_000_000),
         ("1 * 0.0125/M", 12_500),
+        ("1 * 0.0000005/M", 0),
+        ("3 * 0.0000005/M", 2),
+        ("1 * 0.0000006/M", 1),
         ("(1 + 2) * 3/M + 2 * 10/1_000", 20_009_000_000),
         ("0 * 2/M", 0),
         ("10 / 4 * 2", 5_000_000_000_000),
+        ("1/3", 333_333_333_333),
     ] {
         assert_eq!(pico_usd(text), picos, "{text}");
     }
