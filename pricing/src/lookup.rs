@@ -69,6 +69,11 @@ pub(crate) struct ProviderBook {
     pub(crate) overrides: usize,
 }
 
+/// The model of a name, else of the name it has in another file.
+fn find_either<'a>(shelf: &'a Shelf, name: &str, known: Option<&Arc<str>>) -> Option<&'a Arc<Compiled>> {
+    shelf.find(name).or_else(|| shelf.find(known?))
+}
+
 /// What the book knows of a name.
 #[derive(Debug)]
 pub(crate) struct Located<'a> {
@@ -106,16 +111,14 @@ impl ProviderBook {
         let mut missed = Located { canonical: None, price: Err(UnpricedReason::UnknownModel) };
         let mut next = Some(name);
         while let Some(candidate) = next {
-            // The overrides stand in front; what the first published file calls the model is its name for them too.
             let (overrides, published) = self.shelves.split_at(self.overrides);
-            let mut published = published.iter().filter_map(|shelf| shelf.find(candidate)).peekable();
-            let known = published.peek().map(|model| &model.name);
-            let own = overrides.iter().filter_map(|shelf| {
-                let other = || known.and_then(|name| shelf.find(name));
-                shelf.find(candidate).or_else(other)
-            });
-            for model in own.chain(published) {
-                let canonical = known.or(Some(&model.name));
+            // What a published file calls the model is its name for the files above it too.
+            let known = published.iter().find_map(|shelf| shelf.find(candidate)).map(|model| &model.name);
+            let find = |shelf| find_either(shelf, candidate, known);
+            // Of the published files one counts: a time for which that has no price is none to guess another file's for.
+            let published = published.iter().find_map(find);
+            for model in overrides.iter().filter_map(find).chain(published) {
+                let canonical = published.map(|model| &model.name).or(Some(&model.name));
                 if let Some(segment) = model.segment(at_ns) {
                     return Located { canonical, price: Ok((model, segment)) };
                 }
