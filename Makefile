@@ -65,6 +65,17 @@ fuzz: ## Fuzz what reads bytes from outside: FUZZ_SECONDS (60) each of FUZZ_TARG
 			-max_len=65536 -timeout=10 -rss_limit_mb=2048 -print_final_stats=1 "-max_total_time=$(FUZZ_SECONDS)" || exit 1; \
 	done
 
+# The day on which the version in pricing/convert/requirements.txt was taken.
+READ_ON ?= 2026-11-27
+
+.PHONY: prices
+prices: ## Convert the public price catalogue, and print where the prices kept by hand differ from it
+	@venv=$$($(FETCH_CLIENTS) python pricing/convert/requirements.txt) && \
+	"$$venv/bin/python" pricing/convert/convert.py "$(READ_ON)" pricing/prices/generated && \
+	"$$venv/bin/python" pricing/convert/same_prices.py pricing/prices/generated && \
+	"$$venv/bin/python" pricing/convert/points.py pricing/tests/points && \
+	"$$venv/bin/python" pricing/convert/contradictions.py pricing/prices pricing/prices/generated
+
 .PHONY: check
 check: ## Format and lint as CI does
 	cargo fmt --all --check && rustfmt --check --edition 2024 agent/src/dialect/*.rs

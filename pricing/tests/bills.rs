@@ -129,7 +129,7 @@ fn expected_warnings(book: &str) -> Vec<String> {
     let own = "matches no model of the published price files; right only for a model of your own";
     match book {
         "azure" => vec![format!("azure.ai.openai/house-model: {own}")],
-        "bedrock" => vec![format!("aws.bedrock/titan-text: {own}")],
+        "bedrock" => vec![format!("acme.bedrock/titan-text: {own}")],
         _ => Vec::new(),
     }
 }

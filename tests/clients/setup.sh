@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs the real client libraries into the user's cache, once per content of their lock file, and prints where as the
 # last line. Safe to run at any time and several times at once.
-# usage: setup.sh [python|node]
+# usage: setup.sh [python [REQUIREMENTS]|node]
 set -euo pipefail
 
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
@@ -51,10 +51,10 @@ node)
     setup_node
     exit
     ;;
-*) fail "usage: setup.sh [python|node]" ;;
+*) fail "usage: setup.sh [python [REQUIREMENTS]|node]" ;;
 esac
 
-requirements="$here/requirements.txt"
+requirements="${2:-$here/requirements.txt}"
 python="${PYTHON:-python3}"
 command -v "$python" >/dev/null ||
     fail "$python is not installed." "On Debian: apt-get install python3 python3-venv" "Or set PYTHON to an interpreter, 3.11 or newer."
@@ -68,7 +68,7 @@ hash="$( (cat "$requirements"; echo "$version") | sha256sum | cut -c1-16)"
 venv="$cache/venv-$hash"
 alone "venv-$hash"
 if [ ! -e "$venv/.complete" ]; then
-    echo "clients/setup.sh: installing the client libraries into $venv" >&2
+    echo "clients/setup.sh: installing $requirements into $venv" >&2
     rm -rf "$venv"
     "$python" -m venv "$venv"
     "$venv/bin/python" -m pip install --quiet --disable-pip-version-check --no-deps -r "$requirements" >&2 ||
