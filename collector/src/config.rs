@@ -99,6 +99,9 @@ pub struct StorageConfig {
     pub url: Option<String>,
     /// The database; created when it is not there. `ledgerline` by default.
     pub database: Option<String>,
+    /// A server only: the cluster of that name in its configuration, which the tables are spread over, see docs/cluster.md. One server
+    /// when not set.
+    pub cluster: Option<String>,
     /// The user; the server's default user when not set.
     pub user: Option<String>,
     /// The user's password: `{env: NAME}` or `{file: path}`.

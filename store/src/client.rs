@@ -53,6 +53,8 @@ pub struct Target {
     pub url: String,
     /// The database; an identifier, checked by the configuration.
     pub database: String,
+    /// The servers' own name of the cluster that the tables are spread over, an identifier; `None`: one server.
+    pub cluster: Option<String>,
     /// The user; `None`: the server's default user.
     pub user: Option<String>,
     /// Sent with every request; on an http URL in clear.
@@ -119,7 +121,9 @@ impl Client {
 
     /// Creates the database unless it is there.
     pub async fn create_database(&self) -> Result<(), StoreError> {
-        let sql = format!("CREATE DATABASE IF NOT EXISTS `{}`", self.target.database);
+        let on =
+            self.target.cluster.as_ref().map_or_else(String::new, |name| format!(" ON CLUSTER `{name}`"));
+        let sql = format!("CREATE DATABASE IF NOT EXISTS `{}`{on}", self.target.database);
         self.text(self.outside(&sql)).await.map(drop)
     }
 
@@ -197,6 +201,10 @@ impl Client {
             .extend_pairs(INSERT_SETTINGS);
         if self.knows_deduplicate_insert.load(Ordering::Relaxed) {
             parameters.append_pair(DEDUPLICATE_INSERT, "enable");
+        }
+        if self.target.cluster.is_some() {
+            // Until it is on its shards, and not in a queue of the server that was asked.
+            parameters.append_pair("insert_distributed_sync", "1");
         }
         parameters.finish()
     }

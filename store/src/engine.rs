@@ -106,6 +106,7 @@ impl Engine {
         let target = Target {
             url: format!("http://{address}"),
             database: String::new(),
+            cluster: None,
             user: Some("default".to_owned()),
             password: Some(password.into()),
         };

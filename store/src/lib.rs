@@ -6,6 +6,7 @@
 
 pub mod catalog;
 pub mod client;
+mod cluster;
 pub mod corrections;
 mod dimensions;
 pub mod engine;

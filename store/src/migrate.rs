@@ -7,6 +7,7 @@
 use xxhash_rust::xxh3::xxh3_128;
 
 use super::client::{Client, StoreError};
+use super::cluster::{local, rendered};
 
 /// One file of `migrations/`.
 #[derive(Debug)]
@@ -49,6 +50,11 @@ pub(crate) fn statements(sql: &str) -> Vec<String> {
     let text = sql.lines().map(str::trim_end).filter(is_text).collect::<Vec<_>>().join("\n");
     let statements = text.split(";\n").map(|statement| statement.trim_end_matches(';').to_owned());
     statements.filter(|statement| !statement.is_empty()).collect()
+}
+
+/// The statements of a file as they are run on one server, or on every server of a cluster.
+pub fn rendering(sql: &str, cluster: Option<&str>) -> Vec<String> {
+    statements(sql).iter().flat_map(|statement| rendered(statement, cluster)).collect()
 }
 
 /// Why the store is not ready for this version.
@@ -151,7 +157,7 @@ pub async fn migrate(client: &Client, migrations: &[Migration]) -> Result<Vec<&'
 
 async fn run(client: &Client, name: &str, sql: &str) -> Result<(), MigrateError> {
     let failed = |source| MigrateError::Statement { name: name.to_owned(), source };
-    for statement in statements(sql) {
+    for statement in rendering(sql, client.target.cluster.as_deref()) {
         client.text(client.query(&statement)).await.map_err(failed)?;
     }
     Ok(())
@@ -187,14 +193,18 @@ pub async fn verify(client: &Client) -> Result<(), MigrateError> {
     let sql = "SELECT name, engine, extract(engine_full, 'non_replicated_deduplication_window = (\\\\d+)') \
                FROM system.tables WHERE database = {database:String} LIMIT 10000 FORMAT TSV";
     let query = client.query(sql).param("database", &client.target.database);
-    check_chain(&client.text(query).await?)
+    check_chain(&client.text(query).await?, client.target.cluster.as_deref())
 }
 
 /// Lines of name, engine and window.
-fn check_chain(text: &str) -> Result<(), MigrateError> {
+fn check_chain(text: &str, cluster: Option<&str>) -> Result<(), MigrateError> {
     let rows: Vec<Vec<&str>> = text.lines().map(|line| line.split('\t').collect()).collect();
     for table in TABLES {
-        match rows.iter().find(|row| row.first() == Some(&table)).map(Vec::as_slice) {
+        let name = local(table, cluster);
+        if cluster.is_some() && !rows.iter().any(|row| row.starts_with(&[table, "Distributed"])) {
+            return Err(MigrateError::TableMissing { table });
+        }
+        match rows.iter().find(|row| row.first() == Some(&name.as_str())).map(Vec::as_slice) {
             // A replicated table has a window of its own by default.
             Some([_, engine, ..]) if engine.starts_with("Replicated") => {}
             Some([_, _, window]) if window.parse::<u64>().is_ok_and(|window| window > 0) => {}
@@ -202,9 +212,11 @@ fn check_chain(text: &str) -> Result<(), MigrateError> {
             None => return Err(MigrateError::TableMissing { table }),
         }
     }
-    let missing_as = |name, engine| !rows.iter().any(|row| row.starts_with(&[name, engine]));
-    let kept_nowhere = [(BOOKINGS, "Null"), (RECORDS[0], "View"), (RECORDS[1], "View")];
-    if let Some((table, _)) = kept_nowhere.into_iter().find(|(name, engine)| missing_as(name, engine)) {
+    let missing_as = |name: &str, engine| !rows.iter().any(|row| row.starts_with(&[name, engine]));
+    if missing_as(&local(BOOKINGS, cluster), "Null") {
+        return Err(MigrateError::TableMissing { table: BOOKINGS });
+    }
+    if let Some(table) = RECORDS.into_iter().find(|view| missing_as(view, "View")) {
         return Err(MigrateError::TableMissing { table });
     }
     let missing = |view| missing_as(view, "MaterializedView");
@@ -262,15 +274,15 @@ mod tests {
             .chain(RECORDS.iter().map(|view| format!("{view}\tView\t")))
             .chain(VIEWS.iter().map(|(view, ..)| format!("{view}\tMaterializedView\t")))
             .collect();
-        check_chain(&chain.join("\n")).unwrap();
+        check_chain(&chain.join("\n"), None).unwrap();
         for missing in 0..chain.len() {
             let mut rest = chain.clone();
             let name = rest.remove(missing).split('\t').next().unwrap().to_owned();
-            let error = check_chain(&rest.join("\n")).unwrap_err().to_string();
+            let error = check_chain(&rest.join("\n"), None).unwrap_err().to_string();
             assert!(error.contains(&format!(" {name} is missing")), "{error}");
             // A table in the place of a view copies nothing.
             rest.push(format!("{name}\tMergeTree\t"));
-            check_chain(&rest.join("\n")).unwrap_err();
+            check_chain(&rest.join("\n"), None).unwrap_err();
         }
     }
 }

@@ -7,6 +7,8 @@
     reason = "clippy takes the functions that tests share for production code"
 )]
 
+#[path = "integration/cluster.rs"]
+mod cluster;
 #[path = "integration/engine.rs"]
 mod engine;
 #[path = "integration/spans.rs"]

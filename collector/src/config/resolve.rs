@@ -146,19 +146,27 @@ fn tokens(auth: &Auth, problems: &mut Problems) -> Vec<(SecretText, Principal)> 
     read
 }
 
+/// Whether it can stand in a statement as a name.
+fn is_identifier(name: &str) -> bool {
+    name.len() <= 64
+        && name.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
+        && name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
+}
+
 fn storage(config: StorageConfig, telemetry: &TelemetryConfig, problems: &mut Problems) -> Option<Storage> {
     let database = config.database.unwrap_or_else(|| "ledgerline".to_owned());
-    let is_identifier = database.len() <= 64
-        && database.starts_with(|first: char| first.is_ascii_alphabetic() || first == '_')
-        && database.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
-    if !is_identifier {
+    if !is_identifier(&database) {
         problems.push("storage.database", "must be letters, digits and _, and begin with no digit");
+    }
+    if config.cluster.as_deref().is_some_and(|name| !is_identifier(name)) {
+        problems.push("storage.cluster", "must be letters, digits and _, and begin with no digit");
     }
     if let Some(url) = config.url.filter(|url| url != EMBEDDED) {
         let wrong = |error| format!("must be `{EMBEDDED}`, http://host:port or https://host:port: {error}");
         problems.take("storage.url", parse_base_url(&url).map_err(wrong));
         let password = config.password.and_then(|secret| problems.take("storage.password", secret.read()));
-        return Some(Storage::Server(Target { url, database, user: config.user, password }));
+        let cluster = config.cluster;
+        return Some(Storage::Server(Target { url, database, cluster, user: config.user, password }));
     }
     for (path, set) in
         [("storage.user", config.user.is_some()), ("storage.password", config.password.is_some())]
@@ -169,6 +177,12 @@ fn storage(config: StorageConfig, telemetry: &TelemetryConfig, problems: &mut Pr
                 "the collector makes the embedded engine's passwords itself; remove it, or name a server in storage.url",
             );
         }
+    }
+    if config.cluster.is_some() {
+        problems.push(
+            "storage.cluster",
+            "the embedded engine is one server; remove it, or name a server in storage.url",
+        );
     }
     let binary = problems.take("storage.engine.binary", find_binary(config.engine.binary.as_deref()))?;
     let engine = EngineConfig {
@@ -337,6 +351,7 @@ mod tests {
                 "storage: {engine: {binary: /nowhere/engine}}".into(),
                 "storage.engine.binary: there is no engine at /nowhere/engine",
             ),
+            ("storage: {cluster: main}".into(), "storage.cluster: the embedded engine is one server"),
             (
                 "storage: {user: u}".into(),
                 "storage.user: the collector makes the embedded engine's passwords",
