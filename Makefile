@@ -49,6 +49,12 @@ soak: ## 10,000 calls at 200 per second with 50 streams, with and without kill -
 	cargo build --release --locked --bins -p ledgerline-agent -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && \
 	LEDGERLINE_LIBCHDB="$$library" PATH="$$prometheus:$$PATH" cargo run --release --locked -q -p ledgerline-bench --bin ledgerline-soak -- $(SOAK)
 
+.PHONY: bench-store
+bench-store: ## What an insert costs the engine, against the tables of the first version (about 2 minutes)
+	@deploy/setup/toolchain.sh demo && export LEDGERLINE_LIBCHDB="$$($(FETCH_ENGINE))" && \
+	cargo build --release --locked -p ledgerline-engine && \
+	cargo test --release --locked -p ledgerline-store --test integration -- --ignored --nocapture what_an_insert_costs
+
 # On stable Rust: the coverage that libFuzzer steers by needs no nightly, only the sanitizers do.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= promql_parse otlp_decode dialect_read json_tokenize usage_injection alert_template configuration

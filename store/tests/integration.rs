@@ -9,8 +9,12 @@
 
 #[path = "integration/cluster.rs"]
 mod cluster;
+#[path = "integration/cost.rs"]
+mod cost;
 #[path = "integration/engine.rs"]
 mod engine;
+#[path = "integration/ledger.rs"]
+mod ledger;
 #[path = "integration/spans.rs"]
 mod spans;
 #[path = "integration/supervisor.rs"]

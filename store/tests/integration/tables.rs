@@ -24,7 +24,7 @@ use crate::engine::{ask, storage, target};
 use crate::spans::{TIERS, call, sums_of};
 
 /// The rows of these calls, priced as ingest prices them.
-fn rows(id: u128, numbers: std::ops::Range<u64>) -> Batch {
+pub fn rows(id: u128, numbers: std::ops::Range<u64>) -> Batch {
     let now = SystemClock.now_unix_ns();
     let prices = PriceBook::embedded();
     let version: Arc<str> = prices.version().to_string().into();
