@@ -14,6 +14,7 @@ use ledgerline_store::Store;
 use ledgerline_store::client::StoreError;
 use ledgerline_store::corrections::Reason;
 use ledgerline_store::ledger::{Action, Change, StoredSight};
+use ledgerline_store::limits::SIGHTS_PER_READ_MAX;
 use ledgerline_store::spans::{Role, SpanRow};
 use ledgerline_store::writer::{Transport, WriteError};
 use tokio::sync::Notify;
@@ -90,11 +91,21 @@ impl Booking {
         let now_s = now_unix_ns / 1_000_000_000;
         let since_s = now_s.saturating_sub(limits::SIGHTINGS_WINDOW.as_secs());
         let (mut spans, mut inherited) = (0, HashSet::default());
-        for slice in slices(now_s) {
-            for stored in store.sights(slice, since_s).await? {
+        let mut read = |stored: Vec<StoredSight>| {
+            for stored in stored {
                 spans += 1;
                 inherited.insert(stored.batch_id);
                 restore.row(&stored.tenant, &sight_of_stored(&stored), stored.arrived_unix_ns, stored.booked);
+            }
+        };
+        // Mostly they fit into one response, which is quick; else into one for each stretch of time.
+        let all = store.sights(whole(now_s), since_s).await?;
+        if u64::try_from(all.len()).is_ok_and(|read| read < SIGHTS_PER_READ_MAX) {
+            read(all);
+        } else {
+            drop(all);
+            for slice in slices(now_s) {
+                read(store.sights(slice, since_s).await?);
             }
         }
         let (sightings, missing) = restore.finish(now_unix_ns);
@@ -338,7 +349,12 @@ fn change(correction: &Correction) -> Change {
     }
 }
 
-/// When spans of the window may have ended, in seconds: each minute of it, and before that, where few are, each ten minutes of a day.
+/// When spans of the window may have ended, in seconds.
+fn whole(now_s: u64) -> (u64, u64) {
+    (now_s.saturating_sub(limits::SIGHTINGS_WINDOW.as_secs() + 24 * 3_600), now_s + 120)
+}
+
+/// The same in parts: each minute of it, and before that, where few are, each ten minutes of a day.
 fn slices(now_s: u64) -> impl Iterator<Item = (u64, u64)> {
     let recent_s = now_s.saturating_sub(limits::SIGHTINGS_WINDOW.as_secs());
     let day_s = recent_s.saturating_sub(24 * 3_600);
