@@ -7,6 +7,8 @@ use ledgerline_mock_provider::{Api, ServedCall};
 #[path = "../../pricing/tests/support/arithmetic.rs"]
 mod arithmetic;
 
+pub use arithmetic::pico_usd;
+
 /// US dollars for a million tokens of each class, for one model on one tier.
 struct Price {
     model: &'static str,

@@ -12,6 +12,7 @@ mod alerts;
 mod bills;
 mod configuration;
 mod containers;
+mod cost_bugs;
 mod delivery;
 mod hostile;
 mod machines;

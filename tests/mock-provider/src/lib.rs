@@ -19,6 +19,8 @@ use tokio::net::TcpListener;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
+use recorded::Recordings;
+
 mod answer;
 mod anthropic;
 mod body;
@@ -28,6 +30,7 @@ mod json;
 mod ledger;
 mod models;
 mod openai;
+mod recorded;
 mod request;
 mod responses;
 mod scenario;
@@ -40,8 +43,10 @@ mod wire;
 
 pub use answer::TokenUsage;
 pub use ledger::{Ledger, Recording, ServedCall, ServedChunk, ServedEnd, hexadecimal};
+pub use recorded::{HEADER as RECORDED_HEADER, Recorded};
 pub use request::Api;
 pub use scenario::{Expectation, SCENARIOS, Scenario};
+pub use wire::Step;
 
 /// How to start a [`MockProvider`]. The default listens on a free loopback port and records everything.
 #[derive(Clone, Debug)]
@@ -75,6 +80,7 @@ pub struct MockProvider {
     /// The address the port was bound to.
     pub address: SocketAddr,
     ledger: Arc<Ledger>,
+    recordings: Arc<Recordings>,
     stop: CancellationToken,
     accept: Option<JoinHandle<()>>,
 }
@@ -87,9 +93,16 @@ impl MockProvider {
             .with_context(|| format!("mock provider: cannot listen on {}", options.listen))?;
         let address = listener.local_addr()?;
         let ledger = Arc::new(Ledger::new(options.recording));
+        let recordings = Arc::new(Recordings::default());
         let stop = CancellationToken::new();
-        let accept = tokio::spawn(server::accept(listener, Arc::clone(&ledger), stop.clone()));
-        Ok(Self { url: format!("http://{address}"), address, ledger, stop, accept: Some(accept) })
+        let serving = server::accept(listener, Arc::clone(&ledger), Arc::clone(&recordings), stop.clone());
+        let accept = Some(tokio::spawn(serving));
+        Ok(Self { url: format!("http://{address}"), address, ledger, recordings, stop, accept })
+    }
+
+    /// What requests with this name in the header [`RECORDED_HEADER`] are answered from now on, on any path.
+    pub fn record(&self, name: &str, answer: Recorded) {
+        self.recordings.set(name, answer);
     }
 
     /// Every call recorded so far in order of arrival, those still running included.

@@ -20,6 +20,7 @@ use crate::answer::{self, Answer};
 use crate::body::{Cut, ScriptBody};
 use crate::failure::{self, Failure};
 use crate::ledger::{Ledger, ServedCall, ServedEnd, hexadecimal};
+use crate::recorded::{self, Recorded, Recordings};
 use crate::request::{self, Api, Inbound, Misunderstood};
 use crate::scenario::{Content, Defect, UsageStyle};
 use crate::stored::{Reply, Store};
@@ -27,9 +28,14 @@ use crate::wire::{self, Event, Role, Script};
 use crate::{anthropic, headers, models, openai, responses, text};
 
 /// Serves until `stop`; then every connection is dropped where it is.
-pub async fn accept(listener: TcpListener, ledger: Arc<Ledger>, stop: CancellationToken) {
+pub async fn accept(
+    listener: TcpListener,
+    ledger: Arc<Ledger>,
+    recordings: Arc<Recordings>,
+    stop: CancellationToken,
+) {
     let mut connections = JoinSet::new();
-    let store = Arc::new(Store::default());
+    let state = Arc::new(State { ledger, recordings, store: Store::default() });
     loop {
         let stream = tokio::select! {
             () = stop.cancelled() => break,
@@ -43,9 +49,9 @@ pub async fn accept(listener: TcpListener, ledger: Arc<Ledger>, stop: Cancellati
         if stream.set_nodelay(true).is_err() {
             continue;
         }
-        let (ledger, store) = (Arc::clone(&ledger), Arc::clone(&store));
+        let state = Arc::clone(&state);
         connections.spawn(async move {
-            let service = service_fn(move |request| answer(Arc::clone(&ledger), Arc::clone(&store), request));
+            let service = service_fn(move |request| answer(Arc::clone(&state), request));
             // An error here is a peer that went away or a cut we were asked for; the ledger has it.
             let served = auto::Builder::new(TokioExecutor::new())
                 .serve_connection(TokioIo::new(stream), service)
@@ -56,6 +62,13 @@ pub async fn accept(listener: TcpListener, ledger: Arc<Ledger>, stop: Cancellati
     connections.shutdown().await;
 }
 
+/// What all connections share.
+struct State {
+    ledger: Arc<Ledger>,
+    recordings: Arc<Recordings>,
+    store: Store,
+}
+
 /// A request whose body has arrived.
 struct Received {
     started: Instant,
@@ -63,42 +76,43 @@ struct Received {
     body: Bytes,
 }
 
-async fn answer(
-    ledger: Arc<Ledger>,
-    store: Arc<Store>,
-    request: Request<Incoming>,
-) -> Result<Response<ScriptBody>, Cut> {
+async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Response<ScriptBody>, Cut> {
+    let State { ledger, recordings, store } = &*state;
     let (parts, body) = request.into_parts();
     let body = body.collect().await.map_err(|_| Cut)?.to_bytes();
     let received = Received { started: Instant::now(), parts, body };
     let path = received.parts.uri.path().to_owned();
+    let named = received.parts.headers.get(recorded::HEADER).and_then(|name| name.to_str().ok());
+    if let Some(answer) = named.and_then(|name| recordings.get(name)) {
+        return Ok(play(ledger, &received, answer));
+    }
     match (&received.parts.method, path.as_str()) {
-        (&Method::POST, "/v1/chat/completions") => call(&ledger, &store, received, Api::OpenAi).await,
+        (&Method::POST, "/v1/chat/completions") => call(ledger, store, received, Api::OpenAi).await,
         (&Method::POST, "/v1/responses" | "/v1/responses/compact") => {
-            call(&ledger, &store, received, Api::Responses).await
+            call(ledger, store, received, Api::Responses).await
         }
-        (&Method::POST, "/v1/messages") => call(&ledger, &store, received, Api::Anthropic).await,
+        (&Method::POST, "/v1/messages") => call(ledger, store, received, Api::Anthropic).await,
         (&Method::POST, "/v1/responses/input_tokens") => {
             let tokens = received.body.len() / 4;
             let body =
                 format!("{{\n  \"object\": \"response.input_tokens\",\n  \"input_tokens\": {tokens}\n}}\n");
-            Ok(aside(&ledger, &received, StatusCode::OK, body))
+            Ok(aside(ledger, &received, StatusCode::OK, body))
         }
         (&Method::POST, "/v1/messages/count_tokens") => {
             let tokens = received.body.len() / 4;
-            Ok(aside(&ledger, &received, StatusCode::OK, format!(r#"{{"input_tokens":{tokens}}}"#)))
+            Ok(aside(ledger, &received, StatusCode::OK, format!(r#"{{"input_tokens":{tokens}}}"#)))
         }
         (&Method::GET, "/v1/models") => {
             let body = models::list(received.parts.headers.contains_key("anthropic-version"));
-            Ok(aside(&ledger, &received, StatusCode::OK, body))
+            Ok(aside(ledger, &received, StatusCode::OK, body))
         }
         _ if path.starts_with("/v1/responses/") || path.starts_with("/v1/conversations") => {
-            Ok(kept(&ledger, &store, &received))
+            Ok(kept(ledger, store, &received))
         }
         _ => {
             let message = format!("Invalid URL ({} {path})", received.parts.method);
             let body = failure::openai_body("invalid_request_error", None, None, &message, 2);
-            Ok(aside(&ledger, &received, StatusCode::NOT_FOUND, body))
+            Ok(aside(ledger, &received, StatusCode::NOT_FOUND, body))
         }
     }
 }
@@ -302,6 +316,17 @@ fn aside(
     headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
     let call = record(received, None, &answer, status);
     respond(ledger, call, received.started, wire::untouched(body), headers)
+}
+
+/// Answers what a test has stated.
+fn play(ledger: &Arc<Ledger>, received: &Received, answer: Recorded) -> Response<ScriptBody> {
+    let seed = text::seed_of(&[received.parts.uri.path().as_bytes(), &received.body]);
+    let names = answer::unasked(seed, ledger.occurrence(seed));
+    let mut headers = HeaderMap::new();
+    headers.insert(CONTENT_TYPE, HeaderValue::from_static(answer.content_type));
+    let call = record(received, None, &names, answer.status);
+    let script = Script { steps: answer.steps, ..Script::default() };
+    respond(ledger, call, received.started, script, headers)
 }
 
 fn record(received: &Received, inbound: Option<&Inbound>, answer: &Answer, status: StatusCode) -> ServedCall {

@@ -30,6 +30,8 @@ pub struct StackOptions {
     pub collector_yaml: String,
     /// Further sections of the agent's configuration.
     pub agent_yaml: String,
+    /// Further upstreams of the agent, items of the list; `{provider}` stands for the provider's URL.
+    pub upstreams: String,
     /// Files to write into the stack's folder before anything starts, by name.
     pub files: Vec<(String, String)>,
     /// Where the agent logs; a file in the stack's folder when not set.
@@ -359,8 +361,9 @@ impl Place<'_> {
         let yaml = format!(
             "listen: '{relay}'\nadmin: {{listen: '{admin}'}}\n{top}upstreams:\n\
              - {{name: openai, prefix: /openai, url: '{provider}', dialect: openai}}\n\
-             - {{name: anthropic, prefix: /anthropic, url: '{provider}', dialect: anthropic}}\n\
+             - {{name: anthropic, prefix: /anthropic, url: '{provider}', dialect: anthropic}}\n{}\n\
              export: {{collector: '{collector}'{export}}}\n{}\n",
+            options.upstreams.replace("{provider}", provider),
             options.agent_yaml,
         );
         let recipe = self.recipe("agent", &yaml, ("admin", "/ready"))?;
