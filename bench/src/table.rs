@@ -14,7 +14,7 @@ pub struct Row {
 /// When the engine refuses the query.
 pub async fn read(engine: &str) -> anyhow::Result<Vec<Row>> {
     let columns = format!(
-        "sum(calls) AS made, tokens, toDecimalString(usd, 12), sumIf(calls, unpriced_reason != ''), sum(errors), \
+        "sum(calls) AS made, tokens, toDecimalString(usd, 12), sumIf(calls, unpriced_reason != ''), sumIf(calls, status = 'error'), \
          {}, {}",
         quantile_ms(0.95, "duration_buckets"),
         quantile_ms(0.5, "ttft_buckets")

@@ -24,7 +24,7 @@ CREATE TABLE IF NOT EXISTS corrections
     `bill.rule` Array(LowCardinality(String)) COMMENT 'as in spans',
     `bill.amount` Array(Nullable(Decimal(18, 12))) COMMENT 'as in spans, without the sign' CODEC(ZSTD(1)),
     usage_source LowCardinality(String) COMMENT 'as in spans',
-    cost Nullable(Decimal(18, 12)) COMMENT 'as in spans, without the sign' CODEC(ZSTD(1)),
+    cost Nullable(Decimal(18, 12)) ALIAS if(unpriced_reason = '', CAST(arraySum(amount -> assumeNotNull(amount), bill.amount), 'Nullable(Decimal(18, 12))'), NULL) COMMENT 'as in spans, without the sign',
     unpriced_reason LowCardinality(String) COMMENT 'as in spans',
     price_version LowCardinality(String) COMMENT 'as in spans',
     duration_us Nullable(UInt64) COMMENT 'as in spans' CODEC(ZSTD(1)),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use ledgerline_proto::dimension::Dimension;
 use ledgerline_proto::usage::MISSING;
-use ledgerline_proto::{Bill, PicoUsd, SpanId, TraceId, UsageSource};
+use ledgerline_proto::{Bill, SpanId, TraceId, UsageSource};
 
 use super::native::{Cells, Column};
 use super::spans::{self, SpanRow};
@@ -138,7 +138,6 @@ pub const COLUMNS: &[Column<CorrectionRow>] = &[
         Cells::NullableDecimalArray(lines, |row, place| spans::amount(&row.bill.lines[place])),
     ),
     low_cardinality("usage_source", |row| row.usage_source.map_or(MISSING, UsageSource::name)),
-    column("cost", Cells::NullableDecimal(|row| row.bill.cost.amount().map(PicoUsd::picos))),
     low_cardinality("unpriced_reason", |row| &row.unpriced_reason),
     low_cardinality("price_version", |row| &row.price_version),
     column("duration_us", Cells::NullableU64(|row| row.duration_us)),

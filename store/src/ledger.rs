@@ -110,22 +110,20 @@ impl Store {
             AND (toUnixTimestamp64Micro(end_time), trace_id, span_id) IN (SELECT us, trace, span FROM wanted)";
         let booked = match action {
             Action::TakeBack(_) => format!(
-                "SELECT toInt8(-1) AS sign, tenant, end_time, trace_id, span_id, {FACE}, cost, unpriced_reason, price_version, \
+                "SELECT toInt8(-1) AS sign, tenant, end_time, trace_id, span_id, {FACE}, unpriced_reason, price_version, \
                  duration_us, ttft_us FROM spans WHERE {chosen} AND is_call = 1 \
-                 UNION ALL SELECT toInt8(-sign), tenant, end_time, trace_id, span_id, {FACE}, cost, unpriced_reason, \
+                 UNION ALL SELECT toInt8(-sign), tenant, end_time, trace_id, span_id, {FACE}, unpriced_reason, \
                  price_version, duration_us, ttft_us FROM corrections WHERE {chosen}"
             ),
-            // What is not counted keeps the amounts of its lines, but neither their sum nor a reason of its own.
+            // What is not counted keeps the amounts of its lines, but no reason of its own.
             Action::Book => format!(
                 "SELECT toInt8(1) AS sign, tenant, end_time, trace_id, span_id, {FACE}, \
-                 if(arrayExists(amount -> isNull(amount), bill.amount) OR usage_source = 'missing', NULL, \
-                 arraySum(arrayMap(amount -> assumeNotNull(amount), bill.amount))) AS booked_cost, \
-                 if(isNull(booked_cost), unpriced_reason, ''), price_version, duration_us, ttft_us \
+                 if(arrayExists(amount -> isNull(amount), bill.amount) OR usage_source = 'missing', unpriced_reason, ''), price_version, duration_us, ttft_us \
                  FROM spans WHERE {chosen} ORDER BY ingested_at LIMIT 1 BY trace_id, span_id"
             ),
         };
         let sql = format!(
-            "INSERT INTO corrections (sign, tenant, end_time, trace_id, span_id, {FACE}, cost, unpriced_reason, price_version, \
+            "INSERT INTO corrections (sign, tenant, end_time, trace_id, span_id, {FACE}, unpriced_reason, price_version, \
              duration_us, ttft_us, reason, batch_id, booked_at) \
              WITH wanted AS (SELECT key.1 AS us, unhex(key.2) AS trace, unhex(key.3) AS span FROM (SELECT arrayJoin([{spans}]) AS key)) \
              SELECT *, {{reason:String}}, toUUID({{batch:String}}), now64(3, 'UTC') FROM ({booked}) ORDER BY end_time, trace_id, span_id, sign"

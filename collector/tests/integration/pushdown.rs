@@ -175,7 +175,6 @@ fn row(at: usize, entry: &Entry, table: &str) -> String {
         list(&|line| line.quantity.to_string()),
         list(&|line| if entry.is_priced() { usd(line.picos) } else { "NULL".to_owned() }),
         entry.usage_source.to_owned(),
-        if entry.is_priced() { usd(entry.cost()) } else { "\\N".to_owned() },
         entry.unpriced.to_owned(),
         number(entry.duration_us),
         number(entry.first_token_us),
@@ -191,7 +190,7 @@ async fn load(storage: &Store, spans: &[Entry], corrections: &[Entry]) {
         let rows: Vec<String> = entries.iter().enumerate().map(|(at, entry)| row(at, entry, table)).collect();
         let columns = format!(
             "tenant, end_time, trace_id, {flag}, team, model, status, bill.model, bill.unit, bill.quantity, bill.amount, \
-             usage_source, cost, unpriced_reason, duration_us, ttft_us, {last}"
+             usage_source, unpriced_reason, duration_us, ttft_us, {last}"
         );
         for block in rows.chunks(500) {
             let statement =

@@ -325,7 +325,7 @@ fn tokens() -> String {
 fn expression(measure: Measure) -> String {
     match measure {
         Measure::Calls => "sum(calls)".to_owned(),
-        Measure::Errors => "sum(errors)".to_owned(),
+        Measure::Errors => "sumIf(calls, status = 'error')".to_owned(),
         Measure::Cost => "sum(amount)".to_owned(),
         Measure::Quantity => "sum(quantity)".to_owned(),
         Measure::Corrections => "sum(toInt64(sign))".to_owned(),

@@ -59,7 +59,7 @@ pub fn sums_of(tier: &str) -> String {
             .to_owned();
     }
     format!(
-        "SELECT * FROM (SELECT sum(calls), sum(errors), sumIf(calls, unpriced_reason != ''), sum(duration_us_sum), \
+        "SELECT * FROM (SELECT sum(calls), sumIf(calls, status = 'error'), sumIf(calls, unpriced_reason != ''), sum(duration_us_sum), \
          sum(duration_count), sum(ttft_us_sum), sum(ttft_count), sum(arraySum(mapValues(duration_buckets))), \
          sum(arraySum(mapValues(ttft_buckets))) FROM calls_{tier}) AS calls, (SELECT sum(amount), sum(quantity), \
          sumIf(quantity, unit = 'cache_read'), sum(lines) FROM spend_{tier}) AS spend"
