@@ -11,6 +11,11 @@ import pathlib
 FILTER = 'environment=~"$environment",team=~"$team",model=~"$model"'
 DATASOURCE = {"type": "prometheus", "uid": "${datasource}"}
 
+# A rate here is the exact sum of a window over its length, so windows of one step that lie side by side hold each call once: $__interval,
+# and no $__rate_interval, which reaches back behind the step. Steps of whole minutes are answered from sums by the minute, quarter of an
+# hour and day; with so many points a year is asked for by the day.
+STEPS = {"interval": "1m", "maxDataPoints": 360}
+
 
 def target(expression, legend, instant=False):
     return {
@@ -40,6 +45,7 @@ def panel(kind, title, description, unit, expression, legend="", width=12, heigh
         "fieldConfig": {"defaults": {"unit": unit}, "overrides": []},
         "options": options,
         "gridPos": {"w": width, "h": height},
+        **(STEPS if kind == "timeseries" else {}),
     }
 
 
@@ -120,28 +126,28 @@ OVERVIEW = dashboard(
               "sum(increase(llm_errors_total{FILTER}[$__range])) / sum(increase(llm_calls_total{FILTER}[$__range]))",
               width=4, height=4),
         panel("timeseries", "Spend by team", "Cost per hour at the current rate.", "currencyUSD",
-              "sum by (team) (rate(llm_cost_usd_total{FILTER}[$__rate_interval])) * 3600", "{{team}}"),
+              "sum by (team) (rate(llm_cost_usd_total{FILTER}[$__interval])) * 3600", "{{team}}"),
         panel("timeseries", "Spend by model", "Cost per hour at the current rate.", "currencyUSD",
-              "sum by (model) (rate(llm_cost_usd_total{FILTER}[$__rate_interval])) * 3600", "{{model}}"),
+              "sum by (model) (rate(llm_cost_usd_total{FILTER}[$__interval])) * 3600", "{{model}}"),
         panel("timeseries", "Calls by model", "Calls per second.", "reqps",
-              "sum by (model) (rate(llm_calls_total{FILTER}[$__rate_interval]))", "{{model}}"),
+              "sum by (model) (rate(llm_calls_total{FILTER}[$__interval]))", "{{model}}"),
         panel("timeseries", "Errors by type", "Failed calls per second, by the provider's error code.", "reqps",
-              "sum by (provider, error_type) (rate(llm_errors_total{FILTER}[$__rate_interval]))",
+              "sum by (provider, error_type) (rate(llm_errors_total{FILTER}[$__interval]))",
               "{{provider}} {{error_type}}"),
         panel("timeseries", "Duration by model, 95th percentile", "Time from request to last byte, of 95 of 100 calls at most.",
               "s", "histogram_quantile(0.95, sum by (le, model) "
-              "(rate(llm_call_duration_seconds_bucket{FILTER}[$__rate_interval])))", "{{model}}"),
+              "(rate(llm_call_duration_seconds_bucket{FILTER}[$__interval])))", "{{model}}"),
         panel("timeseries", "Time to first token by model, 95th percentile", "Streamed calls only.", "s",
               "histogram_quantile(0.95, sum by (le, model) "
-              "(rate(llm_time_to_first_token_seconds_bucket{FILTER}[$__rate_interval]))) >= 0", "{{model}}"),
+              "(rate(llm_time_to_first_token_seconds_bucket{FILTER}[$__interval]))) >= 0", "{{model}}"),
         panel("timeseries", "Spend by who counted", "Cost per hour at the current rate. estimated: nobody counted; sender: "
               "another program did.", "currencyUSD",
-              "sum by (usage_source) (rate(llm_cost_usd_total{FILTER}[$__rate_interval])) * 3600", "{{usage_source}}"),
+              "sum by (usage_source) (rate(llm_cost_usd_total{FILTER}[$__interval])) * 3600", "{{usage_source}}"),
         panel("timeseries", "Unpriced calls by reason", "Calls per second that are not in the spend. unknown_model and its "
               "kin: add the price.", "reqps",
-              "sum by (reason) (rate(llm_unpriced_calls_total{FILTER}[$__rate_interval]))", "{{reason}}"),
+              "sum by (reason) (rate(llm_unpriced_calls_total{FILTER}[$__interval]))", "{{reason}}"),
         panel("timeseries", "Tokens by class", "Tokens per second in disjoint classes: no token is in two of them.",
-              "short", "sum by (token_class) (rate(llm_tokens_total{FILTER}[$__rate_interval]))", "{{token_class}}"),
+              "short", "sum by (token_class) (rate(llm_tokens_total{FILTER}[$__interval]))", "{{token_class}}"),
         panel("table", "Spend by team, feature and model", "Cost in the range shown, ready to export.",
               "currencyUSD", "sum by (team, feature, model) (increase(llm_cost_usd_total{FILTER}[$__range]))"),
     ],

@@ -38,4 +38,9 @@ impl Matcher {
         let fits = self.regex.as_ref().map_or_else(|| self.value == value, |regex| regex.is_match(value));
         fits == matches!(self.kind, MatchKind::Equal | MatchKind::Regex)
     }
+
+    /// Whether it plainly accepts every value: what Grafana writes for a variable that is at "All".
+    pub fn accepts_all(&self) -> bool {
+        self.kind == MatchKind::Regex && self.value == ".*"
+    }
 }

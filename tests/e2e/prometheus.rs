@@ -66,7 +66,7 @@ async fn every_panel_of_the_dashboard_answers() {
             .iter()
             .fold(expression.to_owned(), |text, variable| text.replace(variable, ".*"))
             .replace("$__range", "6h")
-            .replace("$__rate_interval", "1m");
+            .replace("$__interval", "1m");
         let result =
             stack.promql(&filled).await.unwrap_or_else(|error| panic!("{}: {error}", panel["title"]));
         with_data += usize::from(!result.as_array().unwrap().is_empty());

@@ -291,6 +291,7 @@ fn random_query(random: &mut Random) -> (String, QueryParams) {
         "{team=~\"rare|none\",model=\"m1\"}",
         "{team=\"\"}",
         "{team=~\"a.*\"}",
+        "{team=~\".*\",feature=~\".*\"}",
         "{model!~\"gpt-\\\\d\"}",
         "{team=\"a'b\\\\c\\td\"}",
         "{status=\"error\",model=~\"m1|claude.*\"}",

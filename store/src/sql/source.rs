@@ -207,7 +207,7 @@ fn column_matchers<'a>(
     matchers: &'a [Matcher],
 ) -> Option<Vec<(&'static str, &'a Matcher)>> {
     let mut found = Vec::new();
-    for matcher in matchers {
+    for matcher in matchers.iter().filter(|matcher| !matcher.accepts_all()) {
         match columns.iter().find(|(_, label)| *label == matcher.name) {
             Some((column, _)) => found.push((*column, matcher)),
             None if metric.labels().chain([METRIC_NAME]).any(|label| label == matcher.name) => {}

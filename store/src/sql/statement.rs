@@ -56,7 +56,8 @@ pub(super) fn statement(selection: &Selection<'_>) -> Option<Select> {
     }
     if let Some(from_ms) = alive_from_ms {
         let first_ms = edges.first_ms - edges.window_ms.unwrap_or(0);
-        let before = Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(first_ms - from_ms) };
+        let until_ms = up(first_ms, whole_ms(tables, edges.window_ms.unwrap_or(0)));
+        let before = Edges { first_ms: until_ms, step_ms: 0, count: 1, window_ms: Some(until_ms - from_ms) };
         builder.bind("before", &(first_ms * 1000));
         for stretch in stretches(before, now_us, tables, ALIVE_ROUNDING_US) {
             texts.extend((0..stretch.tiers.len()).map(|at| builder.last(&stretch, at)));
@@ -88,6 +89,13 @@ pub(super) fn statement(selection: &Selection<'_>) -> Option<Select> {
         ],
         timeout: selection.scope.timeout,
     })
+}
+
+/// Of how many milliseconds the intervals may be that are read whole to know what is alive when the first window begins. What such an
+/// interval holds of that window makes its series just as alive at the window's end, if it ends before that.
+fn whole_ms(tables: &[Tier], window_ms: i64) -> i64 {
+    let lengths = tables.iter().map(|tier| tier.bucket_us / 1000);
+    lengths.filter(|ms| *ms <= window_ms.min(ALIVE_ROUNDING_MS)).max().unwrap_or(0).max(1)
 }
 
 /// The columns, each with a comma behind it.

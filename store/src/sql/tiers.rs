@@ -88,6 +88,7 @@ pub(super) fn stretches(edges: Edges, now_us: i64, tiers: &[Tier], bucket_us_max
     let low = edges.window_ms.map(|window| (edges.first_ms - window) * 1000);
     let high = edges.until_ms() * 1000;
     let mut out: Vec<Stretch> = Vec::new();
+    let (mut left_first, mut left_last) = (Vec::new(), Vec::new());
     for (begin, end, left) in kept(tiers, now_us) {
         let grain_us = left.last().map_or(1, |tier| tier.bucket_us);
         if high <= begin || low.is_some_and(|low| low >= end) {
@@ -108,8 +109,35 @@ pub(super) fn stretches(edges: Edges, now_us: i64, tiers: &[Tier], bucket_us_max
             Some(Stretch { tiers: before, high_us: last, .. }) if *before == tiers => *last = high_us,
             _ => out.push(Stretch { low_us, high_us, tiers, grain_us }),
         }
+        if left_first.is_empty() {
+            left_first.clone_from(&left);
+        }
+        left_last = left;
     }
-    out
+    match joined(edges, &out, &left_first, |ends| chosen(edges, ends, &left_last, bucket_us_max)) {
+        Some(whole) => vec![whole],
+        None => out,
+    }
+}
+
+/// All of a single window as one stretch, which is fewer reads: only its two ends need anything but the coarsest table, so that nothing else
+/// has to be left in between. What is gone at its start must have nothing to supply there.
+fn joined(
+    edges: Edges,
+    stretches: &[Stretch],
+    left_first: &[Tier],
+    chosen: impl Fn((Option<i64>, i64)) -> Vec<Tier>,
+) -> Option<Stretch> {
+    let [first, .., last] = stretches else { return None };
+    let tiers = chosen((first.low_us, last.high_us));
+    let supplies = |at: usize| match (at.checked_sub(1), first.low_us) {
+        (Some(coarser), Some(low)) => low % tiers[coarser].bucket_us != 0,
+        (Some(_), None) => false,
+        (None, _) => true,
+    };
+    let lacks = (0..tiers.len()).any(|at| !left_first.contains(&tiers[at]) && supplies(at));
+    let whole = Stretch { high_us: last.high_us, grain_us: last.grain_us, ..first.clone() };
+    (edges.count == 1 && !lacks).then_some(Stretch { tiers, ..whole })
 }
 
 /// Of the tables that are left, those that can contribute, down to the first that divides every edge.
