@@ -55,6 +55,14 @@ bench-store: ## What an insert costs the engine, against the tables of the first
 	cargo build --release --locked -p ledgerline-engine && \
 	cargo test --release --locked -p ledgerline-store --test integration -- --ignored --nocapture what_an_insert_costs
 
+# Where the store of two years is made, 8 GB of it; outside the repository, and kept.
+YEARS ?= $(or $(LEDGERLINE_CACHE),$(HOME)/.cache/ledgerline)/years/store
+.PHONY: years
+years: ## Two years of calls, spans and minutes expired: is every account the same, and how long do panels wait (about 30 minutes)
+	@deploy/setup/toolchain.sh demo && export LEDGERLINE_LIBCHDB="$$($(FETCH_ENGINE))" && \
+	cargo build --release --locked --bins -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && rm -rf "$(YEARS)" && \
+	for question in make ledger panels; do target/release/ledgerline-years --data "$(YEARS)" $$question || exit 1; done
+
 # On stable Rust: the coverage that libFuzzer steers by needs no nightly, only the sanitizers do.
 FUZZ_SECONDS ?= 60
 FUZZ_TARGETS ?= promql_parse otlp_decode dialect_read json_tokenize usage_injection alert_template configuration

@@ -143,6 +143,7 @@ fn dependencies_point_down() {
             "tests",
             &[
                 "agent",
+                "bench",
                 "collector",
                 "engine",
                 "mock-provider",
@@ -154,7 +155,7 @@ fn dependencies_point_down() {
                 "testkit",
             ],
         ),
-        ("bench", &["mock-provider", "process", "testkit"]),
+        ("bench", &["mock-provider", "process", "store", "testkit"]),
     ];
     let mut problems = Vec::new();
     for (name, allowed) in allowed {

@@ -24,3 +24,4 @@ mod secrecy;
 mod strangers;
 mod telemetry;
 mod transparency;
+mod years;

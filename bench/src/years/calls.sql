@@ -1,0 +1,33 @@
+-- The calls of some days with as many calls each, every call made of its number alone. world.rs computes the same from the same numbers,
+-- by itself.
+WITH
+    z -> bitXor(z, bitShiftRight(z, 30)) * 0xBF58476D1CE4E5B9 AS first_half,
+    z -> bitXor(z, bitShiftRight(z, 27)) * 0x94D049BB133111EB AS second_half,
+    z -> bitXor(z, bitShiftRight(z, 31)) AS last_bits,
+    (id, field) -> last_bits(second_half(first_half((id * 8 + field) * 0x9E3779B97F4A7C15))) AS draw,
+    {first:UInt64} + number AS id,
+    {day:Int64} + toInt64(intDiv(number, {calls_a_day:UInt64})) AS day,
+    draw(id, 0) AS early, draw(id, 1) AS late, draw(id, 2) AS snaps, draw(id, 3) AS drawn, draw(id, 4) AS counts, draw(id, 5) AS kinds,
+    draw(id, 6) AS length,
+    -- More calls at noon than at midnight; some end on the edge of a minute or of a quarter of an hour.
+    {begin_us:UInt64} + toUInt64(day) * 86400000000 + early % 43200000000 + late % 43200000000 + 1 AS any_us,
+    any_us - any_us % multiIf(snaps % 64 = 0, 60000000, snaps % 64 = 1, 900000000, 1) AS end_us,
+    -- A third of the series lives all the time, the others are born and die.
+    drawn % 480 AS one,
+    toInt64(one * 7919 % {days:UInt64}) - 60 AS birth,
+    one < 160 OR (birth <= day AND day < birth + 120 + toInt64(one % 300)) AS is_alive,
+    if(is_alive, one, one % 160) AS series,
+    intDiv(series, 4) AS labels,
+    transform(series % 4, [0, 1, 2, 3], ['gpt-4.1', 'gpt-4.1-mini', 'gpt-4o', 'gpt-4o-mini'], '') AS model_name,
+    transform(series % 4, [0, 1, 2, 3], [2000000, 400000, 2500000, 150000], 0) AS price,
+    kinds % 20 AS source,
+    intDiv(kinds, 256) % 50 = 0 AS is_unpriced,
+    intDiv(kinds, 65536) % 16 = 0 AS has_search,
+    intDiv(kinds, 1099511627776) % 64 AS fate,
+    arrayMap(n -> toInt64(n), arrayConcat([1 + counts % 20000, 1 + intDiv(counts, 1048576) % 8000, 1 + intDiv(counts, 1099511627776) % 2000],
+        if(has_search, [1 + intDiv(kinds, 16777216) % 3], []))) AS quantities,
+    arrayConcat(['input_uncached', 'cache_read', 'output_text'], if(has_search, ['web_search'], [])) AS units,
+    (price, unknown) -> arrayMap((n, each) -> if(unknown, NULL, reinterpret(toInt64(n * each), 'Decimal(18, 12)')), quantities,
+        arrayConcat([price, intDiv(price, 4), price * 4], if(has_search, [10000000000], []))) AS amounts,
+    bitOr(bitShiftLeft(toUInt64(100000), length % 8), intDiv(length, 256) % 100000) AS took_us,
+    fromUnixTimestamp64Micro(toInt64(end_us), 'UTC') AS ended
