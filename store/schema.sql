@@ -616,7 +616,7 @@ CREATE TABLE ledgerline.spend_day
     `usage_source` LowCardinality(String) COMMENT 'who counted',
     `unpriced_reason` LowCardinality(String) COMMENT 'why amount is unknown and 0; empty: priced',
     `quantity` SimpleAggregateFunction(sum, Int64) COMMENT 'how much of the unit' CODEC(T64, ZSTD(1)),
-    `amount` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(ZSTD(1)),
+    `amount` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(LZ4),
     `lines` SimpleAggregateFunction(sum, Int64) COMMENT 'lines of bills' CODEC(T64, ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
@@ -697,7 +697,7 @@ CREATE TABLE ledgerline.spend_minute
     `usage_source` LowCardinality(String) COMMENT 'who counted',
     `unpriced_reason` LowCardinality(String) COMMENT 'why amount is unknown and 0; empty: priced',
     `quantity` SimpleAggregateFunction(sum, Int64) COMMENT 'how much of the unit' CODEC(T64, ZSTD(1)),
-    `amount` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(ZSTD(1)),
+    `amount` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(LZ4),
     `lines` SimpleAggregateFunction(sum, Int64) COMMENT 'lines of bills' CODEC(T64, ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
@@ -769,7 +769,7 @@ CREATE TABLE ledgerline.spend_quarter
     `usage_source` LowCardinality(String) COMMENT 'who counted',
     `unpriced_reason` LowCardinality(String) COMMENT 'why amount is unknown and 0; empty: priced',
     `quantity` SimpleAggregateFunction(sum, Int64) COMMENT 'how much of the unit' CODEC(T64, ZSTD(1)),
-    `amount` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(ZSTD(1)),
+    `amount` SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(LZ4),
     `lines` SimpleAggregateFunction(sum, Int64) COMMENT 'lines of bills' CODEC(T64, ZSTD(1))
 )
 ENGINE = AggregatingMergeTree

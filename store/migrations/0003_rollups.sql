@@ -99,6 +99,7 @@ ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, 
 SETTINGS non_replicated_deduplication_window = 100000;
 
 -- The lines of bills. A line is of its own model, which may be another than the call's.
+-- Amounts are not under ZSTD: it saves a quarter of this column, and undoing it is a third of what a sum over it costs.
 CREATE TABLE IF NOT EXISTS spend_minute
 (
     tenant LowCardinality(String) COMMENT 'who owns the row',
@@ -116,7 +117,7 @@ CREATE TABLE IF NOT EXISTS spend_minute
     usage_source LowCardinality(String) COMMENT 'who counted',
     unpriced_reason LowCardinality(String) COMMENT 'why amount is unknown and 0; empty: priced',
     quantity SimpleAggregateFunction(sum, Int64) COMMENT 'how much of the unit' CODEC(T64, ZSTD(1)),
-    amount SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(ZSTD(1)),
+    amount SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(LZ4),
     lines SimpleAggregateFunction(sum, Int64) COMMENT 'lines of bills' CODEC(T64, ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
@@ -145,7 +146,7 @@ CREATE TABLE IF NOT EXISTS spend_quarter
     usage_source LowCardinality(String) COMMENT 'who counted',
     unpriced_reason LowCardinality(String) COMMENT 'why amount is unknown and 0; empty: priced',
     quantity SimpleAggregateFunction(sum, Int64) COMMENT 'how much of the unit' CODEC(T64, ZSTD(1)),
-    amount SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(ZSTD(1)),
+    amount SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(LZ4),
     lines SimpleAggregateFunction(sum, Int64) COMMENT 'lines of bills' CODEC(T64, ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
@@ -173,7 +174,7 @@ CREATE TABLE IF NOT EXISTS spend_day
     usage_source LowCardinality(String) COMMENT 'who counted',
     unpriced_reason LowCardinality(String) COMMENT 'why amount is unknown and 0; empty: priced',
     quantity SimpleAggregateFunction(sum, Int64) COMMENT 'how much of the unit' CODEC(T64, ZSTD(1)),
-    amount SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(ZSTD(1)),
+    amount SimpleAggregateFunction(sum, Decimal(38, 12)) COMMENT 'USD, exact; 0 where unpriced_reason says that nobody knows' CODEC(LZ4),
     lines SimpleAggregateFunction(sum, Int64) COMMENT 'lines of bills' CODEC(T64, ZSTD(1))
 )
 ENGINE = AggregatingMergeTree
