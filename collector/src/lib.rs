@@ -1,11 +1,12 @@
 //! The collector: takes LLM spans in, prices them, keeps the record in ClickHouse, answers Grafana, raises alerts.
 //!
-//! [`app`] puts the parts together. Dependencies point down: `app` -> {`ingest`, `query`, `alerting`} -> `ledgerline_store` -> `ledgerline_proto`;
+//! [`app`] puts the parts together, [`command`] has what else the binary does. Dependencies point down: `app` -> {`ingest`, `query`, `alerting`} -> `ledgerline_store` -> `ledgerline_proto`;
 //! only the store speaks ClickHouse.
 
 pub mod access;
 pub mod alerting;
 pub mod app;
+pub mod command;
 pub mod config;
 pub mod ingest;
 pub mod limits;

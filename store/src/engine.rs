@@ -1,8 +1,8 @@
 //! Starts, watches and stops `ledgerline-engine`, for `storage.url: embedded`.
 //!
 //! The listening socket is bound here, once, and handed to every engine in turn: the address never changes, and callers queue in the
-//! kernel while the next engine starts. Its passwords are made at each start of the collector: one for the collector, which leaves
-//! this process only through a pipe, and one for people, in a file of the data directory that only its owner reads.
+//! kernel while the next engine starts. Its passwords are made at each start of the collector: one for the collector and its commands, one
+//! for people who read. Each is with the address in a file of the data directory that only its owner reads.
 //!
 //! Must never: block the runtime, restart without a pause that doubles, or leave a process behind.
 
@@ -63,8 +63,14 @@ pub enum EngineError {
     Connect(#[from] ConnectError),
     #[error("cannot make a listening socket on loopback for the engine")]
     Socket(#[source] io::Error),
-    #[error("cannot write {path}")]
-    ReaderUrl { path: PathBuf, source: io::Error },
+    #[error("cannot use {path}")]
+    Url { path: PathBuf, source: io::Error },
+    #[error(
+        "the collector of {data_dir} runs and does not say where its engine is: after {} s there is no {OWNER_URL} there, or none that \
+         can be read",
+        limits::ENGINE_START_WAIT.as_secs()
+    )]
+    NoOwnerUrl { data_dir: PathBuf },
     #[error("cannot start {binary}")]
     Spawn { binary: PathBuf, source: io::Error },
     #[error("the engine ended at its start ({status}): {last_line}")]
@@ -80,6 +86,12 @@ pub enum EngineError {
 
 /// The file of the data directory with the URL for people, `http://reader:PASSWORD@127.0.0.1:PORT/`, while an engine is supervised.
 pub const READER_URL: &str = "reader.url";
+
+/// The same for the collector's own commands: who has it may change everything.
+pub const OWNER_URL: &str = "owner.url";
+
+/// The user of [`OWNER_URL`].
+const OWNER: &str = "default";
 
 /// A supervised engine.
 #[derive(Debug)]
@@ -98,6 +110,7 @@ impl Engine {
     ) -> Result<Self, EngineError> {
         let binary = find_binary(config.binary.as_deref())?;
         let data_dir = DirectoryLock::take(&config.data_dir, lock::COLLECTOR)?;
+        remove_urls_of_a_predecessor(data_dir.path())?;
         let socket = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).map_err(EngineError::Socket)?;
         let address = socket.local_addr().map_err(EngineError::Socket)?;
         let secret = || format!("{:032x}", rand::random::<u128>());
@@ -107,8 +120,8 @@ impl Engine {
             url: format!("http://{address}"),
             database: String::new(),
             cluster: None,
-            user: Some("default".to_owned()),
-            password: Some(password.into()),
+            user: Some(OWNER.to_owned()),
+            password: Some(password.clone().into()),
         };
         let client = Client::new(target.clone())?;
         let launch = Launch { binary, config, socket, client, passwords };
@@ -117,11 +130,31 @@ impl Engine {
             started = start_after_predecessor(&launch, data_dir.path()) => started?,
             () = stop.cancelled() => return Err(EngineError::Interrupted),
         };
-        let reader_url = write_reader_url(data_dir.path(), &format!("http://reader:{reader}@{address}/\n"))?;
+        let reader_url =
+            write_url(data_dir.path(), READER_URL, &format!("http://reader:{reader}@{address}/\n"))?;
+        let owner_url =
+            write_url(data_dir.path(), OWNER_URL, &format!("http://{OWNER}:{password}@{address}/\n"))?;
         tracing::info!(%address, "the engine runs");
-        let supervisor = Supervisor { launch, restarts, stop: stop.clone(), _held: (reader_url, data_dir) };
+        let supervisor =
+            Supervisor { launch, restarts, stop: stop.clone(), _held: ([reader_url, owner_url], data_dir) };
         let task = tokio::spawn(supervisor.run(process));
         Ok(Self { target, stop, task })
+    }
+
+    /// Where the engine is that another process supervises in that directory, for a client of that database. One that is starting is
+    /// waited for.
+    pub async fn of_another(data_dir: &Path, database: &str) -> Result<Target, EngineError> {
+        let deadline = Instant::now() + limits::ENGINE_START_WAIT;
+        loop {
+            let text = std::fs::read_to_string(data_dir.join(OWNER_URL)).unwrap_or_default();
+            if let Some(target) = target_of(text.trim(), database) {
+                return Ok(target);
+            }
+            if Instant::now() >= deadline {
+                return Err(EngineError::NoOwnerUrl { data_dir: data_dir.to_owned() });
+            }
+            sleep(limits::ENGINE_PREDECESSOR_LOOK).await;
+        }
     }
 
     /// Where the engine is, for a client of that database; good for as long as this value.
@@ -161,24 +194,50 @@ async fn start_after_predecessor(launch: &Launch, data_dir: &Path) -> Result<Pro
     Process::start(launch).await
 }
 
-/// The file for people, whole or not at all, and for its owner alone from its first byte. It is removed with the value: the address
+/// Of a collector that was killed: their address is nobody's.
+fn remove_urls_of_a_predecessor(data_dir: &Path) -> Result<(), EngineError> {
+    for path in [READER_URL, OWNER_URL].map(|name| data_dir.join(name)) {
+        match std::fs::remove_file(&path) {
+            Err(source) if source.kind() != io::ErrorKind::NotFound => {
+                return Err(EngineError::Url { path, source });
+            }
+            _ => {}
+        }
+    }
+    Ok(())
+}
+
+/// A file with a password, whole or not at all, and for its owner alone from its first byte. It is removed with the value: the address
 /// in it is then nobody's.
-fn write_reader_url(data_dir: &Path, url: &str) -> Result<TempPath, EngineError> {
-    let path = data_dir.join(READER_URL);
+fn write_url(data_dir: &Path, name: &str, url: &str) -> Result<TempPath, EngineError> {
+    let path = data_dir.join(name);
     let write = || {
         let mut file = NamedTempFile::new_in(data_dir)?;
         file.write_all(url.as_bytes())?;
         file.persist(&path)?;
         TempPath::try_from_path(&path)
     };
-    write().map_err(|source| EngineError::ReaderUrl { path: path.clone(), source })
+    write().map_err(|source| EngineError::Url { path: path.clone(), source })
+}
+
+/// What is in [`OWNER_URL`].
+fn target_of(url: &str, database: &str) -> Option<Target> {
+    let (user, rest) = url.strip_prefix("http://")?.split_once(':')?;
+    let (password, address) = rest.split_once('@')?;
+    Some(Target {
+        url: format!("http://{}", address.trim_end_matches('/')),
+        database: database.to_owned(),
+        cluster: None,
+        user: Some(user.to_owned()),
+        password: Some(password.to_owned().into()),
+    })
 }
 
 struct Supervisor {
     launch: Launch,
     restarts: Counter,
     stop: CancellationToken,
-    _held: (TempPath, DirectoryLock),
+    _held: ([TempPath; 2], DirectoryLock),
 }
 
 impl Supervisor {

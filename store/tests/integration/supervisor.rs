@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use ledgerline_process::lock::LockError;
 use ledgerline_store::client::{Client, StoreError};
-use ledgerline_store::engine::{Engine, EngineConfig, EngineError, READER_URL};
+use ledgerline_store::engine::{Engine, EngineConfig, EngineError, OWNER_URL, READER_URL};
 use prometheus_client::metrics::counter::Counter;
 use tokio::time::{Instant, sleep};
 use tokio_util::sync::CancellationToken;
@@ -81,7 +81,9 @@ async fn a_killed_engine_comes_back_on_its_address_and_callers_wait() {
     let process = process_of(directory.path()).unwrap();
     engine.stop().await;
     assert!(!alive(process));
-    assert!(!directory.path().join(READER_URL).exists());
+    for name in [READER_URL, OWNER_URL] {
+        assert!(!directory.path().join(name).exists(), "{name}");
+    }
 }
 
 /// Scenario: another local user, a person with the file, and the collector ask the engine.
@@ -121,6 +123,26 @@ async fn only_who_has_a_password_gets_in_and_the_reader_only_reads() {
     let stat = String::from_utf8(read("stat")).unwrap();
     let group = stat.rsplit(')').next().unwrap().split_whitespace().nth(2).unwrap().to_owned();
     assert_eq!(group, process.to_string());
+    engine.stop().await;
+}
+
+/// Scenario: a command of the collector looks for the engine of a running one, on a directory where one was killed before.
+/// Guarantees: it waits until this one has said where, may change what is there, and only the owner reads the file.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_command_reaches_the_engine_of_a_running_collector() {
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join(OWNER_URL);
+    std::fs::write(&file, "").unwrap();
+    let path = directory.path().to_owned();
+    let command = tokio::spawn(async move {
+        let client = Client::new(Engine::of_another(&path, "default").await.unwrap()).unwrap();
+        ask(&client, "CREATE TABLE t (a UInt8) ENGINE = MergeTree ORDER BY a").await.unwrap();
+    });
+    let engine = start(directory.path(), &Counter::default()).await.unwrap();
+    command.await.unwrap();
+    assert_eq!(file.metadata().unwrap().permissions().mode() & 0o777, 0o600);
+    let client = Client::new(engine.target("default")).unwrap();
+    assert_eq!(ask(&client, "EXISTS t").await.unwrap(), "1\n");
     engine.stop().await;
 }
 

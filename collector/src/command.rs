@@ -1,0 +1,3 @@
+//! What the binary does beside running: commands that look into the store, or book into it, and end.
+
+pub mod store;
