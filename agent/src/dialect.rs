@@ -1,7 +1,8 @@
 //! The providers' wire formats: one table, a file for each. Pure.
 //!
 //! A [`Spec`] is all that the agent knows of a provider's API; configuration, relay and worker ask it. A [`Reader`] reads one
-//! call and resolves, once and for all, how its provider nests counts, names ends and reports errors; behind it there is only
+//! call and resolves, once and for all, how its provider names ends and reports errors, and hands its usage object to
+//! [`ledgerline_proto::usage_object`], which knows how it nests counts; behind it there is only
 //! [`Response`]. A reader must never fail a call: what it cannot read is absent, which is not zero, and it says so.
 //!
 //! To add a provider: a file in `dialect/` with its `SPEC`, its row in the table below, its prices in `pricing/prices/`.
@@ -10,14 +11,13 @@ mod json;
 mod request;
 mod text;
 pub(crate) mod unread;
-mod usage_objects;
 
 use http::Method;
+use ledgerline_proto::usage_object::UsageObjects;
 use ledgerline_proto::{Billing, Operation, Quantities, Run};
 
 pub use request::RequestFacts;
 pub use text::{Kind, TextCounts, TextSink};
-pub use usage_objects::UsageObjects;
 
 pub(crate) use json::as_clients_read;
 

@@ -27,6 +27,9 @@ pub enum Operation {
 }
 
 impl Operation {
+    /// The names of those that are calls; see [`Operation::is_call`].
+    pub const CALLS: [&str; 5] = ["chat", "generate_content", "text_completion", "embeddings", "unread"];
+
     /// The operation of that name.
     pub fn from_name(name: &str) -> Self {
         match name {
@@ -198,6 +201,12 @@ impl Call {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn calls_are_calls_by_name() {
+        assert!(Operation::CALLS.iter().all(|name| Operation::from_name(name).is_call()));
+        assert!(!Operation::from_name("invoke_agent").is_call() && !Operation::from_name("").is_call());
+    }
 
     #[test]
     fn debug_of_an_identity_names_no_person() {

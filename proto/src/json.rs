@@ -1,5 +1,7 @@
 //! JSON that others wrote and that strict readers refuse. Pure.
 
+pub mod lenient;
+
 use memchr::memchr;
 
 /// Replaces each half of a surrogate pair without its other half by U+FFFD, as Unicode advises. JavaScript and Python write

@@ -41,6 +41,7 @@ pub mod otlp;
 pub mod producer;
 pub mod unit;
 pub mod usage;
+pub mod usage_object;
 
 pub use bill::{Bill, Cost, Line, LinePrice, NotBilled, UnpricedReason};
 pub use call::{BillGap, Billing, Call, EndOfStream, Identity, Operation, Unread};

@@ -2,7 +2,6 @@
 
 mod chat;
 mod responses;
-mod usage;
 
 use http::Method;
 use ledgerline_proto::Operation;

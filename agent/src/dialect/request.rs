@@ -4,9 +4,10 @@
 
 use std::borrow::Cow;
 
+use ledgerline_proto::json::lenient::Text;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use super::json::{Flag, OnText, Text, Walk};
+use super::json::{Flag, OnText, Walk};
 use super::text::{Kind, TextSink};
 
 /// Facts about a request.

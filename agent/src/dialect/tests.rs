@@ -3,6 +3,8 @@
 use std::ops::Deref;
 
 use ledgerline_proto::Unit::{self, InputUncached, OutputText};
+use ledgerline_proto::usage_object::reread;
+use ledgerline_proto::{Call, EndOfStream, Identity, SpanId, TraceId, Usage, UsageSource};
 use proptest::prelude::*;
 
 use super::*;
@@ -27,6 +29,7 @@ impl Deref for Read {
 pub fn read_body(reader: Make, body: &str) -> Read {
     let mut read = Read::default();
     reader().read_body(body.as_bytes(), &mut read.response, &mut read.texts).unwrap();
+    hold_what_is_kept(&read.response);
     read
 }
 
@@ -36,7 +39,126 @@ pub fn read_events(reader: Make, events: &[&str]) -> Read {
         let event = Event { name: b"", data: data.as_bytes() };
         reader.read_event(event, &mut read.response, &mut read.texts).unwrap();
     }
+    hold_what_is_kept(&read.response);
     read
+}
+
+/// What is kept of the provider's usage, read again, is what was read of it now: held for every response of these tests.
+fn hold_what_is_kept(response: &Response) {
+    let (Some(input), Some(output)) = (&response.input, &response.output) else { return };
+    let mut own = input.clone();
+    own.extend(output.nonzero().chain(response.fees.nonzero()));
+    let usage = Usage { own, runs: response.runs.clone(), source: UsageSource::Provider };
+    let usage_object = response.usage_objects.json();
+    // They alone are read otherwise, and have no output.
+    let may_be_embeddings = output.is_empty() && usage_object.contains("prompt_tokens");
+    let call = Call {
+        operation: if may_be_embeddings { Operation::Embeddings } else { Operation::Chat },
+        response_model: response.model.clone(),
+        usage: Some(usage.clone()),
+        usage_object,
+        billing: response.billing.clone(),
+        ..blank_call()
+    };
+    assert_eq!(reread(&call), Some((usage, response.billing.gap)), "{}", call.usage_object);
+}
+
+fn blank_call() -> Call {
+    Call {
+        trace_id: TraceId::from_bytes([1; 16]).unwrap(),
+        span_id: SpanId::from_bytes([2; 8]).unwrap(),
+        parent_span_id: None,
+        start_unix_ns: 1,
+        end_unix_ns: 2,
+        time_to_first_token_ns: None,
+        operation: Operation::Chat,
+        provider: String::new(),
+        request_model: String::new(),
+        response_model: String::new(),
+        response_id: String::new(),
+        stream: false,
+        finish_reasons: Vec::new(),
+        end: EndOfStream::Complete,
+        error_type: None,
+        http_status: Some(200),
+        usage: None,
+        usage_object: String::new(),
+        billing: Billing::default(),
+        identity: Identity::default(),
+        unread: None,
+    }
+}
+
+/// Some of these fields, each with a small count.
+fn fields(names: &'static [&'static str]) -> impl Strategy<Value = String> {
+    prop::collection::vec(prop::option::of(0_u64..90), names.len()).prop_map(|counts| {
+        let stated =
+            names.iter().zip(counts).filter_map(|(name, count)| Some(format!("\"{name}\":{}", count?)));
+        stated.collect::<Vec<_>>().join(",")
+    })
+}
+
+const ANTHROPIC: &[&str] =
+    &["input_tokens", "cache_creation_input_tokens", "cache_read_input_tokens", "output_tokens"];
+const WRITTEN: &[&str] = &["ephemeral_5m_input_tokens", "ephemeral_1h_input_tokens"];
+
+fn anthropic_usage() -> impl Strategy<Value = String> {
+    let kinds =
+        prop::sample::select(vec!["message", "compaction", "advisor_message", "fallback_message", "new"]);
+    let run = (fields(ANTHROPIC), kinds, prop::sample::select(vec!["a", "b", ""]));
+    let run = run.prop_map(|(counts, kind, model)| {
+        format!(
+            r#"{{{counts}{}"type":"{kind}","model":"{model}"}}"#,
+            if counts.is_empty() { "" } else { "," }
+        )
+    });
+    let parts =
+        (fields(ANTHROPIC), fields(WRITTEN), fields(&["thinking_tokens"]), fields(&["web_search_requests"]));
+    (parts, prop::collection::vec(run, 0..4)).prop_map(|((counts, written, thinking, searches), runs)| {
+        let comma = if counts.is_empty() { "" } else { "," };
+        format!(
+            r#"{{{counts}{comma}"cache_creation":{{{written}}},"output_tokens_details":{{{thinking}}},"server_tool_use":{{{searches}}},"iterations":[{}]}}"#,
+            runs.join(",")
+        )
+    })
+}
+
+fn openai_usage() -> impl Strategy<Value = String> {
+    const DETAILS: &[&str] =
+        &["cached_tokens", "cache_write_tokens", "reasoning_tokens", "audio_tokens", "image_tokens"];
+    let names: &[&[&str]] = &[
+        &["prompt_tokens", "completion_tokens", "total_tokens"],
+        &["input_tokens", "output_tokens", "total_tokens"],
+    ];
+    (prop::sample::select(names.to_vec()).prop_flat_map(fields), fields(DETAILS), fields(DETAILS)).prop_map(
+        |(counts, input, output)| {
+            let comma = if counts.is_empty() { "" } else { "," };
+            format!(
+                r#"{{{counts}{comma}"prompt_tokens_details":{{{input}}},"completion_tokens_details":{{{output}}},"output_tokens_details":{{{output}}}}}"#
+            )
+        },
+    )
+}
+
+proptest! {
+    /// `hold_what_is_kept` holds it.
+    #[test]
+    fn a_kept_usage_object_is_read_again_as_it_was_read_first(
+        first in anthropic_usage(),
+        newest in anthropic_usage(),
+        of_chat in openai_usage(),
+    ) {
+        let start = format!(r#"{{"type":"message_start","message":{{"model":"a","usage":{first}}}}}"#);
+        let delta = format!(r#"{{"type":"message_delta","usage":{newest}}}"#);
+        read_events(message_reader, &[&start]);
+        read_events(message_reader, &[&start, &delta]);
+        read_body(message_reader, &format!(r#"{{"type":"message","model":"a","usage":{first}}}"#));
+        let chat = format!(r#"{{"model":"gpt-5-search-api","choices":[],"usage":{of_chat}}}"#);
+        read_body(chat_reader, &chat);
+        read_events(chat_reader, &[&chat]);
+        read_body(|| reader("openai", "/embeddings")(), &chat);
+        read_body(|| reader("openai", "/responses")(), &format!(r#"{{"status":"completed","usage":{of_chat}}}"#));
+    }
 }
 
 pub fn counts(response: &Response) -> Vec<(Unit, u64)> {

@@ -114,7 +114,7 @@ fn model_in_form(body: &[u8]) -> Option<String> {
     let head_end = memchr::memmem::find(&body[field..], b"\r\n\r\n")?;
     let value = &body[field + head_end + 4..];
     let value = std::str::from_utf8(&value[..memchr::memchr(b'\r', value)?]).ok()?;
-    Some(super::json::bounded(value))
+    Some(ledgerline_proto::json::lenient::bounded(value))
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 //! The rules, for all dialects: the provider's counts before ours, an estimate before nothing where the text is known, and
 //! nothing before a guess. Missing is never zero.
 
+use ledgerline_proto::usage_object::reread;
 use ledgerline_proto::{
     Billing, Call, Condition, Conditions, EndOfStream, Quantities, Side, Unit, Unread, Usage, UsageSource,
 };
@@ -73,7 +74,7 @@ pub fn assemble(facts: CallFacts, relay: RelayEnd) -> Call {
     let start_unix_ns = facts.start.at_unix_ns;
     let time_to_first_token_ns =
         facts.first_token_unix_ns.filter(|_| facts.streamed).map(|at| at.saturating_sub(start_unix_ns));
-    Call {
+    let call = Call {
         trace_id: facts.start.trace_id,
         span_id: facts.start.span_id,
         parent_span_id: facts.start.parent_span_id,
@@ -96,7 +97,21 @@ pub fn assemble(facts: CallFacts, relay: RelayEnd) -> Call {
         billing,
         identity: facts.start.identity,
         unread: facts.unread,
+    };
+    kept_if_whole(call)
+}
+
+/// A stream may state its usage in so many parts that what is kept of them does not say what all of them did. Whoever reads it later
+/// could not tell, so it is not kept then.
+fn kept_if_whole(mut call: Call) -> Call {
+    let is_the_word = call.usage.as_ref().is_some_and(|usage| {
+        !matches!(usage.source, UsageSource::Provider | UsageSource::Drained)
+            || reread(&call).is_some_and(|(again, _)| again == *usage)
+    });
+    if call.usage.is_some() && !is_the_word {
+        call.usage_object.clear();
     }
+    call
 }
 
 /// What the configuration says, then the path, then, which counts, the response.

@@ -65,7 +65,11 @@ impl Bench {
     fn end(&mut self, call: u64, end: EndOfStream) -> Call {
         self.tell(call, Observation::End(end, 9_000, None));
         assert_eq!(self.metrics.worker_held_bytes.get(), 0, "nothing is held when no call is open");
-        self.calls.lock().unwrap().pop().unwrap()
+        let call = self.calls.lock().unwrap().pop().unwrap();
+        if let Some((again, gap)) = ledgerline_proto::usage_object::reread(&call) {
+            assert_eq!((Some(&again), gap), (call.usage.as_ref(), call.billing.gap), "{}", call.usage_object);
+        }
+        call
     }
 
     fn failures(&self) -> Vec<(&'static str, u64)> {

@@ -1,8 +1,9 @@
 //! Messages: counts that leave the cache out, merged over the events of a stream.
 
 use ledgerline_proto::Unit::{
-    CacheRead, CacheWrite1h, CacheWrite5m, InputUncached, OutputReasoning, OutputText,
+    self, CacheRead, CacheWrite1h, CacheWrite5m, InputUncached, OutputReasoning, OutputText,
 };
+use ledgerline_proto::{BillGap, Quantities, Run};
 
 use super::*;
 use crate::dialect::tests::{counts, read_body, read_events};

@@ -2,13 +2,13 @@
 //!
 //! Usage may come in any chunk; the last one counts. Of embeddings `usage.prompt_tokens` is all that is billed.
 
-use ledgerline_proto::{Condition, Quantities, Unit};
+use ledgerline_proto::json::lenient::{Count, LIST_MAX, List, Object, Text, bounded, object};
+use ledgerline_proto::usage_object::Reading;
+use ledgerline_proto::usage_object::openai::UsageBody;
+use ledgerline_proto::{Condition, Unit};
 use serde::Deserialize;
 
-use super::usage::{CompletionUsage, ResponseUsage};
-use crate::dialect::json::{
-    Content, Count, ErrorField, LIST_MAX, List, Object, Text, Verbatim, bounded, object,
-};
+use crate::dialect::json::{Content, ErrorField, Verbatim};
 use crate::dialect::{Kind, Progress, Read, Reader, Response, TextSink, Unreadable};
 use crate::wire::sse::Event;
 
@@ -16,7 +16,6 @@ use crate::wire::sse::Event;
 pub struct ChatReader {
     /// The finish reason of each choice that was seen, by its index.
     choices: Vec<Option<String>>,
-    /// They make no tokens, and no server states that: this zero is a fact, not a gap.
     is_embeddings: bool,
 }
 
@@ -28,7 +27,7 @@ struct Chunk<'a> {
     model: Text<'a>,
     service_tier: Text<'a>,
     choices: List<Choice<'a>>,
-    usage: Verbatim<'a, CompletionUsage>,
+    usage: Verbatim<'a, UsageBody>,
     error: ErrorField,
 }
 
@@ -81,17 +80,14 @@ impl ChatReader {
             response.progress = if finished { Progress::Finished } else { Progress::Open };
         }
         if let Some(usage) = &chunk.usage.object {
-            response.usage_objects.replace(super::SPEC.name, chunk.usage.text);
-            let usage = ResponseUsage::from(usage);
-            let (input, output) = (usage.input(), usage.output());
+            let Reading { input, output, .. } =
+                if self.is_embeddings { usage.of_embeddings() } else { usage.of_completion() };
             if input.is_some() || output.is_some() {
+                response.usage_objects.replace(super::SPEC.name, chunk.usage.text);
                 response.usage_is_final = finished;
             }
             response.input = input.or(response.input.take());
             response.output = output.or(response.output.take());
-            if self.is_embeddings {
-                response.output = response.input.as_ref().map(|_| Quantities::default());
-            }
         }
     }
 

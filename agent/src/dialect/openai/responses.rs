@@ -4,15 +4,16 @@
 //! A stream states it whole in its last event, after deltas of texts. In the background it is created without usage, and
 //! whoever asks for it later sees it grow ([`Response::is_running`]).
 
+use ledgerline_proto::json::lenient::{
+    Count, FromValue, LIST_MAX, List, Object, Text, bounded, lenient, object,
+};
+use ledgerline_proto::usage_object::Reading;
+use ledgerline_proto::usage_object::openai::UsageBody;
 use ledgerline_proto::{BillGap, Condition, Unit};
 use serde::Deserialize;
 use serde::de::{Deserializer, SeqAccess};
 
-use super::usage::ResponseUsage;
-use crate::dialect::json::{
-    Code, Content, Count, ErrorBody, ErrorField, Flag, FromValue, LIST_MAX, List, Object, Text, Verbatim,
-    bounded, lenient, object,
-};
+use crate::dialect::json::{Code, Content, ErrorBody, ErrorField, Flag, Verbatim};
 use crate::dialect::{Kind, Progress, Read, Reader, Response, TextSink, Unreadable};
 use crate::wire::sse::Event;
 
@@ -32,7 +33,7 @@ struct Body<'a> {
     incomplete_details: Object<Details<'a>>,
     output: Output<'a>,
     tools: List<Details<'a>>,
-    usage: Verbatim<'a, ResponseUsage>,
+    usage: Verbatim<'a, UsageBody>,
     tool_usage: Object<ToolUsage<'a>>,
 }
 
@@ -172,8 +173,9 @@ impl Body<'_> {
         self.read_tools(response);
         if let Some(usage) = &self.usage.object {
             response.usage_objects.replace(super::SPEC.name, self.usage.text);
-            response.input = usage.input().or(response.input.take());
-            response.output = usage.output().or(response.output.take());
+            let Reading { input, output, .. } = usage.of_response();
+            response.input = input.or(response.input.take());
+            response.output = output.or(response.output.take());
         }
         response.usage_is_final = response.has_counts();
     }
