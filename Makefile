@@ -33,7 +33,7 @@ test: ## Set up and run every test
 .PHONY: test-apart
 test-apart: ## Run the end-to-end tests with agent and collector on two machines (network namespaces), TLS and a token
 	@$(TEST_SETUP) && cargo build --locked --workspace --bins && \
-	LEDGERLINE_APART=1 cargo test --locked --workspace --no-fail-fast --test e2e -- --skip strangers --skip telemetry $(TEST)
+	LEDGERLINE_APART=1 cargo test --locked --workspace --no-fail-fast --test e2e -- --skip strangers --skip telemetry --skip reprice $(TEST)
 
 RUNS ?= 3
 
@@ -62,6 +62,14 @@ years: ## Two years of calls, spans and minutes expired: is every account the sa
 	@deploy/setup/toolchain.sh demo && export LEDGERLINE_LIBCHDB="$$($(FETCH_ENGINE))" && \
 	cargo build --release --locked --bins -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && rm -rf "$(YEARS)" && \
 	for question in make ledger panels; do target/release/ledgerline-years --data "$(YEARS)" $$question || exit 1; done
+
+CALLS ?= 1000000
+
+.PHONY: bench-reprice
+bench-reprice: ## Reprice CALLS (1,000,000) stored calls, killed in the middle, then to the end and once more (about 5 minutes)
+	@deploy/setup/toolchain.sh demo && export LEDGERLINE_LIBCHDB="$$($(FETCH_ENGINE))" && \
+	cargo build --release --locked -p ledgerline-engine -p ledgerline-collector && \
+	LEDGERLINE_REPRICE_CALLS=$(CALLS) cargo test --release --locked -p ledgerline-collector --test integration -- --nocapture killed_again_and_again
 
 # On stable Rust: the coverage that libFuzzer steers by needs no nightly, only the sanitizers do.
 FUZZ_SECONDS ?= 60

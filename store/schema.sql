@@ -542,6 +542,19 @@ ORDER BY (tenant, received_at)
 TTL toDateTime(received_at) + toIntervalDay(90)
 SETTINGS ttl_only_drop_parts = 1, non_replicated_deduplication_window = 100000, index_granularity = 8192;
 
+CREATE TABLE ledgerline.sealed
+(
+    `token` String COMMENT 'the name of the insert' CODEC(ZSTD(1)),
+    `is_booked` UInt8 COMMENT '0: it is about to be sent; 1: it has been stored',
+    `row_count` UInt64 COMMENT 'rows in it' CODEC(ZSTD(1)),
+    `block` String COMMENT 'its bytes, in Native format; empty once it is stored' CODEC(ZSTD(1)),
+    `at` DateTime64(3, 'UTC') COMMENT 'when that was' CODEC(DoubleDelta, ZSTD(1))
+)
+ENGINE = MergeTree
+ORDER BY token
+TTL toDateTime(at) + toIntervalDay(7)
+SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 8192;
+
 CREATE TABLE ledgerline.spans
 (
     `tenant` LowCardinality(String) COMMENT 'who owns the row; from the credential that sent it, never from the payload',

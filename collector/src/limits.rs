@@ -89,6 +89,18 @@ pub const SIGHTINGS_BYTES_MAX: usize = 64 << 20;
 /// How long a span is remembered after it came: an hour for those that come late, and one for what they wait for.
 pub const SIGHTINGS_WINDOW: Duration = Duration::from_secs(2 * 3600);
 
+/// Calls are repriced so long after they came: until then ingest may book them otherwise, and some of that may be under way.
+pub const REPRICE_AFTER: Duration = Duration::from_secs(2 * 3600 + 600);
+
+/// Calls that are repriced at once, and booked by one insert: about 150 MiB of memory.
+pub const REPRICE_CALLS: u64 = 10_000;
+
+/// From the first to the last of them: an insert may not touch more than 100 days.
+pub const REPRICE_SPAN: Duration = Duration::from_secs(31 * 24 * 3600);
+
+/// An insert of corrections is repeated for this long; the engine may have to start again meanwhile.
+pub const REPRICE_INSERT_WAIT: Duration = Duration::from_secs(600);
+
 /// A request without a deadline of its own is answered within this time.
 pub const REQUEST_WAIT: Duration = Duration::from_secs(30);
 

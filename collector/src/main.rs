@@ -8,6 +8,8 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use ledgerline_collector::app::{Addresses, App};
+use ledgerline_collector::command::reprice::{self, Booking, Order, Progress, Reprice};
+use ledgerline_collector::command::store::Attached;
 use ledgerline_collector::config::{Config, Settings};
 use ledgerline_process::telemetry::Telemetry;
 use ledgerline_process::{SystemClock, addresses, config, descriptors, logging, shutdown};
@@ -26,12 +28,33 @@ struct Arguments {
     command: Option<Command>,
 }
 
-#[derive(Clone, Copy, Debug, Subcommand)]
+#[derive(Clone, Debug, Subcommand)]
 enum Command {
     /// Run (the default)
     Run,
     /// Say everything that is wrong with the configuration, and start nothing
     CheckConfig,
+    /// Compute the bills of stored calls anew with today's prices, and book the differences as corrections
+    ///
+    /// A call counts that ended after --from, and at --to or before. A date is its first moment in UTC; a time names its offset:
+    /// 2026-11-01T00:00:00+01:00. Calls of the last hours are left out. Stopped or killed, the same command goes on.
+    Reprice(RepriceArguments),
+}
+
+#[derive(Clone, Debug, clap::Args)]
+struct RepriceArguments {
+    /// A date or a time
+    #[arg(long)]
+    from: reprice::Time,
+    /// A date or a time
+    #[arg(long)]
+    to: reprice::Time,
+    /// Only calls with these labels: '{team="search",model=~"gpt-5.*"}'
+    #[arg(long = "match", value_name = "SELECTOR")]
+    selector: Option<reprice::Selector>,
+    /// Report what would be booked, and book nothing
+    #[arg(long)]
+    dry_run: bool,
 }
 
 fn main() -> ExitCode {
@@ -43,6 +66,7 @@ fn main() -> ExitCode {
         Command::Run => {
             load(&arguments.config).and_then(|settings| run(settings, arguments.addresses_file.as_deref()))
         }
+        Command::Reprice(order) => load(&arguments.config).and_then(|settings| run_reprice(settings, order)),
     };
     shutdown::exit_code("ledgerline-collector", outcome)
 }
@@ -70,4 +94,25 @@ fn run(settings: Settings, addresses_file: Option<&Path>) -> anyhow::Result<()> 
     });
     telemetry.stop();
     ended
+}
+
+fn run_reprice(settings: Settings, arguments: RepriceArguments) -> anyhow::Result<()> {
+    let order = Order {
+        from_us: arguments.from.0,
+        until_us: arguments.to.0,
+        selector: arguments.selector.unwrap_or_default(),
+        booking: if arguments.dry_run { Booking::Nothing } else { Booking::Corrections },
+    };
+    anyhow::ensure!(order.from_us < order.until_us, "--from must be before --to");
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    runtime.block_on(async {
+        let stop = shutdown::on_signal()?;
+        let _alone = reprice::alone(&settings.storage)?;
+        let attached = Attached::to(settings.storage).await?;
+        let run = Reprice::new(attached.store.clone(), settings.prices, Arc::new(SystemClock), order);
+        let report = run.run(&mut Progress::on_stderr(), &stop).await;
+        attached.close().await;
+        write!(std::io::stdout(), "{}", report?)?;
+        Ok(())
+    })
 }

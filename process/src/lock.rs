@@ -22,6 +22,9 @@ pub const ENGINE: Holder = Holder { name: "engine", setting: "--data-dir" };
 /// Two collectors would take each other's engine away.
 pub const COLLECTOR: Holder = Holder { name: "collector", setting: "storage.data_dir" };
 
+/// Two would both correct the same booking.
+pub const REPRICE: Holder = Holder { name: "reprice", setting: "storage.data_dir" };
+
 /// A locked data directory. The lock ends with the value, or with the process.
 #[derive(Debug)]
 pub struct DirectoryLock {

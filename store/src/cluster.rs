@@ -13,8 +13,8 @@ const WINDOW: &str =
     "replicated_deduplication_window = 10000, replicated_deduplication_window_seconds = 604800";
 const WINDOW_ALONE: &str = "non_replicated_deduplication_window = ";
 
-/// The bookkeeping: read by every collector whichever server answers, so it is one table on all servers.
-const SHARED: &str = "migrations";
+/// The bookkeeping: read by every collector whichever server answers, so each is one table on all servers.
+const SHARED: [&str; 2] = ["migrations", "sealed"];
 
 /// The name of the table that keeps the rows.
 pub(crate) fn local(table: &str, cluster: Option<&str>) -> String {
@@ -28,7 +28,7 @@ pub(crate) fn rendered(statement: &str, cluster: Option<&str>) -> Vec<String> {
     let mut distributed = None;
     for line in statement.lines() {
         let line = if let Some(table) = line.strip_prefix("CREATE TABLE IF NOT EXISTS ") {
-            distributed = (table != SHARED).then_some(table);
+            distributed = (!SHARED.contains(&table)).then_some(table);
             let name = distributed.map_or(table.to_owned(), |table| local(table, Some(cluster)));
             format!("CREATE TABLE IF NOT EXISTS {name} ON CLUSTER `{cluster}`")
         } else if let Some(view) = line.strip_prefix("CREATE MATERIALIZED VIEW IF NOT EXISTS ") {

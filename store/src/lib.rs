@@ -1,7 +1,7 @@
 //! The store: the only part of Ledgerline that speaks ClickHouse.
 //!
 //! [`spans`], [`corrections`] and [`quarantine`] declare what is written, [`writer`] makes a write exact, [`sql`] is what PromQL selects from,
-//! [`engine`] runs the embedded server. Table names, their TTLs, ClickHouse's functions, settings and error codes stand here
+//! [`stored`] reads calls back, [`engine`] runs the embedded server. Table names, their TTLs, ClickHouse's functions, settings and error codes stand here
 //! and nowhere else.
 
 pub mod catalog;
@@ -17,8 +17,10 @@ pub mod migrate;
 mod native;
 pub mod quarantine;
 pub mod rows;
+pub mod sealed;
 pub mod spans;
 pub mod sql;
+pub mod stored;
 pub mod usage_object;
 pub mod writer;
 

@@ -33,6 +33,16 @@ pub const SIGHTS_PER_READ_MAX: u64 = 400_000;
 /// Bytes of its response.
 pub const SIGHTS_BYTES_MAX: usize = 128 << 20;
 
+/// Bytes of the response of one read of stored calls.
+pub const CALLS_BYTES_MAX: usize = 256 << 20;
+
+/// One read of stored calls, or of sealed inserts.
+pub const CALLS_WAIT: Duration = Duration::from_secs(300);
+
+/// A sealed insert that was cut off is sent again within this time: the store must still know its parts by their token, and on a
+/// cluster it remembers 10,000 inserts.
+pub const SEALED_AGE_MAX: Duration = Duration::from_secs(2 * 3_600);
+
 /// A connection to the store.
 pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
 

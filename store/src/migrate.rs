@@ -41,6 +41,7 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 3, name: "0003_rollups", sql: include_str!("../migrations/0003_rollups.sql") },
     Migration { version: 4, name: "0004_record", sql: include_str!("../migrations/0004_record.sql") },
     Migration { version: 5, name: "0005_quarantine", sql: include_str!("../migrations/0005_quarantine.sql") },
+    Migration { version: 6, name: "0006_sealed", sql: include_str!("../migrations/0006_sealed.sql") },
 ];
 
 /// The statements of a file, of which ClickHouse runs one a request: each ends with a semicolon at the end of a line. Comments have
@@ -94,7 +95,7 @@ pub enum MigrateError {
 }
 
 /// Tables that an insert writes, directly or through a view.
-const TABLES: [&str; 9] = [
+const TABLES: [&str; 10] = [
     "spans",
     "corrections",
     "calls_minute",
@@ -104,6 +105,7 @@ const TABLES: [&str; 9] = [
     "spend_quarter",
     "spend_day",
     "quarantine",
+    "sealed",
 ];
 
 /// The table that keeps nothing and hands on to its views.

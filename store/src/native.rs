@@ -21,6 +21,9 @@ pub struct Column<R: 'static> {
 pub enum Cells<R: 'static> {
     LowCardinality(fn(&R) -> &str),
     String(fn(&R) -> &str),
+    /// A String that is no text.
+    Bytes(fn(&R) -> &[u8]),
+    U64(fn(&R) -> u64),
     /// How many there are, and each by its place; so with the other lists.
     LowCardinalityArray(fn(&R) -> usize, fn(&R, usize) -> &str),
     I64Array(fn(&R) -> usize, fn(&R, usize) -> i64),
@@ -50,7 +53,8 @@ impl<R> Cells<R> {
     pub const fn type_name(&self) -> &'static str {
         match self {
             Self::LowCardinality(_) => "LowCardinality(String)",
-            Self::String(_) => "String",
+            Self::String(_) | Self::Bytes(_) => "String",
+            Self::U64(_) => "UInt64",
             Self::LowCardinalityArray(..) => "Array(LowCardinality(String))",
             Self::I64Array(..) => "Array(Int64)",
             Self::NullableDecimalArray(..) => "Array(Nullable(Decimal(18, 12)))",
@@ -97,6 +101,8 @@ fn write_cells<R>(out: &mut Vec<u8>, cells: &Cells<R>, rows: &[R]) {
             Dictionary::of(rows.iter().map(of)).write(out);
         }
         Cells::String(of) => rows.iter().for_each(|row| write_text(out, of(row))),
+        Cells::Bytes(of) => rows.iter().for_each(|row| write_bytes(out, of(row))),
+        Cells::U64(of) => write_each(out, rows, |row| of(row).to_le_bytes()),
         Cells::LowCardinalityArray(length, of) => {
             dictionary::write_version(out);
             write_offsets(out, rows.iter().map(length));
@@ -189,8 +195,12 @@ fn write_varint(out: &mut Vec<u8>, mut number: usize) {
 }
 
 fn write_text(out: &mut Vec<u8>, text: &str) {
-    write_varint(out, text.len());
-    out.extend_from_slice(text.as_bytes());
+    write_bytes(out, text.as_bytes());
+}
+
+fn write_bytes(out: &mut Vec<u8>, bytes: &[u8]) {
+    write_varint(out, bytes.len());
+    out.extend_from_slice(bytes);
 }
 
 #[cfg(test)]

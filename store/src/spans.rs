@@ -16,6 +16,12 @@ use super::usage_object::UsageObject;
 /// The name of the table.
 pub const TABLE: &str = "spans";
 
+/// What a value of a dimension beyond ingest's cap is counted as.
+pub const OTHER: &str = "other";
+
+/// The attribute that holds a call's own value of such a dimension begins so; the dimension's name follows.
+pub const OWN_VALUE: &str = "ledgerline.other.";
+
 ledgerline_proto::named! {
     /// What a span is to the bill.
     pub enum Role {
@@ -222,7 +228,7 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
 mod tests {
     use super::*;
     use crate::migrate::MIGRATIONS;
-    use crate::{corrections, quarantine};
+    use crate::{corrections, quarantine, sealed};
 
     /// The columns of a table as its CREATE statement declares them, but those that are computed when they are read: name and type.
     fn declared(table: &str) -> Vec<(String, String)> {
@@ -246,6 +252,7 @@ mod tests {
         assert_eq!(written(COLUMNS), declared(TABLE));
         assert_eq!(written(corrections::COLUMNS), declared(corrections::TABLE));
         assert_eq!(written(quarantine::COLUMNS), declared(quarantine::TABLE));
+        assert_eq!(written(sealed::COLUMNS), declared(sealed::TABLE));
     }
 
     #[test]

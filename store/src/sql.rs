@@ -18,6 +18,7 @@ use crate::client::StoreError;
 use crate::rows::{Row, Select, select};
 
 pub use source::SqlSource;
+pub(crate) use statement::{matcher_condition, matcher_value};
 
 /// ClickHouse's codes for a bound that was exceeded (`src/Common/ErrorCodes.cpp`): TIMEOUT_EXCEEDED, TOO_SLOW.
 const OUT_OF_TIME: [i32; 2] = [159, 160];

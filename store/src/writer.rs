@@ -19,13 +19,14 @@ use ledgerline_process::backoff::Backoff;
 use ledgerline_proto::{SpanId, TraceId};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep_until, timeout_at};
-use xxhash_rust::xxh3::{Xxh3, xxh3_128};
+use xxhash_rust::xxh3::Xxh3;
 
 use super::client::{Insert, StoreError};
 use super::corrections::{self, CorrectionRow};
 use super::ledger::Change;
 use super::native::{self, Column};
 use super::quarantine::{self, QuarantineRow};
+use super::sealed::{self, Sealed, SealedRow};
 use super::spans::{self, Role, SpanRow};
 use crate::limits;
 use crate::metrics::StoreMetrics;
@@ -117,6 +118,7 @@ pub struct Writer<T> {
     spans_statement: String,
     corrections_statement: String,
     quarantine_statement: String,
+    sealed_statement: String,
 }
 
 impl<T: Transport> Writer<T> {
@@ -129,6 +131,7 @@ impl<T: Transport> Writer<T> {
             spans_statement: native::insert_statement(spans::TABLE, spans::COLUMNS),
             corrections_statement: native::insert_statement(corrections::TABLE, corrections::COLUMNS),
             quarantine_statement: native::insert_statement(quarantine::TABLE, quarantine::COLUMNS),
+            sealed_statement: native::insert_statement(sealed::TABLE, sealed::COLUMNS),
         }
     }
 
@@ -158,9 +161,31 @@ impl<T: Transport> Writer<T> {
         let Ok(Ok(_permit)) = timeout_at(deadline, self.permits.acquire()).await else {
             return Err(WriteError::Busy);
         };
-        let content = xxh3_128(&native::block(corrections::named_by(), rows));
-        let token = format!("{batch:032x}-corrections-{content:032x}");
-        self.send(&self.corrections_statement, corrections::COLUMNS, rows, &token, deadline)
+        let sealed = Sealed::of(batch, rows);
+        self.send_block(&self.corrections_statement, &sealed.block, sealed.rows, &sealed.token, deadline)
+            .await?
+            .map_err(WriteError::Unavailable)
+    }
+
+    /// Books corrections that nobody sends again: the finished insert is kept in the store before it is sent, so that whoever finds it
+    /// unfinished sends the same bytes with the same token. See [`Store::unfinished`](crate::Store::unfinished).
+    pub async fn book(&self, sealed: &Sealed, at_ms: i64, deadline: Instant) -> Result<(), WriteError> {
+        self.mark(SealedRow { sealed: sealed.clone(), is_booked: false, at_ms }, deadline).await?;
+        self.finish(sealed, at_ms, deadline).await
+    }
+
+    /// Sends what was sealed, perhaps again.
+    pub async fn finish(&self, sealed: &Sealed, at_ms: i64, deadline: Instant) -> Result<(), WriteError> {
+        self.send_block(&self.corrections_statement, &sealed.block, sealed.rows, &sealed.token, deadline)
+            .await?
+            .map_err(WriteError::Unavailable)?;
+        self.mark(SealedRow { sealed: sealed.clone(), is_booked: true, at_ms }, deadline).await
+    }
+
+    async fn mark(&self, row: SealedRow, deadline: Instant) -> Result<(), WriteError> {
+        let state = if row.is_booked { "booked" } else { "sealed" };
+        let token = format!("{}-{state}-{}", row.sealed.token, row.at_ms);
+        self.send(&self.sealed_statement, sealed::COLUMNS, &[row], &token, deadline)
             .await?
             .map_err(WriteError::Unavailable)
     }
@@ -254,8 +279,20 @@ impl<T: Transport> Writer<T> {
         token: &str,
         deadline: Instant,
     ) -> Result<Result<(), StoreError>, WriteError> {
-        let insert =
-            Insert { statement, block: Bytes::from(native::block(columns, rows)), rows: rows.len(), token };
+        let block = Bytes::from(native::block(columns, rows));
+        self.send_block(statement, &block, rows.len(), token, deadline).await
+    }
+
+    /// The same of a finished block.
+    async fn send_block(
+        &self,
+        statement: &str,
+        block: &Bytes,
+        rows: usize,
+        token: &str,
+        deadline: Instant,
+    ) -> Result<Result<(), StoreError>, WriteError> {
+        let insert = Insert { statement, block: block.clone(), rows, token };
         let mut backoff = Backoff::new(limits::RETRY_WAIT, limits::RETRY_WAIT_MAX);
         loop {
             let begun = Instant::now();

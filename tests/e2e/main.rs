@@ -19,6 +19,7 @@ mod machines;
 mod prometheus;
 mod provider;
 mod record;
+mod reprice;
 mod responses;
 mod secrecy;
 mod strangers;

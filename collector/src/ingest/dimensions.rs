@@ -12,11 +12,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use ledgerline_proto::Bill;
 use ledgerline_proto::dimension::Dimension;
-use ledgerline_store::spans::SpanRow;
+use ledgerline_store::spans::{OTHER, OWN_VALUE, SpanRow};
 use xxhash_rust::xxh3::xxh3_64;
-
-/// What a value beyond the cap is counted as.
-pub const OTHER: &str = "other";
 
 /// The dimensions that senders fill; the others are words of ours.
 pub const CAPPED: [Dimension; 7] = [
@@ -83,9 +80,6 @@ impl DimensionCaps {
         overflows
     }
 }
-
-/// The attribute that holds a call's own value of a dimension begins so.
-const OWN_VALUE: &str = "ledgerline.other.";
 
 /// Counts a row as [`OTHER`] in that dimension if its value does not fit; the value.
 fn replaced(row: &mut SpanRow, dimension: Dimension, mut fits: impl FnMut(&str) -> bool) -> Option<String> {

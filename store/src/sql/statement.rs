@@ -116,12 +116,7 @@ impl<'a> Builder<'a> {
         builder.bind("tenant", &selection.scope.tenant.0);
         builder.bind_edges();
         for (at, (_, matcher)) in selection.matchers.iter().enumerate() {
-            let value = match matcher.kind {
-                MatchKind::Equal | MatchKind::NotEqual => matcher.value.clone(),
-                // The store searches; PromQL's expressions are anchored and their dot matches a newline.
-                MatchKind::Regex | MatchKind::NotRegex => format!("^(?s:{})$", matcher.value),
-            };
-            builder.bind(&format!("m{at}"), &value);
+            builder.bind(&format!("m{at}"), &matcher_value(matcher));
         }
         builder
     }
@@ -251,13 +246,7 @@ impl<'a> Builder<'a> {
         }
         text.extend(condition_of(self.selection.rows).map(|condition| format!("\n  AND {condition}")));
         for (at, (column, matcher)) in self.selection.matchers.iter().enumerate() {
-            let value = format!("{{m{at}:String}}");
-            text.push_str(&match matcher.kind {
-                MatchKind::Equal => format!("\n  AND {column} = {value}"),
-                MatchKind::NotEqual => format!("\n  AND {column} != {value}"),
-                MatchKind::Regex => format!("\n  AND match({column}, {value})"),
-                MatchKind::NotRegex => format!("\n  AND NOT match({column}, {value})"),
-            });
+            let _ = write!(text, "\n  AND {}", matcher_condition(column, matcher.kind, at));
         }
     }
 
@@ -299,6 +288,26 @@ impl<'a> Builder<'a> {
             if operator == "<=" { time_us.div_euclid(1_000_000) } else { up(time_us, 1_000_000) / 1_000_000 };
         self.bind(&name, &time.clamp(0, DATE_TIME_MAX_S));
         format!("bucket {operator} toDateTime({{{name}:Int64}}, 'UTC')")
+    }
+}
+
+/// What is bound as `m` and its place for [`matcher_condition`].
+pub(crate) fn matcher_value(matcher: &Matcher) -> String {
+    match matcher.kind {
+        MatchKind::Equal | MatchKind::NotEqual => matcher.value.clone(),
+        // The store searches; PromQL's expressions are anchored and their dot matches a newline.
+        MatchKind::Regex | MatchKind::NotRegex => format!("^(?s:{})$", matcher.value),
+    }
+}
+
+/// That a column is as a matcher says.
+pub(crate) fn matcher_condition(column: &str, kind: MatchKind, place: usize) -> String {
+    let value = format!("{{m{place}:String}}");
+    match kind {
+        MatchKind::Equal => format!("{column} = {value}"),
+        MatchKind::NotEqual => format!("{column} != {value}"),
+        MatchKind::Regex => format!("match({column}, {value})"),
+        MatchKind::NotRegex => format!("NOT match({column}, {value})"),
     }
 }
 

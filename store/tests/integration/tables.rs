@@ -13,7 +13,7 @@ use ledgerline_store::Store;
 use ledgerline_store::client::{Client, StoreError, at_most};
 use ledgerline_store::metrics::StoreMetrics;
 use ledgerline_store::migrate::{MIGRATIONS, MigrateError, Migration, migrate};
-use ledgerline_store::rows::{Select, select};
+use ledgerline_store::rows::{Row, Select, select};
 use ledgerline_store::spans::{COLUMNS, SpanRow, unpriced_reason};
 use ledgerline_store::sql::SqlRunner as _;
 use ledgerline_store::usage_object::UsageObject;
@@ -129,7 +129,7 @@ async fn what_is_written_is_what_is_read() {
         settings: vec![("max_execution_time", 10)],
         timeout: Duration::from_secs(10),
     };
-    let answer = select(storage.client(), &query, at_most(1 << 20)).await.unwrap();
+    let answer: Vec<Row> = select(storage.client(), &query, at_most(1 << 20)).await.unwrap();
     let row = &batch.spans[0];
     let call = &row.record.call;
     let cost = row.bill.cost.amount().unwrap();
@@ -313,22 +313,25 @@ async fn values_are_bound_and_bounds_hold() {
         settings: vec![],
         timeout: Duration::from_secs(10),
     };
-    assert_eq!(select(storage.client(), &query, at_most(1 << 20)).await.unwrap(), [[text, "-5"]]);
+    assert_eq!(select::<Row>(storage.client(), &query, at_most(1 << 20)).await.unwrap(), [[text, "-5"]]);
     let modes = Select {
         text: "SELECT name, value FROM system.settings WHERE changed AND name IN \
                ('timeout_overflow_mode', 'read_overflow_mode', 'result_overflow_mode', 'group_by_overflow_mode')".into(),
         parameters: vec![],
         ..query.clone()
     };
-    let modes = select(storage.client(), &modes, at_most(1 << 20)).await.unwrap();
+    let modes: Vec<Row> = select(storage.client(), &modes, at_most(1 << 20)).await.unwrap();
     assert!(modes.len() == 4 && modes.iter().all(|mode| mode[1] == "throw"), "{modes:?}");
-    assert!(matches!(select(storage.client(), &query, at_most(10)).await, Err(StoreError::TooLarge(10))));
+    assert!(matches!(
+        select::<Row>(storage.client(), &query, at_most(10)).await,
+        Err(StoreError::TooLarge(10))
+    ));
     let mut held = MemoryPool::new(100).share_of(10).charge(0).unwrap();
     let refused = storage.rows(&query, &mut held).await.unwrap_err();
     assert!(matches!(refused, SourceError::Memory(MemoryError::Query(10))), "{refused}");
     let write =
         Select { text: "INSERT INTO quarantine (tenant) SELECT 'x'".into(), parameters: vec![], ..query };
-    let refused = select(storage.client(), &write, at_most(1 << 20)).await.unwrap_err();
+    let refused = select::<Row>(storage.client(), &write, at_most(1 << 20)).await.unwrap_err();
     assert!(matches!(refused, StoreError::Exception { .. }), "{refused}");
     assert_eq!(ask(&storage, "SELECT count() FROM quarantine").await, "0");
     let slow = Select {
@@ -338,6 +341,6 @@ async fn values_are_bound_and_bounds_hold() {
         settings: vec![("max_execution_time", 1)],
         timeout: Duration::from_secs(600),
     };
-    let late = select(storage.client(), &slow, at_most(1 << 20)).await.unwrap_err();
+    let late = select::<Row>(storage.client(), &slow, at_most(1 << 20)).await.unwrap_err();
     assert!(matches!(late, StoreError::Exception { code: 159, .. }), "TIMEOUT_EXCEEDED: {late}");
 }

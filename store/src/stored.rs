@@ -1,0 +1,491 @@
+//! Stored calls as they were written and as they are booked: the reverse of [`crate::spans`] and [`crate::corrections`].
+//!
+//! A span says what was seen of a call, as far as it decides the price; what is booked is its bill and every correction of it together.
+
+use std::borrow::Cow;
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+
+use ledgerline_promql::Matcher;
+use ledgerline_proto::dimension::Dimension;
+use ledgerline_proto::{
+    Bill, BillGap, Billing, Call, Condition, Conditions, Cost, EndOfStream, Identity, Line, LinePrice,
+    Operation, PicoUsd, Quantities, Run, SpanId, TraceId, Unit, UnpricedReason, Usage, UsageSource,
+};
+use serde::Deserialize;
+
+use crate::Store;
+use crate::client::{StoreError, at_most};
+use crate::corrections::{CorrectionRow, Reason, Sign};
+use crate::limits;
+use crate::rows::{Select, select};
+use crate::spans::{OTHER, OWN_VALUE};
+use crate::sql::{matcher_condition, matcher_value};
+use crate::usage_object::UsageObject;
+
+/// Which calls of a tenant.
+#[derive(Clone, Debug)]
+pub struct Selection {
+    /// Whose.
+    pub tenant: Arc<str>,
+    /// They ended after this, microseconds since the epoch.
+    pub from_us: i64,
+    /// They ended at this or before.
+    pub until_us: i64,
+    /// They came before this, milliseconds since the epoch.
+    pub arrived_before_ms: i64,
+    /// What their dimensions must be.
+    pub matchers: Vec<(Dimension, Matcher)>,
+    /// The hashes of their traces, both ends inside: a part of a minute that holds too many.
+    pub hashes: (u32, u32),
+}
+
+/// How many calls ended within a minute.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
+pub struct Minute {
+    /// Its beginning, seconds since the epoch, which is outside of it; its end is inside.
+    pub start_s: i64,
+    /// Those that came in time.
+    pub calls: u64,
+    /// Those that came later than [`Selection::arrived_before_ms`].
+    pub recent: u64,
+}
+
+/// Calls that were read.
+#[derive(Debug, Default)]
+pub struct StoredCalls {
+    /// In the order of the table.
+    pub calls: Vec<StoredCall>,
+    /// Rows with a word that this version does not know, or of which nobody can tell any more what another model used.
+    pub unreadable: u64,
+}
+
+/// A stored call.
+#[derive(Clone, Debug)]
+pub struct StoredCall {
+    /// What was seen of it, as far as it decides the price; the usage is that of the stored lines.
+    pub call: Call,
+    /// What is booked.
+    pub booked: Booked,
+    /// Its model is beyond the cap of ingest and counted as `other`.
+    pub is_model_capped: bool,
+}
+
+/// What is booked of a call, by its row and all its corrections.
+#[derive(Clone, Debug)]
+pub enum Booked {
+    /// Nothing: another span tells of the call, or it is a wrapper.
+    Never,
+    /// This.
+    Once(Box<CorrectionRow>),
+    /// Several times, or something that is not whole.
+    Otherwise,
+}
+
+/// What spans and corrections have in common, in this order: see [`FACE`].
+#[derive(Deserialize)]
+struct Face(
+    [String; Dimension::ALL.len()],
+    Vec<String>,
+    Vec<String>,
+    Vec<i64>,
+    Vec<String>,
+    Vec<Option<String>>,
+    String,
+    Option<String>,
+    String,
+    String,
+    Option<u64>,
+    Option<u64>,
+);
+
+const FACE: &str = "tuple([toString(service), environment, team, feature, provider, model, operation, status, error_type], bill.model, \
+    bill.unit, bill.quantity, bill.rule, arrayMap(amount -> toString(amount), bill.amount), usage_source, toString(cost), \
+    unpriced_reason, price_version, duration_us, ttft_us)";
+
+const KEY: &str = "toUnixTimestamp64Micro(end_time), hex(trace_id), hex(span_id)";
+
+#[derive(Deserialize)]
+struct CorrectionCells {
+    end_us: u64,
+    trace_id: String,
+    span_id: String,
+    sign: i8,
+    face: Face,
+}
+
+const SPAN: &str = "is_call, toUnixTimestamp64Micro(start_time), request_model, response_model, response_id, stream, finish_reasons, \
+    end_of_stream, http_status, toString(reported_cost), conditions, usage_template, usage_counts";
+
+#[derive(Deserialize)]
+struct SpanCells {
+    end_us: u64,
+    trace_id: String,
+    span_id: String,
+    face: Face,
+    is_call: u8,
+    start_us: u64,
+    request_model: String,
+    response_model: String,
+    response_id: String,
+    stream: u8,
+    finish_reasons: Vec<String>,
+    end_of_stream: String,
+    http_status: Option<u16>,
+    reported_cost: Option<String>,
+    conditions: BTreeMap<String, String>,
+    usage_template: String,
+    usage_counts: Vec<i64>,
+    own_values: BTreeMap<String, String>,
+}
+
+impl Store {
+    /// Who has spans that ended in that time, microseconds since the epoch, the start outside, the end inside.
+    pub async fn tenants(&self, (from_us, until_us): (i64, i64)) -> Result<Vec<Arc<str>>, StoreError> {
+        let number = |name: &str, value: i64| (name.to_owned(), value.to_string());
+        let statement = Select {
+            text: format!("SELECT DISTINCT tenant FROM spans WHERE {ENDED} ORDER BY tenant"),
+            parameters: vec![number("from", from_us), number("until", until_us)],
+            settings: Vec::new(),
+            timeout: limits::STATEMENT_WAIT,
+        };
+        let rows: Vec<[String; 1]> =
+            select(self.client(), &statement, at_most(limits::STATEMENT_BYTES_MAX)).await?;
+        Ok(rows.into_iter().map(|[tenant]| tenant.into()).collect())
+    }
+
+    /// How many calls were stored of each minute that has some, counted or not.
+    pub async fn calls_by_minute(&self, selection: &Selection) -> Result<Vec<Minute>, StoreError> {
+        let mut statement = selection.statement(
+            "toUnixTimestamp(toStartOfMinute(subtractMicroseconds(end_time, 1))) AS minute, \
+             countIf(ingested_at < fromUnixTimestamp64Milli({arrived:Int64})), \
+             countIf(ingested_at >= fromUnixTimestamp64Milli({arrived:Int64}))",
+            "spans",
+        );
+        selection.bind_matchers(&mut statement);
+        statement.text.push_str(" GROUP BY minute ORDER BY minute");
+        select(self.client(), &statement, at_most(limits::STATEMENT_BYTES_MAX)).await
+    }
+
+    /// The stored calls, counted or not.
+    pub async fn calls(&self, selection: &Selection) -> Result<StoredCalls, StoreError> {
+        let corrections = selection.statement(&format!("{KEY}, sign, {FACE}"), "corrections");
+        let own = format!("mapFilter((name, value) -> startsWith(name, '{OWN_VALUE}'), attrs)");
+        let mut spans = selection.statement(&format!("{KEY}, {FACE}, {SPAN}, {own}"), "spans");
+        selection.bind_matchers(&mut spans);
+        spans.text.push_str(
+            " AND ingested_at < fromUnixTimestamp64Milli({arrived:Int64}) \
+             ORDER BY toStartOfMinute(end_time), xxHash32(trace_id), span_id, end_time",
+        );
+        let take = || at_most(limits::CALLS_BYTES_MAX);
+        let corrections: Vec<CorrectionCells> = select(self.client(), &corrections, take()).await?;
+        let spans: Vec<SpanCells> = select(self.client(), &spans, take()).await?;
+        Ok(read(&selection.tenant, spans, &corrections))
+    }
+}
+
+const ENDED: &str = "end_time > fromUnixTimestamp64Micro({from:Int64}) AND end_time <= fromUnixTimestamp64Micro({until:Int64})";
+
+impl Selection {
+    fn statement(&self, columns: &str, table: &str) -> Select {
+        let bound = |name: &str, value: &dyn ToString| (name.to_owned(), value.to_string());
+        Select {
+            text: format!(
+                "SELECT {columns} FROM {table} WHERE tenant = {{tenant:String}} AND {ENDED} \
+                 AND xxHash32(trace_id) >= {{low:UInt32}} AND xxHash32(trace_id) <= {{high:UInt32}}"
+            ),
+            parameters: vec![
+                bound("tenant", &self.tenant),
+                bound("from", &self.from_us),
+                bound("until", &self.until_us),
+                bound("low", &self.hashes.0),
+                bound("high", &self.hashes.1),
+            ],
+            settings: vec![("max_memory_usage", limits::READ_MEMORY_BYTES_MAX)],
+            timeout: limits::CALLS_WAIT,
+        }
+    }
+
+    /// Which spans: calls, and of them those of the matchers. Corrections are read whole, because they may stand under another model.
+    fn bind_matchers(&self, statement: &mut Select) {
+        let calls = Operation::CALLS.map(|operation| format!("'{operation}'")).join(", ");
+        statement.text.push_str(&format!(" AND operation IN ({calls})"));
+        statement.parameters.push(("arrived".to_owned(), self.arrived_before_ms.to_string()));
+        for (place, (dimension, matcher)) in self.matchers.iter().enumerate() {
+            let condition = matcher_condition(dimension.name(), matcher.kind, place);
+            statement.text.push_str(&format!(" AND {condition}"));
+            statement.parameters.push((format!("m{place}"), matcher_value(matcher)));
+        }
+    }
+}
+
+type Key = (u64, TraceId, SpanId);
+
+fn key(end_us: u64, trace_id: &str, span_id: &str) -> Option<Key> {
+    Some((end_us, TraceId::from_hex(trace_id)?, SpanId::from_hex(span_id)?))
+}
+
+fn read(tenant: &Arc<str>, spans: Vec<SpanCells>, corrections: &[CorrectionCells]) -> StoredCalls {
+    let mut books: HashMap<Key, Vec<(i8, Option<CorrectionRow>)>> = HashMap::new();
+    let mut add = |cells: (u64, &str, &str), sign: i8, face: &Face| {
+        let Some(key) = key(cells.0, cells.1, cells.2) else { return };
+        books.entry(key).or_default().push((sign, correction(tenant, key, face)));
+    };
+    for CorrectionCells { end_us, trace_id, span_id, sign, face } in corrections {
+        add((*end_us, trace_id, span_id), *sign, face);
+    }
+    for SpanCells { end_us, trace_id, span_id, is_call, face, .. } in &spans {
+        if *is_call == 1 {
+            add((*end_us, trace_id, span_id), 1, face);
+        }
+    }
+    let mut found = StoredCalls::default();
+    let mut seen = HashMap::new();
+    for cells in spans {
+        let Some(key) = key(cells.end_us, &cells.trace_id, &cells.span_id) else { continue };
+        // Rows that will be one when they are merged; what is booked of them is told once.
+        if seen.insert(key, ()).is_some() {
+            continue;
+        }
+        let entries = books.remove(&key).unwrap_or_default();
+        let booked = booked(entries);
+        match booked.and_then(|booked| stored(key, cells, booked)) {
+            Some(call) => found.calls.push(call),
+            None => found.unreadable += 1,
+        }
+    }
+    found
+}
+
+/// What is left of what was booked and taken back. `None`: part of it cannot be read.
+fn booked(entries: Vec<(i8, Option<CorrectionRow>)>) -> Option<Booked> {
+    let mut sums: Vec<(i64, CorrectionRow)> = Vec::with_capacity(1);
+    for (sign, row) in entries {
+        let row = row?;
+        match sums.iter_mut().find(|(_, known)| is_same(known, &row)) {
+            // The price version of the booking, and not of what took an earlier one back.
+            Some((sum, _)) => *sum += i64::from(sign),
+            None => sums.push((i64::from(sign), row)),
+        }
+    }
+    sums.retain(|(sum, _)| *sum != 0);
+    Some(match (sums.len(), sums.pop()) {
+        (0, _) => Booked::Never,
+        (1, Some((1, row))) => Booked::Once(Box::new(row)),
+        _ => Booked::Otherwise,
+    })
+}
+
+/// Whether one takes the other back: everything that a rollup is made of.
+fn is_same(one: &CorrectionRow, other: &CorrectionRow) -> bool {
+    one.dimensions == other.dimensions
+        && one.bill == other.bill
+        && one.usage_source == other.usage_source
+        && one.unpriced_reason == other.unpriced_reason
+        && (one.duration_us, one.ttft_us) == (other.duration_us, other.ttft_us)
+}
+
+fn correction(tenant: &Arc<str>, (end_us, trace_id, span_id): Key, face: &Face) -> Option<CorrectionRow> {
+    let Face(dimensions, .., source, cost, unpriced_reason, price_version, duration_us, ttft_us) = face;
+    let cost = match cost {
+        Some(amount) => Cost::Known(amount.parse().ok()?),
+        // Which one, the text says.
+        None => Cost::Unpriced(UnpricedReason::UsageMissing),
+    };
+    let model = dimensions[Dimension::Model as usize].as_str().into();
+    Some(CorrectionRow {
+        tenant: Arc::clone(tenant),
+        end_unix_ns: end_us.checked_mul(1_000)?,
+        trace_id,
+        span_id,
+        sign: Sign::Books,
+        reason: Reason::Reprice,
+        dimensions: dimensions.clone(),
+        bill: Bill { model, lines: lines(face)?, rounded: 0, cost },
+        usage_source: usage_source(source)?,
+        unpriced_reason: Cow::Owned(unpriced_reason.clone()),
+        price_version: price_version.as_str().into(),
+        duration_us: *duration_us,
+        ttft_us: *ttft_us,
+        batch_id: 0,
+        booked_at_ms: 0,
+    })
+}
+
+fn lines(Face(_, models, units, quantities, rules, amounts, ..): &Face) -> Option<Vec<Line>> {
+    let line = |place: usize| {
+        let price = match amounts.get(place)? {
+            Some(amount) => {
+                Some(LinePrice { amount: amount.parse().ok()?, rule: rules.get(place)?.as_str().into() })
+            }
+            None => None,
+        };
+        Some(Line {
+            model: models.get(place)?.as_str().into(),
+            unit: Unit::from_name(units.get(place)?)?,
+            quantity: u64::try_from(*quantities.get(place)?).ok()?,
+            price,
+        })
+    };
+    (0..models.len()).map(line).collect()
+}
+
+/// `None`: a word that is not known here.
+fn usage_source(word: &str) -> Option<Option<UsageSource>> {
+    match word {
+        ledgerline_proto::usage::MISSING => Some(None),
+        word => UsageSource::from_name(word).map(Some),
+    }
+}
+
+fn stored((end_us, trace_id, span_id): Key, mut cells: SpanCells, booked: Booked) -> Option<StoredCall> {
+    let lines = lines(&cells.face)?;
+    let Face(dimensions, .., source, _, unpriced_reason, _, _, ttft_us) = cells.face;
+    let mut own_value =
+        |dimension: Dimension| cells.own_values.remove(&format!("{OWN_VALUE}{}", dimension.name()));
+    let model = dimensions[Dimension::Model as usize].as_str();
+    let usage = match usage_source(&source)? {
+        Some(source) => Some(usage(&lines, model, source)?),
+        None => None,
+    };
+    let is_model_capped = own_value(Dimension::Model).is_some();
+    let mut dimension =
+        |dimension: Dimension| own_value(dimension).unwrap_or_else(|| dimensions[dimension as usize].clone());
+    let error_type = dimension(Dimension::ErrorType);
+    let is_error = dimensions[Dimension::Status as usize] == "error";
+    let condition = |(name, word)| Some((Condition::from_name(name)?, word));
+    let conditions = cells.conditions.iter().map(|(name, word)| condition((name.as_str(), word.as_str())));
+    let conditions = Conditions::from_pairs(conditions.collect::<Option<Vec<_>>>()?);
+    let call = Call {
+        trace_id,
+        span_id,
+        parent_span_id: None,
+        start_unix_ns: cells.start_us.checked_mul(1_000)?,
+        end_unix_ns: end_us.checked_mul(1_000)?,
+        time_to_first_token_ns: ttft_us.and_then(|us| us.checked_mul(1_000)),
+        operation: Operation::from_name(&dimensions[Dimension::Operation as usize]),
+        provider: dimension(Dimension::Provider),
+        request_model: cells.request_model,
+        response_model: cells.response_model,
+        response_id: cells.response_id,
+        stream: cells.stream == 1,
+        finish_reasons: cells.finish_reasons,
+        end: EndOfStream::from_name(&cells.end_of_stream)?,
+        error_type: is_error.then_some(error_type),
+        http_status: cells.http_status,
+        usage,
+        usage_object: UsageObject { template: cells.usage_template, counts: cells.usage_counts }.join(),
+        billing: Billing {
+            conditions,
+            gap: gap(&unpriced_reason),
+            reported_cost: cells.reported_cost.map(|usd| usd.parse::<PicoUsd>()).transpose().ok()?,
+        },
+        identity: Identity::default(),
+        unread: None,
+    };
+    Some(StoredCall { call, booked, is_model_capped })
+}
+
+/// A gap is the first reason of all but a missing usage, so it stands there.
+fn gap(unpriced_reason: &str) -> Option<BillGap> {
+    [(UnpricedReason::OtherModel, BillGap::OtherModel), (UnpricedReason::NoPriceForTool, BillGap::Tool)]
+        .into_iter()
+        .find_map(|(reason, gap)| (reason.name() == unpriced_reason).then_some(gap))
+}
+
+/// What was used, from the lines of the bill: the call's own, whose units ascend, then those of each run, likewise. A request that the
+/// price counts stands behind the own lines of a priced bill and is none of the usage. `None` if a run's model is not known any more.
+fn usage(lines: &[Line], model: &str, source: UsageSource) -> Option<Usage> {
+    let mut usage = Usage::of(Quantities::default(), source);
+    let mut last: Option<&Line> = None;
+    for line in lines {
+        let is_counted_by_the_price =
+            line.unit == Unit::Request && line.quantity == 1 && line.price.is_some();
+        let goes_on = last.is_some_and(|last| last.model == line.model && last.unit < line.unit);
+        let is_own = usage.runs.is_empty() && &*line.model == model && (last.is_none() || goes_on);
+        if is_counted_by_the_price {
+            continue;
+        }
+        last = Some(line);
+        if is_own {
+            usage.own.add(line.unit, line.quantity);
+            continue;
+        }
+        if !goes_on || usage.runs.is_empty() {
+            if &*line.model == OTHER {
+                return None;
+            }
+            usage.runs.push(Run { model: line.model.as_ref().to_owned(), quantities: Quantities::default() });
+        }
+        if let Some(run) = usage.runs.last_mut() {
+            run.quantities.add(line.unit, line.quantity);
+        }
+    }
+    Some(usage)
+}
+
+#[cfg(test)]
+mod tests {
+    use Unit::{InputUncached, OutputText, Request, WebSearch};
+
+    use super::*;
+
+    fn line(model: &str, unit: Unit, quantity: u64, is_priced: bool) -> Line {
+        let price = is_priced.then(|| LinePrice { amount: PicoUsd::ZERO, rule: "r".into() });
+        Line { model: model.into(), unit, quantity, price }
+    }
+
+    fn check(
+        lines: &[(&str, Unit, u64)],
+        is_priced: bool,
+        own: &[(Unit, u64)],
+        runs: &[(&str, &[(Unit, u64)])],
+    ) {
+        let lines: Vec<Line> =
+            lines.iter().map(|(model, unit, quantity)| line(model, *unit, *quantity, is_priced)).collect();
+        let expected = Usage {
+            own: Quantities::from_pairs(own),
+            runs: runs
+                .iter()
+                .map(|(model, pairs)| Run {
+                    model: (*model).to_owned(),
+                    quantities: Quantities::from_pairs(pairs),
+                })
+                .collect(),
+            source: UsageSource::Sender,
+        };
+        assert_eq!(usage(&lines, "big", UsageSource::Sender), Some(expected), "{lines:?}");
+    }
+
+    #[test]
+    fn lines_are_told_apart_as_they_were_written() {
+        check(&[], true, &[], &[]);
+        let own =
+            [("big", InputUncached, 10), ("big", OutputText, 5), ("big", WebSearch, 2), ("big", Request, 1)];
+        let counts = [(InputUncached, 10), (OutputText, 5), (WebSearch, 2)];
+        check(&own, true, &counts, &[]);
+        // Nobody but the call itself has counted it where nothing is priced.
+        check(&own, false, &[&counts[..], &[(Request, 1)]].concat(), &[]);
+        // An advisor of the call's own model, then two of another.
+        let runs = [
+            ("big", InputUncached, 3),
+            ("big", OutputText, 4),
+            ("small", OutputText, 6),
+            ("small", InputUncached, 7),
+        ];
+        check(
+            &[&own[..], &runs[..]].concat(),
+            true,
+            &counts,
+            &[
+                ("big", &[(InputUncached, 3), (OutputText, 4)]),
+                ("small", &[(OutputText, 6)]),
+                ("small", &[(InputUncached, 7)]),
+            ],
+        );
+        // All of it by another model.
+        check(&[("small", InputUncached, 1)], true, &[], &[("small", &[(InputUncached, 1)])]);
+        let lost = [line("big", InputUncached, 1, true), line(OTHER, InputUncached, 2, true)];
+        assert_eq!(usage(&lost, "big", UsageSource::Sender), None);
+    }
+}
