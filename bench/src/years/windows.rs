@@ -99,7 +99,7 @@ impl Calendar {
         match kind {
             0 => between("quarters of an hour", self.midnights[0], QUARTER_US),
             1 => between("milliseconds", self.midnights[0], 1000),
-            2 => between("recent milliseconds", now_us - 80 * DAY_US, 1000),
+            2 => between("recent milliseconds", now_us - now_us % 1000 - 80 * DAY_US, 1000),
             3 => between("recent minutes", now_us - 30 * DAY_US - now_us % 60_000_000, 60_000_000),
             4 => self.days(random, "a day", 1),
             5 => self.days(random, "a week", 7),
