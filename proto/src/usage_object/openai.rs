@@ -1,7 +1,8 @@
 //! How OpenAI and its kin count: with inclusive totals. Pure.
 //!
 //! Cached, written and audio tokens are inside the input; reasoning, audio and predicted tokens inside the output. Where the
-//! parts do not fit into the whole, or the total equals the sum with the part, the part is beside it: some servers deviate.
+//! parts do not fit into the whole, or the total equals the sum with the part, the part is beside it: some servers deviate. What a
+//! total holds beyond all that is stated was made by the model: Gemini's compatible API counts its thoughts there alone.
 
 use serde::Deserialize;
 
@@ -99,14 +100,28 @@ impl Stated {
         Reading { input: self.input(), output: self.output(), ..Reading::default() }
     }
 
+    /// What the total holds beyond both sides.
+    fn beyond(&self) -> Beyond {
+        let cached = self.of_input.cached_tokens.or_zero() + self.of_input.written();
+        let reasoning = self.of_output.reasoning_tokens.or_zero();
+        let sides = self.input.unwrap_or(0) + self.output.unwrap_or(0);
+        match self.total.unwrap_or(0).saturating_sub(sides) {
+            0 => Beyond::Nothing,
+            rest if rest == reasoning => Beyond::Reasoning,
+            rest if rest == cached => Beyond::Caches,
+            rest if reasoning == 0 => Beyond::Unnamed(rest),
+            _ => Beyond::Nothing,
+        }
+    }
+
     /// The input side in disjoint units.
     fn input(&self) -> Option<Quantities> {
         let (whole, details) = (self.input?, self.of_input);
-        let cached = details.cached_tokens.or_zero();
+        let (cached, written) = (details.cached_tokens.or_zero(), details.written());
         let lives = details.cache_write_tokens_details.0.unwrap_or_default();
         let (life_30m, life_12h) = (lives.ttl_30m_tokens.or_zero(), lives.ttl_12h_tokens.or_zero());
-        let written = details.cache_write_tokens.or_zero().max(life_30m + life_12h);
-        let rest = whole.checked_sub(cached + written).unwrap_or(whole);
+        let inside = if self.beyond() == Beyond::Caches { 0 } else { cached + written };
+        let rest = whole.checked_sub(inside).unwrap_or(whole);
         // Cached audio is counted as cached and as audio: it is cheaper as cached, and that is what it was.
         let audio = details.audio_tokens.or_zero().min(rest);
         let image = details.image_tokens.or_zero().min(rest - audio);
@@ -124,10 +139,13 @@ impl Stated {
     /// The output side in disjoint units.
     fn output(&self) -> Option<Quantities> {
         let (whole, details) = (self.output?, self.of_output);
-        let reasoning = details.reasoning_tokens.or_zero();
-        let input = self.input.unwrap_or(0);
-        let beside = reasoning > 0 && self.total.is_some_and(|total| total == input + whole + reasoning);
-        let rest = if beside { whole } else { whole.checked_sub(reasoning).unwrap_or(whole) };
+        let stated = details.reasoning_tokens.or_zero();
+        let (inside, reasoning) = match self.beyond() {
+            Beyond::Reasoning => (0, stated),
+            Beyond::Unnamed(thoughts) => (0, thoughts),
+            Beyond::Nothing | Beyond::Caches => (stated, stated),
+        };
+        let rest = whole.checked_sub(inside).unwrap_or(whole);
         let audio = details.audio_tokens.or_zero().min(rest);
         let image = details.image_tokens.or_zero().min(rest - audio);
         Some(Quantities::from_pairs(&[
@@ -137,4 +155,22 @@ impl Stated {
             (Unit::OutputImage, image),
         ]))
     }
+}
+
+impl Details {
+    /// Written to a cache, for however long.
+    fn written(&self) -> u64 {
+        let lives = self.cache_write_tokens_details.0.unwrap_or_default();
+        self.cache_write_tokens.or_zero().max(lives.ttl_30m_tokens.or_zero() + lives.ttl_12h_tokens.or_zero())
+    }
+}
+
+/// What a server's total holds beyond its two sides: a part that it counts beside them.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Beyond {
+    Nothing,
+    Reasoning,
+    Caches,
+    /// Stated nowhere, so made by the model: Gemini's thoughts.
+    Unnamed(u64),
 }

@@ -55,6 +55,25 @@ fn openai_counts_are_made_disjoint() {
 
 #[test]
 fn servers_that_count_beside_the_whole_are_recognised_by_arithmetic() {
+    // Gemini: thoughts are in the total alone.
+    check_openai_usage(
+        r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":620,"prompt_tokens_details":{"cached_tokens":60}}"#,
+        &[(InputUncached, 40), (CacheRead, 60), (OutputText, 20), (OutputReasoning, 500)],
+    );
+    // What was cached would fit inside, and the total says that it is beside.
+    check_openai_usage(
+        r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":180,"prompt_tokens_details":{"cached_tokens":60}}"#,
+        &[(InputUncached, 100), (CacheRead, 60), (OutputText, 20)],
+    );
+    // A total that fits nothing proves nothing.
+    check_openai_usage(
+        r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":125,"completion_tokens_details":{"reasoning_tokens":10}}"#,
+        &[(InputUncached, 100), (OutputText, 10), (OutputReasoning, 10)],
+    );
+    check_openai_usage(
+        r#"{"prompt_tokens":100,"completion_tokens":20,"total_tokens":7}"#,
+        &[(InputUncached, 100), (OutputText, 20)],
+    );
     // xAI: reasoning is beside completion_tokens, and total_tokens says so.
     check_openai_usage(
         r#"{"prompt_tokens":32,"completion_tokens":9,"total_tokens":135,"completion_tokens_details":{"reasoning_tokens":94}}"#,
