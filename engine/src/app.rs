@@ -25,6 +25,7 @@ use crate::http::{self, Server};
 use crate::limits;
 use crate::pool::Pool;
 use crate::sessions::Sessions;
+use crate::tokens;
 
 /// How to run the engine.
 #[derive(Debug, Clone, clap::Args)]
@@ -75,6 +76,10 @@ impl Engine {
         let store_error = |reason: String| StartError::Store { path: config.data_dir.clone(), reason };
         let users = access::write_users(path).map_err(|error| store_error(error.to_string()))?;
         let arguments = arguments(path, &users, config).map_err(|error| store_error(error.to_string()))?;
+        let forgotten = tokens::forget_lost(path).map_err(|error| store_error(error.to_string()))?;
+        if forgotten > 0 {
+            tracing::warn!(forgotten, "inserts were cut off by a kill; their repeats are taken as new");
+        }
         // The root connection boots the engine and stays open: closing the last connection shuts the engine down.
         let mut root = library.connect(&arguments).ok_or_else(|| {
             store_error("libchdb refused it; is it the store of a newer ClickHouse?".to_owned())

@@ -33,6 +33,7 @@ mod pieces;
 mod pool;
 mod sessions;
 mod statement;
+mod tokens;
 
 pub use access::Passwords;
 pub use app::{Config, Engine, inherited_listener, listen};

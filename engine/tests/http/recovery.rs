@@ -133,6 +133,48 @@ async fn tokens_make_retries_exact_across_kill_9() {
     assert_eq!(engine.run("SELECT uniqExact(b), sum(n), sum(s) FROM r").await, exact);
 }
 
+/// Scenario: SIGKILL between the moment at which ClickHouse notes a block's token and that at which it puts the block's part into place, of
+/// the table or of a rollup behind a view: the token is there and the part is not. The insert is repeated.
+/// Guarantees: the repeat brings what is missing and doubles nothing.
+#[tokio::test]
+async fn a_repeat_completes_an_insert_that_a_kill_left_as_a_token_alone() {
+    let directory = tempfile::tempdir().unwrap();
+    let mut engine = Engine::on(directory.path(), &[]).await;
+    let window = "SETTINGS non_replicated_deduplication_window = 1000";
+    engine.run(&format!("CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a {window}")).await;
+    engine
+        .run(&format!("CREATE TABLE r (n UInt64) ENGINE = SummingMergeTree ORDER BY tuple() {window}"))
+        .await;
+    engine.run("CREATE MATERIALIZED VIEW v TO r AS SELECT count() AS n FROM t").await;
+    let insert = async |engine: &Engine, token: &str| {
+        let parameters = [
+            ("query", "INSERT INTO t FORMAT TSV"),
+            ("insert_deduplication_token", token),
+            ("deduplicate_blocks_in_dependent_materialized_views", "1"),
+        ];
+        assert_eq!(engine.post(&parameters, &[], "1\n2\n3\n").await.status, 200);
+    };
+    insert(&engine, "before").await;
+    for (round, lost) in ["t", "r", "t", "r"].into_iter().enumerate() {
+        let (token, calls) = (format!("block-{round}"), 3 * (round + 2));
+        insert(&engine, &token).await;
+        let parts = format!(
+            "SELECT path FROM system.parts WHERE table = '{lost}' AND active ORDER BY modification_time, name"
+        );
+        let parts = engine.run(&parts).await;
+        engine.kill();
+        std::fs::remove_dir_all(parts.lines().last().unwrap()).unwrap();
+        engine = Engine::on(directory.path(), &[]).await;
+        let sums = "SELECT (SELECT count() FROM t), (SELECT sum(n) FROM r)";
+        assert_ne!(engine.run(sums).await, format!("{calls}\t{calls}\n"), "{lost} has lost a part");
+        for _ in 0..2 {
+            insert(&engine, &token).await;
+            insert(&engine, "before").await;
+            assert_eq!(engine.run(sums).await, format!("{calls}\t{calls}\n"), "{lost} is whole");
+        }
+    }
+}
+
 /// Sends every block that is not acknowledged, from two writers; SIGKILLs the engine after some acknowledgements.
 async fn send_until_killed(engine: Engine, acknowledged: &[AtomicBool], kill_after: usize, rows: usize) {
     let sent = AtomicUsize::new(0);
