@@ -82,6 +82,7 @@ pub struct App {
     /// Also for tests that look into it.
     pub storage: Store,
     ingest: Arc<Ingest>,
+    recovery: Recovery,
     alerting: Alerting,
     api: Router,
     ports: [Port; 3],
@@ -132,21 +133,30 @@ impl App {
         let (tenant, timeout) = (owner.tenant.clone(), alerting.query_timeout);
         let rules = RuleQuery { querier: Arc::clone(&querier), tenant, timeout };
         let alerting = Alerting::new(alerting, owner, Arc::new(rules), Arc::clone(&clock), metrics.clone())?;
+        let booking = Booking::new(RandomState::new().hash_one(clock.now_unix_ns()));
         let ingest = Ingest::new(ingest::Parts {
             writer: Writer::new(storage.clone(), metrics.store.clone()),
             prices: settings.prices,
             dimensions: dimension_caps(dimension_values_max, &access, &storage).await,
-            booking: booking(&storage, clock.now_unix_ns()).await,
+            booking: Arc::clone(&booking),
             access: Arc::clone(&access),
             allowed,
             clock: Arc::clone(&clock),
-            metrics,
+            metrics: metrics.clone(),
         });
-        let prometheus = prometheus(querier, alerting.view.clone(), clock, access);
-        let store = storage.clone();
-        let readiness = Arc::new(move || store.ready());
+        let prometheus = prometheus(querier, alerting.view.clone(), Arc::clone(&clock), access);
+        let (store, known) = (storage.clone(), Arc::clone(&booking));
+        let readiness = Arc::new(move || {
+            store.ready()?;
+            if known.is_known() {
+                Ok(())
+            } else {
+                Err("the spans of the last hours are not read yet".to_owned())
+            }
+        });
         let api = admin::router(readiness, Arc::new(registry)).merge(prometheus);
-        Ok(Self { engine: None, storage, ingest, alerting, api, ports, origins })
+        let recovery = Recovery { booking, clock, metrics };
+        Ok(Self { engine: None, storage, ingest, recovery, alerting, api, ports, origins })
     }
 
     /// Where it listens.
@@ -158,7 +168,7 @@ impl App {
     /// Serves until the token is cancelled; returns when everything under way is finished.
     pub async fn run(self, shutdown: CancellationToken) {
         let Addresses { grpc, http, api } = self.addresses();
-        let Self { engine, storage, ingest, alerting, api: routes, ports, origins } = self;
+        let Self { engine, storage, ingest, recovery, alerting, api: routes, ports, origins } = self;
         tracing::info!(%grpc, %http, %api, "the collector is up");
         let mut tasks = JoinSet::new();
         let routers =
@@ -167,6 +177,7 @@ impl App {
             tasks.spawn(port.serve(router, &shutdown));
         }
         tasks.spawn(alerting.run(shutdown.clone()));
+        tasks.spawn(recovery.run(storage.clone(), shutdown.clone()));
         tasks.spawn(watch_store(storage, shutdown));
         while let Some(ended) = tasks.join_next().await {
             if let Err(error) = ended {
@@ -250,15 +261,18 @@ async fn dimension_caps(values_max: usize, access: &Access, store: &Store) -> Di
     caps
 }
 
-/// What is known of the spans of the last hours. Without the store's a call that is seen again after a restart is billed again.
-async fn booking(store: &Store, now_unix_ns: u64) -> Arc<Booking> {
-    let seed = RandomState::new().hash_one(now_unix_ns);
-    match Booking::restore(store, seed, now_unix_ns).await {
-        Ok(booking) => booking,
-        Err(error) => {
-            tracing::warn!(%error, "the spans of the last hours are not known: calls among them that are seen again are billed again");
-            Booking::new(seed)
-        }
+/// What is to be learned of the spans of the last hours.
+struct Recovery {
+    booking: Arc<Booking>,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+}
+
+impl Recovery {
+    async fn run(self, storage: Store, shutdown: CancellationToken) {
+        let Self { booking, clock, metrics } = self;
+        // One that is cut off is done again by the next start.
+        shutdown.run_until_cancelled(booking.recover(&storage, clock.as_ref(), &metrics)).await;
     }
 }
 

@@ -11,7 +11,7 @@
 //! 7. insert: [`ledgerline_store::writer`] sends one block, until it is stored, then what it corrects
 //! 8. acknowledge: [`reply`] responds, and only now
 //!
-//! [`sightings`] knows which of the spans that tell of one call is billed; no stage asks it yet.
+//! [`sightings`] knows which of the spans that tell of one call is billed; the sixth stage asks it.
 //!
 //! [`grpc`] and [`http`] are its two transports. Nothing is buffered across requests: one request is one insert.
 
@@ -65,6 +65,7 @@ use dropped::DroppedAttributes;
 use normalise::{BatchContext, Normalised, TimeCorrection, TimeCorrections};
 use refusal::Refusal;
 use reply::Receipt;
+use sightings::Forgotten;
 
 /// One export request as it came in.
 #[derive(Debug)]
@@ -160,7 +161,7 @@ impl<T: Transport + 'static> Ingest<T> {
             Err(_) => return Err(Refusal::Deadline),
         };
         let written = written?;
-        prepared.receipt.settle(Written { stored: written.stored + prepared.again, ..written });
+        prepared.receipt.settle(written.stored + prepared.again, written.poisoned.len());
         Span::current().record("stored", written.stored);
         self.acknowledge(&prepared);
         waiting.acknowledged();
@@ -171,11 +172,14 @@ impl<T: Transport + 'static> Ingest<T> {
     async fn write(
         &self,
         prepared: &Prepared,
-        pending: Pending,
+        mut pending: Pending,
         deadline: Instant,
     ) -> Result<Written, WriteError> {
         let Prepared { batch, tenant, .. } = prepared;
         let written = self.parts.writer.write(batch, deadline).await?;
+        if !written.poisoned.is_empty() {
+            pending.without(&batch.spans, &written.poisoned);
+        }
         self.parts.writer.change(batch.id, tenant, &pending.changes, deadline).await?;
         self.parts.metrics.corrections.inc_by(pending.changes.len() as u64);
         pending.commit();
@@ -224,7 +228,10 @@ impl<T: Transport + 'static> Ingest<T> {
             metrics.times_corrected.of([correction]).inc_by(spans);
         }
         metrics.repeated.inc_by(prepared.again as u64);
-        metrics.sights_forgotten.set(i64::try_from(self.parts.booking.forgotten()).unwrap_or(i64::MAX));
+        let Forgotten { calls, spans, unmatched } = self.parts.booking.forgotten();
+        for (kind, count) in [("call", calls), ("span", spans), ("response", unmatched)] {
+            metrics.sights_forgotten.of([kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
         for row in &prepared.batch.spans {
             if matches!(row.role, Role::Repeat | Role::Wrapper) {
                 metrics.uncounted.of([row.role.name()]).inc();

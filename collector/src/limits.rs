@@ -130,6 +130,15 @@ pub const DESCRIPTORS_RESERVED: u64 = 128;
 /// Ports that share the descriptors.
 pub const PORTS: u64 = 3;
 
+/// The first pause before the spans of the last hours are read again, after a start at which they could not be.
+pub const RECOVERY_PAUSE_MIN: Duration = Duration::from_millis(200);
+
+/// The longest. There is no end to it: a call that is billed twice cannot be told from one that is billed right.
+pub const RECOVERY_PAUSE_MAX: Duration = Duration::from_secs(10);
+
+/// A request that comes before they are read waits for so long; then its sender is told to repeat it.
+pub const RECOVERY_WAIT: Duration = Duration::from_secs(10);
+
 /// A request that holds what another one needs is looked at again this often, beside being waited for.
 pub const CONFLICT_LOOK_INTERVAL: Duration = Duration::from_secs(1);
 

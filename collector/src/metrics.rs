@@ -128,8 +128,12 @@ metrics! {
     uncounted: Labelled = Labelled::by(["reason"]).at_zero(["repeat", "wrapper"]),
         "calls_uncounted", "Calls stored and not billed, because another span tells of the same call";
     corrections: Counter = Counter::default(), "corrections_booked", "Calls taken back or booked because of a later span";
-    sights_forgotten: Gauge = Gauge::default(), "sights_forgotten",
-        "Spans forgotten before their time, for the bound of memory: a call among them that is seen again is billed again";
+    sights_forgotten: Labelled<Gauge> = Labelled::by(["kind"]), "sights_forgotten",
+        "What was forgotten before its time, for the bound of memory: call and response may be billed again when they are seen again, span only if a call is above and below it";
+    sights_known: Gauge = Gauge::default(), "sights_known",
+        "1 when the spans of the last hours are known; until then, after a start, spans are refused and senders repeat them";
+    sights_read_failures: Counter = Counter::default(), "sights_read_failures",
+        "Attempts to read the spans of the last hours, or to book what a restart left open, that failed and are repeated";
     unpriced: Labelled = Labelled::by(["reason"]).at_zero(UNPRICED.map(|reason| reason.name())),
         "calls_unpriced", "Calls stored without a cost";
     request_seconds: Histogram = seconds(), "request" in Seconds, "From a request's head to its answer";
@@ -198,6 +202,7 @@ mod tests {
         ] {
             drop(counter.of(["x"]));
         }
+        drop(metrics.sights_forgotten.of(["call"]));
         drop(metrics.last_duration_seconds.of(["x"]));
         drop(metrics.outbox_notifications.of(["x"]));
         metrics.alerts.of(["f;g", "firing"]).set(2);

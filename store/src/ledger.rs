@@ -3,6 +3,7 @@
 //! A call is taken back exactly as it is booked, whatever corrected it before: every row that holds it comes again with the opposite
 //! sign. The insert is named after the request that gave the reason and after what it changes, so a repeat books nothing more.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::sync::Arc;
 
@@ -32,17 +33,23 @@ pub struct Change {
 /// What is booked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Action {
-    /// Nothing any more.
+    /// Nothing any more, for this reason.
     TakeBack(Reason),
-    /// Its bill, which was not booked.
-    Book,
+    /// Its bill, which was not booked for this reason.
+    Book(Reason),
 }
 
 impl Action {
+    const ALL: [Self; 4] = [
+        Self::TakeBack(Reason::Repeat),
+        Self::TakeBack(Reason::Wrapper),
+        Self::Book(Reason::Repeat),
+        Self::Book(Reason::Wrapper),
+    ];
+
     const fn reason(self) -> Reason {
         match self {
-            Self::TakeBack(reason) => reason,
-            Self::Book => Reason::Repeat,
+            Self::TakeBack(reason) | Self::Book(reason) => reason,
         }
     }
 }
@@ -80,19 +87,59 @@ pub struct StoredSight {
     pub batch_id: u128,
     /// How many times it is on the books, by its row and its corrections.
     pub booked: i32,
+    /// How many corrections it has.
+    pub corrections: u32,
+}
+
+/// Which of the stored spans are read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Among {
+    /// Each.
+    AllSpans,
+    /// Calls, counted or not.
+    Calls,
 }
 
 impl Store {
-    /// Books changes of stored spans of one tenant; `batch` is the request that gave the reason.
+    /// Books changes of stored spans of one tenant; `batch` is the request that gave the reason. The same changes in any order are the same
+    /// inserts.
     pub async fn change(&self, batch: u128, tenant: &str, changes: &[Change]) -> Result<(), StoreError> {
-        for chunk in changes.chunks(limits::CHANGES_PER_STATEMENT_MAX) {
-            for action in [Action::TakeBack(Reason::Repeat), Action::TakeBack(Reason::Wrapper), Action::Book]
-            {
-                let spans = key_list(chunk.iter().filter(|change| change.action == action));
-                if !spans.is_empty() {
-                    self.change_alike(batch, tenant, action, &spans).await?;
-                }
+        for action in Action::ALL {
+            let mut alike: Vec<&Change> = changes.iter().filter(|change| change.action == action).collect();
+            alike.sort_unstable_by_key(|change| (change.end_unix_ns, change.trace_id, change.span_id));
+            for chunk in alike.chunks(limits::CHANGES_PER_STATEMENT_MAX) {
+                self.change_alike(batch, tenant, action, &key_list(chunk)).await?;
             }
+        }
+        Ok(())
+    }
+
+    /// Makes the changes again that were booked in the last seconds before the latest: the store may have been killed between
+    /// `corrections` and its rollups. What is whole stays as it is. Only while nothing else is booked.
+    pub async fn complete_changes(&self) -> Result<(), StoreError> {
+        let text = "SELECT toString(batch_id), tenant, reason, toString(sum(sign)), \
+             toString(toUnixTimestamp64Micro(end_time)), hex(trace_id), hex(span_id) FROM corrections \
+             WHERE reason IN ({repeat:String}, {wrapper:String}) AND booked_at >= subtractSeconds((SELECT max(booked_at) FROM corrections), {seconds:UInt32}) \
+             GROUP BY batch_id, tenant, reason, end_time, trace_id, span_id LIMIT {most:UInt64}";
+        let parameter = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+        let statement = Select {
+            text: text.to_owned(),
+            parameters: vec![
+                parameter("repeat", Reason::Repeat.name()),
+                parameter("wrapper", Reason::Wrapper.name()),
+                parameter("seconds", &limits::COMPLETION_WINDOW.as_secs().to_string()),
+                parameter("most", &limits::SIGHTS_PER_READ_MAX.to_string()),
+            ],
+            settings: Vec::new(),
+            timeout: limits::STATEMENT_WAIT,
+        };
+        let rows = select(self.client(), &statement, at_most(limits::SIGHTS_BYTES_MAX)).await?;
+        let mut requests: BTreeMap<(u128, String), Vec<Change>> = BTreeMap::new();
+        for (request, change) in rows.iter().filter_map(booked_change) {
+            requests.entry(request).or_default().push(change);
+        }
+        for ((batch, tenant), changes) in requests {
+            self.change(batch, &tenant, &changes).await?;
         }
         Ok(())
     }
@@ -104,7 +151,9 @@ impl Store {
         action: Action,
         spans: &str,
     ) -> Result<(), StoreError> {
-        // The key's columns are compared, too, so that only the granules of these spans are read.
+        // Ids are of the columns' type: a text is no member of a set of such, and the other way round, where the last byte is 0.
+        // Rows of its own are left out: a first attempt that was cut off before the views has stored them, and the second must bring the
+        // views the same. No request changes a span twice. The key's columns are compared, too, so that only the granules of these spans are read.
         let chosen = "tenant = {tenant:String} AND (toStartOfMinute(end_time), xxHash32(trace_id)) IN \
             (SELECT toStartOfMinute(fromUnixTimestamp64Micro(us, 'UTC')), xxHash32(trace) FROM wanted) \
             AND (toUnixTimestamp64Micro(end_time), trace_id, span_id) IN (SELECT us, trace, span FROM wanted)";
@@ -113,19 +162,18 @@ impl Store {
                 "SELECT toInt8(-1) AS sign, tenant, end_time, trace_id, span_id, {FACE}, unpriced_reason, price_version, \
                  duration_us, ttft_us FROM spans WHERE {chosen} AND is_call = 1 \
                  UNION ALL SELECT toInt8(-sign), tenant, end_time, trace_id, span_id, {FACE}, unpriced_reason, \
-                 price_version, duration_us, ttft_us FROM corrections WHERE {chosen}"
+                 price_version, duration_us, ttft_us FROM corrections WHERE {chosen} AND batch_id != toUUID({{batch:String}})"
             ),
-            // What is not counted keeps the amounts of its lines, but no reason of its own.
-            Action::Book => format!(
-                "SELECT toInt8(1) AS sign, tenant, end_time, trace_id, span_id, {FACE}, \
-                 if(arrayExists(amount -> isNull(amount), bill.amount) OR usage_source = 'missing', unpriced_reason, ''), price_version, duration_us, ttft_us \
+            // What is not counted keeps its whole bill.
+            Action::Book(_) => format!(
+                "SELECT toInt8(1) AS sign, tenant, end_time, trace_id, span_id, {FACE}, unpriced_reason, price_version, duration_us, ttft_us \
                  FROM spans WHERE {chosen} ORDER BY ingested_at LIMIT 1 BY trace_id, span_id"
             ),
         };
         let sql = format!(
             "INSERT INTO corrections (sign, tenant, end_time, trace_id, span_id, {FACE}, unpriced_reason, price_version, \
              duration_us, ttft_us, reason, batch_id, booked_at) \
-             WITH wanted AS (SELECT key.1 AS us, unhex(key.2) AS trace, unhex(key.3) AS span FROM (SELECT arrayJoin([{spans}]) AS key)) \
+             WITH wanted AS (SELECT key.1 AS us, toFixedString(unhex(key.2), 16) AS trace, toFixedString(unhex(key.3), 8) AS span FROM (SELECT arrayJoin([{spans}]) AS key)) \
              SELECT *, {{reason:String}}, toUUID({{batch:String}}), now64(3, 'UTC') FROM ({booked}) ORDER BY end_time, trace_id, span_id, sign"
         );
         let batch_id = uuid(batch);
@@ -156,7 +204,7 @@ impl Store {
         tenant: &str,
         (from_unix_ns, until_unix_ns): (u64, u64),
     ) -> Result<Vec<(TraceId, SpanId, Role)>, StoreError> {
-        let text = "SELECT hex(trace_id), hex(span_id), if(is_call = 1, '', unpriced_reason) FROM spans WHERE tenant = {tenant:String} \
+        let text = "SELECT hex(trace_id), hex(span_id), uncounted FROM spans WHERE tenant = {tenant:String} \
              AND end_time >= fromUnixTimestamp64Micro({from:Int64}) AND end_time <= fromUnixTimestamp64Micro({until:Int64}) \
              AND batch_id = toUUID({batch:String})";
         let statement = Select {
@@ -187,16 +235,22 @@ impl Store {
         &self,
         (from_s, until_s): (u64, u64),
         arrived_since_s: u64,
+        among: Among,
     ) -> Result<Vec<StoredSight>, StoreError> {
+        let among = match among {
+            Among::AllSpans => "",
+            Among::Calls => "AND uncounted != {plain:String} ",
+        };
         let ended = "end_time >= toDateTime64({from:UInt64}, 6, 'UTC') AND end_time < toDateTime64({until:UInt64}, 6, 'UTC')";
         let text = format!(
             "SELECT tenant, hex(trace_id), hex(span_id), hex(parent_span_id), operation, observer, response_id, usage_source, \
              toString(toUnixTimestamp64Micro(start_time)), toString(toUnixTimestamp64Micro(end_time)), \
              toString(toUnixTimestamp64Milli(ingested_at)), toString(batch_id), \
-             toString(is_call + if(row_number() OVER (PARTITION BY tenant, trace_id, span_id ORDER BY ingested_at) = 1, corrected, 0)) \
-             FROM spans LEFT JOIN (SELECT tenant, trace_id, span_id, toInt32(sum(sign)) AS corrected FROM corrections WHERE {ended} \
+             toString((row_number() OVER (PARTITION BY tenant, trace_id, span_id ORDER BY ingested_at) = 1) AS is_first), \
+             toString(is_call + if(is_first, corrected, 0)), toString(if(is_first, times, 0)) \
+             FROM spans LEFT JOIN (SELECT tenant, trace_id, span_id, toInt32(sum(sign)) AS corrected, count() AS times FROM corrections WHERE {ended} \
              GROUP BY tenant, trace_id, span_id) AS signs USING (tenant, trace_id, span_id) \
-             WHERE {ended} AND ingested_at >= toDateTime64({{since:UInt64}}, 3, 'UTC') LIMIT {{most:UInt64}}"
+             WHERE {ended} AND ingested_at >= toDateTime64({{since:UInt64}}, 3, 'UTC') {among}LIMIT {{most:UInt64}}"
         );
         let number = |name: &str, value: u64| (name.to_owned(), value.to_string());
         let statement = Select {
@@ -206,6 +260,7 @@ impl Store {
                 number("until", until_s),
                 number("since", arrived_since_s),
                 number("most", limits::SIGHTS_PER_READ_MAX),
+                ("plain".to_owned(), Role::Plain.name().to_owned()),
             ],
             settings: Vec::new(),
             timeout: limits::STATEMENT_WAIT,
@@ -213,6 +268,29 @@ impl Store {
         let rows = select(self.client(), &statement, at_most(limits::SIGHTS_BYTES_MAX)).await?;
         let unreadable = || StoreError::Response("a span that is none".to_owned());
         rows.iter().map(|row| stored_sight(row).ok_or_else(unreadable)).collect()
+    }
+
+    /// How many [`Store::sights`] would read, without a limit: calls, and other spans.
+    pub async fn count_sights(
+        &self,
+        (from_s, until_s): (u64, u64),
+        arrived_since_s: u64,
+    ) -> Result<(u64, u64), StoreError> {
+        let text = "SELECT countIf(uncounted != {plain:String}), countIf(uncounted = {plain:String}) FROM spans \
+             WHERE end_time >= toDateTime64({from:UInt64}, 6, 'UTC') AND end_time < toDateTime64({until:UInt64}, 6, 'UTC') \
+             AND ingested_at >= toDateTime64({since:UInt64}, 3, 'UTC')";
+        let query = self
+            .client()
+            .query(text)
+            .param("plain", Role::Plain.name())
+            .param("from", from_s)
+            .param("until", until_s)
+            .param("since", arrived_since_s);
+        let counts = self.client().text(query).await?;
+        let number = |text: &str| text.trim().parse().ok();
+        let counts =
+            counts.split_once('\t').and_then(|(calls, others)| Some((number(calls)?, number(others)?)));
+        counts.ok_or_else(|| StoreError::Response("a count that is none".to_owned()))
     }
 }
 
@@ -230,7 +308,9 @@ fn stored_sight(row: &Row) -> Option<StoredSight> {
         end,
         arrived,
         batch,
+        _is_first,
         booked,
+        corrections,
     ] = row.as_slice()
     else {
         return None;
@@ -248,13 +328,27 @@ fn stored_sight(row: &Row) -> Option<StoredSight> {
         start_unix_ns: nanoseconds(start)?,
         end_unix_ns: nanoseconds(end)?,
         arrived_unix_ns: nanoseconds(arrived)?.checked_mul(1_000)?,
-        batch_id: u128::from_str_radix(&batch.replace('-', ""), 16).ok()?,
+        batch_id: of_uuid(batch)?,
         booked: booked.parse().ok()?,
+        corrections: corrections.parse().ok()?,
     })
 }
 
+/// The request that gave the reason, with its tenant, and what it changed.
+fn booked_change(row: &Row) -> Option<((u128, String), Change)> {
+    let [batch, tenant, reason, sign, end, trace, span] = row.as_slice() else { return None };
+    let reason = Reason::from_name(reason)?;
+    let change = Change {
+        trace_id: TraceId::from_hex(trace)?,
+        span_id: SpanId::from_hex(span)?,
+        end_unix_ns: end.parse::<u64>().ok()?.checked_mul(1_000)?,
+        action: if sign == "1" { Action::Book(reason) } else { Action::TakeBack(reason) },
+    };
+    Some(((of_uuid(batch)?, tenant.clone()), change))
+}
+
 /// As elements of an array: the end in microseconds and the two ids.
-fn key_list<'a>(changes: impl Iterator<Item = &'a Change>) -> String {
+fn key_list(changes: &[&Change]) -> String {
     let mut list = String::new();
     for change in changes {
         let comma = if list.is_empty() { "" } else { "," };
@@ -268,6 +362,10 @@ fn key_list<'a>(changes: impl Iterator<Item = &'a Change>) -> String {
         );
     }
     list
+}
+
+fn of_uuid(text: &str) -> Option<u128> {
+    u128::from_str_radix(&text.replace('-', ""), 16).ok()
 }
 
 /// As the store reads it.

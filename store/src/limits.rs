@@ -27,6 +27,10 @@ pub const RETRY_WAIT_MAX: Duration = Duration::from_secs(2);
 /// Stored spans of which one statement changes what is booked: about 100 bytes of it each, of the 256 KiB that ClickHouse reads.
 pub const CHANGES_PER_STATEMENT_MAX: usize = 1_000;
 
+/// Before the latest correction: those of this time are made again at a start, because the store may have been killed within them. An
+/// insert takes a second at most where the store is not overloaded.
+pub const COMPLETION_WINDOW: Duration = Duration::from_secs(10);
+
 /// Spans that one read of the last hours may return.
 pub const SIGHTS_PER_READ_MAX: u64 = 400_000;
 

@@ -49,7 +49,7 @@ pub struct SpanRow {
     pub role: Role,
     /// What it costs, or why that is not known; of what is not counted, what it would.
     pub bill: Bill,
-    /// The text of the reason why it has no cost, see [`unpriced_reason`]; empty when it has one.
+    /// The text of the reason why its bill has no price, see [`unpriced_reason`]; empty when it has one.
     pub unpriced_reason: Cow<'static, str>,
     /// The provider's usage object.
     pub usage: UsageObject,
@@ -68,10 +68,6 @@ impl SpanRow {
             Cost::Unpriced(reason) if self.role == Role::Counts => Some(reason),
             _ => None,
         }
-    }
-
-    fn reason(&self) -> &str {
-        if self.role == Role::Counts { &self.unpriced_reason } else { self.role.name() }
     }
 
     /// The text of a dimension's column.
@@ -101,7 +97,7 @@ impl SpanRow {
 
     fn not_billed(&self) -> &str {
         match self.bill.cost {
-            Cost::NotBilled(reason) if self.role == Role::Counts => reason.name(),
+            Cost::NotBilled(reason) => reason.name(),
             _ => "",
         }
     }
@@ -167,6 +163,7 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
     column("span_id", Cells::FixedString8(|row| *row.record.call.span_id.bytes())),
     column("parent_span_id", Cells::FixedString8(SpanRow::parent_span_id)),
     column("is_call", Cells::U8(|row| row.role == Role::Counts)),
+    low_cardinality("uncounted", |row| row.role.name()),
     low_cardinality("observer", |row| &row.record.observer),
     low_cardinality("name", |row| &row.record.name),
     low_cardinality("service", |row| row.dimension(Dimension::Service)),
@@ -199,7 +196,7 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
     low_cardinality("usage_source", |row| {
         row.record.call.usage.as_ref().map_or(MISSING, |usage| usage.source.name())
     }),
-    low_cardinality("unpriced_reason", SpanRow::reason),
+    low_cardinality("unpriced_reason", |row| &row.unpriced_reason),
     low_cardinality("not_billed", SpanRow::not_billed),
     low_cardinality("price_version", |row| &row.price_version),
     column(

@@ -92,12 +92,13 @@ pub struct Batch {
 }
 
 /// What became of a batch. Every row is in one of the two tables.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Written {
     /// Rows in `spans`.
     pub stored: usize,
-    /// Rows the store itself refused, now in `quarantine`; those that came as quarantine rows are not counted.
-    pub poisoned: usize,
+    /// The places of rows the store itself refused, now in `quarantine`, ascending; those that came as quarantine rows are not among
+    /// them.
+    pub poisoned: Vec<usize>,
 }
 
 /// Why a batch is not stored yet. It may be partly: the sender repeats it, and the tokens sort it out.
@@ -144,7 +145,9 @@ impl<T: Transport> Writer<T> {
         let poisoned = self.write_spans(batch, deadline).await?;
         let rows = poisoned.into_iter().map(|(row, detail)| poison(row, detail)).collect::<Vec<_>>();
         self.write_quarantine(batch.id, "poison", &rows, deadline).await?;
-        Ok(Written { stored: batch.spans.len() - rows.len(), poisoned: rows.len() })
+        let mut poisoned: Vec<usize> = rows.iter().map(|row| row.place).collect();
+        poisoned.sort_unstable();
+        Ok(Written { stored: batch.spans.len() - rows.len(), poisoned })
     }
 
     /// Books what a batch corrects, when its spans are stored. The insert is named after the batch and what is booked, so a repeat of both is

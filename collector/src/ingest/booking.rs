@@ -3,38 +3,41 @@
 //! A request is decided before it is stored, and the decision holds what it rests on. It is settled when the spans are stored and
 //! its corrections booked. Where that is not known, because the store was away, the decision waits for the sender's repeat, which
 //! has the same name and gets the same verdicts; if none comes the store is asked. A request that needs what another one holds waits.
+//! All wait, after a start, until the spans of the last hours are read.
+
+mod pending;
+mod recovery;
+mod sights;
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
 
 use foldhash::HashSet;
 use ledgerline_process::locked;
-use ledgerline_proto::{SpanId, TraceId, UsageSource};
-use ledgerline_store::Store;
-use ledgerline_store::client::StoreError;
-use ledgerline_store::corrections::Reason;
-use ledgerline_store::ledger::{Action, Change, StoredSight};
-use ledgerline_store::limits::SIGHTS_PER_READ_MAX;
+use ledgerline_proto::{SpanId, TraceId};
+use ledgerline_store::ledger::Change;
 use ledgerline_store::spans::{Role, SpanRow};
 use ledgerline_store::writer::{Transport, WriteError};
 use tokio::sync::Notify;
 use tokio::time::{Instant, timeout_at};
 
 use super::refusal::Refusal;
-use super::sightings::{
-    Bounds, CallSight, Change as Sign, Correction, Decision, Observer, ResponseId, Restore, Sight, Sightings,
-    UsageRank, Verdict,
-};
+use super::sightings::{Bounds, Decision, Forgotten, Sight, Sightings, Verdict};
 use crate::limits;
+pub(crate) use pending::Pending;
+use sights::{change, sight};
 
 /// The sights of the last hours, shared by all requests.
 pub(crate) struct Booking {
     state: Mutex<State>,
-    /// A decision was settled.
+    /// A decision was settled, or the spans of the last hours became known.
     settled: Notify,
+    seed: u64,
 }
 
 struct State {
+    /// Whether the spans of the last hours are. Until then nothing is decided: what was counted before would be counted again.
+    is_known: bool,
     sightings: Sightings,
     /// Decisions of requests of which it is not known whether they are stored, by the request's name.
     doubtful: HashMap<u128, Doubt>,
@@ -50,18 +53,6 @@ struct Doubt {
     since: Instant,
 }
 
-/// A request's verdicts, until it is settled. Dropped it is in doubt.
-pub(crate) struct Pending {
-    booking: Arc<Booking>,
-    batch: u128,
-    tenant: Arc<str>,
-    spans: Vec<SpanKey>,
-    /// `None` once settled.
-    decision: Option<Decision>,
-    /// What is to be booked when the request is stored.
-    pub changes: Vec<Change>,
-}
-
 /// What became of the spans of a request.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Outcome {
@@ -75,51 +66,12 @@ type SpanKey = (TraceId, SpanId);
 const BOUNDS: Bounds = Bounds { bytes: limits::SIGHTINGS_BYTES_MAX, window: limits::SIGHTINGS_WINDOW };
 
 impl Booking {
-    /// Knows no span yet. The seed is secret.
+    /// Decides when [`Booking::recover`] has read what is stored. The seed is secret.
     pub fn new(seed: u64) -> Arc<Self> {
-        Self::over(Sightings::new(BOUNDS, seed), HashSet::default())
-    }
-
-    fn over(sightings: Sightings, inherited: HashSet<u128>) -> Arc<Self> {
-        let state = Mutex::new(State { sightings, doubtful: HashMap::new(), inherited });
-        Arc::new(Self { state, settled: Notify::new() })
-    }
-
-    /// Knows the spans of the window that are in the store, and books what an end of the process left open.
-    pub async fn restore(store: &Store, seed: u64, now_unix_ns: u64) -> Result<Arc<Self>, StoreError> {
-        let mut restore = Restore::new(BOUNDS, seed);
-        let now_s = now_unix_ns / 1_000_000_000;
-        let since_s = now_s.saturating_sub(limits::SIGHTINGS_WINDOW.as_secs());
-        let (mut spans, mut inherited) = (0, HashSet::default());
-        let mut read = |stored: Vec<StoredSight>| {
-            for stored in stored {
-                spans += 1;
-                inherited.insert(stored.batch_id);
-                restore.row(&stored.tenant, &sight_of_stored(&stored), stored.arrived_unix_ns, stored.booked);
-            }
-        };
-        // Mostly they fit into one response, which is quick; else into one for each stretch of time.
-        let all = store.sights(whole(now_s), since_s).await?;
-        if u64::try_from(all.len()).is_ok_and(|read| read < SIGHTS_PER_READ_MAX) {
-            read(all);
-        } else {
-            drop(all);
-            for slice in slices(now_s) {
-                read(store.sights(slice, since_s).await?);
-            }
-        }
-        let (sightings, missing) = restore.finish(now_unix_ns);
-        let corrections = missing.len();
-        let mut by_tenant: HashMap<Arc<str>, Vec<Change>> = HashMap::new();
-        for missing in missing {
-            by_tenant.entry(missing.tenant).or_default().push(change(&missing.correction));
-        }
-        for (tenant, changes) in by_tenant {
-            // Named after the moment: a second restart finds nothing to do if this one was booked.
-            store.change(u128::from(now_unix_ns), &tenant, &changes).await?;
-        }
-        tracing::info!(spans, corrections, "the spans of the last hours are known again");
-        Ok(Self::over(sightings, inherited))
+        let sightings = Sightings::new(BOUNDS, seed);
+        let (doubtful, inherited) = (HashMap::new(), HashSet::default());
+        let state = Mutex::new(State { is_known: false, sightings, doubtful, inherited });
+        Arc::new(Self { state, settled: Notify::new(), seed })
     }
 
     /// The verdicts for these rows, which get their roles; those that were sent before are taken out. Waits for requests that hold a
@@ -133,17 +85,10 @@ impl Booking {
         transport: &T,
     ) -> Result<(Pending, Outcome), Refusal> {
         let Some(tenant) = rows.first().map(|row| Arc::clone(&row.tenant)) else {
-            let pending = Pending {
-                booking: Arc::clone(self),
-                batch,
-                tenant: Arc::from(""),
-                spans: Vec::new(),
-                decision: None,
-                changes: Vec::new(),
-            };
-            return Ok((pending, Outcome::default()));
+            return Ok((Pending::of_nothing(self, batch), Outcome::default()));
         };
         let sights: Vec<Sight> = rows.iter().map(sight).collect();
+        let patience = deadline.min(Instant::now() + limits::RECOVERY_WAIT);
         let (spans, decision) = loop {
             // Before the look, so that no settling is missed between the two.
             let settled = self.settled.notified();
@@ -152,16 +97,18 @@ impl Booking {
             }
             self.resolve(transport).await;
             let wait = deadline.min(Instant::now() + limits::CONFLICT_LOOK_INTERVAL);
-            if timeout_at(wait, settled).await.is_err() && Instant::now() >= deadline {
-                return Err(Refusal::Deadline);
+            if timeout_at(wait, settled).await.is_err() {
+                match Instant::now() {
+                    now if now >= patience && !self.is_known() => return Err(Refusal::Recovering),
+                    now if now >= deadline => return Err(Refusal::Deadline),
+                    _ => {}
+                }
             }
         };
-        let changes = decision.corrections.iter().map(change).collect();
         // A repeat may lack spans that have become too old, so verdicts are found by their spans.
         let verdicts: HashMap<SpanKey, Verdict> = first_of_each(&spans, &decision.verdicts);
-        let pending =
-            Pending { booking: Arc::clone(self), batch, tenant, spans, decision: Some(decision), changes };
-        let stored = self.stored_roles(batch, &pending.tenant, rows, transport).await?;
+        let pending = Pending::of(self, batch, Arc::clone(&tenant), spans, decision);
+        let stored = self.stored_roles(batch, &tenant, rows, transport).await?;
         let outcome = apply(&verdicts, rows, &stored);
         Ok((pending, outcome))
     }
@@ -192,6 +139,9 @@ impl Booking {
         now_unix_ns: u64,
     ) -> Option<(Vec<SpanKey>, Decision)> {
         let mut state = locked(&self.state);
+        if !state.is_known {
+            return None;
+        }
         if let Some(doubt) = state.doubtful.remove(&batch) {
             return Some((doubt.spans, doubt.decision));
         }
@@ -228,29 +178,22 @@ impl Booking {
         self.settled.notify_waiters();
     }
 
-    /// Spans that were forgotten before the end of the window, and sights that are not compared.
-    pub fn forgotten(&self) -> u64 {
-        let forgotten = locked(&self.state).sightings.forgotten();
-        forgotten.spans + forgotten.unmatched
+    /// Decides at once: there is no store to read.
+    #[cfg(test)]
+    pub fn without_a_store(seed: u64) -> Arc<Self> {
+        let booking = Self::new(seed);
+        locked(&booking.state).is_known = true;
+        booking
     }
-}
 
-impl Pending {
-    /// The spans are stored, and the changes booked.
-    pub fn commit(mut self) {
-        if let Some(decision) = self.decision.take() {
-            self.booking.settle(decision, true);
-        }
+    /// Whether the spans of the last hours are known, and requests are decided.
+    pub fn is_known(&self) -> bool {
+        locked(&self.state).is_known
     }
-}
 
-impl Drop for Pending {
-    fn drop(&mut self) {
-        let Some(decision) = self.decision.take() else { return };
-        let spans = std::mem::take(&mut self.spans);
-        let doubt = Doubt { tenant: Arc::clone(&self.tenant), spans, decision, since: Instant::now() };
-        locked(&self.booking.state).doubtful.insert(self.batch, doubt);
-        self.booking.settled.notify_waiters();
+    /// What was forgotten before the end of the window.
+    pub fn forgotten(&self) -> Forgotten {
+        locked(&self.state).sightings.forgotten()
     }
 }
 
@@ -289,76 +232,4 @@ fn apply(
         true
     });
     Outcome { again: before - rows.len() }
-}
-
-fn sight(row: &SpanRow) -> Sight {
-    let call = &row.record.call;
-    let usage = call.usage.as_ref().map(|usage| usage.source);
-    let facts = || CallSight {
-        observer: Observer::of_scope(&row.record.observer),
-        response: ResponseId::of(&call.response_id),
-        usage: rank(usage),
-        start_unix_ns: call.start_unix_ns,
-        // As it is stored, so that it is the same after a restart.
-        end_unix_ns: call.end_unix_ns / 1_000 * 1_000,
-    };
-    Sight {
-        trace_id: call.trace_id,
-        span_id: call.span_id,
-        parent_span_id: call.parent_span_id,
-        call: call.operation.is_call().then(facts),
-    }
-}
-
-fn sight_of_stored(stored: &StoredSight) -> Sight {
-    let facts = || CallSight {
-        observer: Observer::of_scope(&stored.observer),
-        response: ResponseId::of(&stored.response_id),
-        usage: rank(UsageSource::from_name(&stored.usage_source)),
-        start_unix_ns: stored.start_unix_ns,
-        end_unix_ns: stored.end_unix_ns,
-    };
-    Sight {
-        trace_id: stored.trace_id,
-        span_id: stored.span_id,
-        parent_span_id: stored.parent_span_id,
-        call: stored.is_call.then(facts),
-    }
-}
-
-const fn rank(source: Option<UsageSource>) -> UsageRank {
-    match source {
-        None => UsageRank::Missing,
-        Some(UsageSource::Estimated) => UsageRank::Estimated,
-        Some(UsageSource::Sender) => UsageRank::Sender,
-        Some(UsageSource::Counted) => UsageRank::Counted,
-        Some(UsageSource::Drained) => UsageRank::Drained,
-        Some(UsageSource::Provider) => UsageRank::Provider,
-    }
-}
-
-fn change(correction: &Correction) -> Change {
-    Change {
-        trace_id: correction.trace_id,
-        span_id: correction.span_id,
-        end_unix_ns: correction.end_unix_ns,
-        action: match correction.change {
-            Sign::TakeBack => Action::TakeBack(Reason::Repeat),
-            Sign::Count => Action::Book,
-        },
-    }
-}
-
-/// When spans of the window may have ended, in seconds.
-fn whole(now_s: u64) -> (u64, u64) {
-    (now_s.saturating_sub(limits::SIGHTINGS_WINDOW.as_secs() + 24 * 3_600), now_s + 120)
-}
-
-/// The same in parts: each minute of it, and before that, where few are, each ten minutes of a day.
-fn slices(now_s: u64) -> impl Iterator<Item = (u64, u64)> {
-    let recent_s = now_s.saturating_sub(limits::SIGHTINGS_WINDOW.as_secs());
-    let day_s = recent_s.saturating_sub(24 * 3_600);
-    let minutes = (recent_s..now_s + 120).step_by(60).map(|from| (from, from + 60));
-    let earlier = (day_s..recent_s).step_by(600).map(move |from| (from, (from + 600).min(recent_s)));
-    earlier.chain(minutes)
 }

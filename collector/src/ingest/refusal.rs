@@ -44,6 +44,10 @@ pub enum Refusal {
     /// The deadline passed before the store answered; come back with the same spans.
     #[error("the store did not answer before the request's deadline")]
     Deadline,
+    #[error(
+        "the collector reads the spans of the last hours, so that no call is billed twice; come back with the same spans"
+    )]
+    Recovering,
     /// A defect of ours, found while the request was under way; come back, perhaps to another version.
     #[error("the collector failed on this request; its log says where")]
     Internal,
@@ -53,7 +57,7 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every [`Refusal::name`].
-    pub const NAMES: [&'static str; 12] = [
+    pub const NAMES: [&'static str; 13] = [
         "malformed",
         "too_large",
         "unsupported",
@@ -64,6 +68,7 @@ impl Refusal {
         "busy",
         "store_unavailable",
         "deadline",
+        "recovering",
         "internal",
         "stopping",
     ];
@@ -86,6 +91,7 @@ impl Refusal {
             Self::Busy(_) => later("busy"),
             Self::Unavailable(_) => later("store_unavailable"),
             Self::Deadline => later("deadline"),
+            Self::Recovering => later("recovering"),
             Self::Internal => later("internal"),
             Self::Stopping => later("stopping"),
         }
@@ -131,6 +137,7 @@ mod tests {
             (Refusal::Busy(""), Code::Unavailable, 503),
             (Refusal::Unavailable(WriteError::Busy), Code::Unavailable, 503),
             (Refusal::Deadline, Code::Unavailable, 503),
+            (Refusal::Recovering, Code::Unavailable, 503),
             (Refusal::Internal, Code::Unavailable, 503),
             (Refusal::Stopping, Code::Unavailable, 503),
         ] {

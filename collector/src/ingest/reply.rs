@@ -12,7 +12,6 @@ use super::decode::Format;
 use super::normalise::Normalised;
 use super::refusal::Refusal;
 use ledgerline_store::quarantine::Reason;
-use ledgerline_store::writer::Written;
 
 /// What became of the spans of a request that was taken.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -33,10 +32,10 @@ impl Receipt {
     }
 
     /// Corrects it by what the store did.
-    pub fn settle(&mut self, written: Written) {
-        self.stored = written.stored;
-        if written.poisoned > 0 {
-            self.reject(Reason::Poison, written.poisoned, "the store refused the row itself");
+    pub fn settle(&mut self, stored: usize, poisoned: usize) {
+        self.stored = stored;
+        if poisoned > 0 {
+            self.reject(Reason::Poison, poisoned, "the store refused the row itself");
         }
     }
 
@@ -100,7 +99,7 @@ mod tests {
         let mut receipt = Receipt { stored: 9, rejected: vec![] };
         receipt.reject(Reason::TooOld, 1, "span ended long ago");
         receipt.reject(Reason::TooOld, 1, "span ended longer ago");
-        receipt.settle(Written { stored: 8, poisoned: 1 });
+        receipt.settle(8, 1);
         let json: serde_json::Value = serde_json::from_slice(&success(Format::Json, &receipt)).unwrap();
         assert_eq!(json["partialSuccess"]["rejectedSpans"], "3");
         assert_eq!(

@@ -48,7 +48,9 @@ use foldhash::{HashSet, HashSetExt};
 use index::{Call, Index, Node};
 pub use position::ANCESTORS_MAX;
 pub use restore::{Missing, Restore};
-pub use sight::{CallSight, Change, Conflict, Correction, Observer, ResponseId, Sight, UsageRank, Verdict};
+pub use sight::{
+    CallSight, Cause, Change, Conflict, Correction, Observer, ResponseId, Sight, UsageRank, Verdict,
+};
 pub use window::{Forgotten, RESPONSE_SIGHTS_MAX};
 
 /// How much is remembered, and for how long.
@@ -86,13 +88,13 @@ pub struct Decision {
     unmatched: u64,
 }
 
-/// How to take a step back; the last step first.
+/// How to take a step back; the last step first. Nodes are named by their keys: they move.
 #[derive(Debug)]
 enum Undo {
     /// A node was made.
-    Made(u32),
+    Made(u64),
     /// A node was changed from this.
-    Changed(u32, Node),
+    Changed(Node),
     /// The flags of a call were changed from these.
     Flags(u32, u8),
 }
@@ -223,15 +225,19 @@ impl Sightings {
     }
 
     fn reserve(&mut self, undo: &[Undo], responses: &[u64]) {
-        for number in undo.iter().filter_map(Undo::node) {
-            self.index.ring.get_mut(number).set(Node::RESERVED);
+        for key in undo.iter().filter_map(Undo::node) {
+            if let Some(number) = self.index.find(key) {
+                self.index.ring.get_mut(number).set(Node::RESERVED);
+            }
         }
         self.reserved.extend(responses);
     }
 
     fn release(&mut self, undo: &[Undo], responses: &[u64]) {
-        for number in undo.iter().filter_map(Undo::node) {
-            self.index.ring.get_mut(number).clear(Node::RESERVED);
+        for key in undo.iter().filter_map(Undo::node) {
+            if let Some(number) = self.index.find(key) {
+                self.index.ring.get_mut(number).clear(Node::RESERVED);
+            }
         }
         for response in responses {
             self.reserved.remove(response);
@@ -258,8 +264,13 @@ impl Sightings {
     fn undo(&mut self, steps: Vec<Undo>) {
         for step in steps.into_iter().rev() {
             match step {
-                Undo::Made(number) => self.index.remove(number),
-                Undo::Changed(number, before) => {
+                Undo::Made(key) => {
+                    if let Some(number) = self.index.find(key) {
+                        self.index.remove(number);
+                    }
+                }
+                Undo::Changed(before) => {
+                    let Some(number) = self.index.find(before.key) else { continue };
                     let node = *self.index.ring.get(number);
                     if let Some(slot) = node.call().filter(|_| before.call().is_none()) {
                         self.index.remove_call(slot);
@@ -283,14 +294,15 @@ impl Sightings {
 }
 
 impl Undo {
-    fn node(&self) -> Option<u32> {
+    fn node(&self) -> Option<u64> {
         match self {
-            Self::Made(number) | Self::Changed(number, _) => Some(*number),
+            Self::Made(key) | Self::Changed(Node { key, .. }) => Some(*key),
             Self::Flags(..) => None,
         }
     }
 }
 
 fn correction(call: &Call, change: Change) -> Correction {
-    Correction { trace_id: call.trace_id, span_id: call.span_id, end_unix_ns: call.end, change }
+    let cause = if call.is_wrapper() { Cause::Wrapper } else { Cause::Repeat };
+    Correction { trace_id: call.trace_id, span_id: call.span_id, end_unix_ns: call.end, change, cause }
 }

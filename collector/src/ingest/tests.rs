@@ -90,7 +90,7 @@ fn ingest(clock: Arc<dyn Clock>) -> (Arc<Store>, Arc<Ingest<Arc<Store>>>, Metric
         prices: PriceBook::embedded(),
         access: Arc::new(Access::Open(Principal::of("default"))),
         allowed: AllowList::new(&[]),
-        booking: Booking::new(7),
+        booking: Booking::without_a_store(7),
         dimensions: DimensionCaps::new(3),
         clock,
         metrics: metrics.clone(),

@@ -1,6 +1,7 @@
 //! The whole collector on free ports over the real engine, spoken to as other people's senders speak to it.
 
 use std::io::Write as _;
+use std::net::SocketAddr;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -12,7 +13,7 @@ use http::{HeaderMap, Request};
 use http_body_util::{BodyExt, Full};
 use hyper_util::client::legacy::Client as HttpClient;
 use hyper_util::rt::TokioExecutor;
-use ledgerline_collector::app::{Addresses, App};
+use ledgerline_collector::app::{Addresses, App, BuildError};
 use ledgerline_collector::config::Config;
 use ledgerline_collector::limits;
 use ledgerline_process::config::parse;
@@ -31,7 +32,7 @@ use crate::engine::{self, ask};
 use crate::spans::{TIERS, call, sums_of};
 
 pub struct Collector {
-    addresses: Addresses,
+    pub addresses: Addresses,
     pub storage: Store,
     shutdown: CancellationToken,
     running: JoinHandle<()>,
@@ -39,15 +40,20 @@ pub struct Collector {
 
 impl Collector {
     pub async fn start(storage: &str, more: &str) -> Self {
+        Self::start_at(storage, more, Arc::new(SystemClock)).await.unwrap()
+    }
+
+    /// With a clock of the test's. It runs on the runtime of the caller.
+    pub async fn start_at(storage: &str, more: &str, clock: Arc<dyn Clock>) -> Result<Self, BuildError> {
         let yaml = format!(
             "listen: {{grpc: '127.0.0.1:0', http: '127.0.0.1:0', api: '127.0.0.1:0'}}\nstorage: {storage}\n{more}"
         );
         let settings = parse::<Config>("test", &yaml).unwrap();
-        let app = App::build(settings, Arc::new(SystemClock)).await.unwrap();
+        let app = App::build(settings, clock).await?;
         let (addresses, storage) = (app.addresses(), app.storage.clone());
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(app.run(shutdown.clone()));
-        Self { addresses, storage, shutdown, running }
+        Ok(Self { addresses, storage, shutdown, running })
     }
 
     /// On the engine that all tests share.
@@ -72,7 +78,24 @@ impl Collector {
         get(&format!("http://{}/metrics", self.addresses.api)).await.text()
     }
 
-    async fn metric(&self, line: &str) -> u64 {
+    /// The value of an instant query that answers one series; what it answered otherwise.
+    pub async fn query(&self, text: &str, at_s: u64) -> String {
+        let query: String = form_urlencoded::byte_serialize(text.as_bytes()).collect();
+        let url = format!("http://{}/prometheus/api/v1/query?query={query}&time={at_s}", self.addresses.api);
+        let answer = get(&url).await;
+        match answer.json()["data"]["result"].as_array().map(Vec::as_slice) {
+            Some([one]) => one["value"][1].as_str().unwrap().to_owned(),
+            _ => answer.text(),
+        }
+    }
+
+    /// The status of `/ready`, and its text.
+    pub async fn ready(&self) -> (u16, String) {
+        let answer = get(&format!("http://{}/ready", self.addresses.api)).await;
+        (answer.status, answer.text())
+    }
+
+    pub async fn metric(&self, line: &str) -> u64 {
         let text = self.metrics().await;
         let value = text.lines().find_map(|found| found.strip_prefix(line)?.strip_prefix(' '));
         value.unwrap_or_else(|| panic!("no {line} in\n{text}")).parse().unwrap()
@@ -81,7 +104,7 @@ impl Collector {
 
 pub struct Answer {
     pub status: u16,
-    headers: HeaderMap,
+    pub headers: HeaderMap,
     body: Bytes,
 }
 
@@ -96,21 +119,21 @@ impl Answer {
 }
 
 async fn send(request: Request<Full<Bytes>>) -> Answer {
+    try_send(request).await.unwrap()
+}
+
+async fn try_send(request: Request<Full<Bytes>>) -> Result<Answer, Box<dyn std::error::Error + Send + Sync>> {
     let client = HttpClient::builder(TokioExecutor::new()).build_http();
-    let response = client.request(request).await.unwrap();
-    let (head, body) = response.into_parts();
-    Answer {
-        status: head.status.as_u16(),
-        headers: head.headers,
-        body: body.collect().await.unwrap().to_bytes(),
-    }
+    let (head, body) = client.request(request).await?.into_parts();
+    let body = body.collect().await?.to_bytes();
+    Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }
 
 async fn get(url: &str) -> Answer {
     send(Request::get(url).body(Full::default()).unwrap()).await
 }
 
-async fn post(url: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
+pub async fn post(url: &str, headers: &[(&str, &str)], body: Bytes) -> Answer {
     let mut request = Request::post(url);
     for (name, value) in headers {
         request = request.header(*name, *value);
@@ -354,6 +377,23 @@ async fn bad_requests_have_clear_answers_and_harm_nobody() {
     collector.stop().await;
 }
 
+/// Scenario: a program cuts texts in the middle of an emoji and escapes the half that is left, as JavaScript and Python do.
+/// Guarantees: the request is taken, and the half is stored as U+FFFD, wherever the text goes.
+#[tokio::test]
+async fn half_a_surrogate_character_is_stored_as_a_replacement() {
+    let collector = Collector::on_shared_engine("surrogate").await;
+    let halves = json_request(SystemClock.now_unix_ns())
+        .replace("\"web\"", r#""web \ud83d""#)
+        .replace("chat gpt-4.1\"", r#"chat \ude00 \ud83d\ude00""#);
+    let answer = collector.post(&[JSON], halves).await;
+    assert_eq!((answer.status, answer.text().as_str()), (200, "{}"));
+    let stored = "SELECT hex(service), hex(name), toString(cost) FROM spans";
+    // U+FFFD is EF BF BD; the whole pair is U+1F600. 1,000 tokens at 2.00 and 100 at 8.00 USD per million.
+    let expected = "77656220EFBFBD\t6368617420EFBFBD20F09F9880\t0.0028";
+    assert_eq!(ask(&collector.storage, stored).await, expected);
+    collector.stop().await;
+}
+
 /// Scenario: 300 spans that share a prompt of 16 kB, compressed more than 100 times; and a request without spans.
 /// Guarantees: what is honest is taken, however well it compresses.
 #[tokio::test]
@@ -545,6 +585,12 @@ async fn kills_of_the_engine_lose_and_double_nothing() {
     collector.stop().await;
 }
 
+/// Spans in Protocol Buffers to that address; the status, or `None` where there was no answer.
+pub async fn try_post(http: SocketAddr, body: Bytes) -> Option<u16> {
+    let request = Request::post(format!("http://{http}/v1/traces")).header(PROTOBUF.0, PROTOBUF.1);
+    try_send(request.body(Full::new(body)).ok()?).await.ok().map(|answer| answer.status)
+}
+
 /// The engine that all tests share, as the `storage` section of a collector's configuration.
 pub fn section(database: &str) -> String {
     let ledgerline_store::client::Target { url, user, password, .. } = engine::target(database);
@@ -557,7 +603,7 @@ pub fn section(database: &str) -> String {
 }
 
 /// Sends signal 9 to the engine of that data directory; 1 if there was one.
-fn kill_engine(data_dir: &std::path::Path) -> u32 {
+pub fn kill_engine(data_dir: &std::path::Path) -> u32 {
     let Ok(processes) = std::fs::read_dir("/proc") else { return 0 };
     for process in processes.flatten() {
         let command = std::fs::read(process.path().join("cmdline")).unwrap_or_default();

@@ -140,7 +140,7 @@ async fn a_transient_failure_is_repeated_with_the_same_token() {
     store.failures.lock().unwrap().extend([unreachable(), unreachable()]);
     let deadline = Instant::now() + Duration::from_secs(10);
     let written = writer(&store).write(&batch(&["a", "b"]), deadline).await.unwrap();
-    assert_eq!(written, Written { stored: 2, poisoned: 0 });
+    assert_eq!(written, Written { stored: 2, poisoned: vec![] });
     assert_eq!(*store.taken.lock().unwrap(), HashMap::from([(format!("{:032x}", 7), 2)]));
 }
 
@@ -161,7 +161,7 @@ async fn poison_is_cut_out_and_everything_else_is_stored_once() {
     let deadline = Instant::now() + Duration::from_secs(10);
     let models = ["a", "b", "poison", "c", "d", "poison", "e"];
     let written = writer(&store).write(&batch(&models), deadline).await.unwrap();
-    assert_eq!(written, Written { stored: 5, poisoned: 2 });
+    assert_eq!(written, Written { stored: 5, poisoned: vec![2, 5] });
     let taken = store.taken.lock().unwrap().clone();
     assert_eq!(taken.values().sum::<usize>(), 5);
     assert_eq!(store.quarantined.lock().unwrap().values().sum::<usize>(), 2);

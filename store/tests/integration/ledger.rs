@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 use std::time::Duration;
 
-use ledgerline_proto::{Bill, Cost, Line, LinePrice, PicoUsd, Unit, UnpricedReason};
+use ledgerline_proto::{Bill, Cost, Line, LinePrice, NotBilled, PicoUsd, Unit, UnpricedReason};
 use ledgerline_store::Store;
 use ledgerline_store::corrections::{CorrectionRow, Reason, Sign};
+use ledgerline_store::ledger::{Action, Change};
 use ledgerline_store::metrics::StoreMetrics;
-use ledgerline_store::spans::{SpanRow, unpriced_reason};
+use ledgerline_store::spans::{Role, SpanRow, unpriced_reason};
 use ledgerline_store::writer::Writer;
 use tokio::time::Instant;
 
@@ -241,4 +242,105 @@ async fn buckets_end_where_they_should() {
             assert_eq!(found, format!("{{{bucket}:1}}"), "{us} us by {tier}");
         }
     }
+}
+
+/// A line of gpt-5 of so many tokens, for so many pico-dollars where it is priced.
+fn line(quantity: u64, picos: Option<i64>) -> Line {
+    let price =
+        |picos| LinePrice { amount: PicoUsd::from_picos(picos).unwrap(), rule: "openai/gpt-5".into() };
+    Line { model: "gpt-5".into(), unit: Unit::OutputText, quantity, price: picos.map(price) }
+}
+
+fn booked_as(action: Action, rows: &[SpanRow]) -> Vec<Change> {
+    let change = |row: &SpanRow| Change {
+        trace_id: row.record.call.trace_id,
+        span_id: row.record.call.span_id,
+        end_unix_ns: row.record.call.end_unix_ns / 1_000 * 1_000,
+        action,
+    };
+    rows.iter().map(change).collect()
+}
+
+/// Scenario: three calls are stored as repeats, one priced, one of a model without a price, one that its provider bills nothing for and
+/// that has no usage; later each turns out to be a call of its own, and then to be a repeat after all.
+/// Guarantees: each is booked with its own bill: its cost, its reason why there is none, or a true 0; and taken back the same.
+#[tokio::test]
+async fn what_is_booked_later_is_booked_as_it_would_have_been() {
+    let storage = storage("later").await;
+    let mut batch = rows(1, 0..3);
+    let bills = [
+        (
+            vec![line(7, Some(70_000_000)), line(2, Some(5))],
+            Cost::Known(PicoUsd::from_picos(70_000_005).unwrap()),
+        ),
+        (vec![line(9, None)], Cost::Unpriced(UnpricedReason::UnknownModel)),
+        (vec![], Cost::NotBilled(NotBilled::HttpError)),
+    ];
+    for (row, (lines, cost)) in batch.spans.iter_mut().zip(bills) {
+        row.role = Role::Repeat;
+        row.bill = Bill { model: "gpt-5".into(), lines, cost, rounded: 0 };
+        row.unpriced_reason = unpriced_reason(cost);
+    }
+    batch.spans[2].record.call.usage = None;
+    let writer = Writer::new(storage.clone(), StoreMetrics::default());
+    writer.write(&batch, Instant::now() + Duration::from_secs(30)).await.unwrap();
+    let stored = "SELECT arrayStringConcat(groupArray(concat(uncounted, ' ', unpriced_reason, ' ', not_billed)), ','), countIf(cost IS NULL) \
+        FROM (SELECT uncounted, unpriced_reason, not_billed, cost FROM spans ORDER BY span_id)";
+    assert_eq!(ask(&storage, stored).await, "repeat  ,repeat unknown_model ,repeat  http_error\t3");
+    storage.change(2, "default", &booked_as(Action::Book(Reason::Repeat), &batch.spans)).await.unwrap();
+    let booked = "SELECT reason, sign, ifNull(toString(cost), unpriced_reason) FROM corrections ORDER BY booked_at, span_id";
+    let book = "repeat\t1\t0.000070000005\nrepeat\t1\tunknown_model\nrepeat\t1\t0";
+    assert_eq!(ask(&storage, booked).await, book);
+    let calls = "SELECT sum(calls), sumIf(calls, unpriced_reason != ''), (SELECT toString(sum(amount)) FROM spend_day) FROM calls_day";
+    assert_eq!(ask(&storage, calls).await, "3\t1\t0.000070000005");
+    storage.change(3, "default", &booked_as(Action::TakeBack(Reason::Wrapper), &batch.spans)).await.unwrap();
+    let both = "wrapper\t-1\t0.000070000005\nwrapper\t-1\tunknown_model\nwrapper\t-1\t0";
+    assert_eq!(ask(&storage, booked).await, format!("{book}\n{both}"));
+    assert_eq!(ask(&storage, calls).await, "0\t0\t0");
+}
+
+/// Scenario: the views of `corrections` are away while calls are taken back, as when the engine is killed between a table and its views;
+/// the same is tried again when they are back, and once more. Then likewise the calls are booked again.
+/// Guarantees: the second attempt brings the rollups what the first would have, though the first one's rows are in the table.
+#[tokio::test]
+async fn a_change_that_was_cut_off_before_the_views_is_completed_by_its_repeat() {
+    let storage = storage("cut_change").await;
+    let batch = rows(1, 240..280);
+    let writer = Writer::new(storage.clone(), StoreMetrics::default());
+    writer.write(&batch, Instant::now() + Duration::from_secs(30)).await.unwrap();
+    let sums = async |tier: &str| {
+        let sums = format!(
+            "SELECT sum(calls), sum(duration_us_sum), (SELECT sum(quantity), toString(sum(amount)), sum(lines) FROM spend_{tier}) FROM calls_{tier}"
+        );
+        ask(&storage, &sums).await
+    };
+    let whole = sums("record").await;
+    assert!(whole.starts_with("40\t"), "{whole}");
+    let some = &batch.spans[5..30];
+    for (id, action, calls) in [
+        (2, Action::TakeBack(Reason::Repeat), 15),
+        (3, Action::Book(Reason::Repeat), 40),
+        (4, Action::TakeBack(Reason::Wrapper), 15),
+    ] {
+        let changes = booked_as(action, some);
+        let before = sums("day").await;
+        ask(&storage, "DETACH TABLE bookings_from_corrections SYNC").await;
+        storage.change(id, "default", &changes).await.unwrap();
+        ask(&storage, "ATTACH TABLE bookings_from_corrections").await;
+        let record = sums("record").await;
+        assert!(record.starts_with(&format!("{calls}\t")), "{action:?}: {record}");
+        assert_eq!(sums("day").await, before, "{action:?} was cut off");
+        for repeat in 0..3 {
+            // By the request that is repeated, or by the start of the next collector.
+            if (id + repeat) % 2 == 0 {
+                storage.change(id, "default", &changes).await.unwrap();
+            } else {
+                storage.complete_changes().await.unwrap();
+            }
+            for tier in ["record", "minute", "quarter", "day"] {
+                assert_eq!(sums(tier).await, record, "{action:?} by {tier}");
+            }
+        }
+    }
+    assert_eq!(ask(&storage, "SELECT count() FROM corrections").await, "125");
 }

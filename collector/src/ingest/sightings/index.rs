@@ -1,6 +1,6 @@
 //! Where spans, calls and response ids are found. Pure.
 //!
-//! A span is 24 bytes in a ring in the order of arrival and 4 bytes in a table, which finds it by a 64-bit hash of (tenant, trace,
+//! A span is 24 bytes in one of two rings in the order of arrival and 4 bytes in a table, which finds it by a 64-bit hash of (tenant, trace,
 //! span). A call has 64 bytes more, and 4 in a table by response id, whose sights form a list. Neither std's map nor a map of
 //! whole entries would do: each keeps a copy of the key and doubles all of it to grow.
 //!
@@ -149,11 +149,73 @@ impl Call {
 
 const NONE: u32 = u32::MAX;
 
-/// Nodes in the order of arrival. A place keeps its number until it leaves at the front.
+/// Nodes in the order of arrival, in two rings: all that come are in the first; what leaves it early and is worth more than what comes
+/// moves to the second.
 #[derive(Default)]
-pub(super) struct Ring {
+pub(super) struct Rings {
+    recent: Ring,
+    kept: Ring,
+}
+
+/// Of numbers in [`Rings::kept`].
+const KEPT: u32 = 1 << 31;
+
+impl Rings {
+    pub fn push(&mut self, node: Node) -> u32 {
+        self.recent.push(node)
+    }
+
+    pub fn get(&self, number: u32) -> &Node {
+        let ring = if number & KEPT == 0 { &self.recent } else { &self.kept };
+        ring.get(number & !KEPT)
+    }
+
+    pub fn get_mut(&mut self, number: u32) -> &mut Node {
+        let ring = if number & KEPT == 0 { &mut self.recent } else { &mut self.kept };
+        ring.get_mut(number & !KEPT)
+    }
+
+    fn ring(&mut self, which: Which) -> (&mut Ring, u32) {
+        match which {
+            Which::Recent => (&mut self.recent, 0),
+            Which::Kept => (&mut self.kept, KEPT),
+        }
+    }
+
+    pub fn front(&self, which: Which) -> Option<(u32, Node)> {
+        match which {
+            Which::Recent => self.recent.front(),
+            Which::Kept => self.kept.front().map(|(number, node)| (number | KEPT, node)),
+        }
+    }
+
+    pub fn pop_front(&mut self, which: Which) {
+        self.ring(which).0.pop_front();
+    }
+
+    pub fn len(&self) -> usize {
+        self.recent.len() + self.kept.len()
+    }
+
+    pub fn kept(&self) -> usize {
+        self.kept.len()
+    }
+}
+
+/// One of the two rings.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Which {
+    /// Where all come.
+    Recent,
+    /// Where what is worth keeping stays.
+    Kept,
+}
+
+/// Nodes in order. A place keeps its number until it leaves at the front.
+#[derive(Default)]
+struct Ring {
     chunks: VecDeque<Vec<Node>>,
-    /// The number of the first chunk's first place. Numbers wrap.
+    /// The number of the first chunk's first place. Numbers wrap, below [`KEPT`].
     base: u32,
     /// Places of the first chunk that have left.
     left: usize,
@@ -164,14 +226,19 @@ impl Ring {
         if self.chunks.back().is_none_or(|chunk| chunk.len() == CHUNK) {
             self.chunks.push_back(Vec::with_capacity(CHUNK));
         }
-        let before = (self.chunks.len() - 1) * CHUNK;
+        let place = self.chunks.len() * CHUNK - CHUNK;
         let Some(chunk) = self.chunks.back_mut() else { return self.base };
+        let place = place + chunk.len();
         chunk.push(node);
-        self.base.wrapping_add((before + chunk.len() - 1) as u32)
+        self.number(place)
+    }
+
+    fn number(&self, place: usize) -> u32 {
+        self.base.wrapping_add(place as u32) & !KEPT
     }
 
     fn place(&self, number: u32) -> (usize, usize) {
-        let place = number.wrapping_sub(self.base) as usize;
+        let place = (number.wrapping_sub(self.base) & !KEPT) as usize;
         (place / CHUNK, place % CHUNK)
     }
 
@@ -187,7 +254,7 @@ impl Ring {
 
     pub fn front(&self) -> Option<(u32, Node)> {
         let node = self.chunks.front()?.get(self.left)?;
-        Some((self.base.wrapping_add(self.left as u32), *node))
+        Some((self.number(self.left), *node))
     }
 
     pub fn pop_front(&mut self) {
@@ -197,7 +264,7 @@ impl Ring {
         self.left += 1;
         if self.left == CHUNK {
             self.chunks.pop_front();
-            self.base = self.base.wrapping_add(CHUNK as u32);
+            self.base = self.number(CHUNK);
             self.left = 0;
         }
     }
@@ -263,7 +330,7 @@ impl Calls {
 
 /// All of it.
 pub(super) struct Index {
-    pub ring: Ring,
+    pub ring: Rings,
     nodes: HashTable<u32>,
     calls: Calls,
     /// The first call of each list.
@@ -274,7 +341,7 @@ pub(super) struct Index {
 impl Index {
     pub fn new(seed: u64) -> Self {
         Self {
-            ring: Ring::default(),
+            ring: Rings::default(),
             nodes: HashTable::new(),
             calls: Calls::default(),
             responses: HashTable::new(),
@@ -304,7 +371,7 @@ impl Index {
         number
     }
 
-    /// Takes a node out, and its call. Its place in the ring remains until it leaves at the front or the back.
+    /// Takes a node out, and its call. Its place in its ring remains until it leaves at the front or the back.
     pub fn remove(&mut self, number: u32) {
         let node = *self.ring.get(number);
         if let Ok(entry) = self.nodes.find_entry(node.key, |other| *other == number) {
@@ -314,17 +381,19 @@ impl Index {
             self.remove_call(slot);
         }
         self.ring.get_mut(number).set(Node::REMOVED);
-        self.ring.trim_back();
+        let ring = if number & KEPT == 0 { Which::Recent } else { Which::Kept };
+        self.ring.ring(ring).0.trim_back();
     }
 
-    /// Moves the front to the back.
-    pub fn rotate(&mut self) {
-        let Some((number, node)) = self.ring.front() else { return };
-        let moved = self.ring.push(node);
+    /// Moves the front of one ring to the back of a ring.
+    pub fn move_front(&mut self, from: Which, to: Which) {
+        let Some((number, node)) = self.ring.front(from) else { return };
+        let (ring, mark) = self.ring.ring(to);
+        let moved = ring.push(node) | mark;
         if let Some(entry) = self.nodes.find_mut(node.key, |other| *other == number) {
             *entry = moved;
         }
-        self.ring.pop_front();
+        self.ring.pop_front(from);
     }
 
     pub fn call(&self, slot: u32) -> &Call {
@@ -390,23 +459,29 @@ impl Index {
         call.flags &= !Call::LISTED;
     }
 
-    /// What its entries cost when they are as dear as they get. What is allocated is less, but for four chunks.
+    /// What its entries cost when they are as dear as they get. What is allocated is less, but for six chunks.
     pub fn charge(&self) -> usize {
         self.ring.len() * NODE_BYTES + self.calls.len * CALL_BYTES
+    }
+
+    /// At most so much of it is in the ring of what is kept.
+    pub fn charge_of_kept(&self) -> usize {
+        let kept = self.ring.kept();
+        kept * NODE_BYTES + kept.min(self.calls.len) * CALL_BYTES
     }
 
     /// Bytes that are allocated.
     pub fn allocated(&self) -> usize {
         let tables = self.nodes.allocation_size() + self.responses.allocation_size();
-        let ring = self.ring.chunks.len() * CHUNK * size_of::<Node>();
-        tables + ring + self.calls.chunks.len() * CHUNK * size_of::<Call>()
+        let chunks = self.ring.recent.chunks.len() + self.ring.kept.chunks.len();
+        tables + chunks * CHUNK * size_of::<Node>() + self.calls.chunks.len() * CHUNK * size_of::<Call>()
     }
 
-    /// Puts the ring into the order of arrival.
+    /// Puts all into the order of arrival. Nothing is kept apart yet.
     pub fn sort(&mut self) {
         let mut nodes: Vec<Node> = Vec::with_capacity(self.ring.len());
-        while let Some((_, node)) = self.ring.front() {
-            self.ring.pop_front();
+        while let Some((_, node)) = self.ring.front(Which::Recent) {
+            self.ring.pop_front(Which::Recent);
             nodes.push(node);
         }
         nodes.retain(|node| !node.is(Node::REMOVED));

@@ -23,9 +23,17 @@ impl Sightings {
         let key = self.index.key(tenant, sight.trace_id, sight.span_id);
         let parent = sight.parent_span_id.filter(|parent| *parent != sight.span_id);
         let parent = parent.map_or(0, |parent| self.index.key(tenant, sight.trace_id, parent));
-        let Some(number) = self.index.find(key) else {
+        let found = self.index.find(key);
+        if sight.call.is_none()
+            && parent == 0
+            && found.is_none_or(|number| !self.index.ring.get(number).is(Node::KNOWN))
+        {
+            // It links nothing. Were it ever sent again as a call, it would be that call.
+            return Ok(None);
+        }
+        let Some(number) = found else {
             let number = self.index.insert(Node::new(key, parent, now, Node::KNOWN));
-            work.undo.push(Undo::Made(number));
+            work.undo.push(Undo::Made(key));
             let call = self.add_call(tenant, sight, number, work);
             if call.is_some() {
                 self.tell_ancestors(key, parent, now, work)?;
@@ -40,7 +48,7 @@ impl Sightings {
         if is_known && (node.call().is_some() || sight.call.is_none()) {
             return Ok(node.call());
         }
-        work.undo.push(Undo::Changed(number, node));
+        work.undo.push(Undo::Changed(node));
         let call = self.add_call(tenant, sight, number, work);
         let mut parent = if is_known { node.parent } else { parent };
         if !is_known && self.is_circle(key, parent) {
@@ -81,8 +89,8 @@ impl Sightings {
         let mut key = parent;
         while key != 0 && key != own {
             let Some(number) = self.index.find(key) else {
-                let number = self.index.insert(Node::new(key, 0, now, Node::ABOVE_CALL));
-                work.undo.push(Undo::Made(number));
+                self.index.insert(Node::new(key, 0, now, Node::ABOVE_CALL));
+                work.undo.push(Undo::Made(key));
                 return Ok(());
             };
             let node = *self.index.ring.get(number);
@@ -90,7 +98,7 @@ impl Sightings {
                 return Err(Conflict);
             }
             if !node.is(Node::ABOVE_CALL) {
-                work.undo.push(Undo::Changed(number, node));
+                work.undo.push(Undo::Changed(node));
                 self.index.ring.get_mut(number).set(Node::ABOVE_CALL);
                 if let Some(slot) = node.call() {
                     let call = self.index.call_mut(slot);

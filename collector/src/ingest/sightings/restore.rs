@@ -25,6 +25,8 @@ struct Booked {
     tenant: Arc<str>,
     /// How many times the call is on the books.
     times: i32,
+    /// How many corrections it has.
+    corrections: u32,
 }
 
 /// A correction that was not booked.
@@ -34,6 +36,8 @@ pub struct Missing {
     pub tenant: Arc<str>,
     /// What to book.
     pub correction: Correction,
+    /// How many corrections the call has: with it the same correction at another time has another name.
+    pub corrections: u32,
 }
 
 impl Restore {
@@ -48,8 +52,14 @@ impl Restore {
     }
 
     /// Reads one stored row of the window. `booked` is 1 if it was stored as counting, plus the signs of all corrections of its span; of
-    /// a span that is stored more than once, the corrections go with any one of its rows.
-    pub fn row(&mut self, tenant: &Arc<str>, sight: &Sight, arrived_unix_ns: u64, booked: i32) {
+    /// a span that is stored more than once, the corrections, and how many they are, go with any one of its rows.
+    pub fn row(
+        &mut self,
+        tenant: &Arc<str>,
+        sight: &Sight,
+        arrived_unix_ns: u64,
+        (booked, corrections): (i32, u32),
+    ) {
         let index = &self.sightings.index;
         let tenant_key = *self.tenants.entry(Arc::clone(tenant)).or_insert_with(|| index.tenant(tenant));
         let arrived = u32::try_from(arrived_unix_ns / 1_000_000_000).unwrap_or(u32::MAX);
@@ -61,8 +71,21 @@ impl Restore {
         if work.unmatched > 0 {
             self.overfull.insert(call.response);
         }
-        let unbooked = || Booked { tenant: Arc::clone(tenant), times: 0 };
-        self.calls.entry(slot).or_insert_with(unbooked).times += booked;
+        let unbooked = || Booked { tenant: Arc::clone(tenant), times: 0, corrections: 0 };
+        let known = self.calls.entry(slot).or_insert_with(unbooked);
+        known.times += booked;
+        known.corrections += corrections;
+    }
+
+    /// What it holds takes so many bytes, as [`Bounds`] counts them. Nothing is forgotten while it reads.
+    pub fn bytes(&self) -> usize {
+        self.sightings.index.charge()
+    }
+
+    /// So many calls and other spans of the window are not read, for the bound of memory.
+    pub fn unread(&mut self, calls: u64, spans: u64) {
+        self.sightings.forgotten.calls += calls;
+        self.sightings.forgotten.spans += spans;
     }
 
     /// The state at `now`, and what must still be booked, in no order.
@@ -124,7 +147,7 @@ impl Restore {
     }
 
     fn settle(&mut self, slot: u32, counts: bool, missing: &mut Vec<Missing>) {
-        let Some(Booked { tenant, times }) = self.calls.get(&slot) else { return };
+        let Some(Booked { tenant, times, corrections }) = self.calls.get(&slot) else { return };
         let call = self.sightings.index.call_mut(slot);
         if counts {
             call.flags |= Call::COUNTS;
@@ -132,7 +155,8 @@ impl Restore {
         let short = i32::from(counts) - times;
         let change = if short > 0 { Change::Count } else { Change::TakeBack };
         for _ in 0..short.unsigned_abs() {
-            missing.push(Missing { tenant: Arc::clone(tenant), correction: correction(call, change) });
+            let (tenant, correction) = (Arc::clone(tenant), correction(call, change));
+            missing.push(Missing { tenant, correction, corrections: *corrections });
         }
     }
 }

@@ -108,6 +108,17 @@ pub struct Correction {
     pub end_unix_ns: u64,
     /// What to book.
     pub change: Change,
+    /// Why it does not count any more, or why it did not count before.
+    pub cause: Cause,
+}
+
+/// Why a call is not billed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Cause {
+    /// Another of its sights is.
+    Repeat,
+    /// It is above calls that are.
+    Wrapper,
 }
 
 /// The sign of a correction.

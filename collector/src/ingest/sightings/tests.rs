@@ -127,8 +127,13 @@ fn a_call_whose_parents_are_missing_counts_until_they_come() {
     assert!(ledger.corrections.is_empty());
     ledger.send(&[plain(1, 3, 2)]);
     let [(_, correction)] = ledger.corrections.as_slice() else { panic!("one correction") };
-    let taken_back =
-        Correction { trace_id: trace(1), span_id: span(1), end_unix_ns: NOW_NS, change: Change::TakeBack };
+    let taken_back = Correction {
+        trace_id: trace(1),
+        span_id: span(1),
+        end_unix_ns: NOW_NS,
+        change: Change::TakeBack,
+        cause: Cause::Wrapper,
+    };
     assert_eq!(*correction, taken_back);
     assert_eq!(ledger.counting(), [(trace(1), span(4))]);
 }
@@ -314,9 +319,54 @@ fn the_bound_of_memory_forgets_the_oldest_and_counts_them() {
     for number in 1..=150 {
         ledger.send(&[sdk(number, 1, 0, "")]);
     }
-    assert_eq!(ledger.sightings().forgotten(), Forgotten { spans: 50, unmatched: 0 });
+    assert_eq!(ledger.sightings().forgotten(), Forgotten { calls: 50, ..Forgotten::default() });
     assert_eq!(ledger.send(&[sdk(51, 1, 0, "")]), [Verdict::Again]);
     assert_eq!(ledger.send(&[sdk(50, 1, 0, "")]), [Verdict::Counts]);
+}
+
+#[test]
+fn spans_that_are_no_calls_are_forgotten_first() {
+    let bytes = 100 * (index::NODE_BYTES + index::CALL_BYTES);
+    let mut ledger = Ledger::new(Bounds { bytes, window: WINDOW });
+    let calls: Vec<Sight> =
+        (1..=40).flat_map(|number| [plain(number, 2, 1), sdk(number, 3, 2, "")]).collect();
+    ledger.send(&calls);
+    for number in 1..=1_000 {
+        ledger.send(&[plain(99, number + 1, number), plain(98, number + 1, number)]);
+    }
+    let Forgotten { calls: lost, spans, unmatched } = ledger.sightings().forgotten();
+    assert!(lost == 0 && unmatched == 0 && spans > 1_700, "{lost} calls, {spans} spans");
+    assert!(ledger.sightings().index.charge() <= bytes);
+    // The calls are known, and so is what is above them.
+    for number in 1..=40 {
+        assert_eq!(
+            ledger.send(&[sdk(number, 3, 2, ""), framework(number, 1, 0, "")]),
+            [Verdict::Again, Verdict::Wrapper]
+        );
+    }
+    // A root without a parent links nothing and takes no room.
+    let before = ledger.sightings().index.ring.len();
+    ledger.send(&[plain(97, 1, 0)]);
+    assert_eq!(ledger.sightings().index.ring.len(), before);
+}
+
+#[test]
+fn a_trace_that_is_open_is_whole_while_calls_fill_the_memory() {
+    let bytes = 1_000 * (index::NODE_BYTES + index::CALL_BYTES);
+    let mut ledger = Ledger::new(Bounds { bytes, window: WINDOW });
+    for number in 10..=5_000 {
+        if number % 200 == 0 {
+            ledger.send(&[plain(number, 2, 1)]);
+        }
+        ledger.send(&[sdk(100_000 + number, 1, 0, "")]);
+        if number % 200 == 150 && number > 200 {
+            let open = number - 150;
+            assert_eq!(ledger.send(&[sdk(open, 3, 2, "")]), [Verdict::Counts]);
+            assert_eq!(ledger.send(&[framework(open, 1, 0, "")]), [Verdict::Wrapper], "{number}");
+        }
+    }
+    let forgotten = ledger.sightings().forgotten();
+    assert!(forgotten.calls > 3_000, "{forgotten:?}");
 }
 
 /// Two calls with one id. The match of the first is forgotten with it, and so is its wrapper as a bearer of the id: the wrapper

@@ -84,7 +84,7 @@ impl Ledger {
         for row in self.rows.iter().rev().filter(|row| row.arrived_ns >= since) {
             let key = (Arc::clone(&row.tenant), row.sight.trace_id, row.sight.span_id);
             let corrected = signs.remove(&key).unwrap_or_default();
-            restore.row(&row.tenant, &row.sight, row.arrived_ns, i32::from(row.counted) + corrected);
+            restore.row(&row.tenant, &row.sight, row.arrived_ns, (i32::from(row.counted) + corrected, 0));
         }
         let (sightings, missing) = restore.finish(self.now_ns);
         self.state = Some(sightings);

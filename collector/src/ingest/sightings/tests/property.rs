@@ -371,7 +371,7 @@ fn a_restart_makes_the_same_state() {
             let key = (Arc::clone(&row.tenant), row.sight.trace_id, row.sight.span_id);
             let booked =
                 if read.insert(key.clone()) { books.get(&key).copied().unwrap_or_default() } else { 0 };
-            restore.row(&row.tenant, &row.sight, row.arrived_ns, booked);
+            restore.row(&row.tenant, &row.sight, row.arrived_ns, (booked, 0));
         }
         let (mut restored, missing) = restore.finish(ledger.now_ns);
         assert_eq!(missing, [], "seed {seed}: {corrections} corrections were booked");
