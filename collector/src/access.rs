@@ -11,6 +11,7 @@ use axum::http::StatusCode;
 use axum::http::header::{AUTHORIZATION, WWW_AUTHENTICATE};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
+use base64::prelude::{BASE64_STANDARD, Engine as _};
 use ledgerline_process::config::SecretText;
 use ledgerline_promql::source::Tenant;
 use subtle::ConstantTimeEq;
@@ -40,7 +41,9 @@ pub enum Access {
 
 /// No token, or not one of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("send one of the collector's tokens as `authorization: Bearer <token>`")]
+#[error(
+    "send one of the collector's tokens as `authorization: Bearer <token>`, or as the password of Basic credentials"
+)]
 pub struct Unauthenticated;
 
 impl Access {
@@ -57,11 +60,11 @@ impl Access {
         match self {
             Self::Open(principal) => Ok(principal.clone()),
             Self::Tokens(tokens) => {
-                let sent = headers.get(AUTHORIZATION).and_then(|value| bearer(value.as_bytes()));
+                let sent = headers.get(AUTHORIZATION).and_then(|value| token(value.as_bytes()));
                 let sent = sent.ok_or(Unauthenticated)?;
                 // Every token is compared, and whole, so that the time taken does not tell which one was nearly right.
                 let found = tokens.iter().fold(None, |found, (token, principal)| {
-                    if token.expose().as_bytes().ct_eq(sent).into() { Some(principal) } else { found }
+                    if token.expose().as_bytes().ct_eq(&sent).into() { Some(principal) } else { found }
                 });
                 found.cloned().ok_or(Unauthenticated)
             }
@@ -82,9 +85,18 @@ pub async fn authenticate(State(access): State<Arc<Access>>, mut request: Reques
     }
 }
 
-fn bearer(header: &[u8]) -> Option<&[u8]> {
-    let (scheme, token) = header.split_at_checked(7)?;
-    scheme.eq_ignore_ascii_case(b"Bearer ").then(|| token.trim_ascii())
+/// The token, or the password of Basic credentials, whatever the user's name: Langfuse's SDKs can send nothing else.
+fn token(header: &[u8]) -> Option<Vec<u8>> {
+    let of_scheme = |scheme: &[u8]| {
+        let (stated, rest) = header.split_at_checked(scheme.len())?;
+        stated.eq_ignore_ascii_case(scheme).then(|| rest.trim_ascii())
+    };
+    if let Some(token) = of_scheme(b"Bearer ") {
+        return Some(token.to_vec());
+    }
+    let credentials = BASE64_STANDARD.decode(of_scheme(b"Basic ")?).ok()?;
+    let colon = credentials.iter().position(|byte| *byte == b':')?;
+    Some(credentials[colon + 1..].to_vec())
 }
 
 #[cfg(test)]
@@ -100,6 +112,11 @@ mod tests {
             (Some("bearer beta"), Some("b")),
             (Some("Bearer alphb"), None),
             (Some("Bearer "), None),
+            // pk-lf-1:beta, :alpha, alpha:, alpha, and no base64.
+            (Some("Basic cGstbGYtMTpiZXRh"), Some("b")),
+            (Some("basic OmFscGhh"), Some("a")),
+            (Some("Basic YWxwaGE6"), None),
+            (Some("Basic YWxwaGE="), None),
             (Some("Basic alpha"), None),
             (Some("alpha"), None),
             (None, None),

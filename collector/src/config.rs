@@ -77,7 +77,7 @@ impl Default for Listen {
 #[derive(Clone, Debug, Default, Deserialize)]
 #[serde(default)]
 pub struct Auth {
-    /// The tokens, sent as `authorization: Bearer <token>`. Several may belong to one tenant, for rotation.
+    /// The tokens, sent as `authorization: Bearer <token>`, or as the password of Basic credentials. Several may belong to one tenant, for rotation.
     pub tokens: Vec<Token>,
 }
 

@@ -28,6 +28,8 @@ mod promtool_query;
 mod pushdown;
 #[path = "integration/receivers.rs"]
 mod receivers;
+#[path = "integration/recorded.rs"]
+mod recorded;
 #[path = "integration/reprice.rs"]
 mod reprice;
 #[path = "integration/sights.rs"]

@@ -12,7 +12,7 @@ use std::borrow::Cow;
 use std::collections::HashMap;
 use std::str::FromStr;
 
-use super::names::{Reading, readings};
+use super::names::{Reading, Text, readings};
 use crate::attribute as name;
 
 /// What becomes of an attribute, by its name.
@@ -247,7 +247,7 @@ fn verdict_of_read(name: &str, reading: Reading) -> Verdict {
     match reading {
         _ if WORD_COLUMNS.contains(&name) => Verdict::WordColumn,
         _ if !name.starts_with(OUR_PREFIX) && begins_as_kept(name) => Verdict::Attribute,
-        Reading::UsageText(_) => Verdict::Dropped,
+        Reading::UsageText(_) | Reading::Text(Text::Answer) => Verdict::Dropped,
         _ => Verdict::Column,
     }
 }

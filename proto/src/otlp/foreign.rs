@@ -144,6 +144,7 @@ pub(super) fn quantities(facts: &Facts<'_>, sender: Sender<'_>) -> Option<Quanti
         (Unit::OutputReasoning, reasoning),
         (Unit::OutputAudio, output.audio),
         (Unit::OutputImage, output.image),
+        (Unit::WebSearch, part(Count::WebSearch)),
     ]))
 }
 

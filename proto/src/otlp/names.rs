@@ -60,6 +60,8 @@ facts! {
         ClaudeCodeModel: "model",
         ResponseModel: "gen_ai.response.model llm.response.model_name ai.response.model",
         ResponseId: "gen_ai.response.id ai.response.id",
+        /// The provider's answer as JSON, of which its id is read and nothing is kept: OpenInference states it nowhere else.
+        Answer: "output.value",
         ErrorType: "error.type",
         ServiceTier: "openai.response.service_tier gen_ai.openai.response.service_tier \
             anthropic.response.service_tier gen_ai.response.service_tier",
@@ -149,6 +151,9 @@ facts! {
             llm.token_count.completion_details.audio",
         InputImage: "gen_ai.usage.image.input_tokens gen_ai.usage.prompt_image_tokens",
         OutputImage: "gen_ai.usage.image.output_tokens",
+        WebSearch: "gen_ai.usage.web_search_requests gen_ai.usage.server_tool_use.web_search_requests \
+            gen_ai.usage.details.web_search_requests gen_ai.usage.details.server_tool_use.web_search_requests \
+            anthropic.usage.server_tool_use.web_search_requests",
         HttpStatus: "http.response.status_code http.status_code error.code",
         /// So many of them are one USD: [`TICKS_PER_USD`].
         CostTicks: "gen_ai.usage.cost_in_usd_ticks",
@@ -244,6 +249,8 @@ pub(super) fn usage_key(key: &str, side: Side) -> Option<Count> {
         "image" | "image_tokens" if side == Side::Output => Count::OutputImage,
         "image" | "image_tokens" | "input_image" | "input_image_tokens" => Count::InputImage,
         "output_image" | "output_image_tokens" => Count::OutputImage,
+        // Within Anthropic's `server_tool_use`; those that OpenAI bills are in no usage object.
+        "web_search_requests" | "webSearchRequests" => Count::WebSearch,
         _ => return None,
     })
 }

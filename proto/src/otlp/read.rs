@@ -1,5 +1,7 @@
 //! Any OTLP span as a record: a call where it is one, a plain span otherwise.
 
+use std::borrow::Cow;
+
 use opentelemetry_proto::tonic::common::v1::{KeyValue, any_value::Value};
 use opentelemetry_proto::tonic::trace::v1::{Span, status::StatusCode};
 
@@ -13,6 +15,9 @@ use super::{provider, usage};
 use crate::call::{BillGap, Billing, Call, EndOfStream, Identity, Operation};
 use crate::id::{SpanId, TraceId};
 use crate::money::PicoUsd;
+
+/// The id of an answer that is read from the answer itself; a longer one is none.
+const ANSWER_ID_BYTES_MAX: usize = 128;
 
 /// A span as it is stored: the facts we have names for, and the rest as text.
 #[derive(Clone, Debug, PartialEq)]
@@ -115,7 +120,7 @@ pub fn read_span(
         provider: provider.to_owned(),
         request_model: request_model(&facts).to_owned(),
         response_model: facts.owned(Text::ResponseModel),
-        response_id: facts.owned(Text::ResponseId),
+        response_id: response_id(&facts).into_owned(),
         stream,
         finish_reasons: finish_reasons(&facts),
         end: end_of_stream(&facts, error_type.as_deref()),
@@ -138,6 +143,24 @@ pub fn read_span(
     let duration_ns = is_timed.then(|| call.end_unix_ns.checked_sub(call.start_unix_ns)).flatten();
     let observer = scope_name.to_owned();
     Ok(SpanRecord { call, duration_ns, observer, name, attributes, attributes_dropped })
+}
+
+/// The id of the provider's answer: as it is stated, or that of the answer itself, which is the object of OpenAI's or Anthropic's API.
+fn response_id<'a>(facts: &Facts<'a>) -> Cow<'a, str> {
+    if let Some(id) = facts.text(Text::ResponseId) {
+        return Cow::Borrowed(id);
+    }
+    let is_id = |byte: u8| byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.');
+    let answer = facts.text(Text::Answer).and_then(|text| serde_json::from_str::<Answer<'_>>(text).ok());
+    let id = answer.and_then(|answer| answer.id).unwrap_or_default();
+    if id.len() <= ANSWER_ID_BYTES_MAX && id.bytes().all(is_id) { id } else { Cow::Borrowed("") }
+}
+
+/// What is read of an answer; the rest is skipped.
+#[derive(serde::Deserialize)]
+struct Answer<'a> {
+    #[serde(borrow)]
+    id: Option<Cow<'a, str>>,
 }
 
 /// What a span is about: what its sender's kinds say where they say that it is no call, or embeddings, else the operation

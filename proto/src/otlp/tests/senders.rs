@@ -247,6 +247,28 @@ fn every_spelling_of_a_count_is_read() {
 }
 
 #[test]
+fn searches_are_read_wherever_a_sender_puts_them() {
+    let whole = [("gen_ai.usage.input_tokens", 1000), ("gen_ai.usage.output_tokens", 500)];
+    for name in
+        ["gen_ai.usage.server_tool_use.web_search_requests", "gen_ai.usage.details.web_search_requests"]
+    {
+        let quantities = chat("", "anthropic", &[&whole[..], &[(name, 3)]].concat());
+        assert_eq!(
+            (quantities.get(Unit::WebSearch), quantities.get(Unit::InputUncached)),
+            (3, 1000),
+            "{name}"
+        );
+    }
+    let usage = r#"{"input_tokens": 1000, "output_tokens": 500, "server_tool_use": {"web_search_requests": 3, "web_fetch_requests": 2}}"#;
+    for name in ["langfuse.observation.usage_details", "gen_ai.usage.raw"] {
+        let pairs = [("gen_ai.operation.name", "chat"), ("gen_ai.provider.name", "anthropic"), (name, usage)];
+        let own = read(texts_of(&pairs)).call.usage.unwrap().own;
+        let counts = [Unit::WebSearch, Unit::InputUncached, Unit::OutputText].map(|unit| own.get(unit));
+        assert_eq!(counts, [3, 1000, 500], "{name}");
+    }
+}
+
+#[test]
 fn the_better_name_of_a_count_is_believed() {
     let whole = [("gen_ai.usage.input_tokens", 1000), ("gen_ai.usage.output_tokens", 500)];
     for (input, output) in [
@@ -393,6 +415,29 @@ fn names_of_models_people_and_sessions_are_read_in_all_vocabularies() {
         (claude.provider.as_str(), claude.model(), claude.operation.name()),
         ("anthropic", "claude-opus-5", "chat")
     );
+}
+
+#[test]
+fn the_id_of_an_answer_is_read_from_the_answer_where_it_stands_nowhere_else() {
+    let id = |pairs: &[(&str, &str)]| {
+        let pairs: Vec<_> = [("openinference.span.kind", "LLM")].iter().chain(pairs).copied().collect();
+        read(texts_of(&pairs)).call.response_id
+    };
+    for (answer, expected) in [
+        (r#"{"id":"chatcmpl-9","choices":[]}"#, "chatcmpl-9"),
+        (" {\n  \"id\" : \"msg_01.x\" }", "msg_01.x"),
+        (r#"{"choices": [{"message": {"id": "call_1"}}], "id": "chatcmpl-7"}"#, "chatcmpl-7"),
+        (r#"{"choices": [{"id": "call_1"}]}"#, ""),
+        (r#"{"id":"Please call +39 06"}"#, ""),
+        (r#"{"id":7}"#, ""),
+        (r#"{"id":"open"#, ""),
+        ("Hello there", ""),
+    ] {
+        assert_eq!(id(&[("output.value", answer)]), expected, "{answer}");
+    }
+    let long = format!(r#"{{"id":"{}"}}"#, "x".repeat(129));
+    assert_eq!(id(&[("output.value", &long)]), "");
+    assert_eq!(id(&[("output.value", r#"{"id":"a"}"#), ("gen_ai.response.id", "b")]), "b");
 }
 
 #[test]
