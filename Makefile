@@ -43,6 +43,10 @@ test-busy: ## Run every test RUNS (3) times while something else keeps every cor
 	for core in $$(seq "$$(nproc)"); do (while :; do :; done) & burners="$$burners $$!"; done; \
 	for run in $$(seq "$(RUNS)"); do echo "=== run $$run of $(RUNS)"; $(MAKE) --no-print-directory test TEST="$(TEST)"; done
 
+.PHONY: sights
+sights: ## 1,000 calls, each seen by several, in random order while collector and engine are stopped and killed (a few minutes)
+	@$(TEST_SETUP) && LEDGERLINE_SIGHTS=1000 cargo test --locked --workspace --test integration -- --nocapture each_call_is_billed_once
+
 .PHONY: soak
 soak: ## 10,000 calls at 200 per second with 50 streams, with and without kill -9 (about 5 minutes)
 	@deploy/setup/toolchain.sh demo && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && \

@@ -16,6 +16,8 @@ mod alertmanager;
 mod engine;
 #[path = "integration/ingest.rs"]
 mod ingest;
+#[path = "integration/interleavings.rs"]
+mod interleavings;
 #[path = "integration/memory_source.rs"]
 mod memory_source;
 #[path = "integration/privacy.rs"]

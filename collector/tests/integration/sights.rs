@@ -145,7 +145,7 @@ async fn a_span_that_the_store_refuses_takes_nothing_back() {
         Call { trace_id: trace(3), span_id: span_id(2, 1), parent_span_id: Some(span_id(2, 0)), ..second };
     assert_eq!(collector.post(&[PROTOBUF], seen_by("openai", &sdk).encode_to_vec()).await.status, 200);
     let request = together(&[
-        export_request(&[agents.clone()]),
+        export_request(std::slice::from_ref(&agents)),
         seen_by("langchain", &wrapper),
         seen_by("openai", &inner),
     ]);
