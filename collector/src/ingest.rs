@@ -83,6 +83,7 @@ pub(crate) struct Request {
 
 pub(crate) struct Parts<T> {
     pub writer: Writer<T>,
+    /// Of everyone; a request is priced with what it says for its tenant.
     pub prices: PriceBook,
     pub access: Arc<Access>,
     pub allowed: AllowList,
@@ -206,7 +207,8 @@ impl<T: Transport + 'static> Ingest<T> {
         let normalised = normalise::normalise(&decoded, &context, &self.parts.allowed);
         let receipt = Receipt::of(&normalised);
         let Normalised { accepted, rejected, dropped, corrections } = normalised;
-        let mut batch = rows::batch(&self.parts.prices, &context, accepted, rejected);
+        let prices = self.parts.prices.for_tenant(&context.tenant);
+        let mut batch = rows::batch(&prices, &context, accepted, rejected);
         let overflows = self.parts.dimensions.apply(&context.tenant, &mut batch.spans);
         let tenant = context.tenant;
         let prepared =

@@ -20,6 +20,8 @@ mod ingest;
 mod interleavings;
 #[path = "integration/memory_source.rs"]
 mod memory_source;
+#[path = "integration/prices.rs"]
+mod prices;
 #[path = "integration/privacy.rs"]
 mod privacy;
 #[path = "integration/promtool.rs"]

@@ -11,7 +11,8 @@ use ledgerline_store::writer::Batch;
 use super::normalise::BatchContext;
 use ledgerline_proto::otlp::SpanRecord;
 
-/// The rows of a request, from its accepted spans and its refused ones.
+/// The rows of a request, from its accepted spans and its refused ones; `prices` is its tenant's book. Volume prices by the month are
+/// those of an empty month: how much of it was used is not known here, see docs/prices.md.
 pub fn batch(
     prices: &PriceBook,
     context: &BatchContext,

@@ -1,0 +1,108 @@
+//! Whose prices a call is billed at, and under which model it is counted: through ports, ingest and engine.
+
+use std::io::Write as _;
+
+use ledgerline_process::{Clock, SystemClock};
+use ledgerline_proto::otlp::export_request;
+use ledgerline_proto::{Call, EndOfStream, Quantities, SpanId, TraceId, Unit, Usage, UsageSource};
+use prost::Message;
+use tempfile::NamedTempFile;
+
+use crate::engine::ask;
+use crate::ingest::{Collector, PROTOBUF, section};
+use crate::spans::call;
+
+fn file(text: &str) -> NamedTempFile {
+    let mut file = NamedTempFile::with_suffix(".yaml").unwrap();
+    file.write_all(text.as_bytes()).unwrap();
+    file
+}
+
+/// 1,000 tokens in and 100 out of gpt-4.1, the call of that number.
+fn gpt(number: u64) -> Call {
+    let used = Quantities::from_pairs(&[(Unit::InputUncached, 1_000), (Unit::OutputText, 100)]);
+    Call {
+        request_model: "gpt-4.1".into(),
+        response_model: "gpt-4.1-2025-04-14".into(),
+        usage: Some(Usage::of(used, UsageSource::Provider)),
+        end: EndOfStream::Complete,
+        error_type: None,
+        http_status: Some(200),
+        ..call(number, SystemClock.now_unix_ns())
+    }
+}
+
+/// Scenario: three tenants send the same call to one collector; one has a contract, one a discount.
+/// Guarantees: each is billed at its own prices, the third at the list's; the rule says which.
+#[tokio::test]
+async fn a_tenant_is_billed_at_its_own_prices() {
+    let contract = file(
+        "tenant: acme\nprovider: openai\nsource: contract 4711\nread_on: \"2026-11-20\"\n\
+         models: { gpt-4.1: { per_million: { input_uncached: \"1.5\", output_text: \"7\" } } }\n",
+    );
+    let discount = file(
+        "tenant: globex\nsource: contract 4712\nread_on: \"2026-11-20\"\n\
+         discounts: [{ match: \"openai/*\", percent: \"10\" }]\n",
+    );
+    let tenants = ["acme", "globex", "initech"];
+    let tokens = tenants.map(|tenant| file(&format!("token-of-{tenant}-0123456789")));
+    let entries = tenants.iter().zip(&tokens);
+    let entries = entries
+        .map(|(tenant, token)| format!("{{token: {{file: {}}}, tenant: {tenant}}}", token.path().display()));
+    let more = format!(
+        "auth: {{tokens: [{}]}}\npricing: {{overrides: [{}, {}]}}\n",
+        entries.collect::<Vec<_>>().join(", "),
+        contract.path().display(),
+        discount.path().display()
+    );
+    let collector = Collector::start(&section("tenant_prices"), &more).await;
+    for (number, tenant) in (0..).zip(tenants) {
+        let token = format!("Bearer token-of-{tenant}-0123456789");
+        let body = export_request(&[gpt(number)]).encode_to_vec();
+        let answer = collector.post(&[PROTOBUF, ("authorization", &token)], body).await;
+        assert_eq!(answer.status, 200, "{}", answer.text());
+    }
+    // 1.50 and 7.00 USD a million by contract; 2.00 and 8.00 on the list, and nine tenths of that.
+    let expected = [
+        "acme\t0.0022\toverride(acme):openai/gpt-4.1@start/standard",
+        "globex\t0.00252\topenai/gpt-4.1@2025-04-14/standard/-10%",
+        "initech\t0.0028\topenai/gpt-4.1@2025-04-14/standard",
+    ];
+    let sql = "SELECT tenant, cost, bill.rule[1] FROM spans ORDER BY tenant";
+    assert_eq!(ask(&collector.storage, sql).await, expected.join("\n"));
+    let spend = "SELECT tenant, toString(sum(amount)) FROM spend_day GROUP BY tenant ORDER BY tenant";
+    assert_eq!(ask(&collector.storage, spend).await, "acme\t0.0022\nglobex\t0.00252\ninitech\t0.0028");
+    collector.stop().await;
+}
+
+/// Scenario: a client asks for a thousand models that do not exist, one after the other; then one does answer under a name that no
+/// price file knows.
+/// Guarantees: the failed calls are one series, and what each asked for stays on its span; the answer keeps its name.
+#[tokio::test]
+async fn names_that_nobody_knows_make_one_series_of_failed_calls() {
+    let collector = Collector::start(&section("unknown_names"), "").await;
+    let failed = |number: u64| Call {
+        trace_id: TraceId::from_bytes(u128::from(number + 1).to_be_bytes()).unwrap(),
+        span_id: SpanId::from_bytes((number + 1).to_be_bytes()).unwrap(),
+        request_model: format!("model-{:08x}", number.wrapping_mul(2_654_435_761) & 0xffff_ffff),
+        response_model: String::new(),
+        response_id: String::new(),
+        usage: None,
+        end: EndOfStream::ProviderError,
+        error_type: Some("model_not_found".into()),
+        http_status: Some(404),
+        identity: gpt(0).identity,
+        ..gpt(0)
+    };
+    let answered = Call { request_model: "next".into(), response_model: "gpt-next".into(), ..gpt(2_000) };
+    let mut calls: Vec<Call> = (0..1_000).map(failed).collect();
+    calls.push(answered);
+    let answer = collector.post(&[PROTOBUF], export_request(&calls).encode_to_vec()).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    let series = "SELECT model, count(DISTINCT service, environment, team, feature, provider, operation, status, error_type), sum(calls) \
+        FROM calls_day GROUP BY model ORDER BY model";
+    assert_eq!(ask(&collector.storage, series).await, "gpt-next\t1\t1\nother\t1\t1000");
+    let names = "SELECT count(), uniqExact(request_model), countIf(startsWith(request_model, 'model-')) FROM spans WHERE model = 'other'";
+    assert_eq!(ask(&collector.storage, names).await, "1000\t1000\t1000");
+    collector.stop().await;
+}
