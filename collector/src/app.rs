@@ -122,6 +122,9 @@ impl App {
         registry: Registry,
         metrics: Metrics,
     ) -> Result<Self, BuildError> {
+        for warning in settings.prices.warnings() {
+            tracing::warn!(warning, "the price overrides say something that is probably not meant");
+        }
         let access = Arc::new(settings.access);
         let IngestSettings { allowed, dimension_values_max, origins } = settings.ingest;
         let storage = Store::open(target).await?;

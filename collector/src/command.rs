@@ -1,4 +1,5 @@
-//! What the binary does beside running: commands that look into the store, or book into it, and end.
+//! What the binary does beside running: commands that look something up, or book into the store, and end.
 
+pub mod prices;
 pub mod reprice;
 pub mod store;

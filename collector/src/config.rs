@@ -5,10 +5,10 @@
 mod resolve;
 
 use std::net::SocketAddr;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ledgerline_pricing::PriceBook;
-use ledgerline_process::config::Secret;
+use ledgerline_process::config::{ConfigError, Secret, load};
 use ledgerline_process::logging::{LogConfig, LogSettings};
 use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_process::tls::TlsConfig;
@@ -19,6 +19,15 @@ use crate::alerting::{AlertingConfig, AlertingSettings};
 use crate::ingest::config::{IngestConfig, IngestSettings};
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::EngineConfig;
+
+/// Where the configuration is unless the command line says otherwise.
+pub const DEFAULT_PATH: &str = "/etc/ledgerline/collector.yaml";
+
+/// The price book of a configuration file, whatever else is right or wrong in it: whoever asks what a model costs may have neither the
+/// engine nor the tokens.
+pub fn price_book(path: &Path) -> Result<PriceBook, ConfigError> {
+    load::<resolve::PricingAlone>(path)
+}
 
 /// The whole file. Every section may be left out.
 #[derive(Clone, Debug, Default, Deserialize)]

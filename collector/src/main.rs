@@ -8,18 +8,19 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use ledgerline_collector::app::{Addresses, App};
+use ledgerline_collector::command::prices;
 use ledgerline_collector::command::reprice::{self, Booking, Order, Progress, Reprice};
 use ledgerline_collector::command::store::Attached;
-use ledgerline_collector::config::{Config, Settings};
+use ledgerline_collector::config::{Config, DEFAULT_PATH, Settings};
 use ledgerline_process::telemetry::Telemetry;
-use ledgerline_process::{SystemClock, addresses, config, descriptors, logging, shutdown};
+use ledgerline_process::{Clock as _, SystemClock, addresses, config, descriptors, logging, shutdown};
 
 /// Takes LLM spans in, prices them, keeps the record in ClickHouse, answers Grafana and raises alerts.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
     /// The configuration; `ledgerline-collector.example.yaml` shows every key
-    #[arg(long, global = true, default_value = "/etc/ledgerline/collector.yaml")]
+    #[arg(long, global = true, default_value = DEFAULT_PATH)]
     config: PathBuf,
     /// Write `grpc=`, `http=` and `api=` with the addresses that were taken into this file, for a configuration with port 0
     #[arg(long, value_name = "FILE")]
@@ -28,7 +29,7 @@ struct Arguments {
     command: Option<Command>,
 }
 
-#[derive(Clone, Debug, Subcommand)]
+#[derive(Debug, Subcommand)]
 enum Command {
     /// Run (the default)
     Run,
@@ -39,6 +40,9 @@ enum Command {
     /// A call counts that ended after --from, and at --to or before. A date is its first moment in UTC; a time names its offset:
     /// 2026-11-01T00:00:00+01:00. Calls of the last hours are left out. Stopped or killed, the same command goes on.
     Reprice(RepriceArguments),
+    /// What models cost: the price book, with the overrides of the configuration
+    #[command(subcommand)]
+    Prices(prices::Command),
 }
 
 #[derive(Clone, Debug, clap::Args)]
@@ -59,10 +63,15 @@ struct RepriceArguments {
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
-    let outcome = match arguments.command.unwrap_or(Command::Run) {
-        Command::CheckConfig => load(&arguments.config).map(|_| {
-            let _ = writeln!(std::io::stdout(), "{}: the configuration is valid", arguments.config.display());
-        }),
+    let outcome: anyhow::Result<()> = match arguments.command.unwrap_or(Command::Run) {
+        Command::CheckConfig => {
+            load(&arguments.config).map(|settings| check_config(&arguments.config, &settings))
+        }
+        Command::Prices(command) => {
+            let now_unix_ns = SystemClock.now_unix_ns();
+            let said = prices::run(&arguments.config, &command, now_unix_ns, &mut std::io::stdout());
+            said.map_err(anyhow::Error::from)
+        }
         Command::Run => {
             load(&arguments.config).and_then(|settings| run(settings, arguments.addresses_file.as_deref()))
         }
@@ -73,6 +82,16 @@ fn main() -> ExitCode {
 
 fn load(path: &Path) -> anyhow::Result<Settings> {
     Ok(config::load::<Config>(path)?)
+}
+
+/// What is legal and probably not meant is said and fails nothing: a price that waits for its model is no mistake.
+fn check_config(path: &Path, settings: &Settings) {
+    let path = path.display();
+    let mut out = std::io::stdout();
+    let _ = writeln!(out, "{path}: the configuration is valid");
+    for warning in settings.prices.warnings() {
+        let _ = writeln!(out, "{path}: warning: pricing.overrides: {warning}");
+    }
 }
 
 fn run(settings: Settings, addresses_file: Option<&Path>) -> anyhow::Result<()> {

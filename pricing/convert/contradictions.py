@@ -13,6 +13,14 @@ import units
 
 CONDITIONS = ["service_tier", "speed", "region", "search_context", "route", "deployment", "quality", "size"]
 
+# Differences that were looked into, by provider and model, with what decides them. One that is no difference any more is an error.
+DECIDED = {
+    ("anthropic", "claude-sonnet-4-0"): "the step is right for the time of the long-context beta, until 2026-04-30: LiteLLM states it for "
+    "this model to this day at Bedrock (6, 22.5, 0.6 and 7.5 above 200,000); the catalogue has dropped it. No longer prompt is taken since.",
+    ("openai", "gpt-4o-mini-search-preview"): "the model searches on every call, for 0.025 a request, which is billed as `request`; LiteLLM "
+    "states 0.025 for every size of context. 10 per thousand is the fee of the search tool, which this model does not have.",
+}
+
 
 def settings(models):
     """Ways of being served that either file prices apart: one word at a time, at each step of the prompt."""
@@ -109,6 +117,8 @@ def report(by_hand, generated):
         if not twin.exists():
             continue
         hand, other = book.File(path, CONDITIONS), book.File(twin, CONDITIONS)
+        if not hand.models and not hand.inherits:
+            continue
         # A generated file of the provider's own is asked before what it inherits, also where that is kept by hand.
         for parent in hand.inherits:
             hand.models = {**book.File(by_hand / f"{parent}.yaml", CONDITIONS).models, **hand.models}
@@ -119,6 +129,13 @@ def report(by_hand, generated):
         for name, unit, setting, start, end, one, two in rows:
             cells = [name, unit, describe(setting), day(start), day(end), amount(unit, one), amount(unit, two)]
             lines.append("| " + " | ".join(cells) + " |")
+        decided = {name: DECIDED[hand.provider, name] for name in {row[0] for row in rows} if (hand.provider, name) in DECIDED}
+        if decided:
+            lines += ["", "Decided for the file kept by hand:", ""]
+            lines += [f"- {name}: {reason}" for name, reason in sorted(decided.items())]
+        for provider, name in DECIDED:
+            if provider == hand.provider and name not in decided:
+                raise SystemExit(f"contradictions.py: {provider}/{name} is decided and differs no more; remove it from DECIDED")
         missing = list(gaps(hand, other))
         if missing:
             lines += ["", "Priced by the generated file only:", ""]

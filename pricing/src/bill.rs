@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use ledgerline_proto::{
     Bill, BillGap, Call, Condition, Cost, Line, LinePrice, Operation, PicoUsd, Quantities, Unit,
-    UnpricedReason,
+    UnpricedReason, UsageSource,
 };
 
 use crate::book::PriceBook;
@@ -121,8 +121,10 @@ impl Work<'_> {
             None => {}
         }
         let (provider, located) = provider.ok_or(UnpricedReason::UnknownProvider)?;
-        if let (Some(Booked::Reported), Some(reported)) =
-            (provider.settings.booked, call.billing.reported_cost)
+        // What another program states is its guess, whoever it says it is from.
+        let is_of_the_provider = matches!(usage.source, UsageSource::Provider | UsageSource::Drained);
+        if let (Some(Booked::Reported), Some(reported), true) =
+            (provider.settings.booked, call.billing.reported_cost, is_of_the_provider)
         {
             self.book_reported(call, model, &usage.own, reported);
             return Ok(Cost::Known(reported));

@@ -81,9 +81,13 @@ impl PriceBook {
         let layers = self.contents.overrides.iter().chain(&self.contents.published);
         let mut providers =
             layers.flat_map(|layer| layer.values()).flat_map(|scope| scope.providers.values());
-        let is_its = |pattern: &String| match pattern.strip_prefix('*') {
-            Some(end) => host.strip_suffix(end).is_some_and(|labels| !labels.is_empty()),
-            None => pattern == host,
+        let host = host.to_ascii_lowercase();
+        let is_its = |pattern: &String| match pattern.split_once('*') {
+            Some((start, end)) => {
+                let labels = host.strip_prefix(start).and_then(|rest| rest.strip_suffix(end));
+                labels.is_some_and(|labels| !labels.is_empty())
+            }
+            None => *pattern == host,
         };
         providers.find(|provider| provider.settings.hosts.iter().any(is_its)).map(|found| found.name.as_str())
     }

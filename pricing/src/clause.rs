@@ -4,10 +4,10 @@
 
 use std::collections::BTreeMap;
 
-use ledgerline_proto::{Condition, Side};
+use ledgerline_proto::{Condition, Side, Unit};
 
 use crate::exact::Exact;
-use crate::price::{Prices, Validity};
+use crate::price::{Price, Prices, Validity};
 
 /// The word in a file for "nothing special".
 pub(crate) const STANDARD: &str = "standard";
@@ -161,6 +161,46 @@ impl Clause {
 
     pub(crate) fn has_condition(&self) -> bool {
         !self.is_unconditional() || self.valid.from.is_some() || self.valid.until.is_some()
+    }
+
+    /// The conditions as a person reads them: `service_tier batch or flex, prompt above 272000, from 2026-10-14`.
+    pub(crate) fn conditions_text(&self) -> String {
+        let words = self.words.iter();
+        let words = words.map(|(condition, words)| format!("{} {}", condition.name(), words.join(" or ")));
+        let tokens = |what: &'static str, of: &Option<Threshold>| {
+            of.as_ref().map(|threshold| format!("{what} {}", threshold.name.replace('_', " ")))
+        };
+        let window = self.window.map(|window| format!("time {} UTC", window.name()));
+        let days = self.weekdays.map(|days| {
+            let named = (0_u8..).zip(WEEKDAYS).filter(|(day, _)| days & (1 << day) != 0);
+            named.map(|(_, name)| name).collect::<Vec<_>>().join(" or ")
+        });
+        let from = self.valid.from.as_ref().map(|from| format!("from {}", from.text));
+        let until = self.valid.until.as_ref().map(|until| format!("until {}", until.text));
+        let more = [tokens("prompt", &self.prompt), tokens("month", &self.month), window, days, from, until];
+        words.chain(more.into_iter().flatten()).collect::<Vec<_>>().join(", ")
+    }
+
+    /// What it does, as a person reads it: `tokens x 0.5`, `input_uncached 12.5 per million, cache_read none`.
+    pub(crate) fn effect_text(&self) -> String {
+        let times = match &self.effect {
+            Effect::Prices(prices) => {
+                let price = |(unit, price): (&Unit, &Option<Price>)| match price {
+                    Some(price) => format!("{} {}", unit.name(), price.text(*unit)),
+                    None => format!("{} none", unit.name()),
+                };
+                return prices.iter().map(price).collect::<Vec<_>>().join(", ");
+            }
+            Effect::Times(times) => times,
+        };
+        let Times { input, output, fees } = *times;
+        let named = match (input == output, output == fees) {
+            (true, true) => vec![("all", input)],
+            (true, false) => vec![("tokens", input), ("fees", fees)],
+            _ => vec![("input", input), ("output", output), ("fees", fees)],
+        };
+        let named = named.into_iter().filter_map(|(name, by)| Some(format!("{name} x {}", by?)));
+        named.collect::<Vec<_>>().join(", ")
     }
 
     /// The conditions in words, for a problem: `service_tier flex, above_272000`.

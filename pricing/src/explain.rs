@@ -35,8 +35,13 @@ pub struct Explained {
 impl PriceBook {
     /// The bill of a call and its arithmetic.
     pub fn explain(&self, call: &Call) -> Explanation {
+        self.explain_after(call, 0)
+    }
+
+    /// The same, where so many tokens of the model were billed in the calendar month before.
+    pub fn explain_after(&self, call: &Call, month_tokens: u64) -> Explanation {
         let mut lines = Vec::new();
-        let bill = self.work_out(call, 0, Some(&mut lines));
+        let bill = self.work_out(call, month_tokens, Some(&mut lines));
         Explanation { bill, lines }
     }
 }

@@ -13,11 +13,14 @@ use yaml_serde::Value;
 
 use crate::clause::{Effect, Times};
 use crate::exact::Exact;
-use crate::model::{Booked, Currency, Discount, Layer, PriceBookProblem, Provider, Settings, Standard};
+use crate::model::{
+    Booked, Currency, Discount, Layer, PriceBookProblem, Provider, ReadAt, Settings, Standard,
+};
 use crate::names::{Pattern, Within};
 
 mod clause;
 mod fields;
+mod line;
 mod model;
 mod price;
 
@@ -42,24 +45,36 @@ pub(crate) fn parse(
         let root = Node { file: &file, model: None, path: String::new(), value };
         match &parsed {
             Ok(_) => read(&root, &mut layer, &check),
-            Err(error) => root.note(format!("is not YAML: {error}")),
+            Err(error) => root.note(format!("{NOT_YAML}: {error}")),
         }
-        problems.extend(file.problems.take());
+        let placed = |problem| PriceBookProblem { line: line_of(text, &problem), ..problem };
+        problems.extend(file.problems.take().into_iter().map(placed));
     }
     if problems.is_empty() { Ok(layer) } else { Err(problems) }
 }
 
+/// The text of the error says the line.
+const NOT_YAML: &str = "is not YAML";
+
+fn line_of(text: &str, problem: &PriceBookProblem) -> Option<usize> {
+    if problem.message.starts_with(NOT_YAML) {
+        return None;
+    }
+    let field = if problem.field == fields::WHOLE { "" } else { &problem.field };
+    let path = match &problem.model {
+        Some(model) if field.is_empty() => format!("models.{model}"),
+        Some(model) => format!("models.{model}.{field}"),
+        None => field.to_owned(),
+    };
+    line::of(text, &path)
+}
+
 fn read(root: &Node<'_>, layer: &mut Layer, check: &impl Fn(&Provider) -> Vec<(String, String)>) {
     let Some(fields) = root.fields(KEYS) else { return };
-    for key in ["source", "read_on"] {
-        if let Some(node) = fields.required(key) {
-            if key == "source" {
-                node.text().map(drop)
-            } else {
-                moment(node).map(drop)
-            };
-        }
-    }
+    let read = ReadAt {
+        source: fields.required("source").and_then(Node::text).map(str::to_owned),
+        read_on: fields.required("read_on").and_then(moment).map(|day| day.text),
+    };
     let tenant = fields.get("tenant").and_then(Node::text).map(str::to_owned);
     let of_a_tenant = tenant.is_some();
     let scope = layer.entry(tenant).or_default();
@@ -68,7 +83,7 @@ fn read(root: &Node<'_>, layer: &mut Layer, check: &impl Fn(&Provider) -> Vec<(S
     if fields.get("provider").is_none() && fields.get("models").is_none() && !discounts.is_empty() {
         return;
     }
-    let Some(provider) = provider(root, &fields) else { return };
+    let Some(provider) = provider(root, &fields, read) else { return };
     if root.file.problems.borrow().is_empty() {
         for (model, message) in check(&provider) {
             root.of_model(&model).at("when").note(message);
@@ -81,12 +96,12 @@ fn read(root: &Node<'_>, layer: &mut Layer, check: &impl Fn(&Provider) -> Vec<(S
     scope.providers.insert(provider.name.clone(), provider);
 }
 
-fn provider(root: &Node<'_>, fields: &Fields<'_>) -> Option<Provider> {
+fn provider(root: &Node<'_>, fields: &Fields<'_>, read: ReadAt) -> Option<Provider> {
     let name = fields.required("provider").and_then(Node::text);
     let inherits: Vec<String> =
         fields.get("inherits").map(Node::texts).unwrap_or_default().into_iter().map(str::to_owned).collect();
-    let aliases_only = fields.get("aliases").is_some() || fields.get("deployments").is_some();
-    if inherits.is_empty() && !aliases_only {
+    let settings_only = ["aliases", "deployments", "booked"].iter().any(|key| fields.get(key).is_some());
+    if inherits.is_empty() && !settings_only {
         fields.required("models");
     }
     let models = fields.entries("models").into_iter();
@@ -94,6 +109,8 @@ fn provider(root: &Node<'_>, fields: &Fields<'_>) -> Option<Provider> {
         models.filter_map(|(name, node)| Some((name.to_owned(), Arc::new(model::model(name, &node)?))));
     let provider = Provider {
         name: name.unwrap_or_default().to_owned(),
+        file: root.file.name.to_owned(),
+        read,
         inherits,
         settings: settings(fields),
         currency: currency(fields),

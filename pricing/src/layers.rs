@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ledgerline_proto::Unit;
 
 use crate::exact::Exact;
-use crate::lookup::{ProviderBook, Providers, Shelf};
+use crate::lookup::{Origin, ProviderBook, Providers, Shelf};
 use crate::model::{Discount, Layer, Provider, Scope, Settings};
 use crate::resolve::Frame;
 use crate::table::Compiled;
@@ -162,11 +162,23 @@ impl<'a> Builder<'a> {
                 frame.clauses.extend(mine.provider.clauses.iter().cloned());
             }
             let discounts = if source.is_override { Vec::new() } else { self.discounts(name, tenant) };
-            shelves.push(Shelf::new(source.is_override, self.compile(source, name, frame, &discounts)));
+            let models = self.compile(source, name, frame, &discounts);
+            shelves.push(Shelf::new(source.is_override, self.origin(source), models));
         }
         let words = Words::new(&settings);
         let overrides = own.iter().filter(|source| source.is_override).count();
         ProviderBook { settings, words, shelves, overrides }
+    }
+
+    fn origin(&self, source: &Source<'_>) -> Origin {
+        let published = (source.place / 2).checked_sub(self.overrides.len());
+        let layer = match (source.is_override, published) {
+            (true, _) => source.prefix.trim_end_matches(':'),
+            (false, Some(0)) => "hand",
+            (false, _) => "generated",
+        };
+        let Provider { name, file, read, .. } = source.provider;
+        Origin { layer: layer.to_owned(), provider: name.clone(), file: file.clone(), read: read.clone() }
     }
 
     fn discounts(&self, provider: &str, tenant: Option<&str>) -> Vec<&'a Discount> {

@@ -13,6 +13,7 @@
 mod bill;
 mod book;
 mod clause;
+mod entries;
 mod exact;
 mod explain;
 mod failed;
@@ -30,6 +31,7 @@ mod warnings;
 mod words;
 
 pub use book::PriceBook;
+pub use entries::{Entry, EntryPrice};
 pub use explain::{Explained, Explanation};
 pub use model::PriceBookProblem;
 pub use version::PriceVersion;

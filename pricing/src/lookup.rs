@@ -10,16 +10,28 @@ use std::sync::Arc;
 use foldhash::fast::FixedState;
 use ledgerline_proto::UnpricedReason;
 
-use crate::model::Settings;
+use crate::model::{ReadAt, Settings};
 use crate::names::{Pattern, fine_tuned_key, without_date};
 use crate::table::{Compiled, Segment};
 use crate::words::Words;
+
+/// Where the models of a shelf come from.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Origin {
+    /// `override`, `override(acme)`, or of the published files which: `hand`, `generated`.
+    pub(crate) layer: String,
+    /// Whose file it is; the asking provider's, or one that it inherits from.
+    pub(crate) provider: String,
+    pub(crate) file: String,
+    pub(crate) read: ReadAt,
+}
 
 /// The models of one file, by the names they answer to.
 #[derive(Debug)]
 pub(crate) struct Shelf {
     /// Your own prices, which also count for another name of the same published model.
     pub(crate) is_override: bool,
+    pub(crate) origin: Origin,
     pub(crate) models: Vec<Arc<Compiled>>,
     exact: HashMap<String, usize, FixedState>,
     dated: HashMap<String, usize, FixedState>,
@@ -28,7 +40,7 @@ pub(crate) struct Shelf {
 }
 
 impl Shelf {
-    pub(crate) fn new(is_override: bool, models: Vec<Arc<Compiled>>) -> Self {
+    pub(crate) fn new(is_override: bool, origin: Origin, models: Vec<Arc<Compiled>>) -> Self {
         let (mut exact, mut dated, mut patterns) = (HashMap::default(), HashMap::default(), Vec::new());
         for (place, compiled) in models.iter().enumerate() {
             let model = &compiled.model;
@@ -37,7 +49,7 @@ impl Shelf {
             patterns.extend(model.patterns.iter().map(|pattern| (pattern.clone(), place)));
         }
         patterns.sort_by_key(|(pattern, _)| std::cmp::Reverse(pattern.letters()));
-        Self { is_override, models, exact, dated, patterns }
+        Self { is_override, origin, models, exact, dated, patterns }
     }
 
     pub(crate) fn find(&self, name: &str) -> Option<&Arc<Compiled>> {

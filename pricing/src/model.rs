@@ -12,10 +12,16 @@ use crate::price::{Moment, Prices, Validity};
 
 /// One thing wrong in a price file, in words for the person who edits it.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
-#[error("{file}: {}{field}: {message}", .model.as_ref().map(|model| format!("{model}: ")).unwrap_or_default())]
+#[error(
+    "{file}:{} {}{field}: {message}",
+    .line.map(|line| format!("{line}:")).unwrap_or_default(),
+    .model.as_ref().map(|model| format!("{model}: ")).unwrap_or_default()
+)]
 pub struct PriceBookProblem {
     /// The name of the file.
     pub file: String,
+    /// The line, from 1; `None` where it is about the file as a whole.
+    pub line: Option<usize>,
     /// The model the problem is in; `None` outside the list of models.
     pub model: Option<String>,
     /// The path of the field, for instance `prices[1].from`.
@@ -32,6 +38,7 @@ pub(crate) struct Period {
     pub(crate) minimum: BTreeMap<Unit, u64>,
     pub(crate) rounded_up_to: BTreeMap<Unit, u64>,
     pub(crate) clauses: Vec<Clause>,
+    pub(crate) read: ReadAt,
 }
 
 /// A model, the names it answers to, and its prices in the order of time.
@@ -43,6 +50,9 @@ pub(crate) struct Model {
     pub(crate) dated_names: Vec<String>,
     pub(crate) patterns: Vec<Pattern>,
     pub(crate) periods: Vec<Period>,
+    /// When the provider stops serving it.
+    pub(crate) retires: Option<Moment>,
+    pub(crate) read: ReadAt,
 }
 
 impl Model {
@@ -117,10 +127,20 @@ pub(crate) struct Currency {
     pub(crate) rates: Vec<(Moment, Exact)>,
 }
 
+/// Where prices were read, and when; what a model or a price does not state is its file's.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(crate) struct ReadAt {
+    pub(crate) source: Option<String>,
+    pub(crate) read_on: Option<String>,
+}
+
 /// What one price file says of a provider.
 #[derive(Clone, Debug)]
 pub(crate) struct Provider {
     pub(crate) name: String,
+    /// The name of the file.
+    pub(crate) file: String,
+    pub(crate) read: ReadAt,
     pub(crate) inherits: Vec<String>,
     pub(crate) settings: Settings,
     pub(crate) currency: Option<Currency>,

@@ -41,6 +41,28 @@ pub(crate) struct Price {
     pub(crate) parts: Vec<Part>,
 }
 
+impl Price {
+    /// `2.5 per million`; where it falls with the quantity `16 per million up to 1000000, then 12 per million`.
+    pub(crate) fn text(&self, unit: Unit) -> String {
+        let is_time = unit.name().ends_with("_ms");
+        let per = match (self.per, is_time) {
+            (1_000, true) => "per second",
+            (60_000, true) => "per minute",
+            (3_600_000, true) => "per hour",
+            (1_000_000, _) => "per million",
+            (1_000, false) => "per thousand",
+            (60, false) => "per minute",
+            (3_600, false) => "per hour",
+            _ => "each",
+        };
+        let part = |part: &Part| match part.up_to {
+            u64::MAX => format!("{} {per}", part.price),
+            up_to => format!("{} {per} up to {up_to}", part.price),
+        };
+        self.parts.iter().map(part).collect::<Vec<_>>().join(", then ")
+    }
+}
+
 /// The price of what lies below `up_to`, and above the part before.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub(crate) struct Part {

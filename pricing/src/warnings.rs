@@ -54,6 +54,13 @@ impl PriceBook {
             return;
         }
         for model in provider.models.values() {
+            let mut clauses = model.periods.iter().flat_map(|period| &period.clauses);
+            if clauses.any(|clause| clause.month.is_some()) {
+                warnings.push(format!(
+                    "{name}/{}{owner}: has prices by the month's volume, and a call is priced as its month's first when it comes",
+                    model.name
+                ));
+            }
             if let Some(wrong) = self.is_never_used(name, model) {
                 warnings.push(format!("{name}/{}{owner}: {wrong}", model.name));
             }

@@ -79,6 +79,13 @@ fn what_an_override_file_probably_does_not_mean_is_a_warning() {
             "openai/mini: is never used, because the more exact entry `codex-mini-latest` answers for all its names",
         ],
     );
+    check(
+        "openai",
+        &format!("models: {{ gpt-4o: {{ {price}, when: [{{ month_from: 1000000, tokens: \"0.9\" }}] }} }}\n"),
+        &[
+            "openai/gpt-4o: has prices by the month's volume, and a call is priced as its month's first when it comes",
+        ],
+    );
     let grok = book("grok", &format!("models: {{ grok-4: {{ {price} }} }}\n"));
     let warnings = PriceBook::embedded().with_overrides(&grok).warnings();
     let [warning] = &warnings[..] else { panic!("{warnings:?}") };
@@ -106,6 +113,21 @@ fn what_an_override_file_probably_does_not_mean_is_a_warning() {
 }
 
 #[test]
+fn of_a_router_its_own_number_is_booked_and_no_guess_of_another() {
+    let cost = |source, reported: Option<&str>| {
+        let mut call = used("openrouter", "ai21/jamba-1-5-large", Unit::OutputText, 1_000);
+        call.usage.as_mut().unwrap().source = source;
+        call.billing.reported_cost = reported.map(|usd| usd.parse().unwrap());
+        PriceBook::embedded().bill(&call).cost.amount().unwrap().to_string()
+    };
+    // The list says 8 dollars a million.
+    assert_eq!(cost(UsageSource::Provider, Some("0.0075")), "0.007500000000");
+    assert_eq!(cost(UsageSource::Drained, Some("0.0075")), "0.007500000000");
+    assert_eq!(cost(UsageSource::Sender, Some("0.0075")), "0.008000000000");
+    assert_eq!(cost(UsageSource::Provider, None), "0.008000000000");
+}
+
+#[test]
 fn hosts_and_provider_names_are_known() {
     let book = PriceBook::embedded();
     for (host, provider) in [
@@ -113,6 +135,10 @@ fn hosts_and_provider_names_are_known() {
         ("eu.api.openai.com", Some("openai")),
         ("api.anthropic.com", Some("anthropic")),
         ("acme.openai.azure.com", Some("azure.ai.openai")),
+        ("API.OpenAI.com", Some("openai")),
+        ("bedrock-runtime.eu-central-1.amazonaws.com", Some("aws.bedrock")),
+        ("bedrock-runtime.amazonaws.com", None),
+        ("europe-west4-aiplatform.googleapis.com", Some("gcp.vertex_ai")),
         (".api.openai.com.example.org", None),
         ("example.org", None),
     ] {

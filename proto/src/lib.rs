@@ -33,6 +33,7 @@ pub mod attribute;
 pub mod bill;
 pub mod call;
 pub mod condition;
+pub mod decimal;
 pub mod dimension;
 pub mod id;
 pub mod json;

@@ -6,6 +6,8 @@
 use std::fmt;
 use std::str::FromStr;
 
+use crate::decimal::shifted;
+
 const PICOS_PER_USD: i64 = 1_000_000_000_000;
 
 /// Digits behind the decimal point of a dollar amount: `Decimal(18, 12)` in ClickHouse.
@@ -41,6 +43,16 @@ impl PicoUsd {
     /// An amount from its pico-dollars; `None` beyond [`PICO_USD_MAX`].
     pub const fn from_picos(picos: i64) -> Option<Self> {
         if picos > PICO_USD_MAX || picos < -PICO_USD_MAX { None } else { Some(Self(picos)) }
+    }
+
+    /// The nearest amount to a number as JSON writes it (`1.2e-05`), a half to its even neighbour: for costs that others state.
+    /// `None` where it is negative, no number, or beyond [`PICO_USD_MAX`].
+    pub fn rounded(number: &str) -> Option<Self> {
+        let picos = shifted(number, 12)?;
+        let (whole, fraction) = picos.split_once('.').unwrap_or((&picos, ""));
+        let whole: i64 = whole.parse().ok()?;
+        let is_up = if fraction == "5" { whole % 2 != 0 } else { fraction.as_bytes().first() >= Some(&b'5') };
+        Self::from_picos(whole.checked_add(i64::from(is_up))?)
     }
 
     /// The amount in pico-dollars.
@@ -118,6 +130,28 @@ mod tests {
         assert_eq!(fine.parse::<PicoUsd>(), Err(MoneyError::TooFine(fine.into())));
         for text in ["1000000", "99999999999999999999", "9223372.9"] {
             assert_eq!(text.parse::<PicoUsd>(), Err(MoneyError::TooLarge(text.into())), "{text}");
+        }
+    }
+
+    #[test]
+    fn what_others_state_is_rounded_once_half_to_even() {
+        for (number, picos) in [
+            ("0.00001455", Some(14_550_000)),
+            ("1.455e-05", Some(14_550_000)),
+            ("0.000014550000000000001", Some(14_550_000)),
+            ("2.5e-12", Some(2)),
+            ("3.5e-12", Some(4)),
+            ("2.51e-12", Some(3)),
+            ("2.4999e-12", Some(2)),
+            ("9e-13", Some(1)),
+            ("0", Some(0)),
+            ("3", Some(3_000_000_000_000)),
+            ("1000000", None),
+            ("-1", None),
+            ("1e400", None),
+            ("free", None),
+        ] {
+            assert_eq!(PicoUsd::rounded(number).map(PicoUsd::picos), picos, "{number}");
         }
     }
 

@@ -93,6 +93,32 @@ fn a_broken_rule_file_is_refused_with_its_place() {
     }
 }
 
+/// Scenario: an override for a model that no price file knows, one for a provider that none names, and a good one.
+/// Guarantees: `check-config` accepts the file and says so of the two; of the good one it says nothing.
+#[test]
+fn overrides_that_are_probably_not_meant_are_accepted_and_named() {
+    let directory = tempfile::tempdir().unwrap();
+    let price = "per_million: {output_text: '1'}";
+    let file = |name: &str, provider: &str, models: &str| {
+        let path = directory.path().join(name);
+        let text =
+            format!("provider: {provider}\nsource: contract\nread_on: '2026-11-20'\nmodels: {models}\n");
+        std::fs::write(&path, text).unwrap();
+        path.display().to_string()
+    };
+    let openai = file("openai.yaml", "openai", &format!("{{gpt-40: {{{price}}}, gpt-4o: {{{price}}}}}"));
+    let grok = file("grok.yaml", "grok", &format!("{{grok-4: {{{price}}}}}"));
+    let yaml = format!(
+        "storage: {{url: 'http://127.0.0.1:8123'}}\npricing: {{overrides: ['{openai}', '{grok}']}}\n"
+    );
+    let (accepted, text) = check("ledgerline-collector", directory.path(), &yaml);
+    assert!(accepted && text.contains("the configuration is valid"), "{text}");
+    let warnings: Vec<&str> = text.lines().filter(|line| line.contains(": warning: ")).collect();
+    assert_eq!(warnings.len(), 2, "{text}");
+    assert!(warnings[0].contains("openai/gpt-40: matches no model of the published price files"), "{text}");
+    assert!(warnings[1].contains("provider grok: no published price file names it; known are"), "{text}");
+}
+
 /// Scenario: the shipped examples, the README's configurations, and the help of each program.
 /// Guarantees: they are accepted as they stand; help names every command.
 #[test]

@@ -1,6 +1,6 @@
 //! From the configuration as written to settings. Reads the files it names; opens no port.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
 
@@ -12,6 +12,8 @@ use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::{self as promql, Grouping, METRIC_NAME, QueryParams, SelectorRequest};
 use ledgerline_store::catalog::{self, METRICS, Metric};
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 
 use super::{Auth, Config, EMBEDDED, Listen, Pricing, Settings, Storage, StorageConfig};
 use crate::access::{Access, Principal};
@@ -59,6 +61,23 @@ impl Resolve for Config {
             log: log?,
             telemetry: self.telemetry,
         })
+    }
+}
+
+/// The section `pricing`, with the rest unread.
+#[derive(Deserialize)]
+pub(super) struct PricingAlone {
+    #[serde(default)]
+    pricing: Pricing,
+    #[serde(flatten)]
+    _rest: BTreeMap<String, IgnoredAny>,
+}
+
+impl Resolve for PricingAlone {
+    type Settings = PriceBook;
+
+    fn resolve(self, problems: &mut Problems) -> Option<PriceBook> {
+        prices(&self.pricing, problems)
     }
 }
 

@@ -6,6 +6,9 @@ use yaml_serde::Value;
 
 use crate::model::PriceBookProblem;
 
+/// The field of a problem that is about the whole file, or the whole model.
+pub(super) const WHOLE: &str = "file";
+
 /// One file, and what is wrong in it.
 pub(super) struct File<'a> {
     pub(super) name: &'a str,
@@ -38,8 +41,9 @@ impl<'a> Node<'a> {
     pub(super) fn note(&self, message: impl Into<String>) {
         self.file.problems.borrow_mut().push(PriceBookProblem {
             file: self.file.name.to_owned(),
+            line: None,
             model: self.model.clone(),
-            field: if self.path.is_empty() { "file".to_owned() } else { self.path.clone() },
+            field: if self.path.is_empty() { WHOLE.to_owned() } else { self.path.clone() },
             message: message.into(),
         });
     }

@@ -1,6 +1,6 @@
 //! A model of a price file: its names and its prices in the order of time. Pure.
 
-use crate::model::{Model, Period, Provider};
+use crate::model::{Model, Period, Provider, ReadAt};
 use crate::names::{DATE_MARK, Pattern, fine_tuned_key};
 
 use super::clause::clauses;
@@ -18,6 +18,8 @@ pub(super) fn model(name: &str, node: &Node<'_>) -> Option<Model> {
         dated_names: Vec::new(),
         patterns: Vec::new(),
         periods: Vec::new(),
+        retires: fields.get("retires").and_then(moment),
+        read: ReadAt::default(),
     };
     if !is_plain(name) {
         node.note("is no plain name; the key of a model is its canonical name, patterns go under names");
@@ -25,13 +27,13 @@ pub(super) fn model(name: &str, node: &Node<'_>) -> Option<Model> {
     for node in fields.list("names") {
         names(&node, &mut model);
     }
-    fields.get("retires").and_then(moment);
     model.periods = if fields.get("prices").is_some() {
         for key in format!("{PRICE_KEYS} {PERIOD_KEYS}").split(' ') {
             if let Some(node) = fields.get(key).filter(|_| !matches!(key, "source" | "read_on")) {
                 node.note("stands beside prices; put it into the price it belongs to");
             }
         }
+        model.read = read_at(&fields);
         let periods = fields.list("prices");
         periods
             .iter()
@@ -68,9 +70,6 @@ fn is_plain(name: &str) -> bool {
 }
 
 fn period(fields: &Fields<'_>) -> Option<Period> {
-    for key in ["source", "read_on"] {
-        fields.get(key).and_then(Node::text);
-    }
     let clauses = clauses(fields);
     let prices = prices(fields);
     if prices.is_none() {
@@ -82,7 +81,14 @@ fn period(fields: &Fields<'_>) -> Option<Period> {
         minimum: quantities(fields, "minimum"),
         rounded_up_to: quantities(fields, "rounded_up_to"),
         clauses,
+        read: read_at(fields),
     })
+}
+
+/// Where a model or a price was read, if that is stated for it.
+fn read_at(fields: &Fields<'_>) -> ReadAt {
+    let text = |key| fields.get(key).and_then(Node::text).map(str::to_owned);
+    ReadAt { source: text("source"), read_on: text("read_on") }
 }
 
 /// Sorts by time, ends each open period where the next begins, and refuses two prices for one moment.

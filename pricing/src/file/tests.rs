@@ -1,6 +1,6 @@
 //! Price files that are right, and every way to get one wrong.
 
-use crate::PriceBook;
+use crate::{PriceBook, PriceBookProblem};
 
 const HEAD: &str = "provider: acme\nsource: https://example.org\nread_on: \"2026-11-24\"\n";
 const PRICE: &str = "per_million: { output_text: \"1\" }";
@@ -17,8 +17,25 @@ fn model(lines: &[&str]) -> String {
 fn problems(text: &str) -> Vec<String> {
     match PriceBook::parse(&[("acme.yaml", text)]) {
         Ok(_) => Vec::new(),
-        Err(problems) => problems.iter().map(ToString::to_string).collect(),
+        Err(problems) => {
+            problems.into_iter().map(|one| PriceBookProblem { line: None, ..one }.to_string()).collect()
+        }
     }
+}
+
+#[test]
+fn a_problem_says_its_line() {
+    let text = model(&["per_million:", "  output_text: 2", "retires: soon"]) + "standrd: {}\n";
+    let found = PriceBook::parse(&[("acme.yaml", &text)]).unwrap_err();
+    let found: Vec<_> = found.iter().map(|problem| problem.to_string()).collect();
+    for (found, start) in found.iter().zip([
+        "acme.yaml:9: standrd: is not known",
+        "acme.yaml:8: m: retires: `soon`",
+        "acme.yaml:7: m: per_million.output_text: `2`",
+    ]) {
+        assert!(found.starts_with(start), "{start}: {found}");
+    }
+    assert_eq!(found.len(), 3);
 }
 
 #[track_caller]

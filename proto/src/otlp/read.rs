@@ -265,7 +265,7 @@ const PICOS_PER_USD: u64 = 1_000_000_000_000;
 /// Our own agent sends a text, which is exact.
 fn usd(value: &Value) -> Option<PicoUsd> {
     match value {
-        Value::StringValue(text) => text.parse().ok().or_else(|| rounded_usd(text.parse().ok()?)),
+        Value::StringValue(text) => text.parse().ok().or_else(|| PicoUsd::rounded(text)),
         Value::DoubleValue(usd) => rounded_usd(*usd),
         Value::IntValue(usd) => usd.to_string().parse().ok(),
         _ => None,

@@ -1,0 +1,170 @@
+//! `prices explain`: the arithmetic of a bill, line by line, for a person with a calculator.
+
+use clap::Args;
+use ledgerline_pricing::{Explained, Explanation, PriceBook};
+use ledgerline_proto::{
+    Billing, Call, Condition, Conditions, Cost, EndOfStream, Identity, Line, Operation, Quantities, SpanId,
+    TraceId, Unit, Usage, UsageSource,
+};
+use serde_json::{Value, json};
+
+use super::table::aligned;
+use super::{Asked, PricesError, pretty};
+
+/// A call that might be made: `explain --provider openai --model gpt-4.1 --unit input_uncached=1000 --unit output_text=100`.
+#[derive(Debug, Args)]
+pub struct Explain {
+    /// Whose model it is, in OpenTelemetry's words: openai, azure.ai.openai, aws.bedrock
+    #[arg(long)]
+    provider: String,
+    /// The model that answers, under any of its names
+    #[arg(long)]
+    model: String,
+    /// What it uses, for instance input_uncached=1000; once for each unit
+    #[arg(long = "unit", value_name = "UNIT=QUANTITY", value_parser = quantity)]
+    units: Vec<(Unit, u64)>,
+    /// How it is served, for instance service_tier=flex; once for each condition
+    #[arg(long = "condition", value_name = "CONDITION=WORD", value_parser = condition)]
+    conditions: Vec<(Condition, String)>,
+    /// Tokens of the model used in the month so far
+    #[arg(long, default_value_t = 0)]
+    month_tokens: u64,
+    #[command(flatten)]
+    asked: Asked,
+}
+
+fn quantity(text: &str) -> Result<(Unit, u64), String> {
+    let (unit, quantity) =
+        text.split_once('=').ok_or("write UNIT=QUANTITY, for instance input_uncached=1000")?;
+    let known = || Unit::ALL.map(Unit::name).join(", ");
+    let unit = Unit::from_name(unit).ok_or_else(|| format!("`{unit}` is no unit; one of {}", known()))?;
+    Ok((unit, quantity.parse().map_err(|_| format!("`{quantity}` is no whole number"))?))
+}
+
+fn condition(text: &str) -> Result<(Condition, String), String> {
+    let (name, word) = text.split_once('=').ok_or("write CONDITION=WORD, for instance service_tier=flex")?;
+    let known = || Condition::ALL.map(Condition::name).join(", ");
+    let condition = Condition::from_name(name);
+    Ok((condition.ok_or_else(|| format!("`{name}` is no condition; one of {}", known()))?, word.to_owned()))
+}
+
+impl Explain {
+    pub(super) fn text(&self, book: &PriceBook, now_unix_ns: u64) -> Result<String, PricesError> {
+        let Some(call) = self.call(self.asked.at_unix_ns(now_unix_ns)?) else { return Ok(String::new()) };
+        let explanation = self.asked.of(book).explain_after(&call, self.month_tokens);
+        Ok(if self.asked.json {
+            pretty(&json_of(&explanation))
+        } else {
+            text_of(&self.provider, &explanation)
+        })
+    }
+
+    /// `None` never: the ids are not all zero.
+    fn call(&self, at_unix_ns: u64) -> Option<Call> {
+        let words = self.conditions.iter().map(|(condition, word)| (*condition, word.as_str()));
+        Some(Call {
+            trace_id: TraceId::from_bytes([1; 16])?,
+            span_id: SpanId::from_bytes([1; 8])?,
+            parent_span_id: None,
+            start_unix_ns: at_unix_ns,
+            end_unix_ns: at_unix_ns,
+            time_to_first_token_ns: None,
+            operation: Operation::Chat,
+            provider: self.provider.clone(),
+            request_model: self.model.clone(),
+            response_model: self.model.clone(),
+            response_id: String::new(),
+            stream: false,
+            finish_reasons: Vec::new(),
+            end: EndOfStream::Complete,
+            error_type: None,
+            http_status: Some(200),
+            usage: Some(Usage::of(Quantities::from_pairs(&self.units), UsageSource::Provider)),
+            usage_object: String::new(),
+            billing: Billing { conditions: Conditions::from_pairs(words), ..Billing::default() },
+            identity: Identity::default(),
+            unread: None,
+        })
+    }
+}
+
+/// A line for each line of the bill, then the sum.
+pub(super) fn text_of(provider: &str, explanation: &Explanation) -> String {
+    let Explanation { bill, lines } = explanation;
+    let mut rows = Vec::new();
+    for (place, line) in bill.lines.iter().enumerate() {
+        let (amount, rule) = match &line.price {
+            Some(price) => (price.amount.to_string(), format!("by {}", price.rule)),
+            None => ("-".to_owned(), String::new()),
+        };
+        let what = if line.model == bill.model { String::new() } else { format!("{} ", line.model) };
+        rows.push([
+            format!("  {what}{}", line.unit.name()),
+            arithmetic(line, lines.get(place)),
+            amount,
+            rule,
+        ]);
+    }
+    let (result, note) = match bill.cost {
+        Cost::Known(amount) => (amount.to_string(), "USD".to_owned()),
+        Cost::NotBilled(reason) => ("0".to_owned(), format!("not billed: {}", reason.name())),
+        Cost::Unpriced(reason) => ("-".to_owned(), format!("unpriced: {reason}")),
+    };
+    rows.push(["  total".to_owned(), String::new(), result, note]);
+    format!("{provider}/{}\n{}", bill.model, aligned(&rows))
+}
+
+/// `1000 x 2 / 1000000 x 0.5 (service_tier flex) x 1.08 (EUR*1.08)`.
+fn arithmetic(line: &Line, explained: Option<&Explained>) -> String {
+    let Some(explained) = explained else {
+        let is_reported = line.price.is_some();
+        return format!("{}{}", line.quantity, if is_reported { ", as reported" } else { "" });
+    };
+    let mut below = 0;
+    let mut parts = Vec::new();
+    for (up_to, price) in &explained.prices {
+        let end = up_to.map_or(explained.billed, |up_to| up_to.min(explained.billed));
+        if end > below || parts.is_empty() {
+            parts.push(format!("{} x {price}", end - below));
+        }
+        below = below.max(end);
+    }
+    let mut text = match parts.as_slice() {
+        [part] => part.clone(),
+        parts => format!("({})", parts.join(" + ")),
+    };
+    if explained.per != 1 {
+        text.push_str(&format!(" / {}", explained.per));
+    }
+    text.extend(explained.factors.iter().map(|(label, factor)| format!(" x {factor} ({label})")));
+    if explained.billed != line.quantity {
+        text.push_str(&format!(", {} billed for {}", explained.billed, line.quantity));
+    }
+    if explained.rounded {
+        text.push_str(", rounded half to even");
+    }
+    text
+}
+
+pub(super) fn json_of(explanation: &Explanation) -> Value {
+    let Explanation { bill, lines } = explanation;
+    let line = |(place, line): (usize, &Line)| {
+        let explained = lines.get(place);
+        json!({
+            "model": &*line.model,
+            "unit": line.unit.name(),
+            "quantity": line.quantity,
+            "arithmetic": arithmetic(line, explained),
+            "rounded": explained.is_some_and(|explained| explained.rounded),
+            "amount_usd": line.price.as_ref().map(|price| price.amount.to_string()),
+            "rule": line.price.as_ref().map(|price| &*price.rule),
+        })
+    };
+    json!({
+        "model": &*bill.model,
+        "lines": bill.lines.iter().enumerate().map(line).collect::<Vec<_>>(),
+        "cost_usd": bill.cost.amount().map(|amount| amount.to_string()),
+        "unpriced": match bill.cost { Cost::Unpriced(reason) => Some(reason.to_string()), _ => None },
+        "not_billed": match bill.cost { Cost::NotBilled(reason) => Some(reason.name()), _ => None },
+    })
+}
