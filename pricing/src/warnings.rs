@@ -57,7 +57,7 @@ impl PriceBook {
             let mut clauses = model.periods.iter().flat_map(|period| &period.clauses);
             if clauses.any(|clause| clause.month.is_some()) {
                 warnings.push(format!(
-                    "{name}/{}{owner}: has prices by the month's volume, and a call is priced as its month's first when it comes",
+                    "{name}/{}{owner}: has prices by the month's volume, and every call is priced like the first of its month",
                     model.name
                 ));
             }

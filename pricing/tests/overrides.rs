@@ -83,7 +83,7 @@ fn what_an_override_file_probably_does_not_mean_is_a_warning() {
         "openai",
         &format!("models: {{ gpt-4o: {{ {price}, when: [{{ month_from: 1000000, tokens: \"0.9\" }}] }} }}\n"),
         &[
-            "openai/gpt-4o: has prices by the month's volume, and a call is priced as its month's first when it comes",
+            "openai/gpt-4o: has prices by the month's volume, and every call is priced like the first of its month",
         ],
     );
     let grok = book("grok", &format!("models: {{ grok-4: {{ {price} }} }}\n"));

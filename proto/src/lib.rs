@@ -40,6 +40,7 @@ pub mod json;
 pub mod money;
 pub mod otlp;
 pub mod producer;
+pub mod reported_cost;
 pub mod unit;
 pub mod usage;
 pub mod usage_object;

@@ -106,3 +106,35 @@ async fn names_that_nobody_knows_make_one_series_of_failed_calls() {
     assert_eq!(ask(&collector.storage, names).await, "1000\t1000\t1000");
     collector.stop().await;
 }
+
+/// Scenario: OpenRouter's answers state what they cost, one through the agent, one told by another program; OpenAI's do not, but a proxy
+/// in front of it states a cost.
+/// Guarantees: the router's own number is its bill; everybody's number is kept beside the bill, and is in no sum.
+#[tokio::test]
+async fn what_others_say_a_call_costs_stands_beside_the_bill() {
+    let collector = Collector::start(&section("reported_costs"), "").await;
+    let stated = |number: u64, provider: &str, model: &str, usd: &str| {
+        let mut call = Call { provider: provider.into(), response_model: model.into(), ..gpt(number) };
+        call.billing.reported_cost = Some(usd.parse().unwrap());
+        call
+    };
+    let router = stated(0, "openrouter", "ai21/jamba-1-5-large", "0.00275");
+    let mut guessed = stated(1, "openrouter", "ai21/jamba-1-5-large", "0.5");
+    guessed.usage.as_mut().unwrap().source = UsageSource::Sender;
+    let proxy = stated(2, "openai", "gpt-4.1", "0.003");
+    let body = export_request(&[router, guessed, proxy, gpt(3)]).encode_to_vec();
+    let answer = collector.post(&[PROTOBUF], body).await;
+    assert_eq!(answer.status, 200, "{}", answer.text());
+    // 1,000 tokens in and 100 out at 2 and 8 USD a million, of both models.
+    let rows = "SELECT provider, usage_source, toString(cost), toString(reported_cost), bill.rule[-1] FROM spans ORDER BY end_time DESC";
+    let expected = [
+        "openrouter\tprovider\t0.00275\t0.00275\topenrouter/reported",
+        "openrouter\tsender\t0.0028\t0.5\topenrouter/ai21/jamba-1-5-large@start/standard",
+        "openai\tprovider\t0.0028\t0.003\topenai/gpt-4.1@2025-04-14/standard",
+        "openai\tprovider\t0.0028\t\\N\topenai/gpt-4.1@2025-04-14/standard",
+    ];
+    assert_eq!(ask(&collector.storage, rows).await, expected.join("\n"));
+    let spend = "SELECT toString(sum(amount)) FROM spend_day";
+    assert_eq!(ask(&collector.storage, spend).await, "0.01115");
+    collector.stop().await;
+}

@@ -40,6 +40,7 @@ impl Seek<'_> {
     }
 }
 
+/// A number with a fraction is not visited: it is an error by itself, at the place that was looked for.
 impl<'de> Visitor<'de> for Seek<'_> {
     type Value = ();
 
@@ -60,10 +61,6 @@ impl<'de> Visitor<'de> for Seek<'_> {
     }
 
     fn visit_u64<E: Error>(self, _: u64) -> Result<(), E> {
-        self.scalar()
-    }
-
-    fn visit_f64<E: Error>(self, _: f64) -> Result<(), E> {
         self.scalar()
     }
 

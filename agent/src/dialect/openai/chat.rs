@@ -80,6 +80,8 @@ impl ChatReader {
             response.progress = if finished { Progress::Finished } else { Progress::Open };
         }
         if let Some(usage) = &chunk.usage.object {
+            let stated = ledgerline_proto::reported_cost::of_usage(chunk.usage.text);
+            response.billing.reported_cost = stated.or(response.billing.reported_cost);
             let Reading { input, output, .. } =
                 if self.is_embeddings { usage.of_embeddings() } else { usage.of_completion() };
             if input.is_some() || output.is_some() {

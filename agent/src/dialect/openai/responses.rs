@@ -173,6 +173,8 @@ impl Body<'_> {
         self.read_tools(response);
         if let Some(usage) = &self.usage.object {
             response.usage_objects.replace(super::SPEC.name, self.usage.text);
+            let stated = ledgerline_proto::reported_cost::of_usage(self.usage.text);
+            response.billing.reported_cost = stated.or(response.billing.reported_cost);
             let Reading { input, output, .. } = usage.of_response();
             response.input = input.or(response.input.take());
             response.output = output.or(response.output.take());

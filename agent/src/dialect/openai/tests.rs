@@ -4,7 +4,7 @@ use ledgerline_proto::Unit::{
     self, CacheRead, CacheWrite5m, CacheWrite12h, CacheWrite30m, InputAudio, InputUncached, OutputAudio,
     OutputReasoning, OutputText,
 };
-use ledgerline_proto::{Condition, Quantities};
+use ledgerline_proto::{Condition, PicoUsd, Quantities};
 
 use super::*;
 use crate::dialect::Progress;
@@ -51,6 +51,16 @@ fn openai_counts_are_made_disjoint() {
         r#"{"prompt_tokens":100,"completion_tokens":0,"prompt_tokens_details":{"cached_tokens":80,"audio_tokens":50}}"#,
         &[(CacheRead, 80), (InputAudio, 20)],
     );
+}
+
+#[test]
+fn what_the_provider_says_a_call_costs_is_kept() {
+    let cost = |usage: &str| {
+        let read = read_body(CHAT, &format!(r#"{{"choices":[],"usage":{usage}}}"#));
+        read.billing.reported_cost.map(PicoUsd::picos)
+    };
+    assert_eq!(cost(r#"{"prompt_tokens":1,"completion_tokens":1,"cost":0.00014}"#), Some(140_000_000));
+    assert_eq!(cost(r#"{"prompt_tokens":1,"completion_tokens":1}"#), None);
 }
 
 #[test]

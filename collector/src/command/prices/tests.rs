@@ -76,19 +76,20 @@ fn list_shows_what_prices_calls_now() {
         .collect();
     assert_eq!(lines[0][..4], ["PROVIDER", "MODEL", "SINCE", "LAYER"]);
     let own = "input_uncached 1.5/M, output_text 7/M (+2 when) retires 2026-12-01, in 4 days";
-    assert_eq!(lines[1], ["openai", "gpt-4.1", "start", "override", own, "contract 4711 (2026-11-20)"]);
+    assert_eq!(lines[4], ["openai", "gpt-4.1", "start", "override", own, "contract 4711 (2026-11-20)"]);
     // The published prices of the sizes that have no contract; of the one that has, once and not twice.
     let models: Vec<&str> = lines[1..].iter().map(|cells| cells[1]).collect();
-    assert_eq!(models, ["gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano"]);
-    assert!(lines[2][4].starts_with("input_uncached 0.4/M, cache_read 0.1/M, output_text 1.6/M"), "{text}");
+    assert_eq!(models[3..], ["gpt-4.1", "gpt-4.1-mini", "gpt-4.1-nano"]);
+    assert!(models[..3].iter().all(|model| model.starts_with("ft:gpt-4.1")), "{text}");
+    assert!(lines[5][4].starts_with("input_uncached 0.4/M, cache_read 0.1/M, output_text 1.6/M"), "{text}");
     let all = folder.prices(WITH_OWN, "list --provider openai --model gpt-4.1 --all");
     assert_eq!(all.lines().filter(|line| line.contains(" gpt-4.1 ")).count(), 3, "{all}");
-    assert_eq!(all.lines().filter(|line| line.contains("(not used)")).count() >= 2, true, "{all}");
+    assert!(all.lines().filter(|line| line.contains("(not used)")).count() >= 2, "{all}");
     let json: Value =
         serde_json::from_str(&folder.prices(WITH_OWN, "list --provider openai --model gpt-4.1 --json"))
             .unwrap();
-    assert_eq!(json[0]["prices"][0]["units"]["input_uncached"], "1.5 per million");
-    assert_eq!(json[0]["layer"], "override");
+    assert_eq!(json[3]["prices"][0]["units"]["input_uncached"], "1.5 per million");
+    assert_eq!(json[3]["layer"], "override");
 }
 
 #[test]
