@@ -589,7 +589,7 @@ CREATE TABLE ledgerline.spans
     `bill.rule` Array(LowCardinality(String)) COMMENT 'the price that matched; empty where the bill is unpriced' CODEC(ZSTD(1)),
     `bill.amount` Array(Nullable(Decimal(18, 12))) COMMENT 'USD, exact; NULL: the bill is unpriced, never 0 for unknown' CODEC(T64, ZSTD(1)),
     `usage_source` LowCardinality(String) COMMENT 'who counted: provider, drained, counted, sender, estimated, or missing: then the bill has no lines and nobody knows what was used',
-    `cost` Nullable(Decimal(18, 12)) ALIAS if(is_call = 1 AND unpriced_reason = '', CAST(arraySum(amount -> assumeNotNull(amount), bill.amount), 'Nullable(Decimal(18, 12))'), NULL) COMMENT 'USD, the sum of the lines, not stored; NULL: unpriced or not counted, never 0 for unknown',
+    `cost` Nullable(Decimal(18, 12)) ALIAS if((is_call = 1) AND (unpriced_reason = ''), CAST(arraySum(amount -> assumeNotNull(amount), bill.amount), 'Nullable(Decimal(18, 12))'), NULL) COMMENT 'USD, the sum of the lines, not stored; NULL: unpriced or not counted, never 0 for unknown',
     `unpriced_reason` LowCardinality(String) COMMENT 'why there is no price, also of what is not counted; empty when priced',
     `not_billed` LowCardinality(String) COMMENT 'why the provider bills nothing for it, where cost is a true 0 without lines; else empty',
     `price_version` LowCardinality(String) COMMENT 'version of the price book that was asked',

@@ -464,8 +464,10 @@ mod tests {
             [("big", InputUncached, 10), ("big", OutputText, 5), ("big", WebSearch, 2), ("big", Request, 1)];
         let counts = [(InputUncached, 10), (OutputText, 5), (WebSearch, 2)];
         check(&own, true, &counts, &[]);
-        // Nobody but the call itself has counted it where nothing is priced.
-        check(&own, false, &[&counts[..], &[(Request, 1)]].concat(), &[]);
+        // Nobody but the call itself has counted it where nothing is priced, and then it is among the others.
+        let stated =
+            [("big", InputUncached, 10), ("big", OutputText, 5), ("big", Request, 1), ("big", WebSearch, 2)];
+        check(&stated, false, &[&counts[..], &[(Request, 1)]].concat(), &[]);
         // An advisor of the call's own model, then two of another.
         let runs = [
             ("big", InputUncached, 3),

@@ -158,7 +158,9 @@ async fn upstream_that_refuses(refusal: impl Into<Vec<u8>>) -> (Upstream, Arc<Mu
 }
 
 fn refusal(status: &str, headers: &str, body: &[u8]) -> Vec<u8> {
-    let head = format!("HTTP/1.1 {status}\r\n{headers}content-length: {}\r\n\r\n", body.len());
+    // As it is: a connection to this upstream takes one request.
+    let head =
+        format!("HTTP/1.1 {status}\r\n{headers}connection: close\r\ncontent-length: {}\r\n\r\n", body.len());
     [head.as_bytes(), body].concat()
 }
 
@@ -183,7 +185,7 @@ async fn a_refused_field_is_taken_back_and_the_refusal_remembered() {
             ),
         ),
         (3, refusal("400 Bad Request", "", &long)),
-        (3, b"HTTP/1.1 400 Bad Request\r\ncontent-length: 50\r\n\r\nhalf".to_vec()),
+        (3, b"HTTP/1.1 400 Bad Request\r\nconnection: close\r\ncontent-length: 50\r\n\r\nhalf".to_vec()),
     ] {
         let (upstream, requests) = upstream_that_refuses(refusal).await;
         let agent = Agent::alone(upstream.address).await;

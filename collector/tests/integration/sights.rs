@@ -149,7 +149,7 @@ async fn a_span_that_the_store_refuses_takes_nothing_back() {
         seen_by("langchain", &wrapper),
         seen_by("openai", &inner),
     ]);
-    let counting = "SELECT groupArray((observer, calls)) FROM (SELECT observer, sum(is_call) + any(signs.signed) AS calls \
+    let counting = "SELECT groupArray((observer, calls)) FROM (SELECT observer, sum(is_call) + sum(signs.signed) AS calls \
         FROM spans LEFT JOIN (SELECT trace_id, span_id, toInt64(sum(sign)) AS signed FROM corrections GROUP BY ALL) AS signs \
         USING (trace_id, span_id) GROUP BY observer HAVING calls != 0 ORDER BY observer)";
     for _ in 0..2 {

@@ -140,7 +140,9 @@ async fn tokens_make_retries_exact_across_kill_9() {
 async fn a_repeat_completes_an_insert_that_a_kill_left_as_a_token_alone() {
     let directory = tempfile::tempdir().unwrap();
     let mut engine = Engine::on(directory.path(), &[]).await;
-    let window = "SETTINGS non_replicated_deduplication_window = 1000";
+    // Of a merged part the parts that it was made of are still there, and would come back.
+    let window = "SETTINGS non_replicated_deduplication_window = 1000, max_bytes_to_merge_at_max_space_in_pool = 1, \
+        max_bytes_to_merge_at_min_space_in_pool = 1";
     engine.run(&format!("CREATE TABLE t (a UInt64) ENGINE = MergeTree ORDER BY a {window}")).await;
     engine
         .run(&format!("CREATE TABLE r (n UInt64) ENGINE = SummingMergeTree ORDER BY tuple() {window}"))

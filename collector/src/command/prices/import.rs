@@ -112,7 +112,8 @@ fn yaml(provider: &str, imported: &Imported, source: &str, day: &str) -> String 
     for (model, reason) in &imported.left_out {
         text.push_str(&format!("# left out: {}: {}\n", model.escape_debug(), reason.escape_debug()));
     }
-    text.push_str(&format!("provider: {provider:?}\nsource: {source:?}\nread_on: {day:?}\nmodels:\n"));
+    text.push_str(&format!("provider: {provider:?}\nsource: {source:?}\nread_on: {day:?}\n"));
+    text.push_str(if imported.models.is_empty() { "models: {}\n" } else { "models:\n" });
     for (model, lines) in &imported.models {
         text.push_str(&format!("  {}:\n{lines}", serde_json::Value::from(model.as_str())));
     }
