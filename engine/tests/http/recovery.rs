@@ -161,7 +161,7 @@ async fn a_repeat_completes_an_insert_that_a_kill_left_as_a_token_alone() {
         let (token, calls) = (format!("block-{round}"), 3 * (round + 2));
         insert(&engine, &token).await;
         let parts = format!(
-            "SELECT path FROM system.parts WHERE table = '{lost}' AND active ORDER BY modification_time, name"
+            "SELECT path FROM system.parts WHERE table = '{lost}' AND active ORDER BY max_block_number"
         );
         let parts = engine.run(&parts).await;
         engine.kill();
