@@ -17,11 +17,6 @@ const REFUSALS: &str = "AuthenticationError BadRequestError ConflictError Intern
     insufficient_quota invalid_api_key invalid_request_error not_found_error overloaded_error \
     permission_error rate_limit_error rate_limit_exceeded request_too_large";
 
-/// Parts of a class of error, in small letters, that leave open whether the provider worked on the request: whoever waited gave up, or
-/// the line broke after it was sent. Of a number nothing is known: it is no error status, or that was asked before.
-const MAY_HAVE_RUN: &str = "timeout timed_out timedout deadline cancel abort connection disconnect reset closed cut killed eof \
-    protocol incomplete truncated stream";
-
 /// Why a call without usage cost nothing, or why its cost is not known.
 pub(crate) fn without_usage(settings: Option<&Settings>, call: &Call) -> Result<NotBilled, UnpricedReason> {
     let free = settings.is_some_and(|settings| settings.failed_requests_free == Some(true));
@@ -33,7 +28,7 @@ pub(crate) fn without_usage(settings: Option<&Settings>, call: &Call) -> Result<
             Some(class) if NEVER_SENT.contains(&class) => Ok(NotBilled::NeverSent),
             Some(class) if free && is_error_status(class) => Ok(NotBilled::HttpError),
             Some(class) if free && is_refusal(class) => Ok(NotBilled::Refused),
-            Some(class) if free && has_no_answer(call) && !may_have_run(class) => Ok(NotBilled::Failed),
+            // An exception's name tells nothing: the answer may have come, been billed, and not been understood.
             _ => Err(UnpricedReason::FailedWithoutUsage),
         },
         _ => Err(UnpricedReason::UsageMissing),
@@ -43,20 +38,6 @@ pub(crate) fn without_usage(settings: Option<&Settings>, call: &Call) -> Result<
 /// OpenTelemetry lets `error.type` be the status.
 fn is_error_status(class: &str) -> bool {
     class.parse::<u16>().is_ok_and(|status| (400..=599).contains(&status))
-}
-
-/// Nothing of an answer was seen.
-fn has_no_answer(call: &Call) -> bool {
-    call.response_id.is_empty()
-        && call.response_model.is_empty()
-        && call.finish_reasons.is_empty()
-        && call.time_to_first_token_ns.is_none()
-}
-
-fn may_have_run(class: &str) -> bool {
-    let class = class.to_ascii_lowercase();
-    let is_number = class.bytes().all(|byte| byte.is_ascii_digit());
-    is_number || MAY_HAVE_RUN.split_ascii_whitespace().any(|part| class.contains(part))
 }
 
 fn is_refusal(class: &str) -> bool {

@@ -84,8 +84,6 @@ named! {
         NeverSent = "never_sent",
         /// A sender of telemetry tells of a refusal by the provider's own word for it, without a status.
         Refused = "refused",
-        /// A sender of telemetry tells of a failure, without a status and without a trace of an answer.
-        Failed = "failed",
     }
 }
 
