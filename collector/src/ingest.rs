@@ -29,6 +29,7 @@ pub mod normalise;
 mod receive;
 pub(crate) mod refusal;
 mod reply;
+mod reported;
 mod rows;
 pub mod sightings;
 #[cfg(test)]
@@ -234,6 +235,7 @@ impl<T: Transport + 'static> Ingest<T> {
         for (kind, count) in [("call", calls), ("span", spans), ("response", unmatched)] {
             metrics.sights_forgotten.of([kind]).set(i64::try_from(count).unwrap_or(i64::MAX));
         }
+        reported::compare(&self.parts.prices, &prepared.tenant, &prepared.batch.spans, metrics);
         for row in &prepared.batch.spans {
             if matches!(row.role, Role::Repeat | Role::Wrapper) {
                 metrics.uncounted.of([row.role.name()]).inc();

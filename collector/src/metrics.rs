@@ -136,6 +136,10 @@ metrics! {
         "Attempts to read the spans of the last hours, or to book what a restart left open, that failed and are repeated";
     unpriced: Labelled = Labelled::by(["reason"]).at_zero(UNPRICED.map(|reason| reason.name())),
         "calls_unpriced", "Calls stored without a cost";
+    reported_cost: Labelled<Counter<f64, AtomicU64>> = Labelled::by(["provider"]), "reported_cost_usd",
+        "What providers and senders say that counted calls cost, of those that the price book knows a price of";
+    reported_cost_difference: Labelled<Counter<f64, AtomicU64>, 2> = Labelled::by(["provider", "book"]), "reported_cost_difference_usd",
+        "How far the price book is above or below what was reported, call by call";
     request_seconds: Histogram = seconds(), "request" in Seconds, "From a request's head to its answer";
     queries: Labelled = Labelled::by(["outcome"]).at_zero(RunError::OUTCOMES),
         "queries", "PromQL queries of dashboards and rules, by outcome";
@@ -203,6 +207,8 @@ mod tests {
             drop(counter.of(["x"]));
         }
         drop(metrics.sights_forgotten.of(["call"]));
+        drop(metrics.reported_cost.of(["x"]));
+        drop(metrics.reported_cost_difference.of(["x", "above"]));
         drop(metrics.last_duration_seconds.of(["x"]));
         drop(metrics.outbox_notifications.of(["x"]));
         metrics.alerts.of(["f;g", "firing"]).set(2);

@@ -14,6 +14,8 @@ mod ages;
 mod alertmanager;
 #[path = "../../store/tests/integration/engine.rs"]
 mod engine;
+#[path = "integration/explain.rs"]
+mod explain;
 #[path = "integration/ingest.rs"]
 mod ingest;
 #[path = "integration/interleavings.rs"]

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use ledgerline_proto::{
-    Bill, BillGap, Call, Condition, Cost, Line, LinePrice, Operation, PicoUsd, Quantities, Unit,
+    Bill, BillGap, Billing, Call, Condition, Cost, Line, LinePrice, Operation, PicoUsd, Quantities, Unit,
     UnpricedReason, UsageSource,
 };
 
@@ -32,6 +32,12 @@ impl PriceBook {
     /// The same, where so many tokens of the model were billed in the calendar month before.
     pub fn bill_after(&self, call: &Call, month_tokens: u64) -> Bill {
         self.work_out(call, month_tokens, None)
+    }
+
+    /// What the book makes of a call, whoever's number is the bill.
+    pub fn computed(&self, call: &Call) -> Cost {
+        let billing = Billing { reported_cost: None, ..call.billing.clone() };
+        self.bill(&Call { billing, ..call.clone() }).cost
     }
 
     /// The one name under which all calls of a model are shown: the one that the book resolves the served, else the requested

@@ -9,7 +9,7 @@ use ledgerline_testkit::stack::{Stack, StackOptions};
 
 /// Scenario: calls were just made; the command is run with the configuration of the running collector, wrongly, as a trial and in earnest.
 /// Guarantees: a mistake on the command line is named; it finds the collector's store; calls that may still be booked otherwise are left out
-/// and counted; nothing is booked that is not different.
+/// and counted; nothing is booked that is not different; a stored call is explained.
 #[tokio::test(flavor = "multi_thread")]
 async fn calls_of_a_running_collector_are_repriced_when_they_are_settled() {
     let stack = Stack::start(StackOptions::default()).await.unwrap();
@@ -18,12 +18,13 @@ async fn calls_of_a_running_collector_are_repriced_when_they_are_settled() {
     run_clients(Client::OpenAi, &stack.openai(), 1, &cases, Duration::from_secs(120)).await.unwrap();
     let calls = stack.wait_recorded(Duration::from_secs(60)).await.unwrap();
     let config = stack.path().join("collector.yaml");
-    let reprice = |arguments: &[&str]| {
+    let run = |words: &[&str], arguments: &[&str]| {
         let mut command = Command::new(binary("ledgerline-collector").unwrap());
-        let output = command.arg("--config").arg(&config).arg("reprice").args(arguments).output().unwrap();
+        let output = command.arg("--config").arg(&config).args(words).args(arguments).output().unwrap();
         let text = |bytes| String::from_utf8_lossy(bytes).into_owned();
         (output.status.success(), text(&output.stdout), text(&output.stderr))
     };
+    let reprice = |arguments: &[&str]| run(&["reprice"], arguments);
     for (arguments, problem) in [
         (&["--from", "2026-11", "--to", "2100-01-01"][..], "neither a date"),
         (&["--from", "2100-01-01", "--to", "2020-01-01"], "--from must be before --to"),
@@ -44,5 +45,13 @@ async fn calls_of_a_running_collector_are_repriced_when_they_are_settled() {
         );
         assert!(progress.contains("reprice: 0 of 0 calls (100 %)") && !progress.contains('\r'), "{progress}");
     }
+    let call = "SELECT lower(hex(trace_id)), toString(cost) FROM spans WHERE is_call = 1 LIMIT 1";
+    let call = stack.sql(call).await.unwrap();
+    let (trace, cost) = call.trim().split_once('\t').unwrap();
+    let (accepted, bill, problem) = run(&["prices", "explain"], &[trace]);
+    assert!(
+        accepted && bill.contains(&format!(" {cost}")) && bill.contains("booked with"),
+        "{bill}{problem}"
+    );
     assert_eq!(stack.sql("SELECT count() FROM corrections").await.unwrap().trim(), "0");
 }

@@ -96,8 +96,9 @@ fn documentation_says_something() {
 /// Lines of product source, inline tests included. What a change adds it pays for by taking parallel inventions out; the bound
 /// is never raised without a reason in the commit. (34,000 before the ledger: corrections, price book commands, repricing; 40,000 before the price engine; 41,000
 /// before the rendering of the migrations for a cluster; 41,300 before repricing, which reads stored calls back; 43,200 before what a kill or a
-/// bad start leaves is completed; 43,950 before the price book's commands.)
-const PRODUCT_LINES_MAX: usize = 45_700;
+/// bad start leaves is completed; 43,950 before the price book's commands; 45,700 before
+/// `explain` of a stored call and the metric of reported costs.)
+const PRODUCT_LINES_MAX: usize = 46_100;
 
 #[test]
 fn the_product_stays_small_enough_to_be_read() {

@@ -1,7 +1,7 @@
-//! `prices`: what the price book says, compared, checked and explained, without a running collector.
+//! `prices`: what the price book says, compared, checked and explained, whether a collector runs or not.
 //!
 //! The book is the one that the collector has: the published files that this build carries, below the overrides of the configuration.
-//! Without a configuration at the usual place it is the published files alone. Nothing here prices a call that is stored.
+//! Without a configuration at the usual place it is the published files alone. Nothing here changes a call that is stored.
 
 mod check;
 mod diff;
@@ -20,8 +20,10 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 use ledgerline_pricing::{Entry, PriceBook, PriceBookProblem};
 use ledgerline_process::config::ConfigError;
+use ledgerline_store::client::StoreError;
 use serde_json::{Map, Value, json};
 
+use super::store::AttachError;
 use crate::config::{DEFAULT_PATH, price_book};
 
 /// What to do with the price book.
@@ -61,6 +63,16 @@ pub enum PricesError {
         "the file has prices of several providers, and a price file is about one: choose with --provider, or give --output DIR; there are {0}"
     )]
     SeveralProviders(String),
+    #[error(transparent)]
+    Attach(#[from] AttachError),
+    #[error("the store does not answer as it should")]
+    Store(#[from] StoreError),
+    #[error(
+        "no call of {0} is stored; spans are kept for 90 days, and a trace of which no span is a call has no bill"
+    )]
+    UnknownCall(String),
+    #[error("cannot start")]
+    Start(#[source] io::Error),
     #[error("cannot write")]
     Write(#[source] io::Error),
 }
@@ -109,7 +121,7 @@ pub fn run(
         Command::List(list) => list.text(&book, now_unix_ns)?,
         Command::Show(show) => show.text(&book, now_unix_ns)?,
         Command::Diff(diff) => diff.text(&book, now_unix_ns)?,
-        Command::Explain(explain) => explain.text(&book, now_unix_ns)?,
+        Command::Explain(explain) => explain.text(config, &book, now_unix_ns)?,
         Command::Import(import) => import.text(now_unix_ns)?,
         Command::Check(check) => check.text(&book, now_unix_ns)?,
     };

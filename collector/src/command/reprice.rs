@@ -8,7 +8,7 @@
 mod plan;
 mod progress;
 mod report;
-mod verdict;
+pub(super) mod verdict;
 
 use std::sync::Arc;
 

@@ -136,5 +136,20 @@ async fn what_others_say_a_call_costs_stands_beside_the_bill() {
     assert_eq!(ask(&collector.storage, rows).await, expected.join("\n"));
     let spend = "SELECT toString(sum(amount)) FROM spend_day";
     assert_eq!(ask(&collector.storage, spend).await, "0.01115");
+    // The book is 0.00005 above the router's own number, 0.4972 below a guess and 0.0002 below the proxy's.
+    let metrics = collector.metrics().await;
+    for (series, usd) in [
+        ("reported_cost_usd_total{provider=\"openrouter\"}", 0.502_75),
+        ("reported_cost_difference_usd_total{provider=\"openrouter\",book=\"above\"}", 0.000_05),
+        ("reported_cost_difference_usd_total{provider=\"openrouter\",book=\"below\"}", 0.497_2),
+        ("reported_cost_usd_total{provider=\"openai\"}", 0.003),
+        ("reported_cost_difference_usd_total{provider=\"openai\",book=\"above\"}", 0.0),
+        ("reported_cost_difference_usd_total{provider=\"openai\",book=\"below\"}", 0.000_2),
+    ] {
+        let name = format!("ledgerline_collector_{series} ");
+        let value =
+            metrics.lines().find_map(|line| line.strip_prefix(&name)).unwrap_or_else(|| panic!("{metrics}"));
+        assert!((value.parse::<f64>().unwrap() - usd).abs() < 1e-12, "{series}: {value}, not {usd}");
+    }
     collector.stop().await;
 }

@@ -32,7 +32,7 @@ use crate::spans::call;
 
 const DAY_NS: u64 = 86_400_000_000_000;
 
-fn now_ns() -> u64 {
+pub fn now_ns() -> u64 {
     SystemClock.now_unix_ns()
 }
 
@@ -41,7 +41,7 @@ fn wait() -> Instant {
 }
 
 /// A price file; `rest` is its models and more.
-fn file(provider: &str, rest: &str) -> String {
+pub fn file(provider: &str, rest: &str) -> String {
     format!("provider: {provider}\nsource: a contract\nread_on: \"2026-11-27\"\n{rest}")
 }
 
@@ -56,7 +56,7 @@ fn book(files: &[(&str, &str)]) -> PriceBook {
 }
 
 /// The row of a call that ingest has priced with that book a day ago.
-fn row(prices: &PriceBook, tenant: &str, call: Call) -> SpanRow {
+pub fn row(prices: &PriceBook, tenant: &str, call: Call) -> SpanRow {
     let bill = prices.for_tenant(tenant).bill(&call);
     SpanRow {
         place: 0,
@@ -80,7 +80,7 @@ fn row(prices: &PriceBook, tenant: &str, call: Call) -> SpanRow {
 }
 
 /// Call number `number` of that model, two days ago, with these counts by the provider.
-fn of(number: u64, model: &str, counts: &[(Unit, u64)]) -> Call {
+pub fn of(number: u64, model: &str, counts: &[(Unit, u64)]) -> Call {
     Call {
         trace_id: TraceId::from_bytes(u128::from(number + 1).to_be_bytes()).unwrap(),
         span_id: SpanId::from_bytes((number + 1).to_be_bytes()).unwrap(),
@@ -97,7 +97,7 @@ fn of(number: u64, model: &str, counts: &[(Unit, u64)]) -> Call {
     }
 }
 
-async fn write(store: &Store, id: u128, mut rows: Vec<SpanRow>) {
+pub async fn write(store: &Store, id: u128, mut rows: Vec<SpanRow>) {
     for (place, row) in rows.iter_mut().enumerate() {
         row.place = place;
     }
@@ -105,7 +105,7 @@ async fn write(store: &Store, id: u128, mut rows: Vec<SpanRow>) {
     Writer::new(store.clone(), StoreMetrics::default()).write(&batch, wait()).await.unwrap();
 }
 
-fn everything(booking: Booking) -> Order {
+pub fn everything(booking: Booking) -> Order {
     Order {
         from_us: 0,
         until_us: i64::try_from(now_ns() / 1000).unwrap(),
@@ -114,7 +114,7 @@ fn everything(booking: Booking) -> Order {
     }
 }
 
-async fn reprice(store: &Store, prices: &PriceBook, order: Order) -> Report {
+pub async fn reprice(store: &Store, prices: &PriceBook, order: Order) -> Report {
     let run = Reprice::new(store.clone(), prices.clone(), Arc::new(SystemClock), order);
     run.run(&mut Progress::on(Box::new(std::io::sink()), false), &CancellationToken::new()).await.unwrap()
 }

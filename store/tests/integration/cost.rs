@@ -20,7 +20,7 @@ use crate::tables::rows;
 
 const ROWS: u64 = 50_000;
 const SERIES: u64 = 480;
-const ROUNDS: u64 = 9;
+const ROUNDS: u64 = 21;
 /// What DESIGN.md allows, as parts of the first version's.
 const BARS: (f64, f64) = (1.2, 1.3);
 
@@ -181,22 +181,24 @@ async fn what_an_insert_costs() {
         }
     }
     ask(&source, "SYSTEM START MERGES").await;
-    let median = |times: &mut Vec<f64>| {
-        times.sort_by(f64::total_cmp);
-        times[times.len() / 2]
+    // Two blocks beside each other in time are slowed alike by what else the machine does; a tick is 0.2 us a row, so it takes many.
+    let median = |mut numbers: Vec<f64>| {
+        numbers.sort_by(f64::total_cmp);
+        numbers[numbers.len() / 2]
     };
-    let (ours_us, first_us) = (median(&mut of_ours), median(&mut of_first));
+    let ratio = median(of_ours.iter().zip(&of_first).map(|(ours, first)| ours / first).collect());
+    let (ours_us, first_us) = (median(of_ours), median(of_first));
     let (ours_bytes, first_bytes) =
         (bytes_a_call(&ours, "cost_ours").await, bytes_a_call(&ours, "cost_first").await);
     println!("{ROUNDS} blocks of {ROWS} rows, {SERIES} series, three lines a call");
-    let line = |what: &str, first: f64, ours: f64, bar: f64| {
-        println!(
-            "{what}: first version {first:.2}, now {ours:.2}: {:.2} times as much, bar {bar}",
-            ours / first
-        );
-    };
-    line("engine CPU, us a row (median)", first_us, ours_us, BARS.0);
-    line("engine CPU, us a row (least)", of_first[0], of_ours[0], BARS.0);
-    line("bytes a call, merged", first_bytes, ours_bytes, BARS.1);
+    println!(
+        "engine CPU, us a row: first version {first_us:.2}, now {ours_us:.2}; median of the ratios {ratio:.2}, bar {}",
+        BARS.0
+    );
+    println!(
+        "bytes a call, merged: first version {first_bytes:.2}, now {ours_bytes:.2}: {:.2} times as much, bar {}",
+        ours_bytes / first_bytes,
+        BARS.1
+    );
     assert!(ours_bytes <= BARS.1 * first_bytes, "a call takes more room than it may");
 }

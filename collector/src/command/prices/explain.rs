@@ -1,24 +1,32 @@
 //! `prices explain`: the arithmetic of a bill, line by line, for a person with a calculator.
 
+mod stored;
+
+use std::path::Path;
+
 use clap::Args;
 use ledgerline_pricing::{Explained, Explanation, PriceBook};
 use ledgerline_proto::{
     Billing, Call, Condition, Conditions, Cost, EndOfStream, Identity, Line, Operation, Quantities, SpanId,
     TraceId, Unit, Usage, UsageSource,
 };
+use ledgerline_store::spans::unpriced_reason;
 use serde_json::{Value, json};
 
 use super::table::aligned;
 use super::{Asked, PricesError, pretty};
 
-/// A call that might be made: `explain --provider openai --model gpt-4.1 --unit input_uncached=1000 --unit output_text=100`.
+/// A stored call, or one that might be made: `explain --provider openai --model gpt-4.1 --unit input_uncached=1000 --unit output_text=100`.
 #[derive(Debug, Args)]
 pub struct Explain {
+    /// A stored call: its trace, or its trace and span, as hexadecimal
+    #[arg(value_name = "TRACE_ID[/SPAN_ID]", conflicts_with_all = ["provider", "model", "units", "conditions", "month_tokens", "at"])]
+    call: Option<stored::Address>,
     /// Whose model it is, in OpenTelemetry's words: openai, azure.ai.openai, aws.bedrock
-    #[arg(long)]
+    #[arg(long, required_unless_present = "call", default_value = "", hide_default_value = true)]
     provider: String,
     /// The model that answers, under any of its names
-    #[arg(long)]
+    #[arg(long, required_unless_present = "call", default_value = "", hide_default_value = true)]
     model: String,
     /// What it uses, for instance input_uncached=1000; once for each unit
     #[arg(long = "unit", value_name = "UNIT=QUANTITY", value_parser = quantity)]
@@ -49,13 +57,22 @@ fn condition(text: &str) -> Result<(Condition, String), String> {
 }
 
 impl Explain {
-    pub(super) fn text(&self, book: &PriceBook, now_unix_ns: u64) -> Result<String, PricesError> {
+    /// A stored call is read from the store of the configuration and priced with the book of its owner.
+    pub(super) fn text(
+        &self,
+        config: &Path,
+        book: &PriceBook,
+        now_unix_ns: u64,
+    ) -> Result<String, PricesError> {
+        if let Some(address) = &self.call {
+            return stored::text(config, address, &self.asked);
+        }
         let Some(call) = self.call(self.asked.at_unix_ns(now_unix_ns)?) else { return Ok(String::new()) };
         let explanation = self.asked.of(book).explain_after(&call, self.month_tokens);
         Ok(if self.asked.json {
-            pretty(&json_of(&explanation))
+            pretty(&json_of(&explanation, &unpriced_reason(explanation.bill.cost)))
         } else {
-            text_of(&self.provider, &explanation)
+            text_of(&self.provider, &explanation, &unpriced_reason(explanation.bill.cost))
         })
     }
 
@@ -88,8 +105,8 @@ impl Explain {
     }
 }
 
-/// A line for each line of the bill, then the sum.
-pub(super) fn text_of(provider: &str, explanation: &Explanation) -> String {
+/// A line for each line of the bill, then the sum, or why there is none.
+fn text_of(provider: &str, explanation: &Explanation, unpriced_reason: &str) -> String {
     let Explanation { bill, lines } = explanation;
     let mut rows = Vec::new();
     for (place, line) in bill.lines.iter().enumerate() {
@@ -108,16 +125,16 @@ pub(super) fn text_of(provider: &str, explanation: &Explanation) -> String {
     let (result, note) = match bill.cost {
         Cost::Known(amount) => (amount.to_string(), "USD".to_owned()),
         Cost::NotBilled(reason) => ("0".to_owned(), format!("not billed: {}", reason.name())),
-        Cost::Unpriced(reason) => ("-".to_owned(), format!("unpriced: {reason}")),
+        Cost::Unpriced(_) => ("-".to_owned(), format!("unpriced: {unpriced_reason}")),
     };
     rows.push(["  total".to_owned(), String::new(), result, note]);
     format!("{provider}/{}\n{}", bill.model, aligned(&rows))
 }
 
-/// `1000 x 2 / 1000000 x 0.5 (service_tier flex) x 1.08 (EUR*1.08)`.
+/// `1000 x 2 / 1000000 x 0.5 (service_tier flex) x 1.08 (EUR*1.08)`; the quantity alone of what is only told.
 fn arithmetic(line: &Line, explained: Option<&Explained>) -> String {
     let Some(explained) = explained else {
-        let is_reported = line.price.is_some();
+        let is_reported = line.price.as_ref().is_some_and(|price| price.rule.ends_with("/reported"));
         return format!("{}{}", line.quantity, if is_reported { ", as reported" } else { "" });
     };
     let mut below = 0;
@@ -146,7 +163,7 @@ fn arithmetic(line: &Line, explained: Option<&Explained>) -> String {
     text
 }
 
-pub(super) fn json_of(explanation: &Explanation) -> Value {
+fn json_of(explanation: &Explanation, unpriced_reason: &str) -> Value {
     let Explanation { bill, lines } = explanation;
     let line = |(place, line): (usize, &Line)| {
         let explained = lines.get(place);
@@ -164,7 +181,7 @@ pub(super) fn json_of(explanation: &Explanation) -> Value {
         "model": &*bill.model,
         "lines": bill.lines.iter().enumerate().map(line).collect::<Vec<_>>(),
         "cost_usd": bill.cost.amount().map(|amount| amount.to_string()),
-        "unpriced": match bill.cost { Cost::Unpriced(reason) => Some(reason.to_string()), _ => None },
+        "unpriced": (!unpriced_reason.is_empty()).then_some(unpriced_reason),
         "not_billed": match bill.cost { Cost::NotBilled(reason) => Some(reason.name()), _ => None },
     })
 }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use ledgerline_pricing::PriceBook;
 use ledgerline_proto::dimension::Dimension;
 use ledgerline_proto::usage_object::reread;
-use ledgerline_proto::{Bill, Line, PicoUsd, Unit};
+use ledgerline_proto::{Bill, Call, Line, PicoUsd, Unit};
 use ledgerline_store::corrections::{CorrectionRow, Reason, Sign};
 use ledgerline_store::spans::{OTHER, unpriced_reason};
 use ledgerline_store::stored::{Booked, StoredCall};
@@ -49,16 +49,13 @@ ledgerline_proto::named! {
 
 /// Prices a stored call with its tenant's book.
 pub fn of(stored: StoredCall, prices: &PriceBook, price_version: &Arc<str>) -> Verdict {
-    let StoredCall { mut call, booked, is_model_capped } = stored;
+    let StoredCall { mut call, booked, is_model_capped, .. } = stored;
     let booked = match booked {
         Booked::Never => return Verdict::NotBooked,
         Booked::Otherwise => return Verdict::Unclear,
         Booked::Once(booked) => booked,
     };
-    if let Some((usage, gap)) = reread(&call) {
-        call.usage = Some(usage);
-        call.billing.gap = gap;
-    }
+    see_anew(&mut call);
     let mut bill = prices.bill(&call);
     count_as_ingest_did(&mut bill, &booked.bill, is_model_capped);
     let unpriced_reason = unpriced_reason(bill.cost);
@@ -74,6 +71,14 @@ pub fn of(stored: StoredCall, prices: &PriceBook, price_version: &Arc<str>) -> V
     new.bill = bill;
     let booked = Box::new(CorrectionRow { sign: Sign::TakesBack, reason: Reason::Reprice, ..*booked });
     Verdict::Changed { booked, new: Box::new(new), why }
+}
+
+/// Reads the provider's usage object again, where it was kept.
+pub fn see_anew(call: &mut Call) {
+    if let Some((usage, gap)) = reread(call) {
+        call.usage = Some(usage);
+        call.billing.gap = gap;
+    }
 }
 
 /// A model beyond the cap of ingest stays what it is counted as.
