@@ -100,7 +100,8 @@ fn provider(root: &Node<'_>, fields: &Fields<'_>, read: ReadAt) -> Option<Provid
     let name = fields.required("provider").and_then(Node::text);
     let inherits: Vec<String> =
         fields.get("inherits").map(Node::texts).unwrap_or_default().into_iter().map(str::to_owned).collect();
-    let settings_only = ["aliases", "deployments", "booked"].iter().any(|key| fields.get(key).is_some());
+    let settings_only =
+        ["aliases", "booked", "deployments", "failed_requests"].iter().any(|key| fields.get(key).is_some());
     if inherits.is_empty() && !settings_only {
         fields.required("models");
     }

@@ -22,7 +22,7 @@ use tokio::time::{Instant, sleep_until, timeout_at};
 use xxhash_rust::xxh3::Xxh3;
 
 use super::client::{Insert, StoreError};
-use super::corrections::{self, CorrectionRow};
+use super::corrections;
 use super::ledger::Change;
 use super::native::{self, Column};
 use super::quarantine::{self, QuarantineRow};
@@ -148,26 +148,6 @@ impl<T: Transport> Writer<T> {
         let mut poisoned: Vec<usize> = rows.iter().map(|row| row.place).collect();
         poisoned.sort_unstable();
         Ok(Written { stored: batch.spans.len() - rows.len(), poisoned })
-    }
-
-    /// Books what a batch corrects, when its spans are stored. The insert is named after the batch and what is booked, so a repeat of both is
-    /// booked once, whenever it comes. There is no poison among what was stored before: what is refused is our mistake.
-    pub async fn write_corrections(
-        &self,
-        batch: u128,
-        rows: &[CorrectionRow],
-        deadline: Instant,
-    ) -> Result<(), WriteError> {
-        if rows.is_empty() {
-            return Ok(());
-        }
-        let Ok(Ok(_permit)) = timeout_at(deadline, self.permits.acquire()).await else {
-            return Err(WriteError::Busy);
-        };
-        let sealed = Sealed::of(batch, rows);
-        self.send_block(&self.corrections_statement, &sealed.block, sealed.rows, &sealed.token, deadline)
-            .await?
-            .map_err(WriteError::Unavailable)
     }
 
     /// Books corrections that nobody sends again: the finished insert is kept in the store before it is sent, so that whoever finds it

@@ -11,7 +11,7 @@ use ledgerline_proto::{
 };
 
 use super::*;
-use crate::corrections::{Reason, Sign};
+use crate::corrections::{CorrectionRow, Reason, Sign};
 use crate::usage_object::UsageObject;
 
 /// A finished chat with that OpenAI model.
@@ -49,7 +49,6 @@ struct Store {
     failures: Mutex<Vec<StoreError>>,
     /// Rows by token.
     taken: Mutex<HashMap<String, usize>>,
-    booked: Mutex<HashMap<String, usize>>,
     quarantined: Mutex<HashMap<String, usize>>,
 }
 
@@ -76,9 +75,7 @@ impl Transport for Store {
         if let Some(failure) = self.failures.lock().unwrap().pop() {
             return Err(failure);
         }
-        if insert.statement.starts_with("INSERT INTO corrections") {
-            self.booked.lock().unwrap().entry(insert.token.to_owned()).or_insert(insert.rows);
-        } else if insert.statement.starts_with("INSERT INTO quarantine") {
+        if insert.statement.starts_with("INSERT INTO quarantine") {
             self.quarantined.lock().unwrap().entry(insert.token.to_owned()).or_insert(insert.rows);
         } else if insert.block.windows(6).any(|window| window == b"poison") {
             return Err(StoreError::Exception { code: 469, message: "violated".into() });
@@ -196,20 +193,17 @@ async fn a_writer_that_is_full_says_so_at_the_deadline() {
     assert!(matches!(writer.write(&batch(&["a"]), deadline).await, Err(WriteError::Busy)));
 }
 
-/// Scenario: a sender repeats a request whose corrections are booked, later; then the request has another one.
+/// Scenario: the same corrections are booked again later; then the same reason brings another one.
 /// Guarantees: the repeat has the name of the first and the other has not.
-#[tokio::test]
-async fn corrections_are_named_by_what_they_book_and_not_by_when() {
-    let store = Arc::new(Store::default());
-    let deadline = Instant::now() + Duration::from_secs(10);
+#[test]
+fn corrections_are_named_by_what_they_book_and_not_by_when() {
     let span = &batch(&["a"]).spans[0];
     let back = CorrectionRow::of(span, Sign::TakesBack, Reason::Repeat);
     let again = CorrectionRow { booked_at_ms: back.booked_at_ms + 60_000, ..back.clone() };
     let other = CorrectionRow { sign: Sign::Books, ..back.clone() };
-    for (rows, names) in [(vec![back], 1), (vec![again.clone()], 1), (vec![again, other], 2), (vec![], 2)] {
-        writer(&store).write_corrections(7, &rows, deadline).await.unwrap();
-        let booked = store.booked.lock().unwrap();
-        assert_eq!(booked.len(), names, "{booked:?}");
-        assert!(booked.keys().all(|token| token.starts_with(&format!("{:032x}-corrections-", 7))));
-    }
+    let name = |rows: &[CorrectionRow]| Sealed::of(7, rows).token;
+    assert!(name(&[back.clone()]).starts_with(&format!("{:032x}-corrections-", 7)));
+    assert_eq!(name(&[back.clone()]), name(&[again.clone()]));
+    assert_ne!(name(&[back.clone()]), name(&[again, other]));
+    assert_ne!(name(&[back.clone()]), Sealed::of(8, &[back]).token);
 }

@@ -8,6 +8,7 @@ use ledgerline_store::Store;
 use ledgerline_store::corrections::{CorrectionRow, Reason, Sign};
 use ledgerline_store::ledger::{Action, Change};
 use ledgerline_store::metrics::StoreMetrics;
+use ledgerline_store::sealed::Sealed;
 use ledgerline_store::spans::{Role, SpanRow, unpriced_reason};
 use ledgerline_store::writer::Writer;
 use tokio::time::Instant;
@@ -163,7 +164,7 @@ async fn bills_and_corrections_add_up_alike_in_every_tier() {
         let batch = ledgerline_store::writer::Batch { id, places: spans.len(), spans, quarantine: vec![] };
         for _ in 0..2 {
             writer.write(&batch, deadline).await.unwrap();
-            writer.write_corrections(id, &corrections, deadline).await.unwrap();
+            writer.book(&Sealed::of(id, &corrections), 0, deadline).await.unwrap();
         }
         written.push((batch.spans, corrections));
     }
