@@ -21,7 +21,7 @@ use ledgerline_store::sql::SqlSource;
 const TEAMS: [&str; 4] = ["search", "ads", "", "a'b\\c\td"];
 const RARE: &str = "rare";
 const SPANS: usize = 3000;
-const QUERIES: usize = 150;
+const QUERIES: usize = 200;
 /// 2026-11-24 13:37:42.123456 UTC: on no boundary of anything.
 const NOW_US: i64 = 1_795_527_462_123_456;
 /// One, of anything, in pico units.
@@ -325,16 +325,30 @@ fn random_query(random: &mut Random) -> (String, QueryParams) {
         3 => format!("sum{by}(rate({selector}[{window}]{offset}))"),
         _ => format!("sum{by}(increase({selector}[{window}]{offset}))"),
     };
+    (expression, random_times(random))
+}
+
+fn random_times(random: &mut Random) -> QueryParams {
     let now_ms = NOW_US / 1000;
     let back = i64::try_from(random.next(3 * 86_400_000)).unwrap();
-    let align = random.pick(&[1, 1000, 60_000, 3_600_000, 86_400_000]);
+    let align = random.pick(&[1, 1000, 60_000, 900_000, 3_600_000, 86_400_000]);
     let end_ms = (now_ms - back).div_euclid(align) * align;
     if random.next(2) == 0 {
-        return (expression, QueryParams::Instant { time_ms: end_ms });
+        return QueryParams::Instant { time_ms: end_ms };
     }
-    let step_ms = random.pick(&[15_000, 60_000, 61_000, 300_000, 3_600_000, 5_400_000, 86_400_000]);
+    let step_ms = random.pick(&[
+        15_000,
+        60_000,
+        61_000,
+        300_000,
+        900_000,
+        3_600_000,
+        5_400_000,
+        86_400_000,
+        172_800_000,
+    ]);
     let steps = i64::try_from(random.next(30)).unwrap();
-    (expression, QueryParams::Range { start_ms: end_ms - steps * step_ms, end_ms, step_ms })
+    QueryParams::Range { start_ms: end_ms - steps * step_ms, end_ms, step_ms }
 }
 
 /// Labels and values by time, in one order.
@@ -364,6 +378,22 @@ fn same(a: &Number, b: &Number) -> bool {
         (Number::Float(a), Number::Float(b)) => (a - b).abs() <= 1e-12 * a.abs().max(b.abs()),
         _ => false,
     }
+}
+
+/// Whether whole intervals may be read that an edge cuts.
+fn may_be_cut(query: &str, params: QueryParams) -> bool {
+    matches!(params, QueryParams::Range { step_ms, .. } if step_ms % 900_000 == 0) && query.contains('[')
+}
+
+/// Of whole intervals the store does not know whether a series of which all was taken back was in one part of it or the other: it is
+/// there with 0, or it is not there.
+fn without_nothing(mut points: Vec<(Labels, i64, Number)>) -> Vec<(Labels, i64, Number)> {
+    points.retain(|(_, _, value)| value.to_f64() != 0.0 && !value.to_f64().is_nan());
+    points
+}
+
+fn is_same_point(a: &(Labels, i64, Number), b: &(Labels, i64, Number)) -> bool {
+    a.0 == b.0 && a.1 == b.1 && same(&a.2, &b.2)
 }
 
 fn querier(source: impl SeriesSource + 'static) -> Querier {
@@ -431,10 +461,19 @@ async fn what_the_store_adds_up_equals_what_the_evaluator_computes() {
             pushed.run(&scope(), &query, params).await.unwrap_or_else(|error| panic!("{context}: {error}")),
         );
         let wanted = flat(plain.run(&scope(), &query, params).await.unwrap());
-        let equal = got.len() == wanted.len()
-            && got.iter().zip(&wanted).all(|(a, b)| a.0 == b.0 && a.1 == b.1 && same(&a.2, &b.2));
-        assert!(equal, "{context}\nstore: {got:?}\nevaluator: {wanted:?}");
-        values += got.len();
+        let (got, wanted) = if may_be_cut(&query, params) {
+            (without_nothing(got), without_nothing(wanted))
+        } else {
+            (got, wanted)
+        };
+        let apart = got.iter().zip(&wanted).position(|(a, b)| !is_same_point(a, b));
+        let first = apart.unwrap_or(got.len().min(wanted.len()));
+        let (store, evaluator) = (got.get(first), wanted.get(first));
+        assert!(
+            store.is_none() && evaluator.is_none(),
+            "{context}\nstore: {store:?}\nevaluator: {evaluator:?}"
+        );
+        values += wanted.len();
     }
     assert!(values > QUERIES, "only {values} values were compared");
     let total = engine::ask(&storage, "SELECT toString(sum(amount)) FROM spend_record").await;

@@ -75,8 +75,8 @@ impl<R: SqlRunner> SqlSource<R> {
             let Some(statement) = statement(&selection) else { continue };
             // Held until the rows have become series, for which the query is charged next.
             let mut held = scope.memory.charge(0)?;
-            let rows = self.runner.rows(&statement, &mut held).await?;
-            found.extend(series(rows, &labels, &group.wanted)?);
+            let rows = self.runner.rows(&statement.select, &mut held).await?;
+            found.extend(series(rows, &labels, &group.wanted, statement.has_counts)?);
             if found.len() > SERIES_MAX {
                 return Err(SourceError::TooManySeries(SERIES_MAX));
             }
@@ -219,7 +219,12 @@ fn column_matchers<'a>(
 }
 
 /// Rows to series, in no order. Two points of one series at one edge come from two tiers and are added.
-fn series(rows: Vec<Row>, names: &[&str], wanted: &[Wanted]) -> Result<Vec<Series>, SourceError> {
+fn series(
+    rows: Vec<Row>,
+    names: &[&str],
+    wanted: &[Wanted],
+    has_counts: bool,
+) -> Result<Vec<Series>, SourceError> {
     let malformed = SourceError::Malformed;
     if rows.len() > SERIES_MAX {
         return Err(SourceError::TooManySeries(SERIES_MAX));
@@ -232,10 +237,21 @@ fn series(rows: Vec<Row>, names: &[&str], wanted: &[Wanted]) -> Result<Vec<Serie
             let expected = names.len() + 1;
             return Err(malformed(format!("{} columns where {expected} were asked for", row.len())));
         };
-        let mut increments: Vec<BTreeMap<i64, i128>> = vec![BTreeMap::new(); wanted.len()];
+        let scales = wanted.iter().map(|wanted| scale(wanted.measure));
+        let scales: Vec<i128> = scales.chain(has_counts.then_some(1)).collect();
+        let mut increments: Vec<BTreeMap<i64, i128>> = vec![BTreeMap::new(); scales.len()];
         for point in points.split(',').filter(|point| !point.is_empty()) {
             read += 1;
-            add_point(point, wanted, &mut increments)?;
+            if let (Some(edge), Some(counts)) =
+                (add_point(point, &scales, &mut increments)?, increments.last_mut())
+                && has_counts
+            {
+                counts.insert(edge, 1);
+            }
+        }
+        if let Some(counts) = increments.pop_if(|_| has_counts) {
+            let holds = |edge: &i64| counts.get(edge).is_some_and(|count| *count != 0);
+            increments.iter_mut().for_each(|points| points.retain(|edge, _| holds(edge)));
         }
         if read > ROWS_MAX {
             return Err(SourceError::TooManyRows(ROWS_MAX));
@@ -254,23 +270,23 @@ fn series(rows: Vec<Row>, names: &[&str], wanted: &[Wanted]) -> Result<Vec<Serie
     Ok(out)
 }
 
-/// Adds `edge:value:...` to the increments of each measure, or to all of them 0 at the time in `last:time`.
+/// Adds `edge:value:...` to the increments of each measure, or to all of them 0 at the time in `last:time`, which is answered.
 fn add_point(
     point: &str,
-    wanted: &[Wanted],
+    scales: &[i128],
     increments: &mut [BTreeMap<i64, i128>],
-) -> Result<(), SourceError> {
+) -> Result<Option<i64>, SourceError> {
     let malformed = |what: &str| SourceError::Malformed(format!("{what} in the point {point:?}"));
     let mut fields = point.split(':').peekable();
     let is_last = fields.next_if_eq(&LAST).is_some();
     let edge: i64 = fields.next().and_then(|edge| edge.parse().ok()).ok_or_else(|| malformed("no time"))?;
-    for (wanted, increments) in wanted.iter().zip(increments) {
+    for (scale, increments) in scales.iter().zip(increments) {
         let value = if is_last { "0" } else { fields.next().ok_or_else(|| malformed("too few values"))? };
-        let picos = picos(value, scale(wanted.measure)).ok_or_else(|| malformed("no decimal"))?;
+        let picos = picos(value, *scale).ok_or_else(|| malformed("no decimal"))?;
         let sum = increments.entry(edge).or_insert(0);
         *sum = sum.checked_add(picos).ok_or_else(|| malformed("a sum beyond 128 bits"))?;
     }
-    if fields.next().is_some() { Err(malformed("too many values")) } else { Ok(()) }
+    if fields.next().is_some() { Err(malformed("too many values")) } else { Ok(is_last.then_some(edge)) }
 }
 
 /// Pico units in one stored unit.

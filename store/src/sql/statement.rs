@@ -3,7 +3,8 @@
 //! Edges are the times at which windows begin and end. A row of a tier whose interval has no edge inside is used whole; of
 //! intervals that have one, the next finer tier supplies the parts. So one statement reads the coarsest data that is still exact,
 //! whatever the edges are: a 30-day window that ends now is days, then quarters, then minutes, then the record of two minutes. Which
-//! tiers there are depends on how long ago it is (`tiers.rs`).
+//! tiers there are depends on how long ago it is (`tiers.rs`). Where every interval has one edge inside at the same place, as the days of
+//! another time zone have, it is used whole all the same, and what counts at the other edge is moved there ([`Cut`]).
 
 use std::fmt::Write as _;
 
@@ -12,7 +13,7 @@ use ledgerline_promql::source::Scope;
 use ledgerline_promql::{ALIVE_ROUNDING_MS, Edges, MatchKind, Matcher};
 use ledgerline_proto::Unit;
 
-use super::tiers::{Stretch, Tier, stretches, tiers, up};
+use super::tiers::{Cut, Stretch, Tier, stretches, tiers, up};
 use crate::catalog::{BOUNDS, Ledger, Measure, Rows};
 use crate::limits::{READ_MEMORY_BYTES_MAX, ROWS_MAX};
 use crate::rows::Select;
@@ -42,17 +43,31 @@ pub(super) struct Selection<'a> {
     pub measures: &'a [Measure],
 }
 
+/// A statement with what its points say.
+pub(super) struct Statement {
+    pub select: Select,
+    /// The last value of each point is how many calls or lines it is about: where something was moved away an edge may be left with none.
+    pub has_counts: bool,
+}
+
 /// Each row is one label set: the columns, then all its points in one text with a comma between them. A point is
 /// `edge:value:...`: the time in milliseconds at which the values count, and one value per measure. Or it is
 /// `last:time`: when there was a row last before all edges. `None` when all edges have moved to one time.
-pub(super) fn statement(selection: &Selection<'_>) -> Option<Select> {
-    let mut builder = Builder::new(selection);
+pub(super) fn statement(selection: &Selection<'_>) -> Option<Statement> {
     let Selection { edges, alive_from_ms, .. } = *selection;
     let now_us = selection.now_ms.saturating_mul(1000);
     let tables = tiers(selection.ledger);
+    let with_cut = |stretch: Stretch| (stretch.cut(edges), stretch);
+    let of_sums: Vec<(Option<Cut>, Stretch)> =
+        stretches(edges, now_us, tables, i64::MAX).into_iter().map(with_cut).collect();
+    let has_counts = of_sums.iter().any(|(cut, _)| cut.is_some());
+    let mut builder = Builder::new(selection, has_counts);
     let mut texts = Vec::new();
-    for stretch in stretches(edges, now_us, tables, i64::MAX) {
-        texts.extend((0..stretch.tiers.len()).map(|at| builder.sums(&stretch, at)));
+    for (cut, stretch) in &of_sums {
+        match cut {
+            Some(cut) => texts.extend(builder.sums_of_cut(stretch, cut)),
+            None => texts.extend((0..stretch.tiers.len()).map(|at| builder.sums(stretch, at))),
+        }
     }
     if let Some(from_ms) = alive_from_ms {
         let first_ms = edges.first_ms - edges.window_ms.unwrap_or(0);
@@ -78,7 +93,7 @@ pub(super) fn statement(selection: &Selection<'_>) -> Option<Select> {
         texts.join("\nUNION ALL\n"),
         SERIES_MAX + 1
     );
-    Some(Select {
+    let select = Select {
         text,
         parameters: builder.parameters,
         settings: vec![
@@ -88,7 +103,8 @@ pub(super) fn statement(selection: &Selection<'_>) -> Option<Select> {
             ("decimal_check_overflow", 1),
         ],
         timeout: selection.scope.timeout,
-    })
+    };
+    Some(Statement { select, has_counts })
 }
 
 /// Of how many milliseconds the intervals may be that are read whole to know what is alive when the first window begins. What such an
@@ -105,14 +121,15 @@ fn list(columns: &[&str]) -> String {
 
 struct Builder<'a> {
     selection: &'a Selection<'a>,
+    has_counts: bool,
     parameters: Vec<(String, String)>,
     /// So that each part has parameters of its own.
     parts: usize,
 }
 
 impl<'a> Builder<'a> {
-    fn new(selection: &'a Selection<'a>) -> Self {
-        let mut builder = Self { selection, parameters: Vec::new(), parts: 0 };
+    fn new(selection: &'a Selection<'a>, has_counts: bool) -> Self {
+        let mut builder = Self { selection, has_counts, parameters: Vec::new(), parts: 0 };
         builder.bind("tenant", &selection.scope.tenant.0);
         builder.bind_edges();
         for (at, (_, matcher)) in selection.matchers.iter().enumerate() {
@@ -189,22 +206,87 @@ impl<'a> Builder<'a> {
     /// The sums of the rows of a tier that it supplies in a stretch.
     fn sums(&mut self, stretch: &Stretch, at: usize) -> String {
         let tier = stretch.tiers[at];
+        let mut conditions = String::new();
+        self.conditions(stretch, at, self.selection.edges.count == 1, &mut conditions);
+        self.sums_at(tier, &self.edge(&interval(tier).0), None, &conditions)
+    }
+
+    /// The sums of the rows of a tier by the edge at which they count, and the other way round at the edge from which they are moved.
+    fn sums_at(&self, tier: Tier, edge: &str, moved_from: Option<&str>, conditions: &str) -> String {
         let list = list(self.selection.columns);
-        let measures = self
-            .selection
-            .measures
-            .iter()
-            .map(|measure| format!(", ':', toString({})", expression(*measure)));
-        let mut text = format!(
-            "SELECT {list}{} AS edge, concat(toString(edge){}) AS point\nFROM {}",
-            self.edge(&interval(tier).0),
-            measures.collect::<String>(),
-            self.table(tier)
-        );
-        self.conditions(stretch, at, self.selection.edges.count == 1, &mut text);
+        let count = self.has_counts.then(|| count(self.selection.ledger).to_owned());
+        let values = self.selection.measures.iter().map(|measure| expression(*measure)).chain(count);
+        let values: Vec<String> = values.collect();
+        let point = |sign: &str| {
+            values.iter().map(|value| format!(", ':', toString({sign}{value})")).collect::<String>()
+        };
+        let moved =
+            moved_from.map(|from| format!(", ',', toString({from}){}", point("-"))).unwrap_or_default();
         // Without labels the edge alone may be a constant, and nothing is not one row of it.
-        let _ = write!(text, "\nGROUP BY {list}edge\nHAVING count() > 0\nLIMIT {}", ROWS_MAX + 1);
-        text
+        format!(
+            "SELECT {list}{edge} AS edge, concat(toString(edge){}{moved}) AS point\nFROM {}{conditions}\nGROUP BY {list}edge\n\
+             HAVING count() > 0\nLIMIT {}",
+            point(""),
+            self.table(tier),
+            ROWS_MAX + 1
+        )
+    }
+
+    /// The same of a stretch whose coarser intervals are cut: whole intervals; what is moved from one edge to the other; and the
+    /// parts of the intervals that the ends of the stretch cut.
+    fn sums_of_cut(&mut self, stretch: &Stretch, cut: &Cut) -> Vec<String> {
+        let (parent, part) = (stretch.tiers[0], stretch.tiers[1]);
+        let (start, end) = interval(parent);
+        let edge_after = |builder: &Self, time: &str| {
+            format!("intDiv({}, 1000)", builder.next_edge(&format!("{time} + 1")))
+        };
+        let mut conditions = "\nWHERE tenant = {tenant:String}".to_owned();
+        self.bounds(stretch, parent, None, &mut conditions);
+        self.row_conditions(&mut conditions);
+        let whole = edge_after(self, if cut.is_head { &end } else { &start });
+        let mut texts = vec![self.sums_at(parent, &whole, None, &conditions)];
+
+        let edge = edge_after(self, &interval(part).0);
+        let moved_from = if cut.is_head {
+            "edge + intDiv({step:Int64}, 1000)"
+        } else {
+            "edge - intDiv({step:Int64}, 1000)"
+        };
+        let mut conditions = "\nWHERE tenant = {tenant:String}".to_owned();
+        self.parts_of_cut(cut, part, &mut conditions);
+        self.row_conditions(&mut conditions);
+        texts.push(self.sums_at(part, &edge, Some(moved_from), &conditions));
+
+        let is_cut = |end: i64| end % parent.bucket_us != 0;
+        if is_cut(stretch.high_us) || stretch.low_us.is_some_and(is_cut) {
+            let mut conditions = "\nWHERE tenant = {tenant:String}".to_owned();
+            self.bounds(stretch, part, Some(parent), &mut conditions);
+            self.row_conditions(&mut conditions);
+            texts.push(self.sums_at(part, &edge, None, &conditions));
+        }
+        texts
+    }
+
+    /// The buckets of the parts that are moved, each by its start, so that the primary key can skip.
+    fn parts_of_cut(&mut self, cut: &Cut, tier: Tier, text: &mut String) {
+        let Cut { whole: (from, until), step_us, part: (begin, end), .. } = *cut;
+        let part = self.parts;
+        self.parts += 1;
+        for (name, time_us) in [
+            ("cut", from),
+            ("uncut", until),
+            ("apart", step_us),
+            ("begin", begin),
+            ("end", end),
+            ("bucket", tier.bucket_us),
+        ] {
+            self.bind(&format!("{name}_{part}"), &(time_us / 1_000_000));
+        }
+        let _ = write!(
+            text,
+            "\n  AND bucket IN (SELECT toDateTime(start + part, 'UTC') FROM (SELECT arrayJoin(range({{cut_{part}:Int64}}, {{uncut_{part}:Int64}}, \
+             {{apart_{part}:Int64}})) AS start) ARRAY JOIN range({{begin_{part}:Int64}}, {{end_{part}:Int64}}, {{bucket_{part}:Int64}}) AS part)"
+        );
     }
 
     /// When there was a row last.
@@ -244,6 +326,11 @@ impl<'a> Builder<'a> {
             let next = self.next_edge(&format!("{parent_start} + 1"));
             let _ = write!(text, "\n  AND {next} <= {parent_start} + {}", parent - grain_us);
         }
+        self.row_conditions(text);
+    }
+
+    /// What must hold of rows, whatever their time.
+    fn row_conditions(&self, text: &mut String) {
         text.extend(condition_of(self.selection.rows).map(|condition| format!("\n  AND {condition}")));
         for (at, (column, matcher)) in self.selection.matchers.iter().enumerate() {
             let _ = write!(text, "\n  AND {}", matcher_condition(column, matcher.kind, at));
@@ -336,6 +423,15 @@ fn condition_of(rows: Rows) -> Option<String> {
 fn tokens() -> String {
     let tokens = Unit::ALL.into_iter().filter(|unit| unit.is_token());
     tokens.map(|unit| format!("'{}'", unit.name())).collect::<Vec<_>>().join(", ")
+}
+
+/// How much rows of a ledger are about, so that nothing is left where all of it was moved away.
+fn count(ledger: Ledger) -> &'static str {
+    match ledger {
+        Ledger::Calls => "sum(calls)",
+        Ledger::Spend => "sum(lines)",
+        Ledger::Corrections => "count()",
+    }
 }
 
 /// A measure over rows of a tier, as a number.

@@ -55,7 +55,7 @@ fn text_at(edges: Edges, now_ms: i64) -> String {
         rows: Rows::Priced,
         measures: &[Measure::Cost],
     };
-    statement(&selection).unwrap().text
+    statement(&selection).unwrap().select.text
 }
 
 fn tables(edges: Edges) -> Vec<&'static str> {
@@ -160,7 +160,7 @@ fn a_statement_reads_as_designed() {
         rows: Rows::Unpriced,
         measures: &[Measure::Calls, Measure::Bucket(Time::Duration, 2), Measure::Bucket(Time::Duration, 17)],
     };
-    let statement = statement(&selection).unwrap();
+    let statement = statement(&selection).unwrap().select;
     let expected = "SELECT team, unpriced_reason, arrayStringConcat(groupArray(point), ',') AS points
 FROM (
 SELECT team, unpriced_reason, intDiv({ends:Int64} + intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 1 - {ends:Int64} + {step:Int64} - 1, {step:Int64}) * {step:Int64}, 1000) AS edge, concat(toString(edge), ':', toString(sum(calls)), ':', toString(arraySum(mapValues(mapFilter((b, n) -> b <= 16, sumMap(duration_buckets))))), ':', toString(sum(duration_count))) AS point
@@ -468,28 +468,91 @@ fn all_edges(edges: Edges) -> Vec<i64> {
     all
 }
 
-/// What the statement's conditions mean, computed here: which tier supplies a span that ended at `time_us`, and at which edge.
-fn suppliers(edges: Edges, now_ms: i64, time_us: i64) -> Vec<(&'static str, i64)> {
+/// What the statement's conditions mean, computed here: at which edges a span that ended at `time_us` counts, and how often, with the
+/// tables that say so.
+fn counted(
+    edges: Edges,
+    now_ms: i64,
+    time_us: i64,
+) -> (std::collections::BTreeMap<i64, i64>, Vec<&'static str>) {
     let all = all_edges(edges);
-    let mut suppliers = Vec::new();
-    for Stretch { low_us, high_us, tiers, grain_us } in stretches(edges, now_ms * 1000, &Tier::ALL, i64::MAX)
-    {
+    let (mut at_edges, mut suppliers) = (std::collections::BTreeMap::new(), Vec::new());
+    let mut count = |after: i64, by: i64| {
+        *at_edges.entry(all.iter().copied().find(|edge| *edge > after).unwrap()).or_insert(0) += by;
+    };
+    for stretch in stretches(edges, now_ms * 1000, &Tier::ALL, i64::MAX) {
+        let Stretch { low_us, high_us, tiers, grain_us } = &stretch;
         let low_us = low_us.unwrap();
+        let of = |tier: &Tier| {
+            let start = (time_us - 1).div_euclid(tier.bucket_us) * tier.bucket_us;
+            (start, start + tier.bucket_us, start >= low_us && start + tier.bucket_us <= *high_us)
+        };
+        if let Some(cut) = stretch.cut(edges) {
+            let ((start, end, is_whole), (part_start, _, is_read)) = (of(&tiers[0]), of(&tiers[1]));
+            if is_whole {
+                suppliers.push(tiers[0].name);
+                count(if cut.is_head { end } else { start }, 1);
+            } else if is_read {
+                suppliers.push(tiers[1].name);
+                count(part_start, 1);
+            }
+            let is_cut =
+                (cut.whole.0..cut.whole.1).contains(&start) && (start - cut.whole.0) % cut.step_us == 0;
+            if is_cut && (cut.part.0..cut.part.1).contains(&(part_start - start)) {
+                suppliers.push("moved");
+                count(part_start, 1);
+                count(if cut.is_head { end } else { start }, -1);
+            }
+            continue;
+        }
         // No edge lies inside the interval, once moved.
         let whole = |tier: &Tier| {
-            let start = (time_us - 1).div_euclid(tier.bucket_us) * tier.bucket_us;
-            let end = start + tier.bucket_us;
+            let (start, end, is_read) = of(tier);
             let inside = |edge: &i64| start < *edge && *edge <= end - grain_us;
-            (start >= low_us && end <= high_us && !all.iter().any(inside)).then_some(start)
+            (is_read && !all.iter().any(inside)).then_some(start)
         };
         for (at, tier) in tiers.iter().enumerate() {
             let coarser = at.checked_sub(1).and_then(|before| whole(&tiers[before]));
             if let Some(start) = whole(tier).filter(|_| coarser.is_none()) {
-                suppliers.extend(all.iter().find(|edge| **edge > start).map(|edge| (tier.name, *edge)));
+                suppliers.push(tier.name);
+                count(start, 1);
             }
         }
     }
-    suppliers
+    at_edges.retain(|_, count| *count != 0);
+    (at_edges, suppliers)
+}
+
+#[test]
+fn a_day_that_an_edge_cuts_is_read_whole_and_its_shorter_part_is_moved() {
+    let at = |minutes: i64| Edges {
+        first_ms: 10 * DAY + minutes * MINUTE,
+        step_ms: DAY,
+        count: 5,
+        window_ms: Some(DAY),
+    };
+    let now_ms = 1000 * DAY;
+    let supplied = |edges: Edges, day: i64, minutes: i64| {
+        let (at_edges, by) = counted(edges, now_ms, (day * DAY + minutes * MINUTE) * 1000);
+        (
+            at_edges
+                .into_iter()
+                .map(|(edge, count)| (edge / (MINUTE * 1000) - day * 24 * 60, count))
+                .collect::<Vec<_>>(),
+            by,
+        )
+    };
+    // India: a day ends at 18:30. What came at 18:30 is of this day, later by a minute of the next.
+    let india = at(18 * 60 + 30);
+    assert_eq!(supplied(india, 12, 18 * 60 + 30), (vec![(18 * 60 + 30, 1)], vec!["day"]));
+    assert_eq!(supplied(india, 12, 18 * 60 + 31), (vec![(42 * 60 + 30, 1)], vec!["day", "moved"]));
+    // New York: at 05:00, and the head is the shorter part.
+    let new_york = at(5 * 60);
+    assert_eq!(supplied(new_york, 12, 5 * 60), (vec![(5 * 60, 1)], vec!["day", "moved"]));
+    assert_eq!(supplied(new_york, 12, 5 * 60 + 1), (vec![(29 * 60, 1)], vec!["day"]));
+    // The ends of the range cut days, too: of those only what is inside is read.
+    assert_eq!(supplied(new_york, 9, 5 * 60 + 1), (vec![(29 * 60, 1)], vec!["quarter"]));
+    assert_eq!(supplied(new_york, 14, 5 * 60), (vec![(5 * 60, 1)], vec!["quarter"]));
 }
 
 proptest! {
@@ -498,9 +561,9 @@ proptest! {
     #[test]
     fn each_span_is_counted_once_at_its_edge(
         first_s in 1040 * 86_400_i64..1041 * 86_400,
-        step_s in prop::sample::select(vec![0_i64, 15, 60, 300, 3_600, 5_400, 86_400]),
+        step_s in prop::sample::select(vec![0_i64, 15, 60, 300, 900, 3_600, 5_400, 86_400, 3 * 86_400]),
         window_s in prop::sample::select(vec![1_i64, 60, 90, 3_600, 7_200, 86_400, 10 * 86_400, 60 * 86_400]),
-        align in prop::sample::select(vec![1_i64, 60, 3_600, 86_400]),
+        align in prop::sample::select(vec![1_i64, 60, 900, 3_600, 86_400]),
         age_days in prop::sample::select(vec![0_i64, 1, 34, 60, 89, 120, 399, 500]),
         place in 0.0..1.0_f64,
     ) {
@@ -517,13 +580,13 @@ proptest! {
         let (low, high) = (moved(all[0]), moved(*all.last().unwrap()));
         #[allow(clippy::cast_possible_truncation, clippy::cast_precision_loss, reason = "a random place in the range")]
         let time_us = low + 1 + ((high - low - 1).max(0) as f64 * place) as i64;
-        let suppliers = suppliers(edges, now_ms, time_us);
+        let (at_edges, suppliers) = counted(edges, now_ms, time_us);
         if low == high {
             prop_assert!(suppliers.is_empty(), "nothing is between {} and itself", low);
         } else {
-            prop_assert_eq!(suppliers.len(), 1, "{:?} at {}", suppliers, time_us);
-            let wanted = all.iter().copied().find(|edge| moved(*edge) >= time_us);
-            prop_assert_eq!(Some(suppliers[0].1), wanted);
+            prop_assert!(suppliers.len() == 1 || suppliers[1..] == ["moved"], "{:?} at {}", suppliers, time_us);
+            let wanted = all.iter().copied().find(|edge| moved(*edge) >= time_us).unwrap();
+            prop_assert_eq!(at_edges, [(wanted, 1)].into(), "{:?} at {}", suppliers, time_us);
         }
     }
 }

@@ -65,6 +65,43 @@ pub(super) struct Stretch {
     pub grain_us: i64,
 }
 
+/// Where every interval of a table is cut by one edge at most, always at the same place: the interval counts whole at one of the two edges
+/// beside it, and of the shorter part what counts at the other is moved there. So of the finer table a part of each interval is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Cut {
+    /// The first interval that is cut begins here, and the last ends here or before; microseconds, as all of it.
+    pub whole: (i64, i64),
+    /// An interval in so many is cut.
+    pub step_us: i64,
+    /// The part of a cut interval that is moved: begin and end, from its start.
+    pub part: (i64, i64),
+    /// The part lies before the edge, and so the interval counts at the one after it; else at the edge itself.
+    pub is_head: bool,
+}
+
+impl Stretch {
+    /// If it is so here, and the parts are rows of a rollup. Only of windows side by side: others begin at edges of their own.
+    pub fn cut(&self, edges: Edges) -> Option<Cut> {
+        let [parent, part] = self.tiers.as_slice() else { return None };
+        if part.is_record() {
+            return None;
+        }
+        let (length, step_us) = (parent.bucket_us, edges.step_ms * 1000);
+        let are_side_by_side = edges.window_ms.is_some_and(|window| window % edges.step_ms.max(1) == 0);
+        let at = (edges.first_ms * 1000).rem_euclid(length);
+        if edges.count < 2 || !are_side_by_side || step_us % length != 0 || at % part.bucket_us != 0 {
+            return None;
+        }
+        let first = up(self.low_us?, length);
+        // Its edge is one of the edges, which lie a multiple of the interval apart.
+        let first = first + (edges.first_ms * 1000 - at - first).rem_euclid(step_us);
+        let until = self.high_us.div_euclid(length) * length;
+        let is_head = at <= length / 2;
+        let part = if is_head { (0, at) } else { (at, length) };
+        (at != 0 && first < until).then_some(Cut { whole: (first, until), step_us, part, is_head })
+    }
+}
+
 /// The smallest multiple that is not below.
 pub(super) fn up(time: i64, of: i64) -> i64 {
     -(-time).div_euclid(of) * of
