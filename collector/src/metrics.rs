@@ -137,7 +137,7 @@ metrics! {
     unpriced: Labelled = Labelled::by(["reason"]).at_zero(UNPRICED.map(|reason| reason.name())),
         "calls_unpriced", "Calls stored without a cost";
     reported_cost: Labelled<Counter<f64, AtomicU64>> = Labelled::by(["provider"]), "reported_cost_usd",
-        "What providers and senders say that counted calls cost, of those that the price book knows a price of";
+        "What providers and senders say that calls cost, of those that counted when they came and that the price book knows a price of";
     reported_cost_difference: Labelled<Counter<f64, AtomicU64>, 2> = Labelled::by(["provider", "book"]), "reported_cost_difference_usd",
         "How far the price book is above or below what was reported, call by call";
     request_seconds: Histogram = seconds(), "request" in Seconds, "From a request's head to its answer";

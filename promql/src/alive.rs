@@ -3,7 +3,8 @@
 //! A counter that nobody adds to is not gone: a series is alive for [`ALIVE_MS`] after its last increment, and one that is alive and
 //! quiet is 0. An increment counts for that as if it were at the first evaluation at or after it. Of what lies before all that a query
 //! reads only the last increment matters, and that counts as if it were at the end of its quarter of an hour. So a store can tell from
-//! sums over intervals what is alive, and the answer does not depend on which intervals it reads.
+//! sums over intervals what is alive, and the answer does not depend on which intervals it reads, but for a series of which all was
+//! taken back: that is quiet or not there.
 
 use super::plan::{Grid, TimeShift};
 

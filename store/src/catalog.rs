@@ -1,7 +1,8 @@
 //! Pure: the metrics we answer for, in one table. Each is derived from the ledger as increments; nothing is scraped.
 //!
 //! Every metric has the dimensions of a call as labels, and some have more; the tenant is never a label. Sums are signed, so a series is
-//! there when there are rows of it, whatever they add up to: a call that was taken back is 0 and not absent.
+//! there when there are rows of it, whatever they add up to: a call that was taken back is 0 and not absent. (But where days are read whole that
+//! an edge cuts, nobody knows in which part the rows were of which nothing is left: then a series of nothing else may be absent.)
 
 use ledgerline_proto::dimension::Dimension;
 use ledgerline_proto::{Unit, UsageSource};

@@ -170,7 +170,8 @@ impl Store {
 
     /// The stored calls, counted or not.
     pub async fn calls(&self, selection: &Selection) -> Result<StoredCalls, StoreError> {
-        let corrections = selection.statement(&format!("{KEY}, sign, {FACE}"), "corrections");
+        let mut corrections = selection.statement(&format!("{KEY}, sign, {FACE}"), "corrections");
+        corrections.text.push_str(" ORDER BY booked_at, sign");
         let own = format!("mapFilter((name, value) -> startsWith(name, '{OWN_VALUE}'), attrs)");
         let mut spans = selection.statement(&format!("{KEY}, {FACE}, {SPAN}, {own}"), "spans");
         selection.bind_matchers(&mut spans);

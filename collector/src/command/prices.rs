@@ -67,10 +67,8 @@ pub enum PricesError {
     Attach(#[from] AttachError),
     #[error("the store does not answer as it should")]
     Store(#[from] StoreError),
-    #[error(
-        "no call of {0} is stored; spans are kept for 90 days, and a trace of which no span is a call has no bill"
-    )]
-    UnknownCall(String),
+    #[error("no such call of trace {trace} is stored; {stored}")]
+    UnknownCall { trace: String, stored: String },
     #[error("cannot start")]
     Start(#[source] io::Error),
     #[error("cannot write")]
@@ -84,7 +82,7 @@ fn list_of(problems: &[PriceBookProblem]) -> String {
 /// Whose book, and when.
 #[derive(Debug, Args)]
 struct Asked {
-    /// The book of this tenant: with its overrides and discounts
+    /// The book of this tenant: with its overrides and discounts; of a stored call, its owner
     #[arg(long)]
     tenant: Option<String>,
     /// Prices of this time, a day or a moment of UTC; now when not stated

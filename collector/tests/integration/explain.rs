@@ -89,7 +89,10 @@ async fn a_stored_call_is_explained_line_by_line() {
     assert_eq!(told[told.len() - 2..], ["total 0.000210000000 USD", last]);
     let unknown = explain(&of_list, &"ab".repeat(16)).await;
     assert!(
-        unknown[0].starts_with(&format!("error: no call of {} is stored", "ab".repeat(16))),
+        unknown[0].starts_with(&format!(
+            "error: no such call of trace {} is stored; spans are kept",
+            "ab".repeat(16)
+        )),
         "{unknown:?}"
     );
     for (arguments, problem) in [
@@ -101,7 +104,13 @@ async fn a_stored_call_is_explained_line_by_line() {
         let told = explain(&of_list, arguments).await;
         assert!(told[0].contains(problem), "{arguments}: {told:?}");
     }
-    assert_eq!(explain(&of_list, &format!("{trace} --tenant globex")).await.len(), 1);
+    for elsewhere in [format!("{trace} --tenant globex"), format!("{trace}/{}", "cd".repeat(8))] {
+        let told = explain(&of_list, &elsewhere).await;
+        assert!(
+            told[0].ends_with(&format!("stored of that trace are: span {span} of tenant acme")),
+            "{told:?}"
+        );
+    }
 }
 
 /// Scenario: a call was billed at the list's price; a contract says otherwise, and then the call is repriced.
@@ -119,6 +128,7 @@ async fn a_call_whose_price_has_changed_is_explained_before_and_after() {
         "models: { gpt-4.1: { per_million: { input_uncached: \"1.5\", output_text: \"7\" } } }\n",
     );
     let contract_file = written(&contract);
+    let alike_file = written(&format!("tenant: acme\n{contract}"));
     let of_contract = written(&format!(
         "storage: {}\npricing: {{overrides: [{}]}}\n",
         section("explained_anew"),
@@ -155,9 +165,25 @@ async fn a_call_whose_price_has_changed_is_explained_before_and_after() {
         format!("reprice books 0.0022 USD price book {}", prices.version()),
     ];
     assert_eq!(corrections, expected);
+    // Back to the list: what is booked is of the last booking, and not of the first, which was the same.
+    reprice(&store, &list, everything(Booking::Corrections)).await;
+    let of_list = written(&format!("storage: {}\n", section("explained_anew")));
+    let told = explain(&of_list, &trace.to_string()).await;
+    assert_eq!((told[3].as_str(), told[9..].len()), (booked.as_str(), 4), "{told:?}");
+    reprice(&store, &prices, everything(Booking::Corrections)).await;
+    // A price of the same amount under another rule: it stays booked by the first.
+    let alike = written(&format!(
+        "storage: {}\npricing: {{overrides: [{}]}}\n",
+        section("explained_anew"),
+        alike_file.path().display()
+    ));
+    let told = explain(&alike, &trace.to_string()).await;
+    assert_eq!(told[4..8], new);
+
     let json: Value =
         serde_json::from_str(&explain(&of_contract, &format!("{trace} --json")).await.join("\n")).unwrap();
     assert_eq!(json[0]["booked"]["cost_usd"], "0.002200000000");
+    assert_eq!(json[0]["state"], "same");
     assert_eq!(json[0]["corrections"][0]["sign"], -1);
     assert_eq!(json[0]["present_book"]["lines"][1]["arithmetic"], "100 x 7 / 1000000");
 }

@@ -380,9 +380,27 @@ fn same(a: &Number, b: &Number) -> bool {
     }
 }
 
-/// Whether whole intervals may be read that an edge cuts.
+/// Whether whole intervals may be read that an edge cuts: windows side by side, off the bucket of which their steps are multiples.
 fn may_be_cut(query: &str, params: QueryParams) -> bool {
-    matches!(params, QueryParams::Range { step_ms, .. } if step_ms % 900_000 == 0) && query.contains('[')
+    let QueryParams::Range { start_ms, step_ms, .. } = params else { return false };
+    let ms = |text: &str| {
+        let digits = text.trim_end_matches(|letter: char| letter.is_ascii_alphabetic());
+        let unit = match &text[digits.len()..] {
+            "ms" => 1,
+            "s" => 1_000,
+            "m" => 60_000,
+            "h" => 3_600_000,
+            _ => 86_400_000,
+        };
+        digits.parse::<i64>().unwrap() * unit
+    };
+    let after = |begin: &str| {
+        query.split_once(begin).and_then(|(_, rest)| rest.split([']', ')', ' ']).next()).map(ms)
+    };
+    let Some(window) = after("[") else { return false };
+    let first = start_ms - after(" offset ").unwrap_or(0);
+    let is_off = |bucket: i64| step_ms % bucket == 0 && first % bucket != 0;
+    window % step_ms == 0 && (is_off(86_400_000) || is_off(900_000))
 }
 
 /// Of whole intervals the store does not know whether a series of which all was taken back was in one part of it or the other: it is

@@ -240,17 +240,17 @@ fn series(
         let scales = wanted.iter().map(|wanted| scale(wanted.measure));
         let scales: Vec<i128> = scales.chain(has_counts.then_some(1)).collect();
         let mut increments: Vec<BTreeMap<i64, i128>> = vec![BTreeMap::new(); scales.len()];
+        let mut moved_from = BTreeSet::new();
         for point in points.split(',').filter(|point| !point.is_empty()) {
-            read += 1;
-            if let (Some(edge), Some(counts)) =
-                (add_point(point, &scales, &mut increments)?, increments.last_mut())
-                && has_counts
-            {
-                counts.insert(edge, 1);
+            let (edge, count) = add_point(point, &scales, &mut increments)?;
+            // Nothing is booked less than never; so much was moved away.
+            if has_counts && count < 0 {
+                moved_from.insert(edge);
             }
         }
+        read += increments.first().map_or(0, BTreeMap::len);
         if let Some(counts) = increments.pop_if(|_| has_counts) {
-            let holds = |edge: &i64| counts.get(edge).is_some_and(|count| *count != 0);
+            let holds = |edge: &i64| !moved_from.contains(edge) || counts.get(edge) != Some(&0);
             increments.iter_mut().for_each(|points| points.retain(|edge, _| holds(edge)));
         }
         if read > ROWS_MAX {
@@ -270,23 +270,24 @@ fn series(
     Ok(out)
 }
 
-/// Adds `edge:value:...` to the increments of each measure, or to all of them 0 at the time in `last:time`, which is answered.
+/// Adds `edge:value:...` to the increments of each measure, or to all of them 0 at the time in `last:time`. The time and the last value.
 fn add_point(
     point: &str,
     scales: &[i128],
     increments: &mut [BTreeMap<i64, i128>],
-) -> Result<Option<i64>, SourceError> {
+) -> Result<(i64, i128), SourceError> {
     let malformed = |what: &str| SourceError::Malformed(format!("{what} in the point {point:?}"));
     let mut fields = point.split(':').peekable();
     let is_last = fields.next_if_eq(&LAST).is_some();
     let edge: i64 = fields.next().and_then(|edge| edge.parse().ok()).ok_or_else(|| malformed("no time"))?;
+    let mut last = 0;
     for (scale, increments) in scales.iter().zip(increments) {
         let value = if is_last { "0" } else { fields.next().ok_or_else(|| malformed("too few values"))? };
-        let picos = picos(value, *scale).ok_or_else(|| malformed("no decimal"))?;
+        last = picos(value, *scale).ok_or_else(|| malformed("no decimal"))?;
         let sum = increments.entry(edge).or_insert(0);
-        *sum = sum.checked_add(picos).ok_or_else(|| malformed("a sum beyond 128 bits"))?;
+        *sum = sum.checked_add(last).ok_or_else(|| malformed("a sum beyond 128 bits"))?;
     }
-    if fields.next().is_some() { Err(malformed("too many values")) } else { Ok(is_last.then_some(edge)) }
+    if fields.next().is_some() { Err(malformed("too many values")) } else { Ok((edge, last)) }
 }
 
 /// Pico units in one stored unit.

@@ -27,13 +27,14 @@ pub(super) fn read(tenant: &Arc<str>, spans: Vec<SpanCells>, corrections: &[Corr
         let Some(key) = key(cells.0, cells.1, cells.2) else { return };
         books.entry(key).or_default().push((sign, correction(tenant, key, face)));
     };
-    for CorrectionCells { end_us, trace_id, span_id, sign, face } in corrections {
-        add((*end_us, trace_id, span_id), *sign, face);
-    }
     for SpanCells { end_us, trace_id, span_id, is_call, face, .. } in &spans {
         if *is_call == 1 {
             add((*end_us, trace_id, span_id), 1, face);
         }
+    }
+    // In the order in which they were booked.
+    for CorrectionCells { end_us, trace_id, span_id, sign, face } in corrections {
+        add((*end_us, trace_id, span_id), *sign, face);
     }
     let mut found = StoredCalls::default();
     let mut seen = HashMap::new();
@@ -59,8 +60,13 @@ fn booked(entries: Vec<(i8, Option<CorrectionRow>)>) -> Option<Booked> {
     for (sign, row) in entries {
         let row = row?;
         match sums.iter_mut().find(|(_, known)| is_same(known, &row)) {
-            // The price version of the booking, and not of what took an earlier one back.
-            Some((sum, _)) => *sum += i64::from(sign),
+            Some((sum, known)) => {
+                *sum += i64::from(sign);
+                // The price version of the latest booking, and not of what took an earlier one back.
+                if sign > 0 {
+                    known.price_version = row.price_version;
+                }
+            }
             None => sums.push((i64::from(sign), row)),
         }
     }

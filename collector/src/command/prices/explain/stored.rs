@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use ledgerline_pricing::{Explanation, PriceBook};
 use ledgerline_process::config;
-use ledgerline_proto::{Cost, SpanId, TraceId};
+use ledgerline_proto::{Bill, Cost, SpanId, TraceId};
 use ledgerline_store::corrections::CorrectionRow;
 use ledgerline_store::spans::unpriced_reason;
 use ledgerline_store::stored::StoredCall;
@@ -53,14 +53,37 @@ pub fn text(path: &Path, address: &Address, asked: &Asked) -> Result<String, Pri
         Ok::<_, PricesError>(traces?)
     })?;
     let told = told(&traces, address, asked, &settings.prices);
+    let unreadable: u64 = traces.iter().map(|trace| trace.calls.unreadable).sum();
     if told.is_empty() {
-        return Err(PricesError::UnknownCall(address.trace_id.to_string()));
+        return Err(PricesError::UnknownCall {
+            trace: address.trace_id.to_string(),
+            stored: others(&traces, unreadable),
+        });
     }
-    Ok(if asked.json {
-        pretty(&told.iter().map(Told::json).collect())
-    } else {
-        told.iter().map(Told::text).collect::<Vec<_>>().join("\n")
-    })
+    if asked.json {
+        return Ok(pretty(&told.iter().map(Told::json).collect()));
+    }
+    let mut texts: Vec<String> = told.iter().map(Told::text).collect();
+    if unreadable > 0 {
+        texts.push(format!(
+            "{unreadable} more of that trace are stored in words that this version does not know\n"
+        ));
+    }
+    Ok(texts.join("\n"))
+}
+
+/// What is stored of a trace when nothing was found where it was looked for.
+fn others(traces: &[Trace], unreadable: u64) -> String {
+    let calls = traces.iter().flat_map(|Trace { tenant, calls, .. }| {
+        calls.calls.iter().map(move |stored| format!("span {} of tenant {tenant}", stored.call.span_id))
+    });
+    let unreadable =
+        (unreadable > 0).then(|| format!("{unreadable} in words that this version does not know"));
+    let stored: Vec<String> = calls.chain(unreadable).collect();
+    if stored.is_empty() {
+        return "spans are kept for 90 days, and a trace of which no span is a call has no bill".to_owned();
+    }
+    format!("stored of that trace are: {}", stored.join(", "))
 }
 
 /// A call with everything that is said of it.
@@ -115,7 +138,13 @@ impl Told<'_> {
         let names = [("asked for", &call.request_model), ("answered by", &call.response_model)];
         let names = names.iter().filter(|(_, name)| !name.is_empty());
         text.extend(names.map(|(what, name)| format!("{what} {name}\n")));
-        let arithmetic = text_of(&call.provider, &self.today, &unpriced_reason(self.today.bill.cost));
+        let arithmetic = match &self.verdict {
+            Verdict::Same(booked) => self.arithmetic_of(booked),
+            Verdict::Changed { new, .. } => self.arithmetic_of(new),
+            Verdict::NotBooked | Verdict::Unclear => {
+                text_of(&call.provider, &self.today, &unpriced_reason(self.today.bill.cost))
+            }
+        };
         text.push_str(&match &self.verdict {
             Verdict::Same(booked) => format!("booked with price book {}:\n{arithmetic}", booked.price_version),
             Verdict::Changed { booked, why, .. } => format!(
@@ -145,6 +174,20 @@ impl Told<'_> {
         text
     }
 
+    /// A booking with its own rules and names of models, and the arithmetic of the present book, which comes to the same.
+    fn arithmetic_of(&self, booking: &CorrectionRow) -> String {
+        let facts = |bill: &Bill| -> Vec<_> {
+            bill.lines
+                .iter()
+                .map(|line| (line.unit, line.quantity, line.price.as_ref().map(|price| price.amount)))
+                .collect()
+        };
+        let is_alike = facts(&booking.bill) == facts(&self.today.bill);
+        let lines = if is_alike { self.today.lines.clone() } else { Vec::new() };
+        let explanation = Explanation { bill: booking.bill.clone(), lines };
+        text_of(&self.stored.call.provider, &explanation, &booking.unpriced_reason)
+    }
+
     fn json(&self) -> Value {
         let call = &self.stored.call;
         let booked = match &self.verdict {
@@ -171,6 +214,12 @@ impl Told<'_> {
             "response_model": call.response_model,
             "booked": booked.map(|booked| json_of(&without_arithmetic(booked), &booked.unpriced_reason)),
             "price_version": booked.map(|booked| &*booked.price_version),
+            "state": match self.verdict {
+                Verdict::Same(_) => "same",
+                Verdict::Changed { .. } => "changed",
+                Verdict::NotBooked => "not_booked",
+                Verdict::Unclear => "unclear",
+            },
             "not_booked": matches!(self.verdict, Verdict::NotBooked).then(|| self.why_not()),
             "present_book": json_of(&self.today, &unpriced_reason(self.today.bill.cost)),
             "reported_cost_usd": call.billing.reported_cost.map(|usd| usd.to_string()),
