@@ -29,7 +29,17 @@ const CLASSES: [&str; 10] = [
 /// The token classes a span was recorded with, by the oracle's names.
 async fn recorded_tokens(stack: &Stack, response_id: &str) -> BTreeMap<String, u64> {
     let query = format!("SELECT count() FROM spans WHERE response_id = '{response_id}'");
-    assert_eq!(stack.sql(&query).await.unwrap(), "1\n", "{response_id}");
+    let rows = stack.sql(&query).await.unwrap();
+    if rows != "1\n" {
+        let mut counts = Vec::new();
+        for name in
+            ["calls_with_gaps_total", "calls_unobserved_total", "calls_dropped_total", "calls_evicted_total"]
+        {
+            counts
+                .push(format!("{name} {:?}", stack.agent_metric(&format!("ledgerline_agent_{name}")).await));
+        }
+        panic!("{response_id}: {} rows; of the agent: {}", rows.trim(), counts.join(", "));
+    }
     let query = format!(
         "SELECT line.unit, line.quantity FROM spans ARRAY JOIN bill AS line WHERE response_id = '{response_id}' AND line.model = model"
     );
