@@ -17,7 +17,7 @@ const REFUSALS: &str = "AuthenticationError BadRequestError ConflictError Intern
     insufficient_quota invalid_api_key invalid_request_error not_found_error overloaded_error \
     permission_error rate_limit_error rate_limit_exceeded request_too_large \
     FAILED_PRECONDITION INVALID_ARGUMENT NOT_FOUND PERMISSION_DENIED RESOURCE_EXHAUSTED UNAUTHENTICATED \
-    FailedPrecondition InvalidArgument NotFound PermissionDenied ResourceExhausted TooManyRequests Unauthenticated";
+    PermissionDenied ResourceExhausted TooManyRequests Unauthenticated";
 
 /// Why a call without usage cost nothing, or why its cost is not known.
 pub(crate) fn without_usage(settings: Option<&Settings>, call: &Call) -> Result<NotBilled, UnpricedReason> {
