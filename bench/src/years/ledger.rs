@@ -51,6 +51,22 @@ impl Rollup {
         Ok(Self { name, bucket_us, from_us, totals })
     }
 
+    /// Compares every bucket that it keeps.
+    fn compare_buckets(&self, world: &World) -> anyhow::Result<()> {
+        let step = usize::try_from(self.bucket_us)?;
+        let times: Vec<i64> = (self.from_us..=world.end_us()).step_by(step).collect();
+        for (wanted, low_us) in world.sums(true, &times).iter().zip(&times) {
+            let found = self.sums((*low_us, low_us + self.bucket_us)).context("no bucket")?;
+            let wanted = &wanted[..IN_ROLLUPS];
+            ensure!(
+                found[..IN_ROLLUPS] == *wanted,
+                "{}, bucket {low_us}: {found:?} and not {wanted:?}",
+                self.name
+            );
+        }
+        Ok(())
+    }
+
     /// Of a window that it can answer, the sums.
     fn sums(&self, (low_us, high_us): (i64, i64)) -> Option<Sums> {
         if low_us % self.bucket_us != 0 || high_us % self.bucket_us != 0 || low_us < self.from_us {
@@ -115,10 +131,10 @@ pub struct Report {
     pub moved: usize,
 }
 
-/// Compares every account over that many random windows.
+/// Compares every bucket of every rollup, and every account over that many random windows.
 ///
 /// # Errors
-/// Names the first sum that is apart, the window and the seed.
+/// Names the first sum that is apart, and its bucket or its window and the seed.
 pub async fn check(store: &Opened, world: &World, count: usize, seed: u64) -> anyhow::Result<Report> {
     let now_us = now_us();
     let windows = windows(store, world, &mut Random(seed), count, now_us).await?;
@@ -145,6 +161,9 @@ pub async fn check(store: &Opened, world: &World, count: usize, seed: u64) -> an
         Rollup::read(store, "quarter", QUARTER_US, world.begin_us()).await?,
         Rollup::read(store, "minute", 60_000_000, kept_from(MINUTE_DAYS)).await?,
     ];
+    for rollup in &rollups {
+        rollup.compare_buckets(world)?;
+    }
     let mut report = Report { windows: windows.len(), ..Report::default() };
     let mut compare = |who: &'static str, window: &Window, found: &[i128], wanted: &[i128]| {
         *report.sums.entry(who).or_default() += found.len();

@@ -86,6 +86,12 @@ impl World {
         self.first_day * DAY_US
     }
 
+    /// When it ends, likewise.
+    #[must_use]
+    pub fn end_us(&self) -> i64 {
+        self.begin_us() + self.days * DAY_US
+    }
+
     fn calls_on(&self, day: i64) -> u64 {
         // It grows from half to one and a half times.
         let grown = 50 + 100 * (day - day % GROWTH_DAYS) / self.days;
