@@ -351,7 +351,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(bucket)
 PRIMARY KEY (tenant, bucket)
 ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type, unpriced_reason)
-SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 8192;
+SETTINGS index_granularity = 1024, min_compress_block_size = 16384, non_replicated_deduplication_window = 100000;
 
 CREATE MATERIALIZED VIEW ledgerline.calls_quarter_from_calls_minute TO ledgerline.calls_quarter
 (
@@ -790,7 +790,7 @@ ENGINE = AggregatingMergeTree
 PARTITION BY toYYYYMM(bucket)
 PRIMARY KEY (tenant, bucket)
 ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type, unit, usage_source, unpriced_reason)
-SETTINGS non_replicated_deduplication_window = 100000, index_granularity = 8192;
+SETTINGS index_granularity = 1024, min_compress_block_size = 16384, non_replicated_deduplication_window = 100000;
 
 CREATE MATERIALIZED VIEW ledgerline.spend_quarter_from_spend_minute TO ledgerline.spend_quarter
 (

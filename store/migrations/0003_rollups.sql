@@ -66,7 +66,8 @@ PARTITION BY toYYYYMM(bucket)
 -- A window of one tenant is one range of rows. The dimensions follow because rows that agree in all of them are one row.
 PRIMARY KEY (tenant, bucket)
 ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type, unpriced_reason)
-SETTINGS non_replicated_deduplication_window = 100000;
+-- Days of other time zones read some quarters of an hour of each day: granules and blocks as small as that leave out the others.
+SETTINGS index_granularity = 1024, min_compress_block_size = 16384, non_replicated_deduplication_window = 100000;
 
 CREATE TABLE IF NOT EXISTS calls_day
 (
@@ -155,7 +156,8 @@ PARTITION BY toYYYYMM(bucket)
 -- A window of one tenant is one range of rows. The dimensions follow because rows that agree in all of them are one row.
 PRIMARY KEY (tenant, bucket)
 ORDER BY (tenant, bucket, service, environment, team, feature, provider, model, operation, status, error_type, unit, usage_source, unpriced_reason)
-SETTINGS non_replicated_deduplication_window = 100000;
+-- Days of other time zones read some quarters of an hour of each day: granules and blocks as small as that leave out the others.
+SETTINGS index_granularity = 1024, min_compress_block_size = 16384, non_replicated_deduplication_window = 100000;
 
 CREATE TABLE IF NOT EXISTS spend_day
 (

@@ -267,26 +267,18 @@ impl<'a> Builder<'a> {
         texts
     }
 
-    /// The buckets of the parts that are moved, each by its start, so that the primary key can skip.
+    /// The rows of the parts that are moved, so that the primary key can skip the others: a remainder rises as the time does.
     fn parts_of_cut(&mut self, cut: &Cut, tier: Tier, text: &mut String) {
-        let Cut { whole: (from, until), step_us, part: (begin, end), .. } = *cut;
+        let Cut { whole: (low_us, high_us), step_us, part: (begin, end), .. } = *cut;
+        let whole = Stretch { low_us: Some(low_us), high_us, tiers: Vec::new(), grain_us: tier.bucket_us };
         let part = self.parts;
-        self.parts += 1;
-        for (name, time_us) in [
-            ("cut", from),
-            ("uncut", until),
-            ("apart", step_us),
-            ("begin", begin),
-            ("end", end),
-            ("bucket", tier.bucket_us),
-        ] {
+        self.bounds(&whole, tier, None, text);
+        let start = low_us.rem_euclid(step_us);
+        for (name, time_us) in [("apart", step_us), ("begin", start + begin), ("end", start + end)] {
             self.bind(&format!("{name}_{part}"), &(time_us / 1_000_000));
         }
-        let _ = write!(
-            text,
-            "\n  AND bucket IN (SELECT toDateTime(start + part, 'UTC') FROM (SELECT arrayJoin(range({{cut_{part}:Int64}}, {{uncut_{part}:Int64}}, \
-             {{apart_{part}:Int64}})) AS start) ARRAY JOIN range({{begin_{part}:Int64}}, {{end_{part}:Int64}}, {{bucket_{part}:Int64}}) AS part)"
-        );
+        let at = format!("toUnixTimestamp(bucket) % {{apart_{part}:Int64}}");
+        let _ = write!(text, "\n  AND {at} >= {{begin_{part}:Int64}} AND {at} < {{end_{part}:Int64}}");
     }
 
     /// When there was a row last.
