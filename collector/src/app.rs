@@ -31,6 +31,7 @@ use tokio_util::sync::CancellationToken;
 use crate::access::{Access, Principal, authenticate};
 use crate::alerting::{self, Alerting, RulesView};
 use crate::config::{Listen, Settings, Storage};
+use crate::finance;
 use crate::ingest::booking::Booking;
 use crate::ingest::config::IngestSettings;
 use crate::ingest::dimensions::{CAPPED, DimensionCaps};
@@ -38,6 +39,7 @@ use crate::ingest::{self, Ingest, grpc, http};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::query::{self, querier::Querier};
+use crate::{api, console};
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::{Engine, EngineError};
 use ledgerline_store::sql::SqlSource;
@@ -147,7 +149,7 @@ impl App {
             clock: Arc::clone(&clock),
             metrics: metrics.clone(),
         });
-        let prometheus = prometheus(querier, alerting.view.clone(), Arc::clone(&clock), access);
+        let answers = answers(querier, alerting.view.clone(), Arc::clone(&clock), access);
         let (store, known) = (storage.clone(), Arc::clone(&booking));
         let readiness = Arc::new(move || {
             store.ready()?;
@@ -157,7 +159,7 @@ impl App {
                 Err("the spans of the last hours are not read yet".to_owned())
             }
         });
-        let api = admin::router(readiness, Arc::new(registry)).merge(prometheus);
+        let api = admin::router(readiness, Arc::new(registry)).merge(answers);
         let recovery = Recovery { booking, clock, metrics };
         Ok(Self { engine: None, storage, ingest, recovery, alerting, api, ports, origins })
     }
@@ -199,12 +201,18 @@ impl App {
     }
 }
 
-/// Everything Prometheus's API answers, below `/prometheus`. The credential decides whose data, rules and alerts are read, as it
-/// decides whose spans are stored.
-fn prometheus(querier: Arc<Querier>, rules: RulesView, clock: Arc<dyn Clock>, access: Arc<Access>) -> Router {
-    let state = query::http::ApiState { querier, clock };
-    let routes = query::http::router(state).merge(alerting::api::router(rules));
-    Router::new().nest("/prometheus", routes).layer(from_fn_with_state(access, authenticate))
+/// Prometheus's API, below `/prometheus`, and our own. The credential decides whose data, rules and alerts are read, as it decides
+/// whose spans are stored.
+fn answers(querier: Arc<Querier>, rules: RulesView, clock: Arc<dyn Clock>, access: Arc<Access>) -> Router {
+    let finance = finance::http::FinanceState { querier: Arc::clone(&querier), clock: Arc::clone(&clock) };
+    let prometheus = query::http::router(query::http::ApiState { querier, clock });
+    Router::new()
+        .nest("/prometheus", prometheus.merge(alerting::api::router(rules)))
+        .merge(finance::http::router(finance))
+        .layer(from_fn_with_state(access, authenticate))
+        // Without data, for everyone.
+        .merge(api::router())
+        .merge(console::router())
 }
 
 struct Port {

@@ -158,6 +158,12 @@ pub const TIMEOUT_MS_DEFAULT: u64 = 30_000;
 /// Queries evaluated at once; more wait within their own deadline.
 pub const CONCURRENT_QUERIES_MAX: usize = 16;
 
+/// Hours, days, weeks or months that one report of spend is cut into: three years of days.
+pub const PERIODS_MAX: usize = 1_100;
+
+/// Tables that one report of spend is made of.
+pub const TABLES_MAX: usize = 8;
+
 /// Selectors in one query; each is a statement.
 pub const SELECTORS_MAX: usize = 64;
 

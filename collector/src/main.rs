@@ -8,10 +8,12 @@ use std::sync::Arc;
 use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use ledgerline_collector::app::{Addresses, App};
+use ledgerline_collector::command::export::Export;
 use ledgerline_collector::command::prices;
 use ledgerline_collector::command::reprice::{self, Booking, Order, Progress, Reprice};
 use ledgerline_collector::command::store::Attached;
 use ledgerline_collector::config::{Config, DEFAULT_PATH, Settings};
+use ledgerline_collector::selector::Selector;
 use ledgerline_process::telemetry::Telemetry;
 use ledgerline_process::{Clock as _, SystemClock, addresses, config, descriptors, logging, shutdown};
 
@@ -40,6 +42,11 @@ enum Command {
     /// A call counts that ended after --from, and at --to or before. A date is its first moment in UTC; a time names its offset:
     /// 2026-11-01T00:00:00+01:00. Calls of the last hours are left out. Stopped or killed, the same command goes on.
     Reprice(RepriceArguments),
+    /// Print what was spent in a month, by team, model or whatever it is grouped by, as a file
+    ///
+    /// The same sums as everywhere, to the last digit: a call counts that ended after the start and at the end or before. Lines of bills,
+    /// corrections and what is estimated are columns. The collector may run or not.
+    Export(Export),
     /// What models cost: the price book, with the overrides of the configuration
     #[command(subcommand)]
     Prices(prices::Command),
@@ -55,7 +62,7 @@ struct RepriceArguments {
     to: reprice::Time,
     /// Only calls with these labels: '{team="search",model=~"gpt-5.*"}'
     #[arg(long = "match", value_name = "SELECTOR")]
-    selector: Option<reprice::Selector>,
+    selector: Option<Selector>,
     /// Report what would be booked, and book nothing
     #[arg(long)]
     dry_run: bool,
@@ -75,6 +82,7 @@ fn main() -> ExitCode {
         Command::Run => {
             load(&arguments.config).and_then(|settings| run(settings, arguments.addresses_file.as_deref()))
         }
+        Command::Export(export) => load(&arguments.config).and_then(|settings| run_export(settings, export)),
         Command::Reprice(order) => load(&arguments.config).and_then(|settings| run_reprice(settings, order)),
     };
     shutdown::exit_code("ledgerline-collector", outcome)
@@ -134,4 +142,17 @@ fn run_reprice(settings: Settings, arguments: RepriceArguments) -> anyhow::Resul
         write!(std::io::stdout(), "{}", report?)?;
         Ok(())
     })
+}
+
+fn run_export(settings: Settings, export: Export) -> anyhow::Result<()> {
+    let order = export.order()?;
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let file = runtime.block_on(async {
+        let attached = Attached::to(settings.storage).await?;
+        let file =
+            order.file(attached.store.clone(), settings.owner.tenant, settings.query_memory_bytes).await;
+        attached.close().await;
+        anyhow::Ok(file?)
+    })?;
+    Ok(std::io::stdout().write_all(&file)?)
 }

@@ -16,6 +16,8 @@ mod alertmanager;
 mod engine;
 #[path = "integration/explain.rs"]
 mod explain;
+#[path = "integration/finance.rs"]
+mod finance;
 #[path = "integration/ingest.rs"]
 mod ingest;
 #[path = "integration/interleavings.rs"]

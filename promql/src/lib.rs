@@ -49,7 +49,7 @@ pub use functions::supported_functions;
 pub use labels::{Labels, METRIC_NAME};
 pub use lower::{parse_selector, plan, plan_within};
 pub use matcher::{MatchKind, Matcher};
-pub use number::Number;
+pub use number::{Number, PICOS};
 pub use plan::{Edges, Plan, QueryParams, SelectorRequest};
 pub use pool::{Charge, MemoryError, MemoryPool, QueryMemory};
 pub use result::{QueryResult, QueryValue, RangeSeries, VectorSample};

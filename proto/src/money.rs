@@ -61,14 +61,18 @@ impl PicoUsd {
     }
 }
 
+/// As [`dollars`].
 impl fmt::Display for PicoUsd {
-    /// Dollars with all twelve digits: `0.000000075000`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let sign = if self.0 < 0 { "-" } else { "" };
-        let picos = self.0.unsigned_abs();
-        let per_usd = PICOS_PER_USD.unsigned_abs();
-        write!(f, "{sign}{}.{:012}", picos / per_usd, picos % per_usd)
+        f.write_str(&dollars(self.0.into()))
     }
+}
+
+/// Dollars with all twelve digits: `0.000000075000`. Of pico-dollars, or of a sum of them, which has no bound.
+pub fn dollars(picos: i128) -> String {
+    let sign = if picos < 0 { "-" } else { "" };
+    let (picos, per_usd) = (picos.unsigned_abs(), u128::from(PICOS_PER_USD.unsigned_abs()));
+    format!("{sign}{}.{:012}", picos / per_usd, picos % per_usd)
 }
 
 impl FromStr for PicoUsd {

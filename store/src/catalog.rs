@@ -80,6 +80,9 @@ pub enum Rows {
 #[allow(missing_docs, reason = "README.md explains each")]
 pub enum Label {
     TokenClass,
+    /// What is billed and no token.
+    OtherUnit,
+    /// What is billed.
     Unit,
     UsageSource,
     UnpricedReason,
@@ -92,7 +95,7 @@ impl Label {
     pub const fn name(self) -> &'static str {
         match self {
             Self::TokenClass => "token_class",
-            Self::Unit => "unit",
+            Self::OtherUnit | Self::Unit => "unit",
             Self::UsageSource => "usage_source",
             Self::UnpricedReason | Self::CorrectionReason => "reason",
             Self::Bound => "le",
@@ -102,7 +105,7 @@ impl Label {
     /// The column that holds it; `None` for what is a measure of its own for each value.
     pub const fn column(self) -> Option<&'static str> {
         match self {
-            Self::TokenClass | Self::Unit => Some("unit"),
+            Self::TokenClass | Self::OtherUnit | Self::Unit => Some("unit"),
             Self::UsageSource => Some("usage_source"),
             Self::UnpricedReason => Some("unpriced_reason"),
             Self::CorrectionReason => Some("reason"),
@@ -115,7 +118,8 @@ impl Label {
         let units = |tokens: bool| Unit::ALL.into_iter().filter(move |unit| unit.is_token() == tokens);
         match self {
             Self::TokenClass => Some(units(true).map(Unit::name).collect()),
-            Self::Unit => Some(units(false).map(Unit::name).collect()),
+            Self::OtherUnit => Some(units(false).map(Unit::name).collect()),
+            Self::Unit => Some(Unit::ALL.map(Unit::name).to_vec()),
             Self::UsageSource => Some(UsageSource::ALL.into_iter().map(UsageSource::name).collect()),
             Self::Bound => Some(BOUNDS.to_vec()),
             Self::UnpricedReason | Self::CorrectionReason => None,
@@ -167,6 +171,8 @@ const FIRST_TOKEN: &str = "Time from the first byte of the request to the first 
      quantile is somewhere in its bucket.";
 const COST: &str = "Cost of the priced calls in US dollars, corrections included, added up without rounding. Exact to the pico-dollar where \
      usage_source is provider, drained or counted; estimated is our estimate of the tokens, sender is what another program reported.";
+const COST_BY_UNIT: &str =
+    "llm_cost_usd_total by what the lines of bills count: a class of tokens, searches, images, seconds.";
 const TOKENS: &str = "Tokens by class, of priced and unpriced calls; the classes are disjoint, so their sum is the total. Counted, but where \
      usage_source is estimated, and where it is sender as good as the sender's count.";
 const UNITS: &str = "What bills count that is no token (searches, images, seconds), by unit, with usage_source as in llm_tokens_total.";
@@ -181,7 +187,7 @@ const DURATION_BUCKETS: [Measure; BOUNDS.len()] = buckets(Time::Duration);
 const FIRST_TOKEN_BUCKETS: [Measure; BOUNDS.len()] = buckets(Time::FirstToken);
 
 /// Every metric, in order of name.
-pub const METRICS: [Metric; 14] = [
+pub const METRICS: [Metric; 15] = [
     histogram("llm_call_duration_seconds_bucket", &DURATION_BUCKETS, DURATION)
         .with(&[Label::Bound], Rows::All),
     histogram("llm_call_duration_seconds_count", &[Measure::TimeCount(Time::Duration)], DURATION),
@@ -197,6 +203,8 @@ pub const METRICS: [Metric; 14] = [
     .with(&[Label::CorrectionReason], Rows::Priced),
     counter("llm_corrections_total", Ledger::Corrections, &[Measure::Corrections], "", CORRECTIONS)
         .with(&[Label::CorrectionReason], Rows::All),
+    counter("llm_cost_by_unit_usd_total", Ledger::Spend, &[Measure::Cost], "usd", COST_BY_UNIT)
+        .with(&[Label::Unit, Label::UsageSource], Rows::Priced),
     counter("llm_cost_usd_total", Ledger::Spend, &[Measure::Cost], "usd", COST)
         .with(&[Label::UsageSource], Rows::Priced),
     counter("llm_errors_total", Ledger::Calls, &[Measure::Errors], "", "Calls that ended with status error."),
@@ -207,7 +215,7 @@ pub const METRICS: [Metric; 14] = [
     counter("llm_tokens_total", Ledger::Spend, &[Measure::Quantity], "tokens", TOKENS)
         .with(&[Label::TokenClass, Label::UsageSource], Rows::Tokens),
     counter("llm_units_total", Ledger::Spend, &[Measure::Quantity], "", UNITS)
-        .with(&[Label::Unit, Label::UsageSource], Rows::OtherUnits),
+        .with(&[Label::OtherUnit, Label::UsageSource], Rows::OtherUnits),
     counter("llm_unpriced_calls_total", Ledger::Calls, &[Measure::Calls], "", UNPRICED)
         .with(&[Label::UnpricedReason], Rows::Unpriced),
 ];

@@ -14,6 +14,7 @@ mod configuration;
 mod containers;
 mod cost_bugs;
 mod delivery;
+mod finance;
 mod hostile;
 mod machines;
 mod prometheus;

@@ -97,8 +97,9 @@ fn documentation_says_something() {
 /// is never raised without a reason in the commit. (34,000 before the ledger: corrections, price book commands, repricing; 40,000 before the price engine; 41,000
 /// before the rendering of the migrations for a cluster; 41,300 before repricing, which reads stored calls back; 43,200 before what a kill or a
 /// bad start leaves is completed; 43,950 before the price book's commands; 45,700 before
-/// `explain` of a stored call and the metric of reported costs; 46,100 before days of other time zones were read from days.)
-const PRODUCT_LINES_MAX: usize = 46_300;
+/// `explain` of a stored call and the metric of reported costs; 46,100 before days of other time zones were read from days; 46,300 before the
+/// spend of a calendar's months is a report, a file and a command, and the binary has pages.)
+const PRODUCT_LINES_MAX: usize = 47_450;
 
 #[test]
 fn the_product_stays_small_enough_to_be_read() {

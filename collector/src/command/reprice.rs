@@ -27,7 +27,8 @@ use tokio_util::sync::CancellationToken;
 
 use crate::config::Storage;
 use crate::limits;
-pub use plan::{Selector, Time};
+use crate::selector::Selector;
+pub use plan::Time;
 pub use progress::Progress;
 pub use report::Report;
 use verdict::Verdict;

@@ -250,6 +250,7 @@ fn memory(entries: &[Entry]) -> MemorySource {
             let source = ("usage_source", entry.usage_source);
             if entry.is_priced() {
                 add("llm_cost_usd_total", line.model, &[source], line.picos);
+                add("llm_cost_by_unit_usd_total", line.model, &[source, ("unit", line.unit)], line.picos);
             }
             let (name, label) = match line.unit {
                 "web_search" => ("llm_units_total", "unit"),
@@ -272,6 +273,7 @@ fn random_query(random: &mut Random) -> (String, QueryParams) {
         "llm_errors_total",
         "llm_cost_usd_total",
         "llm_cost_usd_total",
+        "llm_cost_by_unit_usd_total",
         "llm_unpriced_calls_total",
         "llm_tokens_total",
         "llm_call_duration_seconds_sum",
@@ -310,6 +312,7 @@ fn random_query(random: &mut Random) -> (String, QueryParams) {
         " by (team, model)",
         " without (model)",
         " by (usage_source, reason, le)",
+        " by (unit, model)",
     ]);
     let selector = format!("{metric}{matchers}");
     let expression = match random.next(6) {

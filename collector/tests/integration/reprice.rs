@@ -5,9 +5,10 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
 
-use ledgerline_collector::command::reprice::{Booking, Order, Progress, Report, Reprice, Selector};
+use ledgerline_collector::command::reprice::{Booking, Order, Progress, Report, Reprice};
 use ledgerline_collector::command::store::Attached;
 use ledgerline_collector::config::Storage;
+use ledgerline_collector::selector::Selector;
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::lock::{COLLECTOR, DirectoryLock, ENGINE};
 use ledgerline_process::{Clock, SystemClock};

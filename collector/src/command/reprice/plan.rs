@@ -2,9 +2,6 @@
 
 use std::str::FromStr;
 
-use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
-use ledgerline_promql::{self as promql, Budget, METRIC_NAME, Matcher, MemoryPool};
-use ledgerline_proto::dimension::Dimension;
 use ledgerline_store::stored::{Minute, Selection};
 
 use crate::limits::{REPRICE_CALLS, REPRICE_SPAN};
@@ -27,28 +24,6 @@ impl FromStr for Time {
             )
         };
         time.map(|time| Self(time.as_microsecond())).map_err(|_| wrong())
-    }
-}
-
-/// The matchers of a selector such as `{team="search",model=~"gpt-5.*"}`.
-#[derive(Clone, Debug, Default)]
-pub struct Selector(pub Vec<(Dimension, Matcher)>);
-
-impl FromStr for Selector {
-    type Err = String;
-
-    fn from_str(text: &str) -> Result<Self, String> {
-        let budget = Budget::new(MemoryPool::new(MEMORY_BYTES_DEFAULT).share(), &|| false);
-        let matchers = promql::parse_selector(&budget, text).map_err(|error| error.to_string())?;
-        let known = || Dimension::ALL.map(Dimension::name).join(", ");
-        let of_dimension = |matcher: Matcher| match Dimension::from_name(&matcher.name) {
-            Some(dimension) => Ok((dimension, matcher)),
-            None if matcher.name == METRIC_NAME => {
-                Err("calls have no metric name; write {team=\"search\"}".to_owned())
-            }
-            None => Err(format!("calls have no label {}; they have: {}", matcher.name, known())),
-        };
-        matchers.into_iter().map(of_dimension).collect::<Result<_, _>>().map(Self)
     }
 }
 
@@ -160,22 +135,6 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(text.parse::<Time>().ok(), us.map(Time), "{text}");
-        }
-    }
-
-    #[test]
-    fn a_selector_names_dimensions() {
-        let Selector(found) = r#"{team="search",model=~"gpt-5.*"}"#.parse().unwrap();
-        let names: Vec<_> =
-            found.iter().map(|(dimension, matcher)| (*dimension, matcher.value.as_str())).collect();
-        assert_eq!(names, [(Dimension::Team, "search"), (Dimension::Model, "gpt-5.*")]);
-        for (text, problem) in [
-            (r#"{user="ada"}"#, "no label user"),
-            (r#"llm_calls_total{team="a"}"#, "no metric name"),
-            ("{", ""),
-        ] {
-            let error = text.parse::<Selector>().unwrap_err();
-            assert!(error.contains(problem), "{text}: {error}");
         }
     }
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use ledgerline_proto::dimension::Dimension;
+use ledgerline_proto::money::dollars;
 use ledgerline_store::corrections::CorrectionRow;
 
 use super::Booking;
@@ -116,13 +117,6 @@ impl Report {
     }
 }
 
-/// Dollars with all their digits.
-fn usd(picos: i128) -> String {
-    let sign = if picos < 0 { "-" } else { "" };
-    let picos = picos.unsigned_abs();
-    format!("{sign}{}.{:012}", picos / 1_000_000_000_000, picos % 1_000_000_000_000)
-}
-
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let head =
@@ -133,7 +127,7 @@ impl fmt::Display for Report {
             let unpriced = [*unpriced_before, *unpriced_after].map(|number| number.to_string());
             let texts =
                 [team, model, reason].map(|text| if text.is_empty() { "-".to_owned() } else { text.clone() });
-            texts.into_iter().chain(numbers).chain([usd(*difference)]).chain(unpriced).collect::<Vec<_>>()
+            texts.into_iter().chain(numbers).chain([dollars(*difference)]).chain(unpriced).collect::<Vec<_>>()
         };
         let mut table = vec![head.map(str::to_owned).to_vec()];
         table.extend(self.rows.iter().map(|(key, sums)| cells(key, sums)));

@@ -1,0 +1,141 @@
+//! `export`: the spend of a month or any stretch of time as a file, with the same sums as everywhere.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use clap::ValueEnum;
+use jiff::Timestamp;
+use ledgerline_process::{Clock, SystemClock};
+use ledgerline_promql::MemoryPool;
+use ledgerline_promql::source::Tenant;
+use ledgerline_proto::dimension::Dimension;
+use ledgerline_store::Store;
+use ledgerline_store::sql::SqlSource;
+use prometheus_client::registry::Registry;
+
+use crate::finance::csv::csv;
+use crate::finance::http::{SpendBody, by};
+use crate::finance::period::{Period, PeriodError, Step, zone};
+use crate::finance::spend::{Question, SpendError, spend};
+use crate::metrics::Metrics;
+use crate::query::querier::Querier;
+use crate::selector::Selector;
+
+/// Nobody waits at a screen.
+const TIMEOUT: Duration = Duration::from_secs(600);
+
+/// What is exported, and how.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Export {
+    /// A month: 2026-11
+    #[arg(long, conflicts_with_all = ["from", "to"], required_unless_present_all = ["from", "to"])]
+    month: Option<String>,
+    /// A date, from its first moment on, or a time with an offset
+    #[arg(long, requires = "to")]
+    from: Option<String>,
+    /// A date, up to its first moment, or a time with an offset
+    #[arg(long, requires = "from")]
+    to: Option<String>,
+    /// Whose months and days
+    #[arg(long, default_value = "UTC")]
+    zone: String,
+    /// A row for each combination of these: team,model
+    #[arg(long, default_value = "", value_name = "DIMENSIONS")]
+    by: String,
+    /// Rows for each hour, day, week or month as well
+    #[arg(long, value_parser = step)]
+    step: Option<Step>,
+    /// Only calls with these labels: '{team="search",model=~"gpt-5.*"}'
+    #[arg(long = "match", value_name = "SELECTOR")]
+    selector: Option<Selector>,
+    /// Of whom; the configuration's own tenant when absent
+    #[arg(long)]
+    tenant: Option<String>,
+    /// A file for a spreadsheet, or the answer of GET /api/v1/spend
+    #[arg(long, value_enum, default_value_t = Format::Csv)]
+    format: Format,
+}
+
+fn step(name: &str) -> Result<Step, String> {
+    Step::named(name).ok_or_else(|| "it is hour, day, week or month".to_owned())
+}
+
+/// What the file is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub enum Format {
+    /// RFC 4180.
+    Csv,
+    /// With the totals.
+    Json,
+}
+
+/// Why there is no file.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts say it")]
+pub enum ExportError {
+    #[error(transparent)]
+    Period(#[from] PeriodError),
+    #[error("--by: {0}")]
+    By(String),
+    #[error(transparent)]
+    Spend(#[from] SpendError),
+    #[error("the file cannot be written")]
+    Csv(#[from] csv::Error),
+    #[error("the file cannot be written")]
+    Json(#[from] serde_json::Error),
+}
+
+/// An order that was read.
+#[derive(Clone, Debug)]
+pub struct Order {
+    question: Question,
+    tenant: Option<String>,
+    format: Format,
+}
+
+impl Export {
+    /// What is asked for, before anything is started for it.
+    pub fn order(self) -> Result<Order, ExportError> {
+        let zone = zone(&self.zone)?;
+        let period = match (&self.month, &self.from, &self.to) {
+            (None, Some(from), Some(to)) => Period::between(from, to, zone)?,
+            (month, ..) => Period::month(month.as_deref().unwrap_or_default(), zone)?,
+        };
+        let by: Vec<Dimension> = by(&self.by).map_err(ExportError::By)?;
+        let selector = self.selector.unwrap_or_default();
+        let question = Question { period, step: self.step, tables: vec![by], selector };
+        Ok(Order { question, tenant: self.tenant, format: self.format })
+    }
+}
+
+impl Order {
+    /// The file, from a store; `owner` is whose it is where no tenant is named.
+    pub async fn file(
+        self,
+        store: Store,
+        owner: Tenant,
+        memory_bytes: usize,
+    ) -> Result<Vec<u8>, ExportError> {
+        let clock: Arc<dyn Clock> = Arc::new(SystemClock);
+        let now = Timestamp::from_nanosecond(clock.now_unix_ns().into()).unwrap_or(Timestamp::MAX);
+        let source = Arc::new(SqlSource::new(store, clock));
+        let metrics = Metrics::register(&mut Registry::default());
+        let querier = Querier::new(source, MemoryPool::new(memory_bytes), metrics);
+        let tenant = self.tenant.map_or(owner, |tenant| Tenant(tenant.into()));
+        let spend = spend(&querier, &querier.scope(tenant, TIMEOUT), self.question, now).await?;
+        match self.format {
+            Format::Csv => Ok(spend
+                .tables
+                .iter()
+                .map(|table| csv(&spend, table))
+                .next()
+                .transpose()?
+                .unwrap_or_default()),
+            Format::Json => {
+                let mut file = serde_json::to_vec_pretty(&SpendBody::of(&spend))?;
+                file.push(b'\n');
+                Ok(file)
+            }
+        }
+    }
+}

@@ -1,0 +1,330 @@
+//! The spend of a stretch of time by some dimensions: amounts, what of them is estimated, what was corrected, calls, and the lines of bills.
+
+use std::collections::BTreeMap;
+use std::ops::AddAssign;
+
+use futures_util::future::try_join_all;
+use jiff::Timestamp;
+use ledgerline_promql::source::Scope;
+use ledgerline_promql::{Labels, Number, PICOS, Point, QueryParams, QueryResult, QueryValue};
+use ledgerline_proto::dimension::Dimension;
+use ledgerline_proto::{Unit, UsageSource};
+
+use super::period::{Period, PeriodError, Run, Step, runs};
+use crate::query::error::RunError;
+use crate::query::querier::Querier;
+use crate::selector::Selector;
+
+/// What is asked for.
+#[derive(Clone, Debug)]
+pub struct Question {
+    /// When the calls ended.
+    pub period: Period,
+    /// What the stretch is cut into, if it is.
+    pub step: Option<Step>,
+    /// A table for each, with a row for each combination of the values of its dimensions. All are of one reading.
+    pub tables: Vec<Vec<Dimension>>,
+    /// Which calls.
+    pub selector: Selector,
+}
+
+/// Why there is no answer.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the texts say it")]
+pub enum SpendError {
+    #[error(transparent)]
+    Period(#[from] PeriodError),
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// A defect, or sums that no company has.
+    #[error("a sum of {0} is not exact any more: ask for less")]
+    Inexact(&'static str),
+}
+
+/// Sums of one row, or of all.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Sums {
+    /// Pico-dollars, corrections included.
+    pub cost: i128,
+    /// Of it, where our own estimate says how much was used.
+    pub estimated: i128,
+    /// Of it, where another program said so.
+    pub by_sender: i128,
+    /// Of it, what was booked and taken back after the first booking.
+    pub corrections: i128,
+    /// Calls that ended.
+    pub calls: i128,
+    /// Of them, those that failed.
+    pub failed: i128,
+    /// Of them, those whose cost is unknown and in no sum.
+    pub unpriced: i128,
+    /// What was used and what it cost, by unit.
+    pub lines: BTreeMap<Unit, Line>,
+}
+
+/// What was used of one unit.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Line {
+    /// Of priced and unpriced calls.
+    pub quantity: i128,
+    /// Pico-dollars.
+    pub cost: i128,
+}
+
+impl Sums {
+    /// Nothing was called, spent or corrected.
+    pub fn is_nothing(&self) -> bool {
+        let lines = self.lines.values().all(|line| *line == Line::default());
+        lines && Self { lines: BTreeMap::new(), ..self.clone() } == Self::default()
+    }
+}
+
+impl AddAssign<&Self> for Sums {
+    fn add_assign(&mut self, other: &Self) {
+        self.cost += other.cost;
+        self.estimated += other.estimated;
+        self.by_sender += other.by_sender;
+        self.corrections += other.corrections;
+        self.calls += other.calls;
+        self.failed += other.failed;
+        self.unpriced += other.unpriced;
+        for (unit, line) in &other.lines {
+            let sum = self.lines.entry(*unit).or_default();
+            sum.quantity += line.quantity;
+            sum.cost += line.cost;
+        }
+    }
+}
+
+/// A row.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Row {
+    /// The values of the dimensions, in their order; empty where a call had none.
+    pub values: Vec<String>,
+    /// The sums of each part of the stretch.
+    pub parts: Vec<Sums>,
+    /// The sums of all of it.
+    pub sums: Sums,
+}
+
+/// The same spend by some dimensions.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Table {
+    /// The dimensions.
+    pub by: Vec<Dimension>,
+    /// In order of their values. Rows of which nothing is left are not there.
+    pub rows: Vec<Row>,
+}
+
+/// The answer.
+#[derive(Clone, Debug)]
+pub struct Spend {
+    /// As it was asked.
+    pub question: Question,
+    /// Up to when calls are in it: the end of the stretch, or now.
+    pub through: Timestamp,
+    /// Where the parts begin and end, milliseconds since the epoch.
+    pub boundaries: Vec<i64>,
+    /// As many as were asked for.
+    pub tables: Vec<Table>,
+    /// The sum of the rows of any of them, by part.
+    pub parts: Vec<Sums>,
+    /// The sum of the rows of any of them.
+    pub total: Sums,
+    /// What whoever reads it should know.
+    pub notices: Vec<String>,
+}
+
+/// What is added up: a metric, and what its values are of.
+struct Measure {
+    metric: &'static str,
+    labels: &'static [&'static str],
+    add: fn(&mut Sums, &Labels, i128),
+}
+
+const MEASURES: [Measure; 7] = [
+    Measure {
+        metric: "llm_cost_by_unit_usd_total",
+        labels: &["unit", "usage_source"],
+        add: |sums, labels, picos| {
+            sums.cost += picos;
+            match UsageSource::from_name(labels.get("usage_source")) {
+                Some(UsageSource::Estimated) => sums.estimated += picos,
+                Some(UsageSource::Sender) => sums.by_sender += picos,
+                _ => {}
+            }
+            line(sums, labels.get("unit"), |line| line.cost += picos);
+        },
+    },
+    Measure {
+        metric: "llm_tokens_total",
+        labels: &["token_class"],
+        add: |sums, labels, picos| {
+            line(sums, labels.get("token_class"), |line| line.quantity += picos / PICOS);
+        },
+    },
+    Measure {
+        metric: "llm_units_total",
+        labels: &["unit"],
+        add: |sums, labels, picos| line(sums, labels.get("unit"), |line| line.quantity += picos / PICOS),
+    },
+    Measure {
+        metric: "llm_corrected_cost_usd_total",
+        labels: &[],
+        add: |sums, _, picos| sums.corrections += picos,
+    },
+    Measure { metric: "llm_calls_total", labels: &[], add: |sums, _, picos| sums.calls += picos / PICOS },
+    Measure { metric: "llm_errors_total", labels: &[], add: |sums, _, picos| sums.failed += picos / PICOS },
+    Measure {
+        metric: "llm_unpriced_calls_total",
+        labels: &[],
+        add: |sums, _, picos| sums.unpriced += picos / PICOS,
+    },
+];
+
+fn line(sums: &mut Sums, unit: &str, add: impl FnOnce(&mut Line)) {
+    if let Some(unit) = Unit::from_name(unit) {
+        add(sums.lines.entry(unit).or_default());
+    }
+}
+
+/// Adds up what a tenant spent. Of a stretch that is not over, what is over.
+pub async fn spend(
+    querier: &Querier,
+    scope: &Scope,
+    question: Question,
+    now: Timestamp,
+) -> Result<Spend, SpendError> {
+    let over = question.period.until(now);
+    let boundaries = over.boundaries(question.step)?;
+    // A week and a month are as many days: then there are few different lengths, and one query for each.
+    let finest = question.step.map(|step| if step == Step::Hour { step } else { Step::Day });
+    let fine = over.boundaries(finest)?;
+    let part_of = |at: usize| boundaries[1..].partition_point(|end| *end < fine[at + 1]);
+    let by: Vec<Dimension> =
+        Dimension::ALL.into_iter().filter(|one| question.tables.iter().any(|by| by.contains(one))).collect();
+    let mut answer =
+        Answer { by: &by, count: boundaries.len() - 1, rows: BTreeMap::new(), notices: Vec::new() };
+    for run in runs(&fine) {
+        let asked = MEASURES.iter().map(|measure| ask(querier, scope, (&question, &by), measure, run));
+        for (measure, result) in MEASURES.iter().zip(try_join_all(asked).await?) {
+            answer.take(measure, &result, |time_ms| {
+                let place = (time_ms - run.first_end_ms) / run.length_ms;
+                part_of(run.at + usize::try_from(place).unwrap_or_default())
+            })?;
+        }
+    }
+    let Answer { rows, notices, count, .. } = answer;
+    let mut parts = vec![Sums::default(); count];
+    for row in rows.values() {
+        add(&mut parts, row);
+    }
+    let tables = question.tables.iter().map(|names| table(names, &by, &rows)).collect();
+    Ok(Spend { through: over.to, boundaries, total: sum(&parts), tables, parts, notices, question })
+}
+
+/// The rows that are read, by fewer dimensions.
+fn table(names: &[Dimension], by: &[Dimension], rows: &BTreeMap<Vec<String>, Vec<Sums>>) -> Table {
+    let places: Vec<usize> =
+        names.iter().filter_map(|name| by.iter().position(|other| other == name)).collect();
+    let mut grouped: BTreeMap<Vec<String>, Vec<Sums>> = BTreeMap::new();
+    for (values, parts) in rows {
+        let values = places.iter().map(|at| values[*at].clone()).collect();
+        add(grouped.entry(values).or_insert_with(|| vec![Sums::default(); parts.len()]), parts);
+    }
+    let rows = grouped.into_iter().map(|(values, parts)| Row { values, sums: sum(&parts), parts });
+    let rows = rows.filter(|row| !row.parts.iter().all(Sums::is_nothing)).collect();
+    Table { by: names.to_vec(), rows }
+}
+
+fn add(sums: &mut [Sums], more: &[Sums]) {
+    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
+}
+
+fn sum(parts: &[Sums]) -> Sums {
+    parts.iter().fold(Sums::default(), |mut sum, part| {
+        sum += part;
+        sum
+    })
+}
+
+async fn ask(
+    querier: &Querier,
+    scope: &Scope,
+    (question, by): (&Question, &[Dimension]),
+    measure: &Measure,
+    run: Run,
+) -> Result<QueryResult, RunError> {
+    let by: Vec<&str> = by.iter().map(|dimension| dimension.name()).collect();
+    let by = [by.as_slice(), measure.labels].concat().join(", ");
+    let Measure { metric, .. } = measure;
+    let query = format!("sum by ({by}) (increase({metric}{}[{}ms]))", question.selector, run.length_ms);
+    let params = match i64::try_from(run.count) {
+        Ok(1) | Err(_) => QueryParams::Instant { time_ms: run.first_end_ms },
+        Ok(count) => QueryParams::Range {
+            start_ms: run.first_end_ms,
+            end_ms: run.first_end_ms + (count - 1) * run.length_ms,
+            step_ms: run.length_ms,
+        },
+    };
+    querier.run(scope, &query, params).await
+}
+
+/// The rows as they are read.
+struct Answer<'a> {
+    by: &'a [Dimension],
+    /// Parts of each row.
+    count: usize,
+    rows: BTreeMap<Vec<String>, Vec<Sums>>,
+    notices: Vec<String>,
+}
+
+impl Answer<'_> {
+    fn take(
+        &mut self,
+        measure: &Measure,
+        result: &QueryResult,
+        part_at: impl Fn(i64) -> usize,
+    ) -> Result<(), SpendError> {
+        for notice in result.warnings.iter().chain(&result.infos) {
+            if !self.notices.contains(notice) {
+                self.notices.push(notice.clone());
+            }
+        }
+        match &result.value {
+            QueryValue::Vector(samples) => {
+                for sample in samples {
+                    self.add(measure, &sample.labels, [sample.point].into_iter(), &part_at)?;
+                }
+            }
+            QueryValue::Matrix(series) => {
+                for series in series {
+                    self.add(measure, &series.labels, series.points(), &part_at)?;
+                }
+            }
+            QueryValue::Scalar(_) | QueryValue::Text { .. } => {}
+        }
+        Ok(())
+    }
+
+    fn add(
+        &mut self,
+        measure: &Measure,
+        labels: &Labels,
+        points: impl Iterator<Item = Point>,
+        part_at: impl Fn(i64) -> usize,
+    ) -> Result<(), SpendError> {
+        let values = self.by.iter().map(|dimension| labels.get(dimension.name()).to_owned()).collect();
+        let count = self.count;
+        let parts = self.rows.entry(values).or_insert_with(|| vec![Sums::default(); count]);
+        for point in points {
+            let Number::Exact(picos) = point.value else {
+                return Err(SpendError::Inexact(measure.metric));
+            };
+            if let Some(sums) = parts.get_mut(part_at(point.time_ms)) {
+                (measure.add)(sums, labels, picos);
+            }
+        }
+        Ok(())
+    }
+}
