@@ -1,0 +1,90 @@
+// Stretches of a zone's calendar as texts: the collector knows when its days begin, a browser only what day it is.
+
+export interface Stretch {
+  from: string;
+  to: string;
+  label: string;
+}
+
+export interface Range extends Stretch {
+  // As much of the stretch before it as is over of this one.
+  before: Stretch;
+}
+
+const two = (n: number): string => String(n).padStart(2, '0');
+
+const of = (date: Date): string =>
+  `${date.getUTCFullYear()}-${two(date.getUTCMonth() + 1)}-${two(date.getUTCDate())}`;
+
+const parse = (date: string): Date => new Date(`${date}T00:00:00Z`);
+
+export const addDays = (date: string, days: number): string => of(new Date(parse(date).getTime() + days * 86_400_000));
+
+const addMonths = (date: string, months: number): string => {
+  const at = parse(date);
+  return of(new Date(Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + months, 1)));
+};
+
+const daysBetween = (from: string, to: string): number => (parse(to).getTime() - parse(from).getTime()) / 86_400_000;
+
+// The date and the time that clocks show there now.
+export function now(zone: string): { date: string; time: string } {
+  const parts = new Intl.DateTimeFormat('en-CA', {
+    timeZone: zone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+  }).formatToParts(new Date());
+  const part = (type: string): string => parts.find((one) => one.type === type)?.value ?? '00';
+  return {
+    date: `${part('year')}-${part('month')}-${part('day')}`,
+    time: `${part('hour')}:${part('minute')}:${part('second')}`,
+  };
+}
+
+export const ownZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
+
+const name = (from: string, to: string): string => {
+  const last = addDays(to, -1);
+  return from === last ? from : `${from} to ${last}`;
+};
+
+// `today`, `7d`, `2026-11`, `2026-Q4` or `2026-11-01..2026-11-15`, both dates inside.
+export function range(text: string, zone: string): Range {
+  const { date, time } = now(zone);
+  const [from, to, beforeFrom] = bounds(text, date);
+  const isRunning = from <= date && date < to;
+  const whole = { from: beforeFrom, to: from, label: name(beforeFrom, from) };
+  if (!isRunning) return { from, to, label: name(from, to), before: whole };
+  const same = addDays(beforeFrom, daysBetween(from, date));
+  const before = same < from ? { ...whole, to: `${same}T${time}`, label: `${name(beforeFrom, addDays(same, 1))}, ${time.slice(0, 5)}` } : whole;
+  return { from, to, label: name(from, to), before };
+}
+
+function bounds(text: string, today: string): [string, string, string] {
+  const custom = /^(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})$/.exec(text);
+  if (custom?.[1] && custom[2] && custom[1] <= custom[2]) {
+    const [from, to] = [custom[1], addDays(custom[2], 1)];
+    return [from, to, addDays(from, -daysBetween(from, to))];
+  }
+  const quarter = /^(\d{4})-Q([1-4])$/.exec(text);
+  if (quarter?.[1] && quarter[2]) {
+    const from = `${quarter[1]}-${two(3 * Number(quarter[2]) - 2)}-01`;
+    return [from, addMonths(from, 3), addMonths(from, -3)];
+  }
+  if (text === 'today') return [today, addDays(today, 1), addDays(today, -7)];
+  if (text === '7d') return [addDays(today, -6), addDays(today, 1), addDays(today, -13)];
+  const month = /^\d{4}-(0[1-9]|1[0-2])$/.test(text) ? `${text}-01` : `${today.slice(0, 7)}-01`;
+  return [month, addMonths(month, 1), addMonths(month, -1)];
+}
+
+export const thisMonth = (zone: string): string => now(zone).date.slice(0, 7);
+
+export const thisQuarter = (zone: string): string => {
+  const { date } = now(zone);
+  return `${date.slice(0, 4)}-Q${Math.ceil(Number(date.slice(5, 7)) / 3)}`;
+};

@@ -1,0 +1,118 @@
+// Charts in SVG. Text keeps its size, so that they are drawn again when their width changes; figures are in the table beside them.
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef, useState } from 'preact/hooks';
+import { num } from './format';
+
+const HEIGHT = 280;
+const TOP = 8;
+const BOTTOM = 22;
+const LEFT = 44;
+
+function ticks(most: number): number[] {
+  const scale = 10 ** Math.floor(Math.log10(most));
+  const step = scale * ([0.25, 0.5, 1, 2, 2.5].find((part) => most / part / scale <= 4) ?? 5);
+  return Array.from({ length: Math.floor(most / step) + 1 }, (_, at) => at * step);
+}
+
+const tick = (value: number): string => num(Number(value.toPrecision(6)));
+
+export interface Layer {
+  name: string;
+  is: string;
+  values: number[];
+}
+
+export interface Part {
+  label: string;
+  isNow?: boolean;
+}
+
+// Bars side by side, each of layers from below. `pick` is told which part is looked at, or -1.
+export function Stack(props: { label: string; layers: Layer[]; parts: Part[]; at: number; pick: (at: number) => void }) {
+  const { layers, parts, at, pick } = props;
+  const place = useRef<SVGSVGElement>(null);
+  const [width, setWidth] = useState(600);
+  useEffect(() => {
+    const element = place.current;
+    if (!element) return undefined;
+    const observer = new ResizeObserver(() => setWidth(element.clientWidth || 300));
+    observer.observe(element);
+    return () => observer.disconnect();
+  }, []);
+  const count = parts.length;
+  const sums = parts.map((_, part) => layers.reduce((sum, layer) => sum + Math.max(0, layer.values[part] ?? 0), 0));
+  const most = 1.03 * Math.max(...sums, 0) || 1;
+  const y = (value: number): number => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most);
+  const step = (width - LEFT) / Math.max(1, count);
+  const bar = Math.min(22, step * 0.74);
+  const every = Math.max(1, Math.ceil((count * 64) / Math.max(64, width - LEFT)));
+  const keys = (event: KeyboardEvent) => {
+    const to = { ArrowLeft: at < 0 ? count - 1 : Math.max(0, at - 1), ArrowRight: Math.min(count - 1, at + 1), Escape: -1 }[event.key];
+    if (to === undefined) return;
+    event.preventDefault();
+    pick(to);
+  };
+  const point = (event: PointerEvent) => {
+    const box = place.current?.getBoundingClientRect();
+    if (!box) return;
+    const to = Math.floor((event.clientX - box.left - LEFT) / step);
+    pick(to >= 0 && to < count ? to : -1);
+  };
+  return (
+    <svg
+      ref={place}
+      class="chart"
+      role="img"
+      aria-label={`${props.label}; arrow keys read a bar, figures are in the table`}
+      height={HEIGHT}
+      tabIndex={0}
+      onKeyDown={keys}
+      onPointerMove={point}
+      onPointerLeave={() => pick(-1)}
+      onBlur={() => pick(-1)}
+    >
+      <pattern id="hatch" width={5} height={5} patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
+        <path class="hatch-l" d="M1 0V5" />
+      </pattern>
+      {ticks(most).map((value) => (
+        <Tick key={value} y={y(value)} width={width}>
+          {tick(value)}
+        </Tick>
+      ))}
+      {parts.map((part, here) => {
+        const x = LEFT + here * step + (step - bar) / 2;
+        let to = 0;
+        return (
+          <g key={part.label}>
+            {layers.map((layer) => {
+              const bottom = y(to);
+              to += Math.max(0, layer.values[here] ?? 0);
+              const tall = bottom - y(to);
+              if (tall <= 0.3) return null;
+              const is = at >= 0 && at !== here ? `${layer.is} fade` : layer.is;
+              return <rect key={layer.name} class={is} x={x} y={bottom - tall} width={bar} height={Math.max(0.5, tall - (tall > 3 ? 1 : 0))} />;
+            })}
+            {(here % every === 0 || part.isNow) && (
+              <text x={x + bar / 2} y={HEIGHT - 5} text-anchor="middle" class={part.isNow ? 'k' : ''}>
+                {part.label}
+              </text>
+            )}
+          </g>
+        );
+      })}
+      <path class="axis" d={`M${LEFT} ${HEIGHT - BOTTOM}H${width}`} />
+    </svg>
+  );
+}
+
+function Tick(props: { y: number; width: number; children: ComponentChildren }) {
+  return (
+    <>
+      <path class="grid" d={`M${LEFT} ${props.y}H${props.width}`} />
+      <text x={LEFT - 8} y={props.y + 4} text-anchor="end">
+        {props.children}
+      </text>
+    </>
+  );
+}

@@ -1,0 +1,69 @@
+// How numbers, money and times are written. Money is a decimal text to the last digit and never a float; floats are for drawing.
+
+const DECIMALS = 12;
+
+export const picos = (usd: string): bigint => {
+  const [whole = '0', fraction = ''] = usd.replace('-', '').split('.');
+  const size = BigInt(whole + fraction.padEnd(DECIMALS, '0').slice(0, DECIMALS));
+  return usd.startsWith('-') ? -size : size;
+};
+
+export const usd = (sum: bigint): string => {
+  const digits = (sum < 0n ? -sum : sum).toString().padStart(DECIMALS + 1, '0');
+  return `${sum < 0n ? '-' : ''}${digits.slice(0, -DECIMALS)}.${digits.slice(-DECIMALS)}`;
+};
+
+// For drawing only.
+export const dollars = (sum: bigint): number => Number(sum) / 10 ** DECIMALS;
+
+export const num = (count: number | string): string => String(count).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
+
+export const percent = (part: number, whole: number): string =>
+  whole === 0 ? '' : `${((100 * part) / whole).toFixed(1)} %`;
+
+export const share = (part: bigint, whole: bigint): string => percent(Number(part), Number(whole));
+
+export const change = (now: bigint, before: bigint): string => {
+  if (before === 0n) return now === 0n ? '' : 'new';
+  const by = 100 * (Number(now) / Number(before) - 1);
+  return `${by < 0 ? '\u2212' : '+'}${Math.abs(by).toFixed(1)} %`;
+};
+
+// Strong to the cent, or to the third digit that counts; the rest dim. Thousandths stand apart by margin, so that a copy is a number.
+export function Money(props: { of: bigint; currency?: boolean; signed?: boolean; estimated?: boolean }) {
+  const { of: sum, currency, signed, estimated } = props;
+  const value = usd(sum);
+  const [whole = '0', fraction = ''] = value.replace('-', '').split('.');
+  const first = fraction.search(/[1-9]/);
+  const strong = whole === '0' && first >= 0 ? Math.max(2, Math.min(DECIMALS, first + 3)) : 2;
+  const groups = [0, 3, 6, 9].map((begin) => {
+    const cut = Math.max(begin, Math.min(begin + 3, strong));
+    const dim = fraction.slice(cut, begin + 3);
+    return (
+      <span class="g" key={begin}>
+        {fraction.slice(begin, cut)}
+        {dim && <span class="t">{dim}</span>}
+      </span>
+    );
+  });
+  return (
+    <data class={estimated ? 'm est' : 'm'} value={value}>
+      {sum < 0n ? '\u2212' : signed ? '+' : ''}
+      {currency ? '$' : ''}
+      {num(whole)}.{groups}
+    </data>
+  );
+}
+
+const MONTHS = 'January February March April May June July August September October November December'.split(' ');
+const DAYS = ['Sun', 'Mon', 'Tue', 'Wed', 'Thu', 'Fri', 'Sat'];
+
+export const month = (date: string): string => MONTHS[Number(date.slice(5, 7)) - 1] ?? '';
+
+// `2026-11-26` to `26 November`.
+export const day = (date: string): string => `${Number(date.slice(8, 10))} ${month(date)}`;
+
+export const weekday = (date: string): string => DAYS[new Date(`${date.slice(0, 10)}T00:00:00Z`).getUTCDay()] ?? '';
+
+// The clock's time of `2026-11-26T14:32:07+01:00`.
+export const clock = (time: string): string => time.slice(11, 19);

@@ -1,0 +1,223 @@
+// What views are made of: tables, bars, groups of buttons, and what stands where an answer is not there.
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useState } from 'preact/hooks';
+import type { Answer } from './api';
+import { setToken } from './api';
+
+export interface Column<R> {
+  head: string;
+  // Classes: `n` number, `p2` and `p3` leave first where it is narrow, `cut` loses its tail there.
+  is?: string;
+  cell: (row: R) => ComponentChildren;
+  foot?: ComponentChildren;
+}
+
+export function Table<R>(props: {
+  label: string;
+  columns: Column<R>[];
+  rows: R[];
+  rowKey: (row: R) => string;
+  empty?: ComponentChildren;
+}) {
+  const { label, columns, rows, rowKey, empty } = props;
+  const hasFoot = columns.some((column) => column.foot !== undefined);
+  return (
+    <table aria-label={label}>
+      <thead>
+        <tr>
+          {columns.map((column) => (
+            <th key={column.head} scope="col" class={column.is}>
+              {column.head}
+            </th>
+          ))}
+        </tr>
+      </thead>
+      <tbody>
+        {rows.length === 0 && (
+          <tr>
+            <td colSpan={columns.length} class="dim">
+              {empty ?? 'none'}
+            </td>
+          </tr>
+        )}
+        {rows.map((row) => (
+          <tr key={rowKey(row)}>
+            {columns.map((column, at) =>
+              at === 0 ? (
+                <th key={column.head} scope="row" class={column.is}>
+                  {column.cell(row)}
+                </th>
+              ) : (
+                <td key={column.head} class={column.is}>
+                  {column.cell(row)}
+                </td>
+              ),
+            )}
+          </tr>
+        ))}
+      </tbody>
+      {hasFoot && (
+        <tfoot>
+          <tr>
+            {columns.map((column, at) =>
+              at === 0 ? (
+                <th key={column.head} scope="row" class={column.is}>
+                  {column.foot}
+                </th>
+              ) : (
+                <td key={column.head} class={column.is}>
+                  {column.foot}
+                </td>
+              ),
+            )}
+          </tr>
+        </tfoot>
+      )}
+    </table>
+  );
+}
+
+export const None = () => <span class="dim">none</span>;
+
+export const Unpriced = () => <span class="tag">unpriced</span>;
+
+export function Seg(props: { label: string; of: { value: string; text: string; is?: string }[]; at: string; pick: (value: string) => void }) {
+  return (
+    <div class="seg" role="group" aria-label={props.label}>
+      {props.of.map(({ value, text, is }) => (
+        <button type="button" key={value} class={is} aria-pressed={value === props.at} onClick={() => props.pick(value)}>
+          {text}
+        </button>
+      ))}
+    </div>
+  );
+}
+
+// A share as a bar in a track, from 0 to 100.
+export function Bar(props: { percent: number; width?: number; is?: string }) {
+  const { percent, width = 96, is = '' } = props;
+  return (
+    <svg width={width} height={12} aria-hidden="true">
+      <rect class="track" y={2} width="100%" height={8} />
+      <rect class={`fill ${is}`} y={2} width={`${Math.max(0.6, Math.min(100, percent))}%`} height={8} />
+    </svg>
+  );
+}
+
+export function Spark(props: { of: number[] }) {
+  const most = Math.max(...props.of, 0);
+  const path = props.of.map((value, at) => (value > 0 ? `M${at * 3 + 1} 20v-${Math.max(1, (value / most) * 20)}` : '')).join('');
+  return (
+    <svg width={props.of.length * 3} height={20} aria-hidden="true">
+      <path class="spark" d={path || 'M0 0'} />
+    </svg>
+  );
+}
+
+const PATHS = {
+  spend: 'M3 13V8M8 13V3M13 13V6',
+  firing: 'M6 1 11.5 11H.5z',
+  done: 'M2 6.5 5 9.5 10.5 3',
+  wait: 'M6 1.5a4.5 4.5 0 1 1-.1 0M6 3.5V6l2 1',
+  logo: 'M3 4h9M3 9h14M3 14h14M3 18h14',
+};
+
+export function Icon(props: { name: keyof typeof PATHS; size?: number }) {
+  const size = props.size ?? 12;
+  return (
+    <svg width={size} height={size} class={`icon ${props.name}`} aria-hidden="true">
+      <path d={PATHS[props.name]} />
+    </svg>
+  );
+}
+
+export function State(props: { icon: keyof typeof PATHS; is: string; children: ComponentChildren }) {
+  return (
+    <span class={`st ${props.is}`}>
+      <Icon name={props.icon} />
+      {props.children}
+    </span>
+  );
+}
+
+// What is to be told beside an answer, or where there is none.
+export function Told<T>(props: { answer: Answer<T>; what: string }) {
+  const { answer, what } = props;
+  if (answer.failure?.kind === 'token') return <AskToken />;
+  if (answer.failure?.kind === 'forbidden') {
+    return (
+      <p class="note" role="alert">
+        <b>Your token does not reach this.</b>
+        <br />
+        {answer.failure.text}
+      </p>
+    );
+  }
+  if (answer.failure && answer.data) {
+    return (
+      <p class="note w" role="status">
+        <State icon="wait" is="warn">
+          <b>From {new Date(answer.asked).toLocaleTimeString('en-GB')}.</b>
+        </State>{' '}
+        {answer.failure.text} The numbers are those of that time.{' '}
+        <button type="button" class="small" onClick={answer.again}>
+          Ask again
+        </button>
+      </p>
+    );
+  }
+  if (answer.failure) {
+    return (
+      <p class="note b" role="alert">
+        <State icon="firing" is="bad">
+          <b>{what} cannot be read.</b>
+        </State>
+        <br />
+        {answer.failure.text} Nothing is lost by that.{' '}
+        <button type="button" class="small" onClick={answer.again}>
+          Ask again
+        </button>
+      </p>
+    );
+  }
+  return answer.isLoading && !answer.data ? <Loading what={what} stop={answer.stop} /> : null;
+}
+
+function Loading(props: { what: string; stop: () => void }) {
+  const [seconds, setSeconds] = useState(0);
+  useEffect(() => {
+    const timer = setInterval(() => setSeconds((n) => n + 1), 1000);
+    return () => clearInterval(timer);
+  }, []);
+  if (seconds < 3) return null;
+  return (
+    <p role="status">
+      Reading {props.what.toLowerCase()}, {seconds} s so far.{' '}
+      <button type="button" class="small" onClick={props.stop}>
+        Stop
+      </button>
+    </p>
+  );
+}
+
+function AskToken() {
+  const [text, setText] = useState('');
+  return (
+    <form
+      class="note"
+      onSubmit={(event) => {
+        event.preventDefault();
+        setToken(text.trim());
+      }}
+    >
+      <label>
+        <b>This collector asks for a token.</b> It is one of <code>auth.tokens</code> in its configuration, and stays in this tab.
+        <span class="field">
+          <input type="password" autocomplete="off" value={text} onInput={(event) => setText(event.currentTarget.value)} />
+        </span>
+      </label>
+      <button type="submit">Use it</button>
+    </form>
+  );
+}

@@ -1,0 +1,124 @@
+// The frame of every view: where one can go, keys, light and dark.
+
+import type { ComponentChildren } from 'preact';
+import { useEffect, useRef } from 'preact/hooks';
+import { Icon } from './parts';
+import { go } from './url';
+
+const VIEWS = [{ path: '/', key: 's', name: 'Spend', icon: 'spend' }] as const;
+
+const KEYS: [string, string][] = [
+  ['g s', 'Spend'],
+  ['/', 'Filter'],
+  ['[ ]', 'Range before or after'],
+  ['e', 'CSV of what you see'],
+  ['t', 'Light or dark'],
+  ['?', 'This list'],
+];
+
+const SINGLE_KEYS = 'ledgerline.keys';
+const THEME = 'ledgerline.theme';
+
+// Single keys can be switched off (WCAG 2.1.4).
+const hasKeys = (): boolean => localStorage.getItem(SINGLE_KEYS) !== 'off';
+
+function flipTheme(): void {
+  const root = document.documentElement;
+  const isDark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
+  root.dataset.theme = isDark ? 'light' : 'dark';
+  localStorage.setItem(THEME, root.dataset.theme);
+}
+
+export function restoreTheme(): void {
+  const theme = localStorage.getItem(THEME);
+  if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
+}
+
+// A view takes a key by an element with `data-key`.
+const press = (key: string): void => document.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`)?.click();
+
+export function Shell(props: { path: string; children: ComponentChildren }) {
+  const dialog = useRef<HTMLDialogElement>(null);
+  useEffect(() => {
+    let isGoing = false;
+    const keys = (event: KeyboardEvent) => {
+      const isTyping = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
+      if (event.ctrlKey || event.metaKey || event.altKey || isTyping || dialog.current?.open || !hasKeys()) return;
+      const view = isGoing ? VIEWS.find((one) => one.key === event.key) : undefined;
+      isGoing = event.key === 'g';
+      if (view) go(view.path);
+      else if (event.key === '?') dialog.current?.showModal();
+      else if (event.key === 't') flipTheme();
+      else if (event.key === '/') {
+        event.preventDefault();
+        document.querySelector<HTMLElement>('.field input')?.focus();
+      } else if ('[]e'.includes(event.key)) press(event.key);
+    };
+    addEventListener('keydown', keys);
+    return () => removeEventListener('keydown', keys);
+  }, []);
+  return (
+    <>
+      <a class="skip" href="#main">
+        Skip to the content
+      </a>
+      <header class="rail">
+        <div>
+          <a class="brand" href="/">
+            <Icon name="logo" size={20} />
+            Ledgerline
+          </a>
+          <nav class="nav" aria-label="Views">
+            <ul>
+              {VIEWS.map((view) => (
+                <li key={view.path}>
+                  <a href={view.path} aria-current={view.path === props.path ? 'page' : undefined}>
+                    <Icon name={view.icon} size={16} />
+                    {view.name}
+                  </a>
+                </li>
+              ))}
+            </ul>
+          </nav>
+          <div class="rail-foot">
+            <div class="tools">
+              <button type="button" class="small" onClick={flipTheme}>
+                Theme
+              </button>
+              <button type="button" class="small p2" onClick={() => dialog.current?.showModal()}>
+                Keys <kbd>?</kbd>
+              </button>
+            </div>
+          </div>
+        </div>
+      </header>
+      <main id="main">{props.children}</main>
+      <dialog ref={dialog} aria-label="Keys">
+        <h2>Keys</h2>
+        <dl>
+          {KEYS.map(([keys, what]) => (
+            <>
+              <dt>
+                {keys.split(' ').map((key) => (
+                  <kbd key={key}>{key}</kbd>
+                ))}
+              </dt>
+              <dd>{what}</dd>
+            </>
+          ))}
+        </dl>
+        <label>
+          <input
+            type="checkbox"
+            checked={hasKeys()}
+            onChange={(event) => localStorage.setItem(SINGLE_KEYS, event.currentTarget.checked ? 'on' : 'off')}
+          />{' '}
+          Single keys do this
+        </label>
+        <form method="dialog">
+          <button type="submit">Close</button>
+        </form>
+      </dialog>
+    </>
+  );
+}

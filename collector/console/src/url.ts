@@ -1,0 +1,51 @@
+// Where the reader is: a path and its parameters hold the whole state of a view, so that every view can be sent as a link.
+
+import { useEffect, useState } from 'preact/hooks';
+
+export interface Place {
+  path: string;
+  params: URLSearchParams;
+}
+
+const here = (): Place => ({ path: location.pathname, params: new URLSearchParams(location.search) });
+
+export function go(to: string): void {
+  history.pushState(null, '', to);
+  dispatchEvent(new Event('ledgerline:place'));
+}
+
+// The same place with other parameters; an empty value removes one.
+export function withParams(place: Place, changes: Record<string, string>): string {
+  const params = new URLSearchParams(place.params);
+  for (const [name, value] of Object.entries(changes)) {
+    if (value) params.set(name, value);
+    else params.delete(name);
+  }
+  const query = params.toString();
+  return query ? `${place.path}?${query}` : place.path;
+}
+
+export function usePlace(): Place {
+  const [place, setPlace] = useState(here);
+  useEffect(() => {
+    const update = () => setPlace(here());
+    const follow = (event: MouseEvent) => {
+      const link = event.target instanceof Element ? event.target.closest('a') : null;
+      const isOurs = link?.origin === location.origin && !link.target && !link.hasAttribute('download');
+      if (!link || !isOurs || link.hash || event.defaultPrevented) return;
+      if (event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) return;
+      event.preventDefault();
+      go(link.pathname + link.search);
+      scrollTo(0, 0);
+    };
+    addEventListener('popstate', update);
+    addEventListener('ledgerline:place', update);
+    addEventListener('click', follow);
+    return () => {
+      removeEventListener('popstate', update);
+      removeEventListener('ledgerline:place', update);
+      removeEventListener('click', follow);
+    };
+  }, []);
+  return place;
+}
