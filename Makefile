@@ -9,21 +9,27 @@ SHELL := /bin/bash
 FETCH_ENGINE = engine/fetch.sh
 FETCH_PROMETHEUS = deploy/setup/prometheus.sh
 FETCH_CLIENTS = tests/clients/setup.sh
+FETCH_CHROMIUM = deploy/setup/chromium.sh
 
 .PHONY: help
 help: ## List the commands
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
+.PHONY: console
+console: ## Build the console's pages, which the next build of the collector puts in
+	@collector/console/build.sh
+
 .PHONY: demo
 demo: ## Run the whole product on this machine for a few minutes and watch it
 	@deploy/setup/toolchain.sh demo && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && \
+	collector/console/build.sh >/dev/null && \
 	cargo build --release --locked --bins -p ledgerline-agent -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && \
 	LEDGERLINE_LIBCHDB="$$library" PATH="$$prometheus:$$PATH" exec cargo run --release --locked -q -p ledgerline-bench --bin ledgerline-demo -- $(DEMO)
 
-# What a test needs: the engine, Prometheus with Alertmanager, the client libraries.
+# What a test needs: the engine, Prometheus with Alertmanager, the client libraries, a browser and the console's pages.
 TEST_SETUP = deploy/setup/toolchain.sh test && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && venv=$$($(FETCH_CLIENTS)) && \
-	$(FETCH_CLIENTS) node >/dev/null && \
-	export LEDGERLINE_LIBCHDB="$$library" LEDGERLINE_VENV="$$venv" PATH="$$prometheus:$$PATH"
+	$(FETCH_CLIENTS) node >/dev/null && chromium=$$($(FETCH_CHROMIUM)) && collector/console/build.sh >/dev/null && \
+	export CHROMIUM="$$chromium" LEDGERLINE_LIBCHDB="$$library" LEDGERLINE_VENV="$$venv" PATH="$$prometheus:$$PATH"
 
 .PHONY: test
 test: ## Set up and run every test

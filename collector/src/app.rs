@@ -27,6 +27,7 @@ use tokio::net::TcpListener;
 use tokio::task::JoinSet;
 use tokio::time::{MissedTickBehavior, interval};
 use tokio_util::sync::CancellationToken;
+use tower_http::compression::CompressionLayer;
 
 use crate::access::{Access, Principal, authenticate};
 use crate::alerting::{self, Alerting, RulesView};
@@ -207,12 +208,11 @@ fn answers(querier: Arc<Querier>, rules: RulesView, clock: Arc<dyn Clock>, acces
     let finance = finance::http::FinanceState { querier: Arc::clone(&querier), clock: Arc::clone(&clock) };
     let prometheus = query::http::router(query::http::ApiState { querier, clock });
     Router::new()
+        .merge(finance::http::router(finance).layer(CompressionLayer::new()))
         .nest("/prometheus", prometheus.merge(alerting::api::router(rules)))
-        .merge(finance::http::router(finance))
         .layer(from_fn_with_state(access, authenticate))
         // Without data, for everyone.
-        .merge(api::router())
-        .merge(console::router())
+        .merge(api::router().merge(console::router()).layer(CompressionLayer::new()))
 }
 
 struct Port {

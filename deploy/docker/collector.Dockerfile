@@ -1,8 +1,13 @@
 # Not run in this project's CI, which has no container engine.
+FROM node:22-bookworm-slim AS console
+COPY collector/console /src
+RUN LEDGERLINE_CACHE=/cache /src/build.sh
+
 FROM rust:1.95.0-slim-bookworm AS build
 RUN apt-get update && apt-get install -y --no-install-recommends gcc libc6-dev make && rm -rf /var/lib/apt/lists/*
 WORKDIR /src
 COPY . .
+COPY --from=console /src/dist collector/console/dist
 RUN --mount=type=cache,target=/usr/local/cargo/registry --mount=type=cache,target=/src/target \
     cargo build --release --locked -p ledgerline-collector -p ledgerline-engine \
     && cp target/release/ledgerline-collector target/release/ledgerline-engine /usr/bin/

@@ -11,6 +11,7 @@
 mod alerts;
 mod bills;
 mod configuration;
+mod console;
 mod containers;
 mod cost_bugs;
 mod delivery;

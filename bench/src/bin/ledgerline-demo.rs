@@ -185,10 +185,11 @@ fn notifications(received: &[Value]) -> String {
 
 fn where_to_look(stack: &Stack, alertmanager: &str) -> String {
     format!(
-        "\nWhere to look\n  agent          {}\n  collector      {}/ready  {}/metrics\n  Prometheus API {}\n  \
+        "\nWhere to look\n  the console    {}/\n  agent          {}\n  collector      {}/ready  {}/metrics\n  Prometheus API {}\n  \
          ClickHouse     {}\n  Alertmanager   {alertmanager}\n\nAdd it to a Grafana, no plugin needed\n  \
          1. Connections, Data sources, Add: Prometheus\n  2. URL: {}   then Save & test\n  \
          3. Dashboards, New, Import: dashboards/ledgerline-overview.json",
+        stack.api(),
         stack.openai(),
         stack.api(),
         stack.api(),

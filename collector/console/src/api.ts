@@ -58,30 +58,35 @@ export interface Answer<T> {
   stop: () => void;
 }
 
-// Asks when the question changes and then every so often. An answer stays while the next is awaited, unless it is of another question.
-export function useApi<T>(path: Path, question: string | null, everySeconds = 0): Answer<T> {
+interface State<T> {
+  subject: string;
+  data: T | null;
+  asked: number;
+  failure: Failure | null;
+  isLoading: boolean;
+}
+
+// Asks when the question changes and then every so often. An answer stays while the next is awaited, if it is of the same subject.
+export function useApi<T>(path: Path, question: string, subject: string, everySeconds = 0): Answer<T> {
   const [turn, setTurn] = useState(0);
-  const [state, setState] = useState<{ question: string | null; data: T | null; asked: number; failure: Failure | null; isLoading: boolean }>(
-    { question: null, data: null, asked: 0, failure: null, isLoading: true },
-  );
+  const [state, setState] = useState<State<T>>({ subject, data: null, asked: 0, failure: null, isLoading: true });
   const running = useRef<AbortController | null>(null);
   useEffect(() => {
-    if (question === null) return undefined;
     const controller = new AbortController();
     running.current = controller;
     const asked = Date.now();
-    setState((old) => ({ ...old, data: old.question === question ? old.data : null, question, isLoading: true }));
+    setState((old) => ({ ...old, data: old.subject === subject ? old.data : null, subject, isLoading: true }));
     let timer = 0;
     ask(path, new URLSearchParams(question), controller.signal)
       .then((response) => response.json() as Promise<T>)
-      .then((data) => setState({ question, data, asked, failure: null, isLoading: false }))
+      .then((data) => setState({ subject, data, asked, failure: null, isLoading: false }))
       .catch((error: unknown) => {
         const isStopped = error instanceof DOMException && error.name === 'AbortError';
         const failed: Failure = error instanceof ApiError ? error.failure : { kind: 'failed', text: isStopped ? 'Stopped.' : 'The collector does not answer.' };
         if (running.current === controller) setState((old) => ({ ...old, failure: failed, isLoading: false }));
       })
       .finally(() => {
-        if (everySeconds > 0) timer = setTimeout(() => setTurn((n) => n + 1), everySeconds * 1000);
+        if (everySeconds > 0 && running.current === controller) timer = setTimeout(() => setTurn((n) => n + 1), everySeconds * 1000);
       });
     const retry = () => setTurn((n) => n + 1);
     addEventListener('ledgerline:token', retry);
@@ -91,10 +96,10 @@ export function useApi<T>(path: Path, question: string | null, everySeconds = 0)
       clearTimeout(timer);
       removeEventListener('ledgerline:token', retry);
     };
-  }, [path, question, turn, everySeconds]);
+  }, [path, question, subject, turn, everySeconds]);
   const { data, asked, failure: failed, isLoading } = state;
   return {
-    data: state.question === question ? data : null,
+    data: state.subject === subject ? data : null,
     asked,
     failure: failed,
     isLoading,

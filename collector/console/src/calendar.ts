@@ -1,5 +1,7 @@
 // Stretches of a zone's calendar as texts: the collector knows when its days begin, a browser only what day it is.
 
+import { day } from './format';
+
 export interface Stretch {
   from: string;
   to: string;
@@ -27,7 +29,7 @@ const addMonths = (date: string, months: number): string => {
 
 const daysBetween = (from: string, to: string): number => (parse(to).getTime() - parse(from).getTime()) / 86_400_000;
 
-// The date and the time that clocks show there now.
+// The date and the time to the minute that clocks show there now.
 export function now(zone: string): { date: string; time: string } {
   const parts = new Intl.DateTimeFormat('en-CA', {
     timeZone: zone,
@@ -37,21 +39,26 @@ export function now(zone: string): { date: string; time: string } {
     day: '2-digit',
     hour: '2-digit',
     minute: '2-digit',
-    second: '2-digit',
   }).formatToParts(new Date());
   const part = (type: string): string => parts.find((one) => one.type === type)?.value ?? '00';
   return {
     date: `${part('year')}-${part('month')}-${part('day')}`,
-    time: `${part('hour')}:${part('minute')}:${part('second')}`,
+    time: `${part('hour')}:${part('minute')}`,
   };
 }
 
 export const ownZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';
 
-const name = (from: string, to: string): string => {
+// `1 to 30 November 2026`, of a stretch that ends before `to`.
+function name(from: string, to: string): string {
   const last = addDays(to, -1);
-  return from === last ? from : `${from} to ${last}`;
-};
+  const year = last.slice(0, 4);
+  if (from === last) return `${day(last)} ${year}`;
+  const isMonth = from.slice(0, 7) === last.slice(0, 7);
+  const isYear = from.slice(0, 4) === year;
+  const begin = isMonth ? String(Number(from.slice(8))) : isYear ? day(from) : `${day(from)} ${from.slice(0, 4)}`;
+  return `${begin} to ${day(last)} ${year}`;
+}
 
 // `today`, `7d`, `2026-11`, `2026-Q4` or `2026-11-01..2026-11-15`, both dates inside.
 export function range(text: string, zone: string): Range {
@@ -61,7 +68,8 @@ export function range(text: string, zone: string): Range {
   const whole = { from: beforeFrom, to: from, label: name(beforeFrom, from) };
   if (!isRunning) return { from, to, label: name(from, to), before: whole };
   const same = addDays(beforeFrom, daysBetween(from, date));
-  const before = same < from ? { ...whole, to: `${same}T${time}`, label: `${name(beforeFrom, addDays(same, 1))}, ${time.slice(0, 5)}` } : whole;
+  const part = { from: beforeFrom, to: `${same}T${time}`, label: `${name(beforeFrom, addDays(same, 1))}, ${time}` };
+  const before = same < from ? part : whole;
   return { from, to, label: name(from, to), before };
 }
 

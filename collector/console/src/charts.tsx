@@ -47,6 +47,7 @@ export function Stack(props: { label: string; layers: Layer[]; parts: Part[]; at
   const step = (width - LEFT) / Math.max(1, count);
   const bar = Math.min(22, step * 0.74);
   const every = Math.max(1, Math.ceil((count * 64) / Math.max(64, width - LEFT)));
+  const nowAt = parts.findIndex((part) => part.isNow);
   const keys = (event: KeyboardEvent) => {
     const to = { ArrowLeft: at < 0 ? count - 1 : Math.max(0, at - 1), ArrowRight: Math.min(count - 1, at + 1), Escape: -1 }[event.key];
     if (to === undefined) return;
@@ -93,7 +94,7 @@ export function Stack(props: { label: string; layers: Layer[]; parts: Part[]; at
               const is = at >= 0 && at !== here ? `${layer.is} fade` : layer.is;
               return <rect key={layer.name} class={is} x={x} y={bottom - tall} width={bar} height={Math.max(0.5, tall - (tall > 3 ? 1 : 0))} />;
             })}
-            {(here % every === 0 || part.isNow) && (
+            {(part.isNow || (here % every === 0 && (nowAt < 0 || Math.abs(here - nowAt) >= every))) && (
               <text x={x + bar / 2} y={HEIGHT - 5} text-anchor="middle" class={part.isNow ? 'k' : ''}>
                 {part.label}
               </text>

@@ -40,7 +40,7 @@ export function Money(props: { of: bigint; currency?: boolean; signed?: boolean;
     const cut = Math.max(begin, Math.min(begin + 3, strong));
     const dim = fraction.slice(cut, begin + 3);
     return (
-      <span class="g" key={begin}>
+      <span class={cut === begin ? 'g d' : 'g'} key={begin}>
         {fraction.slice(begin, cut)}
         {dim && <span class="t">{dim}</span>}
       </span>
@@ -48,7 +48,7 @@ export function Money(props: { of: bigint; currency?: boolean; signed?: boolean;
   });
   return (
     <data class={estimated ? 'm est' : 'm'} value={value}>
-      {sum < 0n ? '\u2212' : signed ? '+' : ''}
+      {sum < 0n ? '\u2212' : signed && sum > 0n ? '+' : ''}
       {currency ? '$' : ''}
       {num(whole)}.{groups}
     </data>

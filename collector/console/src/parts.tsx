@@ -78,6 +78,10 @@ export function Table<R>(props: {
   );
 }
 
+// A name that a sender has given: its letters may run either way, and nothing beside it follows them.
+export const Name = (props: { of: string | undefined; none: string }) =>
+  props.of ? <bdi>{props.of}</bdi> : <span class="dim">{props.none}</span>;
+
 export const None = () => <span class="dim">none</span>;
 
 export const Unpriced = () => <span class="tag">unpriced</span>;

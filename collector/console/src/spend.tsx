@@ -1,12 +1,12 @@
 // What was spent: a stretch of time in a zone, by model and day, by who spends, and what moved. All sums of a page are of one answer.
 
-import { useEffect, useState } from 'preact/hooks';
+import { useEffect, useMemo, useState } from 'preact/hooks';
 import { ask, useApi, type Spend as Answer, type SpendRow, type SpendTable } from './api';
-import { addDays, now, ownZone, range, thisMonth, thisQuarter, type Range } from './calendar';
+import { addDays, ownZone, range, thisMonth, thisQuarter, type Range } from './calendar';
 import { Stack, type Layer, type Part } from './charts';
 import { change, clock, day, dollars, Money, month, num, percent, picos, share, weekday } from './format';
-import { Bar, None, Seg, Spark, Table, Told, Unpriced } from './parts';
-import { go, withParams, type Place } from './url';
+import { Bar, Name, None, Seg, Spark, Table, Told, Unpriced } from './parts';
+import { go, useMinute, withParams, type Place } from './url';
 
 const DIMENSIONS = ['team', 'model', 'service', 'feature', 'environment', 'provider'] as const;
 const MOVERS = ['team', 'feature', 'model'];
@@ -52,11 +52,13 @@ export function SpendView(props: { place: Place }) {
   const chosen = place.params.get('range') ?? thisMonth(zone);
   const dimension = place.params.get('by') ?? 'team';
   const match = place.params.get('match') ?? '';
-  const when = range(chosen, zone);
+  const minute = useMinute();
+  const when = useMemo(() => range(chosen, zone), [chosen, zone, minute]);
   const tables = [['model'], [dimension], MOVERS];
   const step = chosen === 'today' ? 'hour' : 'day';
-  const spend = useApi<Answer>('/api/v1/spend', question(zone, match, when, step, tables), ASK_AGAIN_SECONDS);
-  const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [[dimension], MOVERS]));
+  const subject = [zone, chosen, match, dimension].join('\n');
+  const spend = useApi<Answer>('/api/v1/spend', question(zone, match, when, step, tables), subject, ASK_AGAIN_SECONDS);
+  const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [[dimension], MOVERS]), subject);
   const set = (changes: Record<string, string>) => go(withParams(place, changes));
   useEffect(() => {
     document.title = 'Spend \u00b7 Ledgerline';
@@ -200,9 +202,11 @@ function Filter(props: { match: string; apply: (match: string) => void }) {
 
 function Figures(props: { spend: Answer | null; zone: string; match: string }) {
   const { spend, zone, match } = props;
-  const today = range('today', zone);
-  const hours = useApi<Answer>('/api/v1/spend', question(zone, match, today, 'hour', [[]]), ASK_AGAIN_SECONDS);
-  const before = useApi<Answer>('/api/v1/spend', question(zone, match, today.before, '', [[]]));
+  const minute = useMinute();
+  const today = useMemo(() => range('today', zone), [zone, minute]);
+  const subject = [zone, match].join('\n');
+  const hours = useApi<Answer>('/api/v1/spend', question(zone, match, today, 'hour', [[]]), subject, ASK_AGAIN_SECONDS);
+  const before = useApi<Answer>('/api/v1/spend', question(zone, match, today.before, '', [[]]), subject);
   const total = spend?.total;
   const sk = <span class="sk" />;
   const exact = total ? cost(total) - estimated(total) : 0n;
@@ -227,7 +231,7 @@ function Figures(props: { spend: Answer | null; zone: string; match: string }) {
           Today <Spark of={hours.data?.total.parts?.map((part) => dollars(cost(part))) ?? []} />
         </dt>
         <dd>{hours.data ? <Money of={cost(hours.data.total)} currency /> : sk}</dd>
-        <dd>{hours.data && before.data ? `${change(cost(hours.data.total), cost(before.data.total)) || 'as'} on ${weekday(today.before.from)} ${day(today.before.from)} by ${now(zone).time.slice(0, 5)}` : ''}</dd>
+        <dd>{hours.data && before.data ? `${change(cost(hours.data.total), cost(before.data.total)) || 'nothing, as'} on ${weekday(today.before.from)} ${day(today.before.from)} by ${today.before.to.slice(11)}` : ''}</dd>
       </div>
       <div>
         <dt>Calls</dt>
@@ -304,7 +308,7 @@ function Days(props: { spend: Answer; when: Range; step: string }) {
                     <svg width={10} height={10} class="sw" aria-hidden="true">
                       <rect class={one.is} width={10} height={10} />
                     </svg>
-                    {one.name}
+                    <bdi>{one.name}</bdi>
                   </>
                 ),
                 foot: 'All',
@@ -343,7 +347,7 @@ function Who(props: { spend: Answer; before: Answer | null; dimension: string; b
         rowKey={keyOf}
         empty="nobody called"
         columns={[
-          { head: dimension, cell: (row) => row.labels[dimension] || <span class="dim">(none)</span>, foot: 'All' },
+          { head: dimension, cell: (row) => <Name of={row.labels[dimension]} none="(none)" />, foot: 'All' },
           {
             head: 'spend',
             is: 'n cut',
@@ -418,10 +422,10 @@ export function moves(now: SpendRow[], before: SpendRow[], by: string[]): Move[]
 function Moved(props: { spend: Answer; before: Answer; label: string }) {
   const { spend, before, label } = props;
   const rows = moves(table(spend, MOVERS)?.rows ?? [], table(before, MOVERS)?.rows ?? [], MOVERS);
-  const most = rows.reduce((most, row) => (size(row) > most ? size(row) : most), 1n);
+  const most = rows.reduce((most, row) => (row.names.length > 1 && size(row) > most ? size(row) : most), 1n);
   const bar = (move: Move) => {
     const by = move.now - move.before;
-    const width = (75 * Number(size(move))) / Number(most);
+    const width = Math.min(79, (75 * Number(size(move))) / Number(most));
     return (
       <svg width={160} height={12} aria-hidden="true">
         <rect class="mark" x={80} width={1} height={12} />
@@ -447,8 +451,12 @@ function Moved(props: { spend: Answer; before: Answer; label: string }) {
                 names[0]
               ) : (
                 <>
-                  {names.slice(0, 2).filter(Boolean).join(', ') || <span class="dim">(no team)</span>}
-                  <small>{names[2] || '(no model)'}</small>
+                  <Name of={names[0]} none="(no team)" />
+                  {names[1] ? ', ' : ''}
+                  {names[1] ? <bdi>{names[1]}</bdi> : ''}
+                  <small>
+                    <Name of={names[2]} none="(no model)" />
+                  </small>
                 </>
               ),
             foot: 'Whole change',

@@ -49,3 +49,14 @@ export function usePlace(): Place {
   }, []);
   return place;
 }
+
+// Changes once a minute: what is over of today has changed by then.
+export function useMinute(): number {
+  const minute = (): number => Math.floor(Date.now() / 60_000);
+  const [at, setAt] = useState(minute);
+  useEffect(() => {
+    const timer = setInterval(() => setAt(minute()), 5_000);
+    return () => clearInterval(timer);
+  }, []);
+  return at;
+}

@@ -197,6 +197,15 @@ impl Stack {
         sql(&self.engine()?, query).await
     }
 
+    /// A statement past the collector, with its own rights: for rows that no sender makes.
+    ///
+    /// # Errors
+    /// When the engine refuses it; the error is the engine's own.
+    pub async fn change(&self, statement: &str) -> anyhow::Result<()> {
+        let file = self.directory.path().join("data").join("owner.url");
+        sql(&url_in(&file)?, statement).await.map(drop)
+    }
+
     /// An instant query through the Prometheus API.
     ///
     /// # Errors
@@ -293,11 +302,18 @@ impl Stack {
 /// # Errors
 /// When no engine has said so.
 pub fn engine_url(data: &Path) -> anyhow::Result<String> {
-    let file = data.join("reader.url");
-    let text = std::fs::read_to_string(&file).with_context(|| format!("read {}", file.display()))?;
-    let url = text.trim().strip_prefix("http://reader:").and_then(|rest| rest.split_once('@'));
-    let (password, address) = url.with_context(|| format!("{} holds no URL", file.display()))?;
-    Ok(format!("http://{address}?user=reader&password={password}"))
+    url_in(&data.join("reader.url"))
+}
+
+fn url_in(file: &Path) -> anyhow::Result<String> {
+    let text = std::fs::read_to_string(file).with_context(|| format!("read {}", file.display()))?;
+    let parts = text.trim().strip_prefix("http://").and_then(|rest| {
+        let (user, rest) = rest.split_once(':')?;
+        let (password, address) = rest.split_once('@')?;
+        Some((user, password, address))
+    });
+    let (user, password, address) = parts.with_context(|| format!("{} holds no URL", file.display()))?;
+    Ok(format!("http://{address}?user={user}&password={password}"))
 }
 
 /// Runs a query in an engine, in the product's database, and returns its answer as tab-separated text.

@@ -1,0 +1,142 @@
+// Walks the console in a real Chromium and prints what it saw as JSON; the test that started it judges.
+// usage: node walk.mjs URL DIRECTORY-FOR-PICTURES
+import { readFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { join } from 'node:path';
+
+const [url, pictures] = process.argv.slice(2);
+const require = createRequire(join(import.meta.dirname, '../../collector/console/package.json'));
+const { chromium } = require('playwright-core');
+const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+
+const browser = await chromium.launch({
+  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+  args: process.getuid() === 0 ? ['--no-sandbox'] : [],
+});
+const seen = { complaints: [], foreign: [], views: [], states: {}, keys: {} };
+
+async function page({ width, scheme, routed = null, path = '/' }) {
+  const context = await browser.newContext({
+    viewport: { width, height: 900 },
+    colorScheme: scheme,
+    timezoneId: 'Europe/Berlin',
+    locale: 'en-GB',
+    reducedMotion: 'reduce',
+  });
+  const page = await context.newPage();
+  await page.addInitScript({ content: axe });
+  page.on('console', (message) => {
+    // A refused answer is told by the browser, too.
+    const isExpected = routed && message.text().startsWith('Failed to load resource');
+    if (!isExpected && ['error', 'warning'].includes(message.type())) seen.complaints.push(message.text());
+  });
+  page.on('pageerror', (error) => seen.complaints.push(error.message));
+  page.on('request', (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith('blob:')) seen.foreign.push(request.url());
+  });
+  if (routed) await page.route('**/api/v1/spend*', routed);
+  await page.goto(url + path);
+  return page;
+}
+
+// Of each table the exact sums of its columns, and what stands below them.
+const tables = () =>
+  [...document.querySelectorAll('main table')].map((table) => {
+    const picos = (text) => {
+      const [whole, fraction = ''] = text.replace('-', '').split('.');
+      return BigInt(whole + fraction.padEnd(12, '0')) * (text.startsWith('-') ? -1n : 1n);
+    };
+    const cells = (row) => [...row.cells].map((cell) => cell.querySelector('data')?.value ?? null);
+    const rows = [...table.tBodies[0].rows].map(cells);
+    const foot = table.tFoot ? cells(table.tFoot.rows[0]) : [];
+    const columns = foot.flatMap((value, at) => {
+      if (value === null) return [];
+      const sum = rows.reduce((sum, row) => sum + picos(row[at] ?? '0'), 0n);
+      return [{ adds_up: sum === picos(value), foot: value }];
+    });
+    return { label: table.getAttribute('aria-label'), rows: rows.length, columns };
+  });
+
+for (const width of [390, 1440, 2560]) {
+  for (const scheme of ['light', 'dark']) {
+    const view = await page({ width, scheme });
+    await view.waitForSelector('table[aria-label="What moved"]');
+    const { violations } = await view.evaluate(() => axe.run());
+    seen.views.push({
+      width,
+      scheme,
+      total: await view.locator('.figs dd data').first().getAttribute('value'),
+      unpriced: await view.locator('.figs > div').last().locator('dd').first().innerText(),
+      tables: await view.evaluate(tables),
+      names: await view.locator('table[aria-label^="Spend by team"] tbody th').allInnerTexts(),
+      faults: violations
+        .filter((one) => ['serious', 'critical'].includes(one.impact))
+        .map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`),
+      executed: await view.evaluate(() => globalThis.canary ?? 0),
+      elements: await view.locator('main :is(img, script, iframe, object, embed, style, [style])').count(),
+      overflows: await view.evaluate(() => document.documentElement.scrollWidth > innerWidth),
+    });
+    await view.screenshot({ path: join(pictures, `spend-${width}-${scheme}.png`), fullPage: true });
+    await view.context().close();
+  }
+}
+
+// By keyboard alone.
+const view = await page({ width: 1440, scheme: 'light' });
+await view.waitForSelector('table[aria-label="What moved"]');
+await view.keyboard.press('Tab');
+seen.keys.first = await view.evaluate(() => document.activeElement.textContent.trim());
+await view.keyboard.press('/');
+seen.keys.filter = await view.evaluate(() => document.activeElement.matches('.field input'));
+await view.keyboard.type('team=quiet');
+await view.keyboard.press('Enter');
+await view.waitForURL(/match=/);
+await view.waitForFunction(() => document.querySelectorAll('table[aria-label="Spend by team"] tbody tr').length === 1);
+seen.keys.match = new URL(view.url()).searchParams.get('match');
+await view.locator('.chart').focus();
+await view.keyboard.press('ArrowRight');
+seen.keys.day = await view.locator('table[aria-label="Spend by model"] thead th').first().innerText();
+await view.keyboard.press('Escape');
+await view.evaluate(() => document.activeElement.blur());
+const file = view.waitForEvent('download');
+await view.keyboard.press('e');
+seen.keys.file = readFileSync(await (await file).path(), 'utf8');
+await view.keyboard.press('[');
+await view.waitForURL(/range=/);
+seen.keys.range = new URL(view.url()).searchParams.get('range');
+await view.keyboard.press('?');
+seen.keys.list = await view.locator('dialog[open] dt').count();
+await view.keyboard.press('Escape');
+await view.keyboard.press('t');
+seen.keys.theme = await view.evaluate(() => document.documentElement.dataset.theme);
+await view.goBack();
+await view.waitForFunction(() => !location.search.includes('range='));
+await view.context().close();
+
+// What stands where an answer is not there.
+const problem = (status, error) => (route) =>
+  route.fulfill({ status, json: { status: 'error', errorType: 'unavailable', error } });
+const states = {
+  error: [problem(503, 'the store has no space left'), '[role=alert]'],
+  forbidden: [problem(403, 'your token reads team search only'), '[role=alert]'],
+  token: [(route) => route.fulfill({ status: 401, body: 'send a token' }), 'input[type=password]'],
+  loading: [() => {}, 'button:has-text("Stop")'],
+};
+for (const [name, [routed, selector]] of Object.entries(states)) {
+  const view = await page({ width: 390, scheme: 'light', routed });
+  await view.waitForSelector(selector);
+  seen.states[name] = await view.locator('main').innerText();
+  if (name === 'loading') {
+    await view.locator(selector).first().click();
+    await view.waitForSelector('[role=alert]');
+    seen.states.stopped = await view.locator('[role=alert]').first().innerText();
+  }
+  await view.context().close();
+}
+const empty = await page({ width: 1440, scheme: 'light', path: '/?range=2001-02' });
+await empty.waitForSelector('table[aria-label="What moved"]');
+seen.states.empty = await empty.locator('main').innerText();
+await empty.context().close();
+
+await browser.close();
+console.log(JSON.stringify(seen));

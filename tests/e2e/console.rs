@@ -1,0 +1,125 @@
+//! The console in a real Chromium.
+
+use std::process::Command;
+use std::time::Duration;
+
+use ledgerline_testkit::stack::{Stack, StackOptions};
+use serde_json::Value;
+
+/// Names that would be markup, script or style if any of them were not text. Each would set `canary`.
+const CANARIES: [&str; 12] = [
+    "<img src=x onerror=canary=1>",
+    "<script>canary=1</script>",
+    "\"><svg onload=canary=1>",
+    "javascript:canary=1",
+    "'-(canary=1)-'",
+    "${canary=1}",
+    "{{constructor.constructor(\"canary=1\")()}}",
+    "<iframe srcdoc=\"<script>parent.canary=1</script>\">",
+    "<a href=javascript:canary=1 autofocus onfocus=canary=1>x</a>",
+    "<style>*{display:none}</style>",
+    "&lt;img src=x onerror=canary=1&gt;",
+    "\u{202e}drowssap<template><img src=x onerror=canary=1></template>",
+];
+
+/// A call that has just ended, priced, estimated or without a price, with a name of the canaries in each field that a sender fills.
+fn call(at: usize, name: &str) -> String {
+    let name = name.replace('\\', "\\\\").replace('\'', "\\'");
+    let (source, unpriced) = match at % 4 {
+        1 => ("estimated", ""),
+        2 => ("provider", "unknown_model"),
+        _ => ("provider", ""),
+    };
+    let amount = if unpriced.is_empty() { format!("0.{:012}", 7 * (at + 1)) } else { "NULL".to_owned() };
+    format!(
+        "INSERT INTO spans (tenant, end_time, trace_id, is_call, service, environment, team, feature, provider, model, status, usage_source, \
+         unpriced_reason, bill.model, bill.unit, bill.quantity, bill.amount) SELECT 'default', subtractSeconds(now64(6), {at}), '{at:016}', 1, '{name}', \
+         '{name}', '{name}', '{name}', '{name}', '{name}', 'ok', '{source}', '{unpriced}', ['{name}'], ['output_text'], [{at}], \
+         [CAST({amount}, 'Nullable(Decimal(18, 12))')]"
+    )
+}
+
+/// Scenario: calls whose names are attacks, and some without a price; a Chromium opens the page at three widths, light and dark, goes
+/// through it by keyboard alone, and meets errors, a refusal, a missing token, a slow answer and an empty month.
+/// Guarantees: the sums on screen are those of SQL, and every column adds up to what stands below it; no name is anything but text, the
+/// browser complains about nothing, nothing is asked of another machine; axe finds no serious fault; each state is told.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_number_on_screen_is_the_ledgers_and_every_name_is_text() {
+    let stack = Stack::start(StackOptions::default()).await.unwrap();
+    for (at, name) in CANARIES.iter().chain(&["quiet", "busy", "busy"]).enumerate() {
+        stack.change(&call(at, name)).await.unwrap();
+    }
+    let month = "end_time > toDateTime(toStartOfMonth(now('Europe/Berlin')), 'Europe/Berlin')";
+    let sums = format!("SELECT toString(sum(amount)) FROM spend_record WHERE {month}");
+    let total = stack.sql(&sums).await.unwrap();
+    let pictures = tempfile::tempdir().unwrap();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/console/walk.mjs");
+    let address = stack.collector.url("api");
+    let walk = tokio::task::spawn_blocking({
+        let directory = pictures.path().to_owned();
+        move || Command::new("node").arg(script).arg(address).arg(directory).output().unwrap()
+    });
+    let output = tokio::time::timeout(Duration::from_secs(300), walk).await.unwrap().unwrap();
+    let problem = String::from_utf8_lossy(&output.stderr);
+    assert!(
+        output.status.success(),
+        "it needs Chromium (deploy/setup/chromium.sh) and the console (collector/console/build.sh, then build): {problem}"
+    );
+    let seen: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let none = Value::Array(Vec::new());
+    assert_eq!((&seen["complaints"], &seen["foreign"]), (&none, &none));
+
+    let views = seen["views"].as_array().unwrap();
+    assert_eq!(views.len(), 6);
+    for view in views {
+        let at = format!("{} {}", view["width"], view["scheme"]);
+        assert_eq!(picos(view["total"].as_str().unwrap()), picos(total.trim()), "{at}");
+        assert!(view["unpriced"].as_str().unwrap().starts_with('4'), "{at}: {}", view["unpriced"]);
+        assert_eq!(view["faults"], none, "{at}");
+        assert_eq!((&view["executed"], &view["elements"]), (&0.into(), &0.into()), "{at}");
+        assert_eq!(view["overflows"], false, "{at}");
+        let tables = view["tables"].as_array().unwrap();
+        assert_eq!(tables.len(), 3, "{at}");
+        for table in tables {
+            let columns = table["columns"].as_array().unwrap();
+            let adds_up = columns.iter().all(|column| column["adds_up"] == true);
+            assert!(!columns.is_empty() && adds_up, "{at}: {table}");
+        }
+        let names: Vec<&str> = view["names"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert!(CANARIES.iter().all(|name| names.contains(name)), "{at}: {names:?}");
+    }
+    let keys = &seen["keys"];
+    assert_eq!((&keys["first"], &keys["filter"]), (&"Skip to the content".into(), &true.into()));
+    assert_eq!(keys["match"], "{team=\"quiet\"}");
+    assert!(keys["day"].as_str().is_some_and(|day| !day.contains(" to ")), "{keys}");
+    assert!(
+        keys["file"]
+            .as_str()
+            .is_some_and(|file| file.starts_with("team,cost_usd") && file.contains("\nquiet,"))
+    );
+    assert!(
+        keys["list"].as_u64() >= Some(6) && keys["theme"] == "dark" && keys["range"].is_string(),
+        "{keys}"
+    );
+    let states = &seen["states"];
+    for (state, wanted) in [
+        ("error", "the store has no space left"),
+        ("forbidden", "your token reads team search only"),
+        ("token", "This collector asks for a token"),
+        ("loading", "s so far"),
+        ("stopped", "Stopped"),
+        ("empty", "nobody called"),
+    ] {
+        assert!(
+            states[state].as_str().is_some_and(|text| text.contains(wanted)),
+            "{state}: {}",
+            states[state]
+        );
+    }
+}
+
+/// Pico-dollars of a decimal.
+fn picos(text: &str) -> i128 {
+    let (whole, fraction) = text.split_once('.').unwrap_or((text, ""));
+    format!("{whole}{fraction:0<12}").parse().unwrap()
+}
