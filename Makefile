@@ -39,7 +39,7 @@ test: ## Set up and run every test
 .PHONY: test-apart
 test-apart: ## Run the end-to-end tests with agent and collector on two machines (network namespaces), TLS and a token
 	@$(TEST_SETUP) && cargo build --locked --workspace --bins && \
-	LEDGERLINE_APART=1 cargo test --locked --workspace --no-fail-fast --test e2e -- --skip strangers --skip telemetry --skip reprice $(TEST)
+	LEDGERLINE_APART=1 cargo test --locked --workspace --no-fail-fast --test e2e -- --skip strangers --skip telemetry --skip reprice --skip finance --skip console $(TEST)
 
 RUNS ?= 3
 

@@ -11,8 +11,9 @@ fail() {
 }
 
 command -v npm >/dev/null || fail "npm is not installed." "On Debian: apt-get install nodejs npm"
-node -e 'const [major, minor] = process.versions.node.split(".").map(Number); process.exit(+!(major > 20 || (major === 20 && minor >= 19)))' ||
-    fail "node $(node --version) is too old: Vite needs 20.19 or newer."
+# What is built of the same sources stays as it is, so that the collector is not compiled again.
+sources="$(cat package-lock.json openapi.json index.html build.sh *.ts *.json public/* src/*.ts src/*.tsx src/*.css | sha256sum | cut -c1-32)"
+[ "$(cat dist/.sources 2>/dev/null)" != "$sources" ] || exit 0
 modules="$cache/console-$(sha256sum <package-lock.json | cut -c1-16)"
 mkdir -p "$cache"
 exec 9>"$modules.lock"
@@ -28,3 +29,4 @@ if [ ! -e "$modules/.complete" ]; then
 fi
 [ "$(readlink node_modules 2>/dev/null)" = "$modules/node_modules" ] || { rm -rf node_modules && ln -s "$modules/node_modules" node_modules; }
 npm run --silent build
+echo "$sources" >dist/.sources

@@ -22,8 +22,7 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Ledgerline</title>\
     <h1>The console is not in this binary</h1>\
-    <p>It was built without Node. <code>make console</code> builds the pages, and the next <code>cargo build</code> puts them in; \
-    <code>make</code> does both.</p><p>What it would show is at <code>/api/v1/spend</code> and below <code>/prometheus</code>.</p></html>\n";
+    <p>It was built without Node. <code>make console</code> builds the pages, and the next <code>cargo build</code> puts them in.</p><p>What it would show is at <code>/api/v1/spend</code> and below <code>/prometheus</code>.</p></html>\n";
 
 /// The pages. Every view has a path of its own, and all are one page.
 pub fn router() -> Router {

@@ -161,6 +161,9 @@ pub const CONCURRENT_QUERIES_MAX: usize = 16;
 /// Hours, days, weeks or months that one report of spend is cut into: three years of days.
 pub const PERIODS_MAX: usize = 1_100;
 
+/// Days or hours that such a report is read by: thirty years of days.
+pub const DAYS_MAX: usize = 11_000;
+
 /// Tables that one report of spend is made of.
 pub const TABLES_MAX: usize = 8;
 

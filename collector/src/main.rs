@@ -16,6 +16,7 @@ use ledgerline_collector::config::{Config, DEFAULT_PATH, Settings};
 use ledgerline_collector::selector::Selector;
 use ledgerline_process::telemetry::Telemetry;
 use ledgerline_process::{Clock as _, SystemClock, addresses, config, descriptors, logging, shutdown};
+use ledgerline_promql::Matcher;
 
 /// Takes LLM spans in, prices them, keeps the record in ClickHouse, answers Grafana and raises alerts.
 #[derive(Debug, Parser)]
@@ -131,6 +132,11 @@ fn run_reprice(settings: Settings, arguments: RepriceArguments) -> anyhow::Resul
         booking: if arguments.dry_run { Booking::Nothing } else { Booking::Corrections },
     };
     anyhow::ensure!(order.from_us < order.until_us, "--from must be before --to");
+    let is_empty = |(_, matcher): &(_, Matcher)| matcher.matches("");
+    anyhow::ensure!(
+        order.selector.0.is_empty() || !order.selector.0.iter().all(is_empty),
+        "--match: it accepts calls without any label; leave it out to mean all calls"
+    );
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     runtime.block_on(async {
         let stop = shutdown::on_signal()?;
@@ -147,12 +153,15 @@ fn run_reprice(settings: Settings, arguments: RepriceArguments) -> anyhow::Resul
 fn run_export(settings: Settings, export: Export) -> anyhow::Result<()> {
     let order = export.order()?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
-    let file = runtime.block_on(async {
+    let (file, said) = runtime.block_on(async {
         let attached = Attached::to(settings.storage).await?;
         let file =
             order.file(attached.store.clone(), settings.owner.tenant, settings.query_memory_bytes).await;
         attached.close().await;
         anyhow::Ok(file?)
     })?;
+    for notice in said {
+        let _ = writeln!(std::io::stderr(), "export: {notice}");
+    }
     Ok(std::io::stdout().write_all(&file)?)
 }

@@ -1,10 +1,10 @@
 // Walks the console in a real Chromium and prints what it saw as JSON; the test that started it judges.
-// usage: node walk.mjs URL DIRECTORY-FOR-PICTURES
+// usage: node walk.mjs URL DIRECTORY-FOR-PICTURES RANGE
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { join } from 'node:path';
 
-const [url, pictures] = process.argv.slice(2);
+const [url, pictures, range] = process.argv.slice(2);
 const require = createRequire(join(import.meta.dirname, '../../collector/console/package.json'));
 const { chromium } = require('playwright-core');
 const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
@@ -15,7 +15,7 @@ const browser = await chromium.launch({
 });
 const seen = { complaints: [], foreign: [], views: [], states: {}, keys: {} };
 
-async function page({ width, scheme, routed = null, path = '/' }) {
+async function page({ width, scheme, routed = null, path = `/?range=${range}` }) {
   const context = await browser.newContext({
     viewport: { width, height: 900 },
     colorScheme: scheme,
@@ -88,13 +88,21 @@ await view.keyboard.press('Tab');
 seen.keys.first = await view.evaluate(() => document.activeElement.textContent.trim());
 await view.keyboard.press('/');
 seen.keys.filter = await view.evaluate(() => document.activeElement.matches('.field input'));
+await view.keyboard.type('quiet');
+await view.keyboard.press('Enter');
+seen.keys.unread = await view.locator('form [role=alert]').innerText();
+await view.keyboard.press('Control+A');
 await view.keyboard.type('team=quiet');
 await view.keyboard.press('Enter');
 await view.waitForURL(/match=/);
 await view.waitForFunction(() => document.querySelectorAll('table[aria-label="Spend by team"] tbody tr').length === 1);
 seen.keys.match = new URL(view.url()).searchParams.get('match');
-await view.locator('.chart').focus();
+for (let presses = 0; presses < 40; presses++) {
+  if (await view.evaluate(() => document.activeElement.matches('.chart'))) break;
+  await view.keyboard.press('Tab');
+}
 await view.keyboard.press('ArrowRight');
+seen.keys.read = await view.locator('.stackfig [role=status]').innerText();
 seen.keys.day = await view.locator('table[aria-label="Spend by model"] thead th').first().innerText();
 await view.keyboard.press('Escape');
 await view.evaluate(() => document.activeElement.blur());
@@ -102,7 +110,7 @@ const file = view.waitForEvent('download');
 await view.keyboard.press('e');
 seen.keys.file = readFileSync(await (await file).path(), 'utf8');
 await view.keyboard.press('[');
-await view.waitForURL(/range=/);
+await view.waitForURL((there) => there.searchParams.get('range') !== range);
 seen.keys.range = new URL(view.url()).searchParams.get('range');
 await view.keyboard.press('?');
 seen.keys.list = await view.locator('dialog[open] dt').count();
@@ -110,7 +118,7 @@ await view.keyboard.press('Escape');
 await view.keyboard.press('t');
 seen.keys.theme = await view.evaluate(() => document.documentElement.dataset.theme);
 await view.goBack();
-await view.waitForFunction(() => !location.search.includes('range='));
+await view.waitForFunction((range) => new URLSearchParams(location.search).get('range') === range, range);
 await view.context().close();
 
 // What stands where an answer is not there.
@@ -137,6 +145,12 @@ const empty = await page({ width: 1440, scheme: 'light', path: '/?range=2001-02'
 await empty.waitForSelector('table[aria-label="What moved"]');
 seen.states.empty = await empty.locator('main').innerText();
 await empty.context().close();
+
+for (const [name, query] of Object.entries({ zone: 'zone=Mars/X', range: 'range=2026-13' })) {
+  const view = await page({ width: 390, scheme: 'light', path: `/?${query}` });
+  seen.states[name] = await view.locator('[role=alert]').innerText();
+  await view.context().close();
+}
 
 await browser.close();
 console.log(JSON.stringify(seen));

@@ -1,13 +1,13 @@
 //! The console in a real Chromium.
 
-use std::process::Command;
 use std::time::Duration;
 
 use ledgerline_testkit::stack::{Stack, StackOptions};
 use serde_json::Value;
+use tokio::process::Command;
 
-/// Names that would be markup, script or style if any of them were not text. Each would set `canary`.
-const CANARIES: [&str; 12] = [
+/// Names that would be markup, script or style if any of them were not text, each of which would set `canary`, and one without an end.
+const CANARIES: [&str; 13] = [
     "<img src=x onerror=canary=1>",
     "<script>canary=1</script>",
     "\"><svg onload=canary=1>",
@@ -19,6 +19,10 @@ const CANARIES: [&str; 12] = [
     "<a href=javascript:canary=1 autofocus onfocus=canary=1>x</a>",
     "<style>*{display:none}</style>",
     "&lt;img src=x onerror=canary=1&gt;",
+    concat!(
+        "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa",
+        "bbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbbb"
+    ),
     "\u{202e}drowssap<template><img src=x onerror=canary=1></template>",
 ];
 
@@ -49,17 +53,19 @@ async fn every_number_on_screen_is_the_ledgers_and_every_name_is_text() {
     for (at, name) in CANARIES.iter().chain(&["quiet", "busy", "busy"]).enumerate() {
         stack.change(&call(at, name)).await.unwrap();
     }
-    let month = "end_time > toDateTime(toStartOfMonth(now('Europe/Berlin')), 'Europe/Berlin')";
-    let sums = format!("SELECT toString(sum(amount)) FROM spend_record WHERE {month}");
+    // Not "this month", which may have just begun.
+    let days = "SELECT toDate(now('Europe/Berlin')) - 2, toDate(now('Europe/Berlin')) + 1";
+    let days = stack.sql(days).await.unwrap();
+    let range = days.trim().replace('\t', "..");
+    let begin = format!("toDateTime('{} 00:00:00', 'Europe/Berlin')", &range[..10]);
+    let sums = format!("SELECT toString(sum(amount)) FROM spend_record WHERE end_time > {begin}");
     let total = stack.sql(&sums).await.unwrap();
     let pictures = tempfile::tempdir().unwrap();
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/console/walk.mjs");
     let address = stack.collector.url("api");
-    let walk = tokio::task::spawn_blocking({
-        let directory = pictures.path().to_owned();
-        move || Command::new("node").arg(script).arg(address).arg(directory).output().unwrap()
-    });
-    let output = tokio::time::timeout(Duration::from_secs(300), walk).await.unwrap().unwrap();
+    let mut walk = Command::new("node");
+    walk.arg(script).arg(address).arg(pictures.path()).arg(&range).kill_on_drop(true);
+    let output = tokio::time::timeout(Duration::from_secs(300), walk.output()).await.unwrap().unwrap();
     let problem = String::from_utf8_lossy(&output.stderr);
     assert!(
         output.status.success(),
@@ -69,11 +75,17 @@ async fn every_number_on_screen_is_the_ledgers_and_every_name_is_text() {
     let none = Value::Array(Vec::new());
     assert_eq!((&seen["complaints"], &seen["foreign"]), (&none, &none));
 
+    views(&seen, picos(total.trim()));
+    keys_and_states(&seen);
+}
+
+fn views(seen: &Value, total: i128) {
+    let none = Value::Array(Vec::new());
     let views = seen["views"].as_array().unwrap();
     assert_eq!(views.len(), 6);
     for view in views {
         let at = format!("{} {}", view["width"], view["scheme"]);
-        assert_eq!(picos(view["total"].as_str().unwrap()), picos(total.trim()), "{at}");
+        assert_eq!(picos(view["total"].as_str().unwrap()), total, "{at}");
         assert!(view["unpriced"].as_str().unwrap().starts_with('4'), "{at}: {}", view["unpriced"]);
         assert_eq!(view["faults"], none, "{at}");
         assert_eq!((&view["executed"], &view["elements"]), (&0.into(), &0.into()), "{at}");
@@ -85,12 +97,22 @@ async fn every_number_on_screen_is_the_ledgers_and_every_name_is_text() {
             let adds_up = columns.iter().all(|column| column["adds_up"] == true);
             assert!(!columns.is_empty() && adds_up, "{at}: {table}");
         }
+        // The column of each that is the whole spend.
+        for (table, column) in [(0, 0), (1, 0), (2, 2)] {
+            let foot = tables[table]["columns"][column]["foot"].as_str().unwrap();
+            assert_eq!(picos(foot), total, "{at}: {}", tables[table]);
+        }
         let names: Vec<&str> = view["names"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
         assert!(CANARIES.iter().all(|name| names.contains(name)), "{at}: {names:?}");
     }
+}
+
+fn keys_and_states(seen: &Value) {
     let keys = &seen["keys"];
     assert_eq!((&keys["first"], &keys["filter"]), (&"Skip to the content".into(), &true.into()));
     assert_eq!(keys["match"], "{team=\"quiet\"}");
+    assert!(keys["unread"].as_str().is_some_and(|text| text.starts_with("Write team=search")), "{keys}");
+    assert!(keys["read"].as_str().is_some_and(|text| text.contains(": $0.")), "{keys}");
     assert!(keys["day"].as_str().is_some_and(|day| !day.contains(" to ")), "{keys}");
     assert!(
         keys["file"]
@@ -109,6 +131,8 @@ async fn every_number_on_screen_is_the_ledgers_and_every_name_is_text() {
         ("loading", "s so far"),
         ("stopped", "Stopped"),
         ("empty", "nobody called"),
+        ("zone", "There is no such time zone: Mars/X"),
+        ("range", "There is no such range: 2026-13"),
     ] {
         assert!(
             states[state].as_str().is_some_and(|text| text.contains(wanted)),

@@ -45,6 +45,7 @@ async fn the_api_and_the_export_say_what_the_ledger_holds() {
     let same = ["--zone", "Asia/Tokyo", "--from", "2026-01-01", "--to", "2100-01-01", "--by", "model,team"];
     let (exported, file, problem) = export(&same);
     assert!(exported && file.lines().count() == rows.len() + 1, "{file}{problem}");
+    assert!(problem.contains("export: the stretch is not over: calls are in it up to 2"), "{problem}");
     assert_eq!(export(&same).1, file);
     let over_http = get(&url(&format!("{year}&format=csv"))).await.unwrap();
     assert_eq!(over_http.text(), file);
@@ -61,6 +62,8 @@ async fn the_api_and_the_export_say_what_the_ledger_holds() {
         ("month=2026-11&step=year", "hour, day, week or month"),
         ("from=2026-11-02&to=2026-11-01", "begin before it ends"),
         ("from=2000-01-01&to=2026-11-01&step=day", "more than 1100 parts"),
+        ("month=2026-11&match[]=%7Bteam%3D%22a%22%7D", "there is none of that name; there are by, month"),
+        ("month=2026-11&zone=UTC&zone=Asia/Tokyo", "it is there twice"),
         ("month=2026-11&format=xlsx", "neither json nor csv"),
         ("month=2026-11&by=team&by=model&format=csv", "say by= once"),
     ] {

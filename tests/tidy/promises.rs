@@ -99,7 +99,7 @@ fn documentation_says_something() {
 /// bad start leaves is completed; 43,950 before the price book's commands; 45,700 before
 /// `explain` of a stored call and the metric of reported costs; 46,100 before days of other time zones were read from days; 46,300 before the
 /// spend of a calendar's months is a report, a file and a command, and the binary has pages.)
-const PRODUCT_LINES_MAX: usize = 47_450;
+const PRODUCT_LINES_MAX: usize = 47_560;
 
 #[test]
 fn the_product_stays_small_enough_to_be_read() {

@@ -2,6 +2,7 @@
 
 import { useEffect, useRef, useState } from 'preact/hooks';
 import type { components, paths } from './schema';
+import { store, stored } from './stored';
 
 export type Spend = components['schemas']['SpendBody'];
 export type SpendTable = components['schemas']['TableBody'];
@@ -9,15 +10,19 @@ export type SpendRow = components['schemas']['RowBody'];
 export type Path = keyof paths & string;
 
 export type Failure =
-  | { kind: 'token' }
+  // `isWrong`: one was sent.
+  | { kind: 'token'; isWrong: boolean }
   | { kind: 'forbidden'; text: string }
-  | { kind: 'failed'; text: string };
+  // `isOurs`: the question is wrong, and asked again it stays so.
+  | { kind: 'failed'; text: string; isOurs: boolean };
 
 // Within this tab only.
 const TOKEN = 'ledgerline.token';
+let token = stored('session', TOKEN) ?? '';
 
-export const setToken = (token: string): void => {
-  sessionStorage.setItem(TOKEN, token);
+export const setToken = (text: string): void => {
+  token = text;
+  store('session', TOKEN, text);
   dispatchEvent(new Event('ledgerline:token'));
 };
 
@@ -28,7 +33,7 @@ class ApiError extends Error {
 }
 
 async function failure(response: Response): Promise<Failure> {
-  if (response.status === 401) return { kind: 'token' };
+  if (response.status === 401) return { kind: 'token', isWrong: token !== '' };
   const body = await response.text();
   let text = body;
   try {
@@ -36,16 +41,23 @@ async function failure(response: Response): Promise<Failure> {
   } catch {
     // It is a text.
   }
-  return { kind: response.status === 403 ? 'forbidden' : 'failed', text: text.trim() || response.statusText };
+  text = text.trim() || response.statusText;
+  return response.status === 403 ? { kind: 'forbidden', text } : { kind: 'failed', text, isOurs: response.status < 500 };
 }
 
-export async function ask(path: Path, params: URLSearchParams, signal: AbortSignal | null = null): Promise<Response> {
-  const token = sessionStorage.getItem(TOKEN);
+const PATIENCE_MS = 60_000;
+
+export async function ask(path: Path, params: URLSearchParams, stop: AbortSignal | null = null): Promise<Response> {
+  const patience = AbortSignal.timeout(PATIENCE_MS);
+  const signal = stop ? AbortSignal.any([stop, patience]) : patience;
   const headers = token ? { authorization: `Bearer ${token}` } : {};
   const response = await fetch(`${path}?${params}`, { headers, signal });
   if (!response.ok) throw new ApiError(await failure(response));
   return response;
 }
+
+export const failed = (error: unknown): Failure =>
+  error instanceof ApiError ? error.failure : { kind: 'failed', text: 'The collector does not answer.', isOurs: false };
 
 // What is known: the last answer, and what happens to the next.
 export interface Answer<T> {
@@ -70,40 +82,54 @@ interface State<T> {
 export function useApi<T>(path: Path, question: string, subject: string, everySeconds = 0): Answer<T> {
   const [turn, setTurn] = useState(0);
   const [state, setState] = useState<State<T>>({ subject, data: null, asked: 0, failure: null, isLoading: true });
-  const running = useRef<AbortController | null>(null);
+  const running = useRef<(() => void) | null>(null);
   useEffect(() => {
     const controller = new AbortController();
-    running.current = controller;
+    let isStopped = false;
+    running.current = () => {
+      isStopped = true;
+      controller.abort();
+    };
     const asked = Date.now();
-    setState((old) => ({ ...old, data: old.subject === subject ? old.data : null, subject, isLoading: true }));
+    setState((old) => {
+      const isSame = old.subject === subject;
+      return { ...old, data: isSame ? old.data : null, failure: isSame && old.data ? old.failure : null, subject, isLoading: true };
+    });
     let timer = 0;
+    let isLeft = false;
+    const later = () => {
+      if (everySeconds > 0) timer = setTimeout(() => setTurn((n) => n + 1), everySeconds * 1000);
+    };
     ask(path, new URLSearchParams(question), controller.signal)
       .then((response) => response.json() as Promise<T>)
-      .then((data) => setState({ subject, data, asked, failure: null, isLoading: false }))
-      .catch((error: unknown) => {
-        const isStopped = error instanceof DOMException && error.name === 'AbortError';
-        const failed: Failure = error instanceof ApiError ? error.failure : { kind: 'failed', text: isStopped ? 'Stopped.' : 'The collector does not answer.' };
-        if (running.current === controller) setState((old) => ({ ...old, failure: failed, isLoading: false }));
+      .then((data) => {
+        if (isLeft) return;
+        setState({ subject, data, asked, failure: null, isLoading: false });
+        later();
       })
-      .finally(() => {
-        if (everySeconds > 0 && running.current === controller) timer = setTimeout(() => setTurn((n) => n + 1), everySeconds * 1000);
+      .catch((error: unknown) => {
+        if (isLeft) return;
+        const why: Failure = isStopped ? { kind: 'failed', text: 'Stopped.', isOurs: true } : failed(error);
+        setState((old) => ({ ...old, failure: why, isLoading: false }));
+        if (why.kind === 'failed' && !why.isOurs) later();
       });
     const retry = () => setTurn((n) => n + 1);
     addEventListener('ledgerline:token', retry);
     return () => {
+      isLeft = true;
       running.current = null;
       controller.abort();
       clearTimeout(timer);
       removeEventListener('ledgerline:token', retry);
     };
   }, [path, question, subject, turn, everySeconds]);
-  const { data, asked, failure: failed, isLoading } = state;
+  const { data, asked, failure: why, isLoading } = state;
   return {
     data: state.subject === subject ? data : null,
     asked,
-    failure: failed,
+    failure: why,
     isLoading,
     again: () => setTurn((n) => n + 1),
-    stop: () => running.current?.abort(),
+    stop: () => running.current?.(),
   };
 }

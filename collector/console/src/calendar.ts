@@ -22,6 +22,8 @@ const parse = (date: string): Date => new Date(`${date}T00:00:00Z`);
 
 export const addDays = (date: string, days: number): string => of(new Date(parse(date).getTime() + days * 86_400_000));
 
+const isDate = (text: string): boolean => !Number.isNaN(parse(text).getTime()) && of(parse(text)) === text;
+
 const addMonths = (date: string, months: number): string => {
   const at = parse(date);
   return of(new Date(Date.UTC(at.getUTCFullYear(), at.getUTCMonth() + months, 1)));
@@ -60,34 +62,61 @@ function name(from: string, to: string): string {
   return `${begin} to ${day(last)} ${year}`;
 }
 
-// `today`, `7d`, `2026-11`, `2026-Q4` or `2026-11-01..2026-11-15`, both dates inside.
-export function range(text: string, zone: string): Range {
+const DAYS_MAX = 1_100;
+
+// `today`, `7d`, `2026-11`, `2026-Q4` or `2026-11-01..2026-11-15`, both dates inside; null for anything else.
+export function range(text: string, zone: string): Range | null {
   const { date, time } = now(zone);
-  const [from, to, beforeFrom] = bounds(text, date);
-  const isRunning = from <= date && date < to;
+  const ends = bounds(text, date);
+  if (!ends) return null;
+  const [from, to, beforeFrom] = ends;
   const whole = { from: beforeFrom, to: from, label: name(beforeFrom, from) };
-  if (!isRunning) return { from, to, label: name(from, to), before: whole };
-  const same = addDays(beforeFrom, daysBetween(from, date));
-  const part = { from: beforeFrom, to: `${same}T${time}`, label: `${name(beforeFrom, addDays(same, 1))}, ${time}` };
-  const before = same < from ? part : whole;
-  return { from, to, label: name(from, to), before };
+  const isRunning = from <= date && date < to;
+  const same = isRunning ? addDays(beforeFrom, daysBetween(from, date)) : from;
+  if (same >= from) return { from, to, label: name(from, to), before: whole };
+  // A stretch of no length is none.
+  const by = same === beforeFrom && time === '00:00' ? '00:01' : time;
+  const label = `${name(beforeFrom, addDays(same, 1))}, ${by}`;
+  return { from, to, label: name(from, to), before: { from: beforeFrom, to: `${same}T${by}`, label } };
 }
 
-function bounds(text: string, today: string): [string, string, string] {
+function bounds(text: string, today: string): [string, string, string] | null {
+  if (text === 'today') return [today, addDays(today, 1), addDays(today, -7)];
+  if (text === '7d') return [addDays(today, -6), addDays(today, 1), addDays(today, -13)];
   const custom = /^(\d{4}-\d{2}-\d{2})\.\.(\d{4}-\d{2}-\d{2})$/.exec(text);
-  if (custom?.[1] && custom[2] && custom[1] <= custom[2]) {
+  if (custom?.[1] && custom[2] && isDate(custom[1]) && isDate(custom[2])) {
     const [from, to] = [custom[1], addDays(custom[2], 1)];
-    return [from, to, addDays(from, -daysBetween(from, to))];
+    const days = daysBetween(from, to);
+    return days > 0 && days <= DAYS_MAX ? [from, to, addDays(from, -days)] : null;
   }
   const quarter = /^(\d{4})-Q([1-4])$/.exec(text);
   if (quarter?.[1] && quarter[2]) {
     const from = `${quarter[1]}-${two(3 * Number(quarter[2]) - 2)}-01`;
     return [from, addMonths(from, 3), addMonths(from, -3)];
   }
-  if (text === 'today') return [today, addDays(today, 1), addDays(today, -7)];
-  if (text === '7d') return [addDays(today, -6), addDays(today, 1), addDays(today, -13)];
-  const month = /^\d{4}-(0[1-9]|1[0-2])$/.test(text) ? `${text}-01` : `${today.slice(0, 7)}-01`;
-  return [month, addMonths(month, 1), addMonths(month, -1)];
+  const month = `${text}-01`;
+  return /^\d{4}-(0[1-9]|1[0-2])$/.test(text) ? [month, addMonths(month, 1), addMonths(month, -1)] : null;
+}
+
+// The range before or after one, of its own kind.
+export function beside(text: string, zone: string, by: -1 | 1): string {
+  const found = range(text, zone);
+  if (!found) return thisMonth(zone);
+  if (/Q/.test(text)) {
+    const month = addMonths(found.from, 3 * by);
+    return `${month.slice(0, 4)}-Q${Math.ceil(Number(month.slice(5, 7)) / 3)}`;
+  }
+  if (/^\d{4}-\d{2}$/.test(text)) return addMonths(found.from, by).slice(0, 7);
+  const days = by * daysBetween(found.from, found.to);
+  return `${addDays(found.from, days)}..${addDays(found.to, days - 1)}`;
+}
+
+export function isZone(zone: string): boolean {
+  try {
+    return new Intl.DateTimeFormat('en', { timeZone: zone }) !== null;
+  } catch {
+    return false;
+  }
 }
 
 export const thisMonth = (zone: string): string => now(zone).date.slice(0, 7);

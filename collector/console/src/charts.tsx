@@ -7,7 +7,6 @@ import { num } from './format';
 const HEIGHT = 280;
 const TOP = 8;
 const BOTTOM = 22;
-const LEFT = 44;
 
 function ticks(most: number): number[] {
   const scale = 10 ** Math.floor(Math.log10(most));
@@ -15,7 +14,13 @@ function ticks(most: number): number[] {
   return Array.from({ length: Math.floor(most / step) + 1 }, (_, at) => at * step);
 }
 
-const tick = (value: number): string => num(Number(value.toPrecision(6)));
+// With as many decimals as the steps between them need.
+function tick(value: number, step: number): string {
+  const decimals = Math.max(0, Math.min(12, 2 - Math.floor(Math.log10(step))));
+  const [whole = '0', fraction = ''] = value.toFixed(step >= 1 ? (step % 1 ? 1 : 0) : decimals).split('.');
+  const digits = fraction.replace(/0+$/, '');
+  return digits ? `${num(whole)}.${digits}` : num(whole);
+}
 
 export interface Layer {
   name: string;
@@ -28,9 +33,9 @@ export interface Part {
   isNow?: boolean;
 }
 
-// Bars side by side, each of layers from below. `pick` is told which part is looked at, or -1.
-export function Stack(props: { label: string; layers: Layer[]; parts: Part[]; at: number; pick: (at: number) => void }) {
-  const { layers, parts, at, pick } = props;
+// Bars side by side, each of layers from below; those behind the first `known` are still to come. `pick` is told which is looked at, or -1.
+export function Stack(props: { label: string; layers: Layer[]; parts: Part[]; known: number; at: number; pick: (at: number) => void }) {
+  const { layers, parts, known, at, pick } = props;
   const place = useRef<SVGSVGElement>(null);
   const [width, setWidth] = useState(600);
   useEffect(() => {
@@ -44,12 +49,15 @@ export function Stack(props: { label: string; layers: Layer[]; parts: Part[]; at
   const sums = parts.map((_, part) => layers.reduce((sum, layer) => sum + Math.max(0, layer.values[part] ?? 0), 0));
   const most = 1.03 * Math.max(...sums, 0) || 1;
   const y = (value: number): number => TOP + (HEIGHT - TOP - BOTTOM) * (1 - value / most);
-  const step = (width - LEFT) / Math.max(1, count);
+  const values = ticks(most);
+  const labels = values.map((value) => tick(value, values[1] ?? 1));
+  const left = 12 + 6.5 * Math.max(...labels.map((label) => label.length));
+  const step = (width - left) / Math.max(1, count);
   const bar = Math.min(22, step * 0.74);
-  const every = Math.max(1, Math.ceil((count * 64) / Math.max(64, width - LEFT)));
+  const every = Math.max(1, Math.ceil((count * 64) / Math.max(64, width - left)));
   const nowAt = parts.findIndex((part) => part.isNow);
   const keys = (event: KeyboardEvent) => {
-    const to = { ArrowLeft: at < 0 ? count - 1 : Math.max(0, at - 1), ArrowRight: Math.min(count - 1, at + 1), Escape: -1 }[event.key];
+    const to = { ArrowLeft: at < 0 ? known - 1 : Math.max(0, at - 1), ArrowRight: Math.min(known - 1, at + 1), Escape: -1 }[event.key];
     if (to === undefined) return;
     event.preventDefault();
     pick(to);
@@ -57,35 +65,36 @@ export function Stack(props: { label: string; layers: Layer[]; parts: Part[]; at
   const point = (event: PointerEvent) => {
     const box = place.current?.getBoundingClientRect();
     if (!box) return;
-    const to = Math.floor((event.clientX - box.left - LEFT) / step);
-    pick(to >= 0 && to < count ? to : -1);
+    const to = Math.floor((event.clientX - box.left - left) / step);
+    pick(to >= 0 && to < known ? to : -1);
   };
   return (
     <svg
       ref={place}
       class="chart"
       role="img"
-      aria-label={`${props.label}; arrow keys read a bar, figures are in the table`}
+      aria-label={`${props.label}; the arrow keys read a bar into the table beside`}
       height={HEIGHT}
-      tabIndex={0}
+      tabindex={0}
       onKeyDown={keys}
       onPointerMove={point}
-      onPointerLeave={() => pick(-1)}
+      onPointerDown={point}
+      onPointerLeave={(event) => event.pointerType !== 'touch' && pick(-1)}
       onBlur={() => pick(-1)}
     >
       <pattern id="hatch" width={5} height={5} patternUnits="userSpaceOnUse" patternTransform="rotate(45)">
         <path class="hatch-l" d="M1 0V5" />
       </pattern>
-      {ticks(most).map((value) => (
-        <Tick key={value} y={y(value)} width={width}>
-          {tick(value)}
+      {values.map((value, place) => (
+        <Tick key={value} y={y(value)} left={left} width={width}>
+          {labels[place]}
         </Tick>
       ))}
       {parts.map((part, here) => {
-        const x = LEFT + here * step + (step - bar) / 2;
+        const x = left + here * step + (step - bar) / 2;
         let to = 0;
         return (
-          <g key={part.label}>
+          <g key={here}>
             {layers.map((layer) => {
               const bottom = y(to);
               to += Math.max(0, layer.values[here] ?? 0);
@@ -102,16 +111,16 @@ export function Stack(props: { label: string; layers: Layer[]; parts: Part[]; at
           </g>
         );
       })}
-      <path class="axis" d={`M${LEFT} ${HEIGHT - BOTTOM}H${width}`} />
+      <path class="axis" d={`M${left} ${HEIGHT - BOTTOM}H${width}`} />
     </svg>
   );
 }
 
-function Tick(props: { y: number; width: number; children: ComponentChildren }) {
+function Tick(props: { y: number; left: number; width: number; children: ComponentChildren }) {
   return (
     <>
-      <path class="grid" d={`M${LEFT} ${props.y}H${props.width}`} />
-      <text x={LEFT - 8} y={props.y + 4} text-anchor="end">
+      <path class="grid" d={`M${props.left} ${props.y}H${props.width}`} />
+      <text x={props.left - 8} y={props.y + 4} text-anchor="end">
         {props.children}
       </text>
     </>

@@ -16,6 +16,7 @@ export const usd = (sum: bigint): string => {
 // For drawing only.
 export const dollars = (sum: bigint): number => Number(sum) / 10 ** DECIMALS;
 
+// Thousands of a whole number.
 export const num = (count: number | string): string => String(count).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 
 export const percent = (part: number, whole: number): string =>
@@ -25,7 +26,7 @@ export const share = (part: bigint, whole: bigint): string => percent(Number(par
 
 export const change = (now: bigint, before: bigint): string => {
   if (before === 0n) return now === 0n ? '' : 'new';
-  const by = 100 * (Number(now) / Number(before) - 1);
+  const by = (100 * Number(now - before)) / Math.abs(Number(before));
   return `${by < 0 ? '\u2212' : '+'}${Math.abs(by).toFixed(1)} %`;
 };
 

@@ -109,11 +109,18 @@ export function Bar(props: { percent: number; width?: number; is?: string }) {
   );
 }
 
+const SPARKS = 40;
+
 export function Spark(props: { of: number[] }) {
-  const most = Math.max(...props.of, 0);
-  const path = props.of.map((value, at) => (value > 0 ? `M${at * 3 + 1} 20v-${Math.max(1, (value / most) * 20)}` : '')).join('');
+  // Of many parts neighbours are one line.
+  const each = Math.ceil(props.of.length / SPARKS);
+  const of = Array.from({ length: Math.ceil(props.of.length / Math.max(1, each)) }, (_, at) =>
+    props.of.slice(at * each, (at + 1) * each).reduce((sum, value) => sum + value, 0),
+  );
+  const most = Math.max(...of, 0);
+  const path = of.map((value, at) => (value > 0 ? `M${at * 3 + 1} 20v-${Math.max(1, (value / most) * 20)}` : '')).join('');
   return (
-    <svg width={props.of.length * 3} height={20} aria-hidden="true">
+    <svg width={of.length * 3} height={20} aria-hidden="true">
       <path class="spark" d={path || 'M0 0'} />
     </svg>
   );
@@ -146,25 +153,20 @@ export function State(props: { icon: keyof typeof PATHS; is: string; children: C
 }
 
 // What is to be told beside an answer, or where there is none.
-export function Told<T>(props: { answer: Answer<T>; what: string }) {
+export function Told<T>(props: { answer: Answer<T>; what: string; since?: string | undefined }) {
   const { answer, what } = props;
-  if (answer.failure?.kind === 'token') return <AskToken />;
-  if (answer.failure?.kind === 'forbidden') {
-    return (
-      <p class="note" role="alert">
-        <b>Your token does not reach this.</b>
-        <br />
-        {answer.failure.text}
-      </p>
-    );
+  if (answer.failure?.kind === 'token') {
+    const why = answer.failure.isWrong ? 'The collector does not know this token.' : 'This collector asks for a token.';
+    return <AskToken why={why} />;
   }
+  if (answer.failure?.kind === 'forbidden') return <AskToken why={`Your token does not reach this: ${answer.failure.text}`} />;
   if (answer.failure && answer.data) {
     return (
       <p class="note w" role="status">
         <State icon="wait" is="warn">
-          <b>From {new Date(answer.asked).toLocaleTimeString('en-GB')}.</b>
+          <b>{props.since ? `From ${props.since}.` : 'Not of now.'}</b>
         </State>{' '}
-        {answer.failure.text} The numbers are those of that time.{' '}
+        {answer.failure.text} The numbers stay those of that time.{' '}
         <button type="button" class="small" onClick={answer.again}>
           Ask again
         </button>
@@ -178,7 +180,7 @@ export function Told<T>(props: { answer: Answer<T>; what: string }) {
           <b>{what} cannot be read.</b>
         </State>
         <br />
-        {answer.failure.text} Nothing is lost by that.{' '}
+        {answer.failure.text} {answer.failure.isOurs ? '' : 'Nothing is lost by that.'}{' '}
         <button type="button" class="small" onClick={answer.again}>
           Ask again
         </button>
@@ -197,7 +199,7 @@ function Loading(props: { what: string; stop: () => void }) {
   if (seconds < 3) return null;
   return (
     <p role="status">
-      Reading {props.what.toLowerCase()}, {seconds} s so far.{' '}
+      Reading {props.what.toLowerCase()}<span aria-hidden="true">, {seconds} s so far</span>.{' '}
       <button type="button" class="small" onClick={props.stop}>
         Stop
       </button>
@@ -205,22 +207,27 @@ function Loading(props: { what: string; stop: () => void }) {
   );
 }
 
-function AskToken() {
+// What a header can hold.
+const TOKEN = /^[\x21-\x7e]+$/;
+
+function AskToken(props: { why: string }) {
   const [text, setText] = useState('');
+  const isOdd = text !== '' && !TOKEN.test(text.trim());
   return (
     <form
       class="note"
       onSubmit={(event) => {
         event.preventDefault();
-        setToken(text.trim());
+        if (TOKEN.test(text.trim())) setToken(text.trim());
       }}
     >
       <label>
-        <b>This collector asks for a token.</b> It is one of <code>auth.tokens</code> in its configuration, and stays in this tab.
+        <b role="alert">{props.why}</b> One of <code>auth.tokens</code> in its configuration opens it; it stays in this tab.
         <span class="field">
-          <input type="password" autocomplete="off" value={text} onInput={(event) => setText(event.currentTarget.value)} />
+          <input type="password" autocomplete="off" value={text} aria-invalid={isOdd} onInput={(event) => setText(event.currentTarget.value)} />
         </span>
       </label>
+      {isOdd && <p class="bad">It holds a character that no token has.</p>}
       <button type="submit">Use it</button>
     </form>
   );

@@ -3,6 +3,7 @@
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
 import { Icon } from './parts';
+import { store, stored } from './stored';
 import { go } from './url';
 
 const VIEWS = [{ path: '/', key: 's', name: 'Spend', icon: 'spend' }] as const;
@@ -20,17 +21,17 @@ const SINGLE_KEYS = 'ledgerline.keys';
 const THEME = 'ledgerline.theme';
 
 // Single keys can be switched off (WCAG 2.1.4).
-const hasKeys = (): boolean => localStorage.getItem(SINGLE_KEYS) !== 'off';
+const hasKeys = (): boolean => stored('local', SINGLE_KEYS) !== 'off';
 
 function flipTheme(): void {
   const root = document.documentElement;
   const isDark = root.dataset.theme ? root.dataset.theme === 'dark' : matchMedia('(prefers-color-scheme: dark)').matches;
   root.dataset.theme = isDark ? 'light' : 'dark';
-  localStorage.setItem(THEME, root.dataset.theme);
+  store('local', THEME, root.dataset.theme);
 }
 
 export function restoreTheme(): void {
-  const theme = localStorage.getItem(THEME);
+  const theme = stored('local', THEME);
   if (theme === 'light' || theme === 'dark') document.documentElement.dataset.theme = theme;
 }
 
@@ -43,7 +44,9 @@ export function Shell(props: { path: string; children: ComponentChildren }) {
     let isGoing = false;
     const keys = (event: KeyboardEvent) => {
       const isTyping = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
-      if (event.ctrlKey || event.metaKey || event.altKey || isTyping || dialog.current?.open || !hasKeys()) return;
+      // Some keyboards have brackets behind AltGr, which some systems tell as Ctrl and Alt.
+      const isHeld = (event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState('AltGraph');
+      if (isHeld || event.repeat || isTyping || dialog.current?.open || !hasKeys()) return;
       const view = isGoing ? VIEWS.find((one) => one.key === event.key) : undefined;
       isGoing = event.key === 'g';
       if (view) go(view.path);
@@ -111,7 +114,7 @@ export function Shell(props: { path: string; children: ComponentChildren }) {
           <input
             type="checkbox"
             checked={hasKeys()}
-            onChange={(event) => localStorage.setItem(SINGLE_KEYS, event.currentTarget.checked ? 'on' : 'off')}
+            onChange={(event) => store('local', SINGLE_KEYS, event.currentTarget.checked ? 'on' : 'off')}
           />{' '}
           Single keys do this
         </label>

@@ -1,10 +1,10 @@
 // What was spent: a stretch of time in a zone, by model and day, by who spends, and what moved. All sums of a page are of one answer.
 
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { ask, useApi, type Spend as Answer, type SpendRow, type SpendTable } from './api';
-import { addDays, ownZone, range, thisMonth, thisQuarter, type Range } from './calendar';
+import { ask, failed, useApi, type Answer as Asked, type Spend as Answer, type SpendRow, type SpendTable } from './api';
+import { addDays, beside, isZone, ownZone, range, thisMonth, thisQuarter, type Range } from './calendar';
 import { Stack, type Layer, type Part } from './charts';
-import { change, clock, day, dollars, Money, month, num, percent, picos, share, weekday } from './format';
+import { change, clock, day, dollars, Money, month, num, percent, picos, share, usd, weekday } from './format';
 import { Bar, Name, None, Seg, Spark, Table, Told, Unpriced } from './parts';
 import { go, useMinute, withParams, type Place } from './url';
 
@@ -29,12 +29,23 @@ const keyOf = (row: SpendRow): string => Object.values(row.labels).join('\n');
 const table = (answer: Answer | null, by: string[]): SpendTable | undefined =>
   answer?.tables.find((one) => one.by.length === by.length && by.every((name) => one.by.includes(name)));
 
-// `team=search environment!=dev` as PromQL selects, or a selector as it is.
-export function selector(text: string): string {
-  if (text.trim().startsWith('{')) return text.trim();
-  const matchers = [...text.matchAll(/(\w+)(=~|!~|!=|=)("[^"]*"|[^\s,]+)/g)].map(
-    ([, name, operator, value = '']) => `${name}${operator}${value.startsWith('"') ? value : JSON.stringify(value)}`,
-  );
+// Calls, and not one of them has a cost that is known.
+const isUnpriced = (row: SpendRow | Answer['total']): boolean =>
+  row.calls > 0 && row.calls === row.unpriced_calls && cost(row) === 0n;
+
+const MATCHER = /^[\s,]*(\w+)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^\s,"{}]+)/;
+
+// `team=search environment!=dev` as PromQL selects, or a selector as it is; null if some of it cannot be read.
+function selector(text: string): string | null {
+  let rest = text.trim();
+  if (rest.startsWith('{')) return rest;
+  const matchers = [];
+  while (rest) {
+    const [all, name, operator, value = ''] = MATCHER.exec(rest) ?? [];
+    if (!all) return null;
+    matchers.push(`${name}${operator}${value.startsWith('"') ? value : JSON.stringify(value)}`);
+    rest = rest.slice(all.length).replace(/^[\s,]+/, '');
+  }
   return matchers.length > 0 ? `{${matchers.join(',')}}` : '';
 }
 
@@ -48,21 +59,45 @@ function question(zone: string, match: string, stretch: { from: string; to: stri
 
 export function SpendView(props: { place: Place }) {
   const { place } = props;
-  const zone = place.params.get('zone') ?? ownZone();
-  const chosen = place.params.get('range') ?? thisMonth(zone);
-  const dimension = place.params.get('by') ?? 'team';
-  const match = place.params.get('match') ?? '';
+  const zone = place.params.get('zone') || ownZone();
+  const chosen = place.params.get('range') || (isZone(zone) ? thisMonth(zone) : '');
   const minute = useMinute();
-  const when = useMemo(() => range(chosen, zone), [chosen, zone, minute]);
-  const tables = [['model'], [dimension], MOVERS];
-  const step = chosen === 'today' ? 'hour' : 'day';
-  const subject = [zone, chosen, match, dimension].join('\n');
-  const spend = useApi<Answer>('/api/v1/spend', question(zone, match, when, step, tables), subject, ASK_AGAIN_SECONDS);
-  const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [[dimension], MOVERS]), subject);
-  const set = (changes: Record<string, string>) => go(withParams(place, changes));
+  const when = useMemo(() => (isZone(zone) ? range(chosen, zone) : null), [chosen, zone, minute]);
   useEffect(() => {
     document.title = 'Spend \u00b7 Ledgerline';
-  }, []);
+    // So that a link shows the same wherever it is opened, and whenever.
+    if (when && !(place.params.get('zone') && place.params.get('range'))) go(withParams(place, { zone, range: chosen }), true);
+  }, [place, zone, chosen, when]);
+  if (!when) {
+    return (
+      <>
+        <h1>Spend</h1>
+        <p class="note" role="alert">
+          <b>
+            {isZone(zone) ? 'There is no such range: ' : 'There is no such time zone: '}
+            <bdi>{isZone(zone) ? chosen : zone}</bdi>.
+          </b>{' '}
+          <a href="/">This month</a>
+        </p>
+      </>
+    );
+  }
+  return <SpendOf place={place} zone={zone} chosen={chosen} when={when} />;
+}
+
+function SpendOf(props: { place: Place; zone: string; chosen: string; when: Range }) {
+  const { place, zone, chosen, when } = props;
+  const dimension = DIMENSIONS.find((name) => name === place.params.get('by')) ?? 'team';
+  const match = place.params.get('match') ?? '';
+  const tables = [['model'], [dimension], MOVERS];
+  const step = chosen === 'today' ? 'hour' : 'day';
+  const subject = [zone, when.from, when.to, match].join('\n');
+  const spend = useApi<Answer>('/api/v1/spend', question(zone, match, when, step, tables), subject, ASK_AGAIN_SECONDS);
+  const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [[dimension], MOVERS]), subject, ASK_AGAIN_SECONDS);
+  const set = (changes: Record<string, string>, isInstead = false) => go(withParams(place, changes), isInstead);
+  const { data } = spend;
+  const through = data && data.through < data.to ? `, through ${day(data.through)}, ${clock(data.through)}` : '';
+  const notices = [...new Set([...(data?.notices ?? []), ...(before.data?.notices ?? [])])];
   return (
     <>
       <header>
@@ -70,29 +105,35 @@ export function SpendView(props: { place: Place }) {
           <h1>Spend</h1>
           <p>
             {when.label}
-            {spend.data ? `, through ${clock(spend.data.through)}` : ''}, {zone}, USD
+            {through}, {zone}, USD
           </p>
         </div>
         <div class="tools">
           <Ranges zone={zone} chosen={chosen} pick={(to) => set({ range: to })} />
-          <Zones zone={zone} pick={(to) => set({ zone: to })} />
-          <Csv query={question(zone, match, when, '', [[dimension]])} />
+          <Zones zone={zone} pick={(to) => set({ zone: to }, true)} />
+          <Csv query={question(zone, match, { from: when.from, to: data?.through ?? when.to }, '', [[dimension]])} />
         </div>
       </header>
       <Filter match={match} apply={(to) => set({ match: to })} />
-      <Told answer={spend} what="The spend" />
-      <Figures spend={spend.data} zone={zone} match={match} />
-      {spend.data && (
+      <Told answer={spend} what="The spend" since={data ? clock(data.through) : undefined} />
+      {notices.map((notice) => (
+        <p class="note" key={notice}>
+          {notice}
+        </p>
+      ))}
+      <Figures spend={spend} zone={zone} match={match} />
+      {data && (
         <>
-          <Days spend={spend.data} when={when} step={step} />
-          <Who
-            spend={spend.data}
-            before={before.data}
-            dimension={dimension}
-            beforeLabel={when.before.label}
-            pick={(to) => set({ by: to })}
-          />
-          {before.data && <Moved spend={spend.data} before={before.data} label={when.before.label} />}
+          <Days spend={data} when={when} step={step} />
+          <Who spend={data} before={before.data} dimension={dimension} beforeLabel={when.before.label} pick={(to) => set({ by: to }, true)} />
+          {before.data ? (
+            <Moved spend={data} before={before.data} label={when.before.label} />
+          ) : (
+            <section>
+              <h2>What moved</h2>
+              <Told answer={before} what="The time before" />
+            </section>
+          )}
         </>
       )}
     </>
@@ -106,21 +147,16 @@ function Ranges(props: { zone: string; chosen: string; pick: (range: string) => 
     { value: 'today', text: 'Today' },
     { value: '7d', text: '7 days' },
     { value: current, text: month(`${current}-01`) },
-    { value: thisQuarter(zone), text: 'Quarter', is: 'p2' },
+    { value: thisQuarter(zone), text: 'Quarter' },
   ];
   const isOther = !of.some((one) => one.value === chosen);
-  const move = (months: number): string => {
-    const at = new Date(`${/^\d{4}-\d{2}$/.test(chosen) ? chosen : current}-01T00:00:00Z`);
-    at.setUTCMonth(at.getUTCMonth() + months);
-    return at.toISOString().slice(0, 7);
-  };
   return (
     <>
-      <button type="button" data-key="[" aria-label="Month before" onClick={() => pick(move(-1))}>
+      <button type="button" data-key="[" aria-label="Range before" onClick={() => pick(beside(chosen, zone, -1))}>
         {'\u2039'}
       </button>
-      <Seg label="Range" of={isOther ? [...of, { value: chosen, text: chosen }] : of} at={chosen} pick={pick} />
-      <button type="button" data-key="]" aria-label="Month after" onClick={() => pick(move(1))}>
+      <Seg label="Range" of={isOther ? [...of, { value: chosen, text: chosen.replace('..', ' to ') }] : of} at={chosen} pick={pick} />
+      <button type="button" data-key="]" aria-label="Range after" onClick={() => pick(beside(chosen, zone, 1))}>
         {'\u203a'}
       </button>
     </>
@@ -154,10 +190,11 @@ function Csv(props: { query: string }) {
       link.href = URL.createObjectURL(await response.blob());
       link.download = name;
       link.click();
-      URL.revokeObjectURL(link.href);
+      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
       setProblem('');
-    } catch {
-      setProblem('The file cannot be read.');
+    } catch (error) {
+      const why = failed(error);
+      setProblem(why.kind === 'token' ? 'The collector asks for a token.' : why.text);
     }
   };
   return (
@@ -176,21 +213,32 @@ function Csv(props: { query: string }) {
 
 function Filter(props: { match: string; apply: (match: string) => void }) {
   const [text, setText] = useState(props.match);
+  const [isOdd, setIsOdd] = useState(false);
   useEffect(() => setText(props.match), [props.match]);
+  const submit = (event: Event) => {
+    event.preventDefault();
+    const found = selector(text);
+    setIsOdd(found === null);
+    if (found !== null) props.apply(found);
+  };
   return (
-    <form
-      class="tools"
-      role="search"
-      onSubmit={(event) => {
-        event.preventDefault();
-        props.apply(selector(text));
-      }}
-    >
+    <form class="tools" role="search" onSubmit={submit}>
       <label class="field">
         <span class="sr">Filter</span>
-        <input value={text} placeholder="team=search environment=production" spellcheck={false} onInput={(event) => setText(event.currentTarget.value)} />
+        <input
+          value={text}
+          placeholder="team=search environment=production"
+          spellcheck={false}
+          aria-invalid={isOdd}
+          onInput={(event) => setText(event.currentTarget.value)}
+        />
         <kbd>/</kbd>
       </label>
+      {isOdd && (
+        <span class="bad" role="alert">
+          Write team=search, model="a b" or a selector in braces; all calls of the last filter are still shown.
+        </span>
+      )}
       {props.match && (
         <button type="button" onClick={() => props.apply('')}>
           All calls
@@ -200,28 +248,41 @@ function Filter(props: { match: string; apply: (match: string) => void }) {
   );
 }
 
-function Figures(props: { spend: Answer | null; zone: string; match: string }) {
+const against = (now: bigint, before: bigint): string =>
+  before !== 0n ? `${change(now, before)} on` : now === 0n ? 'nothing, as on' : 'nothing on';
+
+function Figures(props: { spend: Asked<Answer>; zone: string; match: string }) {
   const { spend, zone, match } = props;
   const minute = useMinute();
-  const today = useMemo(() => range('today', zone), [zone, minute]);
-  const subject = [zone, match].join('\n');
+  const today = useMemo(() => range('today', zone), [zone, minute]) ?? { from: '', to: '', before: { from: '', to: '' } };
+  const subject = [zone, today.from, match].join('\n');
   const hours = useApi<Answer>('/api/v1/spend', question(zone, match, today, 'hour', [[]]), subject, ASK_AGAIN_SECONDS);
-  const before = useApi<Answer>('/api/v1/spend', question(zone, match, today.before, '', [[]]), subject);
-  const total = spend?.total;
-  const sk = <span class="sk" />;
-  const exact = total ? cost(total) - estimated(total) : 0n;
+  const before = useApi<Answer>('/api/v1/spend', question(zone, match, today.before, '', [[]]), subject, ASK_AGAIN_SECONDS);
+  const total = spend.data?.total;
+  // A still bar while it is awaited, and a word where it will not come.
+  const gap = (answer: Asked<Answer>) => (answer.failure ? <small>not known</small> : <span class="sk" />);
+  const unsure = total ? estimated(total) : 0n;
+  const sender = total ? picos(total.sender_usd) : 0n;
+  const sums = total && !isUnpriced(total);
+  const same = before.data?.from;
   return (
     <dl class="figs">
       <div class="all-n">
         <dt>Spend</dt>
-        <dd>{total ? <Money of={cost(total)} currency /> : sk}</dd>
+        <dd>{sums ? <Money of={cost(total)} currency /> : total ? <small>not known</small> : gap(spend)}</dd>
         <dd>
-          {total && (
+          {sums && (
             <>
-              exact <Money of={exact} />
+              counted <Money of={cost(total) - unsure - sender} />
               <br />
-              estimated {estimated(total) === 0n ? <None /> : <Money of={estimated(total)} estimated />}
-              {estimated(total) === 0n ? '' : `, ${share(estimated(total), cost(total))}`}
+              estimated {unsure === 0n ? <None /> : <Money of={unsure} estimated />}
+              {unsure === 0n ? '' : `, ${share(unsure, cost(total))}`}
+              {sender !== 0n && (
+                <>
+                  <br />
+                  stated by senders <Money of={sender} />
+                </>
+              )}
             </>
           )}
         </dd>
@@ -230,25 +291,29 @@ function Figures(props: { spend: Answer | null; zone: string; match: string }) {
         <dt>
           Today <Spark of={hours.data?.total.parts?.map((part) => dollars(cost(part))) ?? []} />
         </dt>
-        <dd>{hours.data ? <Money of={cost(hours.data.total)} currency /> : sk}</dd>
-        <dd>{hours.data && before.data ? `${change(cost(hours.data.total), cost(before.data.total)) || 'nothing, as'} on ${weekday(today.before.from)} ${day(today.before.from)} by ${today.before.to.slice(11)}` : ''}</dd>
+        <dd>{hours.data ? <Money of={cost(hours.data.total)} currency /> : gap(hours)}</dd>
+        <dd>
+          {hours.data && before.data && same
+            ? `${against(cost(hours.data.total), cost(before.data.total))} ${weekday(same)} ${day(same)} by ${before.data.to.slice(11, 16)}`
+            : ''}
+        </dd>
       </div>
       <div>
         <dt>Calls</dt>
-        <dd>{total ? num(total.calls) : sk}</dd>
-        <dd>{total ? `${num(total.failed_calls)} failed, ${percent(total.failed_calls, total.calls)}` : ''}</dd>
+        <dd>{total ? num(total.calls) : gap(spend)}</dd>
+        <dd>{total && total.calls > 0 ? `${num(total.failed_calls)} failed, ${percent(total.failed_calls, total.calls)}` : ''}</dd>
       </div>
       <div>
         <dt>Corrected</dt>
-        <dd>{total ? <Money of={picos(total.corrections_usd)} currency signed /> : sk}</dd>
+        <dd>{total ? <Money of={picos(total.corrections_usd)} currency signed /> : gap(spend)}</dd>
         <dd>in the sums already</dd>
       </div>
       <div>
         <dt>Not in these sums</dt>
         <dd>
-          {total ? num(total.unpriced_calls) : sk} <small>calls unpriced</small>
+          {total ? num(total.unpriced_calls) : gap(spend)} <small>calls unpriced</small>
         </dd>
-        <dd>{total && total.unpriced_calls > 0 ? 'their cost is unknown, and never 0' : 'every call has a price'}</dd>
+        <dd>{total && total.unpriced_calls > 0 ? 'their cost is unknown, and never 0' : ''}</dd>
       </div>
     </dl>
   );
@@ -269,22 +334,27 @@ function Days(props: { spend: Answer; when: Range; step: string }) {
     is: `f${place + 1}`,
     of: exactOf(row),
   }));
-  if (rest.length > 0) series.push({ name: `${rest.length} other models`, is: 'f6', of: add(rest.map(exactOf)) });
+  if (rest.length > 0) series.push({ name: rest.length === 1 ? '1 other model' : `${rest.length} other models`, is: 'f6', of: add(rest.map(exactOf)) });
   const unsure = add(rows.map((row) => (row.parts ?? []).map(estimated)));
   if (unsure.some((value) => value !== 0n)) series.push({ name: 'estimated, all models', is: 'hatch', of: unsure, isEstimated: true });
   const begins = spend.parts ?? [];
+  // Of several months a number does not say which.
+  const isLong = addDays(when.from, 31) < when.to;
+  const named = (date: string): string =>
+    isLong ? `${Number(date.slice(8, 10))} ${month(date).slice(0, 3)}` : `${weekday(date)} ${Number(date.slice(8, 10))}`;
   const parts: Part[] = begins.map((begin, place) => ({
-    label: step === 'hour' ? begin.slice(11, 16) : `${weekday(begin)} ${Number(begin.slice(8, 10))}`,
+    label: step === 'hour' ? begin.slice(11, 16) : named(begin),
     isNow: place === count - 1 && spend.through < spend.to,
   }));
   if (step === 'day' && begins.length > 0) {
     const last = begins[begins.length - 1]?.slice(0, 10) ?? when.to;
     for (let next = addDays(last, 1); next < when.to; next = addDays(next, 1)) {
-      parts.push({ label: `${weekday(next)} ${Number(next.slice(8, 10))}` });
+      parts.push({ label: named(next) });
     }
   }
   const layers: Layer[] = series.map((one) => ({ name: one.name, is: one.is, values: one.of.map(dollars) }));
-  const value = (one: { of: bigint[] }): bigint => (at < 0 || at >= count ? sum(one.of) : (one.of[at] ?? 0n));
+  const value = (one: { of: bigint[] }): bigint => (at < 0 ? sum(one.of) : (one.of[at] ?? 0n));
+  const whole = at < 0 ? cost(spend.total) : cost(spend.total.parts?.[at] ?? { cost_usd: '0' });
   const read = begins[at];
   const head = at < 0 || !read ? when.label : step === 'hour' ? `from ${read.slice(11, 16)}` : `${weekday(read)} ${day(read)}`;
   return (
@@ -293,8 +363,11 @@ function Days(props: { spend: Answer; when: Range; step: string }) {
         {step === 'hour' ? 'Each hour' : 'Each day'}, by model<small>USD; arrow keys read a bar</small>
       </h2>
       <div class="stackfig">
-        <Stack label="Spend by model" layers={layers} parts={parts} at={at} pick={setAt} />
-        <div aria-live="polite">
+        <Stack label="Spend by model" layers={layers} parts={parts} known={count} at={at} pick={setAt} />
+        <div>
+          <p class="sr" role="status">
+            {at < 0 ? '' : `${head}: $${usd(whole)}`}
+          </p>
           <Table
             label="Spend by model"
             rows={[...series].reverse()}
@@ -317,7 +390,7 @@ function Days(props: { spend: Answer; when: Range; step: string }) {
                 head: 'USD',
                 is: 'n cut',
                 cell: (one) => <Money of={value(one)} estimated={one.isEstimated ?? false} />,
-                foot: <Money of={sum(series.map(value))} />,
+                foot: <Money of={whole} />,
               },
             ]}
           />
@@ -329,30 +402,37 @@ function Days(props: { spend: Answer; when: Range; step: string }) {
 
 function Who(props: { spend: Answer; before: Answer | null; dimension: string; beforeLabel: string; pick: (by: string) => void }) {
   const { spend, before, dimension, beforeLabel, pick } = props;
-  const rows = [...(table(spend, [dimension])?.rows ?? [])].sort(byCost);
-  const old = new Map((table(before, [dimension])?.rows ?? []).map((row) => [keyOf(row), cost(row)]));
+  const found = table(spend, [dimension]);
+  const rows = [...(found?.rows ?? [])].sort(byCost);
+  const past = table(before, [dimension]);
+  const old = new Map((past?.rows ?? []).map((row) => [keyOf(row), row]));
+  const changed = (row: SpendRow): string => {
+    const was = old.get(keyOf(row));
+    if (!past || isUnpriced(row) || (was && isUnpriced(was))) return '';
+    return change(cost(row), was ? cost(was) : 0n);
+  };
   const total = spend.total;
   const priced = (row: { calls: number; unpriced_calls: number }): number => row.calls - row.unpriced_calls;
   const each = (row: SpendRow | Answer['total']): string =>
-    priced(row) > 0 ? ((dollars(cost(row)) * 1000) / priced(row)).toFixed(2) : '';
+    priced(row) > 0 ? Number(((dollars(cost(row)) * 1000) / priced(row)).toPrecision(3)).toString() : '';
   return (
     <section>
       <h2>
         Who spends<small>USD; changes are on {beforeLabel}</small>
       </h2>
-      <Seg label="Group by" of={DIMENSIONS.map((name, at) => ({ value: name, text: capital(name), is: at > 3 ? 'p2' : '' }))} at={dimension} pick={pick} />
+      <Seg label="Group by" of={DIMENSIONS.map((name) => ({ value: name, text: capital(name) }))} at={dimension} pick={pick} />
       <Table
         label={`Spend by ${dimension}`}
         rows={rows}
         rowKey={keyOf}
-        empty="nobody called"
+        empty={found ? 'nobody called' : <span class="sk" />}
         columns={[
           { head: dimension, cell: (row) => <Name of={row.labels[dimension]} none="(none)" />, foot: 'All' },
           {
             head: 'spend',
             is: 'n cut',
-            cell: (row) => (priced(row) > 0 || row.calls === 0 ? <Money of={cost(row)} /> : <Unpriced />),
-            foot: <Money of={cost(total)} />,
+            cell: (row) => (isUnpriced(row) ? <Unpriced /> : <Money of={cost(row)} />),
+            foot: isUnpriced(total) ? 'not known' : <Money of={cost(total)} />,
           },
           {
             head: 'of it estimated',
@@ -363,7 +443,10 @@ function Who(props: { spend: Answer; before: Answer | null; dimension: string; b
           {
             head: 'share',
             is: 'p2',
-            cell: (row) => (
+            cell: (row) =>
+              isUnpriced(row) ? (
+                ''
+              ) : (
               <span class="st">
                 <Bar percent={(100 * Number(cost(row))) / Number(cost(total) || 1n)} width={56} />
                 {share(cost(row), cost(total))}
@@ -373,8 +456,8 @@ function Who(props: { spend: Answer; before: Answer | null; dimension: string; b
           {
             head: 'change',
             is: 'n p2',
-            cell: (row) => (before ? change(cost(row), old.get(keyOf(row)) ?? 0n) : ''),
-            foot: before ? change(cost(total), cost(before.total)) : '',
+            cell: changed,
+            foot: before && !isUnpriced(total) ? change(cost(total), cost(before.total)) : '',
           },
           { head: 'over time', is: 'p3', cell: (row) => <Spark of={(row.parts ?? []).map((part) => dollars(cost(part)))} /> },
           { head: 'calls', is: 'n p2', cell: (row) => num(row.calls), foot: num(total.calls) },
@@ -401,7 +484,7 @@ interface Move {
 const size = (move: Move): bigint => (move.now > move.before ? move.now - move.before : move.before - move.now);
 
 // The largest changes, and the rest in one: the lines add up to the whole change.
-export function moves(now: SpendRow[], before: SpendRow[], by: string[]): Move[] {
+function moves(now: SpendRow[], before: SpendRow[], by: string[]): Move[] {
   const all = new Map<string, Move>();
   const at = (row: SpendRow): Move => {
     const move = all.get(keyOf(row)) ?? { names: by.map((name) => row.labels[name] ?? ''), now: 0n, before: 0n };
@@ -410,11 +493,11 @@ export function moves(now: SpendRow[], before: SpendRow[], by: string[]): Move[]
   };
   for (const row of now) at(row).now += cost(row);
   for (const row of before) at(row).before += cost(row);
-  const sorted = [...all.values()].filter((move) => size(move) > 0n || move.now > 0n).sort((a, b) => (size(a) < size(b) ? 1 : -1));
+  const sorted = [...all.values()].filter((move) => move.now !== 0n || move.before !== 0n).sort((a, b) => (size(a) < size(b) ? 1 : -1));
   const rest = sorted.slice(MOVERS_SHOWN);
   const shown = sorted.slice(0, MOVERS_SHOWN);
   if (rest.length > 0) {
-    shown.push({ names: [`${rest.length} other lines`], now: sum(rest.map((move) => move.now)), before: sum(rest.map((move) => move.before)) });
+    shown.push({ names: [rest.length === 1 ? '1 other line' : `${rest.length} other lines`], now: sum(rest.map((move) => move.now)), before: sum(rest.map((move) => move.before)) });
   }
   return shown;
 }

@@ -9,8 +9,10 @@ export interface Place {
 
 const here = (): Place => ({ path: location.pathname, params: new URLSearchParams(location.search) });
 
-export function go(to: string): void {
-  history.pushState(null, '', to);
+// `isInstead`: the place left is no place to go back to.
+export function go(to: string, isInstead = false): void {
+  if (isInstead) history.replaceState(null, '', to);
+  else history.pushState(null, '', to);
   dispatchEvent(new Event('ledgerline:place'));
 }
 

@@ -48,7 +48,8 @@ fn secret(directory: &Path, text: &str) -> SecretText {
 }
 
 async fn get(api: &Router, path: &str, token: &str) -> (StatusCode, Value) {
-    let request = Request::get(format!("/prometheus{path}")).header(header::AUTHORIZATION, token);
+    let path = if path.starts_with("/api/v1/spend") { path.to_owned() } else { format!("/prometheus{path}") };
+    let request = Request::get(path).header(header::AUTHORIZATION, token);
     let answer = api.clone().oneshot(request.body(Body::empty()).unwrap()).await.unwrap();
     let status = answer.status();
     let bytes = answer.into_body().collect().await.unwrap().to_bytes();
@@ -94,7 +95,7 @@ async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
     }
     let answer = get(&api, "/api/v1/alerts", "Bearer token-of-other-1").await;
     assert_eq!(answer, (StatusCode::OK, json!({"status": "success", "data": {"alerts": []}})));
-    for path in ["/api/v1/rules", "/api/v1/alerts"] {
+    for path in ["/api/v1/rules", "/api/v1/alerts", "/api/v1/spend?month=2026-11"] {
         assert_eq!(get(&api, path, "Bearer nobody").await.0, StatusCode::UNAUTHORIZED, "{path}");
     }
     shutdown.cancel();

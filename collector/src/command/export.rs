@@ -109,13 +109,13 @@ impl Export {
 }
 
 impl Order {
-    /// The file, from a store; `owner` is whose it is where no tenant is named.
+    /// The file, from a store, and what is to be said beside it; `owner` is whose it is where no tenant is named.
     pub async fn file(
         self,
         store: Store,
         owner: Tenant,
         memory_bytes: usize,
-    ) -> Result<Vec<u8>, ExportError> {
+    ) -> Result<(Vec<u8>, Vec<String>), ExportError> {
         let clock: Arc<dyn Clock> = Arc::new(SystemClock);
         let now = Timestamp::from_nanosecond(clock.now_unix_ns().into()).unwrap_or(Timestamp::MAX);
         let source = Arc::new(SqlSource::new(store, clock));
@@ -123,19 +123,22 @@ impl Order {
         let querier = Querier::new(source, MemoryPool::new(memory_bytes), metrics);
         let tenant = self.tenant.map_or(owner, |tenant| Tenant(tenant.into()));
         let spend = spend(&querier, &querier.scope(tenant, TIMEOUT), self.question, now).await?;
-        match self.format {
-            Format::Csv => Ok(spend
-                .tables
-                .iter()
-                .map(|table| csv(&spend, table))
-                .next()
-                .transpose()?
-                .unwrap_or_default()),
+        let mut said = spend.notices.clone();
+        if spend.through < spend.question.period.to {
+            let through = spend.question.period.local(spend.through.as_millisecond());
+            said.push(format!("the stretch is not over: calls are in it up to {through}"));
+        }
+        let file = match self.format {
+            Format::Csv => {
+                let file = spend.tables.iter().map(|table| csv(&spend, table)).next();
+                file.transpose()?.unwrap_or_default()
+            }
             Format::Json => {
                 let mut file = serde_json::to_vec_pretty(&SpendBody::of(&spend))?;
                 file.push(b'\n');
-                Ok(file)
+                file
             }
-        }
+        };
+        Ok((file, said))
     }
 }

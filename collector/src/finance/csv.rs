@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 
+use csv::{Terminator, WriterBuilder};
 use ledgerline_proto::Unit;
 use ledgerline_proto::money::dollars;
 
@@ -17,7 +18,7 @@ pub fn csv(spend: &Spend, table: &Table) -> Result<Vec<u8>, csv::Error> {
     let units: BTreeSet<Unit> = spend.total.lines.keys().copied().collect();
     let of_units = units.iter().flat_map(|unit| [unit.name().to_owned(), format!("{}_usd", unit.name())]);
     let has_parts = spend.question.step.is_some();
-    let mut out = csv::Writer::from_writer(Vec::new());
+    let mut out = WriterBuilder::new().terminator(Terminator::CRLF).from_writer(Vec::new());
     let head = has_parts.then_some("from").into_iter().chain(by).chain(SUMS).map(str::to_owned);
     out.write_record(head.chain(of_units))?;
     for row in &table.rows {
@@ -26,9 +27,8 @@ pub fn csv(spend: &Spend, table: &Table) -> Result<Vec<u8>, csv::Error> {
             out.write_record(values.chain(numbers(&row.sums, &units)))?;
             continue;
         }
-        let parts = row.parts.iter().zip(&spend.boundaries).filter(|(part, _)| !part.is_nothing());
-        for (part, begin_ms) in parts {
-            let begin = [spend.question.period.local(*begin_ms)];
+        for (at, part) in &row.parts {
+            let begin = [spend.question.period.local(spend.boundaries[*at])];
             out.write_record(begin.into_iter().chain(values.clone()).chain(numbers(part, &units)))?;
         }
     }
@@ -46,8 +46,20 @@ fn numbers(sums: &Sums, units: &BTreeSet<Unit>) -> Vec<String> {
     numbers
 }
 
-/// A name that a spreadsheet would take for a formula is quoted as it quotes texts: names come from whoever sends spans (OWASP, "CSV
-/// Injection").
+/// What begins a formula, with the full-width forms that some spreadsheets take as well.
+const FORMULA: [char; 8] = ['=', '+', '-', '@', '\u{ff1d}', '\u{ff0b}', '\u{ff0d}', '\u{ff20}'];
+
+/// A name in which a spreadsheet would find a formula has a `'` before that, as texts have there: names come from whoever sends spans (OWASP,
+/// "CSV Injection"). Some take a semicolon for the end of a cell.
 fn as_text(value: &str) -> String {
-    if value.starts_with(['=', '+', '-', '@', '\t', '\r']) { format!("'{value}") } else { value.to_owned() }
+    let mut text = String::with_capacity(value.len());
+    let mut begins = true;
+    for letter in value.chars() {
+        if begins && FORMULA.contains(&letter) {
+            text.push('\'');
+        }
+        begins = matches!(letter, ';' | ',' | '\t' | '\r' | '\n');
+        text.push(letter);
+    }
+    text
 }

@@ -4,11 +4,11 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
+use axum::Router;
 use axum::extract::{Extension, State};
 use axum::http::header::{CONTENT_DISPOSITION, CONTENT_TYPE};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
-use axum::{Json, Router};
 use jiff::Timestamp;
 use ledgerline_process::Clock;
 use ledgerline_promql::source::Scope;
@@ -24,6 +24,7 @@ use crate::access::Principal;
 use crate::limits::{TABLES_MAX, TIMEOUT_MS_DEFAULT};
 use crate::prometheus::{ApiError, Params};
 use crate::query::error::RunError;
+use crate::query::http::respond;
 use crate::query::querier::Querier;
 use crate::selector::Selector;
 
@@ -36,6 +37,9 @@ pub struct FinanceState {
     pub clock: Arc<dyn Clock>,
 }
 
+/// Beside `by`, which may be repeated.
+const PARAMETERS: [&str; 7] = ["month", "from", "to", "zone", "step", "match", "format"];
+
 /// The routes. Whoever checked the credential has put a [`Principal`] into each request's extensions; without one a request fails.
 pub fn router(state: FinanceState) -> Router {
     Router::new().route("/api/v1/spend", get(get_spend)).with_state(state)
@@ -47,7 +51,7 @@ impl From<PeriodError> for ApiError {
             PeriodError::Zone(_) => "zone",
             PeriodError::Month(_) => "month",
             PeriodError::Time(_) | PeriodError::Order => "from and to",
-            PeriodError::Parts => "step",
+            PeriodError::Parts(_) => "step",
         };
         Self::parameter(name, &error.to_string())
     }
@@ -83,7 +87,9 @@ impl From<SpendError> for ApiError {
         (status = 200, body = SpendBody),
         (status = 400, body = ProblemBody, description = "A parameter is wrong"),
         (status = 401, description = "Send one of the collector's tokens"),
-        (status = 503, body = ProblemBody, description = "The store does not answer; the same request may succeed later"),
+        (status = 422, body = ProblemBody, description = "It would be more than one request may read or hold"),
+        (status = 500, body = ProblemBody, description = "A defect; it is in the collector's log"),
+        (status = 503, body = ProblemBody, description = "The store does not answer, or not in time; the same request may succeed later"),
     )
 )]
 pub async fn get_spend(
@@ -92,6 +98,7 @@ pub async fn get_spend(
     params: Params,
 ) -> Result<Response, ApiError> {
     let scope = querier.scope(tenant, Duration::from_millis(TIMEOUT_MS_DEFAULT));
+    known(&params)?;
     let question = question(&params, &querier, &scope).await?;
     let now = Timestamp::from_nanosecond(clock.now_unix_ns().into()).unwrap_or(Timestamp::MAX);
     let is_csv = match params.first("format") {
@@ -101,17 +108,39 @@ pub async fn get_spend(
             return Err(ApiError::parameter("format", &format!("`{other}` is neither json nor csv")));
         }
     };
-    let spend = spend(&querier, &scope, question, now).await?;
-    if !is_csv {
-        return Ok(Json(SpendBody::of(&spend)).into_response());
-    }
-    let [table] = spend.tables.as_slice() else {
+    if is_csv && question.tables.len() > 1 {
         return Err(ApiError::parameter("by", "a file has one table; say by= once"));
-    };
-    let file = csv(&spend, table).map_err(|error| RunError::Evaluation { reason: error.to_string() })?;
-    let disposition = format!("attachment; filename=\"{}\"", spend.question.period.file_name("csv"));
-    Ok(([(CONTENT_TYPE, "text/csv; charset=utf-8".to_owned()), (CONTENT_DISPOSITION, disposition)], file)
-        .into_response())
+    }
+    let spend = spend(&querier, &scope, question, now).await?;
+    // Each part of each row is written, whether there is something or not.
+    let cells: usize = spend.tables.iter().map(|table| table.rows.len() * spend.parts.len()).sum();
+    let _charge = scope.memory.charge(cells * size_of::<PartBody>() * 2).map_err(RunError::from)?;
+    let written = tokio::task::spawn_blocking(move || {
+        if !is_csv {
+            return respond(&SpendBody::of(&spend), &scope.memory);
+        }
+        let file = spend.tables.iter().map(|table| csv(&spend, table)).next().transpose();
+        let file = file.map_err(|error| RunError::Evaluation { reason: error.to_string() })?;
+        let name = spend.question.period.file_name(spend.through, "csv");
+        let kind = (CONTENT_TYPE, "text/csv; charset=utf-8".to_owned());
+        let disposition = (CONTENT_DISPOSITION, format!("attachment; filename=\"{name}\""));
+        Ok(([kind, disposition], file.unwrap_or_default()).into_response())
+    });
+    written.await.map_err(|error| RunError::Evaluation { reason: error.to_string() })?
+}
+
+/// A parameter that is not known, or one that is there twice, would be a filter that does not filter.
+fn known(params: &Params) -> Result<(), ApiError> {
+    for (name, _) in params.iter() {
+        if name != "by" && !PARAMETERS.contains(&name) {
+            let wrong = format!("there is none of that name; there are by, {}", PARAMETERS.join(", "));
+            return Err(ApiError::parameter(name, &wrong));
+        }
+        if name != "by" && params.all(name).count() > 1 {
+            return Err(ApiError::parameter(name, "it is there twice"));
+        }
+    }
+    Ok(())
 }
 
 async fn question(params: &Params, querier: &Querier, scope: &Scope) -> Result<Question, ApiError> {
@@ -239,15 +268,15 @@ struct PartBody {
 impl SpendBody {
     /// The body of an answer.
     pub fn of(spend: &Spend) -> Self {
-        let Spend { question, through, boundaries, tables, parts, total, notices } = spend;
+        let Spend { question, through, boundaries, tables, parts, total, notices, .. } = spend;
         let period = &question.period;
         let has_parts = question.step.is_some();
-        let sums = |sums: &Sums, parts: &[Sums]| SumsBody::of(sums, if has_parts { parts } else { &[] });
+        let count = if has_parts { parts.len() } else { 0 };
         let table = |table: &Table| {
             let by: Vec<&'static str> = table.by.iter().map(|dimension| dimension.name()).collect();
             let row = |row: &Row| RowBody {
                 labels: by.iter().copied().zip(row.values.iter().cloned()).collect(),
-                sums: sums(&row.sums, &row.parts),
+                sums: SumsBody::of(&row.sums, (0..count).map(|at| row.parts.get(&at)).collect()),
             };
             TableBody { rows: table.rows.iter().map(row).collect(), by }
         };
@@ -259,14 +288,15 @@ impl SpendBody {
             through: period.local(through.as_millisecond()),
             parts: begins.filter(|_| has_parts).collect(),
             tables: tables.iter().map(table).collect(),
-            total: sums(total, parts),
+            total: SumsBody::of(total, parts.iter().take(count).map(Some).collect()),
             notices: notices.clone(),
         }
     }
 }
 
 impl SumsBody {
-    fn of(sums: &Sums, parts: &[Sums]) -> Self {
+    fn of(sums: &Sums, parts: Vec<Option<&Sums>>) -> Self {
+        let nothing = Sums::default();
         let Sums { cost, estimated, by_sender, corrections, calls, failed, unpriced, lines } = sums;
         let part = |part: &Sums| PartBody {
             cost_usd: dollars(part.cost),
@@ -285,7 +315,7 @@ impl SumsBody {
             failed_calls: count(*failed),
             unpriced_calls: count(*unpriced),
             lines: lines.iter().map(|(unit, of)| (unit.name(), line(of))).collect(),
-            parts: parts.iter().map(part).collect(),
+            parts: parts.into_iter().map(|sums| part(sums.unwrap_or(&nothing))).collect(),
         }
     }
 }

@@ -9,8 +9,6 @@ use jiff::civil::{Date, DateTime, Weekday};
 use jiff::tz::TimeZone;
 use jiff::{Timestamp, ToSpan as _, ZonedDateTime};
 
-use crate::limits::PERIODS_MAX;
-
 /// What a stretch is cut into.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
@@ -56,8 +54,8 @@ pub enum PeriodError {
     #[error("it must begin before it ends")]
     Order,
     /// There are more parts than are told at once.
-    #[error("it has more than {PERIODS_MAX} parts; take a longer step or a shorter time")]
-    Parts,
+    #[error("it has more than {0} parts; take a longer step or a shorter time")]
+    Parts(usize),
 }
 
 /// A stretch of a calendar.
@@ -107,7 +105,9 @@ impl Period {
                 return text.parse().ok().and_then(|date| first_moment(date, &zone)).ok_or_else(wrong);
             }
             let by_the_clock = |text: &str| zone.to_timestamp(text.parse::<DateTime>().ok()?).ok();
-            text.parse().ok().or_else(|| by_the_clock(text)).ok_or_else(wrong)
+            // What names a zone of its own would be read by ours.
+            let time = text.parse().ok().or_else(|| by_the_clock(text)).filter(|_| !text.contains('['));
+            time.ok_or_else(wrong)
         };
         let (from, to) = (time(from)?, time(to)?);
         if from < to { Ok(Self { zone, from, to }) } else { Err(PeriodError::Order) }
@@ -128,10 +128,10 @@ impl Period {
         time.display_with_offset(self.zone.to_offset(time)).to_string()
     }
 
-    /// What a file of it is called.
-    pub fn file_name(&self, extension: &str) -> String {
+    /// What a file is called of as much of it as was over at that time.
+    pub fn file_name(&self, through: Timestamp, extension: &str) -> String {
         let date = |time: Timestamp| time.to_zoned_datetime(self.zone.clone()).date();
-        format!("spend-{}-{}.{extension}", date(self.from), date(self.to))
+        format!("spend-{}-{}.{extension}", date(self.from), date(through))
     }
 
     /// As much of it as is over at that time.
@@ -139,14 +139,15 @@ impl Period {
         Self { to: self.to.min(now).max(self.from), ..self.clone() }
     }
 
-    /// Where its parts begin and end, milliseconds since the epoch: one more than there are parts. The first and the last may be cut.
-    pub fn boundaries(&self, step: Option<Step>) -> Result<Vec<i64>, PeriodError> {
+    /// Where its parts begin and end, milliseconds since the epoch: one more than there are parts, of which there may be so many. The
+    /// first and the last may be cut.
+    pub fn boundaries(&self, step: Option<Step>, parts_max: usize) -> Result<Vec<i64>, PeriodError> {
         let mut boundaries = vec![self.from.as_millisecond()];
         if let Some(step) = step {
             let mut at = self.from.to_zoned_datetime(self.zone.clone());
             while let Some(next) = next(&at, step).filter(|next| next.timestamp() < self.to) {
-                if boundaries.len() > PERIODS_MAX {
-                    return Err(PeriodError::Parts);
+                if boundaries.len() >= parts_max {
+                    return Err(PeriodError::Parts(parts_max));
                 }
                 boundaries.push(next.timestamp().as_millisecond());
                 at = next;

@@ -5,12 +5,14 @@ use std::ops::AddAssign;
 
 use futures_util::future::try_join_all;
 use jiff::Timestamp;
-use ledgerline_promql::source::Scope;
-use ledgerline_promql::{Labels, Number, PICOS, Point, QueryParams, QueryResult, QueryValue};
+use ledgerline_promql::source::{Scope, SourceError};
+use ledgerline_promql::{Charge, Labels, Number, PICOS, Point, QueryParams, QueryResult, QueryValue};
 use ledgerline_proto::dimension::Dimension;
 use ledgerline_proto::{Unit, UsageSource};
+use tokio::task::JoinError;
 
 use super::period::{Period, PeriodError, Run, Step, runs};
+use crate::limits::{DAYS_MAX, PERIODS_MAX};
 use crate::query::error::RunError;
 use crate::query::querier::Querier;
 use crate::selector::Selector;
@@ -101,11 +103,14 @@ impl AddAssign<&Self> for Sums {
 pub struct Row {
     /// The values of the dimensions, in their order; empty where a call had none.
     pub values: Vec<String>,
-    /// The sums of each part of the stretch.
-    pub parts: Vec<Sums>,
+    /// The sums of each part of the stretch in which there is something, by its place.
+    pub parts: Parts,
     /// The sums of all of it.
     pub sums: Sums,
 }
+
+/// Sums by the place of a part.
+pub type Parts = BTreeMap<usize, Sums>;
 
 /// The same spend by some dimensions.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -117,11 +122,11 @@ pub struct Table {
 }
 
 /// The answer.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Spend {
     /// As it was asked.
     pub question: Question,
-    /// Up to when calls are in it: the end of the stretch, or now.
+    /// Up to when calls are in it: the end of the stretch, or now, even if it has not begun.
     pub through: Timestamp,
     /// Where the parts begin and end, milliseconds since the epoch.
     pub boundaries: Vec<i64>,
@@ -133,7 +138,12 @@ pub struct Spend {
     pub total: Sums,
     /// What whoever reads it should know.
     pub notices: Vec<String>,
+    /// Holds the memory of the rows.
+    _charge: Charge,
 }
+
+/// Bytes of the sums of a part of a row, its lines included.
+const CELL_BYTES: usize = size_of::<Sums>() + 768;
 
 /// What is added up: a metric, and what its values are of.
 struct Measure {
@@ -188,23 +198,37 @@ fn line(sums: &mut Sums, unit: &str, add: impl FnOnce(&mut Line)) {
     }
 }
 
-/// Adds up what a tenant spent. Of a stretch that is not over, what is over.
+/// Adds up what a tenant spent, within the scope's time. Of a stretch that is not over, what is over.
 pub async fn spend(
     querier: &Querier,
     scope: &Scope,
     question: Question,
     now: Timestamp,
 ) -> Result<Spend, SpendError> {
+    let late = |_| SpendError::Run(SourceError::TimedOut.into());
+    tokio::time::timeout(scope.timeout, read(querier, scope, question, now)).await.map_err(late)?
+}
+
+async fn read(
+    querier: &Querier,
+    scope: &Scope,
+    question: Question,
+    now: Timestamp,
+) -> Result<Spend, SpendError> {
     let over = question.period.until(now);
-    let boundaries = over.boundaries(question.step)?;
+    let boundaries = over.boundaries(question.step, PERIODS_MAX)?;
     // A week and a month are as many days: then there are few different lengths, and one query for each.
     let finest = question.step.map(|step| if step == Step::Hour { step } else { Step::Day });
-    let fine = over.boundaries(finest)?;
+    let fine = over.boundaries(finest, DAYS_MAX)?;
     let part_of = |at: usize| boundaries[1..].partition_point(|end| *end < fine[at + 1]);
     let by: Vec<Dimension> =
         Dimension::ALL.into_iter().filter(|one| question.tables.iter().any(|by| by.contains(one))).collect();
-    let mut answer =
-        Answer { by: &by, count: boundaries.len() - 1, rows: BTreeMap::new(), notices: Vec::new() };
+    let mut answer = Answer {
+        by: &by,
+        rows: BTreeMap::new(),
+        notices: Vec::new(),
+        charge: scope.memory.charge(0).map_err(RunError::from)?,
+    };
     for run in runs(&fine) {
         let asked = MEASURES.iter().map(|measure| ask(querier, scope, (&question, &by), measure, run));
         for (measure, result) in MEASURES.iter().zip(try_join_all(asked).await?) {
@@ -214,35 +238,49 @@ pub async fn spend(
             })?;
         }
     }
-    let Answer { rows, notices, count, .. } = answer;
-    let mut parts = vec![Sums::default(); count];
-    for row in rows.values() {
-        add(&mut parts, row);
+    let Answer { rows, mut notices, mut charge, .. } = answer;
+    if now < question.period.from {
+        notices.push("it has not begun".to_owned());
     }
-    let tables = question.tables.iter().map(|names| table(names, &by, &rows)).collect();
-    Ok(Spend { through: over.to, boundaries, total: sum(&parts), tables, parts, notices, question })
+    let cells: usize = rows.values().map(BTreeMap::len).sum();
+    charge.grow(cells * CELL_BYTES * question.tables.len()).map_err(RunError::from)?;
+    let through = now.min(question.period.to);
+    let count = boundaries.len() - 1;
+    // Much work for a thread that others wait for.
+    let added = tokio::task::spawn_blocking(move || {
+        let mut parts = vec![Sums::default(); count];
+        for (at, sums) in rows.values().flatten() {
+            parts[*at] += sums;
+        }
+        let tables: Vec<Table> = question.tables.iter().map(|names| table(names, &by, &rows)).collect();
+        (question, tables, parts)
+    });
+    let failed = |error: JoinError| RunError::Evaluation { reason: error.to_string() };
+    let (question, tables, parts) = added.await.map_err(failed)?;
+    let total = sum(&parts);
+    Ok(Spend { question, through, boundaries, tables, parts, total, notices, _charge: charge })
 }
 
 /// The rows that are read, by fewer dimensions.
-fn table(names: &[Dimension], by: &[Dimension], rows: &BTreeMap<Vec<String>, Vec<Sums>>) -> Table {
+fn table(names: &[Dimension], by: &[Dimension], rows: &BTreeMap<Vec<String>, Parts>) -> Table {
     let places: Vec<usize> =
         names.iter().filter_map(|name| by.iter().position(|other| other == name)).collect();
-    let mut grouped: BTreeMap<Vec<String>, Vec<Sums>> = BTreeMap::new();
+    let mut grouped: BTreeMap<Vec<String>, Parts> = BTreeMap::new();
     for (values, parts) in rows {
-        let values = places.iter().map(|at| values[*at].clone()).collect();
-        add(grouped.entry(values).or_insert_with(|| vec![Sums::default(); parts.len()]), parts);
+        let row = grouped.entry(places.iter().map(|at| values[*at].clone()).collect()).or_default();
+        for (at, sums) in parts {
+            *row.entry(*at).or_default() += sums;
+        }
     }
-    let rows = grouped.into_iter().map(|(values, parts)| Row { values, sums: sum(&parts), parts });
-    let rows = rows.filter(|row| !row.parts.iter().all(Sums::is_nothing)).collect();
-    Table { by: names.to_vec(), rows }
+    let rows = grouped.into_iter().map(|(values, mut parts)| {
+        parts.retain(|_, sums| !sums.is_nothing());
+        Row { values, sums: sum(parts.values()), parts }
+    });
+    Table { by: names.to_vec(), rows: rows.filter(|row| !row.parts.is_empty()).collect() }
 }
 
-fn add(sums: &mut [Sums], more: &[Sums]) {
-    sums.iter_mut().zip(more).for_each(|(sum, more)| *sum += more);
-}
-
-fn sum(parts: &[Sums]) -> Sums {
-    parts.iter().fold(Sums::default(), |mut sum, part| {
+fn sum<'a>(parts: impl IntoIterator<Item = &'a Sums>) -> Sums {
+    parts.into_iter().fold(Sums::default(), |mut sum, part| {
         sum += part;
         sum
     })
@@ -273,10 +311,9 @@ async fn ask(
 /// The rows as they are read.
 struct Answer<'a> {
     by: &'a [Dimension],
-    /// Parts of each row.
-    count: usize,
-    rows: BTreeMap<Vec<String>, Vec<Sums>>,
+    rows: BTreeMap<Vec<String>, Parts>,
     notices: Vec<String>,
+    charge: Charge,
 }
 
 impl Answer<'_> {
@@ -315,15 +352,17 @@ impl Answer<'_> {
         part_at: impl Fn(i64) -> usize,
     ) -> Result<(), SpendError> {
         let values = self.by.iter().map(|dimension| labels.get(dimension.name()).to_owned()).collect();
-        let count = self.count;
-        let parts = self.rows.entry(values).or_insert_with(|| vec![Sums::default(); count]);
+        let parts = self.rows.entry(values).or_default();
         for point in points {
             let Number::Exact(picos) = point.value else {
                 return Err(SpendError::Inexact(measure.metric));
             };
-            if let Some(sums) = parts.get_mut(part_at(point.time_ms)) {
-                (measure.add)(sums, labels, picos);
+            if picos == 0 {
+                continue;
             }
+            let known = parts.len();
+            (measure.add)(parts.entry(part_at(point.time_ms)).or_default(), labels, picos);
+            self.charge.grow((parts.len() - known) * CELL_BYTES).map_err(RunError::from)?;
         }
         Ok(())
     }

@@ -21,6 +21,12 @@ pub enum RunError {
     Evaluation { reason: String },
 }
 
+impl From<MemoryError> for RunError {
+    fn from(error: MemoryError) -> Self {
+        Self::Query(error.into())
+    }
+}
+
 impl RunError {
     /// The word for every end of a query, that with an answer first.
     pub const OUTCOMES: [&str; 7] =

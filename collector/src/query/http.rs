@@ -29,7 +29,8 @@ use crate::prometheus::{ApiError, Params, Success};
 
 use super::error::RunError;
 use super::querier::Querier;
-use json::{Metric, respond};
+use json::Metric;
+pub(crate) use json::respond;
 use params::{parse_duration, parse_time};
 
 /// The Prometheus version whose API this is; clients choose features by it. No `features` key follows it: that key would make Grafana

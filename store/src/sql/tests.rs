@@ -447,7 +447,9 @@ fn what_is_a_closed_list_is_not_read() {
     assert_eq!(values("token_class", filter("__name__", "llm_calls_total")), [""; 0]);
     assert_eq!(values("token_class", filter("token_class", "cache_read")), ["cache_read"]);
     assert_eq!(values("le", SeriesFilter::default()).len(), 18);
-    assert!(!values("unit", SeriesFilter::default()).contains(&"cache_read".to_owned()));
+    // A class of tokens is a unit of cost, and none of what else bills count.
+    let has_tokens = |filter| values("unit", filter).contains(&"cache_read".to_owned());
+    assert!(has_tokens(SeriesFilter::default()) && !has_tokens(filter("__name__", "llm_units_total")));
     assert_eq!(runner.seen.lock().unwrap().len(), 0);
     assert_eq!(values("status", filter("team", "ads")), [""; 0]);
     let seen = runner.seen.lock().unwrap();

@@ -182,7 +182,10 @@ impl Stack {
     /// # Errors
     /// When the collector has not started one.
     pub fn engine(&self) -> anyhow::Result<String> {
-        let url = engine_url(&self.directory.path().join("data"))?;
+        self.reachable(engine_url(&self.directory.path().join("data"))?)
+    }
+
+    fn reachable(&self, url: String) -> anyhow::Result<String> {
         let Some(apart) = &self.apart else { return Ok(url) };
         let there = url.split(['/', '?']).nth(2).context("a host")?;
         let port = there.rsplit(':').next().context("a port")?.parse()?;
@@ -203,7 +206,7 @@ impl Stack {
     /// When the engine refuses it; the error is the engine's own.
     pub async fn change(&self, statement: &str) -> anyhow::Result<()> {
         let file = self.directory.path().join("data").join("owner.url");
-        sql(&url_in(&file)?, statement).await.map(drop)
+        sql(&self.reachable(url_in(&file)?)?, statement).await.map(drop)
     }
 
     /// An instant query through the Prometheus API.

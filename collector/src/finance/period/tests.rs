@@ -5,7 +5,7 @@ use super::*;
 const HOUR: i64 = 3_600_000;
 
 fn hours(period: &Period, step: Step) -> Vec<i64> {
-    let boundaries = period.boundaries(Some(step)).unwrap();
+    let boundaries = period.boundaries(Some(step), 1_100).unwrap();
     assert!(boundaries.is_sorted() && boundaries[0] == period.from.as_millisecond());
     boundaries.windows(2).map(|ends| (ends[1] - ends[0]) / HOUR).collect()
 }
@@ -43,21 +43,21 @@ fn what_is_cut_is_cut() {
     assert_eq!(clock.local(clock.to.as_millisecond()), "2026-07-01T14:30:00+02:00");
     let period = Period::between("2026-11-01T06:00:00Z", "2026-11-03T00:00:01Z", utc()).unwrap();
     let parts: Vec<i64> =
-        period.boundaries(Some(Step::Day)).unwrap().windows(2).map(|ends| ends[1] - ends[0]).collect();
+        period.boundaries(Some(Step::Day), 1_100).unwrap().windows(2).map(|ends| ends[1] - ends[0]).collect();
     assert_eq!(parts, [18 * HOUR, 24 * HOUR, 1000]);
-    assert_eq!(period.boundaries(None).unwrap().len(), 2);
+    assert_eq!(period.boundaries(None, 1_100).unwrap().len(), 2);
     let now = "2026-11-02T12:00:00Z".parse().unwrap();
     assert_eq!(hours(&period.until(now), Step::Day), [18, 12]);
     // Of what has not begun there is nothing.
     let before = period.until("2026-10-01T00:00:00Z".parse().unwrap());
     assert_eq!(before.from, before.to);
-    assert_eq!(runs(&before.boundaries(Some(Step::Day)).unwrap()), []);
+    assert_eq!(runs(&before.boundaries(Some(Step::Day), 1_100).unwrap()), []);
 }
 
 #[test]
 fn days_of_one_length_are_one_run() {
     let month = Period::month("2026-03", zone("Europe/Berlin").unwrap()).unwrap();
-    let found = runs(&month.boundaries(Some(Step::Day)).unwrap());
+    let found = runs(&month.boundaries(Some(Step::Day), 1_100).unwrap());
     let parts: Vec<_> = found.iter().map(|run| (run.at, run.count, run.length_ms / HOUR)).collect();
     assert_eq!(parts, [(0, 28, 24), (28, 1, 23), (29, 2, 24)]);
     assert_eq!(found[0].first_end_ms - month.from.as_millisecond(), 24 * HOUR);
@@ -72,11 +72,13 @@ fn what_is_no_stretch_is_told() {
     for (from, to) in [("2026-11-02", "2026-11-01"), ("2026-11-01", "2026-11-01")] {
         assert_eq!(Period::between(from, to, utc()).unwrap_err(), PeriodError::Order);
     }
-    for time in ["2026-11-01 ", "2026-11-31", "2026-11-01T25:00:00", "now"] {
+    for time in
+        ["2026-11-01 ", "2026-11-31", "2026-11-01T25:00:00", "2026-11-01T14:30:00[America/New_York]", "now"]
+    {
         assert_eq!(Period::between(time, "2026-12-01", utc()).unwrap_err(), PeriodError::Time(time.into()));
     }
     assert_eq!(zone("Berlin").unwrap_err(), PeriodError::Zone("Berlin".into()));
     let long = Period::between("2020-01-01", "2026-01-01", utc()).unwrap();
-    assert_eq!(long.boundaries(Some(Step::Day)), Err(PeriodError::Parts));
-    assert_eq!(long.boundaries(Some(Step::Month)).unwrap().len(), 73);
+    assert_eq!(long.boundaries(Some(Step::Day), 1_100), Err(PeriodError::Parts(1_100)));
+    assert_eq!(long.boundaries(Some(Step::Month), 1_100).unwrap().len(), 73);
 }

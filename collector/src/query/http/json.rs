@@ -32,14 +32,11 @@ impl From<RunError> for ApiError {
 }
 
 /// The response, its body charged to `memory`.
-pub(super) fn respond(
-    success: &Success<impl Serialize>,
-    memory: &Arc<QueryMemory>,
-) -> Result<Response, ApiError> {
+pub fn respond(answer: &impl Serialize, memory: &Arc<QueryMemory>) -> Result<Response, ApiError> {
     let memory_error = |error: MemoryError| ApiError::from(RunError::from(QueryError::from(error)));
     let charge = memory.charge(0).map_err(memory_error)?;
     let mut body = ChargedText { text: Vec::new(), charge, refused: None };
-    if let Err(error) = serde_json::to_writer(&mut body, success) {
+    if let Err(error) = serde_json::to_writer(&mut body, answer) {
         let defect = || RunError::Evaluation { reason: error.to_string() }.into();
         return Err(body.refused.map_or_else(defect, memory_error));
     }
