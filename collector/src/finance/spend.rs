@@ -352,6 +352,14 @@ impl Answer<'_> {
         part_at: impl Fn(i64) -> usize,
     ) -> Result<(), SpendError> {
         let values = self.by.iter().map(|dimension| labels.get(dimension.name()).to_owned()).collect();
+        let unit = measure.labels.first().map_or("", |label| labels.get(label));
+        if !unit.is_empty() && Unit::from_name(unit).is_none() {
+            let notice =
+                format!("what was billed by {unit:?} is in the sums, and this version has no line for it");
+            if !self.notices.contains(&notice) {
+                self.notices.push(notice);
+            }
+        }
         let parts = self.rows.entry(values).or_default();
         for point in points {
             let Number::Exact(picos) = point.value else {

@@ -178,6 +178,23 @@ async fn a_month_is_a_file() {
     assert_eq!(rows(0).collect::<Vec<_>>(), by_team.map(|(team, picos)| (team.to_owned(), picos)));
     assert_eq!(rows(1).collect::<Vec<_>>(), [("/m1".to_owned(), 10_250_000_001), ("/m2".to_owned(), 0)]);
     assert_eq!(two.total, spend.total);
+    // A unit of a newer version is in the sums, and said to have no line.
+    assert_eq!(spend.notices, Vec::<String>::new());
+    let of_newer = [(
+        "globex",
+        "2025-10-15T12:00:00Z",
+        ["x", "m1", "ok", "provider", ""],
+        &[("dream", 1, "0.5")][..],
+        0,
+    )];
+    book(&store, &of_newer).await;
+    let scope = querier.scope(Tenant("globex".into()), Duration::from_secs(60));
+    let now = Timestamp::from_microsecond(NOW_US).unwrap();
+    let newer = ledgerline_collector::finance::spend::spend(&querier, &scope, question(october(), ""), now)
+        .await
+        .unwrap();
+    assert_eq!(newer.total.cost, 99_500_000_000_000);
+    assert!(newer.notices[0].contains("\"dream\""), "{:?}", newer.notices);
     assert_eq!(body["tables"][0]["rows"][2]["labels"]["team"], "search");
 
     let daily = Question { step: Some(Step::Day), ..question(october(), "") };
