@@ -30,8 +30,8 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
-pub(crate) use config::AlertingSettings;
 pub use config::{AlertingConfig, ReceiverConfig, ReceiverKind};
+pub(crate) use config::{AlertingSettings, Receiver, ReceiverBody};
 pub use eval::step;
 pub use files::load_rules;
 pub use rules::{AlertRule, Defaults, Group};

@@ -16,7 +16,7 @@ use std::time::Duration;
 use ::http::HeaderValue;
 use axum::Router;
 use axum::middleware::from_fn_with_state;
-use ledgerline_process::admin;
+use ledgerline_process::admin::{self, Readiness};
 use ledgerline_process::host::HostGuard;
 use ledgerline_process::serve::{ListenError, Options, listen, serve};
 use ledgerline_process::tls::{ServerTls, TlsError};
@@ -30,7 +30,8 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use crate::access::{Access, Principal, authenticate};
-use crate::alerting::{self, Alerting, RulesView};
+use crate::alerting::{self, Alerting, Receiver, RulesView};
+use crate::calls::http::CallsState;
 use crate::config::{Listen, Settings, Storage};
 use crate::finance;
 use crate::ingest::booking::Booking;
@@ -40,7 +41,8 @@ use crate::ingest::{self, Ingest, grpc, http};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::query::{self, querier::Querier};
-use crate::{api, console};
+use crate::status::{self, StatusState};
+use crate::{api, calls, console};
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::{Engine, EngineError};
 use ledgerline_store::sql::SqlSource;
@@ -136,10 +138,18 @@ impl App {
         let querier = Arc::new(Querier::new(Arc::new(source), memory, metrics.clone()));
         let ports = bind(&settings.listen, &origins, &metrics)?;
         let (owner, alerting) = (settings.owner, settings.alerting);
+        let receivers = alerting.receivers.iter().map(Receiver::body).collect();
         let (tenant, timeout) = (owner.tenant.clone(), alerting.query_timeout);
         let rules = RuleQuery { querier: Arc::clone(&querier), tenant, timeout };
         let alerting = Alerting::new(alerting, owner, Arc::new(rules), Arc::clone(&clock), metrics.clone())?;
         let booking = Booking::new(RandomState::new().hash_one(clock.now_unix_ns()));
+        let prices = settings.prices.clone();
+        let calls = CallsState {
+            store: storage.clone(),
+            querier: Arc::clone(&querier),
+            prices,
+            clock: Arc::clone(&clock),
+        };
         let ingest = Ingest::new(ingest::Parts {
             writer: Writer::new(storage.clone(), metrics.store.clone()),
             prices: settings.prices,
@@ -150,9 +160,8 @@ impl App {
             clock: Arc::clone(&clock),
             metrics: metrics.clone(),
         });
-        let answers = answers(querier, alerting.view.clone(), Arc::clone(&clock), access);
         let (store, known) = (storage.clone(), Arc::clone(&booking));
-        let readiness = Arc::new(move || {
+        let readiness: Readiness = Arc::new(move || {
             store.ready()?;
             if known.is_known() {
                 Ok(())
@@ -160,6 +169,16 @@ impl App {
                 Err("the spans of the last hours are not read yet".to_owned())
             }
         });
+        let status = StatusState {
+            store: storage.clone(),
+            readiness: Arc::clone(&readiness),
+            metrics: metrics.clone(),
+            clock: Arc::clone(&clock),
+            started_unix_ns: clock.now_unix_ns(),
+            receivers,
+        };
+        let of_store = calls::http::router(calls).merge(status::router(status));
+        let answers = answers(querier, alerting.view.clone(), Arc::clone(&clock), access, of_store);
         let api = admin::router(readiness, Arc::new(registry)).merge(answers);
         let recovery = Recovery { booking, clock, metrics };
         Ok(Self { engine: None, storage, ingest, recovery, alerting, api, ports, origins })
@@ -203,12 +222,19 @@ impl App {
 }
 
 /// Prometheus's API, below `/prometheus`, and our own. The credential decides whose data, rules and alerts are read, as it decides
-/// whose spans are stored.
-fn answers(querier: Arc<Querier>, rules: RulesView, clock: Arc<dyn Clock>, access: Arc<Access>) -> Router {
+/// whose spans are stored. `of_store` reads single rows.
+fn answers(
+    querier: Arc<Querier>,
+    rules: RulesView,
+    clock: Arc<dyn Clock>,
+    access: Arc<Access>,
+    of_store: Router,
+) -> Router {
     let finance = finance::http::FinanceState { querier: Arc::clone(&querier), clock: Arc::clone(&clock) };
     let prometheus = query::http::router(query::http::ApiState { querier, clock });
+    let ours = finance::http::router(finance).merge(of_store);
     Router::new()
-        .merge(finance::http::router(finance).layer(CompressionLayer::new()))
+        .merge(ours.layer(CompressionLayer::new()))
         .nest("/prometheus", prometheus.merge(alerting::api::router(rules)))
         .layer(from_fn_with_state(access, authenticate))
         // Without data, for everyone.

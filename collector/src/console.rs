@@ -22,12 +22,13 @@ const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; i
 
 const NOT_BUILT: &str = "<!doctype html><html lang=\"en\"><meta charset=\"utf-8\"><title>Ledgerline</title>\
     <h1>The console is not in this binary</h1>\
-    <p>It was built without Node. <code>make console</code> builds the pages, and the next <code>cargo build</code> puts them in.</p><p>What it would show is at <code>/api/v1/spend</code> and below <code>/prometheus</code>.</p></html>\n";
+    <p>It was built without Node. <code>make console</code> builds the pages, and the next <code>cargo build</code> puts them in.</p><p>What it would show is below <code>/api/v1</code> and <code>/prometheus</code>.</p></html>\n";
 
 /// The pages. Every view has a path of its own, and all are one page.
 pub fn router() -> Router {
-    Router::new()
-        .route("/", get(page))
+    let pages = ["/", "/calls", "/calls/{trace}/{span}", "/gaps", "/alerts", "/status"];
+    let router = pages.into_iter().fold(Router::new(), |router, path| router.route(path, get(page)));
+    router
         .route("/favicon.svg", get(|| async { file("favicon.svg", "no-cache") }))
         .route("/assets/{*path}", get(asset))
 }

@@ -167,6 +167,12 @@ pub const DAYS_MAX: usize = 11_000;
 /// Tables that one report of spend is made of.
 pub const TABLES_MAX: usize = 8;
 
+/// Calls of a page, unless the request says otherwise.
+pub const CALLS_OF_PAGE: usize = 50;
+
+/// The most it may ask for.
+pub const CALLS_OF_PAGE_MAX: usize = 500;
+
 /// Selectors in one query; each is a statement.
 pub const SELECTORS_MAX: usize = 64;
 

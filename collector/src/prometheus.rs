@@ -7,6 +7,7 @@ use axum::http::StatusCode;
 use axum::http::header::CONTENT_TYPE;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
+use utoipa::ToSchema;
 
 /// Bytes of a form-encoded request body.
 pub const BODY_BYTES_MAX: usize = 64 * 1024;
@@ -64,6 +65,19 @@ impl IntoResponse for ApiError {
     }
 }
 
+/// Why there is no answer.
+#[derive(ToSchema)]
+#[allow(dead_code, reason = "it describes what ApiError writes")]
+pub struct ProblemBody {
+    /// `error`.
+    status: String,
+    /// A word for programs.
+    #[schema(rename = "errorType")]
+    error_type: String,
+    /// A sentence for people.
+    error: String,
+}
+
 /// Names and values in order: those of the body before those of the URL, so that the body wins where one value is wanted.
 #[derive(Debug, Default)]
 pub struct Params(Vec<(String, String)>);
@@ -102,6 +116,20 @@ impl Params {
     /// Names and values.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+
+    /// A parameter that is not known, or one that is there twice and not `repeated`, would be a filter that does not filter.
+    pub fn only(&self, known: &[&str], repeated: &[&str]) -> Result<(), ApiError> {
+        for (name, _) in self.iter() {
+            if !known.contains(&name) {
+                let wrong = format!("there is none of that name; there are {}", known.join(", "));
+                return Err(ApiError::parameter(name, &wrong));
+            }
+            if !repeated.contains(&name) && self.all(name).count() > 1 {
+                return Err(ApiError::parameter(name, "it is there twice"));
+            }
+        }
+        Ok(())
     }
 
     /// All values of a name.

@@ -7,9 +7,13 @@ use std::fmt;
 use std::str::FromStr;
 
 use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
+use ledgerline_promql::source::Scope;
 use ledgerline_promql::{self as promql, Budget, METRIC_NAME, MatchKind, Matcher, MemoryPool};
 use ledgerline_proto::dimension::Dimension;
 use serde_json::json;
+
+use crate::prometheus::{ApiError, Params};
+use crate::query::querier::Querier;
 
 /// What must hold of the dimensions of a call. Nothing: all calls.
 #[derive(Clone, Debug, Default)]
@@ -25,6 +29,17 @@ impl Selector {
             true => Ok(format!("{METRIC}{text}")),
             false => Err("calls have no metric name; write {team=\"search\"}".to_owned()),
         }
+    }
+
+    /// The parameter `match` of a request, read within the bounds of queries; all calls where there is none.
+    pub async fn asked(params: &Params, querier: &Querier, scope: &Scope) -> Result<Self, ApiError> {
+        let text = params.first("match");
+        if text.is_empty() {
+            return Ok(Self::default());
+        }
+        let wrong = |wrong: String| ApiError::parameter("match", &wrong);
+        let read = querier.selectors(scope, vec![Self::of_series(text).map_err(wrong)?]).await?;
+        Self::of(read.into_iter().flatten().collect()).map_err(wrong)
     }
 
     /// Of the matchers that it has read.

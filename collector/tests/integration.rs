@@ -12,6 +12,8 @@
 mod ages;
 #[path = "integration/alertmanager.rs"]
 mod alertmanager;
+#[path = "integration/calls.rs"]
+mod calls;
 #[path = "../../store/tests/integration/engine.rs"]
 mod engine;
 #[path = "integration/explain.rs"]

@@ -20,6 +20,7 @@ pub mod rows;
 pub mod sealed;
 pub mod spans;
 pub mod sql;
+pub mod status;
 pub mod stored;
 pub mod usage_object;
 pub mod writer;

@@ -47,6 +47,12 @@ pub const CALLS_WAIT: Duration = Duration::from_secs(300);
 /// cluster it remembers 10,000 inserts.
 pub const SEALED_AGE_MAX: Duration = Duration::from_secs(2 * 3_600);
 
+/// Spans of one trace that are shown; the first of them.
+pub const SPANS_OF_TRACE_MAX: usize = 1_000;
+
+/// A person waits so long for a page of calls; a filter that lets few of many through may take longer, and is told so.
+pub const PAGE_WAIT: Duration = Duration::from_secs(20);
+
 /// A connection to the store.
 pub const CONNECT_WAIT: Duration = Duration::from_secs(5);
 

@@ -2,6 +2,7 @@
 //!
 //! A span says what was seen of a call, as far as it decides the price; what is booked is its bill and every correction of it together.
 
+pub mod page;
 mod rebuilt;
 pub mod trace;
 

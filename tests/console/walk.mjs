@@ -1,43 +1,13 @@
 // Walks the console in a real Chromium and prints what it saw as JSON; the test that started it judges.
 // usage: node walk.mjs URL DIRECTORY-FOR-PICTURES RANGE
 import { readFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
 import { join } from 'node:path';
+import { browser, faults, judged, open, STATES } from './browser.mjs';
 
 const [url, pictures, range] = process.argv.slice(2);
-const require = createRequire(join(import.meta.dirname, '../../collector/console/package.json'));
-const { chromium } = require('playwright-core');
-const axe = readFileSync(require.resolve('axe-core/axe.min.js'), 'utf8');
+const seen = { ...faults, views: [], states: {}, keys: {} };
 
-const browser = await chromium.launch({
-  executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
-  args: process.getuid() === 0 ? ['--no-sandbox'] : [],
-});
-const seen = { complaints: [], foreign: [], views: [], states: {}, keys: {} };
-
-async function page({ width, scheme, routed = null, path = `/?range=${range}` }) {
-  const context = await browser.newContext({
-    viewport: { width, height: 900 },
-    colorScheme: scheme,
-    timezoneId: 'Europe/Berlin',
-    locale: 'en-GB',
-    reducedMotion: 'reduce',
-  });
-  const page = await context.newPage();
-  await page.addInitScript({ content: axe });
-  page.on('console', (message) => {
-    // A refused answer is told by the browser, too.
-    const isExpected = routed && message.text().startsWith('Failed to load resource');
-    if (!isExpected && ['error', 'warning'].includes(message.type())) seen.complaints.push(message.text());
-  });
-  page.on('pageerror', (error) => seen.complaints.push(error.message));
-  page.on('request', (request) => {
-    if (!request.url().startsWith(url) && !request.url().startsWith('blob:')) seen.foreign.push(request.url());
-  });
-  if (routed) await page.route('**/api/v1/spend*', routed);
-  await page.goto(url + path);
-  return page;
-}
+const page = ({ path = `/?range=${range}`, ...options }) => open(url + path, { ...options, pattern: '**/api/v1/spend*' });
 
 // Of each table the exact sums of its columns, and what stands below them.
 const tables = () =>
@@ -61,7 +31,6 @@ for (const width of [390, 1440, 2560]) {
   for (const scheme of ['light', 'dark']) {
     const view = await page({ width, scheme });
     await view.waitForSelector('table[aria-label="What moved"]');
-    const { violations } = await view.evaluate(() => axe.run());
     seen.views.push({
       width,
       scheme,
@@ -69,12 +38,7 @@ for (const width of [390, 1440, 2560]) {
       unpriced: await view.locator('.figs > div').last().locator('dd').first().innerText(),
       tables: await view.evaluate(tables),
       names: await view.locator('table[aria-label^="Spend by team"] tbody th').allInnerTexts(),
-      faults: violations
-        .filter((one) => ['serious', 'critical'].includes(one.impact))
-        .map((one) => `${one.id}: ${one.nodes.map((node) => node.html).join(' ')}`),
-      executed: await view.evaluate(() => globalThis.canary ?? 0),
-      elements: await view.locator('main :is(img, script, iframe, object, embed, style, [style])').count(),
-      overflows: await view.evaluate(() => document.documentElement.scrollWidth > innerWidth),
+      ...(await judged(view)),
     });
     await view.screenshot({ path: join(pictures, `spend-${width}-${scheme}.png`), fullPage: true });
     await view.context().close();
@@ -122,15 +86,7 @@ await view.waitForFunction((range) => new URLSearchParams(location.search).get('
 await view.context().close();
 
 // What stands where an answer is not there.
-const problem = (status, error) => (route) =>
-  route.fulfill({ status, json: { status: 'error', errorType: 'unavailable', error } });
-const states = {
-  error: [problem(503, 'the store has no space left'), '[role=alert]'],
-  forbidden: [problem(403, 'your token reads team search only'), '[role=alert]'],
-  token: [(route) => route.fulfill({ status: 401, body: 'send a token' }), 'input[type=password]'],
-  loading: [() => {}, 'button:has-text("Stop")'],
-};
-for (const [name, [routed, selector]] of Object.entries(states)) {
+for (const [name, [routed, selector]] of Object.entries(STATES)) {
   const view = await page({ width: 390, scheme: 'light', routed });
   await view.waitForSelector(selector);
   seen.states[name] = await view.locator('main').innerText();

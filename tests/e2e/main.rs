@@ -27,4 +27,5 @@ mod secrecy;
 mod strangers;
 mod telemetry;
 mod transparency;
+mod views;
 mod years;

@@ -7,7 +7,13 @@ import { store, stored } from './stored';
 export type Spend = components['schemas']['SpendBody'];
 export type SpendTable = components['schemas']['TableBody'];
 export type SpendRow = components['schemas']['RowBody'];
-export type Path = keyof paths & string;
+export type Span = components['schemas']['SpanBody'];
+export type Calls = components['schemas']['CallsBody'];
+export type Call = components['schemas']['CallBody'];
+export type Bill = components['schemas']['BillBody'];
+export type Status = components['schemas']['StatusBody'];
+// What is described, and Prometheus's own, which Prometheus describes.
+export type Path = (keyof paths & string) | `/api/v1/calls/${string}/${string}` | `/prometheus/api/v1/${'query' | 'rules'}`;
 
 export type Failure =
   // `isWrong`: one was sent.
@@ -51,7 +57,8 @@ export async function ask(path: Path, params: URLSearchParams, stop: AbortSignal
   const patience = AbortSignal.timeout(PATIENCE_MS);
   const signal = stop ? AbortSignal.any([stop, patience]) : patience;
   const headers = token ? { authorization: `Bearer ${token}` } : {};
-  const response = await fetch(`${path}?${params}`, { headers, signal });
+  const query = params.toString();
+  const response = await fetch(query ? `${path}?${query}` : path, { headers, signal });
   if (!response.ok) throw new ApiError(await failure(response));
   return response;
 }

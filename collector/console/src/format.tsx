@@ -66,5 +66,42 @@ export const day = (date: string): string => `${Number(date.slice(8, 10))} ${mon
 
 export const weekday = (date: string): string => DAYS[new Date(`${date.slice(0, 10)}T00:00:00Z`).getUTCDay()] ?? '';
 
+// The date and the time by the clocks of a zone of `2026-11-26T13:32:07.123456Z`.
+export function local(time: string, zone: string): { date: string; clock: string } {
+  const parts = new Intl.DateTimeFormat('en-CA', {
+    timeZone: zone,
+    hourCycle: 'h23',
+    year: 'numeric',
+    month: '2-digit',
+    day: '2-digit',
+    hour: '2-digit',
+    minute: '2-digit',
+    second: '2-digit',
+  }).formatToParts(new Date(time));
+  const part = (type: string): string => parts.find((one) => one.type === type)?.value ?? '00';
+  return {
+    date: `${part('year')}-${part('month')}-${part('day')}`,
+    clock: `${part('hour')}:${part('minute')}:${part('second')}`,
+  };
+}
+
+// How long ago, in the unit that says it shortest.
+export function ago(time: string, now: string): string {
+  const seconds = Math.max(0, Math.round((new Date(now).getTime() - new Date(time).getTime()) / 1000));
+  if (seconds < 120) return `${seconds} s ago`;
+  if (seconds < 7_200) return `${Math.round(seconds / 60)} min ago`;
+  return seconds < 172_800 ? `${Math.round(seconds / 3_600)} h ago` : `${Math.round(seconds / 86_400)} d ago`;
+}
+
+export const seconds = (us: number | null | undefined): string => (us === null || us === undefined ? '' : (us / 1e6).toFixed(3));
+
+// 1.5 GiB.
+export function bytes(count: number): string {
+  const units = ['B', 'KiB', 'MiB', 'GiB', 'TiB'];
+  const at = Math.min(units.length - 1, Math.max(0, Math.floor(Math.log2(Math.max(1, count)) / 10)));
+  const value = count / 1024 ** at;
+  return `${at === 0 ? value : value.toPrecision(3)} ${units[at]}`;
+}
+
 // The clock's time of `2026-11-26T14:32:07+01:00`.
 export const clock = (time: string): string => time.slice(11, 19);

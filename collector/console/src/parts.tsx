@@ -19,11 +19,13 @@ export function Table<R>(props: {
   rows: R[];
   rowKey: (row: R) => string;
   empty?: ComponentChildren;
+  // `calls` and `wf` are lists of two lines where it is narrow.
+  is?: string;
 }) {
-  const { label, columns, rows, rowKey, empty } = props;
+  const { label, columns, rows, rowKey, empty, is } = props;
   const hasFoot = columns.some((column) => column.foot !== undefined);
   return (
-    <table aria-label={label}>
+    <table aria-label={label} class={is}>
       <thead>
         <tr>
           {columns.map((column) => (
@@ -84,7 +86,8 @@ export const Name = (props: { of: string | undefined; none: string }) =>
 
 export const None = () => <span class="dim">none</span>;
 
-export const Unpriced = () => <span class="tag">unpriced</span>;
+// `why`: in the words of the price book.
+export const Unpriced = (props: { why?: string }) => <span class="tag">{props.why ? `unpriced: ${props.why.replaceAll('_', ' ')}` : 'unpriced'}</span>;
 
 export function Seg(props: { label: string; of: { value: string; text: string; is?: string }[]; at: string; pick: (value: string) => void }) {
   return (
@@ -94,6 +97,24 @@ export function Seg(props: { label: string; of: { value: string; text: string; i
           {text}
         </button>
       ))}
+    </div>
+  );
+}
+
+// A text to paste, and a button that copies it.
+export function Code(props: { text: string; label: string }) {
+  const [isCopied, setIsCopied] = useState(false);
+  const copy = () =>
+    navigator.clipboard?.writeText(props.text).then(
+      () => setIsCopied(true),
+      () => setIsCopied(false),
+    );
+  return (
+    <div class="code" tabIndex={0} role="region" aria-label={props.label}>
+      <code>{props.text}</code>
+      <button type="button" class="small" onClick={copy}>
+        {isCopied ? 'Copied' : 'Copy'}
+      </button>
     </div>
   );
 }
@@ -128,6 +149,11 @@ export function Spark(props: { of: number[] }) {
 
 const PATHS = {
   spend: 'M3 13V8M8 13V3M13 13V6',
+  calls: 'M2 4h12M2 8h12M2 12h7',
+  gaps: 'M8 2a6 6 0 1 1-4.2 1.8M8 5v3.5M8 11v.2',
+  alerts: 'M8 2.5 14 13H2zM8 6.5v3M8 11v.2',
+  health: 'M1 8h3l2-5 3.5 10L12 8h3',
+  pending: 'M6 1.5 10.5 6 6 10.5 1.5 6z',
   firing: 'M6 1 11.5 11H.5z',
   done: 'M2 6.5 5 9.5 10.5 3',
   wait: 'M6 1.5a4.5 4.5 0 1 1-.1 0M6 3.5V6l2 1',

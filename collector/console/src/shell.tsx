@@ -2,20 +2,32 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
+import { useApi, type Status } from './api';
+import { num } from './format';
 import { Icon } from './parts';
 import { store, stored } from './stored';
 import { go } from './url';
 
-const VIEWS = [{ path: '/', key: 's', name: 'Spend', icon: 'spend' }] as const;
+const VIEWS = [
+  { path: '/', key: 's', name: 'Spend', short: 'Spend', icon: 'spend' },
+  { path: '/calls', key: 'c', name: 'Calls', short: 'Calls', icon: 'calls' },
+  { path: '/gaps', key: 'n', name: 'Not in the numbers', short: 'Not in', icon: 'gaps' },
+  { path: '/alerts', key: 'a', name: 'Alerts', short: 'Alerts', icon: 'alerts' },
+  { path: '/status', key: 'h', name: 'Health', short: 'Health', icon: 'health' },
+] as const;
 
 const KEYS: [string, string][] = [
-  ['g s', 'Spend'],
+  ...VIEWS.map(({ key, name }): [string, string] => [`g ${key}`, name]),
   ['/', 'Filter'],
-  ['[ ]', 'Range before or after'],
+  ['[ ]', 'Range before or after, older calls'],
+  ['j k', 'Next and previous call of the list'],
+  ['p', 'Hold the list of calls'],
   ['e', 'CSV of what you see'],
   ['t', 'Light or dark'],
   ['?', 'This list'],
 ];
+
+const isAt = (view: string, path: string): boolean => view === path || (view !== '/' && path.startsWith(`${view}/`));
 
 const SINGLE_KEYS = 'ledgerline.keys';
 const THEME = 'ledgerline.theme';
@@ -38,6 +50,31 @@ export function restoreTheme(): void {
 // A view takes a key by an element with `data-key`.
 const press = (key: string): void => document.querySelector<HTMLElement>(`[data-key="${CSS.escape(key)}"]`)?.click();
 
+// To the next row of a list, or the one before.
+function step(by: -1 | 1): void {
+  const rows = [...document.querySelectorAll<HTMLElement>('.calls tbody th a')];
+  const at = rows.findIndex((row) => row === document.activeElement);
+  rows[Math.max(0, Math.min(rows.length - 1, at + by))]?.focus();
+}
+
+const ASK_AGAIN_SECONDS = 10;
+
+// The account of the spans, always in view: what was received is one of these.
+function Ledger() {
+  const { data, failure } = useApi<Status>('/api/v1/status', '', '', ASK_AGAIN_SECONDS);
+  if (!data) return <footer class="ledger">{failure ? 'The account is not known.' : ''}</footer>;
+  const { received, stored, waiting, quarantined, unacknowledged } = data.account;
+  return (
+    <footer class="ledger">
+      <span>
+        <b>{num(received)}</b> spans received = <b>{num(stored)}</b> stored + <b>{num(waiting)}</b> waiting + <b>{num(quarantined)}</b>{' '}
+        quarantined<span class="long"> + <b>{num(unacknowledged)}</b> to be repeated</span>
+      </span>
+      <span class="long">since {data.started.slice(0, 16).replace('T', ' ')} UTC</span>
+    </footer>
+  );
+}
+
 export function Shell(props: { path: string; children: ComponentChildren }) {
   const dialog = useRef<HTMLDialogElement>(null);
   useEffect(() => {
@@ -55,7 +92,8 @@ export function Shell(props: { path: string; children: ComponentChildren }) {
       else if (event.key === '/') {
         event.preventDefault();
         document.querySelector<HTMLElement>('.field input')?.focus();
-      } else if ('[]e'.includes(event.key)) press(event.key);
+      } else if ('jk'.includes(event.key)) step(event.key === 'j' ? 1 : -1);
+      else if ('[]ep'.includes(event.key)) press(event.key);
     };
     addEventListener('keydown', keys);
     return () => removeEventListener('keydown', keys);
@@ -75,9 +113,10 @@ export function Shell(props: { path: string; children: ComponentChildren }) {
             <ul>
               {VIEWS.map((view) => (
                 <li key={view.path}>
-                  <a href={view.path} aria-current={view.path === props.path ? 'page' : undefined}>
+                  <a href={view.path} aria-current={isAt(view.path, props.path) ? 'page' : undefined}>
                     <Icon name={view.icon} size={16} />
-                    {view.name}
+                    <span class="long">{view.name}</span>
+                    <span class="only-n">{view.short}</span>
                   </a>
                 </li>
               ))}
@@ -96,6 +135,7 @@ export function Shell(props: { path: string; children: ComponentChildren }) {
         </div>
       </header>
       <main id="main">{props.children}</main>
+      <Ledger />
       <dialog ref={dialog} aria-label="Keys">
         <h2>Keys</h2>
         <dl>

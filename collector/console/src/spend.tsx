@@ -1,9 +1,11 @@
 // What was spent: a stretch of time in a zone, by model and day, by who spends, and what moved. All sums of a page are of one answer.
 
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { ask, failed, useApi, type Answer as Asked, type Spend as Answer, type SpendRow, type SpendTable } from './api';
-import { addDays, beside, isZone, ownZone, range, thisMonth, thisQuarter, type Range } from './calendar';
+import { useApi, type Answer as Asked, type Spend as Answer, type SpendRow, type SpendTable } from './api';
+import { addDays, isZone, ownZone, range, thisMonth, type Range } from './calendar';
 import { Stack, type Layer, type Part } from './charts';
+import { Csv, Filter, Ranges, Zones } from './controls';
+import { Nothing } from './first';
 import { change, clock, day, dollars, Money, month, num, percent, picos, share, usd, weekday } from './format';
 import { Bar, Name, None, Seg, Spark, Table, Told, Unpriced } from './parts';
 import { go, useMinute, withParams, type Place } from './url';
@@ -32,22 +34,6 @@ const table = (answer: Answer | null, by: string[]): SpendTable | undefined =>
 // Calls, and not one of them has a cost that is known.
 const isUnpriced = (row: SpendRow | Answer['total']): boolean =>
   row.calls > 0 && row.calls === row.unpriced_calls && cost(row) === 0n;
-
-const MATCHER = /^[\s,]*(\w+)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^\s,"{}]+)/;
-
-// `team=search environment!=dev` as PromQL selects, or a selector as it is; null if some of it cannot be read.
-function selector(text: string): string | null {
-  let rest = text.trim();
-  if (rest.startsWith('{')) return rest;
-  const matchers = [];
-  while (rest) {
-    const [all, name, operator, value = ''] = MATCHER.exec(rest) ?? [];
-    if (!all) return null;
-    matchers.push(`${name}${operator}${value.startsWith('"') ? value : JSON.stringify(value)}`);
-    rest = rest.slice(all.length).replace(/^[\s,]+/, '');
-  }
-  return matchers.length > 0 ? `{${matchers.join(',')}}` : '';
-}
 
 function question(zone: string, match: string, stretch: { from: string; to: string }, step: string, tables: string[][]): string {
   const params = new URLSearchParams({ zone, from: stretch.from, to: stretch.to });
@@ -96,9 +82,10 @@ function SpendOf(props: { place: Place; zone: string; chosen: string; when: Rang
   const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [[dimension], MOVERS]), subject, ASK_AGAIN_SECONDS);
   const set = (changes: Record<string, string>, isInstead = false) => go(withParams(place, changes), isInstead);
   const { data } = spend;
+  const isNothing = data !== null && data.total.calls === 0 && match === '';
   const through = data && data.through < data.to ? `, through ${day(data.through)}, ${clock(data.through)}` : '';
   const notices = [...new Set([...(data?.notices ?? []), ...(before.data?.notices ?? [])])];
-  return (
+  const page = (
     <>
       <header>
         <div>
@@ -138,113 +125,12 @@ function SpendOf(props: { place: Place; zone: string; chosen: string; when: Rang
       )}
     </>
   );
-}
-
-function Ranges(props: { zone: string; chosen: string; pick: (range: string) => void }) {
-  const { zone, chosen, pick } = props;
-  const current = thisMonth(zone);
-  const of = [
-    { value: 'today', text: 'Today' },
-    { value: '7d', text: '7 days' },
-    { value: current, text: month(`${current}-01`) },
-    { value: thisQuarter(zone), text: 'Quarter' },
-  ];
-  const isOther = !of.some((one) => one.value === chosen);
-  return (
-    <>
-      <button type="button" data-key="[" aria-label="Range before" onClick={() => pick(beside(chosen, zone, -1))}>
-        {'\u2039'}
-      </button>
-      <Seg label="Range" of={isOther ? [...of, { value: chosen, text: chosen.replace('..', ' to ') }] : of} at={chosen} pick={pick} />
-      <button type="button" data-key="]" aria-label="Range after" onClick={() => pick(beside(chosen, zone, 1))}>
-        {'\u203a'}
-      </button>
-    </>
-  );
-}
-
-function Zones(props: { zone: string; pick: (zone: string) => void }) {
-  const known = Intl.supportedValuesOf('timeZone');
-  const zones = [...new Set(['UTC', props.zone, ...known])];
-  return (
-    <label>
-      <span class="sr">Time zone</span>
-      <select value={props.zone} onChange={(event) => props.pick(event.currentTarget.value)}>
-        {zones.map((zone) => (
-          <option key={zone}>{zone}</option>
-        ))}
-      </select>
-    </label>
-  );
-}
-
-function Csv(props: { query: string }) {
-  const [problem, setProblem] = useState('');
-  const save = async () => {
-    try {
-      const params = new URLSearchParams(props.query);
-      params.set('format', 'csv');
-      const response = await ask('/api/v1/spend', params);
-      const name = /filename="([^"]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? 'spend.csv';
-      const link = document.createElement('a');
-      link.href = URL.createObjectURL(await response.blob());
-      link.download = name;
-      link.click();
-      setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-      setProblem('');
-    } catch (error) {
-      const why = failed(error);
-      setProblem(why.kind === 'token' ? 'The collector asks for a token.' : why.text);
-    }
-  };
-  return (
-    <>
-      <button type="button" data-key="e" onClick={save}>
-        CSV <kbd>e</kbd>
-      </button>
-      {problem && (
-        <span class="bad" role="alert">
-          {problem}
-        </span>
-      )}
-    </>
-  );
-}
-
-function Filter(props: { match: string; apply: (match: string) => void }) {
-  const [text, setText] = useState(props.match);
-  const [isOdd, setIsOdd] = useState(false);
-  useEffect(() => setText(props.match), [props.match]);
-  const submit = (event: Event) => {
-    event.preventDefault();
-    const found = selector(text);
-    setIsOdd(found === null);
-    if (found !== null) props.apply(found);
-  };
-  return (
-    <form class="tools" role="search" onSubmit={submit}>
-      <label class="field">
-        <span class="sr">Filter</span>
-        <input
-          value={text}
-          placeholder="team=search environment=production"
-          spellcheck={false}
-          aria-invalid={isOdd}
-          onInput={(event) => setText(event.currentTarget.value)}
-        />
-        <kbd>/</kbd>
-      </label>
-      {isOdd && (
-        <span class="bad" role="alert">
-          Write team=search, model="a b" or a selector in braces; all calls of the last filter are still shown.
-        </span>
-      )}
-      {props.match && (
-        <button type="button" onClick={() => props.apply('')}>
-          All calls
-        </button>
-      )}
-    </form>
+  return isNothing ? (
+    <Nothing zone={zone} onCall={spend.again}>
+      {page}
+    </Nothing>
+  ) : (
+    page
   );
 }
 

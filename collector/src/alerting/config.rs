@@ -6,7 +6,8 @@ use std::time::Duration;
 
 use http::{HeaderValue, Uri};
 use ledgerline_process::config::{Problems, Secret, parse_base_url};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 use super::files;
 use super::rules::{AcceptExpr, Defaults, Group};
@@ -113,6 +114,25 @@ pub struct Receiver {
     pub authorization: Option<HeaderValue>,
     /// Longest time of one delivery, answer included.
     pub timeout: Duration,
+}
+
+/// Who hears of alerts.
+#[derive(Clone, Debug, Serialize, ToSchema)]
+pub struct ReceiverBody {
+    /// Its name in the configuration.
+    pub name: String,
+    /// Where people silence its alerts; nothing: it is no Alertmanager.
+    pub alertmanager: Option<String>,
+}
+
+impl Receiver {
+    /// As the API names it.
+    pub fn body(&self) -> ReceiverBody {
+        let address = self.uri.to_string();
+        let is_alertmanager = matches!(self.kind, ReceiverKind::Alertmanager);
+        let alertmanager = is_alertmanager.then(|| address.trim_end_matches(ALERTMANAGER_PATH).to_owned());
+        ReceiverBody { name: self.name.clone(), alertmanager }
+    }
 }
 
 impl AlertingConfig {

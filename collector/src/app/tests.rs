@@ -77,7 +77,7 @@ async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
     ]);
     let memory = MemoryPool::new(MEMORY_BYTES_DEFAULT);
     let querier = Arc::new(Querier::new(Arc::new(MemorySource::default()), memory, Metrics::default()));
-    let api = answers(querier, view, clock, Arc::new(access));
+    let api = answers(querier, view, clock, Arc::new(access), Router::new());
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(alerting.run(shutdown.clone()));
     tokio::time::sleep(Duration::from_secs(60)).await;

@@ -8,7 +8,6 @@
 mod plan;
 mod progress;
 mod report;
-pub(super) mod verdict;
 
 use std::sync::Arc;
 
@@ -25,13 +24,13 @@ use ledgerline_store::writer::{WriteError, Writer};
 use tokio::time::Instant;
 use tokio_util::sync::CancellationToken;
 
+use crate::calls::verdict::{self, Verdict};
 use crate::config::Storage;
 use crate::limits;
 use crate::selector::Selector;
 pub use plan::Time;
 pub use progress::Progress;
 pub use report::Report;
-use verdict::Verdict;
 
 /// What is repriced, and whether that is booked.
 #[derive(Clone, Debug)]

@@ -22,7 +22,7 @@ use super::period::{Period, PeriodError, Step, zone};
 use super::spend::{Line, Question, Row, Spend, SpendError, Sums, Table, spend};
 use crate::access::Principal;
 use crate::limits::{TABLES_MAX, TIMEOUT_MS_DEFAULT};
-use crate::prometheus::{ApiError, Params};
+use crate::prometheus::{ApiError, Params, ProblemBody};
 use crate::query::error::RunError;
 use crate::query::http::respond;
 use crate::query::querier::Querier;
@@ -37,8 +37,7 @@ pub struct FinanceState {
     pub clock: Arc<dyn Clock>,
 }
 
-/// Beside `by`, which may be repeated.
-const PARAMETERS: [&str; 7] = ["month", "from", "to", "zone", "step", "match", "format"];
+const PARAMETERS: [&str; 8] = ["by", "month", "from", "to", "zone", "step", "match", "format"];
 
 /// The routes. Whoever checked the credential has put a [`Principal`] into each request's extensions; without one a request fails.
 pub fn router(state: FinanceState) -> Router {
@@ -98,7 +97,7 @@ pub async fn get_spend(
     params: Params,
 ) -> Result<Response, ApiError> {
     let scope = querier.scope(tenant, Duration::from_millis(TIMEOUT_MS_DEFAULT));
-    known(&params)?;
+    params.only(&PARAMETERS, &["by"])?;
     let question = question(&params, &querier, &scope).await?;
     let now = Timestamp::from_nanosecond(clock.now_unix_ns().into()).unwrap_or(Timestamp::MAX);
     let is_csv = match params.first("format") {
@@ -129,20 +128,6 @@ pub async fn get_spend(
     written.await.map_err(|error| RunError::Evaluation { reason: error.to_string() })?
 }
 
-/// A parameter that is not known, or one that is there twice, would be a filter that does not filter.
-fn known(params: &Params) -> Result<(), ApiError> {
-    for (name, _) in params.iter() {
-        if name != "by" && !PARAMETERS.contains(&name) {
-            let wrong = format!("there is none of that name; there are by, {}", PARAMETERS.join(", "));
-            return Err(ApiError::parameter(name, &wrong));
-        }
-        if name != "by" && params.all(name).count() > 1 {
-            return Err(ApiError::parameter(name, "it is there twice"));
-        }
-    }
-    Ok(())
-}
-
 async fn question(params: &Params, querier: &Querier, scope: &Scope) -> Result<Question, ApiError> {
     let zone = zone(match params.first("zone") {
         "" => "UTC",
@@ -163,14 +148,7 @@ async fn question(params: &Params, querier: &Querier, scope: &Scope) -> Result<Q
     if tables.len() > TABLES_MAX {
         return Err(ApiError::parameter("by", &format!("at most {TABLES_MAX} tables are made at once")));
     }
-    let text = params.first("match");
-    let selector = if text.is_empty() {
-        Selector::default()
-    } else {
-        let wrong = |wrong: String| ApiError::parameter("match", &wrong);
-        let read = querier.selectors(scope, vec![Selector::of_series(text).map_err(wrong)?]).await?;
-        Selector::of(read.into_iter().flatten().collect()).map_err(wrong)?
-    };
+    let selector = Selector::asked(params, querier, scope).await?;
     Ok(Question { period, step, tables, selector })
 }
 
@@ -186,19 +164,6 @@ pub fn by(names: &str) -> Result<Vec<Dimension>, String> {
         }
     }
     Ok(by)
-}
-
-/// Why there is no answer.
-#[derive(ToSchema)]
-#[allow(dead_code, reason = "it describes what ApiError writes")]
-struct ProblemBody {
-    /// error
-    status: String,
-    /// A word for programs
-    #[schema(rename = "errorType")]
-    error_type: String,
-    /// A sentence for people
-    error: String,
 }
 
 /// The spend as JSON. Amounts are texts of US dollars with all twelve digits: no number of JSON keeps them.

@@ -57,7 +57,7 @@ struct Place {
 }
 
 /// Bytes that end in zero are taken for shorter ones without it.
-const OF_TRACE: &str = "trace_id = toFixedString(unhex({trace:String}), 16)";
+pub(super) const OF_TRACE: &str = "trace_id = toFixedString(unhex({trace:String}), 16)";
 
 impl Store {
     /// What is stored of that trace, by owner.
@@ -89,7 +89,12 @@ impl Store {
         Ok(found)
     }
 
-    async fn corrections_of(&self, tenant: &str, trace_id: TraceId) -> Result<Vec<Correction>, StoreError> {
+    /// The corrections of a trace of that tenant, as they were booked.
+    pub async fn corrections_of(
+        &self,
+        tenant: &str,
+        trace_id: TraceId,
+    ) -> Result<Vec<Correction>, StoreError> {
         let mut booked = statement(
             format!(
                 "SELECT hex(span_id), formatDateTime(booked_at, '%FT%TZ'), sign, reason, toString(cost), unpriced_reason, \

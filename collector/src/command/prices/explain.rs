@@ -5,16 +5,18 @@ mod stored;
 use std::path::Path;
 
 use clap::Args;
-use ledgerline_pricing::{Explained, Explanation, PriceBook};
+use ledgerline_pricing::{Explanation, PriceBook};
 use ledgerline_proto::{
-    Billing, Call, Condition, Conditions, Cost, EndOfStream, Identity, Line, Operation, Quantities, SpanId,
+    Billing, Call, Condition, Conditions, Cost, EndOfStream, Identity, Operation, Quantities, SpanId,
     TraceId, Unit, Usage, UsageSource,
 };
 use ledgerline_store::spans::unpriced_reason;
-use serde_json::{Value, json};
+
+use serde_json::json;
 
 use super::table::aligned;
 use super::{Asked, PricesError, pretty};
+use crate::calls::bill::{BillBody, arithmetic};
 
 /// A stored call, or one that might be made: `explain --provider openai --model gpt-4.1 --unit input_uncached=1000 --unit output_text=100`.
 #[derive(Debug, Args)]
@@ -70,7 +72,7 @@ impl Explain {
         let Some(call) = self.call(self.asked.at_unix_ns(now_unix_ns)?) else { return Ok(String::new()) };
         let explanation = self.asked.of(book).explain_after(&call, self.month_tokens);
         Ok(if self.asked.json {
-            pretty(&json_of(&explanation, &unpriced_reason(explanation.bill.cost)))
+            pretty(&json!(BillBody::of(&explanation, &unpriced_reason(explanation.bill.cost))))
         } else {
             text_of(&self.provider, &explanation, &unpriced_reason(explanation.bill.cost))
         })
@@ -129,59 +131,4 @@ fn text_of(provider: &str, explanation: &Explanation, unpriced_reason: &str) -> 
     };
     rows.push(["  total".to_owned(), String::new(), result, note]);
     format!("{provider}/{}\n{}", bill.model, aligned(&rows))
-}
-
-/// `1000 x 2 / 1000000 x 0.5 (service_tier flex) x 1.08 (EUR*1.08)`; the quantity alone of what is only told.
-fn arithmetic(line: &Line, explained: Option<&Explained>) -> String {
-    let Some(explained) = explained else {
-        let is_reported = line.price.as_ref().is_some_and(|price| price.rule.ends_with("/reported"));
-        return format!("{}{}", line.quantity, if is_reported { ", as reported" } else { "" });
-    };
-    let mut below = 0;
-    let mut parts = Vec::new();
-    for (up_to, price) in &explained.prices {
-        let end = up_to.map_or(explained.billed, |up_to| up_to.min(explained.billed));
-        if end > below || parts.is_empty() {
-            parts.push(format!("{} x {price}", end - below));
-        }
-        below = below.max(end);
-    }
-    let mut text = match parts.as_slice() {
-        [part] => part.clone(),
-        parts => format!("({})", parts.join(" + ")),
-    };
-    if explained.per != 1 {
-        text.push_str(&format!(" / {}", explained.per));
-    }
-    text.extend(explained.factors.iter().map(|(label, factor)| format!(" x {factor} ({label})")));
-    if explained.billed != line.quantity {
-        text.push_str(&format!(", {} billed for {}", explained.billed, line.quantity));
-    }
-    if explained.rounded {
-        text.push_str(", rounded half to even");
-    }
-    text
-}
-
-fn json_of(explanation: &Explanation, unpriced_reason: &str) -> Value {
-    let Explanation { bill, lines } = explanation;
-    let line = |(place, line): (usize, &Line)| {
-        let explained = lines.get(place);
-        json!({
-            "model": &*line.model,
-            "unit": line.unit.name(),
-            "quantity": line.quantity,
-            "arithmetic": arithmetic(line, explained),
-            "rounded": explained.is_some_and(|explained| explained.rounded),
-            "amount_usd": line.price.as_ref().map(|price| price.amount.to_string()),
-            "rule": line.price.as_ref().map(|price| &*price.rule),
-        })
-    };
-    json!({
-        "model": &*bill.model,
-        "lines": bill.lines.iter().enumerate().map(line).collect::<Vec<_>>(),
-        "cost_usd": bill.cost.amount().map(|amount| amount.to_string()),
-        "unpriced": (!unpriced_reason.is_empty()).then_some(unpriced_reason),
-        "not_billed": match bill.cost { Cost::NotBilled(reason) => Some(reason.name()), _ => None },
-    })
 }

@@ -8,7 +8,7 @@ use ledgerline_proto::money::dollars;
 use ledgerline_store::corrections::CorrectionRow;
 
 use super::Booking;
-use super::verdict::Verdict;
+use crate::calls::verdict::Verdict;
 
 /// Rows of the report; what comes beyond is one row.
 const ROWS_MAX: usize = 10_000;

@@ -2,12 +2,10 @@
 
 use std::path::Path;
 use std::str::FromStr;
-use std::sync::Arc;
 
-use jiff::Timestamp;
 use ledgerline_pricing::{Explanation, PriceBook};
 use ledgerline_process::config;
-use ledgerline_proto::{Bill, Cost, SpanId, TraceId};
+use ledgerline_proto::{SpanId, TraceId};
 use ledgerline_store::corrections::CorrectionRow;
 use ledgerline_store::spans::unpriced_reason;
 use ledgerline_store::stored::StoredCall;
@@ -15,8 +13,9 @@ use ledgerline_store::stored::trace::{Correction, Trace};
 use serde_json::{Value, json};
 
 use super::super::{Asked, PricesError, pretty, table::aligned};
-use super::{json_of, text_of};
-use crate::command::reprice::verdict::{self, Verdict};
+use super::text_of;
+use crate::calls::account::{Account, AccountBody};
+use crate::calls::verdict::Verdict;
 use crate::command::store::Attached;
 use crate::config::Config;
 
@@ -86,40 +85,23 @@ fn others(traces: &[Trace], unreadable: u64) -> String {
     format!("stored of that trace are: {}", stored.join(", "))
 }
 
-/// A call with everything that is said of it.
+/// A call of one owner, with what is said of its cost.
 struct Told<'a> {
     tenant: &'a str,
-    stored: &'a StoredCall,
-    verdict: Verdict,
-    today: Explanation,
-    /// What the present book computes, where somebody states another number.
-    computed: Option<Cost>,
-    corrections: Vec<&'a Correction>,
+    account: Account,
 }
 
 fn told<'a>(traces: &'a [Trace], address: &Address, asked: &Asked, prices: &PriceBook) -> Vec<Told<'a>> {
-    let version = Arc::from(prices.version().to_string());
     let mut told = Vec::new();
     for Trace { tenant, calls, corrections } in traces {
         if asked.tenant.as_ref().is_some_and(|wanted| **wanted != **tenant) {
             continue;
         }
         let prices = prices.for_tenant(tenant);
-        for stored in &calls.calls {
-            let span_id = stored.call.span_id;
-            if address.span_id.is_some_and(|wanted| wanted != span_id) {
-                continue;
-            }
-            let mut call = stored.call.clone();
-            verdict::see_anew(&mut call);
-            told.push(Told {
-                tenant,
-                stored,
-                verdict: verdict::of(stored.clone(), &prices, &version),
-                today: prices.explain(&call),
-                computed: call.billing.reported_cost.map(|_| prices.computed(&call)),
-                corrections: corrections.iter().filter(|correction| correction.is_of(span_id)).collect(),
-            });
+        let is_meant =
+            |stored: &&StoredCall| address.span_id.is_none_or(|wanted| wanted == stored.call.span_id);
+        for stored in calls.calls.iter().filter(is_meant) {
+            told.push(Told { tenant, account: Account::of(stored.clone(), corrections, &prices) });
         }
     }
     told
@@ -127,25 +109,29 @@ fn told<'a>(traces: &'a [Trace], address: &Address, asked: &Asked, prices: &Pric
 
 impl Told<'_> {
     fn text(&self) -> String {
-        let call = &self.stored.call;
+        let Account { stored, verdict, today, computed, corrections } = &self.account;
+        let call = &stored.call;
         let mut text = format!(
             "call {}/{} of tenant {}, ended {}\n",
             call.trace_id,
             call.span_id,
             self.tenant,
-            self.ended()
+            self.account.ended()
         );
         let names = [("asked for", &call.request_model), ("answered by", &call.response_model)];
         let names = names.iter().filter(|(_, name)| !name.is_empty());
         text.extend(names.map(|(what, name)| format!("{what} {name}\n")));
-        let arithmetic = match &self.verdict {
-            Verdict::Same(booked) => self.arithmetic_of(booked),
-            Verdict::Changed { new, .. } => self.arithmetic_of(new),
+        let of_booking = |booking: &CorrectionRow| {
+            text_of(&call.provider, &self.account.explained(booking), &booking.unpriced_reason)
+        };
+        let arithmetic = match verdict {
+            Verdict::Same(booked) => of_booking(booked),
+            Verdict::Changed { new, .. } => of_booking(new),
             Verdict::NotBooked | Verdict::Unclear => {
-                text_of(&call.provider, &self.today, &unpriced_reason(self.today.bill.cost))
+                text_of(&call.provider, today, &unpriced_reason(today.bill.cost))
             }
         };
-        text.push_str(&match &self.verdict {
+        text.push_str(&match verdict {
             Verdict::Same(booked) => format!("booked with price book {}:\n{arithmetic}", booked.price_version),
             Verdict::Changed { booked, why, .. } => format!(
                 "booked with price book {}:\n{}with the present book it would be ({}), and `reprice` books that:\n{arithmetic}",
@@ -154,89 +140,37 @@ impl Told<'_> {
                 why.name()
             ),
             Verdict::NotBooked => {
-                format!("not booked ({}); alone it would be:\n{arithmetic}", self.why_not())
+                format!("not booked ({}); alone it would be:\n{arithmetic}", self.account.why_not())
             }
             Verdict::Unclear => {
                 format!("not booked once and whole, which no command mends; the present book says:\n{arithmetic}")
             }
         });
-        if let (Some(reported), Some(computed)) = (call.billing.reported_cost, self.computed) {
+        if let (Some(reported), Some(computed)) = (call.billing.reported_cost, *computed) {
             let computed = match computed.amount() {
                 Some(amount) => format!("the price book computes {amount} USD"),
                 None => format!("the price book knows no price: {}", unpriced_reason(computed)),
             };
             text.push_str(&format!("reported with the call: {reported} USD; {computed}\n"));
         }
-        let rows: Vec<[String; 5]> = self.corrections.iter().map(|correction| row(correction)).collect();
+        let rows: Vec<[String; 5]> = corrections.iter().map(row).collect();
         if !rows.is_empty() {
             text.push_str(&format!("corrections:\n{}", aligned(&rows)));
         }
         text
     }
 
-    /// A booking with its own rules and names of models, and the arithmetic of the present book, which comes to the same.
-    fn arithmetic_of(&self, booking: &CorrectionRow) -> String {
-        let facts = |bill: &Bill| -> Vec<_> {
-            bill.lines
-                .iter()
-                .map(|line| (line.unit, line.quantity, line.price.as_ref().map(|price| price.amount)))
-                .collect()
-        };
-        let is_alike = facts(&booking.bill) == facts(&self.today.bill);
-        let lines = if is_alike { self.today.lines.clone() } else { Vec::new() };
-        let explanation = Explanation { bill: booking.bill.clone(), lines };
-        text_of(&self.stored.call.provider, &explanation, &booking.unpriced_reason)
-    }
-
     fn json(&self) -> Value {
-        let call = &self.stored.call;
-        let booked = match &self.verdict {
-            Verdict::Same(booked) | Verdict::Changed { booked, .. } => Some(booked),
-            Verdict::NotBooked | Verdict::Unclear => None,
-        };
-        let correction = |correction: &&Correction| {
-            json!({
-                "booked_at": correction.booked_at,
-                "sign": correction.sign,
-                "reason": correction.reason,
-                "cost_usd": correction.cost,
-                "unpriced": (!correction.unpriced_reason.is_empty()).then_some(&correction.unpriced_reason),
-                "price_version": correction.price_version,
-            })
-        };
-        json!({
-            "tenant": self.tenant,
-            "trace_id": call.trace_id.to_string(),
-            "span_id": call.span_id.to_string(),
-            "ended": self.ended(),
-            "provider": call.provider,
-            "request_model": call.request_model,
-            "response_model": call.response_model,
-            "booked": booked.map(|booked| json_of(&without_arithmetic(booked), &booked.unpriced_reason)),
-            "price_version": booked.map(|booked| &*booked.price_version),
-            "state": match self.verdict {
-                Verdict::Same(_) => "same",
-                Verdict::Changed { .. } => "changed",
-                Verdict::NotBooked => "not_booked",
-                Verdict::Unclear => "unclear",
-            },
-            "not_booked": matches!(self.verdict, Verdict::NotBooked).then(|| self.why_not()),
-            "present_book": json_of(&self.today, &unpriced_reason(self.today.bill.cost)),
-            "reported_cost_usd": call.billing.reported_cost.map(|usd| usd.to_string()),
-            "computed_cost_usd": self.computed.and_then(Cost::amount).map(|usd| usd.to_string()),
-            "corrections": self.corrections.iter().map(correction).collect::<Vec<_>>(),
-        })
-    }
-
-    fn ended(&self) -> String {
-        let ended = Timestamp::from_nanosecond(i128::from(self.stored.call.end_unix_ns));
-        ended.map_or_else(|_| "after the year 9999".to_owned(), |ended| ended.to_string())
-    }
-
-    /// Of what came uncounted its own word, of what was taken back the correction's.
-    fn why_not(&self) -> &str {
-        let corrected = self.corrections.last().map_or("", |correction| &correction.reason);
-        if self.stored.uncounted.is_empty() { corrected } else { &self.stored.uncounted }
+        let call = &self.account.stored.call;
+        let mut json = json!(AccountBody::of(&self.account));
+        json["tenant"] = self.tenant.into();
+        json["trace_id"] = call.trace_id.to_string().into();
+        json["span_id"] = call.span_id.to_string().into();
+        json["ended"] = self.account.ended().into();
+        json["provider"] = call.provider.as_str().into();
+        json["request_model"] = call.request_model.as_str().into();
+        json["response_model"] = call.response_model.as_str().into();
+        json
     }
 }
 
