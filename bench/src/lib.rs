@@ -3,6 +3,7 @@
 //! These are programs for people: they print, and they stop with a text when something is wrong.
 #![allow(clippy::print_stdout, reason = "a demo and a report are there to be read on a terminal")]
 
+pub mod demo;
 pub mod table;
 pub mod terminal;
 pub mod years;

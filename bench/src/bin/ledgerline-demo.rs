@@ -1,200 +1,204 @@
-//! The whole product on one machine, for a few minutes: real processes, a mock provider, services that call it.
-//!
-//! Shows what the record says while it fills, lets one team break its budget, and proves at the end that SQL, PromQL and
-//! the provider agree. It leaves nothing running and nothing behind.
+//! The whole product on one machine: opens with the console's address, plays a company, and says whether the accounts agree.
 #![allow(clippy::print_stdout, reason = "a demo is there to be read on a terminal")]
 
-use std::time::Duration;
+use std::process::ExitCode;
 
-use anyhow::Context;
+use anyhow::ensure;
 use clap::Parser;
+use ledgerline_bench::demo::{Company, Play, alert_lines};
 use ledgerline_bench::{table, terminal};
-use ledgerline_mock_provider::MockOptions;
 use ledgerline_process::shutdown;
-use ledgerline_testkit::alertmanager::{Alertmanager, Webhook};
-use ledgerline_testkit::stack::{Stack, StackOptions};
-use ledgerline_testkit::traffic::{self, Plan, Report};
-use serde_json::Value;
-use tokio::time::Instant;
+use ledgerline_testkit::stack::Ports;
+use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
 
-/// Calls the provider remembers to be compared with; a demo makes a few thousand.
-const CALLS_REMEMBERED: usize = 50_000;
-
-/// Runs Ledgerline on this machine with a mock provider and several services that call it.
+/// Runs Ledgerline on this machine with a mock provider and the services of a company that call it.
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Options {
     /// How long the services call, in seconds.
-    #[arg(long, default_value_t = 180)]
+    #[arg(long, default_value_t = 120)]
     seconds: u64,
     /// Calls per second.
     #[arg(long, default_value_t = 8.0)]
     rate: f64,
-    /// What the team `support` may spend in ten minutes, in USD, before its budget alert fires.
-    #[arg(long, default_value = "0.25")]
-    budget_usd: String,
-    /// End when the services have finished, instead of serving until Ctrl-C.
+    /// End with the verdict, instead of serving until Ctrl-C.
     #[arg(long)]
-    exit: bool,
+    once: bool,
+    /// Play so many times, each from nothing and to the verdict, a line each.
+    #[arg(long, default_value_t = 1)]
+    runs: u32,
 }
 
 #[tokio::main]
-async fn main() -> anyhow::Result<()> {
+async fn main() -> ExitCode {
     let options = Options::parse();
+    shutdown::exit_code("ledgerline-demo", run(&options).await.map_err(Plain))
+}
+
+/// An error with its causes and without a backtrace, whatever the environment asks for.
+struct Plain(anyhow::Error);
+
+impl std::fmt::Display for Plain {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(formatter, "{:#}", self.0)
+    }
+}
+
+async fn run(options: &Options) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    let started = Instant::now();
-    println!("Starting: provider, Alertmanager, collector with its ClickHouse engine, agent ...");
     tokio::select! {
         biased;
         // Dropping what runs ends every process it started.
         () = stop.cancelled() => println!("\nStopped; nothing is left running."),
-        result = play(&options, started, stop.clone()) => result?,
+        result = async {
+            if options.runs > 1 { again(options, &stop).await } else { play(options, &stop).await }
+        } => return result,
     }
     Ok(())
 }
 
-async fn play(options: &Options, started: Instant, stop: CancellationToken) -> anyhow::Result<()> {
-    let directory = tempfile::Builder::new().prefix("ledgerline-demo-").tempdir()?;
-    let webhook = Webhook::start().await?;
-    let alertmanager = Alertmanager::start(directory.path(), &webhook.url).await?;
-    let mut stack = Stack::start(StackOptions {
-        provider: MockOptions::for_load(CALLS_REMEMBERED),
-        files: vec![("budget.yaml".to_owned(), budget_rule(&options.budget_usd))],
-        collector_yaml: format!(
-            "alerting:\n  rule_files: ['{{directory}}/budget.yaml']\n  query_offset_ms: 0\n  evaluation_interval_ms: 5000\n  \
-             receivers: [{{name: alertmanager, kind: alertmanager, url: '{}'}}]\n",
-            alertmanager.url
-        ),
-        ..StackOptions::default()
-    })
-    .await?;
+async fn play(options: &Options, stop: &CancellationToken) -> anyhow::Result<()> {
+    let started = Instant::now();
+    let since = |what: &str| println!("{what} {:.1} s after the start.", started.elapsed().as_secs_f64());
+    let company = Company::open().await?;
+    let head = head(&company);
+    println!("{head}");
+    since("Ready");
+    let play = company.play(options.seconds, options.rate, stop)?;
+    company.first_call().await?;
+    since("The first call was on the console's page");
+    company.send_history().await?;
+    watch(&company, &head, &play, options.seconds).await?;
+    let (report, accounts) = company.settle(play).await?;
     println!(
-        "Ready after {:.1} s. Services begin to call through the agent.",
-        started.elapsed().as_secs_f64()
+        "\n{} calls of the services; {} answers compared with the provider's, {} different, {} client errors.\n\n{}",
+        report.started,
+        report.equal + report.different,
+        report.different,
+        report.client_errors,
+        accounts.text()
     );
-
-    let plan =
-        Plan { duration: Duration::from_secs(options.seconds), rate_per_s: options.rate, ..Plan::default() };
-    let targets = stack.targets()?;
-    let oracle = stack.provider.ledger();
-    let cut = stop.child_token();
-    let traffic = tokio::spawn(async move { traffic::run(&plan, &targets, Some(oracle), cut, |_| {}).await });
-    let first = stack.wait_for_calls(1, Duration::from_secs(60)).await;
-    first
-        .with_context(|| format!("no call was recorded\n{}\n{}", stack.agent.log(), stack.collector.log()))?;
-    println!("First priced call {:.1} s after the start.", started.elapsed().as_secs_f64());
-    watch(&stack, &alertmanager, &traffic, options.seconds).await?;
-    let report = traffic.await?;
-    prove(&stack, &report).await?;
-    println!("{}", notifications(&webhook.received()));
-    println!("{}", where_to_look(&stack, &alertmanager.url));
-    if !options.exit && terminal::is_watched() {
-        println!("\nServing. Ctrl-C ends it and leaves nothing running.");
+    let alerts = alert_lines(&company.alertmanager.alerts().await?);
+    println!("Alertmanager has\n{}\n\n{head}", alerts.join("\n"));
+    let has_agreed = accounts.disagreements.is_empty();
+    if !options.once {
+        println!("{}\n\nServing. Ctrl-C ends it and leaves nothing running.", where_to_look(&company));
         stop.cancelled().await;
     }
-    stack.agent.terminate().await?;
-    stack.collector.terminate().await?;
+    company.close().await?;
+    ensure!(has_agreed, "the accounts disagree, see above");
     Ok(())
-}
-
-fn budget_rule(budget_usd: &str) -> String {
-    format!(
-        "groups:\n- name: budgets\n  rules:\n  - alert: TeamBudgetExceeded\n    \
-         expr: sum by (team) (increase(llm_cost_usd_total{{team=\"support\"}}[10m])) > {budget_usd}\n    for: 10s\n    \
-         labels: {{severity: page}}\n    annotations:\n      \
-         summary: 'team {{{{ $labels.team }}}} has spent {{{{ $value | printf \"%.4f\" }}}} USD in ten minutes, its budget is {budget_usd}'\n"
-    )
 }
 
 /// Draws the table until the services have finished.
-async fn watch(
-    stack: &Stack,
-    alertmanager: &Alertmanager,
-    traffic: &tokio::task::JoinHandle<Report>,
-    seconds: u64,
-) -> anyhow::Result<()> {
+async fn watch(company: &Company, head: &str, play: &Play, seconds: u64) -> anyhow::Result<()> {
     let began = Instant::now();
     terminal::clear();
     let pause = if terminal::is_watched() { terminal::REFRESH } else { terminal::REPRINT };
     loop {
-        let alerts = alertmanager.alerts().await?;
-        let page = format!(
-            "Ledgerline demo, {} of {seconds} s\n\n{}\n{}\n",
-            began.elapsed().as_secs(),
-            table::render(&table::read(&stack.engine()?).await?),
-            firing(&alerts)
-        );
-        terminal::show(&page);
         let end = Instant::now() + pause;
         while Instant::now() < end {
-            if traffic.is_finished() {
+            if play.is_over() {
                 return Ok(());
             }
-            tokio::time::sleep(Duration::from_millis(200)).await;
+            tokio::time::sleep(Duration::from_millis(100)).await;
         }
+        let alerts = alert_lines(&company.alertmanager.alerts().await?);
+        terminal::show(&format!(
+            "{head}\nThe services call: {} of {seconds} s\n\n{}\nAlertmanager has {}\n{}\n",
+            began.elapsed().as_secs(),
+            table::render(&table::read(&company.stack.engine()?).await?),
+            if alerts.is_empty() { "no alert" } else { "" },
+            alerts.join("\n")
+        ));
     }
 }
 
-fn firing(alerts: &[Value]) -> String {
-    if alerts.is_empty() {
-        return "Alertmanager: no alert.".to_owned();
-    }
-    let lines: Vec<String> = alerts
-        .iter()
-        .map(|alert| {
-            format!("Alertmanager: {}", alert["annotations"]["summary"].as_str().unwrap_or_default())
-        })
-        .collect();
-    lines.join("\n")
-}
-
-/// The three accounts that must agree, and what the clients saw.
-async fn prove(stack: &Stack, report: &Report) -> anyhow::Result<()> {
-    let stored = stack.wait_recorded(Duration::from_secs(20)).await?;
-    let sql = stack.sql("SELECT toString(sum(cost)) FROM spans").await?;
-    let rollup = stack.sql("SELECT toString(sum(amount)) FROM spend_day").await?;
-    let promql = stack.promql("sum(increase(llm_cost_usd_total[1h]))").await?;
-    println!("\nThe accounts");
-    println!("  calls made by the services {}, recorded {stored}", report.started);
-    println!(
-        "  answers compared byte for byte with the provider: {} equal, {} different; client errors {}",
-        report.equal, report.different, report.client_errors
-    );
-    println!("  spend by SQL on spans   {} USD", sql.trim());
-    println!("  spend by SQL on days    {} USD", rollup.trim());
-    println!("  spend by PromQL         {} USD", promql[0]["value"][1].as_str().unwrap_or("none"));
-    Ok(())
-}
-
-fn notifications(received: &[Value]) -> String {
-    let lines: Vec<String> = received
-        .iter()
-        .flat_map(|notification| notification["alerts"].as_array().cloned().unwrap_or_default())
-        .map(|alert| {
-            format!(
-                "  {} {}: {}",
-                alert["status"].as_str().unwrap_or_default(),
-                alert["labels"]["alertname"].as_str().unwrap_or_default(),
-                alert["annotations"]["summary"].as_str().unwrap_or_default()
-            )
-        })
-        .collect();
-    format!("\nDelivered by Alertmanager to its webhook\n{}", lines.join("\n"))
-}
-
-fn where_to_look(stack: &Stack, alertmanager: &str) -> String {
+/// The first lines: where a browser goes, and where a service does.
+fn head(company: &Company) -> String {
+    let stack = &company.stack;
+    let ports = stack.ports();
+    let taken: Vec<String> = [
+        (ports.api, Ports::DOCUMENTED.api),
+        (ports.grpc, Ports::DOCUMENTED.grpc),
+        (ports.http, Ports::DOCUMENTED.http),
+        (ports.agent, Ports::DOCUMENTED.agent),
+        (ports.agent_admin, Ports::DOCUMENTED.agent_admin),
+    ]
+    .iter()
+    .filter(|(port, documented)| port != documented)
+    .map(|(port, documented)| format!("{documented} was taken, so it is {port}"))
+    .collect();
+    let taken = if taken.is_empty() { String::new() } else { format!("\n         ({})", taken.join("; ")) };
     format!(
-        "\nWhere to look\n  the console    {}/\n  agent          {}\n  collector      {}/ready  {}/metrics\n  Prometheus API {}\n  \
-         ClickHouse     {}\n  Alertmanager   {alertmanager}\n\nAdd it to a Grafana, no plugin needed\n  \
-         1. Connections, Data sources, Add: Prometheus\n  2. URL: {}   then Save & test\n  \
-         3. Dashboards, New, Import: dashboards/ledgerline-overview.json",
+        "Console: {}/\nAgent:   OPENAI_BASE_URL={}/v1 ANTHROPIC_BASE_URL={}\nOTLP:    gRPC {}  HTTP {}{taken}",
         stack.api(),
         stack.openai(),
+        stack.anthropic(),
+        stack.otlp_grpc(),
+        stack.otlp_http()
+    )
+}
+
+fn where_to_look(company: &Company) -> String {
+    let stack = &company.stack;
+    format!(
+        "Where to look\n  the console    {}/\n  collector      {}/ready  {}/metrics\n  ClickHouse     {}\n  Alertmanager   {}\n\n\
+         Add it to a Grafana, no plugin needed\n  1. Connections, Data sources, Add: Prometheus\n  2. URL: {}   then Save & test\n  \
+         3. Dashboards, New, Import: dashboards/ledgerline-overview.json",
         stack.api(),
         stack.api(),
-        stack.prometheus(),
+        stack.api(),
         stack.engine().unwrap_or_default(),
+        company.alertmanager.url,
         stack.prometheus()
     )
+}
+
+/// Plays again and again, and fails if any run does not agree.
+async fn again(options: &Options, stop: &CancellationToken) -> anyhow::Result<()> {
+    let (mut agreed, mut documented) = (0, 0);
+    let (mut ready, mut first): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
+    for run in 1..=options.runs {
+        let started = Instant::now();
+        let company = Company::open().await?;
+        ready.push(started.elapsed().as_secs_f64());
+        let play = company.play(options.seconds, options.rate, stop)?;
+        company.first_call().await?;
+        first.push(started.elapsed().as_secs_f64());
+        company.send_history().await?;
+        let (report, accounts) = company.settle(play).await?;
+        let has_agreed = accounts.disagreements.is_empty();
+        let ports = company.stack.ports();
+        agreed += u32::from(has_agreed);
+        documented += u32::from(ports == Ports::DOCUMENTED);
+        company.close().await?;
+        println!(
+            "run {run}: {}, {} calls played, {} in the record, {} USD; console port {}, ready {:.1} s, first call {:.1} s, all {:.1} s",
+            if has_agreed { "the accounts agree" } else { "THE ACCOUNTS DISAGREE" },
+            report.started,
+            accounts.calls,
+            ledgerline_bench::demo::prices::dollars(accounts.cost),
+            ports.api,
+            ready.last().copied().unwrap_or_default(),
+            first.last().copied().unwrap_or_default(),
+            started.elapsed().as_secs_f64()
+        );
+        if !has_agreed {
+            println!("{}", accounts.text());
+        }
+    }
+    for (what, times) in [("ready", &mut ready), ("first call on the console's page", &mut first)] {
+        times.sort_by(f64::total_cmp);
+        println!("{what}: median {:.1} s, at most {:.1} s", times[times.len() / 2], times[times.len() - 1]);
+    }
+    println!(
+        "{} of {} runs started, {documented} at the documented ports; {agreed} of {} agree.",
+        ready.len(),
+        options.runs,
+        options.runs
+    );
+    ensure!(agreed == options.runs, "{} runs do not agree", options.runs - agreed);
+    Ok(())
 }

@@ -36,6 +36,8 @@ pub struct StackOptions {
     pub files: Vec<(String, String)>,
     /// Where the agent logs; a file in the stack's folder when not set.
     pub agent_log: Option<PathBuf>,
+    /// Ports to take where they are free; any free ones when not set.
+    pub ports: Option<Ports>,
 }
 
 /// A running product.
@@ -52,7 +54,7 @@ pub struct Stack {
 }
 
 /// Every port of a stack, on loopback.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Ports {
     /// The agent's relay.
     pub agent: u16,
@@ -64,6 +66,11 @@ pub struct Ports {
     pub http: u16,
     /// The collector's API.
     pub api: u16,
+}
+
+impl Ports {
+    /// Those that the documentation names.
+    pub const DOCUMENTED: Self = Self { agent: 4100, agent_admin: 4101, grpc: 4317, http: 4318, api: 4319 };
 }
 
 impl Stack {
@@ -88,16 +95,18 @@ impl Stack {
             more = more.replace("127.0.0.1", &apart.here_from_collector());
         }
         let place = Place { directory: directory.path(), apart: apart.as_ref() };
-        let free = if apart.is_some() { "0.0.0.0:0" } else { "127.0.0.1:0" };
-        let collector = Service::start(place.collector([free; 3], &more)?).await?;
+        let [grpc, http, api, relay, admin] = options
+            .ports
+            .map_or([0; 5], |ports| [ports.grpc, ports.http, ports.api, ports.agent, ports.agent_admin]);
+        let collector = place.start([grpc, http, api], |listen| place.collector(listen, &more)).await?;
         let taken = place.taken("collector", ["grpc", "http", "api"])?;
         place.collector(taken.each_ref().map(String::as_str), &more)?;
         let grpc = match &apart {
             Some(apart) => apart.collector_from_agent(taken[0].rsplit(':').next().unwrap_or_default()),
             None => collector.url("grpc"),
         };
-        let recipe = |listen| place.agent(listen, &provider.url, &grpc, &options);
-        let agent = Service::start(recipe([free; 2])?).await?;
+        let recipe = |listen: [&str; 2]| place.agent(listen, &provider.url, &grpc, &options);
+        let agent = place.start([relay, admin], recipe).await?;
         let taken = place.taken("agent", ["relay", "admin"])?;
         recipe(taken.each_ref().map(String::as_str))?;
         Ok(Self { provider, collector, agent, apart, directory })
@@ -248,7 +257,22 @@ impl Stack {
     /// When the deadline passes first; the error says what is missing, so that late can be told from lost.
     pub async fn wait_recorded(&self, deadline: Duration) -> anyhow::Result<u64> {
         let end = tokio::time::Instant::now() + deadline;
-        let exported = loop {
+        let exported = self.wait_acknowledged(deadline).await?;
+        let left = end.saturating_duration_since(tokio::time::Instant::now());
+        let stored =
+            self.wait_for_calls(exported, left).await.context("acknowledged and not in the record")?;
+        ensure!(stored == exported, "{exported} calls acknowledged, {stored} in the record");
+        Ok(stored)
+    }
+
+    /// The first half of [`wait_recorded`](Self::wait_recorded), for a record that others fill as well: the agent has ended
+    /// every call that it saw begin, and the collector has acknowledged each. Returns how many.
+    ///
+    /// # Errors
+    /// When the deadline passes first; the error shows the agent's metrics.
+    pub async fn wait_acknowledged(&self, deadline: Duration) -> anyhow::Result<u64> {
+        let end = tokio::time::Instant::now() + deadline;
+        loop {
             let metrics = get(&format!("{}/metrics", self.agent_admin())).await?.text();
             let agent =
                 |name: &str| sum_of(&metrics, &format!("ledgerline_agent_{name}")).unwrap_or(0.0) as u64;
@@ -258,18 +282,13 @@ impl Stack {
                 && agent("calls_observed_total") == accounted
                 && recorded == exported + agent("calls_dropped_total");
             if is_quiet {
-                break exported;
+                return Ok(exported);
             }
             if tokio::time::Instant::now() > end {
                 bail!("calls are under way after {deadline:?}:\n{metrics}");
             }
             tokio::time::sleep(Duration::from_millis(25)).await;
-        };
-        let left = end.saturating_duration_since(tokio::time::Instant::now());
-        let stored =
-            self.wait_for_calls(exported, left).await.context("acknowledged and not in the record")?;
-        ensure!(stored == exported, "{exported} calls acknowledged, {stored} in the record");
-        Ok(stored)
+        }
     }
 
     /// SIGKILL to the engine. The collector starts it again.
@@ -355,6 +374,26 @@ struct Place<'a> {
 }
 
 impl Place<'_> {
+    /// Starts a process at these ports. Where one of them is taken, now or by the time the process binds it, it starts at
+    /// free ones, which it chooses itself: nobody else can take a port that is bound.
+    async fn start<const N: usize>(
+        self,
+        wanted: [u16; N],
+        recipe: impl Fn([&str; N]) -> anyhow::Result<Recipe>,
+    ) -> anyhow::Result<Service> {
+        let host = if self.apart.is_some() { "0.0.0.0" } else { "127.0.0.1" };
+        let is_free = |port: u16| std::net::TcpListener::bind((host, port)).is_ok();
+        let wanted = wanted.map(|port| format!("{host}:{}", if is_free(port) { port } else { 0 }));
+        let free = std::array::from_fn(|_| format!("{host}:0"));
+        let listen = wanted.each_ref().map(String::as_str);
+        match Service::start(recipe(listen)?).await {
+            Err(error) if wanted != free && format!("{error:#}").contains("cannot listen on") => {
+                Service::start(recipe(free.each_ref().map(String::as_str))?).await
+            }
+            outcome => outcome,
+        }
+    }
+
     /// How to run a collector with an embedded engine, listening for gRPC, HTTP and its API at these addresses. Writes its
     /// configuration, which it reads again whenever it starts.
     fn collector(self, [grpc, http, api]: [&str; 3], more: &str) -> anyhow::Result<Recipe> {

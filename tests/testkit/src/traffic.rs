@@ -19,7 +19,7 @@ mod report;
 mod tests;
 
 pub use call::{End, Outcome, Verdict};
-pub use cast::{Draft, Identity, Pace};
+pub use cast::{Draft, Identity, Pace, paced};
 pub use report::{Percentiles, Report};
 
 use ledgerline_mock_provider::Ledger;

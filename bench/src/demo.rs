@@ -1,0 +1,211 @@
+//! The whole product on one machine, as a plausible company: real processes, a mock provider, services that call it, thirty
+//! days of the past, alerts; and the proof at the end that every account of the money is the same.
+//!
+//! It leaves nothing running and nothing behind.
+
+pub mod accounts;
+pub mod history;
+pub mod prices;
+pub mod scenes;
+pub mod spans;
+
+use std::collections::HashSet;
+use std::time::Duration;
+
+use anyhow::Context;
+use ledgerline_mock_provider::MockOptions;
+use ledgerline_process::{Clock, SystemClock};
+use ledgerline_testkit::alertmanager::{Alertmanager, Webhook};
+use ledgerline_testkit::http::get;
+use ledgerline_testkit::stack::{Ports, Stack, StackOptions};
+use ledgerline_testkit::traffic::{self, End, Plan, Report};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
+use tokio_util::sync::CancellationToken;
+
+use accounts::Accounts;
+use history::History;
+use scenes::Stage;
+
+/// Calls the provider remembers to be compared with; a demo makes a few thousand.
+const CALLS_REMEMBERED: usize = 50_000;
+/// How long the first call may take to reach the record.
+const FIRST_CALL_DEADLINE: Duration = Duration::from_secs(60);
+
+/// Everything that runs. Dropping it ends every process.
+#[derive(Debug)]
+pub struct Company {
+    /// Agent, collector with its engine, and the provider.
+    pub stack: Stack,
+    /// A real one, which gets the alerts.
+    pub alertmanager: Alertmanager,
+    /// Where it delivers them.
+    pub webhook: Webhook,
+    history: History,
+    /// Keeps Alertmanager's files.
+    _directory: TempDir,
+}
+
+impl Company {
+    /// Starts everything, at the ports that the documentation names where they are free.
+    ///
+    /// # Errors
+    /// When a program is missing or does not become ready.
+    pub async fn open() -> anyhow::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("ledgerline-demo-").tempdir()?;
+        let webhook = Webhook::start().await?;
+        let alertmanager = Alertmanager::start(directory.path(), &webhook.url).await?;
+        let history = History::until(SystemClock.now_unix_ns());
+        let stack = Stack::start(StackOptions {
+            provider: MockOptions::for_load(CALLS_REMEMBERED),
+            // Documents of other kinds for the collector go here, and into `rule_files` below.
+            files: vec![("rules.yaml".to_owned(), rules(&history))],
+            collector_yaml: format!(
+                "alerting:\n  rule_files: ['{{directory}}/rules.yaml']\n  query_offset_ms: 0\n  evaluation_interval_ms: 5000\n  \
+                 receivers: [{{name: alertmanager, kind: alertmanager, url: '{}'}}]\n",
+                alertmanager.url
+            ),
+            upstreams: scenes::UPSTREAMS.to_owned(),
+            ports: Some(Ports::DOCUMENTED),
+            ..StackOptions::default()
+        })
+        .await?;
+        scenes::prepare(&stack.provider);
+        Ok(Self { stack, alertmanager, webhook, history, _directory: directory })
+    }
+
+    /// Lets the services call, at this rate for so long.
+    ///
+    /// # Errors
+    /// Never for the URLs of a stack.
+    pub fn play(&self, seconds: u64, rate_per_s: f64, stop: &CancellationToken) -> anyhow::Result<Play> {
+        let plan = Plan { duration: Duration::from_secs(seconds), rate_per_s, ..Plan::default() };
+        let (targets, oracle) = (self.stack.targets()?, self.stack.provider.ledger());
+        let (cut, rounds) = (stop.child_token(), stop.child_token());
+        let traffic = tokio::spawn(async move {
+            let mut whole = HashSet::new();
+            let note = |outcome: &traffic::Outcome| {
+                if outcome.end == End::Complete {
+                    whole.extend(outcome.call_id.clone());
+                }
+            };
+            let report = traffic::run(&plan, &targets, Some(oracle), cut, note).await;
+            (report, whole)
+        });
+        let stage = Stage { agent: self.stack.agent.url("relay"), otlp_http: self.stack.otlp_http() };
+        let last_round = rounds.clone();
+        let scenes = tokio::spawn(async move { scenes::play(&stage, &last_round).await });
+        Ok(Play { traffic, scenes, rounds })
+    }
+
+    /// Waits until the console's own answer holds a call.
+    ///
+    /// # Errors
+    /// When it does not in a minute; the error shows what agent and collector logged.
+    pub async fn first_call(&self) -> anyhow::Result<()> {
+        let end = Instant::now() + FIRST_CALL_DEADLINE;
+        let url = format!("{}/api/v1/spend?from=2024-01-01&to=2100-01-01", self.stack.api());
+        while get(&url).await?.json()?["total"]["calls"].as_u64() < Some(1) {
+            anyhow::ensure!(
+                Instant::now() < end,
+                "no call was recorded\n{}\n{}",
+                self.stack.agent.log(),
+                self.stack.collector.log()
+            );
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        Ok(())
+    }
+
+    /// Sends the last thirty days.
+    ///
+    /// # Errors
+    /// When the collector does not take them.
+    pub async fn send_history(&self) -> anyhow::Result<()> {
+        spans::export(&self.stack.otlp_http(), self.history.resources.clone()).await.context("the last days")
+    }
+
+    /// Lets everybody finish, waits for every acknowledgement, reads every account and compares.
+    ///
+    /// # Errors
+    /// When a call cannot be made or an account cannot be read.
+    pub async fn settle(&self, play: Play) -> anyhow::Result<(Report, Accounts)> {
+        let (report, mut whole) = play.traffic.await?;
+        play.rounds.cancel();
+        whole.extend(play.scenes.await??);
+        let mut accounts = accounts::read(&self.stack, &self.history, &whole).await?;
+        for (what, count) in [
+            ("answers that differ from the provider's", report.different),
+            ("errors of clients", report.client_errors),
+        ] {
+            if count > 0 {
+                accounts.disagreements.push(format!("{count} {what}: {:?}", report.failures));
+            }
+        }
+        Ok((report, accounts))
+    }
+
+    /// Ends everything in order.
+    ///
+    /// # Errors
+    /// When a process does not end.
+    pub async fn close(mut self) -> anyhow::Result<()> {
+        self.stack.agent.terminate().await?;
+        self.stack.collector.terminate().await?;
+        Ok(())
+    }
+}
+
+/// Calls under way.
+#[derive(Debug)]
+pub struct Play {
+    traffic: JoinHandle<(Report, HashSet<String>)>,
+    scenes: JoinHandle<anyhow::Result<Vec<String>>>,
+    rounds: CancellationToken,
+}
+
+impl Play {
+    /// Whether the services have finished.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
+        self.traffic.is_finished()
+    }
+}
+
+/// One budget that is spent, one that is nearly so, and a provider that fails.
+fn rules(history: &History) -> String {
+    let budget = |team: &str, percent: i128| {
+        prices::dollars(history.cost_by_team.get(team).copied().unwrap_or_default() / 100 * percent)
+    };
+    let (over, near) = (budget("support", 90), budget("search", 115));
+    let spent = |team: &str| format!("sum by (team) (increase(llm_cost_usd_total{{team=\"{team}\"}}[32d]))");
+    format!(
+        "groups:\n- name: budgets\n  rules:\n  - alert: TeamBudgetExceeded\n    expr: {} > {over}\n    labels: {{severity: page}}\n    \
+         annotations: {{summary: 'team {{{{ $labels.team }}}} has spent {{{{ $value | printf \"%.2f\" }}}} USD of {over}'}}\n  \
+         - alert: TeamBudgetNear\n    expr: {} > 0.8 * {near}\n    labels: {{severity: ticket}}\n    \
+         annotations: {{summary: 'team {{{{ $labels.team }}}} has spent {{{{ $value | printf \"%.2f\" }}}} USD of {near}, more than 80 percent'}}\n\
+         - name: providers\n  rules:\n  - alert: ProviderFails\n    \
+         expr: sum by (provider) (increase(llm_errors_total[5m])) / sum by (provider) (increase(llm_calls_total[5m])) > 0.5\n    for: 10s\n    \
+         labels: {{severity: page}}\n    \
+         annotations: {{summary: 'provider {{{{ $labels.provider }}}} fails {{{{ $value | printf \"%.0f\" }}}} of 1'}}\n",
+        spent("support"),
+        spent("search"),
+    )
+}
+
+/// What an Alertmanager holds, a line each.
+#[must_use]
+pub fn alert_lines(alerts: &[Value]) -> Vec<String> {
+    alerts
+        .iter()
+        .map(|alert| {
+            format!(
+                "  {}: {}",
+                alert["labels"]["alertname"].as_str().unwrap_or_default(),
+                alert["annotations"]["summary"].as_str().unwrap_or_default()
+            )
+        })
+        .collect()
+}
