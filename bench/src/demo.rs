@@ -49,11 +49,11 @@ pub struct Company {
 }
 
 impl Company {
-    /// Starts everything, at the ports that the documentation names where they are free.
+    /// Starts everything, at these ports where they are free.
     ///
     /// # Errors
     /// When a program is missing or does not become ready.
-    pub async fn open() -> anyhow::Result<Self> {
+    pub async fn open(ports: Option<Ports>) -> anyhow::Result<Self> {
         let directory = tempfile::Builder::new().prefix("ledgerline-demo-").tempdir()?;
         let webhook = Webhook::start().await?;
         let alertmanager = Alertmanager::start(directory.path(), &webhook.url).await?;
@@ -68,7 +68,7 @@ impl Company {
                 alertmanager.url
             ),
             upstreams: scenes::UPSTREAMS.to_owned(),
-            ports: Some(Ports::DOCUMENTED),
+            ports,
             ..StackOptions::default()
         })
         .await?;
@@ -145,6 +145,26 @@ impl Company {
             }
         }
         Ok((report, accounts))
+    }
+
+    /// Waits until Alertmanager has been told of both budgets, and returns all that it holds, a line each.
+    ///
+    /// # Errors
+    /// When it has not in a minute.
+    pub async fn alerts(&self) -> anyhow::Result<Vec<String>> {
+        let end = Instant::now() + FIRST_CALL_DEADLINE;
+        loop {
+            let lines = alert_lines(&self.alertmanager.alerts().await?);
+            if lines.iter().filter(|line| line.contains("TeamBudget")).count() == 2 {
+                return Ok(lines);
+            }
+            anyhow::ensure!(
+                Instant::now() < end,
+                "the budgets' alerts did not come: {lines:?}\n{}",
+                self.stack.collector.log()
+            );
+            tokio::time::sleep(Duration::from_millis(100)).await;
+        }
     }
 
     /// Ends everything in order.

@@ -4,6 +4,7 @@
 #![allow(clippy::print_stdout, reason = "a demo and a report are there to be read on a terminal")]
 
 pub mod demo;
+pub mod reference;
 pub mod table;
 pub mod terminal;
 pub mod years;

@@ -77,7 +77,7 @@ pub enum Rows {
 
 /// A label that not every metric has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[allow(missing_docs, reason = "README.md explains each")]
+#[allow(missing_docs, reason = "docs/metrics.md explains each")]
 pub enum Label {
     TokenClass,
     /// What is billed and no token.

@@ -15,6 +15,7 @@ mod console;
 mod containers;
 mod cost_bugs;
 mod delivery;
+mod docs;
 mod finance;
 mod hostile;
 mod machines;

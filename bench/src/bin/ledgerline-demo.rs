@@ -61,7 +61,7 @@ async fn run(options: &Options) -> anyhow::Result<()> {
 async fn play(options: &Options, stop: &CancellationToken) -> anyhow::Result<()> {
     let started = Instant::now();
     let since = |what: &str| println!("{what} {:.1} s after the start.", started.elapsed().as_secs_f64());
-    let company = Company::open().await?;
+    let company = Company::open(Some(Ports::DOCUMENTED)).await?;
     let head = head(&company);
     println!("{head}");
     since("Ready");
@@ -79,8 +79,7 @@ async fn play(options: &Options, stop: &CancellationToken) -> anyhow::Result<()>
         report.client_errors,
         accounts.text()
     );
-    let alerts = alert_lines(&company.alertmanager.alerts().await?);
-    println!("Alertmanager has\n{}\n\n{head}", alerts.join("\n"));
+    println!("Alertmanager has\n{}\n\n{head}", company.alerts().await?.join("\n"));
     let has_agreed = accounts.disagreements.is_empty();
     if !options.once {
         println!("{}\n\nServing. Ctrl-C ends it and leaves nothing running.", where_to_look(&company));
@@ -162,7 +161,7 @@ async fn again(options: &Options, stop: &CancellationToken) -> anyhow::Result<()
     let (mut ready, mut first): (Vec<f64>, Vec<f64>) = (Vec::new(), Vec::new());
     for run in 1..=options.runs {
         let started = Instant::now();
-        let company = Company::open().await?;
+        let company = Company::open(Some(Ports::DOCUMENTED)).await?;
         ready.push(started.elapsed().as_secs_f64());
         let play = company.play(options.seconds, options.rate, stop)?;
         company.first_call().await?;

@@ -63,7 +63,7 @@ pub fn cost(model: &str, usage: &TokenUsage) -> Option<i128> {
 pub fn picos(text: &str) -> Option<i128> {
     let (sign, digits) = text.trim().strip_prefix('-').map_or((1, text.trim()), |rest| (-1, rest));
     let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    if fraction.len() > 12 {
+    if whole.is_empty() || fraction.len() > 12 {
         return None;
     }
     Some(sign * format!("{whole}{fraction:0<12}").parse::<i128>().ok()?)
@@ -105,6 +105,7 @@ mod tests {
             ("-1.5", Some(-1_500_000_000_000)),
             ("0.0000000000001", None),
             ("much", None),
+            ("", None),
         ] {
             assert_eq!(picos(text), expected, "{text}");
         }

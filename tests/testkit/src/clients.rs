@@ -35,10 +35,14 @@ pub async fn environment() -> anyhow::Result<&'static Path> {
     Ok(path.await?)
 }
 
-/// Makes sure that the packages for Node are there, once per process.
-async fn node_packages() -> anyhow::Result<()> {
+/// A folder from which programs for Node find the packages, which are set up once per process.
+///
+/// # Errors
+/// When they cannot be.
+pub async fn node() -> anyhow::Result<PathBuf> {
     static PACKAGES: OnceCell<PathBuf> = OnceCell::const_new();
-    PACKAGES.get_or_try_init(|| set_up("node")).await.map(drop)
+    PACKAGES.get_or_try_init(|| set_up("node")).await?;
+    Ok(clients().join("node"))
 }
 
 async fn set_up(what: &str) -> anyhow::Result<PathBuf> {
@@ -297,7 +301,7 @@ pub async fn run_script<T: DeserializeOwned>(
     deadline: Duration,
 ) -> anyhow::Result<Vec<T>> {
     let mut command = if script.extension().is_some_and(|extension| extension == "mjs") {
-        node_packages().await?;
+        node().await?;
         Command::new("node")
     } else {
         let mut python = Command::new(environment().await?.join("bin").join("python"));
