@@ -196,8 +196,10 @@ impl Play {
 
 /// One budget that is spent, one that is nearly so, and a provider that fails.
 fn rules(history: &History) -> String {
+    // In whole cents.
     let budget = |team: &str, percent: i128| {
-        prices::dollars(history.cost_by_team.get(team).copied().unwrap_or_default() / 100 * percent)
+        let cents = history.cost_by_team.get(team).copied().unwrap_or_default() * percent / 1_000_000_000_000;
+        format!("{}.{:02}", cents / 100, cents % 100)
     };
     let (over, near) = (budget("support", 90), budget("search", 115));
     let spent = |team: &str| format!("sum by (team) (increase(llm_cost_usd_total{{team=\"{team}\"}}[32d]))");

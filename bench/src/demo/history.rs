@@ -18,6 +18,10 @@ pub const TRACE_PREFIX: &str = "de305eedf00d";
 const DAYS: u64 = 30;
 const DAY_NS: u64 = 86_400_000_000_000;
 const HOUR_NS: u64 = 3_600_000_000_000;
+/// A call of the past stands for longer conversations than are played, so that the month is a company's. The longest prompt stays below the
+/// 200,000 tokens from which some prices rise.
+const INPUT_SCALE: u64 = 12;
+const OUTPUT_SCALE: u64 = 3;
 /// Calls on the first working day.
 const CALLS_A_DAY: u64 = 70;
 /// Days before today on which a loop in `docs-search` repeated its calls: the day that finance asks about.
@@ -102,18 +106,18 @@ fn has_answer(draft: &Draft) -> bool {
     matches!(draft.scenario, "plain" | "reasoning" | "tool_call" | "length")
 }
 
-/// The counts that the draft asks the mock provider for; of a stream that was left a part of the answer.
+/// The counts that the draft asks the mock provider for, scaled; of a stream that was left a part of the answer.
 fn used(draft: &Draft) -> TokenUsage {
     let asked = |name: &str| {
         let pair = draft.params.split(';').find_map(|pair| pair.strip_prefix(name)?.strip_prefix('='));
         pair.and_then(|count| count.parse().ok()).unwrap_or(0)
     };
-    let output = asked("output_tokens");
+    let output: u64 = asked("output_tokens");
     TokenUsage {
-        input_uncached: asked("input_tokens"),
-        cache_read: asked("cached_tokens"),
-        cache_write_5m: asked("cache_write_tokens"),
-        output_text: draft.abort_after.map_or(output, |frames| frames * 8),
+        input_uncached: INPUT_SCALE * asked("input_tokens"),
+        cache_read: INPUT_SCALE * asked("cached_tokens"),
+        cache_write_5m: INPUT_SCALE * asked("cache_write_tokens"),
+        output_text: OUTPUT_SCALE * draft.abort_after.map_or(output, |frames| frames * 8),
         ..TokenUsage::default()
     }
 }
