@@ -33,32 +33,44 @@ struct Options {
 #[tokio::main]
 async fn main() -> ExitCode {
     let options = Options::parse();
-    shutdown::exit_code("ledgerline-demo", run(&options).await.map_err(Plain))
-}
-
-/// An error with its causes and without a backtrace, whatever the environment asks for.
-struct Plain(anyhow::Error);
-
-impl std::fmt::Display for Plain {
-    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        write!(formatter, "{:#}", self.0)
-    }
+    // With the causes of an error and without a backtrace, whatever the environment asks for.
+    shutdown::exit_code("ledgerline-demo", run(&options).await)
 }
 
 async fn run(options: &Options) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
-    tokio::select! {
+    let played = tokio::select! {
         biased;
-        // Dropping what runs ends every process it started.
-        () = stop.cancelled() => println!("\nStopped; nothing is left running."),
+        () = stop.cancelled() => None,
         result = async {
-            if options.runs > 1 { again(options, &stop).await } else { play(options, &stop).await }
-        } => return result,
+            if options.runs > 1 { again(options, &stop).await.map(|()| None) } else { play(options, &stop).await.map(Some) }
+        } => result?,
+    };
+    let Some((company, has_agreed)) = played else {
+        if stop.is_cancelled() {
+            stopped();
+        }
+        return Ok(());
+    };
+    if options.once {
+        company.close().await?;
+    } else {
+        println!("{}\n\nServing. Ctrl-C ends it and leaves nothing running.", where_to_look(&company));
+        stop.cancelled().await;
+        // Dropping what runs ends every process it started.
+        drop(company);
+        stopped();
     }
+    ensure!(has_agreed, "the accounts disagree, see above");
     Ok(())
 }
 
-async fn play(options: &Options, stop: &CancellationToken) -> anyhow::Result<()> {
+fn stopped() {
+    println!("\nStopped; nothing is left running.");
+}
+
+/// Starts the company, lets it call, and returns it with whether its accounts agree.
+async fn play(options: &Options, stop: &CancellationToken) -> anyhow::Result<(Company, bool)> {
     let started = Instant::now();
     let since = |what: &str| println!("{what} {:.1} s after the start.", started.elapsed().as_secs_f64());
     let company = Company::open(Some(Ports::DOCUMENTED)).await?;
@@ -80,14 +92,7 @@ async fn play(options: &Options, stop: &CancellationToken) -> anyhow::Result<()>
         accounts.text()
     );
     println!("Alertmanager has\n{}\n\n{head}", company.alerts().await?.join("\n"));
-    let has_agreed = accounts.disagreements.is_empty();
-    if !options.once {
-        println!("{}\n\nServing. Ctrl-C ends it and leaves nothing running.", where_to_look(&company));
-        stop.cancelled().await;
-    }
-    company.close().await?;
-    ensure!(has_agreed, "the accounts disagree, see above");
-    Ok(())
+    Ok((company, accounts.disagreements.is_empty()))
 }
 
 /// Draws the table until the services have finished.

@@ -153,7 +153,7 @@ fn span(
         span.set("http.response.status_code", status);
         span.set("error.type", error);
         span.set("ledgerline.usage.source", "missing");
-        span.set("ledgerline.end_of_stream", "complete");
+        span.set("ledgerline.end_of_stream", "provider_error");
         return span;
     };
     let is_left = draft.abort_after.is_some();
