@@ -124,7 +124,7 @@ impl Company {
     /// # Errors
     /// When the collector does not take them.
     pub async fn send_history(&self) -> anyhow::Result<()> {
-        spans::export(&self.stack.otlp_http(), self.history.resources.clone()).await.context("the last days")
+        spans::export(&self.stack.otlp_http(), &self.history.resources).await.context("the last days")
     }
 
     /// Lets everybody finish, waits for every acknowledgement, reads every account and compares.

@@ -38,7 +38,7 @@ impl Accounts {
         self.lines.push(format!("  {what:<44} {calls:>7} calls  {:>20} USD", dollars(cost)));
     }
 
-    fn same<T: PartialEq + std::fmt::Display>(&mut self, what: &str, wanted: T, found: T) {
+    fn same<T: PartialEq + std::fmt::Display + ?Sized>(&mut self, what: &str, wanted: &T, found: &T) {
         if wanted != found {
             self.disagreements.push(format!("{what}: {found} instead of {wanted}"));
         }
@@ -104,8 +104,8 @@ async fn served(
     // Batches, lists of models and what else is no call are GETs.
     let calls: Vec<ServedCall> =
         stack.provider.calls().into_iter().filter(|call| call.method == Method::POST).collect();
-    accounts.same("calls recorded, of those the provider got", calls.len() as u64, recorded);
-    accounts.same("calls recorded, of those acknowledged", acknowledged, recorded);
+    accounts.same("calls recorded, of those the provider got", &(calls.len() as u64), &recorded);
+    accounts.same("calls recorded, of those acknowledged", &acknowledged, &recorded);
     let (mut known, mut word, mut record) = (0_u64, 0, 0);
     let is_whole = |call: &&ServedCall| {
         call.end == ServedEnd::Complete && call.usage_was_sent && whole.contains(&call.id)
@@ -122,8 +122,8 @@ async fn served(
         record += row.cost.unwrap_or_default();
         let shown = |cost: Option<i128>| cost.map_or_else(|| "no price".to_owned(), dollars);
         let is_counted = matches!(row.usage_source.as_str(), "provider" | "drained");
-        accounts.same(&format!("{} {model}", call.id), shown(expected), shown(row.cost));
-        accounts.same(&format!("{} {model} counted by the provider", call.id), true, is_counted);
+        accounts.same(&format!("{} {model}", call.id), &shown(expected), &shown(row.cost));
+        accounts.same(&format!("{} {model} counted by the provider", call.id), &true, &is_counted);
     }
     accounts.line("whole answers, by the provider's own counts", known, word);
     accounts.line("the same in the record", known, record);
@@ -137,11 +137,11 @@ async fn past(stack: &Stack, history: &History, accounts: &mut Accounts) -> anyh
     );
     let text = stack.sql(&query).await?;
     let (calls, cost) = text.trim().split_once('\t').context("two columns")?;
-    accounts.same("calls of the last days", history.calls.to_string(), calls.to_owned());
+    accounts.same("calls of the last days", history.calls.to_string().as_str(), calls);
     accounts.same(
         "cost of the last days",
-        dollars(history.cost()),
-        picos(cost).map_or_else(|| cost.to_owned(), dollars),
+        &dollars(history.cost()),
+        &picos(cost).map_or_else(|| cost.to_owned(), dollars),
     );
     accounts.line("the last thirty days, as they were sent", history.calls, history.cost());
     Ok(())
@@ -171,8 +171,9 @@ async fn totals(stack: &Stack, accounts: &mut Accounts) -> anyhow::Result<()> {
         if accounts.calls == 0 {
             (accounts.calls, accounts.cost) = (calls.parse()?, cost);
         }
-        accounts.same(&format!("calls by {name}"), accounts.calls.to_string(), calls.to_owned());
-        accounts.same(&format!("cost by {name}"), dollars(accounts.cost), dollars(cost));
+        let (all, sum) = (accounts.calls.to_string(), dollars(accounts.cost));
+        accounts.same(&format!("calls by {name}"), all.as_str(), calls);
+        accounts.same(&format!("cost by {name}"), &sum, &dollars(cost));
     }
     Ok(())
 }

@@ -178,7 +178,7 @@ async fn assist(stage: &Stage, round: u64) -> anyhow::Result<Vec<String>> {
         environment: "production".to_owned(),
         scope: "opentelemetry.instrumentation.openai_v2",
     };
-    spans::export(&stage.otlp_http, vec![spans::resource(&resource, &spans)]).await?;
+    spans::export(&stage.otlp_http, &[spans::resource(&resource, &spans)]).await?;
     Ok(answered)
 }
 

@@ -89,7 +89,7 @@ pub fn resource(resource: &Resource, spans: &[Span]) -> Value {
 ///
 /// # Errors
 /// When it is refused, in whole or in part; the error quotes the answer.
-pub async fn export(otlp_http: &str, resources: Vec<Value>) -> anyhow::Result<()> {
+pub async fn export(otlp_http: &str, resources: &[Value]) -> anyhow::Result<()> {
     let body = json!({ "resourceSpans": resources }).to_string();
     let headers = [("content-type", "application/json")];
     let answer = send(Method::POST, &format!("{otlp_http}/v1/traces"), &headers, body).await?;
