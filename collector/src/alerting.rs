@@ -32,14 +32,14 @@ use tokio_util::sync::CancellationToken;
 
 pub use config::{AlertingConfig, ReceiverConfig, ReceiverKind};
 pub(crate) use config::{AlertingSettings, Receiver, ReceiverBody};
-pub use eval::step;
+pub use eval::{queries, step};
 pub use files::load_rules;
 pub use rules::{AlertRule, Defaults, Group};
 pub use sample::{Labels, Sample, fingerprint};
 pub use schedule::InstantQuery;
 pub(crate) use snapshot::RulesView;
 pub use state::{Phase, RuleState};
-pub use template::Template;
+pub use template::{Answers, Template};
 pub use time::UnixMs;
 
 use crate::access::Principal;

@@ -182,6 +182,10 @@ pub const RULE_FILE_BYTES_MAX: u64 = 4 * 1024 * 1024;
 /// Series one rule may return. At about 1 KiB per alert this keeps one rule below 10 MiB.
 pub const SERIES_PER_RULE_MAX: usize = 10_000;
 
+/// Queries that the texts of one rule's alerts may ask at one evaluation: a rule with more alerts than that needs no text of its own for
+/// each.
+pub const TEMPLATE_QUERIES_MAX: usize = 100;
+
 /// Queries of all groups together that run at once. Every group with one interval wakes on the same grid point,
 /// so this keeps a rule pack from taking the store away from the people who watch dashboards.
 pub const RULE_QUERIES_MAX: usize = 4;

@@ -11,7 +11,7 @@ use ledgerline_agent::relay::strip::UsageStrip;
 use ledgerline_agent::wire::Framing;
 use ledgerline_agent::wire::json::Tokenizer;
 use ledgerline_agent::wire::sse::Splitter;
-use ledgerline_collector::alerting::Template;
+use ledgerline_collector::alerting::{Answers, Template};
 use ledgerline_collector::ingest::decode::{Format, decode};
 use ledgerline_collector::ingest::estimate::decoded_size;
 use ledgerline_collector::ingest::normalise::{BatchContext, normalise};
@@ -165,7 +165,7 @@ pub fn alert_template(data: &[u8]) {
         .map(|(name, text)| (name.into(), text.into()))
         .into();
     for value in [0.0, -1.5e-9, 1.0e21, f64::NAN, f64::NEG_INFINITY] {
-        drop(template.render(&labels, value));
+        drop(template.render(&labels, value, &Answers::new()));
     }
 }
 

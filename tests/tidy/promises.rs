@@ -99,7 +99,7 @@ fn documentation_says_something() {
 /// bad start leaves is completed; 43,950 before the price book's commands; 45,700 before
 /// `explain` of a stored call and the metric of reported costs; 46,100 before days of other time zones were read from days; 46,300 before the
 /// spend of a calendar's months is a report, a file and a command, and the binary has pages; 47,560 before single calls are read, with their
-/// bills and their traces, and the state of the store.)
+/// bills and their traces, the state of the store, budgets, the runbook, and texts of alerts that ask a second number.)
 const PRODUCT_LINES_MAX: usize = 52_000;
 
 #[test]

@@ -1,4 +1,4 @@
-//! Pure. One evaluation of one rule: `(rule, state, time, samples) -> (state, transitions)`.
+//! Pure. One evaluation of one rule: `(rule, state, time, samples, answers) -> (state, transitions)`.
 //!
 //! The semantics are Prometheus' (rules/alerting.go), with one deliberate difference: when an evaluation fails, for whatever
 //! reason, the state stays as it was. Prometheus forgets all alerts of a rule that exceeds its group's limit, which resolves
@@ -7,13 +7,13 @@
 #[cfg(test)]
 mod tests;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::mem::discriminant;
 
 use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::{ALERT_NAME, Labels, METRIC_NAME, Sample};
 use crate::alerting::state::{Alert, Phase, RuleState};
-use crate::alerting::template::Template;
+use crate::alerting::template::{Answers, Template};
 use crate::alerting::time::UnixMs;
 use crate::limits::{RESOLVED_RETENTION, SERIES_PER_RULE_MAX};
 
@@ -34,7 +34,16 @@ pub enum EvalError {
     LimitExceeded { got: usize, limit: usize },
 }
 
-/// Evaluates `rule` at `at` given what its expression returned. Beside the state stand the alerts that changed their phase, as
+/// What the texts of the rule's alerts want to know beside what its expression returned.
+pub fn queries(rule: &AlertRule, samples: &[Sample]) -> BTreeSet<String> {
+    let texts = || rule.labels.values().chain(rule.annotations.values());
+    samples
+        .iter()
+        .flat_map(|sample| texts().flat_map(|text| text.queries(&sample.labels, sample.value)))
+        .collect()
+}
+
+/// Evaluates `rule` at `at` given what its expression returned and what [`queries`] were answered. Beside the state stand the alerts that changed their phase, as
 /// they are now, in label order.
 pub fn step(
     rule: &AlertRule,
@@ -42,6 +51,7 @@ pub fn step(
     state: &RuleState,
     at: UnixMs,
     samples: &[Sample],
+    answers: &Answers,
 ) -> Result<(RuleState, Vec<Alert>), EvalError> {
     if let Some(last) = state.last_eval.filter(|last| at <= *last) {
         return Err(EvalError::NotAfterLast { at, last });
@@ -49,7 +59,7 @@ pub fn step(
     if samples.len() > SERIES_PER_RULE_MAX {
         return Err(EvalError::TooManySeries { got: samples.len() });
     }
-    let mut holding = label(rule, at, samples)?;
+    let mut holding = label(rule, at, samples, answers)?;
     let mut next = RuleState { last_eval: Some(at), alerts: BTreeMap::new() };
     let mut changed = Vec::new();
     for (labels, before) in &state.alerts {
@@ -83,18 +93,23 @@ pub fn step(
 }
 
 /// The alerts the samples stand for, as if each were new at this evaluation.
-fn label(rule: &AlertRule, at: UnixMs, samples: &[Sample]) -> Result<BTreeMap<Labels, Alert>, EvalError> {
+fn label(
+    rule: &AlertRule,
+    at: UnixMs,
+    samples: &[Sample],
+    answers: &Answers,
+) -> Result<BTreeMap<Labels, Alert>, EvalError> {
     let mut holding = BTreeMap::new();
     for sample in samples {
         let mut labels = sample.labels.clone();
         labels.remove(METRIC_NAME);
-        labels.extend(render(&rule.labels, sample));
+        labels.extend(render(&rule.labels, sample, answers));
         labels.insert(ALERT_NAME.to_owned(), rule.name.clone());
         // In Prometheus' data model a label with an empty value is an absent label.
         labels.retain(|_, text| !text.is_empty());
         let alert = Alert {
             labels: labels.clone(),
-            annotations: render(&rule.annotations, sample),
+            annotations: render(&rule.annotations, sample, answers),
             value: sample.value,
             active_since: at,
             phase: Phase::Pending,
@@ -107,8 +122,9 @@ fn label(rule: &AlertRule, at: UnixMs, samples: &[Sample]) -> Result<BTreeMap<La
     Ok(holding)
 }
 
-fn render(templates: &BTreeMap<String, Template>, sample: &Sample) -> Labels {
-    templates.iter().map(|(name, text)| (name.clone(), text.render(&sample.labels, sample.value))).collect()
+fn render(templates: &BTreeMap<String, Template>, sample: &Sample, answers: &Answers) -> Labels {
+    let text = |template: &Template| template.render(&sample.labels, sample.value, answers);
+    templates.iter().map(|(name, template)| (name.clone(), text(template))).collect()
 }
 
 /// The expression holds for this alert.

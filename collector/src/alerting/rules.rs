@@ -16,7 +16,7 @@ use ledgerline_process::config::Problems;
 use ledgerline_promql::syntax::{self, ValueType, parse_duration_ms};
 use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
-use crate::alerting::sample::{METRIC_NAME, is_label_name};
+use crate::alerting::sample::{Labels, METRIC_NAME, is_label_name};
 use crate::alerting::template::Template;
 
 /// Rules that are evaluated together, in order, at one time.
@@ -277,7 +277,13 @@ impl Reader<'_> {
                     "{kind} {name:?}: not a usable name; use letters, digits and underscores, not a digit first, and not {METRIC_NAME}"
                 ));
             }
-            match Template::parse(&text).map(|template| templates.insert(name.clone(), template)) {
+            let template = Template::parse(&text);
+            for query in template.iter().flat_map(|template| template.queries(&Labels::new(), 1.0)) {
+                if let Err(reason) = self.check_expr(&query) {
+                    self.add(format!("{kind} {name:?}: {query}: {reason}"));
+                }
+            }
+            match template.map(|template| templates.insert(name.clone(), template)) {
                 Ok(None) => {}
                 Ok(Some(_)) => self.add(format!("{kind} {name:?} stands here twice; keep one")),
                 Err(error) => self.add(format!("{kind} {name:?}: {error}")),

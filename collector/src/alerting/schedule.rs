@@ -4,6 +4,7 @@
 #[cfg(test)]
 mod tests;
 
+use std::collections::BTreeSet;
 use std::panic::AssertUnwindSafe;
 use std::sync::Arc;
 use std::time::Duration;
@@ -23,7 +24,9 @@ use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::Sample;
 use crate::alerting::snapshot::{GroupSnapshot, Health, RuleSnapshot, RulesView};
 use crate::alerting::state::{Alert, RuleState};
+use crate::alerting::template::Answers;
 use crate::alerting::time::UnixMs;
+use crate::limits::TEMPLATE_QUERIES_MAX;
 use crate::metrics::Metrics;
 
 /// So often the clock is read at least: a wall clock that jumps is noticed.
@@ -135,10 +138,15 @@ impl GroupTask {
             return;
         };
         let started = Instant::now();
-        let samples = self.query(rule, at).await;
-        let stepped = samples.and_then(|samples| {
-            eval::step(rule, group.limit, &before.state, at, &samples).map_err(|error| error.to_string())
-        });
+        let deadline = started + self.shared.query_timeout;
+        let stepped = match self.query(&rule.expr, at, deadline).await {
+            Ok(samples) => {
+                let answers = self.answers(eval::queries(rule, &samples), at, deadline).await;
+                eval::step(rule, group.limit, &before.state, at, &samples, &answers)
+                    .map_err(|error| error.to_string())
+            }
+            Err(reason) => Err(reason),
+        };
         self.shared.metrics.evaluations.of([self.label.clone()]).inc();
         let (mut state, changed, health) = match stepped {
             Ok((state, changed)) => (state, changed, Health::Ok),
@@ -176,18 +184,35 @@ impl GroupTask {
         self.shared.notifier.offer(&source, changed, &due, at, valid_for);
     }
 
-    /// One query with its deadline; waiting for a permit counts. A panic in the query source is an error of this evaluation.
-    async fn query(&self, rule: &AlertRule, at: UnixMs) -> Result<Vec<Sample>, String> {
+    /// What the texts of alerts ask. A question without an answer spoils a text and nothing else.
+    async fn answers(&self, texts: BTreeSet<String>, at: UnixMs, deadline: Instant) -> Answers {
+        let mut answers = Answers::new();
+        for (asked, text) in texts.into_iter().enumerate() {
+            let answer = if asked < TEMPLATE_QUERIES_MAX {
+                let first =
+                    self.query(&text, at, deadline).await.map(|samples| samples.first().map(|one| one.value));
+                first.and_then(|value| value.ok_or_else(|| "the query has no answer".to_owned()))
+            } else {
+                Err(format!("the alerts of a rule may ask {TEMPLATE_QUERIES_MAX} queries"))
+            };
+            answers.insert(text, answer);
+        }
+        answers
+    }
+
+    /// One query with its deadline; waiting for a permit counts. A panic in the query source is an error of this evaluation. What an
+    /// alert's texts ask is read as far behind as what its rule asks, or the two would not fit together.
+    async fn query(&self, expr: &str, at: UnixMs, deadline: Instant) -> Result<Vec<Sample>, String> {
         let limit = self.shared.query_timeout;
         let answering = async {
             let _permit = self.shared.permits.acquire().await.map_err(|error| error.to_string())?;
-            let query = self.shared.query.query(&rule.expr, at.minus(self.current.group.query_offset));
+            let query = self.shared.query.query(expr, at.minus(self.current.group.query_offset));
             match AssertUnwindSafe(query).catch_unwind().await {
                 Ok(answer) => answer,
                 Err(_) => Err("the query source panicked".to_owned()),
             }
         };
-        match tokio::time::timeout(limit, answering).await {
+        match tokio::time::timeout_at(deadline, answering).await {
             Ok(answer) => answer,
             Err(_) => Err(format!("no answer within {} ms", limit.as_millis())),
         }

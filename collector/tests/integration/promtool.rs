@@ -5,7 +5,7 @@ use std::process::Command;
 use std::time::Duration;
 
 use ledgerline_collector::alerting::{
-    AlertRule, Defaults, Group, Phase, RuleState, Sample, UnixMs, load_rules, step,
+    AlertRule, Answers, Defaults, Group, Phase, RuleState, Sample, UnixMs, load_rules, step,
 };
 use ledgerline_process::config::Problems;
 use serde_json::{Value, json};
@@ -115,7 +115,7 @@ fn firing(rule: &AlertRule, history: &History) -> Vec<Vec<Value>> {
                 value.map(|value| Sample { labels, value })
             })
             .collect();
-        state = step(rule, None, &state, at, &samples).unwrap().0;
+        state = step(rule, None, &state, at, &samples, &Answers::new()).unwrap().0;
         let alerts = state.alerts.values().filter(|alert| matches!(alert.phase, Phase::Firing { .. }));
         firing.push(
             alerts

@@ -5,6 +5,7 @@ use crate::alerting::eval;
 use crate::alerting::rules::tests::load;
 use crate::alerting::sample::Sample;
 use crate::alerting::state::RuleState;
+use crate::alerting::template::Answers;
 use axum::body::Body;
 use axum::http::{self, StatusCode};
 use http_body_util::BodyExt;
@@ -40,9 +41,12 @@ fn view() -> RulesView {
                 let sample = Sample { labels: [("team".into(), "search".into())].into(), value: 120.5 };
                 let (state, health) = match rule.name.as_str() {
                     "Unpriced" => (RuleState::default(), Health::Failed("no answer within 10 ms".into())),
-                    _ => {
-                        (eval::step(rule, None, &RuleState::default(), at, &[sample]).unwrap().0, Health::Ok)
-                    }
+                    _ => (
+                        eval::step(rule, None, &RuleState::default(), at, &[sample], &Answers::new())
+                            .unwrap()
+                            .0,
+                        Health::Ok,
+                    ),
                 };
                 RuleSnapshot {
                     state: Arc::new(state),

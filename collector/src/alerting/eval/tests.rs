@@ -5,6 +5,17 @@ use crate::alerting::rules::tests::load;
 use proptest::prelude::*;
 use std::time::Duration;
 
+/// A step of a rule whose texts ask nothing.
+fn step(
+    rule: &AlertRule,
+    limit: Option<usize>,
+    state: &RuleState,
+    at: UnixMs,
+    samples: &[Sample],
+) -> Result<(RuleState, Vec<Alert>), EvalError> {
+    super::step(rule, limit, state, at, samples, &Answers::new())
+}
+
 fn rule(yaml: &str) -> AlertRule {
     let text = format!("groups: [{{name: g, rules: [{yaml}]}}]");
     load("f", &text).unwrap().remove(0).rules.remove(0)

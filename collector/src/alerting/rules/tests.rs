@@ -152,6 +152,10 @@ fn rules_that_could_never_work_are_refused() {
     for name in ["", "9a", "a b", "a:b", "\u{fc}", "a.b"] {
         refused(&format!("{{alert: A, expr: up, annotations: {{{name:?}: x}}}}"), "not a usable name");
     }
+    refused(
+        "{alert: A, expr: up, annotations: {a: '{{ query \"up[\" | first | value }}'}}",
+        "annotation \"a\": up[: expr is not valid",
+    );
     refused("{alert: A, record: b, expr: up}", "both alert: and record:");
     refused("{record: 'team:spend:1h', expr: up}", "recording rules are not supported; remove the rule");
 }

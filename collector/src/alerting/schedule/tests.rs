@@ -158,6 +158,24 @@ async fn a_bad_group_stops_no_other_and_says_why() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_a_text_asks_is_asked_for_the_same_time_and_spoils_nothing_else() {
+    let yaml = r#"groups: [{name: a, rules: [{alert: A, expr: one, annotations: {
+        good: '{{ $value }} of {{ printf "of(%s)" $labels.team | query | first | value }}',
+        bad: '{{ query "broken" | first | value }}', late: '{{ query "hang" | first | value }}'}}]}]"#;
+    let config = AlertingConfig { query_timeout_ms: 5_000, ..AlertingConfig::default() };
+    let world = World::start(yaml, config);
+    world.pass(Duration::from_secs(30)).await;
+    let rule = world.rule(0);
+    assert_eq!(rule.health, Health::Ok);
+    let alert = rule.state.alerts.values().next().unwrap();
+    assert_eq!(alert.annotations["good"], "1 of 1");
+    assert_eq!(alert.annotations["bad"], "<error expanding template: no such column>");
+    assert_eq!(alert.annotations["late"], "<error expanding template: no answer within 5000 ms>");
+    assert_eq!(world.query.times("of(a)"), world.query.times("one"));
+    world.stop().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn failed_evaluations_resolve_nothing() {
     let world = World::start(
         "groups: [{name: a, rules: [{alert: A, expr: breaks_later}]}]",

@@ -14,7 +14,10 @@ const DEPTH_MAX: usize = 16;
 const SPACE: [char; 4] = [' ', '\t', '\r', '\n'];
 
 const SUPPORTED: &str = "supported are $value, $labels.name, $externalLabels.name, strings, pipes, and the functions printf, humanize, \
-                         humanize1024, humanizeDuration, humanizePercentage, title, toUpper, toLower";
+                         humanize1024, humanizeDuration, humanizePercentage, title, toUpper, toLower, query with first and value";
+
+const UNREAD: &str =
+    "a query is one text without a query in it, and its answer is read as a whole: query | first | value";
 
 /// Why a template was refused.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -70,6 +73,9 @@ pub(super) fn parse(source: &str) -> Result<Vec<Part>, TemplateError> {
         let (expr, Token::End(trims)) = scanner.pipeline(0)? else {
             return scanner.error(start, "closing parenthesis without an opening one");
         };
+        if expr.kind() == Kind::Unread {
+            return scanner.error(start, UNREAD);
+        }
         parts.push(Part::Action(expr));
         trim_next = trims;
     }
@@ -144,15 +150,24 @@ impl<'a> Scanner<'a> {
                 let Ok([argument]) = <[Expr; 1]>::try_from(arguments) else {
                     return self.error(at, "this function takes exactly one argument");
                 };
-                match argument {
-                    Expr::Value if matches!(function, Function::Text(_)) => self.error(
+                match argument.kind() {
+                    Kind::Number if matches!(function, Function::Text(_)) => self.error(
                         at,
                         "this function needs text and got a number; format it first, for example with printf \"%.2f\"",
                     ),
-                    Expr::AllLabels => self.error(at, "name one label, for example $labels.team"),
-                    argument => Ok(Expr::Call(function, Box::new(argument))),
+                    Kind::Labels => self.error(at, "name one label, for example $labels.team"),
+                    Kind::Unread => self.error(at, UNREAD),
+                    Kind::Number | Kind::Text => Ok(Expr::Call(function, Box::new(argument))),
                 }
             }
+            Word::Query(step) => match (step, <[Expr; 1]>::try_from(arguments)) {
+                ("query", Ok([text])) if text.kind() == Kind::Text && !text.asks() => {
+                    Ok(Expr::Vector(Box::new(text)))
+                }
+                ("first", Ok([Expr::Vector(text)])) => Ok(Expr::First(text)),
+                ("value", Ok([Expr::First(text)])) => Ok(Expr::Answer(text)),
+                _ => self.error(at, UNREAD),
+            },
         }
     }
 
@@ -169,12 +184,13 @@ impl<'a> Scanner<'a> {
             return self.error(at, format!("printf has {wanted} verbs and {got} values; they must match"));
         }
         for ((_, verb), argument) in format.verbs.iter().zip(&arguments) {
-            let is_text = !matches!(argument, Expr::Value | Expr::AllLabels);
+            let kind = argument.kind();
             let message = match verb.letter {
-                letter @ ('s' | 'q') if !is_text => {
+                _ if kind == Kind::Unread => UNREAD.to_owned(),
+                letter @ ('s' | 'q') if kind != Kind::Text => {
                     format!("printf verb %{letter} needs text; use %v, %f, %e or %g for a number")
                 }
-                letter @ ('f' | 'F' | 'e' | 'g') if !matches!(argument, Expr::Value) => {
+                letter @ ('f' | 'F' | 'e' | 'g') if kind != Kind::Number => {
                     format!("printf verb %{letter} needs a number; use %s or %v for text")
                 }
                 _ => continue,
@@ -221,6 +237,9 @@ impl<'a> Scanner<'a> {
         if word == "printf" {
             return Ok(Word::Printf);
         }
+        if let Some(step) = ["query", "first", "value"].into_iter().find(|step| *step == word) {
+            return Ok(Word::Query(step));
+        }
         if let Some((_, function)) = FUNCTIONS.iter().find(|(name, _)| *name == word) {
             return Ok(Word::Function(function));
         }
@@ -244,4 +263,37 @@ enum Word {
     Operand(Expr),
     Printf,
     Function(&'static Function),
+    /// `query`, `first` or `value`.
+    Query(&'static str),
+}
+
+/// What an expression gives.
+#[derive(Clone, Copy, PartialEq)]
+enum Kind {
+    Number,
+    Text,
+    Labels,
+    /// A query's answer of which no number was taken.
+    Unread,
+}
+
+impl Expr {
+    const fn kind(&self) -> Kind {
+        match self {
+            Self::Value | Self::Answer(_) => Kind::Number,
+            Self::Label(_) | Self::Text(_) | Self::Printf(..) | Self::Call(..) => Kind::Text,
+            Self::AllLabels => Kind::Labels,
+            Self::Vector(_) | Self::First(_) => Kind::Unread,
+        }
+    }
+
+    /// Whether a query is in it.
+    fn asks(&self) -> bool {
+        match self {
+            Self::Vector(_) | Self::First(_) | Self::Answer(_) => true,
+            Self::Printf(_, arguments) => arguments.iter().any(Self::asks),
+            Self::Call(_, argument) => argument.asks(),
+            Self::Value | Self::AllLabels | Self::Label(_) | Self::Text(_) => false,
+        }
+    }
 }

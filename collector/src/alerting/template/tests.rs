@@ -10,10 +10,16 @@ fn labels() -> Labels {
         .collect()
 }
 
+/// To the only queries that these tests ask.
+fn answers() -> Answers {
+    let failed = Err("the store is away".to_owned());
+    [("calls{team=\"search\"}".to_owned(), Ok(7.0)), ("broken".to_owned(), failed)].into()
+}
+
 #[track_caller]
 fn check(source: &str, value: f64, want: &str) {
     let template = Template::parse(source).unwrap_or_else(|error| panic!("{source}: {error}"));
-    assert_eq!(template.render(&labels(), value), want, "{source}");
+    assert_eq!(template.render(&labels(), value, &answers()), want, "{source}");
 }
 
 #[track_caller]
@@ -79,7 +85,7 @@ fn strings_are_read_and_quoted_as_in_go() {
     ] {
         let labels = Labels::from([("l".to_owned(), text.to_owned())]);
         let template = Template::parse("{{ printf \"%q\" $labels.l }}").unwrap();
-        assert_eq!(template.render(&labels, 0.0), quoted, "{text:?}");
+        assert_eq!(template.render(&labels, 0.0, &answers()), quoted, "{text:?}");
     }
 }
 
@@ -117,10 +123,35 @@ fn case_functions_change_case_only() {
     check("{{ \"a-b cDE f_g\" | title }}", 0.0, "A-B CDE F_g");
 }
 
+/// Prometheus's own way to say a second number, in the form that needs no control flow.
+#[test]
+fn a_query_is_asked_and_its_first_value_is_inserted() {
+    let text = "{{ $value }} of {{ printf \"calls{team=%q}\" $labels.team | query | first | value | printf \"%.0f\" }}";
+    check(text, 7.0, "7 of 7");
+    check("{{ query `calls{team=\"search\"}` | first | value | humanize }}", 0.0, "7");
+    check("a {{ query \"broken\" | first | value }}", 0.0, "<error expanding template: the store is away>");
+    check("{{ query \"else\" | first | value }}", 0.0, "<error expanding template: the query was not asked>");
+    let asked = |source: &str| Template::parse(source).unwrap().queries(&labels(), 2.5);
+    assert_eq!(asked(text), ["calls{team=\"search\"}"]);
+    assert_eq!(asked("{{ printf \"a > %g\" $value | query | first | value }}{{ $value }}"), ["a > 2.5"]);
+    assert!(asked("{{ $value | humanize }} query").is_empty());
+}
+
 #[test]
 fn everything_else_is_refused_with_its_position() {
     refused("{{ if gt $value 1.0 }}x{{ end }}", 4, "\"if\" is not supported");
-    refused("x {{ query \"up\" }}", 6, "\"query\" is not supported");
+    refused("x {{ query \"up\" }}", 6, "query | first | value");
+    refused("{{ query \"up\" | first }}", 4, "query | first | value");
+    refused("{{ query \"up\" | value }}", 18, "query | first | value");
+    refused("{{ query $value | first | value }}", 4, "query | first | value");
+    refused("{{ printf \"%v\" (query \"up\" | first) }}", 4, "query | first | value");
+    refused("{{ query \"up\" | humanize }}", 18, "query | first | value");
+    refused(
+        "{{ printf \"%v\" (query \"up\" | first | value) | query | first | value }}",
+        49,
+        "without a query in it",
+    );
+    refused("{{ query \"up\" | first | value | title }}", 34, "needs text");
     refused("{{ $x := 1 }}", 4, "\"$x\" is not supported");
     refused("{{ $value", 10, "not closed");
     refused("{{ }}", 4, "a value is missing");
@@ -151,12 +182,12 @@ proptest! {
     #[test]
     fn parsing_and_rendering_never_panic(source in "(\\{\\{|\\}\\}|\\$value|\\$labels\\.team| |\\||printf|\"%.2f\"|humanize|\\(|\\)|[a-z%\"`\u{e9}-]){0,20}", value in any::<f64>()) {
         if let Ok(template) = Template::parse(&source) {
-            template.render(&labels(), value);
+            template.render(&labels(), value, &answers());
         }
     }
 
     #[test]
     fn text_without_actions_is_unchanged(source in "[^{]{0,40}") {
-        prop_assert_eq!(Template::parse(&source).unwrap().render(&labels(), 1.0), source);
+        prop_assert_eq!(Template::parse(&source).unwrap().render(&labels(), 1.0, &answers()), source);
     }
 }
