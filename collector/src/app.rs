@@ -42,7 +42,7 @@ use crate::limits;
 use crate::metrics::Metrics;
 use crate::query::{self, querier::Querier};
 use crate::status::{self, StatusState};
-use crate::{api, calls, console};
+use crate::{api, calls, console, runbook};
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::{Engine, EngineError};
 use ledgerline_store::sql::SqlSource;
@@ -238,7 +238,7 @@ fn answers(
         .nest("/prometheus", prometheus.merge(alerting::api::router(rules)))
         .layer(from_fn_with_state(access, authenticate))
         // Without data, for everyone.
-        .merge(api::router().merge(console::router()).layer(CompressionLayer::new()))
+        .merge(api::router().merge(console::router()).merge(runbook::router()).layer(CompressionLayer::new()))
 }
 
 struct Port {

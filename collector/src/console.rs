@@ -6,7 +6,7 @@ use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, CONTENT_TYPE, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
 };
 use axum::http::{HeaderName, StatusCode};
-use axum::response::{Html, IntoResponse, Response};
+use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::get;
 use rust_embed::RustEmbed;
 
@@ -29,6 +29,8 @@ pub fn router() -> Router {
     let pages = ["/", "/calls", "/calls/{trace}/{span}", "/gaps", "/alerts", "/status"];
     let router = pages.into_iter().fold(Router::new(), |router, path| router.route(path, get(page)));
     router
+        // Where Prometheus shows an expression, and where its users look for it.
+        .route("/prometheus/graph", get(|| async { Redirect::temporary("../alerts") }))
         .route("/favicon.svg", get(|| async { file("favicon.svg", "no-cache") }))
         .route("/assets/{*path}", get(asset))
 }

@@ -17,5 +17,6 @@ pub mod limits;
 pub mod metrics;
 mod prometheus;
 pub mod query;
+mod runbook;
 pub mod selector;
 mod status;

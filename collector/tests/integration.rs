@@ -26,6 +26,8 @@ mod ingest;
 mod interleavings;
 #[path = "integration/memory_source.rs"]
 mod memory_source;
+#[path = "integration/pack.rs"]
+mod pack;
 #[path = "integration/prices.rs"]
 mod prices;
 #[path = "integration/privacy.rs"]

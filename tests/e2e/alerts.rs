@@ -66,3 +66,58 @@ async fn a_broken_budget_fires_and_resolves_everywhere() {
     own.wait_for(patience, |notification| is("resolved", notification)).await.unwrap();
     behind_alertmanager.wait_for(patience, |notification| is("resolved", notification)).await.unwrap();
 }
+
+/// Scenario: the shipped pack as it is, of which the watchdog fires at once, and a webhook.
+/// Guarantees: the notification's link to the alert and its link to the runbook open, and so does the address at which Prometheus would
+/// show an expression; the runbook has a page for every rule of the pack.
+#[tokio::test(flavor = "multi_thread")]
+async fn every_link_of_the_shipped_alerts_opens() {
+    let own = Webhook::start().await.unwrap();
+    let pack = concat!(env!("CARGO_MANIFEST_DIR"), "/../alerts");
+    let collector_yaml = format!(
+        "alerting:\n  rule_files: ['{pack}']\n  external_url: 'http://ledgerline.example'\n  receivers:\n  \
+         - {{name: hook, kind: webhook, url: '{}'}}\n",
+        own.url
+    );
+    let stack = Stack::start(StackOptions { collector_yaml, ..StackOptions::default() }).await.unwrap();
+    let api = stack.api();
+    let open = async |link: &str| {
+        let path = link.strip_prefix("http://ledgerline.example").unwrap_or_else(|| panic!("{link}"));
+        let answer = ledgerline_testkit::http::get(&format!("{api}{path}")).await.unwrap();
+        assert_eq!(answer.status, 200, "{link}: {}", answer.text());
+        answer.text()
+    };
+
+    let is_watchdog =
+        |notification: &Value| notification["alerts"][0]["labels"]["alertname"] == "LLMWatchdog";
+    // Its group is evaluated each minute.
+    let fired = own.wait_for(Duration::from_secs(150), is_watchdog).await.unwrap();
+    let alert = &fired["alerts"][0];
+    let link = alert["generatorURL"].as_str().unwrap();
+    let fingerprint = alert["fingerprint"].as_str().unwrap();
+    assert_eq!(link, format!("http://ledgerline.example/alerts?alert=LLMWatchdog&fingerprint={fingerprint}"));
+    assert!(open(link).await.contains("<html"), "the console is a page");
+    let runbook = alert["annotations"]["runbook_url"].as_str().unwrap();
+    assert!(open(runbook).await.starts_with("# LLMWatchdog\n"));
+
+    let rules = ledgerline_testkit::http::get(&format!("{}/api/v1/rules", stack.prometheus())).await.unwrap();
+    let rules = rules.json().unwrap();
+    let groups = rules["data"]["groups"].as_array().unwrap();
+    let mut opened = 0;
+    for rule in groups.iter().flat_map(|group| group["rules"].as_array().unwrap()) {
+        let name = rule["name"].as_str().unwrap();
+        assert!(
+            open(rule["annotations"]["runbook_url"].as_str().unwrap())
+                .await
+                .starts_with(&format!("# {name}\n"))
+        );
+        opened += 1;
+    }
+    assert!(opened >= 16, "{opened} rules");
+
+    let graph =
+        ledgerline_testkit::http::get(&format!("{}/graph?g0.expr=up", stack.prometheus())).await.unwrap();
+    assert_eq!((graph.status.as_u16(), graph.headers["location"].to_str().unwrap()), (307, "../alerts"));
+    let nothing = ledgerline_testkit::http::get(&format!("{api}/runbook/Nothing")).await.unwrap();
+    assert_eq!(nothing.status, 404);
+}

@@ -10,10 +10,15 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use super::files;
-use super::rules::{AcceptExpr, Defaults, Group};
+use super::rules::{AcceptExpr, AlertRule, Defaults, Group};
+use super::template::Template;
+use crate::runbook;
 
 /// Where Alertmanager's API v2 takes alerts.
 const ALERTMANAGER_PATH: &str = "/api/v2/alerts";
+
+/// The annotation that Grafana and others show as a link to what to do.
+const RUNBOOK: &str = "runbook_url";
 
 /// Rules, when they are evaluated, and who hears of their alerts.
 #[derive(Clone, Debug, Deserialize)]
@@ -30,7 +35,8 @@ pub struct AlertingConfig {
     pub query_timeout_ms: u64,
     /// How often firing alerts are sent again to Alertmanagers.
     pub resend_delay_ms: u64,
-    /// Where people reach this collector's Prometheus API; alerts link to it unless `grafana` is set.
+    /// Where people reach this collector's API port. Alerts link to the console there, unless `grafana` is set, and to their page of
+    /// the runbook.
     pub external_url: String,
     /// Makes alerts link to Grafana's Explore with their expression.
     pub grafana: Option<GrafanaConfig>,
@@ -80,7 +86,7 @@ impl Default for AlertingConfig {
             query_offset_ms: 10_000,
             query_timeout_ms: 10_000,
             resend_delay_ms: 60_000,
-            external_url: "http://127.0.0.1:4319/prometheus".to_owned(),
+            external_url: "http://127.0.0.1:4319".to_owned(),
             grafana: None,
             receivers: Vec::new(),
         }
@@ -99,7 +105,7 @@ pub struct AlertingSettings {
 /// Where the links of alerts lead. Addresses are without a slash at their end.
 #[derive(Clone, Debug)]
 pub enum LinkBase {
-    Prometheus(String),
+    Console(String),
     Grafana(GrafanaConfig),
 }
 
@@ -147,9 +153,15 @@ impl AlertingConfig {
         let interval = at_least_100("evaluation_interval_ms", self.evaluation_interval_ms);
         let query_timeout = at_least_100("query_timeout_ms", self.query_timeout_ms);
         let resend_delay = at_least_100("resend_delay_ms", self.resend_delay_ms);
-        let external_url = url("alerting.external_url", &self.external_url, problems);
+        let external_url = url("alerting.external_url", &self.external_url, problems).unwrap_or_default();
+        if external_url.ends_with("/prometheus") {
+            tracing::warn!(
+                "alerting.external_url is the address of the API port; /prometheus at its end is left out"
+            );
+        }
+        let external_url = external_url.trim_end_matches("/prometheus").to_owned();
         let link = match self.grafana {
-            None => external_url.map(LinkBase::Prometheus),
+            None => Some(LinkBase::Console(external_url.clone())),
             Some(grafana) => url("alerting.grafana.url", &grafana.url, problems)
                 .map(|url| LinkBase::Grafana(GrafanaConfig { url, ..grafana })),
         };
@@ -164,9 +176,21 @@ impl AlertingConfig {
             receivers.extend(receiver.resolve(&path, problems));
         }
         let query_offset = Duration::from_millis(self.query_offset_ms);
-        let groups =
+        let mut groups =
             files::load_rules(&self.rule_files, Defaults { interval, query_offset, accept }, problems);
+        for rule in groups.iter_mut().flat_map(|group| &mut group.rules) {
+            link_runbook(rule, &external_url);
+        }
         Some(AlertingSettings { groups, query_timeout, resend_delay, link: link?, receivers })
+    }
+}
+
+/// Adds the link to our page about the alert, if there is one and the rule has no link of its own.
+fn link_runbook(rule: &mut AlertRule, external_url: &str) {
+    let page = runbook::path(&rule.name);
+    let page = page.and_then(|path| Template::parse(&format!("{external_url}{path}")).ok());
+    if let Some(page) = page {
+        rule.annotations.entry(RUNBOOK.to_owned()).or_insert(page);
     }
 }
 

@@ -93,7 +93,7 @@ impl Source<'_> {
             annotations: alert.annotations.clone(),
             starts_at,
             ends_at,
-            generator_url: link::generator_url(self.link, &self.rule.expr),
+            generator_url: link::generator_url(self.link, &alert.labels, &self.rule.expr),
             queued_at: at,
         })
     }

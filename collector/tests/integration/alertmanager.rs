@@ -141,7 +141,10 @@ async fn firing_and_resolved_pass_through_a_real_alertmanager() {
     assert_eq!(alert["annotations"], json!({"summary": "search spent 612.50 USD"}));
     assert_eq!(
         alert["generatorURL"],
-        "http://ledgerline.example/prometheus/graph?g0.expr=spend%20%3E%20500&g0.tab=1"
+        format!(
+            "http://ledgerline.example/alerts?alert=TeamOverBudget&fingerprint={:016x}",
+            fingerprint(&labels())
+        )
     );
     assert_eq!(
         alert["fingerprint"],

@@ -54,6 +54,7 @@ fn the_default_pack_passes_its_tests_in_prometheus_and_loads_here() {
     let mut arguments = vec!["test", "rules"];
     arguments.extend(tests.iter().map(String::as_str));
     promtool(&arguments, &pack());
+    promtool(&["test", "rules", "health_test.yaml"], &pack().join("prometheus"));
 }
 
 /// A small generator with a fixed seed, so that a failure repeats.

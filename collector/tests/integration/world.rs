@@ -133,7 +133,7 @@ impl Running {
             evaluation_interval_ms: 200,
             query_offset_ms: 0,
             resend_delay_ms: 1_000,
-            external_url: "http://ledgerline.example/prometheus".to_owned(),
+            external_url: "http://ledgerline.example".to_owned(),
             receivers,
             ..AlertingConfig::default()
         };

@@ -1,11 +1,15 @@
-//! Pure. The link an alert carries to the graph of its expression.
+//! Pure. The link an alert carries: to itself.
 
 use crate::alerting::config::{GrafanaConfig, LinkBase};
+use crate::alerting::sample::{ALERT_NAME, Labels, fingerprint};
 
-/// Where a person sees the expression: Grafana's Explore if configured, else the address Prometheus would give.
-pub(crate) fn generator_url(base: &LinkBase, expr: &str) -> String {
+/// Where a person sees the alert: its expression in Grafana's Explore if that is configured, else the alert in our console.
+pub(crate) fn generator_url(base: &LinkBase, labels: &Labels, expr: &str) -> String {
     match base {
-        LinkBase::Prometheus(url) => format!("{url}/graph?g0.expr={}&g0.tab=1", encode(expr)),
+        LinkBase::Console(url) => {
+            let name = labels.get(ALERT_NAME).map_or("", String::as_str);
+            format!("{url}/alerts?alert={}&fingerprint={:016x}", encode(name), fingerprint(labels))
+        }
         LinkBase::Grafana(GrafanaConfig { url, datasource_uid: uid }) => {
             let panes = serde_json::json!({
                 "a": {
@@ -29,14 +33,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn links_carry_the_encoded_expression() {
+    fn links_carry_the_encoded_alert_or_expression() {
+        // FNV-1a over `alertname 0xff M\u{fc} x 0xff`, by another program.
+        let labels = Labels::from([(ALERT_NAME.to_owned(), "M\u{fc} x".to_owned())]);
         assert_eq!(
-            generator_url(&LinkBase::Prometheus("http://c:9090/prometheus".into()), "a{b=\"\u{fc}\"} > 1"),
-            "http://c:9090/prometheus/graph?g0.expr=a%7Bb%3D%22%C3%BC%22%7D%20%3E%201&g0.tab=1"
+            generator_url(&LinkBase::Console("http://c:4319".into()), &labels, "up > 1"),
+            "http://c:4319/alerts?alert=M%C3%BC%20x&fingerprint=8543e660576c309a"
         );
         let grafana =
             LinkBase::Grafana(GrafanaConfig { url: "https://g".into(), datasource_uid: "llm".into() });
-        let link = generator_url(&grafana, "up > 1");
+        let link = generator_url(&grafana, &labels, "up > 1");
         assert!(link.starts_with("https://g/explore?schemaVersion=1&panes=%7B%22a%22%3A%7B"), "{link}");
         assert!(link.contains("%22expr%22%3A%22up%20%3E%201%22"), "{link}");
     }
