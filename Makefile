@@ -78,6 +78,12 @@ years: ## Two years of calls, spans and minutes expired: is every account the sa
 	cargo build --release --locked --bins -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && rm -rf "$(YEARS)" && \
 	for question in make ledger panels; do target/release/ledgerline-years --data "$(YEARS)" $$question || exit 1; done
 
+SEEDS ?= 1 2 3 4 5
+
+.PHONY: weeks
+weeks: ## 26 simulated weeks of four kinds of teams for each of SEEDS: do the shipped alerts find every fault, and call nobody for nothing
+	@deploy/setup/toolchain.sh demo && cargo run --release --locked -q -p ledgerline-bench --bin ledgerline-weeks -- --seed $(SEEDS)
+
 CALLS ?= 1000000
 
 .PHONY: bench-reprice

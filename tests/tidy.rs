@@ -155,7 +155,7 @@ fn dependencies_point_down() {
                 "testkit",
             ],
         ),
-        ("bench", &["mock-provider", "process", "store", "testkit"]),
+        ("bench", &["collector", "mock-provider", "process", "promql", "store", "testkit"]),
     ];
     let mut problems = Vec::new();
     for (name, allowed) in allowed {

@@ -7,4 +7,5 @@ pub mod demo;
 pub mod reference;
 pub mod table;
 pub mod terminal;
+pub mod weeks;
 pub mod years;
