@@ -58,6 +58,10 @@ test-busy: ## Run every test RUNS (3) times while something else keeps every cor
 sights: ## 1,000 calls, each seen by several, in random order while collector and engine are stopped and killed (a few minutes)
 	@$(TEST_SETUP) && cargo test --locked --workspace --no-run && LEDGERLINE_SIGHTS=1000 cargo test --locked --workspace --test integration -- --nocapture each_call_is_billed_once
 
+.PHONY: budgets
+budgets: ## Budgets whose thresholds are reached while collector and engine are stopped and killed 20 times (about 3 minutes)
+	@$(TEST_SETUP) && LEDGERLINE_KILLS=20 cargo test --locked --workspace --test integration -- --nocapture a_threshold_is_told_once
+
 .PHONY: soak
 soak: ## 10,000 calls at 200 per second with 50 streams, with and without kill -9 (about 5 minutes)
 	@deploy/setup/toolchain.sh demo && library=$$($(FETCH_ENGINE)) && prometheus=$$($(FETCH_PROMETHEUS)) && \
@@ -73,10 +77,10 @@ bench-store: ## What an insert costs the engine, against the tables of the first
 # Where the store of two years is made, 8 GB of it; outside the repository, and kept.
 YEARS ?= $(or $(LEDGERLINE_CACHE),$(HOME)/.cache/ledgerline)/years/store
 .PHONY: years
-years: ## Two years of calls, spans and minutes expired: is every account the same, and how long do panels wait (about 30 minutes)
+years: ## Two years of calls, spans and minutes expired: is every account the same, how long do panels wait, would forecasts have held (about 30 minutes)
 	@deploy/setup/toolchain.sh demo && export LEDGERLINE_LIBCHDB="$$($(FETCH_ENGINE))" && \
 	cargo build --release --locked --bins -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && rm -rf "$(YEARS)" && \
-	for question in make ledger panels; do target/release/ledgerline-years --data "$(YEARS)" $$question || exit 1; done
+	for question in make ledger panels forecast; do target/release/ledgerline-years --data "$(YEARS)" $$question || exit 1; done
 
 SEEDS ?= 1 2 3 4 5
 

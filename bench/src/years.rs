@@ -1,6 +1,7 @@
-//! A store of two years in which spans and minutes have expired, and two questions to it: whether every account of the same money is the
-//! same, and how long a dashboard waits.
+//! A store of two years in which spans and minutes have expired, and questions to it: whether every account of the same money is the
+//! same, how long a dashboard waits, and whether forecasts would have held.
 
+pub mod forecast;
 pub mod ledger;
 pub mod panels;
 pub mod store;
@@ -11,6 +12,9 @@ use ledgerline_process::{Clock, SystemClock};
 
 /// The tenant that is asked for; there is another in the same tables.
 pub const TENANT: &str = "acme";
+
+/// A month of all that the tenant spends.
+pub const BUDGETS: &str = "kind: budgets\nbudgets: [{name: all, amount: 1000000, period: month}]\n";
 
 /// Microseconds since 1970.
 #[must_use]

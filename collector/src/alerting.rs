@@ -6,7 +6,8 @@
 //! samples come from.
 //!
 //! State lives in memory: after a restart `for` starts over, and a webhook is told again of what still fires. Alertmanagers
-//! are not affected beyond that, because they are told states and resolve by `endsAt` what they no longer hear of.
+//! are not affected beyond that, because they are told states and resolve by `endsAt` what they no longer hear of. Of rules that are told
+//! once the [`OnceLog`] remembers what was.
 
 pub(crate) mod api;
 mod config;
@@ -14,6 +15,7 @@ mod eval;
 mod files;
 pub(crate) mod grid;
 mod notify;
+mod once;
 mod rules;
 mod sample;
 mod schedule;
@@ -34,6 +36,8 @@ pub use config::{AlertingConfig, ReceiverConfig, ReceiverKind};
 pub(crate) use config::{AlertingSettings, Receiver, ReceiverBody};
 pub use eval::{queries, step};
 pub use files::load_rules;
+pub(crate) use files::read_files;
+pub use once::{Forgetful, OnceLog};
 pub use rules::{AlertRule, Defaults, Group};
 pub use sample::{Labels, Sample, fingerprint};
 pub use schedule::InstantQuery;
@@ -58,15 +62,16 @@ pub struct Alerting {
 }
 
 impl Alerting {
-    /// Starts nothing. `owner` is whose record `query` reads: the rules and alerts are theirs.
+    /// Starts nothing. `owner` is whose record `query` reads: the rules and alerts are theirs; `once` remembers those that are told once.
     pub fn new(
         settings: AlertingSettings,
         owner: Principal,
         query: Arc<dyn InstantQuery>,
+        once: Arc<dyn OnceLog>,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
     ) -> Result<Self, TlsError> {
-        let notifier = Notifier::new(settings.receivers, settings.resend_delay, &clock, &metrics)?;
+        let notifier = Notifier::new(settings.receivers, settings.resend_delay, &once, &clock, &metrics)?;
         let snapshots: Vec<GroupSnapshot> = settings
             .groups
             .into_iter()
@@ -80,6 +85,7 @@ impl Alerting {
         let view = RulesView::new(owner, snapshots.iter().cloned());
         let shared = Shared {
             query,
+            once,
             clock,
             metrics,
             notifier: notifier.clone(),

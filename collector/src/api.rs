@@ -4,7 +4,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::OpenApi;
 
-use crate::{calls, finance, status};
+use crate::{budget, calls, finance, status};
 
 /// What the API is (OpenAPI 3.1).
 #[derive(OpenApi)]
@@ -14,7 +14,13 @@ use crate::{calls, finance, status};
         description = "What every LLM call cost, how it went and whether it was any good. Amounts are texts of US dollars with all twelve \
                        decimals: no number of JSON keeps them. The tenant is that of the token. Prometheus's API is below /prometheus."
     ),
-    paths(finance::http::get_spend, calls::http::get_calls, calls::http::get_call, status::get_status)
+    paths(
+        finance::http::get_spend,
+        budget::http::get_budgets,
+        calls::http::get_calls,
+        calls::http::get_call,
+        status::get_status
+    )
 )]
 struct Description;
 

@@ -31,6 +31,9 @@ use tower_http::compression::CompressionLayer;
 
 use crate::access::{Access, Principal, authenticate};
 use crate::alerting::{self, Alerting, Receiver, RulesView};
+use crate::budget::crossings::Crossings;
+use crate::budget::ledger::Ledger;
+use crate::budget::{self, source};
 use crate::calls::http::CallsState;
 use crate::config::{Listen, Settings, Storage};
 use crate::finance;
@@ -43,7 +46,7 @@ use crate::metrics::Metrics;
 use crate::query::{self, querier::Querier};
 use crate::status::{self, StatusState};
 use crate::{api, calls, console, runbook};
-use ledgerline_store::client::Target;
+use ledgerline_store::client::{StoreError, Target};
 use ledgerline_store::engine::{Engine, EngineError};
 use ledgerline_store::sql::SqlSource;
 use ledgerline_store::writer::Writer;
@@ -61,6 +64,8 @@ pub enum BuildError {
     Engine(#[from] EngineError),
     #[error("the store cannot be used")]
     Store(#[from] OpenError),
+    #[error("the thresholds of budgets that were reached cannot be read")]
+    Crossings(#[from] StoreError),
     #[error(transparent)]
     Listen(#[from] ListenError),
     #[error("cannot use a socket")]
@@ -133,15 +138,24 @@ impl App {
         let access = Arc::new(settings.access);
         let IngestSettings { allowed, dimension_values_max, origins } = settings.ingest;
         let storage = Store::open(target).await?;
-        let source = SqlSource::new(storage.clone(), Arc::clone(&clock));
+        let (owner, alerting, budgets) = (settings.owner, settings.alerting, settings.budgets);
+        let crossings = Crossings::of(storage.clone(), owner.tenant.clone(), Arc::clone(&budgets)).await?;
+        let crossings = Arc::new(crossings);
+        let ledger = Ledger {
+            source: Arc::new(SqlSource::new(storage.clone(), Arc::clone(&clock))),
+            budgets,
+            owner: owner.tenant.clone(),
+            crossings: Arc::clone(&crossings),
+            clock: Arc::clone(&clock),
+        };
         let memory = MemoryPool::new(settings.query_memory_bytes);
-        let querier = Arc::new(Querier::new(Arc::new(source), memory, metrics.clone()));
+        let querier = Arc::new(Querier::new(source::over(ledger.clone()), memory, metrics.clone()));
         let ports = bind(&settings.listen, &origins, &metrics)?;
-        let (owner, alerting) = (settings.owner, settings.alerting);
         let receivers = alerting.receivers.iter().map(Receiver::body).collect();
         let (tenant, timeout) = (owner.tenant.clone(), alerting.query_timeout);
         let rules = RuleQuery { querier: Arc::clone(&querier), tenant, timeout };
-        let alerting = Alerting::new(alerting, owner, Arc::new(rules), Arc::clone(&clock), metrics.clone())?;
+        let (rules, now) = (Arc::new(rules), Arc::clone(&clock));
+        let alerting = Alerting::new(alerting, owner, rules, crossings, now, metrics.clone())?;
         let booking = Booking::new(RandomState::new().hash_one(clock.now_unix_ns()));
         let prices = settings.prices.clone();
         let calls = CallsState {
@@ -178,7 +192,7 @@ impl App {
             receivers,
         };
         let of_store = calls::http::router(calls).merge(status::router(status));
-        let answers = answers(querier, alerting.view.clone(), Arc::clone(&clock), access, of_store);
+        let answers = answers(querier, ledger, alerting.view.clone(), access, of_store);
         let api = admin::router(readiness, Arc::new(registry)).merge(answers);
         let recovery = Recovery { booking, clock, metrics };
         Ok(Self { engine: None, storage, ingest, recovery, alerting, api, ports, origins })
@@ -225,16 +239,18 @@ impl App {
 /// whose spans are stored. `of_store` reads single rows.
 fn answers(
     querier: Arc<Querier>,
+    ledger: Ledger,
     rules: RulesView,
-    clock: Arc<dyn Clock>,
     access: Arc<Access>,
     of_store: Router,
 ) -> Router {
+    let clock = Arc::clone(&ledger.clock);
+    let budgets = budget::http::router(Arc::clone(&querier), ledger);
     let finance = finance::http::FinanceState { querier: Arc::clone(&querier), clock: Arc::clone(&clock) };
     let prometheus = query::http::router(query::http::ApiState { querier, clock });
     let ours = finance::http::router(finance).merge(of_store);
     Router::new()
-        .merge(ours.layer(CompressionLayer::new()))
+        .merge(ours.merge(budgets).layer(CompressionLayer::new()))
         .nest("/prometheus", prometheus.merge(alerting::api::router(rules)))
         .layer(from_fn_with_state(access, authenticate))
         // Without data, for everyone.

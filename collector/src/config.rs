@@ -6,6 +6,7 @@ mod resolve;
 
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::config::{ConfigError, Secret, load};
@@ -16,6 +17,7 @@ use serde::Deserialize;
 
 use crate::access::{Access, Principal};
 use crate::alerting::{AlertingConfig, AlertingSettings};
+use crate::budget::{Budget, BudgetsConfig};
 use crate::ingest::config::{IngestConfig, IngestSettings};
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::EngineConfig;
@@ -51,6 +53,8 @@ pub struct Config {
     pub query: QueryConfig,
     /// Rules over the record of `tenant`, and who hears of their alerts.
     pub alerting: AlertingConfig,
+    /// What may be spent, and where somebody is told.
+    pub budgets: BudgetsConfig,
     /// What is written to standard error.
     pub log: LogConfig,
     /// Spans of the collector's own work, as service `ledgerline-collector`, and of the embedded engine's, as
@@ -167,6 +171,7 @@ pub struct Settings {
     /// Bytes that all queries together may hold.
     pub query_memory_bytes: usize,
     pub alerting: AlertingSettings,
+    pub budgets: Arc<[Budget]>,
     pub log: LogSettings,
     pub telemetry: TelemetryConfig,
 }

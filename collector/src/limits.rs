@@ -3,6 +3,7 @@
 //!
 //! No bound is reached silently: each one answers the sender, counts, or both.
 
+use std::ops::RangeInclusive;
 use std::time::Duration;
 
 /// A request body as it arrives. Above: 413 or INVALID_ARGUMENT, which no client repeats (some repeat RESOURCE_EXHAUSTED).
@@ -172,6 +173,18 @@ pub const CALLS_OF_PAGE: usize = 50;
 
 /// The most it may ask for.
 pub const CALLS_OF_PAGE_MAX: usize = 500;
+
+/// Budgets of all documents. Each is evaluated for each of its thresholds.
+pub const BUDGETS_MAX: usize = 1_000;
+
+/// Moments at which a query reads one budget.
+pub const BUDGET_POINTS_MAX: usize = 50_000;
+
+/// Days that a forecast learns from: 26 weeks.
+pub const FORECAST_DAYS_MAX: usize = 182;
+
+/// How long a rolling window of a budget may be, milliseconds: from a minute to 400 days.
+pub const ROLLING_MS: RangeInclusive<i64> = 60_000..=400 * 86_400_000;
 
 /// Selectors in one query; each is a statement.
 pub const SELECTORS_MAX: usize = 64;

@@ -9,9 +9,9 @@ use anyhow::Context as _;
 use clap::{Parser, Subcommand};
 use ledgerline_collector::app::{Addresses, App};
 use ledgerline_collector::command::export::Export;
-use ledgerline_collector::command::prices;
 use ledgerline_collector::command::reprice::{self, Booking, Order, Progress, Reprice};
 use ledgerline_collector::command::store::Attached;
+use ledgerline_collector::command::{budgets, prices};
 use ledgerline_collector::config::{Config, DEFAULT_PATH, Settings};
 use ledgerline_collector::selector::Selector;
 use ledgerline_process::telemetry::Telemetry;
@@ -48,6 +48,9 @@ enum Command {
     /// The same sums as everywhere, to the last digit: a call counts that ended after the start and at the end or before. Lines of bills,
     /// corrections and what is estimated are columns. The collector may run or not.
     Export(Export),
+    /// Where the budgets of the configuration stand
+    #[command(subcommand)]
+    Budgets(budgets::Command),
     /// What models cost: the price book, with the overrides of the configuration
     #[command(subcommand)]
     Prices(prices::Command),
@@ -82,6 +85,9 @@ fn main() -> ExitCode {
         }
         Command::Run => {
             load(&arguments.config).and_then(|settings| run(settings, arguments.addresses_file.as_deref()))
+        }
+        Command::Budgets(command) => {
+            load(&arguments.config).and_then(|settings| run_budgets(settings, command))
         }
         Command::Export(export) => load(&arguments.config).and_then(|settings| run_export(settings, export)),
         Command::Reprice(order) => load(&arguments.config).and_then(|settings| run_reprice(settings, order)),
@@ -148,6 +154,18 @@ fn run_reprice(settings: Settings, arguments: RepriceArguments) -> anyhow::Resul
         write!(std::io::stdout(), "{}", report?)?;
         Ok(())
     })
+}
+
+fn run_budgets(settings: Settings, command: budgets::Command) -> anyhow::Result<()> {
+    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
+    let Settings { storage, budgets, owner, query_memory_bytes, .. } = settings;
+    let answer = runtime.block_on(async {
+        let attached = Attached::to(storage).await?;
+        let answer = command.answer(attached.store.clone(), budgets, owner.tenant, query_memory_bytes).await;
+        attached.close().await;
+        anyhow::Ok(answer?)
+    })?;
+    Ok(std::io::stdout().write_all(answer.as_bytes())?)
 }
 
 fn run_export(settings: Settings, export: Export) -> anyhow::Result<()> {

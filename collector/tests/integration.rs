@@ -12,6 +12,8 @@
 mod ages;
 #[path = "integration/alertmanager.rs"]
 mod alertmanager;
+#[path = "integration/budgets.rs"]
+mod budgets;
 #[path = "integration/calls.rs"]
 mod calls;
 #[path = "../../store/tests/integration/engine.rs"]

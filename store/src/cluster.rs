@@ -14,7 +14,7 @@ const WINDOW: &str =
 const WINDOW_ALONE: &str = "non_replicated_deduplication_window = ";
 
 /// The bookkeeping: read by every collector whichever server answers, so each is one table on all servers.
-const SHARED: [&str; 2] = ["migrations", "sealed"];
+const SHARED: [&str; 3] = ["migrations", "sealed", "budget_crossings"];
 
 /// The name of the table that keeps the rows.
 pub(crate) fn local(table: &str, cluster: Option<&str>) -> String {

@@ -8,6 +8,7 @@ pub mod catalog;
 pub mod client;
 mod cluster;
 pub mod corrections;
+pub mod crossings;
 mod dimensions;
 pub mod engine;
 pub mod ledger;

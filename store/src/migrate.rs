@@ -42,6 +42,11 @@ pub const MIGRATIONS: &[Migration] = &[
     Migration { version: 4, name: "0004_record", sql: include_str!("../migrations/0004_record.sql") },
     Migration { version: 5, name: "0005_quarantine", sql: include_str!("../migrations/0005_quarantine.sql") },
     Migration { version: 6, name: "0006_sealed", sql: include_str!("../migrations/0006_sealed.sql") },
+    Migration {
+        version: 7,
+        name: "0007_budget_crossings",
+        sql: include_str!("../migrations/0007_budget_crossings.sql"),
+    },
 ];
 
 /// The statements of a file, of which ClickHouse runs one a request: each ends with a semicolon at the end of a line. Comments have
@@ -95,7 +100,7 @@ pub enum MigrateError {
 }
 
 /// Tables that an insert writes, directly or through a view.
-const TABLES: [&str; 10] = [
+const TABLES: [&str; 11] = [
     "spans",
     "corrections",
     "calls_minute",
@@ -106,6 +111,7 @@ const TABLES: [&str; 10] = [
     "spend_day",
     "quarantine",
     "sealed",
+    "budget_crossings",
 ];
 
 /// The table that keeps nothing and hands on to its views.

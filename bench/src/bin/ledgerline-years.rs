@@ -10,7 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, ensure};
 use clap::{Parser, Subcommand};
 use ledgerline_bench::years::world::{DAY_US, World};
-use ledgerline_bench::years::{ledger, now_us, panels, store};
+use ledgerline_bench::years::{forecast, ledger, now_us, panels, store};
 use tokio::time::Instant;
 
 /// A store of two years in which spans and minutes have expired, and questions to it.
@@ -62,6 +62,8 @@ enum Command {
         #[arg(long, default_value_t = 300)]
         most_ms: u64,
     },
+    /// Hold the forecast of a month's budget against what each month cost.
+    Forecast,
 }
 
 #[tokio::main]
@@ -81,6 +83,12 @@ async fn main() -> anyhow::Result<()> {
             println!("sums compared with arithmetic: {:?}", report.sums);
             opened.close().await
         }
+        Command::Forecast => {
+            let opened = store::Opened::at(&data).await?;
+            let months = forecast::replay(&opened, &world_of(&data)?).await;
+            opened.close().await?;
+            show_forecasts(&months?)
+        }
         Command::Panels { dashboard, runs, offset, most_ms } => {
             let opened = store::Opened::at(&data).await?;
             let measured = panels::measure(&opened, &dashboard, runs, offset).await?;
@@ -92,6 +100,31 @@ async fn main() -> anyhow::Result<()> {
             Ok(())
         }
     }
+}
+
+/// A line for each month, and how many bands hold what it cost; fewer than four of five are a failure.
+fn show_forecasts(months: &[forecast::Month]) -> anyhow::Result<()> {
+    for month in months {
+        print!("{} cost {:10.2}", month.period, month.truth);
+        for (after, band) in forecast::AFTER.iter().zip(month.bands) {
+            match band {
+                None => print!(" | day {after}: not known"),
+                Some(band) => {
+                    let [low, expected, high] = band;
+                    let word = if month.is_inside(band) { "inside" } else { "OUTSIDE" };
+                    print!(" | day {after}: {expected:.2} ({low:.2} to {high:.2}) {word}");
+                }
+            }
+        }
+        println!();
+    }
+    for (at, after) in forecast::AFTER.iter().enumerate() {
+        let known = months.iter().filter_map(|month| Some(month.is_inside(month.bands[at]?)));
+        let (inside, all) = (known.clone().filter(|inside| *inside).count(), known.count());
+        println!("after day {after}: {inside} of {all} months inside");
+        ensure!(inside * 5 >= all * 4, "fewer than four of five");
+    }
+    Ok(())
 }
 
 async fn make(data: &Path, world: &World) -> anyhow::Result<()> {

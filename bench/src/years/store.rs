@@ -13,8 +13,8 @@ use ledgerline_testkit::stack::{engine_url, sql};
 use prometheus_client::metrics::counter::Counter;
 use tokio_util::sync::CancellationToken;
 
-use super::TENANT;
 use super::world::{Run, World};
+use super::{BUDGETS, TENANT};
 
 const CALLS: &str = include_str!("calls.sql");
 const TABLES: [(&str, &str); 2] =
@@ -116,11 +116,13 @@ impl Opened {
     pub async fn at(data: &Path) -> anyhow::Result<Self> {
         let file = |extension: &str| data.with_extension(extension);
         let yaml = format!(
-            "listen: {{grpc: '127.0.0.1:0', http: '127.0.0.1:0', api: '127.0.0.1:0'}}\ntenant: {TENANT}\n\
+            "listen: {{grpc: '127.0.0.1:0', http: '127.0.0.1:0', api: '127.0.0.1:0'}}\ntenant: {TENANT}\nbudgets: {{files: ['{}']}}\n\
              storage: {{url: embedded, data_dir: '{}', engine: {{binary: '{}'}}}}\n",
+            file("budgets").display(),
             data.display(),
             binary("ledgerline-engine")?.display(),
         );
+        fs::write(file("budgets"), BUDGETS)?;
         fs::write(file("yaml"), yaml)?;
         let path = |extension: &str| file(extension).display().to_string();
         let recipe = Recipe {

@@ -142,6 +142,12 @@ impl Receiver {
 }
 
 impl AlertingConfig {
+    /// What a group that says nothing else has.
+    pub(crate) fn defaults<'a>(&self, accept: AcceptExpr<'a>) -> Defaults<'a> {
+        let interval = Duration::from_millis(self.evaluation_interval_ms);
+        Defaults { interval, query_offset: Duration::from_millis(self.query_offset_ms), accept }
+    }
+
     /// Reads the rule files and the receivers' secrets. `accept` says whether an expression can be evaluated.
     pub fn resolve(self, accept: AcceptExpr<'_>, problems: &mut Problems) -> Option<AlertingSettings> {
         let mut at_least_100 = |key: &str, ms| {
@@ -150,9 +156,10 @@ impl AlertingConfig {
             }
             Duration::from_millis(ms)
         };
-        let interval = at_least_100("evaluation_interval_ms", self.evaluation_interval_ms);
+        at_least_100("evaluation_interval_ms", self.evaluation_interval_ms);
         let query_timeout = at_least_100("query_timeout_ms", self.query_timeout_ms);
         let resend_delay = at_least_100("resend_delay_ms", self.resend_delay_ms);
+        let defaults = self.defaults(accept);
         let external_url = url("alerting.external_url", &self.external_url, problems).unwrap_or_default();
         if external_url.ends_with("/prometheus") {
             tracing::warn!(
@@ -175,9 +182,7 @@ impl AlertingConfig {
             }
             receivers.extend(receiver.resolve(&path, problems));
         }
-        let query_offset = Duration::from_millis(self.query_offset_ms);
-        let mut groups =
-            files::load_rules(&self.rule_files, Defaults { interval, query_offset, accept }, problems);
+        let mut groups = files::load_rules(&self.rule_files, defaults, problems);
         for rule in groups.iter_mut().flat_map(|group| &mut group.rules) {
             link_runbook(rule, &external_url);
         }

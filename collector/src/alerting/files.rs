@@ -10,16 +10,21 @@ use crate::limits::RULE_FILE_BYTES_MAX;
 
 /// Loads every file, in order.
 pub fn load_rules(paths: &[PathBuf], defaults: Defaults<'_>, problems: &mut Problems) -> Vec<Group> {
-    let mut groups = Vec::new();
+    let files = read_files(paths, problems);
+    files.iter().flat_map(|(name, text)| rules::parse(name, text, defaults, problems)).collect()
+}
+
+/// The names and texts of the files that these paths stand for, in order.
+pub fn read_files(paths: &[PathBuf], problems: &mut Problems) -> Vec<(String, String)> {
+    let mut texts = Vec::new();
     for path in paths {
         let files = problems.take(&path.display().to_string(), expand(path));
         for file in files.into_iter().flatten() {
             let name = file.display().to_string();
-            let text = problems.take(&name, read(&file)).unwrap_or_default();
-            groups.extend(rules::parse(&name, &text, defaults, problems));
+            texts.extend(problems.take(&name, read(&file)).map(|text| (name, text)));
         }
     }
-    groups
+    texts
 }
 
 /// The rule files that a path stands for.

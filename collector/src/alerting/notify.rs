@@ -19,6 +19,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerting::config::{LinkBase, Receiver, ReceiverKind};
+use crate::alerting::once::OnceLog;
 use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::Labels;
 use crate::alerting::state::{Alert, Phase};
@@ -37,6 +38,9 @@ struct Notification {
     key: String,
     #[serde(skip)]
     status: Status,
+    /// A webhook that has heard it is not told again.
+    #[serde(skip)]
+    is_once: bool,
     labels: Labels,
     annotations: Labels,
     /// When the alert began to fire.
@@ -89,6 +93,7 @@ impl Source<'_> {
         Some(Notification {
             key: self.key(&alert.labels, transition),
             status,
+            is_once: self.rule.is_once && matches!(status, Status::Firing),
             labels: alert.labels.clone(),
             annotations: alert.annotations.clone(),
             starts_at,
@@ -107,12 +112,14 @@ impl Notifier {
     pub(crate) fn new(
         receivers: Vec<Receiver>,
         resend_delay: Duration,
+        once: &Arc<dyn OnceLog>,
         clock: &Arc<dyn Clock>,
         metrics: &Metrics,
     ) -> Result<Self, TlsError> {
         let client = deliver::client()?;
         let delivery = |receiver| {
-            Arc::new(Delivery::new(receiver, resend_delay, client.clone(), clock.clone(), metrics.clone()))
+            let (once, clock) = (Arc::clone(once), Arc::clone(clock));
+            Arc::new(Delivery::new(receiver, resend_delay, client.clone(), once, clock, metrics.clone()))
         };
         Ok(Self(receivers.into_iter().map(delivery).collect()))
     }

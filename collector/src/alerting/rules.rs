@@ -51,6 +51,8 @@ pub struct AlertRule {
     pub labels: BTreeMap<String, Template>,
     /// For people; not part of the identity.
     pub annotations: BTreeMap<String, Template>,
+    /// Whether webhooks hear of each alert once, however often the process starts. Not in files.
+    pub is_once: bool,
 }
 
 /// Says whether the query source can evaluate an expression, and if not, why and what to write instead.
@@ -251,7 +253,7 @@ impl Reader<'_> {
         let keep_firing_for = self.duration("keep_firing_for", raw.keep_firing_for).unwrap_or_default();
         let labels = self.templates("label", raw.labels);
         let annotations = self.templates("annotation", raw.annotations);
-        Some(AlertRule { name: name?, expr, hold, keep_firing_for, labels, annotations })
+        Some(AlertRule { name: name?, expr, hold, keep_firing_for, labels, annotations, is_once: false })
     }
 
     fn check_expr(&self, expr: &str) -> Result<(), String> {

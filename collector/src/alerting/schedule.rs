@@ -20,10 +20,11 @@ use crate::alerting::config::LinkBase;
 use crate::alerting::eval;
 use crate::alerting::grid::{self, Tick};
 use crate::alerting::notify::{Notifier, Source};
+use crate::alerting::once::OnceLog;
 use crate::alerting::rules::AlertRule;
 use crate::alerting::sample::Sample;
 use crate::alerting::snapshot::{GroupSnapshot, Health, RuleSnapshot, RulesView};
-use crate::alerting::state::{Alert, RuleState};
+use crate::alerting::state::{Alert, Phase, RuleState};
 use crate::alerting::template::Answers;
 use crate::alerting::time::UnixMs;
 use crate::limits::TEMPLATE_QUERIES_MAX;
@@ -46,6 +47,7 @@ pub trait InstantQuery: Send + Sync {
 #[derive(Clone)]
 pub(super) struct Shared {
     pub(super) query: Arc<dyn InstantQuery>,
+    pub(super) once: Arc<dyn OnceLog>,
     pub(super) clock: Arc<dyn Clock>,
     pub(super) metrics: Metrics,
     pub(super) notifier: Notifier,
@@ -147,6 +149,10 @@ impl GroupTask {
             }
             Err(reason) => Err(reason),
         };
+        let stepped = match stepped {
+            Ok(stepped) if rule.is_once => self.remembered(stepped, at).await,
+            other => other,
+        };
         self.shared.metrics.evaluations.of([self.label.clone()]).inc();
         let (mut state, changed, health) = match stepped {
             Ok((state, changed)) => (state, changed, Health::Ok),
@@ -169,6 +175,22 @@ impl GroupTask {
             *slot =
                 RuleSnapshot { state: Arc::new(state), health, last_evaluation: Some(at), evaluation_time };
         }
+    }
+
+    /// Alerts that begin to fire, with the time at which they first did, also before a restart. Remembered before anybody is told: where that
+    /// fails the evaluation has.
+    async fn remembered(
+        &self,
+        (mut state, mut changed): (RuleState, Vec<Alert>),
+        at: UnixMs,
+    ) -> Result<(RuleState, Vec<Alert>), String> {
+        let seen = at.minus(self.current.group.query_offset);
+        for alert in changed.iter_mut().filter(|alert| matches!(alert.phase, Phase::Firing { .. })) {
+            let since = self.shared.once.began(&alert.labels, seen).await?;
+            (alert.active_since, alert.phase) = (since, Phase::Firing { since, kept_since: None });
+            state.alerts.insert(alert.labels.clone(), alert.clone());
+        }
+        Ok((state, changed))
     }
 
     /// Also after a failed evaluation: alerts that fired before it must not resolve at an Alertmanager by silence.

@@ -18,7 +18,7 @@ use tower::ServiceExt as _;
 
 use super::*;
 use crate::access::Principal;
-use crate::alerting::{Alerting, AlertingConfig, InstantQuery, Sample, UnixMs};
+use crate::alerting::{Alerting, AlertingConfig, Forgetful, InstantQuery, Sample, UnixMs};
 use crate::metrics::Metrics;
 use crate::query::memory_source::MemorySource;
 
@@ -68,8 +68,15 @@ async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
     let settings = config.resolve(&|_| Ok(()), &mut Problems::default()).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(Following(Instant::now()));
     let (metrics, owner) = (Metrics::default(), Principal::of("owner"));
-    let alerting =
-        Alerting::new(settings, owner.clone(), Arc::new(Spent), Arc::clone(&clock), metrics).unwrap();
+    let alerting = Alerting::new(
+        settings,
+        owner.clone(),
+        Arc::new(Spent),
+        Arc::new(Forgetful),
+        Arc::clone(&clock),
+        metrics,
+    )
+    .unwrap();
     let view = alerting.view.clone();
     let access = Access::Tokens(vec![
         (secret(directory.path(), "token-of-owner-1"), owner),
@@ -77,7 +84,14 @@ async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
     ]);
     let memory = MemoryPool::new(MEMORY_BYTES_DEFAULT);
     let querier = Arc::new(Querier::new(Arc::new(MemorySource::default()), memory, Metrics::default()));
-    let api = answers(querier, view, clock, Arc::new(access), Router::new());
+    let ledger = Ledger {
+        source: Arc::new(MemorySource::default()),
+        budgets: Arc::default(),
+        owner: Principal::of("owner").tenant,
+        crossings: Arc::default(),
+        clock,
+    };
+    let api = answers(querier, ledger, view, Arc::new(access), Router::new());
     let shutdown = CancellationToken::new();
     let running = tokio::spawn(alerting.run(shutdown.clone()));
     tokio::time::sleep(Duration::from_secs(60)).await;

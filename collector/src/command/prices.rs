@@ -9,7 +9,7 @@ mod explain;
 mod import;
 mod list;
 mod show;
-mod table;
+pub(crate) mod table;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};

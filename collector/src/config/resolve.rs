@@ -11,13 +11,15 @@ use ledgerline_process::host;
 use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::{self as promql, Grouping, METRIC_NAME, QueryParams, SelectorRequest};
-use ledgerline_store::catalog::{self, METRICS, Metric};
+use ledgerline_store::catalog::{self, METRICS};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use super::{Auth, Config, EMBEDDED, Listen, Pricing, Settings, Storage, StorageConfig};
 use crate::access::{Access, Principal};
 use crate::alerting::UnixMs;
+use crate::budget::catalog::{GAUGES, gauge};
+use crate::budget::rules;
 use crate::limits::NAME_BYTES_MAX;
 use ledgerline_store::client::Target;
 use ledgerline_store::engine::{EngineConfig, find_binary};
@@ -41,7 +43,10 @@ impl Resolve for Config {
         let ingest = self.ingest.resolve(problems);
         let storage = storage(self.storage, &self.telemetry, problems);
         let prices = prices(&self.pricing, problems);
-        let alerting = self.alerting.resolve(&accept, problems);
+        let budgets = self.budgets.resolve(problems);
+        let of_budgets = rules::group(&budgets, self.alerting.defaults(&accept));
+        let mut alerting = self.alerting.resolve(&accept, problems);
+        alerting.iter_mut().for_each(|alerting| alerting.groups.extend(of_budgets.clone()));
         let query_memory_bytes = self.query.memory_bytes_max.unwrap_or(MEMORY_BYTES_DEFAULT);
         if query_memory_bytes < QUERY_MEMORY_BYTES_MIN {
             problems.push("query.memory_bytes_max", format!("must be at least {QUERY_MEMORY_BYTES_MIN}"));
@@ -58,6 +63,7 @@ impl Resolve for Config {
             prices: prices?,
             query_memory_bytes,
             alerting: alerting?,
+            budgets: budgets.into(),
             log: log?,
             telemetry: self.telemetry,
         })
@@ -85,22 +91,27 @@ impl Resolve for PricingAlone {
 fn accept(expr: &str) -> Result<(), String> {
     let params = QueryParams::Instant { time_ms: UnixMs::from_unix_ns(SystemClock.now_unix_ns()).0 };
     let plan = promql::plan(expr, params).map_err(|error| error.to_string())?;
-    // Every metric of the catalogue is.
-    plan.check_increments(&|_| true).map_err(|error| error.to_string())?;
+    // Every metric of the record is, and none of budgets.
+    let are_increments = |request: &SelectorRequest| request.metric().and_then(gauge).is_none();
+    plan.check_increments(&are_increments).map_err(|error| error.to_string())?;
     plan.requests.iter().try_for_each(known_names)
 }
 
 /// A metric or a label that no query can find is a typing error: the rule would be silent for ever.
 fn known_names(request: &SelectorRequest) -> Result<(), String> {
     let list = |names: Vec<&str>| names.join(", ");
-    let metrics: Vec<&Metric> = match request.metric() {
-        None => METRICS.iter().collect(),
-        Some(name) => vec![catalog::metric(name).ok_or_else(|| {
-            let known = list(METRICS.iter().map(|metric| metric.name).collect());
-            format!("there is no metric {name}; there are: {known}")
-        })?],
+    let labels_of = |wanted: &str| -> Option<Vec<&str>> {
+        let of_budgets = || Some(gauge(wanted)?.labels().collect());
+        catalog::metric(wanted).map(|metric| metric.labels().collect()).or_else(of_budgets)
     };
-    let known: BTreeSet<&str> = metrics.iter().flat_map(|metric| metric.labels()).collect();
+    let names = GAUGES.iter().map(|gauge| gauge.name).chain(METRICS.iter().map(|metric| metric.name));
+    let known: BTreeSet<&str> = match request.metric() {
+        None => names.flat_map(|name| labels_of(name).unwrap_or_default()).collect(),
+        Some(name) => labels_of(name)
+            .ok_or_else(|| format!("there is no metric {name}; there are: {}", list(names.collect())))?
+            .into_iter()
+            .collect(),
+    };
     let kept: &[Arc<str>] = match &request.grouping {
         Some(Grouping::By(names) | Grouping::Without(names)) => names,
         None => &[],
@@ -239,12 +250,13 @@ fn prices(pricing: &Pricing, problems: &mut Problems) -> Option<PriceBook> {
 fn rules_have_a_record(config: &Config, owner: &str, problems: &mut Problems) {
     let Some(auth) = &config.auth else { return };
     let written = auth.tokens.iter().any(|token| token.tenant == owner);
-    if !config.alerting.rule_files.is_empty() && !auth.tokens.is_empty() && !written {
+    let reads = !config.alerting.rule_files.is_empty() || !config.budgets.files.is_empty();
+    if reads && !auth.tokens.is_empty() && !written {
         problems.push(
             "tenant",
             format!(
-                "no token of auth.tokens writes for {owner:?}, whose record the rules of alerting.rule_files read; name the tenant \
-                 that the rules are about, or add a token for this one"
+                "no token of auth.tokens writes for {owner:?}, whose record the rules of alerting.rule_files and the budgets read; name the tenant \
+                 that they are about, or add a token for this one"
             ),
         );
     }
@@ -292,7 +304,9 @@ mod tests {
         let settings = parse::<Config>("example", &with_engine).unwrap();
         assert!(matches!(settings.storage, Storage::Embedded(..)));
         assert_eq!(settings.listen.grpc.port(), 4317);
-        for section in "listen tenant auth ingest storage pricing query alerting log telemetry".split(' ') {
+        for section in
+            "listen tenant auth ingest storage pricing query alerting budgets log telemetry".split(' ')
+        {
             assert!(text.contains(&format!("{section}:")), "{section}");
         }
     }
@@ -306,6 +320,12 @@ mod tests {
             ("sum by (teem) (rate(llm_calls_total[5m]))", "there is no label teem"),
             ("llm_calls_total{token_class=\"input\"}", "there is no label token_class"),
             ("changes(llm_calls_total[1h]) > 0", "use increase() or rate()"),
+            (
+                "llm_budget_spent_usd{team=\"ads\"} > 1",
+                "there is no label team of llm_budget_spent_usd; there are: budget",
+            ),
+            ("llm_budget_crossed_usd{threshold=\"80%\"} and changes(llm_budget_usd[1d]) > 0", ""),
+            ("llm_budget_forecast_usd{band=\"high\"} > on (budget) llm_budget_usd", ""),
             ("sum by (team) (rate(llm_tokens_total{token_class!=\"\"}[5m])) > 1", ""),
             ("absent_over_time(llm_calls_total{model=~\"gpt.*\"}[1h])", ""),
             // Nothing is refused for its age.

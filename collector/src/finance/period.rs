@@ -158,7 +158,8 @@ impl Period {
     }
 }
 
-fn first_moment(date: Date, zone: &TimeZone) -> Option<Timestamp> {
+/// When a day begins there: not at midnight where clocks change at it.
+pub(crate) fn first_moment(date: Date, zone: &TimeZone) -> Option<Timestamp> {
     date.to_zoned_datetime(zone.clone()).and_then(|day| day.start_of_day()).ok().map(|day| day.timestamp())
 }
 

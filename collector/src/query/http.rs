@@ -24,6 +24,7 @@ use serde::Serialize;
 use serde_json::json;
 
 use crate::access::Principal;
+use crate::budget::catalog::GAUGES;
 use crate::limits::TIMEOUT_MS_DEFAULT;
 use crate::prometheus::{ApiError, Params, Success};
 
@@ -209,8 +210,10 @@ async fn metadata(call: Call) -> Result<Response, ApiError> {
         let (name, kind) = metric.family();
         (name, [Entry { kind, help: metric.help, unit: metric.unit }])
     });
+    let of_budgets =
+        GAUGES.iter().map(|gauge| (gauge.name, [Entry { kind: "gauge", help: gauge.help, unit: "usd" }]));
     let families: BTreeMap<&str, [Entry; 1]> =
-        families.filter(|(name, _)| wanted.is_empty() || wanted == *name).collect();
+        families.chain(of_budgets).filter(|(name, _)| wanted.is_empty() || wanted == *name).collect();
     let entries: BTreeMap<_, _> = families.into_iter().take(call.limit()?).collect();
     respond(&Success::new(entries), &call.scope.memory)
 }

@@ -113,7 +113,7 @@ impl Answer {
         String::from_utf8(self.body.to_vec()).unwrap()
     }
 
-    fn json(&self) -> serde_json::Value {
+    pub fn json(&self) -> serde_json::Value {
         serde_json::from_slice(&self.body).unwrap()
     }
 }
@@ -129,7 +129,7 @@ async fn try_send(request: Request<Full<Bytes>>) -> Result<Answer, Box<dyn std::
     Ok(Answer { status: head.status.as_u16(), headers: head.headers, body })
 }
 
-async fn get(url: &str) -> Answer {
+pub async fn get(url: &str) -> Answer {
     send(Request::get(url).body(Full::default()).unwrap()).await
 }
 

@@ -151,8 +151,10 @@ impl World {
 }
 
 /// A collector with an engine, on a runtime of its own, so that it can end without being told.
-struct Mortal {
+pub struct Mortal {
     storage: String,
+    /// Other sections of its configuration.
+    more: String,
     clock: Arc<ManualClock>,
     running: Option<(Runtime, Collector)>,
     address: watch::Sender<Option<std::net::SocketAddr>>,
@@ -160,25 +162,30 @@ struct Mortal {
 
 impl Mortal {
     async fn on(directory: &Path, clock: Arc<ManualClock>) -> Self {
+        Self::with(directory, clock, String::new()).await
+    }
+
+    pub async fn with(directory: &Path, clock: Arc<ManualClock>, more: String) -> Self {
         let storage = format!(
             "{{url: embedded, data_dir: {}, engine: {{binary: {}}}}}",
             directory.display(),
             engine::binary().display()
         );
-        let mut mortal = Self { storage, clock, running: None, address: watch::Sender::new(None) };
+        let mut mortal = Self { storage, more, clock, running: None, address: watch::Sender::new(None) };
         mortal.start().await;
         mortal
     }
 
     /// Starts it; of one that was killed the data may not be free at once.
-    async fn start(&mut self) {
+    pub async fn start(&mut self) {
         let deadline = tokio::time::Instant::now() + Duration::from_secs(60);
         loop {
             let runtime =
                 tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-            let (storage, clock) = (self.storage.clone(), Arc::clone(&self.clock) as Arc<dyn Clock>);
-            match runtime.spawn(async move { Collector::start_at(&storage, "", clock).await }).await.unwrap()
-            {
+            let (storage, more) = (self.storage.clone(), self.more.clone());
+            let clock = Arc::clone(&self.clock) as Arc<dyn Clock>;
+            let starting = async move { Collector::start_at(&storage, &more, clock).await };
+            match runtime.spawn(starting).await.unwrap() {
                 Ok(collector) => {
                     self.address.send_replace(Some(collector.addresses.http));
                     self.running = Some((runtime, collector));
@@ -193,7 +200,7 @@ impl Mortal {
         }
     }
 
-    async fn stop(&mut self) {
+    pub async fn stop(&mut self) {
         self.address.send_replace(None);
         let (runtime, collector) = self.running.take().unwrap();
         runtime.spawn(collector.stop()).await.unwrap();
@@ -201,17 +208,17 @@ impl Mortal {
     }
 
     /// All its tasks end where they are, and its engine by signal 9.
-    fn kill(&mut self) {
+    pub fn kill(&mut self) {
         self.address.send_replace(None);
         let (runtime, _) = self.running.take().unwrap();
         runtime.shutdown_background();
     }
 
-    fn collector(&self) -> &Collector {
+    pub fn collector(&self) -> &Collector {
         &self.running.as_ref().unwrap().1
     }
 
-    fn store(&self) -> &Store {
+    pub fn store(&self) -> &Store {
         &self.collector().storage
     }
 }

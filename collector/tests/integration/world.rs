@@ -13,7 +13,7 @@ use axum::http::{HeaderMap, StatusCode, Uri};
 use futures_util::FutureExt;
 use futures_util::future::BoxFuture;
 use ledgerline_collector::access::Principal;
-use ledgerline_collector::alerting::{Alerting, AlertingConfig, InstantQuery, Sample, UnixMs};
+use ledgerline_collector::alerting::{Alerting, AlertingConfig, Forgetful, InstantQuery, Sample, UnixMs};
 use ledgerline_collector::alerting::{ReceiverConfig, ReceiverKind};
 use ledgerline_collector::metrics::Metrics;
 use ledgerline_process::clock::SystemClock;
@@ -147,6 +147,7 @@ impl Running {
             settings,
             Principal::of("acme"),
             switch.clone(),
+            Arc::new(Forgetful),
             Arc::new(SystemClock),
             metrics.clone(),
         )

@@ -20,6 +20,7 @@ use tokio::sync::Notify;
 use tokio_util::sync::CancellationToken;
 
 use crate::alerting::config::{Receiver, ReceiverKind};
+use crate::alerting::once::OnceLog;
 use crate::alerting::time::UnixMs;
 use crate::limits::{
     ALERTS_PER_REQUEST_MAX, BACKOFF_MAX, BACKOFF_MIN, CONNECT_WAIT, DRAIN_DEADLINE, NOTIFICATION_AGE_MAX,
@@ -48,6 +49,7 @@ pub(super) struct Delivery {
     pub(super) receiver: Receiver,
     pub(super) metrics: Metrics,
     client: Client,
+    once: Arc<dyn OnceLog>,
     clock: Arc<dyn Clock>,
     outbox: Mutex<Outbox>,
     /// Wakes the task.
@@ -67,6 +69,7 @@ impl Delivery {
         receiver: Receiver,
         resend_delay: Duration,
         client: Client,
+        once: Arc<dyn OnceLog>,
         clock: Arc<dyn Clock>,
         metrics: Metrics,
     ) -> Self {
@@ -77,7 +80,8 @@ impl Delivery {
             ReceiverKind::Webhook => BACKOFF_MAX,
         };
         let outbox = Mutex::new(Outbox::new(receiver.kind, OUTBOX_NOTIFICATIONS_MAX));
-        let delivery = Self { receiver, metrics, client, clock, outbox, notify: Notify::new(), backoff_max };
+        let notify = Notify::new();
+        let delivery = Self { receiver, metrics, client, once, clock, outbox, notify, backoff_max };
         delivery.show_waiting(0);
         delivery
     }
@@ -85,13 +89,36 @@ impl Delivery {
     /// Hands over. Never waits.
     pub(super) fn put(&self, notifications: impl IntoIterator<Item = Notification>) {
         let (dropped, waiting) = {
+            let news = notifications.into_iter().filter(|notification| !self.has_heard(notification));
             let mut outbox = self.outbox();
-            let dropped: u64 = notifications.into_iter().map(|notification| outbox.put(notification)).sum();
+            let dropped: u64 = news.map(|notification| outbox.put(notification)).sum();
             (dropped, outbox.len())
         };
         self.count_dropped("overflow", dropped);
         self.show_waiting(waiting);
         self.notify.notify_one();
+    }
+
+    fn has_heard(&self, notification: &Notification) -> bool {
+        self.receiver.kind == ReceiverKind::Webhook
+            && notification.is_once
+            && self.once.is_told(&self.receiver.name, &notification.labels)
+    }
+
+    /// Where that fails, or the process ends before, the next one tells it again with the same key.
+    async fn note_heard(&self, batch: &[(Ticket, Notification)]) {
+        let is_webhook = self.receiver.kind == ReceiverKind::Webhook;
+        let once = batch.iter().map(|(_, notification)| notification);
+        let at = UnixMs::from_unix_ns(self.clock.now_unix_ns());
+        for Notification { labels, .. } in once.filter(|one| is_webhook && one.is_once) {
+            if let Err(reason) = self.once.told(&self.receiver.name, labels, at).await {
+                tracing::warn!(
+                    receiver = self.receiver.name,
+                    reason,
+                    "a delivery could not be noted; after a restart it may be repeated"
+                );
+            }
+        }
     }
 
     fn outbox(&self) -> MutexGuard<'_, Outbox> {
@@ -177,6 +204,7 @@ impl Delivery {
     async fn attempt(&self, batch: &[(Ticket, Notification)], batch_size: &mut usize) -> Result<(), ()> {
         let receiver = &self.receiver.name;
         let Err(failure) = self.send(batch).await else {
+            self.note_heard(batch).await;
             self.remove(batch);
             self.metrics.notifications_sent.of([self.name()]).inc_by(batch.len() as u64);
             *batch_size = batch_size.saturating_mul(2).min(self.batch_size_max());

@@ -97,6 +97,7 @@ mod tests {
         Notification {
             key: format!("{alert}-{queued_at}"),
             status: Status::Firing,
+            is_once: false,
             labels: [("alertname".to_owned(), format!("A{alert}"))].into(),
             annotations: Labels::new(),
             starts_at: UnixMs(0),

@@ -4,10 +4,10 @@ use super::*;
 use ledgerline_process::config::Problems;
 
 use crate::access::Principal;
-use crate::alerting::Alerting;
 use crate::alerting::config::{AlertingConfig, AlertingSettings};
 use crate::alerting::rules::tests::load;
 use crate::alerting::state::Phase;
+use crate::alerting::{Alerting, Forgetful};
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicI64, Ordering};
 
@@ -75,9 +75,15 @@ impl World {
         let query = Arc::new(Scripted::default());
         let clock = Arc::new(FollowingClock { started: Instant::now(), jump_ms: AtomicI64::new(0) });
         let metrics = Metrics::default();
-        let alerting =
-            Alerting::new(settings, Principal::of("acme"), query.clone(), clock.clone(), metrics.clone())
-                .unwrap();
+        let alerting = Alerting::new(
+            settings,
+            Principal::of("acme"),
+            query.clone(),
+            Arc::new(Forgetful),
+            clock.clone(),
+            metrics.clone(),
+        )
+        .unwrap();
         let view = alerting.view.clone();
         let shutdown = CancellationToken::new();
         let running = tokio::spawn(alerting.run(shutdown.clone()));
