@@ -10,21 +10,28 @@ use crate::limits::RULE_FILE_BYTES_MAX;
 
 /// Loads every file, in order.
 pub fn load_rules(paths: &[PathBuf], defaults: Defaults<'_>, problems: &mut Problems) -> Vec<Group> {
-    let files = read_files(paths, problems);
-    files.iter().flat_map(|(name, text)| rules::parse(name, text, defaults, problems)).collect()
+    let mut groups = Vec::new();
+    for_each_file(paths, problems, |name, text, problems| {
+        groups.extend(rules::parse(name, text, defaults, problems));
+    });
+    groups
 }
 
-/// The names and texts of the files that these paths stand for, in order.
-pub fn read_files(paths: &[PathBuf], problems: &mut Problems) -> Vec<(String, String)> {
-    let mut texts = Vec::new();
+/// Reads the files that these paths stand for, in order; `each` takes name and text.
+pub fn for_each_file(
+    paths: &[PathBuf],
+    problems: &mut Problems,
+    mut each: impl FnMut(&str, &str, &mut Problems),
+) {
     for path in paths {
         let files = problems.take(&path.display().to_string(), expand(path));
         for file in files.into_iter().flatten() {
             let name = file.display().to_string();
-            texts.extend(problems.take(&name, read(&file)).map(|text| (name, text)));
+            if let Some(text) = problems.take(&name, read(&file)) {
+                each(&name, &text, problems);
+            }
         }
     }
-    texts
 }
 
 /// The rule files that a path stands for.

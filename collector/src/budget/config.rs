@@ -6,7 +6,7 @@ use ledgerline_process::config::Problems;
 use serde::Deserialize;
 
 use super::{Budget, document};
-use crate::alerting::read_files;
+use crate::alerting::for_each_file;
 
 /// Where budgets are written.
 #[derive(Clone, Debug, Default, Deserialize)]
@@ -21,9 +21,9 @@ impl BudgetsConfig {
     /// Reads all files, and says everything that is wrong with them.
     pub(crate) fn resolve(&self, problems: &mut Problems) -> Vec<Budget> {
         let mut budgets = Vec::new();
-        for (name, text) in read_files(&self.files, problems) {
-            document::parse(&name, &text, &mut budgets, problems);
-        }
+        for_each_file(&self.files, problems, |name, text, problems| {
+            document::parse(name, text, &mut budgets, problems);
+        });
         budgets
     }
 }

@@ -4,13 +4,15 @@
 mod tests;
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use jiff::tz::TimeZone;
 use ledgerline_process::config::Problems;
 use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::syntax::parse_duration_ms;
 use ledgerline_promql::{Matcher, MemoryPool, PICOS, parse_selector};
-use serde::de::IgnoredAny;
+use serde::de::value::MapAccessDeserializer;
+use serde::de::{Deserialize, Deserializer, IgnoredAny, MapAccess, Visitor};
 
 use super::calendar::{Calendar, Every};
 use super::{Budget, Threshold};
@@ -46,22 +48,52 @@ struct RawBudget {
     period: Option<String>,
     rolling: Option<String>,
     zone: Option<String>,
-    thresholds: Option<Vec<RawThreshold>>,
+    thresholds: Option<Vec<ShortOrLong>>,
     forecast_alert: Option<bool>,
     #[serde(flatten)]
     unknown: Unknown,
 }
 
-#[derive(serde::Deserialize)]
-#[serde(untagged, expecting = "a threshold: 80%, or {at: 80%, severity: page}")]
-enum RawThreshold {
-    Short(String),
-    Long {
-        at: String,
-        severity: Option<String>,
-        #[serde(flatten)]
-        unknown: Unknown,
-    },
+#[derive(Default, serde::Deserialize)]
+struct RawThreshold {
+    at: Option<String>,
+    severity: Option<String>,
+    #[serde(flatten)]
+    unknown: Unknown,
+}
+
+/// `80%`, or with a severity `{at: 80%, severity: page}`.
+struct ShortOrLong(RawThreshold);
+
+impl<'de> Deserialize<'de> for ShortOrLong {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct ThresholdVisitor;
+        impl ThresholdVisitor {
+            fn short<E>(at: &dyn fmt::Display) -> Result<ShortOrLong, E> {
+                Ok(ShortOrLong(RawThreshold { at: Some(at.to_string()), ..RawThreshold::default() }))
+            }
+        }
+        impl<'de> Visitor<'de> for ThresholdVisitor {
+            type Value = ShortOrLong;
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a threshold: 80%, or {at: 80%, severity: page}")
+            }
+            fn visit_str<E>(self, at: &str) -> Result<ShortOrLong, E> {
+                Self::short(&at)
+            }
+            // Without a percent sign it is a number, and a mistake that is told with the others.
+            fn visit_u64<E>(self, at: u64) -> Result<ShortOrLong, E> {
+                Self::short(&at)
+            }
+            fn visit_f64<E>(self, at: f64) -> Result<ShortOrLong, E> {
+                Self::short(&at)
+            }
+            fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<ShortOrLong, A::Error> {
+                RawThreshold::deserialize(MapAccessDeserializer::new(map)).map(ShortOrLong)
+            }
+        }
+        deserializer.deserialize_any(ThresholdVisitor)
+    }
 }
 
 const BUDGET_KEYS: &str = "name, owner, match, amount, period, rolling, zone, thresholds, forecast_alert";
@@ -187,14 +219,12 @@ impl Reader<'_> {
         }
     }
 
-    fn thresholds(&mut self, raw: Option<Vec<RawThreshold>>, of: i128) -> Vec<Threshold> {
-        let usual = || ["80%", "100%"].map(|at| RawThreshold::Short(at.to_owned())).into();
+    fn thresholds(&mut self, raw: Option<Vec<ShortOrLong>>, of: i128) -> Vec<Threshold> {
+        let short = |at: &str| RawThreshold { at: Some(at.to_owned()), ..RawThreshold::default() };
+        let usual = || ["80%", "100%"].map(|at| ShortOrLong(short(at))).into();
         let mut found: Vec<(i128, Threshold)> = Vec::new();
-        for raw in raw.unwrap_or_else(usual) {
-            let (at, severity, unknown) = match raw {
-                RawThreshold::Short(at) => (at, None, Unknown::new()),
-                RawThreshold::Long { at, severity, unknown } => (at, severity, unknown),
-            };
+        for ShortOrLong(RawThreshold { at, severity, unknown }) in raw.unwrap_or_else(usual) {
+            let at = at.unwrap_or_default();
             for key in unknown.keys() {
                 self.add(format!(
                     "threshold {at:?}: unknown key {key:?}; remove it or use one of: at, severity"

@@ -104,7 +104,7 @@ fn known_names(request: &SelectorRequest) -> Result<(), String> {
         let of_budgets = || Some(gauge(wanted)?.labels().collect());
         catalog::metric(wanted).map(|metric| metric.labels().collect()).or_else(of_budgets)
     };
-    let names = GAUGES.iter().map(|gauge| gauge.name).chain(METRICS.iter().map(|metric| metric.name));
+    let names = METRICS.iter().map(|metric| metric.name).chain(GAUGES.iter().map(|gauge| gauge.name));
     let known: BTreeSet<&str> = match request.metric() {
         None => names.flat_map(|name| labels_of(name).unwrap_or_default()).collect(),
         Some(name) => labels_of(name)
