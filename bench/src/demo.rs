@@ -60,10 +60,12 @@ impl Company {
         let history = History::until(SystemClock.now_unix_ns());
         let stack = Stack::start(StackOptions {
             provider: MockOptions::for_load(CALLS_REMEMBERED),
-            // Documents of other kinds for the collector go here, and into `rule_files` below.
-            files: vec![("rules.yaml".to_owned(), rules(&history))],
+            files: vec![
+                ("rules.yaml".to_owned(), RULES.to_owned()),
+                ("budgets.yaml".to_owned(), budgets(&history)),
+            ],
             collector_yaml: format!(
-                "alerting:\n  rule_files: ['{{directory}}/rules.yaml']\n  query_offset_ms: 0\n  evaluation_interval_ms: 5000\n  \
+                "budgets: {{files: ['{{directory}}/budgets.yaml']}}\nalerting:\n  rule_files: ['{{directory}}/rules.yaml']\n  query_offset_ms: 0\n  evaluation_interval_ms: 5000\n  \
                  receivers: [{{name: alertmanager, kind: alertmanager, url: '{}'}}]\n",
                 alertmanager.url
             ),
@@ -147,7 +149,7 @@ impl Company {
         Ok((report, accounts))
     }
 
-    /// Waits until Alertmanager has been told of both budgets, and returns all that it holds, a line each.
+    /// Waits until Alertmanager has been told of every budget that is spent or nearly so, and returns all that it holds, a line each.
     ///
     /// # Errors
     /// When it has not in a minute.
@@ -155,7 +157,7 @@ impl Company {
         let end = Instant::now() + FIRST_CALL_DEADLINE;
         loop {
             let lines = alert_lines(&self.alertmanager.alerts().await?);
-            if lines.iter().filter(|line| line.contains("TeamBudget")).count() == 2 {
+            if lines.iter().filter(|line| line.contains("LLMBudgetThreshold")).count() == THRESHOLDS_REACHED {
                 return Ok(lines);
             }
             anyhow::ensure!(
@@ -194,28 +196,41 @@ impl Play {
     }
 }
 
-/// One budget that is spent, one that is nearly so, and a provider that fails.
-fn rules(history: &History) -> String {
+/// A provider that fails.
+const RULES: &str = "groups:
+- name: providers
+  rules:
+  - alert: ProviderFails
+    expr: sum by (provider) (increase(llm_errors_total[5m])) / sum by (provider) (increase(llm_calls_total[5m])) > 0.5
+    for: 10s
+    labels: {severity: page}
+    annotations: {summary: 'provider {{ $labels.provider }} fails {{ $value | printf \"%.0f\" }} of 1'}
+";
+
+/// One budget that is spent, one that is nearly so, and one of the whole company that is not.
+fn budgets(history: &History) -> String {
     // In whole cents.
-    let budget = |team: &str, percent: i128| {
-        let cents = history.cost_by_team.get(team).copied().unwrap_or_default() * percent / 1_000_000_000_000;
+    let amount = |picos: i128, percent: i128| {
+        let cents = picos * percent / 1_000_000_000_000;
         format!("{}.{:02}", cents / 100, cents % 100)
     };
-    let (over, near) = (budget("support", 90), budget("search", 115));
-    let spent = |team: &str| format!("sum by (team) (increase(llm_cost_usd_total{{team=\"{team}\"}}[32d]))");
+    let team = |team: &str| history.cost_by_team.get(team).copied().unwrap_or_default();
+    let rolling = |name: &str, percent| {
+        let amount = amount(team(name), percent);
+        format!(
+            "- {{name: {name}, owner: {name}-leads@example.com, match: '{{team=\"{name}\"}}', amount: {amount}, rolling: 32d}}\n"
+        )
+    };
+    let company = amount(history.cost(), 300);
     format!(
-        "groups:\n- name: budgets\n  rules:\n  - alert: TeamBudgetExceeded\n    expr: {} > {over}\n    labels: {{severity: page}}\n    \
-         annotations: {{summary: 'team {{{{ $labels.team }}}} has spent {{{{ $value | printf \"%.2f\" }}}} USD of {over}'}}\n  \
-         - alert: TeamBudgetNear\n    expr: {} > 0.8 * {near}\n    labels: {{severity: ticket}}\n    \
-         annotations: {{summary: 'team {{{{ $labels.team }}}} has spent {{{{ $value | printf \"%.2f\" }}}} USD of {near}, more than 80 percent'}}\n\
-         - name: providers\n  rules:\n  - alert: ProviderFails\n    \
-         expr: sum by (provider) (increase(llm_errors_total[5m])) / sum by (provider) (increase(llm_calls_total[5m])) > 0.5\n    for: 10s\n    \
-         labels: {{severity: page}}\n    \
-         annotations: {{summary: 'provider {{{{ $labels.provider }}}} fails {{{{ $value | printf \"%.0f\" }}}} of 1'}}\n",
-        spent("support"),
-        spent("search"),
+        "kind: budgets\nbudgets:\n{}{}- {{name: company, owner: finance@example.com, amount: {company}, period: month, forecast_alert: true}}\n",
+        rolling("support", 90),
+        rolling("search", 115)
     )
 }
+
+/// Two thresholds of the first, one of the second.
+const THRESHOLDS_REACHED: usize = 3;
 
 /// What an Alertmanager holds, a line each.
 #[must_use]

@@ -11,7 +11,8 @@ const VIEWS = {
   calls: ['/calls', 'table[aria-label="Calls"] tbody tr th', '**/api/v1/calls*'],
   call: [call, 'table[aria-label="Trace"] tbody tr th', '**/api/v1/calls/**'],
   gaps: ['/gaps', 'table[aria-label="Without a price"] tbody tr th', '**/api/v1/spend*'],
-  alerts: ['/alerts', 'article.alert', '**/api/v1/rules*'],
+  alerts: ['/alerts?alert=CallsFail', 'article.alert', '**/api/v1/rules*'],
+  budgets: ['/', 'table[aria-label="Budgets"] tbody tr th', null],
   health: ['/status', 'table[aria-label="What is kept"] tbody tr th', '**/api/v1/status*'],
 };
 
@@ -50,6 +51,10 @@ const READ = {
     text: await text(page, 'article.alert'),
     links: await page.locator('article.alert a').evaluateAll((links) => links.map((link) => link.href)),
     quiet: await page.locator('table[aria-label="Quiet rules"] tbody tr').count(),
+  }),
+  budgets: async (page) => ({
+    money: await money(page, 'Budgets'),
+    text: await text(page, 'table[aria-label="Budgets"] tbody tr'),
   }),
   health: async (page) => ({
     senders: await page.locator('table[aria-label="Senders"] tbody tr').count(),
@@ -105,6 +110,7 @@ seen.keys.field = await page.locator('.field input').inputValue();
 await page.context().close();
 
 for (const [name, [path, , pattern]] of Object.entries(VIEWS)) {
+  if (!pattern) continue;
   seen.states[name] = {};
   for (const [state, [routed, selector]] of Object.entries(STATES)) {
     const page = await open(url + path, { width: 390, scheme: 'light', routed, pattern });

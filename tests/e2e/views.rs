@@ -19,6 +19,11 @@ const RULES: &str = "groups:
     expr: sum(increase(llm_calls_total[1h])) < 0
 ";
 
+const BUDGETS: &str = "kind: budgets
+budgets:
+- {name: '<img src=x onerror=canary=1>', owner: '<script>canary=1</script>', amount: 0.5, rolling: 24h}
+";
+
 /// Of a trace that has 16 equal bytes.
 const TRACE: &str = "aaaaaaaaaaaaaaaa";
 
@@ -127,7 +132,10 @@ async fn every_view_says_what_is_stored() {
          - {name: am, kind: alertmanager, url: 'http://127.0.0.1:1'}\n";
     let options = StackOptions {
         collector_yaml: collector_yaml.to_owned(),
-        files: vec![("rules.yaml".to_owned(), RULES.to_owned())],
+        files: vec![
+            ("rules.yaml".to_owned(), RULES.to_owned()),
+            ("budgets.yaml".to_owned(), BUDGETS.to_owned()),
+        ],
         ..StackOptions::default()
     };
     let stack = Stack::start(options).await.unwrap();
@@ -135,13 +143,19 @@ async fn every_view_says_what_is_stored() {
     let trace = "61".repeat(16);
     let seen = walked(&stack, "views.mjs", &format!("/calls/{trace}/{}", "63".repeat(8))).await;
     let views = seen["views"].as_array().unwrap();
-    assert_eq!(views.len(), 5 * 4);
+    assert_eq!(views.len(), 6 * 4);
     views.iter().for_each(is_sound);
     let of = |name: &str| views.iter().filter(|view| view["name"] == name).cloned().collect::<Vec<_>>();
     of("calls").iter().for_each(calls);
     of("call").iter().for_each(call);
     of("gaps").iter().for_each(gaps);
     of("alerts").iter().for_each(alerts);
+    for view in of("budgets") {
+        // All of them, and the amount where there is room.
+        assert!(amounts(&view["money"]).contains(&(100 * CENT + 9_300)), "{view}");
+        let text = view["text"].as_str().unwrap();
+        assert!(text.contains("the last 24h") && text.contains("200.0 %") && text.contains("over"), "{text}");
+    }
     for view in of("health") {
         assert_eq!(view["senders"], 15, "{view}");
         assert_eq!(view["grafana"], format!("{}/prometheus", stack.collector.url("api")), "{view}");
@@ -208,6 +222,7 @@ fn alerts(view: &Value) {
         (2, 1, 1),
         "{links:?}"
     );
+    // The other rule is not of that name.
     assert_eq!(view["quiet"], 1, "{view}");
 }
 

@@ -11,6 +11,8 @@ export type Span = components['schemas']['SpanBody'];
 export type Calls = components['schemas']['CallsBody'];
 export type Call = components['schemas']['CallBody'];
 export type Bill = components['schemas']['BillBody'];
+export type Budgets = components['schemas']['BudgetsBody'];
+export type Budget = components['schemas']['BudgetBody'];
 export type Status = components['schemas']['StatusBody'];
 // What is described, and Prometheus's own, which Prometheus describes.
 export type Path = (keyof paths & string) | `/api/v1/calls/${string}/${string}` | `/prometheus/api/v1/${'query' | 'rules'}`;

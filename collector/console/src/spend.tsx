@@ -5,6 +5,7 @@ import { useApi, type Answer as Asked, type Spend as Answer, type SpendRow, type
 import { addDays, isZone, ownZone, range, thisMonth, type Range } from './calendar';
 import { Stack, type Layer, type Part } from './charts';
 import { Csv, Filter, Ranges, Zones } from './controls';
+import { Budgets } from './budgets';
 import { Nothing } from './first';
 import { change, clock, day, dollars, Money, month, num, percent, picos, share, usd, weekday } from './format';
 import { Bar, Name, None, Seg, Spark, Table, Told, Unpriced } from './parts';
@@ -109,6 +110,7 @@ function SpendOf(props: { place: Place; zone: string; chosen: string; when: Rang
         </p>
       ))}
       <Figures spend={spend} zone={zone} match={match} />
+      {match === '' && <Budgets />}
       {data && (
         <>
           <Days spend={data} when={when} step={step} />

@@ -148,8 +148,13 @@ impl AlertingConfig {
         Defaults { interval, query_offset: Duration::from_millis(self.query_offset_ms), accept }
     }
 
-    /// Reads the rule files and the receivers' secrets. `accept` says whether an expression can be evaluated.
-    pub fn resolve(self, accept: AcceptExpr<'_>, problems: &mut Problems) -> Option<AlertingSettings> {
+    /// Reads the rule files and the receivers' secrets. `accept` says whether an expression can be evaluated, `more` are rules of no file.
+    pub fn resolve(
+        self,
+        accept: AcceptExpr<'_>,
+        more: Option<Group>,
+        problems: &mut Problems,
+    ) -> Option<AlertingSettings> {
         let mut at_least_100 = |key: &str, ms| {
             if ms < 100 {
                 problems.push(format!("alerting.{key}"), "must be at least 100; the unit is milliseconds");
@@ -183,6 +188,7 @@ impl AlertingConfig {
             receivers.extend(receiver.resolve(&path, problems));
         }
         let mut groups = files::load_rules(&self.rule_files, defaults, problems);
+        groups.extend(more);
         for rule in groups.iter_mut().flat_map(|group| &mut group.rules) {
             link_runbook(rule, &external_url);
         }

@@ -65,7 +65,7 @@ async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
     std::fs::write(&file, "groups: [{name: spend, rules: [{alert: OverBudget, expr: secret_spend}]}]")
         .unwrap();
     let config = AlertingConfig { rule_files: vec![file], ..AlertingConfig::default() };
-    let settings = config.resolve(&|_| Ok(()), &mut Problems::default()).unwrap();
+    let settings = config.resolve(&|_| Ok(()), None, &mut Problems::default()).unwrap();
     let clock: Arc<dyn Clock> = Arc::new(Following(Instant::now()));
     let (metrics, owner) = (Metrics::default(), Principal::of("owner"));
     let alerting = Alerting::new(

@@ -45,8 +45,7 @@ impl Resolve for Config {
         let prices = prices(&self.pricing, problems);
         let budgets = self.budgets.resolve(problems);
         let of_budgets = rules::group(&budgets, self.alerting.defaults(&accept));
-        let mut alerting = self.alerting.resolve(&accept, problems);
-        alerting.iter_mut().for_each(|alerting| alerting.groups.extend(of_budgets.clone()));
+        let alerting = self.alerting.resolve(&accept, of_budgets, problems);
         let query_memory_bytes = self.query.memory_bytes_max.unwrap_or(MEMORY_BYTES_DEFAULT);
         if query_memory_bytes < QUERY_MEMORY_BYTES_MIN {
             problems.push("query.memory_bytes_max", format!("must be at least {QUERY_MEMORY_BYTES_MIN}"));

@@ -54,10 +54,13 @@ fn pages() -> BTreeMap<String, String> {
 fn each_alert_has_a_page_that_says_how_fast_and_how_severe_and_each_page_an_alert() {
     let mut alerts_of_both = alerts("alerts");
     alerts_of_both.extend(alerts("alerts/prometheus"));
+    // Those that budgets are made into.
+    let of_budgets = ["LLMBudgetThreshold", "LLMBudgetForecast"];
+    alerts_of_both.extend(of_budgets.map(|name| (name.to_owned(), "warning".to_owned())));
     let pages = pages();
     let names = |names: Vec<&String>| names.into_iter().cloned().collect::<BTreeSet<_>>();
     assert_eq!(names(alerts_of_both.keys().collect()), names(pages.keys().collect()));
-    assert!(pages.len() >= 26, "{} pages", pages.len());
+    assert!(pages.len() >= 28, "{} pages", pages.len());
     for (name, text) in &pages {
         assert!(text.starts_with(&format!("# {name}\n")), "{name}");
         assert!(text.contains(&format!("Severity: {}.\n", alerts_of_both[name])), "{name}");

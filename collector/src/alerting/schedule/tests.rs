@@ -70,7 +70,7 @@ struct World {
 impl World {
     fn start(yaml: &str, config: AlertingConfig) -> Self {
         let groups = load("f", yaml).unwrap();
-        let settings = config.resolve(&|_| Ok(()), &mut Problems::default()).unwrap();
+        let settings = config.resolve(&|_| Ok(()), None, &mut Problems::default()).unwrap();
         let settings = AlertingSettings { groups, ..settings };
         let query = Arc::new(Scripted::default());
         let clock = Arc::new(FollowingClock { started: Instant::now(), jump_ms: AtomicI64::new(0) });
