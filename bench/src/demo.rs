@@ -65,7 +65,7 @@ impl Company {
                 ("budgets.yaml".to_owned(), budgets(&history)),
             ],
             collector_yaml: format!(
-                "budgets: {{files: ['{{directory}}/budgets.yaml']}}\nalerting:\n  rule_files: ['{{directory}}/rules.yaml']\n  query_offset_ms: 0\n  evaluation_interval_ms: 5000\n  \
+                "budgets: {{files: ['{{directory}}/budgets.yaml'], evaluation_interval_ms: 5000}}\nalerting:\n  rule_files: ['{{directory}}/rules.yaml']\n  query_offset_ms: 0\n  evaluation_interval_ms: 5000\n  \
                  receivers: [{{name: alertmanager, kind: alertmanager, url: '{}'}}]\n",
                 alertmanager.url
             ),

@@ -3,6 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::SocketAddr;
 use std::sync::Arc;
+use std::time::Duration;
 
 use ledgerline_pricing::PriceBook;
 use ledgerline_process::clock::{Clock, SystemClock};
@@ -17,7 +18,7 @@ use serde::de::IgnoredAny;
 
 use super::{Auth, Config, EMBEDDED, Listen, Pricing, Settings, Storage, StorageConfig};
 use crate::access::{Access, Principal};
-use crate::alerting::UnixMs;
+use crate::alerting::{Defaults, UnixMs};
 use crate::budget::catalog::{GAUGES, gauge};
 use crate::budget::rules;
 use crate::limits::NAME_BYTES_MAX;
@@ -44,7 +45,8 @@ impl Resolve for Config {
         let storage = storage(self.storage, &self.telemetry, problems);
         let prices = prices(&self.pricing, problems);
         let budgets = self.budgets.resolve(problems);
-        let of_budgets = rules::group(&budgets, self.alerting.defaults(&accept));
+        let interval = Duration::from_millis(self.budgets.evaluation_interval_ms);
+        let of_budgets = rules::group(&budgets, Defaults { interval, ..self.alerting.defaults(&accept) });
         let alerting = self.alerting.resolve(&accept, of_budgets, problems);
         let query_memory_bytes = self.query.memory_bytes_max.unwrap_or(MEMORY_BYTES_DEFAULT);
         if query_memory_bytes < QUERY_MEMORY_BYTES_MIN {

@@ -162,29 +162,32 @@ async fn spent_is_what_sql_adds_up() {
     let querier = querier(&store, budgets(&documents));
     let ms = |text: &str| text.parse::<Timestamp>().unwrap().as_millisecond();
     let mut sums = BTreeSet::new();
-    for (from, to) in [(0, 5_000), (5_000, 6_000)] {
+    for (from, to, each) in [(0, 5_000, 1), (5_000, 6_000, 3)] {
         book(&store, from, to).await;
-        for moment in MOMENTS {
+        for moment in MOMENTS.into_iter().step_by(each) {
             let found = spent(&querier, ms(moment)).await;
             let before = format!(
                 "(fromUnixTimestamp64Micro(toInt64({}), 'UTC') - INTERVAL 1 MICROSECOND)",
                 ms(moment) * 1000
             );
-            for (name, _, zone, start) in BUDGETS {
+            let spent = BUDGETS.map(|(_, _, zone, start)| {
                 let start = start.replace("BEFORE", &before).replace("ZONE", zone);
-                let sql = format!(
-                    "SELECT toString(sum(toInt128(picos))) FROM truth WHERE tenant = 'acme' AND team = 'search' AND end_time > {start} \
-                     AND end_time < {before} + INTERVAL 2 MICROSECOND"
-                );
-                let wanted: i128 = ask(&store, &sql).await.parse().unwrap();
+                format!(
+                    "(SELECT toString(sum(toInt128(picos))) FROM truth WHERE tenant = 'acme' AND team = 'search' AND end_time > {start} \
+                     AND end_time < {before} + INTERVAL 2 MICROSECOND)"
+                )
+            });
+            let wanted = ask(&store, &format!("SELECT {}", spent.join(", "))).await;
+            for ((name, ..), wanted) in BUDGETS.iter().zip(wanted.split('\t')) {
+                let wanted: i128 = wanted.parse().unwrap();
                 let of_budget: Vec<i128> =
-                    found.iter().filter(|(labels, _)| labels[0] == name).map(|(_, picos)| *picos).collect();
+                    found.iter().filter(|(labels, _)| labels[0] == *name).map(|(_, picos)| *picos).collect();
                 assert_eq!(of_budget, [wanted], "{name} at {moment} of {to} calls");
                 sums.insert(wanted);
             }
         }
     }
-    assert!(sums.len() > 150, "only {} different sums", sums.len());
+    assert!(sums.len() > 90, "only {} different sums", sums.len());
     check_labels(&querier, ms("2025-11-01T00:00:00+01:00")).await;
     check_ranges(&querier, ms("2025-10-24T00:00:00Z")).await;
 }
@@ -227,10 +230,10 @@ async fn check_ranges(querier: &Querier, start_ms: i64) {
     // A series that has ended must not be seen beside the next one, however close the moments are: Berlin's month ends in the last range.
     let end_of_month_ms = start_ms + 7 * 86_400_000 + 82_320_000;
     for (start_ms, step_ms, count) in [
-        (start_ms, QUARTER_MS * 7, 200),
-        (start_ms, 86_400_000, 15),
+        (start_ms, QUARTER_MS * 7, 36),
+        (start_ms, 86_400_000, 10),
         (start_ms, 40 * 86_400_000, 4),
-        (end_of_month_ms, 60_000, 16),
+        (end_of_month_ms, 60_000, 12),
     ] {
         let end_ms = start_ms + (count - 1) * step_ms;
         let params = QueryParams::Range { start_ms, end_ms, step_ms };
@@ -407,7 +410,7 @@ async fn a_threshold_is_told_once_whatever_ends() {
         )
         .await;
     let more = format!(
-        "budgets: {{files: [{}]}}\nalerting: {{evaluation_interval_ms: 100, query_offset_ms: 0, receivers: [{{name: hook, kind: webhook, \
+        "budgets: {{files: [{}], evaluation_interval_ms: 100}}\nalerting: {{query_offset_ms: 0, receivers: [{{name: hook, kind: webhook, \
          url: '{}'}}]}}\n",
         documents.display(),
         hook.url()

@@ -138,7 +138,7 @@ impl Running {
             ..AlertingConfig::default()
         };
         let mut problems = Problems::default();
-        let settings = config.resolve(&|_| Ok(()), &mut problems);
+        let settings = config.resolve(&|_| Ok(()), None, &mut problems);
         let settings = problems.into_result(settings).unwrap();
         let switch = Arc::new(Switch::default());
         switch.on.store(true, Ordering::SeqCst);

@@ -31,6 +31,6 @@ async fn every_statement_of_both_renderings_is_sql() {
             }
         }
         // One more for each of the nine tables over the shards.
-        assert_eq!(statements.len(), if cluster.is_some() { 31 } else { 22 });
+        assert_eq!(statements.len(), if cluster.is_some() { 32 } else { 23 });
     }
 }

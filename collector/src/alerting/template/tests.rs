@@ -142,16 +142,16 @@ fn everything_else_is_refused_with_its_position() {
     refused("{{ if gt $value 1.0 }}x{{ end }}", 4, "\"if\" is not supported");
     refused("x {{ query \"up\" }}", 6, "query | first | value");
     refused("{{ query \"up\" | first }}", 4, "query | first | value");
-    refused("{{ query \"up\" | value }}", 18, "query | first | value");
+    refused("{{ query \"up\" | value }}", 17, "query | first | value");
     refused("{{ query $value | first | value }}", 4, "query | first | value");
     refused("{{ printf \"%v\" (query \"up\" | first) }}", 4, "query | first | value");
-    refused("{{ query \"up\" | humanize }}", 18, "query | first | value");
+    refused("{{ query \"up\" | humanize }}", 17, "query | first | value");
     refused(
         "{{ printf \"%v\" (query \"up\" | first | value) | query | first | value }}",
-        49,
+        47,
         "without a query in it",
     );
-    refused("{{ query \"up\" | first | value | title }}", 34, "needs text");
+    refused("{{ query \"up\" | first | value | title }}", 33, "needs text");
     refused("{{ $x := 1 }}", 4, "\"$x\" is not supported");
     refused("{{ $value", 10, "not closed");
     refused("{{ }}", 4, "a value is missing");
