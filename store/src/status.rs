@@ -30,7 +30,7 @@ pub struct EngineStatus {
 /// A table with rows. On a cluster, of the server that was asked.
 #[derive(Clone, Debug, Deserialize)]
 pub struct TableStatus {
-    /// Its name.
+    /// Its name in the database.
     pub name: String,
     /// Rows in its active parts.
     pub rows: u64,

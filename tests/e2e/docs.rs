@@ -7,7 +7,7 @@
 //! | `run` | `sh`, `python`, `js`, `sql`, `promql`: run against a running company; SQL and PromQL must find something |
 //! | `syntax` | `python`: parsed, because what it imports or asks is not here; the text beside it says what |
 //! | `setup` | `sh`: parsed, and each target of `make` and each file that it starts must exist |
-//! | `agent`, `collector`, `rules` | `yaml`: `check-config` of that process accepts it; as a rule file of the collector |
+//! | `agent`, `collector`, `rules`, `budgets` | `yaml`: `check-config` of that process accepts it; the last two as documents of the collector |
 //! | `shown` | nothing: output, a diagram |
 //!
 //! Ports and providers are replaced by those of the company, and what `export` sets holds for the blocks below it on the page.

@@ -100,12 +100,12 @@ fn stated(root: &Path, alert: &str, place: usize) -> anyhow::Result<usize> {
     let text = std::fs::read_to_string(&page).with_context(|| format!("{}", page.display()))?;
     let line = text.lines().find_map(|line| line.strip_prefix("Fires within: "));
     let words: Vec<&str> = line.context("the page has no line `Fires within:`")?.split_whitespace().collect();
-    let times = words.windows(2).filter_map(|pair| {
+    let mut times = words.windows(2).filter_map(|pair| {
         let unit = if pair[1].starts_with("minute") { 1 } else { 60 };
         let is_time = pair[1].starts_with("minute") || pair[1].starts_with("hour");
         pair[0].parse::<usize>().ok().filter(|_| is_time).map(|number| number * unit)
     });
-    times.skip(place).next().with_context(|| format!("{} states no time number {place}", page.display()))
+    times.nth(place).with_context(|| format!("{} states no time number {place}", page.display()))
 }
 
 impl fmt::Display for Verdict {

@@ -206,28 +206,7 @@ async fn a_call_is_told_with_its_bill_and_its_trace() {
     assert_eq!(wrapper["account"]["not_booked"], "wrapper");
     assert_eq!(wrapper["facts"]["attributes"]["app.route"], "<img src=x onerror=alert(1)>");
 
-    // 1,000 x 3 and 100 x 8 dollars a million from now on.
-    let models = "models:\n  gpt-4.1: { per_million: { input_uncached: \"3\", output_text: \"8\" } }\n";
-    let dearer = PriceBook::parse(&[("openai.yaml", &file("openai", models))]).unwrap();
-    let (_, before) = asked(&store, &dearer, "acme", &path(1)).await;
-    assert_eq!(before["account"]["state"], "changed");
-    assert_eq!(before["account"]["present_book"]["cost_usd"], "0.003800000000");
-    assert_eq!(before["call"]["cost_usd"], "0.002800000000");
-    reprice(&store, &dearer, everything(Booking::Corrections)).await;
-    let (_, after) = asked(&store, &dearer, "acme", &path(1)).await;
-    assert_eq!(
-        (&after["account"]["state"], &after["call"]["cost_usd"]),
-        (&"same".into(), &"0.003800000000".into())
-    );
-    let corrections = after["account"]["corrections"].as_array().unwrap();
-    let signed: Vec<_> =
-        corrections.iter().map(|one| (one["sign"].clone(), one["cost_usd"].clone())).collect();
-    assert_eq!(signed, [((-1).into(), "0.002800000000".into()), (1.into(), "0.003800000000".into())]);
-    assert_eq!(after["trace_cost_usd"], "0.003800000000");
-    let (_, page) = asked(&store, &dearer, "acme", "/api/v1/calls").await;
-    let listed = page["calls"].as_array().unwrap().iter().find(|one| one["span_id"] == id(1).to_string());
-    assert_eq!(listed.unwrap()["cost_usd"], "0.003800000000");
-
+    repriced(&store, &path(1)).await;
     for (tenant, path, status) in [
         ("globex", path(1), 404),
         ("acme", path(9), 404),
@@ -237,4 +216,30 @@ async fn a_call_is_told_with_its_bill_and_its_trace() {
     ] {
         assert_eq!(asked(&store, &list, tenant, &path).await.0, status, "{tenant} {path}");
     }
+}
+
+/// The call at that path, which cost 0.0028 USD, before and after its price has changed.
+async fn repriced(store: &Store, path: &str) {
+    // 1,000 x 3 and 100 x 8 dollars a million from now on.
+    let models = "models:\n  gpt-4.1: { per_million: { input_uncached: \"3\", output_text: \"8\" } }\n";
+    let dearer = PriceBook::parse(&[("openai.yaml", &file("openai", models))]).unwrap();
+    let (_, before) = asked(store, &dearer, "acme", path).await;
+    assert_eq!(before["account"]["state"], "changed");
+    assert_eq!(before["account"]["present_book"]["cost_usd"], "0.003800000000");
+    assert_eq!(before["call"]["cost_usd"], "0.002800000000");
+    reprice(store, &dearer, everything(Booking::Corrections)).await;
+    let (_, after) = asked(store, &dearer, "acme", path).await;
+    assert_eq!(
+        (&after["account"]["state"], &after["call"]["cost_usd"]),
+        (&"same".into(), &"0.003800000000".into())
+    );
+    let corrections = after["account"]["corrections"].as_array().unwrap();
+    let signed: Vec<_> =
+        corrections.iter().map(|one| (one["sign"].clone(), one["cost_usd"].clone())).collect();
+    assert_eq!(signed, [((-1).into(), "0.002800000000".into()), (1.into(), "0.003800000000".into())]);
+    assert_eq!(after["trace_cost_usd"], "0.003800000000");
+    let (_, page) = asked(store, &dearer, "acme", "/api/v1/calls").await;
+    let listed =
+        page["calls"].as_array().unwrap().iter().find(|one| path.ends_with(one["span_id"].as_str().unwrap()));
+    assert_eq!(listed.unwrap()["cost_usd"], "0.003800000000");
 }

@@ -139,10 +139,11 @@ impl<'a> Bench<'a> {
                 let arguments = ["check-config", "--config", file.to_str().unwrap()];
                 self.program(&program, &arguments, self.directory.path(), "", environment).await.map(drop)
             }
-            ("yaml", "rules") => {
+            ("yaml", documents @ ("rules" | "budgets")) => {
                 let file = |name: &str| self.directory.path().join(name);
-                std::fs::write(file("page-rules.yaml"), &text).unwrap();
-                let config = format!("alerting: {{rule_files: ['{}']}}\n", file("page-rules.yaml").display());
+                std::fs::write(file("page-documents.yaml"), &text).unwrap();
+                let key = if documents == "rules" { "alerting: {rule_files" } else { "budgets: {files" };
+                let config = format!("{key}: ['{}']}}\n", file("page-documents.yaml").display());
                 std::fs::write(file("page-collector.yaml"), config).unwrap();
                 let arguments = ["check-config", "--config", "page-collector.yaml"];
                 self.program("ledgerline-collector", &arguments, self.directory.path(), "", environment)
@@ -227,10 +228,12 @@ fn starts_what_exists(text: &str) -> Result<(), String> {
                     return Err(format!("there is no `make {target}`"));
                 }
             }
-            Some(path) if path.contains('/') && !path.starts_with("target/") => {
-                if !super::root().join(path).exists() {
-                    return Err(format!("there is no {path}"));
-                }
+            Some(path)
+                if path.contains('/')
+                    && !path.starts_with("target/")
+                    && !super::root().join(path).exists() =>
+            {
+                return Err(format!("there is no {path}"));
             }
             _ => {}
         }

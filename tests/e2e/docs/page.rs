@@ -21,7 +21,7 @@ const KNOWN: &[(&str, &[&str])] = &[
     ("js", &["run"]),
     ("sql", &["run"]),
     ("promql", &["run"]),
-    ("yaml", &["agent", "collector", "rules"]),
+    ("yaml", &["agent", "budgets", "collector", "rules"]),
     ("text", &["shown"]),
 ];
 
