@@ -68,7 +68,9 @@ for (const [name, [path, ready]] of Object.entries(VIEWS)) {
   for (const width of [390, 1440]) {
     for (const scheme of ['light', 'dark']) {
       const page = await open(url + path, { width, scheme });
-      await page.waitForSelector(ready);
+      await page.waitForSelector(ready).catch(async (error) => {
+        throw new Error(`${name}: ${await page.locator('main').innerText()}\n${error}`);
+      });
       await page.waitForFunction(() => !document.querySelector('main .sk'));
       if (name === 'gaps') await page.waitForSelector('table[aria-label="Corrections"] tfoot');
       seen.views.push({ name, width, scheme, ...(await judged(page)), ...(await READ[name](page)) });

@@ -128,7 +128,7 @@ async fn fill(stack: &Stack) {
 /// another machine; each state of each view is told; no link leads into script.
 #[tokio::test(flavor = "multi_thread")]
 async fn every_view_says_what_is_stored() {
-    let collector_yaml = "alerting:\n  rule_files: ['{directory}/rules.yaml']\n  query_offset_ms: 0\n  evaluation_interval_ms: 1000\n  receivers:\n  \
+    let collector_yaml = "budgets: {files: ['{directory}/budgets.yaml'], evaluation_interval_ms: 1000}\nalerting:\n  rule_files: ['{directory}/rules.yaml']\n  query_offset_ms: 0\n  evaluation_interval_ms: 1000\n  receivers:\n  \
          - {name: am, kind: alertmanager, url: 'http://127.0.0.1:1'}\n";
     let options = StackOptions {
         collector_yaml: collector_yaml.to_owned(),

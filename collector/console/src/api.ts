@@ -87,12 +87,14 @@ interface State<T> {
   isLoading: boolean;
 }
 
-// Asks when the question changes and then every so often. An answer stays while the next is awaited, if it is of the same subject.
-export function useApi<T>(path: Path, question: string, subject: string, everySeconds = 0): Answer<T> {
+// Asks when the question changes and then every so often. An answer stays while the next is awaited, if it is of the same subject. Nothing is
+// asked before `isDue`: what is looked at first is asked alone.
+export function useApi<T>(path: Path, question: string, subject: string, everySeconds = 0, isDue = true): Answer<T> {
   const [turn, setTurn] = useState(0);
   const [state, setState] = useState<State<T>>({ subject, data: null, asked: 0, failure: null, isLoading: true });
   const running = useRef<(() => void) | null>(null);
   useEffect(() => {
+    if (!isDue) return;
     const controller = new AbortController();
     let isStopped = false;
     running.current = () => {
@@ -131,7 +133,7 @@ export function useApi<T>(path: Path, question: string, subject: string, everySe
       clearTimeout(timer);
       removeEventListener('ledgerline:token', retry);
     };
-  }, [path, question, subject, turn, everySeconds]);
+  }, [path, question, subject, turn, everySeconds, isDue]);
   const { data, asked, failure: why, isLoading } = state;
   return {
     data: state.subject === subject ? data : null,

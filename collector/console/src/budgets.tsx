@@ -6,7 +6,9 @@ import { Bar, Name, State, Table, Told } from './parts';
 
 const ASK_AGAIN_SECONDS = 60;
 
-const reached = (budget: Budget) => budget.thresholds.filter((threshold) => threshold.crossed_at).at(-1);
+// The last that was reached in the period, or that a rolling window has reached now.
+const reached = (budget: Budget) =>
+  budget.thresholds.filter((one) => one.crossed_at || picos(budget.spent_usd) >= picos(one.amount_usd)).at(-1);
 
 // A day of the period in which it stands, or the length of a rolling window.
 const period = ({ period: { key, from, to }, zone }: Budget): string => (zone ? `${key}, from ${day(from)} to ${day(to)}, ${zone}` : `the last ${key}`);

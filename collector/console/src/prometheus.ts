@@ -20,21 +20,21 @@ export interface Question {
 const epoch = (time: string): number => new Date(time).getTime() / 1000;
 
 // The sums of a stretch of time that began and ended at those moments, by these labels.
-export function increase(by: string, metric: string, matchers: string, from: string, through: string): Question | null {
+export function increase(by: string, metric: string, matchers: string, from: string, through: string): Question {
   const ms = Math.round((epoch(through) - epoch(from)) * 1000);
-  return ms > 0 ? { query: `sum by (${by}) (increase(${metric}${matchers}[${ms}ms]))`, time: String(epoch(through)) } : null;
+  return ms > 0 ? { query: `sum by (${by}) (increase(${metric}${matchers}[${ms}ms]))`, time: String(epoch(through)) } : NOTHING;
 }
 
-const NOTHING: Vector = { data: { result: [] } };
+const NOTHING: Question = { query: 'vector(0) > 0', time: '' };
 
 // What it comes to; null: it is not known yet what is asked.
 export function useQuery(question: Question | null): Answer<Sample[]> {
-  const asked = question ?? { query: 'vector(0) > 0', time: '' };
+  const asked = question ?? NOTHING;
   const params = new URLSearchParams({ query: asked.query });
   if (asked.time) params.set('time', asked.time);
   const answer = useApi<Vector>('/prometheus/api/v1/query', params.toString(), asked.query.replace(/\d+ms/, ''));
-  const vector = answer.data ?? (question ? null : NOTHING);
-  return { ...answer, data: vector?.data.result.map(({ metric, value }) => ({ labels: metric, value: value[1] })) ?? null };
+  const samples = answer.data?.data.result.map(({ metric, value }) => ({ labels: metric, value: value[1] }));
+  return { ...answer, data: (question && samples) ?? null };
 }
 
 export interface Alert {

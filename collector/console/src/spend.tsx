@@ -80,7 +80,8 @@ function SpendOf(props: { place: Place; zone: string; chosen: string; when: Rang
   const step = chosen === 'today' ? 'hour' : 'day';
   const subject = [zone, when.from, when.to, match].join('\n');
   const spend = useApi<Answer>('/api/v1/spend', question(zone, match, when, step, tables), subject, ASK_AGAIN_SECONDS);
-  const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [[dimension], MOVERS]), subject, ASK_AGAIN_SECONDS);
+  const isKnown = spend.data !== null || spend.failure !== null;
+  const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [[dimension], MOVERS]), subject, ASK_AGAIN_SECONDS, isKnown);
   const set = (changes: Record<string, string>, isInstead = false) => go(withParams(place, changes), isInstead);
   const { data } = spend;
   const isNothing = data !== null && data.total.calls === 0 && match === '';
@@ -144,8 +145,9 @@ function Figures(props: { spend: Asked<Answer>; zone: string; match: string }) {
   const minute = useMinute();
   const today = useMemo(() => range('today', zone), [zone, minute]) ?? { from: '', to: '', before: { from: '', to: '' } };
   const subject = [zone, today.from, match].join('\n');
-  const hours = useApi<Answer>('/api/v1/spend', question(zone, match, today, 'hour', [[]]), subject, ASK_AGAIN_SECONDS);
-  const before = useApi<Answer>('/api/v1/spend', question(zone, match, today.before, '', [[]]), subject, ASK_AGAIN_SECONDS);
+  const isKnown = spend.data !== null || spend.failure !== null;
+  const hours = useApi<Answer>('/api/v1/spend', question(zone, match, today, 'hour', [[]]), subject, ASK_AGAIN_SECONDS, isKnown);
+  const before = useApi<Answer>('/api/v1/spend', question(zone, match, today.before, '', [[]]), subject, ASK_AGAIN_SECONDS, isKnown);
   const total = spend.data?.total;
   // A still bar while it is awaited, and a word where it will not come.
   const gap = (answer: Asked<Answer>) => (answer.failure ? <small>not known</small> : <span class="sk" />);

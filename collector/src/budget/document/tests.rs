@@ -109,7 +109,7 @@ fn the_example_and_the_manual_are_valid() {
     let example = read(include_str!("../../../../alerts/budgets/example.yaml")).unwrap();
     assert_eq!(example.len(), 3);
     let manual = include_str!("../../../../docs/budgets.md");
-    let yaml = manual.split("```yaml\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
+    let yaml = manual.split("```yaml budgets\n").nth(1).and_then(|rest| rest.split("```").next()).unwrap();
     let found = read(yaml).unwrap();
     assert_eq!((found[0].name.as_str(), found[0].thresholds.len()), ("search-production", 3));
     for key in BUDGET_KEYS.split(", ") {
