@@ -51,7 +51,7 @@ fn hold_what_is_kept(response: &Response) {
     let usage = Usage { own, runs: response.runs.clone(), source: UsageSource::Provider };
     let usage_object = response.usage_objects.json();
     // They alone are read otherwise, and have no output.
-    let may_be_embeddings = output.is_empty() && usage_object.contains("prompt_tokens");
+    let may_be_embeddings = output.is_empty() && usage_object.contains("\"prompt_tokens\":");
     let call = Call {
         operation: if may_be_embeddings { Operation::Embeddings } else { Operation::Chat },
         response_model: response.model.clone(),
