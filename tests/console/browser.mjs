@@ -24,6 +24,8 @@ export async function open(url, { width, scheme, routed = null, pattern = '**/ap
     locale: 'en-GB',
     reducedMotion: 'reduce',
   });
+  // What comes late on a busy machine comes all the same.
+  context.setDefaultTimeout(120_000);
   const page = await context.newPage();
   await page.addInitScript({ content: axe });
   page.on('console', (message) => {

@@ -22,8 +22,8 @@ const response = await fetch(`${agent}/v1/chat/completions`, {
 });
 seen.status = response.status;
 seen.answer = await response.text();
-await page.waitForSelector('h1:text-is("Spend")', { timeout: 60_000 });
-await page.waitForSelector('.figs dd data:not([value="0.000000000000"])', { timeout: 60_000 }).catch(async (error) => {
+await page.waitForSelector('h1:text-is("Spend")');
+await page.waitForSelector('.figs dd data:not([value="0.000000000000"])').catch(async (error) => {
   throw new Error(`${JSON.stringify(seen)} ${await page.locator('main').innerText()}\n${error}`);
 });
 seen.spend = await page.locator('.figs dd data').first().getAttribute('value');
