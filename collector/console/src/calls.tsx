@@ -100,9 +100,9 @@ export function Cost(props: { span: Span }) {
   const { span } = props;
   if (span.booked === 'never') return <span class="dim">{span.uncounted ?? 'taken back'}</span>;
   if (span.booked !== 'once') return <span class="tag">{span.booked}</span>;
-  if (span.unpriced) return <Unpriced why={span.unpriced} />;
   if (span.not_billed) return <span class="dim">not billed</span>;
-  return <Money of={picos(span.cost_usd ?? '0')} estimated={span.usage_source === 'estimated'} />;
+  if (span.unpriced || span.cost_usd == null) return <Unpriced why={span.unpriced ?? ''} />;
+  return <Money of={picos(span.cost_usd)} estimated={span.usage_source === 'estimated'} />;
 }
 
 export const tokens = (count: number | null | undefined) => (count === null || count === undefined ? <span class="dim">not known</span> : num(count));

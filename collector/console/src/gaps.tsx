@@ -5,7 +5,7 @@ import { useApi, type Spend, type Status } from './api';
 import { isZone, ownZone, range, thisMonth } from './calendar';
 import { Ranges, Zones } from './controls';
 import { ago, clock, Money, num, picos, share } from './format';
-import { Name, None, Table, Told } from './parts';
+import { Name, None, Table, Told, Unpriced } from './parts';
 import { increase, useQuery, type Sample } from './prometheus';
 import { go, useMinute, withParams, type Place } from './url';
 
@@ -275,6 +275,7 @@ function Estimated(props: { spend: Spend }) {
 function Corrections(props: { calls: Sample[]; usd: Sample[] }) {
   const usd = (reason: string | undefined): bigint => picos(props.usd.find((row) => row.labels.reason === reason)?.value ?? '0');
   const all = props.usd.reduce((sum, row) => sum + picos(row.value), 0n);
+  const isPriced = (reason: string | undefined): boolean => props.usd.some((row) => row.labels.reason === reason);
   // A call that is taken back and booked anew comes to 0 calls.
   const rows = props.calls.filter((row) => Number(row.value) !== 0 || usd(row.labels.reason) !== 0n);
   return (
@@ -286,7 +287,7 @@ function Corrections(props: { calls: Sample[]; usd: Sample[] }) {
       columns={[
         { head: 'why', cell: (row) => row.labels.reason, foot: 'All' },
         { head: 'calls, signed', is: 'n', cell: (row) => num(row.value), foot: num(total(props.calls)) },
-        { head: 'USD', is: 'n', cell: (row) => <Money of={usd(row.labels.reason)} signed />, foot: <Money of={all} signed /> },
+        { head: 'USD', is: 'n', cell: (row) => (isPriced(row.labels.reason) ? <Money of={usd(row.labels.reason)} signed /> : <Unpriced />), foot: <Money of={all} signed /> },
       ]}
     />
   );

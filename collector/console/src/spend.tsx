@@ -181,7 +181,7 @@ function Figures(props: { spend: Asked<Answer>; zone: string; match: string }) {
         <dt>
           Today <Spark of={hours.data?.total.parts?.map((part) => dollars(cost(part))) ?? []} />
         </dt>
-        <dd>{hours.data ? <Money of={cost(hours.data.total)} currency /> : gap(hours)}</dd>
+        <dd>{!hours.data ? gap(hours) : isUnpriced(hours.data.total) ? <small>not known</small> : <Money of={cost(hours.data.total)} currency />}</dd>
         <dd>
           {hours.data && before.data && same
             ? `${against(cost(hours.data.total), cost(before.data.total))} ${weekday(same)} ${day(same)} by ${before.data.to.slice(11, 16)}`
