@@ -204,7 +204,7 @@ const RULES: &str = "groups:
     expr: sum by (provider) (increase(llm_errors_total[5m])) / sum by (provider) (increase(llm_calls_total[5m])) > 0.5
     for: 10s
     labels: {severity: page}
-    annotations: {summary: 'provider {{ $labels.provider }} fails {{ $value | printf \"%.0f\" }} of 1'}
+    annotations: {summary: '{{ $value | humanizePercentage }} of the calls to {{ $labels.provider }} failed in the last 5 minutes'}
 ";
 
 /// One budget that is spent, one that is nearly so, and one of the whole company that is not.

@@ -19,6 +19,7 @@ mod once;
 mod rules;
 mod sample;
 mod schedule;
+pub(crate) mod seen;
 mod snapshot;
 mod state;
 mod template;

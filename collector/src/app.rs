@@ -30,6 +30,7 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use crate::access::{Access, Principal, authenticate};
+use crate::alerting::seen::SeenState;
 use crate::alerting::{self, Alerting, Receiver, RulesView};
 use crate::budget::crossings::Crossings;
 use crate::budget::ledger::Ledger;
@@ -247,8 +248,9 @@ fn answers(
     let clock = Arc::clone(&ledger.clock);
     let budgets = budget::http::router(Arc::clone(&querier), ledger);
     let finance = finance::http::FinanceState { querier: Arc::clone(&querier), clock: Arc::clone(&clock) };
+    let seen = SeenState { querier: Arc::clone(&querier), rules: rules.clone(), clock: Arc::clone(&clock) };
     let prometheus = query::http::router(query::http::ApiState { querier, clock });
-    let ours = finance::http::router(finance).merge(of_store);
+    let ours = finance::http::router(finance).merge(of_store).merge(alerting::seen::router(seen));
     Router::new()
         .merge(ours.merge(budgets).layer(CompressionLayer::new()))
         .nest("/prometheus", prometheus.merge(alerting::api::router(rules)))

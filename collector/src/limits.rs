@@ -174,6 +174,12 @@ pub const CALLS_OF_PAGE: usize = 50;
 /// The most it may ask for.
 pub const CALLS_OF_PAGE_MAX: usize = 500;
 
+/// Rules of one name of which is said what they have seen.
+pub const SEEN_RULES_MAX: usize = 8;
+
+/// Series of each of them.
+pub const SEEN_SERIES_MAX: usize = 12;
+
 /// Budgets of all documents. Each is evaluated for each of its thresholds.
 pub const BUDGETS_MAX: usize = 1_000;
 

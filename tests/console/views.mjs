@@ -11,7 +11,8 @@ const VIEWS = {
   calls: ['/calls', 'table[aria-label="Calls"] tbody tr th', '**/api/v1/calls*'],
   call: [call, 'table[aria-label="Trace"] tbody tr th', '**/api/v1/calls/**'],
   gaps: ['/gaps', 'table[aria-label="Without a price"] tbody tr th', '**/api/v1/spend*'],
-  alerts: ['/alerts?alert=CallsFail', 'article.alert', '**/api/v1/rules*'],
+  alerts: ['/alerts?alert=CallsFail', 'table[aria-label="What it has seen"] tbody tr th', '**/api/v1/rules*'],
+  quiet: ['/alerts?alert=Quiet', 'table[aria-label="What it has seen"] tbody tr th', '**/api/v1/alerts/*'],
   budgets: ['/', 'table[aria-label="Budgets"] tbody tr th', null],
   health: ['/status', 'table[aria-label="What is kept"] tbody tr th', '**/api/v1/status*'],
 };
@@ -50,7 +51,12 @@ const READ = {
   alerts: async (page) => ({
     text: await text(page, 'article.alert'),
     links: await page.locator('article.alert a').evaluateAll((links) => links.map((link) => link.href)),
-    quiet: await page.locator('table[aria-label="Quiet rules"] tbody tr').count(),
+    quiet: await page.locator('table[aria-label="Quiet rules"]').count(),
+    seen: await page.locator('table[aria-label="What it has seen"] tbody :is(th, td)').allInnerTexts(),
+  }),
+  quiet: async (page) => ({
+    seen: await page.locator('table[aria-label="What it has seen"] tbody :is(th, td)').allInnerTexts(),
+    watched: await text(page, 'section p code'),
   }),
   budgets: async (page) => ({
     money: await money(page, 'Budgets'),
@@ -65,7 +71,7 @@ const READ = {
 };
 
 for (const [name, [path, ready]] of Object.entries(VIEWS)) {
-  for (const width of [390, 1440]) {
+  for (const width of [390, 1440, 2560]) {
     for (const scheme of ['light', 'dark']) {
       const page = await open(url + path, { width, scheme });
       await page.waitForSelector(ready).catch(async (error) => {

@@ -87,6 +87,21 @@ await view.goBack();
 await view.waitForFunction((range) => new URLSearchParams(location.search).get('range') === range, range);
 await view.context().close();
 
+// What was used, and a stretch of days of one's own.
+const units = await page({ width: 1440, scheme: 'light', path: `/?range=${range}&by=unit` });
+await units.waitForSelector('table[aria-label="Spend by unit"] tbody tr th');
+const byUnit = (await units.evaluate(tables)).find((table) => table.label === 'Spend by unit');
+seen.units = { ...byUnit, ...(await judged(units)), text: await units.locator('table[aria-label="Spend by unit"] tbody').innerText() };
+await units.click('button:has-text("Custom")');
+await units.fill('form[aria-label="Custom range"] label:nth-of-type(1) input', '2026-10-30');
+await units.fill('form[aria-label="Custom range"] label:nth-of-type(2) input', '2026-10-29');
+seen.units.odd = await units.locator('form[aria-label="Custom range"] [role=alert]').innerText();
+await units.fill('form[aria-label="Custom range"] label:nth-of-type(2) input', '2026-11-02');
+await units.keyboard.press('Enter');
+await units.waitForURL((there) => there.searchParams.get('range') !== range);
+seen.units.range = new URL(units.url()).searchParams.get('range');
+await units.context().close();
+
 // What stands where an answer is not there.
 for (const [name, [routed, selector]] of Object.entries(STATES)) {
   const view = await page({ width: 390, scheme: 'light', routed });

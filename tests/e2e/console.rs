@@ -64,6 +64,21 @@ async fn every_number_on_screen_is_the_ledgers_and_every_name_is_text() {
     let seen = walked(&stack, "walk.mjs", &range).await;
     views(&seen, picos(total.trim()));
     keys_and_states(&seen);
+    let units = &seen["units"];
+    is_sound(units);
+    // 0 to 15 of the calls, each as much as its number; all in dollars have the one unit.
+    assert_eq!(
+        units["text"].as_str().unwrap().split_whitespace().take(3).collect::<Vec<_>>(),
+        ["output", "text", "120"]
+    );
+    assert_eq!(units["columns"][0]["adds_up"], true, "{units}");
+    assert_eq!(picos(units["columns"][0]["foot"].as_str().unwrap()), picos(total.trim()), "{units}");
+    assert_eq!(
+        (units["rows"].as_u64(), &units["range"]),
+        (Some(1), &"2026-10-30..2026-11-02".into()),
+        "{units}"
+    );
+    assert!(units["odd"].as_str().unwrap().starts_with("Give two days"), "{units}");
 }
 
 /// What a Chromium saw that was led through the console; it complained about nothing and asked nobody else.

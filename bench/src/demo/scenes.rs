@@ -17,8 +17,8 @@ use tokio_util::sync::CancellationToken;
 use super::spans::{self, Resource, Span};
 
 /// Further upstreams of the agent; `{provider}` is the mock.
-pub const UPSTREAMS: &str =
-    "- {name: groq, prefix: /groq, url: '{provider}', dialect: openai, provider: groq}";
+pub const UPSTREAMS: &str = "- {name: groq, prefix: /groq, url: '{provider}', dialect: openai, provider: groq}\n\
+     - {name: azure, prefix: /azure, url: '{provider}', dialect: openai, provider: azure.ai.openai}";
 
 const IMAGE: &str = "an-image";
 /// Between two rounds of the scenes.

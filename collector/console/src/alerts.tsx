@@ -3,9 +3,10 @@
 import { useEffect } from 'preact/hooks';
 import { useApi, type Answer, type Status } from './api';
 import { ownZone } from './calendar';
-import { ago, day, local, num } from './format';
+import { ago, day, local, num, short } from './format';
 import { Name, State, Table, Told } from './parts';
 import type { Alert, Rule, Rules } from './prometheus';
+import { Seen } from './seen';
 import type { Place } from './url';
 
 const ASK_AGAIN_SECONDS = 10;
@@ -50,8 +51,9 @@ export function AlertsView(props: { place: Place }) {
           There is no rule <bdi>{wanted}</bdi> any more.
         </p>
       )}
-      {rules.data && <Active raised={shown} status={status} zone={zone} />}
-      {rules.data && <Quiet rules={quiet} now={new Date().toISOString()} />}
+      {rules.data && <Active raised={shown} status={status} zone={zone} isAlone={!!wanted} />}
+      {rules.data && wanted && all.some((rule) => rule.name === wanted) && <Seen alert={wanted} zone={zone} />}
+      {rules.data && (!wanted || quiet.length > 0) && <Quiet rules={quiet} now={new Date().toISOString()} />}
     </>
   );
 }
@@ -67,8 +69,8 @@ function summary(rules: Rule[], last: string, zone: string): string {
   return `${many(rules.length, 'rule')}${failed > 0 ? `, ${num(failed)} of them cannot be evaluated` : ''}${at}`;
 }
 
-function Active(props: { raised: Raised[]; status: Answer<Status>; zone: string }) {
-  const { raised, status, zone } = props;
+function Active(props: { raised: Raised[]; status: Answer<Status>; zone: string; isAlone: boolean }) {
+  const { raised, status, zone, isAlone } = props;
   if (raised.length === 0) {
     return (
       <p class="lead">
@@ -82,13 +84,13 @@ function Active(props: { raised: Raised[]; status: Answer<Status>; zone: string 
   return (
     <section aria-label="Active alerts">
       {raised.map(({ alert, rule }) => (
-        <One key={JSON.stringify(alert.labels)} alert={alert} rule={rule} receivers={receivers} zone={zone} />
+        <One key={JSON.stringify(alert.labels)} alert={alert} rule={rule} receivers={receivers} zone={zone} isAlone={isAlone} />
       ))}
     </section>
   );
 }
 
-function One(props: { alert: Alert; rule: Rule; receivers: Status['receivers']; zone: string }) {
+function One(props: { alert: Alert; rule: Rule; receivers: Status['receivers']; zone: string; isAlone: boolean }) {
   const { alert, rule, receivers, zone } = props;
   const isFiring = alert.state === 'firing';
   const { summary, description, runbook_url: runbook } = alert.annotations;
@@ -116,6 +118,7 @@ function One(props: { alert: Alert; rule: Rule; receivers: Status['receivers']; 
         </p>
         <p class="tools">
           <a href={`/calls?${behind}`}>Calls behind it</a>
+          {!props.isAlone && <a href={`/alerts?alert=${encodeURIComponent(rule.name)}`}>Its last 24 hours</a>}
           {isLink(runbook) && <a href={runbook}>Runbook</a>}
           {receivers
             .filter((receiver) => isLink(receiver.alertmanager))
@@ -128,7 +131,7 @@ function One(props: { alert: Alert; rule: Rule; receivers: Status['receivers']; 
       </div>
       <div>
         <p>
-          It sees <b>{Number(alert.value).toPrecision(4).replace(/\.?0+$/, '')}</b>
+          It sees <b>{short(Number(alert.value))}</b>
           {rule.duration > 0 ? `, and fires after ${num(rule.duration)} s` : ''}
         </p>
         <p class="s dim">
@@ -162,7 +165,14 @@ function Quiet(props: { rules: Rule[]; now: string }) {
         rowKey={(rule) => `${rule.name}\n${rule.query}`}
         empty="none"
         columns={[
-          { head: 'rule', cell: (rule) => <Name of={rule.name} none="" /> },
+          {
+            head: 'rule',
+            cell: (rule) => (
+              <a href={`/alerts?alert=${encodeURIComponent(rule.name)}`}>
+                <Name of={rule.name} none="" />
+              </a>
+            ),
+          },
           { head: 'severity', is: 'p2', cell: (rule) => rule.labels.severity ?? '' },
           {
             head: 'state',

@@ -14,8 +14,11 @@ export type Bill = components['schemas']['BillBody'];
 export type Budgets = components['schemas']['BudgetsBody'];
 export type Budget = components['schemas']['BudgetBody'];
 export type Status = components['schemas']['StatusBody'];
+export type Seen = components['schemas']['SeenBody'];
+export type SeenRule = components['schemas']['RuleSeenBody'];
+export type SeenSeries = components['schemas']['SeriesSeenBody'];
 // What is described, and Prometheus's own, which Prometheus describes.
-export type Path = (keyof paths & string) | `/api/v1/calls/${string}/${string}` | `/prometheus/api/v1/${'query' | 'rules'}`;
+export type Path = (keyof paths & string) | `/api/v1/calls/${string}/${string}` | `/api/v1/alerts/${string}` | `/prometheus/api/v1/${'query' | 'rules'}`;
 
 export type Failure =
   // `isWrong`: one was sent.
@@ -87,6 +90,26 @@ interface State<T> {
   isLoading: boolean;
 }
 
+// What stands beside every view asks when the view has been answered, so that what is looked at first is there first.
+const ANSWERED = 'ledgerline:answered';
+let isAnswered = false;
+
+function answered(): void {
+  isAnswered = true;
+  dispatchEvent(new Event(ANSWERED));
+}
+
+export function useAnswered(): boolean {
+  const [is, setIs] = useState(isAnswered);
+  useEffect(() => {
+    const now = () => setIs(true);
+    addEventListener(ANSWERED, now);
+    if (isAnswered) now();
+    return () => removeEventListener(ANSWERED, now);
+  }, []);
+  return is;
+}
+
 // Asks when the question changes and then every so often. An answer stays while the next is awaited, if it is of the same subject. Nothing is
 // asked before `isDue`: what is looked at first is asked alone.
 export function useApi<T>(path: Path, question: string, subject: string, everySeconds = 0, isDue = true): Answer<T> {
@@ -115,11 +138,13 @@ export function useApi<T>(path: Path, question: string, subject: string, everySe
       .then((response) => response.json() as Promise<T>)
       .then((data) => {
         if (isLeft) return;
+        answered();
         setState({ subject, data, asked, failure: null, isLoading: false });
         later();
       })
       .catch((error: unknown) => {
         if (isLeft) return;
+        answered();
         const why: Failure = isStopped ? { kind: 'failed', text: 'Stopped.', isOurs: true } : failed(error);
         setState((old) => ({ ...old, failure: why, isLoading: false }));
         if (why.kind === 'failed' && !why.isOurs) later();

@@ -16,8 +16,8 @@ const period = ({ period: { key, from, to }, zone }: Budget): string => (zone ? 
 // Forecasts are whole dollars.
 const whole = (usd: string): string => `$${num(Math.round(Number(usd)))}`;
 
-export function Budgets() {
-  const budgets = useApi<Answer>('/api/v1/budgets', '', '', ASK_AGAIN_SECONDS);
+export function Budgets(props: { isDue: boolean }) {
+  const budgets = useApi<Answer>('/api/v1/budgets', '', '', ASK_AGAIN_SECONDS, props.isDue);
   const rows = budgets.data?.budgets ?? [];
   // Who has no budgets is told of none.
   if (rows.length === 0 && !budgets.failure) return null;

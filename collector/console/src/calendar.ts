@@ -1,6 +1,6 @@
 // Stretches of a zone's calendar as texts: the collector knows when its days begin, a browser only what day it is.
 
-import { day } from './format';
+import { day, local } from './format';
 
 export interface Stretch {
   from: string;
@@ -33,20 +33,8 @@ const daysBetween = (from: string, to: string): number => (parse(to).getTime() -
 
 // The date and the time to the minute that clocks show there now.
 export function now(zone: string): { date: string; time: string } {
-  const parts = new Intl.DateTimeFormat('en-CA', {
-    timeZone: zone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-    hour: '2-digit',
-    minute: '2-digit',
-  }).formatToParts(new Date());
-  const part = (type: string): string => parts.find((one) => one.type === type)?.value ?? '00';
-  return {
-    date: `${part('year')}-${part('month')}-${part('day')}`,
-    time: `${part('hour')}:${part('minute')}`,
-  };
+  const { date, clock } = local(new Date().toISOString(), zone);
+  return { date, time: clock.slice(0, 5) };
 }
 
 export const ownZone = (): string => Intl.DateTimeFormat().resolvedOptions().timeZone || 'UTC';

@@ -2,7 +2,7 @@
 
 import { useEffect, useState } from 'preact/hooks';
 import { ask, failed } from './api';
-import { beside, thisMonth, thisQuarter } from './calendar';
+import { addDays, beside, range, thisMonth, thisQuarter } from './calendar';
 import { month } from './format';
 import { Seg } from './parts';
 
@@ -45,6 +45,7 @@ export function Ranges(props: { zone: string; chosen: string; pick: (range: stri
     { value: thisQuarter(zone), text: 'Quarter' },
   ];
   const isOther = !of.some((one) => one.value === chosen);
+  const [isOpen, setIsOpen] = useState(false);
   return (
     <>
       <button type="button" data-key="[" aria-label="Range before" onClick={() => pick(beside(chosen, zone, -1))}>
@@ -54,7 +55,53 @@ export function Ranges(props: { zone: string; chosen: string; pick: (range: stri
       <button type="button" data-key="]" aria-label="Range after" onClick={() => pick(beside(chosen, zone, 1))}>
         {'\u203a'}
       </button>
+      <button type="button" aria-expanded={isOpen} onClick={() => setIsOpen(!isOpen)}>
+        Custom
+      </button>
+      {isOpen && (
+        <Custom
+          zone={zone}
+          chosen={chosen}
+          pick={(to) => {
+            setIsOpen(false);
+            pick(to);
+          }}
+        />
+      )}
     </>
+  );
+}
+
+// From one day to another, both inside.
+function Custom(props: { zone: string; chosen: string; pick: (range: string) => void }) {
+  const { zone, chosen, pick } = props;
+  const now = range(chosen, zone);
+  const [from, setFrom] = useState(now?.from ?? '');
+  const [to, setTo] = useState(now ? addDays(now.to, -1) : '');
+  const custom = `${from}..${to}`;
+  const isOdd = range(custom, zone) === null;
+  return (
+    <form
+      class="tools"
+      aria-label="Custom range"
+      onSubmit={(event) => {
+        event.preventDefault();
+        if (!isOdd) pick(custom);
+      }}
+    >
+      <label>
+        from <input type="date" value={from} aria-invalid={isOdd} onInput={(event) => setFrom(event.currentTarget.value)} />
+      </label>
+      <label>
+        to <input type="date" value={to} aria-invalid={isOdd} onInput={(event) => setTo(event.currentTarget.value)} />
+      </label>
+      <button type="submit">Show</button>
+      {isOdd && (
+        <span class="bad" role="alert">
+          Give two days, the first before the last, at most three years apart.
+        </span>
+      )}
+    </form>
   );
 }
 

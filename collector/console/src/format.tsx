@@ -19,6 +19,9 @@ export const dollars = (sum: bigint): number => Number(sum) / 10 ** DECIMALS;
 // Thousands of a whole number.
 export const num = (count: number | string): string => String(count).replace(/\B(?=(\d{3})+(?!\d))/g, ',');
 
+// A measure to four digits; nothing where it is not known.
+export const short = (value: number | null): string => (value === null ? '' : String(Number(value.toPrecision(4))));
+
 export const percent = (part: number, whole: number): string =>
   whole === 0 ? '' : `${((100 * part) / whole).toFixed(1)} %`;
 

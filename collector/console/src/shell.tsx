@@ -2,7 +2,7 @@
 
 import type { ComponentChildren } from 'preact';
 import { useEffect, useRef } from 'preact/hooks';
-import { useApi, type Status } from './api';
+import { useAnswered, useApi, type Status } from './api';
 import { num } from './format';
 import { Icon } from './parts';
 import { store, stored } from './stored';
@@ -61,7 +61,7 @@ const ASK_AGAIN_SECONDS = 10;
 
 // The account of the spans, always in view: what was received is one of these.
 function Ledger() {
-  const { data, failure } = useApi<Status>('/api/v1/status', '', '', ASK_AGAIN_SECONDS);
+  const { data, failure } = useApi<Status>('/api/v1/status', '', '', ASK_AGAIN_SECONDS, useAnswered());
   if (!data) return <footer class="ledger">{failure ? 'The account is not known.' : ''}</footer>;
   const { received, stored, waiting, quarantined, unacknowledged } = data.account;
   return (

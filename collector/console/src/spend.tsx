@@ -1,43 +1,26 @@
 // What was spent: a stretch of time in a zone, by model and day, by who spends, and what moved. All sums of a page are of one answer.
 
 import { useEffect, useMemo, useState } from 'preact/hooks';
-import { useApi, type Answer as Asked, type Spend as Answer, type SpendRow, type SpendTable } from './api';
+import { useApi, type Answer as Asked, type Spend as Answer, type SpendRow } from './api';
 import { addDays, isZone, ownZone, range, thisMonth, type Range } from './calendar';
 import { Stack, type Layer, type Part } from './charts';
 import { Csv, Filter, Ranges, Zones } from './controls';
 import { Budgets } from './budgets';
 import { Nothing } from './first';
 import { change, clock, day, dollars, Money, month, num, percent, picos, share, usd, weekday } from './format';
-import { Bar, Name, None, Seg, Spark, Table, Told, Unpriced } from './parts';
+import { Name, None, Spark, Table, Told } from './parts';
+import { byCost, cost, estimated, isUnpriced, keyOf, sum, table } from './sums';
 import { go, useMinute, withParams, type Place } from './url';
+import { GROUPINGS, Who } from './who';
 
-const DIMENSIONS = ['team', 'model', 'service', 'feature', 'environment', 'provider'] as const;
 const MOVERS = ['team', 'feature', 'model'];
 const MOVERS_SHOWN = 5;
 const SERIES = 6;
 const ASK_AGAIN_SECONDS = 30;
 
-const capital = (name: string): string => name.slice(0, 1).toUpperCase() + name.slice(1);
-
-const sum = (of: bigint[]): bigint => of.reduce((a, b) => a + b, 0n);
-
-const cost = (row: { cost_usd: string }): bigint => picos(row.cost_usd);
-
-const estimated = (row: { estimated_usd: string }): bigint => picos(row.estimated_usd);
-
-const byCost = (a: SpendRow, b: SpendRow): number => (cost(a) < cost(b) ? 1 : cost(a) > cost(b) ? -1 : 0);
-
-const keyOf = (row: SpendRow): string => Object.values(row.labels).join('\n');
-
-const table = (answer: Answer | null, by: string[]): SpendTable | undefined =>
-  answer?.tables.find((one) => one.by.length === by.length && by.every((name) => one.by.includes(name)));
-
-// Calls, and not one of them has a cost that is known.
-const isUnpriced = (row: SpendRow | Answer['total']): boolean =>
-  row.calls > 0 && row.calls === row.unpriced_calls && cost(row) === 0n;
-
-function question(zone: string, match: string, stretch: { from: string; to: string }, step: string, tables: string[][]): string {
+function question(zone: string, match: string, stretch: { from: string; to: string }, step: string, tables: string[][], hasLines = false): string {
   const params = new URLSearchParams({ zone, from: stretch.from, to: stretch.to });
+  if (!hasLines) params.set('lines', 'false');
   if (match) params.set('match', match);
   if (step) params.set('step', step);
   for (const by of tables) params.append('by', by.join(','));
@@ -74,14 +57,16 @@ export function SpendView(props: { place: Place }) {
 
 function SpendOf(props: { place: Place; zone: string; chosen: string; when: Range }) {
   const { place, zone, chosen, when } = props;
-  const dimension = DIMENSIONS.find((name) => name === place.params.get('by')) ?? 'team';
+  const dimension = GROUPINGS.find((name) => name === place.params.get('by')) ?? 'team';
   const match = place.params.get('match') ?? '';
-  const tables = [['model'], [dimension], MOVERS];
+  const isByUnit = dimension === 'unit';
+  const grouped = isByUnit ? [] : [[dimension]];
+  const tables = [['model'], ...grouped, MOVERS];
   const step = chosen === 'today' ? 'hour' : 'day';
   const subject = [zone, when.from, when.to, match].join('\n');
-  const spend = useApi<Answer>('/api/v1/spend', question(zone, match, when, step, tables), subject, ASK_AGAIN_SECONDS);
+  const spend = useApi<Answer>('/api/v1/spend', question(zone, match, when, step, tables, isByUnit), subject, ASK_AGAIN_SECONDS);
   const isKnown = spend.data !== null || spend.failure !== null;
-  const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [[dimension], MOVERS]), subject, ASK_AGAIN_SECONDS, isKnown);
+  const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [...grouped, MOVERS], isByUnit), subject, ASK_AGAIN_SECONDS, isKnown);
   const set = (changes: Record<string, string>, isInstead = false) => go(withParams(place, changes), isInstead);
   const { data } = spend;
   const isNothing = data !== null && data.total.calls === 0 && match === '';
@@ -100,7 +85,7 @@ function SpendOf(props: { place: Place; zone: string; chosen: string; when: Rang
         <div class="tools">
           <Ranges zone={zone} chosen={chosen} pick={(to) => set({ range: to })} />
           <Zones zone={zone} pick={(to) => set({ zone: to }, true)} />
-          <Csv query={question(zone, match, { from: when.from, to: data?.through ?? when.to }, '', [[dimension]])} />
+          <Csv query={question(zone, match, { from: when.from, to: data?.through ?? when.to }, '', grouped, true)} />
         </div>
       </header>
       <Filter match={match} apply={(to) => set({ match: to })} />
@@ -111,7 +96,7 @@ function SpendOf(props: { place: Place; zone: string; chosen: string; when: Rang
         </p>
       ))}
       <Figures spend={spend} zone={zone} match={match} />
-      {match === '' && <Budgets />}
+      {match === '' && <Budgets isDue={isKnown} />}
       {data && (
         <>
           <Days spend={data} when={when} step={step} />
@@ -286,81 +271,6 @@ function Days(props: { spend: Answer; when: Range; step: string }) {
           />
         </div>
       </div>
-    </section>
-  );
-}
-
-function Who(props: { spend: Answer; before: Answer | null; dimension: string; beforeLabel: string; pick: (by: string) => void }) {
-  const { spend, before, dimension, beforeLabel, pick } = props;
-  const found = table(spend, [dimension]);
-  const rows = [...(found?.rows ?? [])].sort(byCost);
-  const past = table(before, [dimension]);
-  const old = new Map((past?.rows ?? []).map((row) => [keyOf(row), row]));
-  const changed = (row: SpendRow): string => {
-    const was = old.get(keyOf(row));
-    if (!past || isUnpriced(row) || (was && isUnpriced(was))) return '';
-    return change(cost(row), was ? cost(was) : 0n);
-  };
-  const total = spend.total;
-  const priced = (row: { calls: number; unpriced_calls: number }): number => row.calls - row.unpriced_calls;
-  const each = (row: SpendRow | Answer['total']): string =>
-    priced(row) > 0 ? Number(((dollars(cost(row)) * 1000) / priced(row)).toPrecision(3)).toString() : '';
-  return (
-    <section>
-      <h2>
-        Who spends<small>USD; changes are on {beforeLabel}</small>
-      </h2>
-      <Seg label="Group by" of={DIMENSIONS.map((name) => ({ value: name, text: capital(name) }))} at={dimension} pick={pick} />
-      <Table
-        label={`Spend by ${dimension}`}
-        rows={rows}
-        rowKey={keyOf}
-        empty={found ? 'nobody called' : <span class="sk" />}
-        columns={[
-          { head: dimension, cell: (row) => <Name of={row.labels[dimension]} none="(none)" />, foot: 'All' },
-          {
-            head: 'spend',
-            is: 'n cut',
-            cell: (row) => (isUnpriced(row) ? <Unpriced /> : <Money of={cost(row)} />),
-            foot: isUnpriced(total) ? 'not known' : <Money of={cost(total)} />,
-          },
-          {
-            head: 'of it estimated',
-            is: 'n p3',
-            cell: (row) => (estimated(row) === 0n ? <None /> : <Money of={estimated(row)} estimated />),
-            foot: estimated(total) === 0n ? 'none' : <Money of={estimated(total)} estimated />,
-          },
-          {
-            head: 'share',
-            is: 'p2',
-            cell: (row) =>
-              isUnpriced(row) ? (
-                ''
-              ) : (
-              <span class="st">
-                <Bar percent={(100 * Number(cost(row))) / Number(cost(total) || 1n)} width={56} />
-                {share(cost(row), cost(total))}
-              </span>
-            ),
-          },
-          {
-            head: 'change',
-            is: 'n p2',
-            cell: changed,
-            foot: before && !isUnpriced(total) ? change(cost(total), cost(before.total)) : '',
-          },
-          { head: 'over time', is: 'p3', cell: (row) => <Spark of={(row.parts ?? []).map((part) => dollars(cost(part)))} /> },
-          { head: 'calls', is: 'n p2', cell: (row) => num(row.calls), foot: num(total.calls) },
-          { head: 'per 1,000', is: 'n p3', cell: each, foot: each(total) },
-          { head: 'failed', is: 'n p3', cell: (row) => percent(row.failed_calls, row.calls), foot: percent(total.failed_calls, total.calls) },
-          {
-            head: 'unpriced',
-            is: 'n p2',
-            cell: (row) => (row.unpriced_calls > 0 ? num(row.unpriced_calls) : <None />),
-            foot: num(total.unpriced_calls),
-          },
-        ]}
-      />
     </section>
   );
 }

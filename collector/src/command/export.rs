@@ -103,7 +103,7 @@ impl Export {
         };
         let by: Vec<Dimension> = by(&self.by).map_err(ExportError::By)?;
         let selector = self.selector.unwrap_or_default();
-        let question = Question { period, step: self.step, tables: vec![by], selector };
+        let question = Question { period, step: self.step, tables: vec![by], has_lines: true, selector };
         Ok(Order { question, tenant: self.tenant, format: self.format })
     }
 }

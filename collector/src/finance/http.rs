@@ -12,6 +12,7 @@ use axum::routing::get;
 use jiff::Timestamp;
 use ledgerline_process::Clock;
 use ledgerline_promql::source::Scope;
+use ledgerline_proto::Unit;
 use ledgerline_proto::dimension::Dimension;
 use ledgerline_proto::money::dollars;
 use serde::Serialize;
@@ -37,7 +38,7 @@ pub struct FinanceState {
     pub clock: Arc<dyn Clock>,
 }
 
-const PARAMETERS: [&str; 8] = ["by", "month", "from", "to", "zone", "step", "match", "format"];
+const PARAMETERS: [&str; 9] = ["by", "month", "from", "to", "zone", "step", "lines", "match", "format"];
 
 /// The routes. Whoever checked the credential has put a [`Principal`] into each request's extensions; without one a request fails.
 pub fn router(state: FinanceState) -> Router {
@@ -79,6 +80,7 @@ impl From<SpendError> for ApiError {
         ("zone" = Option<String>, Query, description = "By its name in the IANA database; UTC when absent"),
         ("by" = Option<Vec<String>>, Query, description = "Names of dimensions with commas between them, for a row for each combination; repeated, for a table each"),
         ("step" = Option<String>, Query, description = "hour, day, week or month: the sums of each as well"),
+        ("lines" = Option<bool>, Query, description = "false leaves out what was used of each unit, and is answered sooner"),
         ("match" = Option<String>, Query, description = "Which calls, as PromQL selects series: {team=\"search\"}"),
         ("format" = Option<String>, Query, description = "json (when absent) or csv, a file of one table"),
     ),
@@ -107,6 +109,9 @@ pub async fn get_spend(
             return Err(ApiError::parameter("format", &format!("`{other}` is neither json nor csv")));
         }
     };
+    if is_csv && !question.has_lines {
+        return Err(ApiError::parameter("lines", "a file has them"));
+    }
     if is_csv && question.tables.len() > 1 {
         return Err(ApiError::parameter("by", "a file has one table; say by= once"));
     }
@@ -149,7 +154,8 @@ async fn question(params: &Params, querier: &Querier, scope: &Scope) -> Result<Q
         return Err(ApiError::parameter("by", &format!("at most {TABLES_MAX} tables are made at once")));
     }
     let selector = Selector::asked(params, querier, scope).await?;
-    Ok(Question { period, step, tables, selector })
+    let has_lines = params.parsed("lines", "true or false", |text| text.parse().ok())?.unwrap_or(true);
+    Ok(Question { period, step, tables, has_lines, selector })
 }
 
 /// Names of dimensions with commas between them.
@@ -208,8 +214,9 @@ struct SumsBody {
     calls: i64,
     failed_calls: i64,
     unpriced_calls: i64,
-    /// By unit.
-    lines: BTreeMap<&'static str, LineBody>,
+    /// By unit; nothing where they were not asked for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    lines: Option<BTreeMap<&'static str, LineBody>>,
     /// The sums of each part, in their order; with a step only.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     parts: Vec<PartBody>,
@@ -241,7 +248,7 @@ impl SpendBody {
             let by: Vec<&'static str> = table.by.iter().map(|dimension| dimension.name()).collect();
             let row = |row: &Row| RowBody {
                 labels: by.iter().copied().zip(row.values.iter().cloned()).collect(),
-                sums: SumsBody::of(&row.sums, (0..count).map(|at| row.parts.get(&at)).collect()),
+                sums: SumsBody::of(question, &row.sums, (0..count).map(|at| row.parts.get(&at)).collect()),
             };
             TableBody { rows: table.rows.iter().map(row).collect(), by }
         };
@@ -253,14 +260,14 @@ impl SpendBody {
             through: period.local(through.as_millisecond()),
             parts: begins.filter(|_| has_parts).collect(),
             tables: tables.iter().map(table).collect(),
-            total: SumsBody::of(total, parts.iter().take(count).map(Some).collect()),
+            total: SumsBody::of(question, total, parts.iter().take(count).map(Some).collect()),
             notices: notices.clone(),
         }
     }
 }
 
 impl SumsBody {
-    fn of(sums: &Sums, parts: Vec<Option<&Sums>>) -> Self {
+    fn of(question: &Question, sums: &Sums, parts: Vec<Option<&Sums>>) -> Self {
         let nothing = Sums::default();
         let Sums { cost, estimated, by_sender, corrections, calls, failed, unpriced, lines } = sums;
         let part = |part: &Sums| PartBody {
@@ -270,7 +277,9 @@ impl SumsBody {
             failed_calls: count(part.failed),
             unpriced_calls: count(part.unpriced),
         };
-        let line = |line: &Line| LineBody { quantity: count(line.quantity), cost_usd: dollars(line.cost) };
+        let line = |(unit, line): (&Unit, &Line)| {
+            (unit.name(), LineBody { quantity: count(line.quantity), cost_usd: dollars(line.cost) })
+        };
         Self {
             cost_usd: dollars(*cost),
             estimated_usd: dollars(*estimated),
@@ -279,7 +288,7 @@ impl SumsBody {
             calls: count(*calls),
             failed_calls: count(*failed),
             unpriced_calls: count(*unpriced),
-            lines: lines.iter().map(|(unit, of)| (unit.name(), line(of))).collect(),
+            lines: question.has_lines.then(|| lines.iter().map(line).collect()),
             parts: parts.into_iter().map(|sums| part(sums.unwrap_or(&nothing))).collect(),
         }
     }

@@ -26,6 +26,8 @@ pub struct Question {
     pub step: Option<Step>,
     /// A table for each, with a row for each combination of the values of its dimensions. All are of one reading.
     pub tables: Vec<Vec<Dimension>>,
+    /// Whether what was used of each unit is asked for too: half of the reading.
+    pub has_lines: bool,
     /// Which calls.
     pub selector: Selector,
 }
@@ -152,17 +154,18 @@ struct Measure {
     add: fn(&mut Sums, &Labels, i128),
 }
 
-const MEASURES: [Measure; 7] = [
+const COST: Measure = Measure {
+    metric: "llm_cost_usd_total",
+    labels: &["usage_source"],
+    add: |sums, labels, picos| add_cost(sums, labels, picos),
+};
+
+const LINES: [Measure; 3] = [
     Measure {
         metric: "llm_cost_by_unit_usd_total",
         labels: &["unit", "usage_source"],
         add: |sums, labels, picos| {
-            sums.cost += picos;
-            match UsageSource::from_name(labels.get("usage_source")) {
-                Some(UsageSource::Estimated) => sums.estimated += picos,
-                Some(UsageSource::Sender) => sums.by_sender += picos,
-                _ => {}
-            }
+            add_cost(sums, labels, picos);
             line(sums, labels.get("unit"), |line| line.cost += picos);
         },
     },
@@ -178,19 +181,45 @@ const MEASURES: [Measure; 7] = [
         labels: &["unit"],
         add: |sums, labels, picos| line(sums, labels.get("unit"), |line| line.quantity += picos / PICOS),
     },
+];
+
+const CALLS: [Measure; 3] = [
     Measure {
         metric: "llm_corrected_cost_usd_total",
         labels: &[],
         add: |sums, _, picos| sums.corrections += picos,
     },
-    Measure { metric: "llm_calls_total", labels: &[], add: |sums, _, picos| sums.calls += picos / PICOS },
-    Measure { metric: "llm_errors_total", labels: &[], add: |sums, _, picos| sums.failed += picos / PICOS },
+    Measure {
+        metric: "llm_calls_total",
+        labels: &["status"],
+        add: |sums, labels, picos| {
+            sums.calls += picos / PICOS;
+            if labels.get("status") == "error" {
+                sums.failed += picos / PICOS;
+            }
+        },
+    },
     Measure {
         metric: "llm_unpriced_calls_total",
         labels: &[],
         add: |sums, _, picos| sums.unpriced += picos / PICOS,
     },
 ];
+
+/// One query each, and the cost in one of them.
+fn measures(has_lines: bool) -> Vec<&'static Measure> {
+    let costs: &[Measure] = if has_lines { &LINES } else { &[COST] };
+    costs.iter().chain(&CALLS).collect()
+}
+
+fn add_cost(sums: &mut Sums, labels: &Labels, picos: i128) {
+    sums.cost += picos;
+    match UsageSource::from_name(labels.get("usage_source")) {
+        Some(UsageSource::Estimated) => sums.estimated += picos,
+        Some(UsageSource::Sender) => sums.by_sender += picos,
+        _ => {}
+    }
+}
 
 fn line(sums: &mut Sums, unit: &str, add: impl FnOnce(&mut Line)) {
     if let Some(unit) = Unit::from_name(unit) {
@@ -229,14 +258,15 @@ async fn read(
         notices: Vec::new(),
         charge: scope.memory.charge(0).map_err(RunError::from)?,
     };
-    for run in runs(&fine) {
-        let asked = MEASURES.iter().map(|measure| ask(querier, scope, (&question, &by), measure, run));
-        for (measure, result) in MEASURES.iter().zip(try_join_all(asked).await?) {
-            answer.take(measure, &result, |time_ms| {
-                let place = (time_ms - run.first_end_ms) / run.length_ms;
-                part_of(run.at + usize::try_from(place).unwrap_or_default())
-            })?;
-        }
+    let (measures, runs) = (measures(question.has_lines), runs(&fine));
+    let asked = runs.iter().flat_map(|run| measures.iter().map(move |measure| (*measure, *run)));
+    let asked: Vec<(&Measure, Run)> = asked.collect();
+    let results = asked.iter().map(|(measure, run)| ask(querier, scope, (&question, &by), measure, *run));
+    for ((measure, run), result) in asked.iter().zip(try_join_all(results).await?) {
+        answer.take(measure, &result, |time_ms| {
+            let place = (time_ms - run.first_end_ms) / run.length_ms;
+            part_of(run.at + usize::try_from(place).unwrap_or_default())
+        })?;
     }
     let Answer { rows, mut notices, mut charge, .. } = answer;
     if now < question.period.from {
@@ -352,7 +382,8 @@ impl Answer<'_> {
         part_at: impl Fn(i64) -> usize,
     ) -> Result<(), SpendError> {
         let values = self.by.iter().map(|dimension| labels.get(dimension.name()).to_owned()).collect();
-        let unit = measure.labels.first().map_or("", |label| labels.get(label));
+        let named = measure.labels.iter().find(|label| ["unit", "token_class"].contains(label));
+        let unit = named.map_or("", |label| labels.get(label));
         if !unit.is_empty() && Unit::from_name(unit).is_none() {
             let notice =
                 format!("what was billed by {unit:?} is in the sums, and this version has no line for it");

@@ -7,7 +7,7 @@ use jiff::Timestamp;
 use ledgerline_collector::finance::csv::csv;
 use ledgerline_collector::finance::http::{SpendBody, by};
 use ledgerline_collector::finance::period::{Period, Step, zone};
-use ledgerline_collector::finance::spend::{Question, Spend, spend};
+use ledgerline_collector::finance::spend::{Question, Spend, Sums, spend};
 use ledgerline_collector::metrics::Metrics;
 use ledgerline_collector::query::querier::Querier;
 use ledgerline_process::clock::ManualClock;
@@ -34,6 +34,7 @@ fn question(period: Period, names: &str) -> Question {
         period,
         step: None,
         tables: vec![by(names).unwrap()],
+        has_lines: true,
         selector: "{team!=\"none\"}".parse().unwrap(),
     }
 }
@@ -170,6 +171,13 @@ async fn a_month_is_a_file() {
     assert_eq!(body["total"]["cost_usd"], "0.010250000001");
     assert_eq!((&body["total"]["calls"], &body["total"]["unpriced_calls"]), (&5.into(), &1.into()));
     assert_eq!(body["total"]["lines"]["output_text"]["quantity"], 30);
+    // Without the lines the same sums.
+    let sums = asked(&querier, Question { has_lines: false, ..question(october(), "team,model") }).await;
+    let Sums { cost, estimated, by_sender, corrections, calls, failed, unpriced, lines } = &sums.total;
+    assert_eq!((*cost, *estimated, *by_sender), (10_250_000_001, 100_000_000, 1));
+    assert_eq!((*corrections, *calls, *failed, *unpriced, lines.len()), (-10_000_000_000, 5, 1, 1, 0));
+    assert_eq!(sums.tables[0].rows.len(), 4);
+    assert_eq!(serde_json::to_value(SpendBody::of(&sums)).unwrap()["total"].get("lines"), None);
     // Two tables of one reading.
     let tables = vec![by("team").unwrap(), by("provider,model").unwrap()];
     let two = asked(&querier, Question { tables, ..question(october(), "") }).await;

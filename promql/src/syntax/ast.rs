@@ -2,6 +2,8 @@
 
 use std::sync::Arc;
 
+use super::error::ParseError;
+use super::parser::parse;
 use super::signatures::{Signature, ValueType};
 use crate::labels::Labels;
 
@@ -46,6 +48,15 @@ pub(crate) enum ExprKind {
 }
 
 impl Expr {
+    /// What its samples' values are of: the left side of comparisons, of `and` and of `unless`, which only choose among its samples.
+    fn watched(&self) -> &Self {
+        match &self.kind {
+            ExprKind::Paren(inner) => inner.watched(),
+            ExprKind::Binary(binary) if binary.operation.only_chooses() => binary.left.watched(),
+            _ => self,
+        }
+    }
+
     /// What it evaluates to. Right for every tree that [`parse`](super::parse) returns.
     pub fn value_type(&self) -> ValueType {
         match &self.kind {
@@ -210,6 +221,21 @@ pub(crate) struct Operation {
     pub return_bool: bool,
     pub matching: Matching,
     pub fill: Fill,
+}
+
+impl Operation {
+    /// Whether each sample of the result is one of the left side's.
+    fn only_chooses(&self) -> bool {
+        let compares = self.operator.is_comparison() && !self.return_bool;
+        let keeps_left = !matches!(self.matching.cardinality, Cardinality::OneToMany(_));
+        matches!(self.operator, Operator::And | Operator::Unless) || compares && keeps_left
+    }
+}
+
+/// The part of a condition whose values it keeps, as written: of `rate > 0.1 and calls > 50` it is `rate`.
+pub fn watched(condition: &str) -> Result<&str, ParseError> {
+    let Span { start, end } = parse(condition)?.watched().span;
+    Ok(&condition[start..end])
 }
 
 /// How the elements of two vectors find each other.

@@ -40,6 +40,21 @@ fn numbers_are_read_as_go_reads_them() {
 }
 
 #[test]
+fn a_condition_watches_what_its_values_are_of() {
+    let watched = |condition| super::watched(condition).unwrap();
+    assert_eq!(watched("vector(1)"), "vector(1)");
+    assert_eq!(watched("sum by (team) (a) > 5"), "sum by (team) (a)");
+    assert_eq!(watched("a / b and a > 0.1 * (b + 50) unless c > 1"), "a / b");
+    assert_eq!(watched("(a >= 6) unless b"), "a");
+    assert_eq!(watched("a > on (team) group_left () b"), "a");
+    // Their values are no part's.
+    assert_eq!(watched("a > bool 5"), "a > bool 5");
+    assert_eq!(watched("a > 1 or b > 2"), "a > 1 or b > 2");
+    assert_eq!(watched("a > on (team) group_right () b"), "a > on (team) group_right () b");
+    assert!(super::watched("a >").is_err());
+}
+
+#[test]
 fn durations_are_read_as_prometheus_reads_them() {
     let check = |text: &str, ms: i64| assert_eq!(parse_duration_ms(text), Ok(ms), "{text}");
     check("0", 0);

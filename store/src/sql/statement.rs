@@ -253,7 +253,7 @@ impl<'a> Builder<'a> {
             "edge - intDiv({step:Int64}, 1000)"
         };
         let mut conditions = "\nWHERE tenant = {tenant:String}".to_owned();
-        self.parts_of_cut(cut, part, &mut conditions);
+        self.parts_of_cut(cut, parent, part, &mut conditions);
         self.row_conditions(&mut conditions);
         texts.push(self.sums_at(part, &edge, Some(moved_from), &conditions));
 
@@ -267,8 +267,10 @@ impl<'a> Builder<'a> {
         texts
     }
 
-    /// The rows of the parts that are moved, so that the primary key can skip the others: a remainder rises as the time does.
-    fn parts_of_cut(&mut self, cut: &Cut, tier: Tier, text: &mut String) {
+    /// The rows of the parts that are moved. The primary key skips no others for the sake of a remainder; but of a day it skips the
+    /// hours that have nothing of the part (ClickHouse: `toHour` is monotonic within a day, and known to be).
+    fn parts_of_cut(&mut self, cut: &Cut, parent: Tier, tier: Tier, text: &mut String) {
+        const HOUR_US: i64 = 3_600_000_000;
         let Cut { whole: (low_us, high_us), step_us, part: (begin, end), .. } = *cut;
         let whole = Stretch { low_us: Some(low_us), high_us, tiers: Vec::new(), grain_us: tier.bucket_us };
         let part = self.parts;
@@ -279,6 +281,10 @@ impl<'a> Builder<'a> {
         }
         let at = format!("toUnixTimestamp(bucket) % {{apart_{part}:Int64}}");
         let _ = write!(text, "\n  AND {at} >= {{begin_{part}:Int64}} AND {at} < {{end_{part}:Int64}}");
+        if parent == Tier::DAY {
+            let (first, last) = (begin / HOUR_US, (end - 1) / HOUR_US);
+            let _ = write!(text, "\n  AND toHour(bucket) BETWEEN {first} AND {last}");
+        }
     }
 
     /// When there was a row last.

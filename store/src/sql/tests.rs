@@ -84,6 +84,23 @@ fn the_coarsest_table_that_is_exact_is_read() {
     assert_eq!(tables(once(40 * DAY, None)), ["day"]);
 }
 
+/// Days that begin at another hour than those of UTC: only the hours in between are read of the quarters.
+#[test]
+fn of_a_day_that_is_cut_a_part_is_read() {
+    let days = |first_ms| text(Edges { first_ms, step_ms: DAY, count: 5, window_ms: Some(DAY) });
+    let hours = |first_ms| {
+        let text = days(first_ms);
+        text.split_once("toHour(bucket) BETWEEN ").map(|(_, rest)| rest.lines().next().unwrap().to_owned())
+    };
+    assert_eq!(hours(10 * DAY), None);
+    assert_eq!(hours(10 * DAY + 23 * HOUR).unwrap(), "23 AND 23", "Berlin");
+    assert_eq!(hours(10 * DAY + 18 * HOUR + 30 * MINUTE).unwrap(), "18 AND 23", "Kolkata");
+    assert_eq!(hours(10 * DAY + 5 * HOUR).unwrap(), "0 AND 4", "New York");
+    assert_eq!(hours(10 * DAY + 12 * HOUR + QUARTER).unwrap(), "12 AND 23");
+    // An edge at 00:15 moves the first quarter of its hour.
+    assert_eq!(hours(10 * DAY + QUARTER).unwrap(), "0 AND 0");
+}
+
 /// What is read of each stretch: its ends in minutes, of how many microseconds its edges are multiples, and its tables.
 fn read(first_ms: i64, window_ms: i64, now_ms: i64) -> Vec<(i64, i64, i64, Vec<&'static str>)> {
     let edges = Edges { first_ms, step_ms: 0, count: 1, window_ms: Some(window_ms) };

@@ -302,6 +302,31 @@ async fn the_committed_schema_is_what_the_migrations_make() {
     assert_eq!(committed, schema, "run the test with LEDGERLINE_UPDATE=1 and commit schema.sql");
 }
 
+/// Scenario: a quarter of an hour of calls in each hour of 100 days, of which the reports of another zone read some hours (`sql/statement.rs`).
+/// Guarantees: the engine's primary key skips the others.
+#[tokio::test]
+async fn the_hours_of_a_day_are_found_by_the_key() {
+    let storage = storage("hours").await;
+    let rows = "INSERT INTO calls_quarter (tenant, bucket, team, calls) SELECT 'acme', toDateTime('2026-01-01 00:00:00', 'UTC') + intDiv(number, 200) * 3600, \
+                toString(number % 200), 1 FROM numbers(480000)";
+    ask(&storage, rows).await;
+    let granules = async |condition: &str| {
+        let plan = format!(
+            "EXPLAIN indexes = 1 SELECT sum(calls) FROM calls_quarter WHERE tenant = 'acme' AND bucket >= toDateTime('2026-01-01', 'UTC') AND {condition}"
+        );
+        let plan = ask(&storage, &plan).await;
+        let key = plan.split_once("PrimaryKey").unwrap().1;
+        let (read, all) = key.split_once("Granules: ").unwrap().1.split_once('/').unwrap();
+        let number = |text: &str| text.trim().lines().next().unwrap().parse::<u32>().unwrap();
+        (number(read), number(all))
+    };
+    let (read, all) = granules("toHour(bucket) BETWEEN 23 AND 23").await;
+    assert!(all > 400 && read < all / 2, "{read} of {all}");
+    // Which is why it is said in hours.
+    let (read, all) = granules("toUnixTimestamp(bucket) % 86400 >= 82800").await;
+    assert_eq!(read, all);
+}
+
 /// Guarantees: a parameter is a value whatever it holds, and a query that exceeds its bounds is an error and not a part.
 #[tokio::test]
 async fn values_are_bound_and_bounds_hold() {

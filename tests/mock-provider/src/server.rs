@@ -86,8 +86,13 @@ async fn answer(state: Arc<State>, request: Request<Incoming>) -> Result<Respons
     if let Some(answer) = named.and_then(|name| recordings.get(name)) {
         return Ok(play(ledger, &received, answer));
     }
+    // Azure's own API is the same below another folder, and below that of a deployment, but for what its content filter adds to an answer.
+    let path = path.strip_prefix("/openai").map_or(path.as_str(), |rest| rest).to_owned();
     match (&received.parts.method, path.as_str()) {
         (&Method::POST, "/v1/chat/completions") => call(ledger, store, received, Api::OpenAi).await,
+        (&Method::POST, path) if path.starts_with("/deployments/") && path.ends_with("/chat/completions") => {
+            call(ledger, store, received, Api::OpenAi).await
+        }
         (&Method::POST, "/v1/responses" | "/v1/responses/compact") => {
             call(ledger, store, received, Api::Responses).await
         }
