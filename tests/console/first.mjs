@@ -23,9 +23,9 @@ const response = await fetch(`${agent}/v1/chat/completions`, {
 seen.status = response.status;
 seen.answer = await response.text();
 await page.waitForSelector('h1:text-is("Spend")');
-await page.waitForSelector('.figs dd data:not([value="0.000000000000"])').catch(async (error) => {
+await page.waitForSelector('.figs > :first-child data:not([value="0.000000000000"])').catch(async (error) => {
   throw new Error(`${JSON.stringify(seen)} ${await page.locator('main').innerText()}\n${error}`);
 });
-seen.spend = await page.locator('.figs dd data').first().getAttribute('value');
+seen.spend = await page.locator('.figs > :first-child data').first().getAttribute('value');
 await browser.close();
 console.log(JSON.stringify(seen));
