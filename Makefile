@@ -26,6 +26,12 @@ demo: ## Run the whole product on this machine as a company that calls, with its
 	cargo build --release --locked --bins -p ledgerline-agent -p ledgerline-collector -p ledgerline-engine -p ledgerline-bench && \
 	LEDGERLINE_LIBCHDB="$$library" PATH="$$prometheus:$$PATH" exec target/release/ledgerline-demo $(DEMO)
 
+URL ?= http://127.0.0.1:4319/
+
+.PHONY: first-view
+first-view: ## How long the console at URL takes to show its first view, in a browser that has seen nothing
+	@chromium=$$($(FETCH_CHROMIUM)) && collector/console/build.sh >/dev/null && CHROMIUM="$$chromium" node tests/console/clock.mjs $(URL)
+
 .PHONY: demo-loop
 demo-loop: RUNS = 50
 demo-loop: ## RUNS (50) short demos in a row: each starts and finds ports, and its accounts agree (about 15 minutes)

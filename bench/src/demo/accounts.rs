@@ -104,7 +104,9 @@ async fn served(
     // Batches, lists of models and what else is no call are GETs.
     let calls: Vec<ServedCall> =
         stack.provider.calls().into_iter().filter(|call| call.method == Method::POST).collect();
-    accounts.same("calls recorded, of those the provider got", &(calls.len() as u64), &recorded);
+    // What a provider refused because the agent had asked for usage went to it once more as it came.
+    let twice = stack.agent_metric("ledgerline_agent_relay_usage_refused_total").await? as u64;
+    accounts.same("calls recorded, of those the provider got", &(calls.len() as u64 - twice), &recorded);
     accounts.same("calls recorded, of those acknowledged", &acknowledged, &recorded);
     let (mut known, mut word, mut record) = (0_u64, 0, 0);
     let is_whole = |call: &&ServedCall| {

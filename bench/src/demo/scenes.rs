@@ -95,11 +95,12 @@ fn id(answer: &Answer) -> Option<String> {
     answer.status.is_success().then(|| id.to_owned())
 }
 
-/// A provider that refuses three calls of four.
+/// A provider that refuses three calls of four, one of them a stream: it goes to the provider twice, once as the agent has changed it.
 async fn translate(stage: &Stage, round: u64) -> anyhow::Result<Option<String>> {
-    let scenario = ["error_503", "error_503", "plain", "error_429"][round as usize % 4];
+    let scenario = ["error_503", "error_400", "plain", "error_429"][round as usize % 4];
     let headers = [("x-mock-scenario", scenario), ("x-mock-params", "input_tokens=420;output_tokens=380")];
-    let body = chat("llama-3.3-70b-versatile", &format!("Translate product page {round}."));
+    let mut body = chat("llama-3.3-70b-versatile", &format!("Translate product page {round}."));
+    body["stream"] = json!(scenario == "error_400");
     let caller = ("translator", "growth", "product-pages");
     Ok(id(&call(stage, "/groq/v1/chat/completions", caller, &headers, &body).await?))
 }

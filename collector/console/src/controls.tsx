@@ -105,14 +105,17 @@ function Custom(props: { zone: string; chosen: string; pick: (range: string) => 
   );
 }
 
+// The names of all zones are many, and are there when the list is reached for.
 export function Zones(props: { zone: string; pick: (zone: string) => void }) {
-  const known = Intl.supportedValuesOf('timeZone');
-  const zones = [...new Set(['UTC', props.zone, ...known])];
+  const [known, setKnown] = useState<string[]>([]);
+  const reach = () => {
+    if (known.length === 0) setKnown(Intl.supportedValuesOf('timeZone'));
+  };
   return (
     <label>
       <span class="sr">Time zone</span>
-      <select value={props.zone} onChange={(event) => props.pick(event.currentTarget.value)}>
-        {zones.map((zone) => (
+      <select value={props.zone} onPointerEnter={reach} onPointerDown={reach} onFocus={reach} onChange={(event) => props.pick(event.currentTarget.value)}>
+        {[...new Set(['UTC', props.zone, ...known])].map((zone) => (
           <option key={zone}>{zone}</option>
         ))}
       </select>

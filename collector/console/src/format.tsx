@@ -69,18 +69,21 @@ export const day = (date: string): string => `${Number(date.slice(8, 10))} ${mon
 
 export const weekday = (date: string): string => DAYS[new Date(`${date.slice(0, 10)}T00:00:00Z`).getUTCDay()] ?? '';
 
+// A format costs a browser some milliseconds to make, and is asked for again and again.
+const formats = new Map<string, Intl.DateTimeFormat>();
+
+function format(zone: string): Intl.DateTimeFormat {
+  const known = formats.get(zone);
+  if (known) return known;
+  const two = '2-digit';
+  const made = new Intl.DateTimeFormat('en-CA', { timeZone: zone, hourCycle: 'h23', year: 'numeric', month: two, day: two, hour: two, minute: two, second: two });
+  formats.set(zone, made);
+  return made;
+}
+
 // The date and the time by the clocks of a zone of `2026-11-26T13:32:07.123456Z`.
 export function local(time: string, zone: string): { date: string; clock: string } {
-  const parts = new Intl.DateTimeFormat('en-CA', {
-    timeZone: zone,
-    hourCycle: 'h23',
-    year: 'numeric',
-    month: '2-digit',
-    day: '2-digit',
-    hour: '2-digit',
-    minute: '2-digit',
-    second: '2-digit',
-  }).formatToParts(new Date(time));
+  const parts = format(zone).formatToParts(new Date(time));
   const part = (type: string): string => parts.find((one) => one.type === type)?.value ?? '00';
   return {
     date: `${part('year')}-${part('month')}-${part('day')}`,

@@ -55,7 +55,7 @@ function OfRule(props: { rule: SeenRule; seen: Answer; zone: string }) {
           { head: `condition held, ${zone}`, cell: (one) => held(one) || <span class="dim">never</span> },
         ]}
       />
-      {rule.more_series > 0 && <p class="s dim">and {num(rule.more_series)} series more, with lower values</p>}
+      {rule.more_series > 0 && <p class="s dim">and {num(rule.more_series)} series more, whose values are no higher</p>}
     </section>
   );
 }
