@@ -580,6 +580,7 @@ CREATE TABLE ledgerline.spans
     `is_call` UInt8 COMMENT '1: a call to a model, counted in totals unless a correction takes it back; 0: not counted, unless a correction books it',
     `uncounted` LowCardinality(String) COMMENT 'why is_call = 0: not_a_call, wrapper (a call above a call), repeat (another span tells of the same call); empty where it is 1',
     `observer` LowCardinality(String) COMMENT 'the instrumentation that saw it: the name of its OpenTelemetry scope, ledgerline-agent for ours',
+    `observer_version` LowCardinality(String) COMMENT 'the version of that scope, of our agents theirs',
     `name` LowCardinality(String) COMMENT 'span name; of GenAI spans operation and model',
     `service` LowCardinality(String) COMMENT 'dimension: service.name',
     `environment` LowCardinality(String) COMMENT 'dimension: deployment.environment.name',

@@ -147,6 +147,7 @@ impl App {
             budgets,
             owner: owner.tenant.clone(),
             crossings: Arc::clone(&crossings),
+            history: Arc::default(),
             clock: Arc::clone(&clock),
         };
         let memory = MemoryPool::new(settings.query_memory_bytes);

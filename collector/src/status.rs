@@ -171,6 +171,8 @@ impl StoredTableBody {
 struct SenderBody {
     /// ledgerline-agent, or the instrumentation of an application.
     observer: String,
+    /// Its version, as the latest call has it; empty where it is not sent.
+    version: String,
     service: String,
     environment: String,
     calls: u64,
@@ -179,8 +181,8 @@ struct SenderBody {
 
 impl SenderBody {
     fn of(sender: Sender) -> Self {
-        let Sender { observer, service, environment, calls, last_us } = sender;
-        Self { observer, service, environment, calls, last: time(last_us) }
+        let Sender { observer, version, service, environment, calls, last_us } = sender;
+        Self { observer, version, service, environment, calls, last: time(last_us) }
     }
 }
 

@@ -41,6 +41,15 @@ pub struct SeriesFilter {
     pub end_ms: Option<i64>,
 }
 
+impl SeriesFilter {
+    /// The sets of matchers of which any may accept: one that accepts everything if there are none.
+    #[must_use]
+    pub fn sets(&self) -> &[Vec<Matcher>] {
+        const EVERYTHING: &[Vec<Matcher>] = &[Vec::new()];
+        if self.any_of.is_empty() { EVERYTHING } else { &self.any_of }
+    }
+}
+
 /// Why a source gave no answer.
 #[derive(Debug, Clone, thiserror::Error)]
 #[allow(

@@ -42,7 +42,7 @@ pub(crate) use ast::{
     Aggregate, Aggregation, At, Binary, Call, Cardinality, ExprKind, Fill, Matching, Modifiers, Operation,
     Operator, Selector, Sign, Subquery,
 };
-pub use ast::{Expr, Grouping, MatchKind, Span, watched};
+pub use ast::{Expr, Grouping, MatchKind, Span, Watched, watched};
 pub use duration::parse_duration_ms;
 pub use error::{ParseError, SyntaxError};
 pub use parser::parse;

@@ -165,6 +165,7 @@ pub const COLUMNS: &[Column<SpanRow>] = &[
     column("is_call", Cells::U8(|row| row.role == Role::Counts)),
     low_cardinality("uncounted", |row| row.role.name()),
     low_cardinality("observer", |row| &row.record.observer),
+    low_cardinality("observer_version", |row| &row.record.observer_version),
     low_cardinality("name", |row| &row.record.name),
     low_cardinality("service", |row| row.dimension(Dimension::Service)),
     low_cardinality("environment", |row| row.dimension(Dimension::Environment)),

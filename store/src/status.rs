@@ -45,6 +45,8 @@ pub struct TableStatus {
 pub struct Sender {
     /// The instrumentation that saw them: `ledgerline-agent` for ours.
     pub observer: String,
+    /// Its version, as the latest call has it: of our agents theirs. Empty where it is not sent.
+    pub version: String,
     /// The service that made them.
     pub service: String,
     /// Its environment.
@@ -76,7 +78,7 @@ const ENGINE: &str = "SELECT version(), toUInt64(uptime()), (SELECT toUInt64(sum
 const TABLES: &str = "SELECT table, sum(rows) AS total, sum(bytes_on_disk), min(partition) FROM system.parts \
     WHERE active AND database = currentDatabase() GROUP BY table HAVING total > 0 ORDER BY table";
 
-const SENDERS: &str = "SELECT observer, service, environment, count(), toUnixTimestamp64Micro(max(end_time)) AS last FROM spans \
+const SENDERS: &str = "SELECT observer, argMax(observer_version, end_time), service, environment, count(), toUnixTimestamp64Micro(max(end_time)) AS last FROM spans \
     WHERE tenant = {tenant:String} AND end_time > now() - INTERVAL 1 DAY AND is_call = 1 GROUP BY observer, service, environment \
     ORDER BY last DESC, service LIMIT 200";
 

@@ -56,7 +56,7 @@ const READ = {
   }),
   quiet: async (page) => ({
     seen: await page.locator('table[aria-label="What it has seen"] tbody :is(th, td)').allInnerTexts(),
-    watched: await text(page, 'section p code'),
+    watched: await text(page, 'section p.dim'),
   }),
   budgets: async (page) => ({
     money: await money(page, 'Budgets'),
@@ -85,6 +85,14 @@ for (const [name, [path, ready]] of Object.entries(VIEWS)) {
     }
   }
 }
+
+// The corrections of a call without a price.
+const hex = (text) => Buffer.from(text).toString('hex');
+const unpriced = await open(`${url}/calls/${hex('0000000000000002')}/${hex('00000002')}`, { width: 1440, scheme: 'light' });
+seen.unpriced = await unpriced.locator('table[aria-label="Corrections"] tbody td:nth-child(4)').first().waitFor().then(() =>
+  unpriced.locator('table[aria-label="Corrections"] tbody td:nth-child(4)').allInnerTexts(),
+);
+await unpriced.context().close();
 
 // Every view by two keys, then the list of calls and a call of it by keyboard alone.
 const page = await open(url, { width: 1440, scheme: 'light' });

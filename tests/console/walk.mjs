@@ -102,6 +102,17 @@ await units.waitForURL((there) => there.searchParams.get('range') !== range);
 seen.units.range = new URL(units.url()).searchParams.get('range');
 await units.context().close();
 
+// A team whose one call has no price: nothing of it is drawn as 0.
+const match = encodeURIComponent('{team="&lt;img src=x onerror=canary=1&gt;"}');
+const unpriced = await page({ width: 1440, scheme: 'light', path: `/?range=${range}&match=${match}` });
+await unpriced.waitForSelector('table[aria-label="What moved"]');
+await unpriced.waitForFunction(() => !document.querySelector('.figs .sk'));
+seen.unpriced = {
+  figures: await unpriced.locator('.figs > div dt + dd').allInnerTexts(),
+  team: await unpriced.locator('table[aria-label="Spend by team"] :is(tbody, tfoot) tr').allInnerTexts(),
+};
+await unpriced.context().close();
+
 // What stands where an answer is not there.
 for (const [name, [routed, selector]] of Object.entries(STATES)) {
   const view = await page({ width: 390, scheme: 'light', routed });

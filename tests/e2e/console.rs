@@ -64,6 +64,14 @@ async fn every_number_on_screen_is_the_ledgers_and_every_name_is_text() {
     let seen = walked(&stack, "walk.mjs", &range).await;
     views(&seen, picos(total.trim()));
     keys_and_states(&seen);
+    let unpriced = &seen["unpriced"];
+    let figures: Vec<&str> =
+        unpriced["figures"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert_eq!((figures[0], figures[1], figures[2]), ("not known", "not known", "1"), "{unpriced}");
+    for row in unpriced["team"].as_array().unwrap() {
+        let row = row.as_str().unwrap();
+        assert!((row.contains("unpriced") || row.contains("not known")) && !row.contains("0.00"), "{row}");
+    }
     let units = &seen["units"];
     is_sound(units);
     // 0 to 15 of the calls, each as much as its number; all in dollars have the one unit.

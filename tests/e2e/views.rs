@@ -108,13 +108,16 @@ async fn fill(stack: &Stack) {
         stack.change(&span.statement()).await.unwrap();
     }
     stack.change("ALTER TABLE spans UPDATE user_id = 'a user' WHERE span_id = 'qqqqqqqq' SETTINGS mutations_sync = 2").await.unwrap();
-    for (sign, amount) in [(-1, "0.25"), (1, "0.75")] {
+    // What has no price is taken back and booked without one.
+    for (span, sign, amount) in
+        [("cccccccc", -1, "0.25"), ("cccccccc", 1, "0.75"), ("00000002", -1, "NULL"), ("00000002", 1, "NULL")]
+    {
         let booked = format!(
             "INSERT INTO corrections (tenant, end_time, trace_id, span_id, sign, reason, service, environment, team, feature, provider, model, operation, \
              status, error_type, bill.model, bill.unit, bill.quantity, bill.rule, bill.amount, usage_source, unpriced_reason, price_version, duration_us, \
              booked_at) SELECT tenant, end_time, trace_id, span_id, {sign}, 'reprice', service, environment, team, feature, provider, model, operation, \
              status, error_type, bill.model, bill.unit, bill.quantity, bill.rule, [CAST({amount}, 'Nullable(Decimal(18, 12))')], usage_source, \
-             unpriced_reason, 'v2', duration_us, now64(3) FROM spans WHERE span_id = 'cccccccc'"
+             unpriced_reason, 'v2', duration_us, now64(3) FROM spans WHERE span_id = '{span}'"
         );
         stack.change(&booked).await.unwrap();
     }
@@ -164,6 +167,8 @@ async fn every_view_says_what_is_stored() {
         assert!(view["lead"].as_str().unwrap().starts_with("All parts are well."), "{view}");
         assert!(view["ledger"].as_str().unwrap().contains("0 spans received = 0 stored"), "{view}");
     }
+    // Nobody knows what it cost, and so it is no 0.
+    assert_eq!(seen["unpriced"], serde_json::json!(["unpriced: unknown model", "unpriced: unknown model"]));
     keys(&seen["keys"], &trace);
     states(&seen["states"]);
 }
@@ -240,7 +245,8 @@ fn seen(view: &Value) -> [String; 5] {
 }
 
 fn quiet(view: &Value) {
-    assert_eq!(view["watched"], "sum(increase(llm_calls_total[1h]))", "{view}");
+    let watched = "It looks at sum(increase(llm_calls_total[1h])), compares that with 0.";
+    assert_eq!(view["watched"], watched, "{view}");
     let [series, _, highest, now, held] = seen(view);
     // The two youngest of 15 may be of this minute.
     let calls: usize = highest.parse().unwrap();
@@ -292,4 +298,6 @@ async fn the_first_call_turns_the_page_into_spend() {
     let booked = stack.sql("SELECT toString(sum(amount)) FROM spend_record").await.unwrap();
     assert_eq!(picos(seen["spend"].as_str().unwrap()), picos(booked.trim()));
     assert_ne!(picos(booked.trim()), 0);
+    let observers = stack.sql("SELECT DISTINCT observer, observer_version FROM spans").await.unwrap();
+    assert_eq!(observers.trim(), concat!("ledgerline-agent\t", env!("CARGO_PKG_VERSION")));
 }

@@ -10,7 +10,7 @@ import { go, withParams, type Place } from './url';
 
 const ASK_AGAIN_SECONDS = 5;
 const SLOW_MS = '10000';
-const APART = ['user', 'session', 'response_id'] as const;
+const APART = ['user', 'session', 'trace', 'response_id'] as const;
 
 const QUICK = [
   { value: '', text: 'All' },
@@ -64,7 +64,7 @@ export function CallsView(props: { place: Place }) {
       <Filter
         match={params.get('match') ?? ''}
         apart={Object.fromEntries(APART.map((name) => [name, params.get(name) ?? '']))}
-        hint="team=search user=ada session=s-1 response_id=resp_1"
+        hint="team=search user=ada session=s-1 trace=4bf9... response_id=resp_1"
         apply={(match, apart) => set({ match, ...apart })}
       />
       <Seg

@@ -122,7 +122,7 @@ function Senders(props: { status: Status }) {
         empty="nobody"
         columns={[
           { head: 'service', cell: (one) => <Name of={one.service} none="(no service)" /> },
-          { head: 'seen by', cell: (one) => <Name of={one.observer} none="(not said)" /> },
+          { head: 'seen by', cell: (one) => <Name of={`${one.observer} ${one.version}`.trim()} none="(not said)" /> },
           { head: 'environment', is: 'p2', cell: (one) => <Name of={one.environment} none="(none)" /> },
           { head: 'calls', is: 'n', cell: (one) => num(one.calls), foot: undefined },
           { head: 'last', is: 'n', cell: (one) => ago(one.last, now) },

@@ -16,6 +16,7 @@ export function Seen(props: { alert: string; zone: string }) {
       {seen.data?.rules.map((rule) => (
         <OfRule key={rule.group + rule.query} rule={rule} seen={seen.data as Answer} zone={zone} />
       ))}
+      {seen.data && seen.data.more_rules > 0 && <p class="s dim">and {num(seen.data.more_rules)} more rules of that name</p>}
     </>
   );
 }
@@ -40,6 +41,7 @@ function OfRule(props: { rule: SeenRule; seen: Answer; zone: string }) {
       </h2>
       <p class="s dim">
         It looks at <code>{rule.watched}</code>
+        {rule.limit == null ? '' : `, compares that with ${short(rule.limit)}`}
         {rule.for_seconds > 0 ? `, and fires when its condition has held for ${num(rule.for_seconds)} s` : ''}.
       </p>
       <Table
@@ -49,7 +51,7 @@ function OfRule(props: { rule: SeenRule; seen: Answer; zone: string }) {
         empty="nothing: no such calls were made"
         columns={[
           { head: 'series', cell: (one) => <Name of={named(one)} none="(without labels)" /> },
-          { head: '24 hours', is: 'p2', cell: (one) => <Line series={one} /> },
+          { head: '24 hours', is: 'p2', cell: (one) => <Line series={one} limit={rule.limit ?? null} /> },
           { head: 'highest', is: 'n', cell: (one) => short(highest(one)) },
           { head: 'now', is: 'n', cell: (one) => short(one.values[one.values.length - 1] ?? null) || <span class="dim">none</span> },
           { head: `condition held, ${zone}`, cell: (one) => held(one) || <span class="dim">never</span> },
@@ -60,10 +62,11 @@ function OfRule(props: { rule: SeenRule; seen: Answer; zone: string }) {
   );
 }
 
-// A point to each value; a gap is where there was none.
-function Line(props: { series: SeenSeries }) {
+// A point to each value, and the limit across; a gap is where there was none.
+function Line(props: { series: SeenSeries; limit: number | null }) {
+  const { limit } = props;
   const { values, held } = props.series;
-  const known = values.filter((value) => value !== null);
+  const known = [...values, limit].filter((value) => value !== null);
   const [least, most] = [Math.min(0, ...known), Math.max(0, ...known)];
   const y = (value: number): string => (1 + (HEIGHT - 2) * (1 - (value - least) / (most - least || 1))).toFixed(1);
   let isDown = false;
@@ -77,6 +80,7 @@ function Line(props: { series: SeenSeries }) {
       {held.map(([from = 0, to = from]) => (
         <rect key={from} class="held" x={from - 0.5} width={to - from + 1} height={HEIGHT} />
       ))}
+      {limit !== null && <path class="limit" d={`M0 ${y(limit)}H${values.length}`} />}
       <path class="line thin" d={path.join('')} />
     </svg>
   );

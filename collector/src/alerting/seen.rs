@@ -13,7 +13,7 @@ use axum::response::Response;
 use axum::routing::get;
 use ledgerline_process::clock::Clock;
 use ledgerline_promql::source::Scope;
-use ledgerline_promql::syntax::watched;
+use ledgerline_promql::syntax::{Watched, watched};
 use ledgerline_promql::{QueryError, QueryParams, QueryValue};
 use serde::Serialize;
 use utoipa::ToSchema;
@@ -73,7 +73,7 @@ pub async fn get_seen(
         let named = snapshot.group.rules.iter().filter(|rule| rule.name == alert);
         named.map(|rule| (&*snapshot.group, rule))
     });
-    let named: Vec<(&Group, &AlertRule)> = named.take(SEEN_RULES_MAX).collect();
+    let named: Vec<(&Group, &AlertRule)> = named.collect();
     if named.is_empty() {
         let message = format!("there is no alerting rule {alert:?}; /prometheus/api/v1/rules lists them");
         return Err(ApiError { status: StatusCode::NOT_FOUND, kind: "not_found", message });
@@ -83,13 +83,14 @@ pub async fn get_seen(
     let grid = Grid { first_ms: through_ms - STEP_MS * (STEPS as i64 - 1), through_ms };
     let scope = querier.scope(reader.tenant, Duration::from_millis(TIMEOUT_MS_DEFAULT));
     let mut seen = Vec::new();
-    for (group, rule) in named {
+    for (group, rule) in named.iter().take(SEEN_RULES_MAX) {
         seen.push(rule_seen(&querier, &scope, grid, group, rule).await?);
     }
     let body = SeenBody {
         from: UnixMs(grid.first_ms).rfc3339(),
         through: UnixMs(grid.through_ms).rfc3339(),
         step_seconds: STEP_MS / 1000,
+        more_rules: named.len() - seen.len(),
         rules: seen,
     };
     respond(&body, &scope.memory)
@@ -108,6 +109,9 @@ struct Track {
     held: Vec<bool>,
 }
 
+/// Of a track, and of the answer made of it.
+const TRACK_BYTES: usize = 2 * (size_of::<Track>() + STEPS * (size_of::<Option<f64>>() + 1));
+
 impl Default for Track {
     fn default() -> Self {
         Self { values: vec![None; STEPS], held: vec![false; STEPS] }
@@ -121,17 +125,17 @@ async fn rule_seen(
     group: &Group,
     rule: &AlertRule,
 ) -> Result<RuleSeenBody, RunError> {
-    let watched = watched(&rule.expr).map_err(QueryError::from)?;
+    let Watched { query: watched, limit } = watched(&rule.expr).map_err(QueryError::from)?;
     let offset_ms = millis(group.query_offset);
     let mut tracks: BTreeMap<Labels, Track> = BTreeMap::new();
+    let mut charge = scope.memory.charge(0)?;
     let mut read = async |query: &str, take: fn(&mut Track, usize, f64)| {
         let Grid { first_ms, through_ms } = grid;
         let (start_ms, end_ms) = (first_ms - offset_ms, through_ms - offset_ms);
         let params = QueryParams::Range { start_ms, end_ms, step_ms: STEP_MS };
         let result = querier.run(scope, query, params).await?;
         let QueryValue::Matrix(series) = &result.value else { return Ok(()) };
-        let bytes = series.len() * (size_of::<Track>() + STEPS * (size_of::<Option<f64>>() + 1));
-        let _held = scope.memory.charge(bytes)?;
+        charge.grow(series.len() * TRACK_BYTES)?;
         for one in series {
             let labels = one.labels.without_name();
             let pairs = labels.iter().map(|(name, value)| (name.to_owned(), value.to_owned()));
@@ -159,6 +163,7 @@ async fn rule_seen(
         group: group.name.clone(),
         query: rule.expr.clone(),
         watched: watched.to_owned(),
+        limit: limit.filter(|limit| limit.is_finite()),
         for_seconds: rule.hold.as_secs(),
         more_series: count - series.len(),
         series,
@@ -174,8 +179,10 @@ pub struct SeenBody {
     through: String,
     /// Between two values.
     step_seconds: i64,
-    /// Names need not be unique.
+    /// Names need not be unique: a budget's are those of all budgets. The first of them.
     rules: Vec<RuleSeenBody>,
+    /// How many more there are.
+    more_rules: usize,
 }
 
 /// What one rule has seen.
@@ -186,6 +193,8 @@ struct RuleSeenBody {
     query: String,
     /// The part of it whose values are here: what is compared, or the left side of `and` and `unless`.
     watched: String,
+    /// The number that they are compared with, where it is one.
+    limit: Option<f64>,
     /// For so long it must hold before the alert fires.
     for_seconds: u64,
     /// First where the condition held, then those with the highest values.

@@ -108,7 +108,7 @@ impl BudgetSource {
             let mut next = budget.calendar.at(last_ms);
             for _ in 0..PERIODS_MAX {
                 let Some(stretch) = next else { break };
-                for matchers in sets(filter) {
+                for matchers in filter.sets() {
                     found.extend(wanted(budget, &stretch, matchers).into_iter().map(|series| series.labels));
                 }
                 // A rolling window is one series.
@@ -180,12 +180,6 @@ fn points(values: Vec<Option<Number>>, run: &Run, times: Times) -> Vec<Point> {
         points.extend(value.map(|value| Point { time_ms: times.at(run.at + at), value }));
     }
     points
-}
-
-/// The sets of matchers of which any may accept: one that accepts everything if there are none.
-fn sets(filter: &SeriesFilter) -> &[Vec<Matcher>] {
-    const EVERYTHING: &[Vec<Matcher>] = &[Vec::new()];
-    if filter.any_of.is_empty() { EVERYTHING } else { &filter.any_of }
 }
 
 impl SeriesSource for BudgetSource {

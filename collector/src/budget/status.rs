@@ -1,5 +1,6 @@
 //! Where all budgets stand at a moment, for the API and the command alike.
 
+use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use ledgerline_promql::source::{Scope, SourceError};
 use ledgerline_proto::money::dollars;
@@ -8,7 +9,7 @@ use utoipa::ToSchema;
 
 use super::calendar::Stretch;
 use super::forecast::{Band, Unknown};
-use super::ledger::{Ledger, Times};
+use super::ledger::{Ledger, SIDE_BY_SIDE, Times};
 use super::{Budget, Threshold};
 
 /// All budgets, in the order of their documents. Amounts are texts of US dollars with all twelve digits; a forecast has two.
@@ -70,28 +71,36 @@ struct ThresholdBody {
 
 /// Where the budgets stand now.
 pub async fn status(ledger: &Ledger, scope: &Scope) -> Result<BudgetsBody, SourceError> {
-    let now = Times::once(ledger.now_ms());
-    let mut budgets = Vec::new();
-    for budget in ledger.budgets.iter() {
-        let Some(stretch) = budget.calendar.at(now.first_ms) else { continue };
-        let spent = ledger.spent(scope, budget, now).await?;
-        let forecast = ledger.forecasts(scope, budget, now, &spent).await?;
-        let forecast = forecast.first().copied().unwrap_or(Err(Unknown::Future));
-        let spent = spent.first().copied().unwrap_or_default();
-        let threshold = |threshold: &Threshold| {
-            let Threshold { name, amount, severity } = threshold;
-            let crossed = ledger.crossings.reached(&budget.name, &stretch.key, name, *amount);
-            ThresholdBody {
-                at: name.clone(),
-                amount_usd: dollars(*amount),
-                severity: severity.clone(),
-                crossed_at: crossed.map(|at_ms| local(budget, at_ms)),
-            }
-        };
-        let thresholds = budget.thresholds.iter().map(threshold).collect();
-        budgets.push(body(budget, &stretch, spent, forecast, thresholds));
-    }
-    Ok(BudgetsBody { budgets })
+    let now_ms = ledger.now_ms();
+    let all: Vec<_> = ledger.budgets.iter().map(|budget| one(ledger, scope, budget, now_ms)).collect();
+    let all: Vec<Option<BudgetBody>> = stream::iter(all).buffered(SIDE_BY_SIDE).try_collect().await?;
+    Ok(BudgetsBody { budgets: all.into_iter().flatten().collect() })
+}
+
+async fn one(
+    ledger: &Ledger,
+    scope: &Scope,
+    budget: &Budget,
+    now_ms: i64,
+) -> Result<Option<BudgetBody>, SourceError> {
+    let Some(stretch) = budget.calendar.at(now_ms) else { return Ok(None) };
+    let now = Times::once(now_ms);
+    let spent = ledger.spent(scope, budget, now).await?;
+    let forecast = ledger.forecasts(scope, budget, now, &spent).await?;
+    let forecast = forecast.first().copied().unwrap_or(Err(Unknown::Future));
+    let spent = spent.first().copied().unwrap_or_default();
+    let threshold = |threshold: &Threshold| {
+        let Threshold { name, amount, severity } = threshold;
+        let crossed = ledger.crossings.reached(&budget.name, &stretch.key, name, *amount);
+        ThresholdBody {
+            at: name.clone(),
+            amount_usd: dollars(*amount),
+            severity: severity.clone(),
+            crossed_at: crossed.map(|at_ms| local(budget, at_ms)),
+        }
+    };
+    let thresholds = budget.thresholds.iter().map(threshold).collect();
+    Ok(Some(body(budget, &stretch, spent, forecast, thresholds)))
 }
 
 fn body(

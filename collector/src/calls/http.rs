@@ -38,8 +38,20 @@ pub struct CallsState {
     pub clock: Arc<dyn Clock>,
 }
 
-const PARAMETERS: [&str; 11] =
-    ["from", "to", "zone", "match", "only", "slower_ms", "user", "session", "response_id", "after", "limit"];
+const PARAMETERS: [&str; 12] = [
+    "from",
+    "to",
+    "zone",
+    "match",
+    "only",
+    "slower_ms",
+    "user",
+    "session",
+    "response_id",
+    "trace",
+    "after",
+    "limit",
+];
 
 /// The routes, behind a layer that puts a [`Principal`] into every request.
 pub fn router(state: CallsState) -> Router {
@@ -65,6 +77,7 @@ pub fn router(state: CallsState) -> Router {
         ("user" = Option<String>, Query, description = "Their end user, whole"),
         ("session" = Option<String>, Query, description = "Their conversation, whole"),
         ("response_id" = Option<String>, Query, description = "The provider's id of their answer, whole"),
+        ("trace" = Option<String>, Query, description = "Their trace, 32 hexadecimal digits"),
         ("after" = Option<String>, Query, description = "The `next` of the page before"),
         ("limit" = Option<usize>, Query, description = "50 when absent, 500 at most"),
     ),
@@ -99,7 +112,7 @@ pub async fn get_calls(
 fn filter(params: &Params, Tenant(tenant): &Tenant, now_us: u64) -> Result<Filter, ApiError> {
     let text = |name| Some(params.first(name)).filter(|text| !text.is_empty()).map(str::to_owned);
     let now = i64::try_from(now_us).unwrap_or(i64::MAX);
-    let zone = zone(if params.first("zone").is_empty() { "UTC" } else { params.first("zone") })?;
+    let zone = zone(params.first("zone"))?;
     let from = text("from").unwrap_or_else(|| "1970-01-01".to_owned());
     let to = text("to").unwrap_or_else(|| "9999-01-01".to_owned());
     let period = Period::between(&from, &to, zone)?;
@@ -120,6 +133,7 @@ fn filter(params: &Params, Tenant(tenant): &Tenant, now_us: u64) -> Result<Filte
         user: text("user"),
         session: text("session"),
         response_id: text("response_id"),
+        trace: params.parsed("trace", "trace: 32 hexadecimal digits, not all 0", TraceId::from_hex)?,
         after: params.parsed("after", "place: it is the `next` of a page", cursor)?,
         rows_max: limit,
     })

@@ -134,10 +134,7 @@ pub async fn get_spend(
 }
 
 async fn question(params: &Params, querier: &Querier, scope: &Scope) -> Result<Question, ApiError> {
-    let zone = zone(match params.first("zone") {
-        "" => "UTC",
-        name => name,
-    })?;
+    let zone = zone(params.first("zone"))?;
     let (month, from, to) = (params.first("month"), params.first("from"), params.first("to"));
     let period = match (month, from, to) {
         (month, "", "") if !month.is_empty() => Period::month(month, zone)?,

@@ -82,8 +82,9 @@ pub struct Run {
     pub length_ms: i64,
 }
 
-/// The zone of that name.
+/// The zone of that name; UTC where none is named.
 pub fn zone(name: &str) -> Result<TimeZone, PeriodError> {
+    let name = if name.is_empty() { "UTC" } else { name };
     TimeZone::get(name).map_err(|_| PeriodError::Zone(name.to_owned()))
 }
 

@@ -88,11 +88,13 @@ pub fn normalise(
         let attributes = spans.resource.as_ref().map_or(&[][..], |resource| &resource.attributes);
         let resource = Resource::read(&bounded(attributes), &mut keep);
         for scope in &spans.scope_spans {
-            let scope_name = scope.scope.as_ref().map_or("", |scope| &scope.name);
+            let (scope_name, version) =
+                scope.scope.as_ref().map_or(("", ""), |scope| (&scope.name, &scope.version));
             for span in &scope.spans {
                 let record = read_span(&resource, scope_name, span, &mut keep)
                     .map_err(|error| (Reason::Identity, error.to_string()))
                     .and_then(|mut record| {
+                        version.clone_into(&mut record.observer_version);
                         plausible(&record)?;
                         bound(&mut record);
                         time::correct(&mut record, context.now_unix_ns, &mut corrections)?;
@@ -136,6 +138,7 @@ fn bound(record: &mut SpanRecord) {
     let call = &mut record.call;
     for name in [
         &mut record.observer,
+        &mut record.observer_version,
         &mut record.name,
         &mut call.provider,
         &mut call.request_model,

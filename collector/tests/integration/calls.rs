@@ -129,7 +129,10 @@ async fn pages_have_each_call_once_the_newest_first() {
     ] {
         assert_eq!(pages(&store, question).await.concat(), expected, "{question}");
     }
+    let trace = of(5, "gpt-4.1", &USED).trace_id;
+    assert_eq!(pages(&store, &format!("trace={trace}")).await.concat(), [5]);
     for (question, wrong) in [
+        ("trace=4bf9", "32 hexadecimal digits"),
         ("limit=0", "it is 1 to 500"),
         ("limit=501", "it is 1 to 500"),
         ("limit=many", "whole number"),

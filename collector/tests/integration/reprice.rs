@@ -70,6 +70,7 @@ pub fn row(prices: &PriceBook, tenant: &str, call: Call) -> SpanRow {
             duration_ns: call.end_unix_ns.checked_sub(call.start_unix_ns),
             call,
             observer: "ledgerline-agent".into(),
+            observer_version: "1.2.3".into(),
             name: "chat".into(),
             attributes: vec![],
             attributes_dropped: 0,

@@ -48,12 +48,25 @@ pub(crate) enum ExprKind {
 }
 
 impl Expr {
-    /// What its samples' values are of: the left side of comparisons, of `and` and of `unless`, which only choose among its samples.
-    fn watched(&self) -> &Self {
+    /// What its samples' values are of, and the number that they are compared with: the left side of comparisons, of `and` and of
+    /// `unless`, which only choose among its samples.
+    fn watched(&self, limit: Option<f64>) -> (&Self, Option<f64>) {
         match &self.kind {
-            ExprKind::Paren(inner) => inner.watched(),
-            ExprKind::Binary(binary) if binary.operation.only_chooses() => binary.left.watched(),
-            _ => self,
+            ExprKind::Paren(inner) => inner.watched(limit),
+            ExprKind::Binary(binary) if binary.operation.only_chooses() => {
+                let compared = binary.operation.operator.is_comparison();
+                binary.left.watched(binary.right.number().filter(|_| compared).or(limit))
+            }
+            _ => (self, limit),
+        }
+    }
+
+    /// The number that it is.
+    fn number(&self) -> Option<f64> {
+        match &self.kind {
+            ExprKind::Number(number) => Some(*number),
+            ExprKind::Paren(inner) => inner.number(),
+            _ => None,
         }
     }
 
@@ -232,10 +245,20 @@ impl Operation {
     }
 }
 
-/// The part of a condition whose values it keeps, as written: of `rate > 0.1 and calls > 50` it is `rate`.
-pub fn watched(condition: &str) -> Result<&str, ParseError> {
-    let Span { start, end } = parse(condition)?.watched().span;
-    Ok(&condition[start..end])
+/// What a condition is about.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Watched<'a> {
+    /// The part whose values it keeps, as written: of `rate > 0.1 and calls > 50` it is `rate`.
+    pub query: &'a str,
+    /// The number that those are compared with, if it is one: 0.1.
+    pub limit: Option<f64>,
+}
+
+/// Reads a condition.
+pub fn watched(condition: &str) -> Result<Watched<'_>, ParseError> {
+    let parsed = parse(condition)?;
+    let (expr, limit) = parsed.watched(None);
+    Ok(Watched { query: &condition[expr.span.start..expr.span.end], limit })
 }
 
 /// How the elements of two vectors find each other.

@@ -41,16 +41,19 @@ fn numbers_are_read_as_go_reads_them() {
 
 #[test]
 fn a_condition_watches_what_its_values_are_of() {
-    let watched = |condition| super::watched(condition).unwrap();
-    assert_eq!(watched("vector(1)"), "vector(1)");
-    assert_eq!(watched("sum by (team) (a) > 5"), "sum by (team) (a)");
-    assert_eq!(watched("a / b and a > 0.1 * (b + 50) unless c > 1"), "a / b");
-    assert_eq!(watched("(a >= 6) unless b"), "a");
-    assert_eq!(watched("a > on (team) group_left () b"), "a");
+    let check = |condition: &str, query: &str, limit: Option<f64>| {
+        assert_eq!(super::watched(condition).unwrap(), super::Watched { query, limit });
+    };
+    check("vector(1)", "vector(1)", None);
+    check("sum by (team) (a) > 5", "sum by (team) (a)", Some(5.0));
+    check("a / b and a > 0.1 * (b + 50) unless c > 1", "a / b", None);
+    check("(a >= (-6)) unless b > 7", "a", Some(-6.0));
+    check("a > 1 > b", "a", Some(1.0));
+    check("a > on (team) group_left () b", "a", None);
     // Their values are no part's.
-    assert_eq!(watched("a > bool 5"), "a > bool 5");
-    assert_eq!(watched("a > 1 or b > 2"), "a > 1 or b > 2");
-    assert_eq!(watched("a > on (team) group_right () b"), "a > on (team) group_right () b");
+    for whole in ["a > bool 5", "a > 1 or b > 2", "a > on (team) group_right () b"] {
+        check(whole, whole, None);
+    }
     assert!(super::watched("a >").is_err());
 }
 

@@ -28,6 +28,8 @@ pub struct SpanRecord {
     pub duration_ns: Option<u64>,
     /// Who saw it: the name of its instrumentation scope, [`SCOPE_NAME`](super::SCOPE_NAME) for our agents. Empty when not sent.
     pub observer: String,
+    /// The version of that scope, of our agents theirs. [`read_span`] leaves it empty: it is no fact of the span.
+    pub observer_version: String,
     /// What the span is, in few words; see ARCHITECTURE.md on what is kept of a sender's texts.
     pub name: String,
     /// Attributes without a column of their own that the allow-list keeps, in the sender's order.
@@ -141,8 +143,8 @@ pub fn read_span(
     }
     let is_timed = call.start_unix_ns != 0 && call.end_unix_ns != 0;
     let duration_ns = is_timed.then(|| call.end_unix_ns.checked_sub(call.start_unix_ns)).flatten();
-    let observer = scope_name.to_owned();
-    Ok(SpanRecord { call, duration_ns, observer, name, attributes, attributes_dropped })
+    let (observer, observer_version) = (scope_name.to_owned(), String::new());
+    Ok(SpanRecord { call, duration_ns, observer, observer_version, name, attributes, attributes_dropped })
 }
 
 /// The id of the provider's answer: as it is stated, or that of the answer itself, which is the object of OpenAI's or Anthropic's API.

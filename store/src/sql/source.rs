@@ -149,7 +149,7 @@ fn wanted(metric: &Metric, matchers: &[Matcher]) -> Vec<Wanted> {
 /// The names that metrics have, with data or without: which there are is known without reading.
 fn names(filter: &SeriesFilter) -> BTreeSet<&'static str> {
     let metrics =
-        sets(filter).iter().flat_map(|matchers| METRICS.iter().filter(|metric| has(metric, matchers)));
+        filter.sets().iter().flat_map(|matchers| METRICS.iter().filter(|metric| has(metric, matchers)));
     metrics.flat_map(|metric| metric.labels().chain([METRIC_NAME])).collect()
 }
 
@@ -178,7 +178,7 @@ fn known_values(metric: &Metric, label: &str) -> Option<Vec<&'static str>> {
 /// The values of a label of which all are known, if the filter asks for nothing that has to be read.
 fn closed_values(label: &str, filter: &SeriesFilter) -> Option<BTreeSet<String>> {
     let mut values = BTreeSet::new();
-    for matchers in sets(filter) {
+    for matchers in filter.sets() {
         for metric in METRICS.iter().filter(|metric| has(metric, matchers)) {
             let accepted = |name: &str| {
                 let known = known_values(metric, name)?.into_iter();
@@ -192,12 +192,6 @@ fn closed_values(label: &str, filter: &SeriesFilter) -> Option<BTreeSet<String>>
         }
     }
     Some(values)
-}
-
-/// The sets of matchers of which any may accept: one that accepts everything if there are none.
-fn sets(filter: &SeriesFilter) -> &[Vec<Matcher>] {
-    const EVERYTHING: &[Vec<Matcher>] = &[Vec::new()];
-    if filter.any_of.is_empty() { EVERYTHING } else { &filter.any_of }
 }
 
 /// The matchers on columns; `None` when a label that the metric does not have is required to have a value.
@@ -342,7 +336,7 @@ impl<R: SqlRunner> SeriesSource for SqlSource<R> {
     ) -> BoxFuture<'a, Result<BTreeSet<Labels>, SourceError>> {
         async move {
             let mut found = BTreeSet::new();
-            for matchers in sets(filter) {
+            for matchers in filter.sets() {
                 let request = SelectorRequest {
                     selector: 0,
                     matchers: matchers.clone(),

@@ -51,6 +51,8 @@ pub struct Filter {
     pub session: Option<String>,
     /// The provider's id of their answer is this.
     pub response_id: Option<String>,
+    /// They are spans of this trace.
+    pub trace: Option<TraceId>,
     /// They stand behind this one in the order of pages.
     pub after: Option<Cursor>,
     /// Most of them.
@@ -232,6 +234,10 @@ impl Filter {
         {
             text.push_str(&format!(" AND {column} = {{{column}:String}}"));
             parameters.push(bound(column, value));
+        }
+        if let Some(trace_id) = self.trace {
+            text.push_str(&format!(" AND {}", super::trace::OF_TRACE));
+            parameters.push(bound("trace", &trace_id));
         }
         if let Some(slower_us) = self.slower_us {
             text.push_str(" AND duration_us >= {slower:UInt64}");

@@ -96,6 +96,7 @@ fn batch(models: &[&str]) -> Batch {
             record: SpanRecord {
                 call: call(model),
                 observer: "ledgerline-agent".into(),
+                observer_version: "1.2.3".into(),
                 name: "chat".into(),
                 attributes: vec![],
                 duration_ns: Some(1),

@@ -43,6 +43,7 @@ pub fn rows(id: u128, numbers: std::ops::Range<u64>) -> Batch {
                 duration_ns: call.end_unix_ns.checked_sub(call.start_unix_ns),
                 call,
                 observer: "ledgerline-agent".into(),
+                observer_version: "1.2.3".into(),
                 name: "chat".into(),
                 attributes: vec![],
                 attributes_dropped: 0,
@@ -120,7 +121,7 @@ async fn what_is_written_is_what_is_read() {
                toString(http_status), toString(bill.unit), toString(bill.quantity), toString(cost), \
                toString(reported_cost), toString(bill.amount), toString(ttft_us), attrs['k'], toString(length(attrs['long'])), toString(batch_id), \
                toString(toUnixTimestamp64Micro(end_time)), toString(duration_us), user_id, toString(bill.rule), usage_source, \
-               toString(conditions), usage_template, toString(usage_counts), observer \
+               toString(conditions), usage_template, toString(usage_counts), observer, observer_version \
                FROM spans WHERE tenant = {tenant:String} AND trace_id = unhex({trace:String})".into(),
         parameters: vec![
             ("tenant".into(), "default".into()),
@@ -163,6 +164,7 @@ async fn what_is_written_is_what_is_read() {
         r##"{"input_tokens":#,"details":{"cached":#}}"##.into(),
         "[12,0]".into(),
         "ledgerline-agent".into(),
+        "1.2.3".into(),
     ];
     assert_eq!(answer, [expected]);
     let nulls = ask(&storage, "SELECT isNull(http_status), isNull(ttft_us), isNull(reported_cost), length(attrs['long']) FROM spans WHERE user_id = 'user-1'").await;
