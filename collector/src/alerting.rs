@@ -19,7 +19,6 @@ mod once;
 mod rules;
 mod sample;
 mod schedule;
-pub(crate) mod seen;
 mod snapshot;
 mod state;
 mod template;

@@ -4,7 +4,7 @@ use axum::routing::get;
 use axum::{Json, Router};
 use utoipa::OpenApi;
 
-use crate::{alerting, budget, calls, finance, status};
+use crate::{budget, calls, finance, seen, status};
 
 /// What the API is (OpenAPI 3.1).
 #[derive(OpenApi)]
@@ -19,7 +19,7 @@ use crate::{alerting, budget, calls, finance, status};
         budget::http::get_budgets,
         calls::http::get_calls,
         calls::http::get_call,
-        alerting::seen::get_seen,
+        seen::get_seen,
         status::get_status
     )
 )]

@@ -30,7 +30,6 @@ use tokio_util::sync::CancellationToken;
 use tower_http::compression::CompressionLayer;
 
 use crate::access::{Access, Principal, authenticate};
-use crate::alerting::seen::SeenState;
 use crate::alerting::{self, Alerting, Receiver, RulesView};
 use crate::budget::crossings::Crossings;
 use crate::budget::ledger::Ledger;
@@ -45,6 +44,7 @@ use crate::ingest::{self, Ingest, grpc, http};
 use crate::limits;
 use crate::metrics::Metrics;
 use crate::query::{self, querier::Querier};
+use crate::seen::{self, SeenState};
 use crate::status::{self, StatusState};
 use crate::{api, calls, console, runbook};
 use ledgerline_store::client::{StoreError, Target};
@@ -147,7 +147,6 @@ impl App {
             budgets,
             owner: owner.tenant.clone(),
             crossings: Arc::clone(&crossings),
-            history: Arc::default(),
             clock: Arc::clone(&clock),
         };
         let memory = MemoryPool::new(settings.query_memory_bytes);
@@ -249,9 +248,9 @@ fn answers(
     let clock = Arc::clone(&ledger.clock);
     let budgets = budget::http::router(Arc::clone(&querier), ledger);
     let finance = finance::http::FinanceState { querier: Arc::clone(&querier), clock: Arc::clone(&clock) };
-    let seen = SeenState { querier: Arc::clone(&querier), rules: rules.clone(), clock: Arc::clone(&clock) };
+    let state = SeenState { querier: Arc::clone(&querier), rules: rules.clone(), clock: Arc::clone(&clock) };
     let prometheus = query::http::router(query::http::ApiState { querier, clock });
-    let ours = finance::http::router(finance).merge(of_store).merge(alerting::seen::router(seen));
+    let ours = finance::http::router(finance).merge(of_store).merge(seen::router(state));
     Router::new()
         .merge(ours.merge(budgets).layer(CompressionLayer::new()))
         .nest("/prometheus", prometheus.merge(alerting::api::router(rules)))

@@ -1,6 +1,6 @@
 //! Budgets: what may be spent by whom in a period of a calendar, what was, and what will be. The soft half: they tell and stop nothing.
 //!
-//! `document` reads them, `calendar` says which period it is, `ledger` adds up what was spent, `forecast` what will be, from a `history` that is kept for minutes. `source` makes
+//! `document` reads them, `calendar` says which period it is, `ledger` adds up what was spent, `forecast` what will be. `source` makes
 //! them metrics beside those of the record, so that dashboards and rules read them as any other; `rules` makes each threshold an
 //! alert, and `crossings` remembers which were told. Nothing is ever reset: a period is a key, and its spend is a sum over its time.
 
@@ -10,7 +10,6 @@ mod config;
 pub mod crossings;
 pub(crate) mod document;
 pub mod forecast;
-pub mod history;
 pub mod http;
 pub mod ledger;
 pub(crate) mod rules;

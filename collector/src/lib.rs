@@ -19,5 +19,6 @@ pub mod metrics;
 mod prometheus;
 pub mod query;
 mod runbook;
+mod seen;
 pub mod selector;
 mod status;

@@ -189,9 +189,6 @@ pub const BUDGET_POINTS_MAX: usize = 50_000;
 /// Days that a forecast learns from: 26 weeks.
 pub const FORECAST_DAYS_MAX: usize = 182;
 
-/// How old the days may be that a forecast of now learns from, milliseconds: ten minutes.
-pub const FORECAST_AGE_MS_MAX: i64 = 600_000;
-
 /// How long a rolling window of a budget may be, milliseconds: from a minute to 400 days.
 pub const ROLLING_MS: RangeInclusive<i64> = 60_000..=400 * 86_400_000;
 

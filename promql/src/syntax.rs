@@ -37,15 +37,17 @@ mod signatures;
 #[cfg(test)]
 mod tests;
 mod token;
+mod watched;
 
 pub(crate) use ast::{
     Aggregate, Aggregation, At, Binary, Call, Cardinality, ExprKind, Fill, Matching, Modifiers, Operation,
     Operator, Selector, Sign, Subquery,
 };
-pub use ast::{Expr, Grouping, MatchKind, Span, Watched, watched};
+pub use ast::{Expr, Grouping, MatchKind, Span};
 pub use duration::parse_duration_ms;
 pub use error::{ParseError, SyntaxError};
 pub use parser::parse;
 pub(crate) use parser::parse_selector;
 pub use quoted::{quote, read_string};
 pub use signatures::{Signature, ValueType, signature, signatures};
+pub use watched::{Watched, watched};

@@ -80,7 +80,7 @@ export function Shell(props: { path: string; children: ComponentChildren }) {
   useEffect(() => {
     let isGoing = false;
     const keys = (event: KeyboardEvent) => {
-      const isTyping = event.target instanceof HTMLElement && event.target.matches('input, textarea, select');
+      const isTyping = event.target instanceof HTMLElement && event.target.matches('input:not([type=checkbox]), textarea, select');
       // Some keyboards have brackets behind AltGr, which some systems tell as Ctrl and Alt.
       const isHeld = (event.ctrlKey || event.metaKey || event.altKey) && !event.getModifierState('AltGraph');
       if (isHeld || event.repeat || isTyping || dialog.current?.open || !hasKeys()) return;

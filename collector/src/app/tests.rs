@@ -89,7 +89,6 @@ async fn a_token_reads_the_rules_and_alerts_of_its_own_tenant_only() {
         budgets: Arc::default(),
         owner: Principal::of("owner").tenant,
         crossings: Arc::default(),
-        history: Arc::default(),
         clock,
     };
     let api = answers(querier, ledger, view, Arc::new(access), Router::new());

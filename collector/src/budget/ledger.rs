@@ -11,9 +11,8 @@ use super::Budget;
 use super::calendar::{Every, Stretch};
 use super::crossings::Crossings;
 use super::forecast::{self, Band, Unknown};
-use super::history::History;
 use crate::finance::period::runs;
-use crate::limits::{DAYS_MAX, FORECAST_AGE_MS_MAX, FORECAST_DAYS_MAX, PERIODS_MAX};
+use crate::limits::{DAYS_MAX, FORECAST_DAYS_MAX, PERIODS_MAX};
 
 /// Statements of one request that run side by side.
 pub(super) const SIDE_BY_SIDE: usize = 4;
@@ -31,8 +30,6 @@ pub struct Ledger {
     pub owner: Tenant,
     /// Which thresholds were reached.
     pub crossings: Arc<Crossings>,
-    /// What forecasts learn from.
-    pub history: Arc<History>,
     /// Up to when there is a record.
     pub clock: Arc<dyn Clock>,
 }
@@ -199,7 +196,7 @@ impl Ledger {
         let history_ms = i64::try_from(FORECAST_DAYS_MAX + 1).unwrap_or(i64::MAX) * DAY_MS;
         let days = budget.calendar.days(times.first_ms - history_ms, last_ms, DAYS_MAX);
         let days = days.ok_or(SourceError::TooManyRows(DAYS_MAX))?;
-        let daily = self.history_of(scope, budget, times, &days).await?;
+        let daily = self.daily(scope, budget, &days).await?;
         // Days that are over at a moment, and days that are left of its period: moments of one day share an outlook.
         let mut asked: Vec<(usize, usize)> = Vec::new();
         let mut by_moment: Vec<Option<usize>> = vec![None; times.count];
@@ -228,26 +225,6 @@ impl Ledger {
             Ok(outlook.at(budget.calendar.left_of_day(time_ms))?.after(*spent))
         });
         Ok(forecasts.collect())
-    }
-
-    /// What was spent on each day; if it is asked for now, as it was a short while ago.
-    async fn history_of(
-        &self,
-        scope: &Scope,
-        budget: &Budget,
-        times: Times,
-        days: &[i64],
-    ) -> Result<Arc<[i128]>, SourceError> {
-        let now_ms = self.now_ms();
-        let is_now = times.count == 1 && times.first_ms >= now_ms - FORECAST_AGE_MS_MAX;
-        if let Some(daily) = self.history.of(&budget.name, days, now_ms).filter(|_| is_now) {
-            return Ok(daily);
-        }
-        let daily = self.daily(scope, budget, days).await?.into();
-        if is_now {
-            self.history.keep(&budget.name, days.to_vec(), now_ms, &daily);
-        }
-        Ok(daily)
     }
 
     /// What was spent on each day, of days that begin and end there.

@@ -66,7 +66,6 @@ impl Command {
             budgets,
             owner,
             crossings: Arc::new(crossings),
-            history: Arc::default(),
             clock,
         };
         let body = status(&ledger, &scope).await?;

@@ -56,16 +56,12 @@ fn budgets(text: &str) -> Arc<[Budget]> {
 }
 
 fn querier(store: &Store, budgets: Arc<[Budget]>) -> Querier {
-    querier_at(store, budgets, Arc::new(ManualClock::at(NOW_US.unsigned_abs() * 1000)))
-}
-
-fn querier_at(store: &Store, budgets: Arc<[Budget]>, clock: Arc<ManualClock>) -> Querier {
+    let clock = Arc::new(ManualClock::at(NOW_US.unsigned_abs() * 1000));
     let ledger = Ledger {
         source: Arc::new(SqlSource::new(store.clone(), clock.clone())),
         budgets,
         owner: Tenant("acme".into()),
         crossings: Arc::default(),
-        history: Arc::default(),
         clock,
     };
     Querier::new(over(ledger), MemoryPool::new(MEMORY_BYTES_DEFAULT), Metrics::default())
@@ -304,49 +300,6 @@ async fn the_command_says_where_a_budget_stands() {
     assert!(lines[0].starts_with("BUDGET  PERIOD   AMOUNT"), "{table}");
     assert!(lines[1].starts_with(&format!("search  {month}  200.00")), "{table}");
     assert!(lines[2].contains("1.50") && lines[2].contains("not known"), "{table}");
-}
-
-/// Scenario: ten dollars on each of sixty days; then a hundred more on each of the last seven come late.
-/// Guarantees: they are spent at once; what is expected of the days to come learns of them ten minutes later, and not before.
-#[tokio::test]
-async fn a_forecast_learns_of_late_calls_in_ten_minutes() {
-    let store = engine::storage("budgets_late").await;
-    let book = async |first: u32, days: u32, usd: u32| {
-        let rows = format!(
-            "INSERT INTO spans (tenant, end_time, trace_id, team, model, usage_source, bill.model, bill.unit, bill.quantity, bill.amount, is_call) \
-             SELECT 'acme', fromUnixTimestamp64Micro({NOW_US} - toInt64(number % 1000 + 1) * 86400000000, 'UTC'), \
-             toFixedString(leftPad(toString(number), 16, '0'), 16), 'search', 'm', 'provider', ['m'], ['output_text'], [1], \
-             CAST([toDecimal64('{usd}', 12)], 'Array(Nullable(Decimal(18, 12)))'), 1 FROM numbers({first}, {days}) SETTINGS max_partitions_per_insert_block = 0"
-        );
-        ask(&store, &rows).await;
-    };
-    let clock = Arc::new(ManualClock::at(NOW_US.unsigned_abs() * 1000));
-    let one = budgets("kind: budgets\nbudgets: [{name: search, amount: 200, period: year}]");
-    let querier = querier_at(&store, one, clock.clone());
-    // What is spent, and what is expected of the rest of the year, in dollars.
-    let stand = async || {
-        let time_ms = i64::try_from(clock.now_unix_ns() / 1_000_000).unwrap();
-        let mut found = [0.0; 2];
-        for (value, query) in found.iter_mut().zip([
-            "llm_budget_spent_usd",
-            "llm_budget_forecast_usd{band=\"expected\"} - ignoring (band) llm_budget_spent_usd",
-        ]) {
-            let params = QueryParams::Instant { time_ms };
-            let QueryValue::Vector(all) = asked(&querier, "acme", query, params).await else { panic!() };
-            *value = all[0].point.value.to_f64();
-        }
-        found
-    };
-    book(0, 60, 10).await;
-    // From the 28th of November on 33 days and most of one are left.
-    let [spent, rest] = stand().await;
-    assert!((spent, (330.0..340.0).contains(&rest)) == (600.0, true), "{spent} {rest}");
-    book(1000, 7, 100).await;
-    let [later, same] = stand().await;
-    assert!((later, (same - rest).abs() < 1e-6) == (1300.0, true), "{later} {same} {rest}");
-    clock.set(clock.now_unix_ns() + 600_000_000_000);
-    let [_, learnt] = stand().await;
-    assert!(learnt > 2.0 * rest, "{learnt} {rest}");
 }
 
 /// What a webhook was told to fire: budget, period, threshold; and the key and the start of it.

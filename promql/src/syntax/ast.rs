@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use super::error::ParseError;
-use super::parser::parse;
 use super::signatures::{Signature, ValueType};
 use crate::labels::Labels;
 
@@ -48,28 +46,6 @@ pub(crate) enum ExprKind {
 }
 
 impl Expr {
-    /// What its samples' values are of, and the number that they are compared with: the left side of comparisons, of `and` and of
-    /// `unless`, which only choose among its samples.
-    fn watched(&self, limit: Option<f64>) -> (&Self, Option<f64>) {
-        match &self.kind {
-            ExprKind::Paren(inner) => inner.watched(limit),
-            ExprKind::Binary(binary) if binary.operation.only_chooses() => {
-                let compared = binary.operation.operator.is_comparison();
-                binary.left.watched(binary.right.number().filter(|_| compared).or(limit))
-            }
-            _ => (self, limit),
-        }
-    }
-
-    /// The number that it is.
-    fn number(&self) -> Option<f64> {
-        match &self.kind {
-            ExprKind::Number(number) => Some(*number),
-            ExprKind::Paren(inner) => inner.number(),
-            _ => None,
-        }
-    }
-
     /// What it evaluates to. Right for every tree that [`parse`](super::parse) returns.
     pub fn value_type(&self) -> ValueType {
         match &self.kind {
@@ -234,31 +210,6 @@ pub(crate) struct Operation {
     pub return_bool: bool,
     pub matching: Matching,
     pub fill: Fill,
-}
-
-impl Operation {
-    /// Whether each sample of the result is one of the left side's.
-    fn only_chooses(&self) -> bool {
-        let compares = self.operator.is_comparison() && !self.return_bool;
-        let keeps_left = !matches!(self.matching.cardinality, Cardinality::OneToMany(_));
-        matches!(self.operator, Operator::And | Operator::Unless) || compares && keeps_left
-    }
-}
-
-/// What a condition is about.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Watched<'a> {
-    /// The part whose values it keeps, as written: of `rate > 0.1 and calls > 50` it is `rate`.
-    pub query: &'a str,
-    /// The number that those are compared with, if it is one: 0.1.
-    pub limit: Option<f64>,
-}
-
-/// Reads a condition.
-pub fn watched(condition: &str) -> Result<Watched<'_>, ParseError> {
-    let parsed = parse(condition)?;
-    let (expr, limit) = parsed.watched(None);
-    Ok(Watched { query: &condition[expr.span.start..expr.span.end], limit })
 }
 
 /// How the elements of two vectors find each other.

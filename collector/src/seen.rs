@@ -18,11 +18,8 @@ use ledgerline_promql::{QueryError, QueryParams, QueryValue};
 use serde::Serialize;
 use utoipa::ToSchema;
 
-use super::rules::{AlertRule, Group};
-use super::sample::Labels;
-use super::snapshot::RulesView;
-use super::time::{UnixMs, millis};
 use crate::access::Principal;
+use crate::alerting::{AlertRule, Group, Labels, RulesView, UnixMs};
 use crate::limits::{SEEN_RULES_MAX, SEEN_SERIES_MAX, TIMEOUT_MS_DEFAULT};
 use crate::prometheus::{ApiError, ProblemBody};
 use crate::query::error::RunError;
@@ -126,7 +123,7 @@ async fn rule_seen(
     rule: &AlertRule,
 ) -> Result<RuleSeenBody, RunError> {
     let Watched { query: watched, limit } = watched(&rule.expr).map_err(QueryError::from)?;
-    let offset_ms = millis(group.query_offset);
+    let offset_ms = i64::try_from(group.query_offset.as_millis()).unwrap_or(i64::MAX);
     let mut tracks: BTreeMap<Labels, Track> = BTreeMap::new();
     let mut charge = scope.memory.charge(0)?;
     let mut read = async |query: &str, take: fn(&mut Track, usize, f64)| {
