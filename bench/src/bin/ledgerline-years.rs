@@ -76,20 +76,24 @@ async fn main() -> anyhow::Result<()> {
             make(&data, &world).await
         }
         Command::Ledger { windows, seed } => {
+            let world = world_of(&data)?;
             let opened = store::Opened::at(&data).await?;
-            let report = ledger::check(&opened, &world_of(&data)?, windows, seed).await?;
+            let report = ledger::check(&opened, &world, windows, seed).await?;
             println!("{} windows, 0 apart; {} of them had a time moved", report.windows, report.moved);
             println!("by kind: {:?}", report.kinds);
             println!("sums compared with arithmetic: {:?}", report.sums);
             opened.close().await
         }
         Command::Forecast => {
+            let world = world_of(&data)?;
             let opened = store::Opened::at(&data).await?;
-            let months = forecast::replay(&opened, &world_of(&data)?).await;
+            let months = forecast::replay(&opened, &world).await;
             opened.close().await?;
             show_forecasts(&months?)
         }
         Command::Panels { dashboard, runs, offset, most_ms } => {
+            // An empty store answers at once.
+            world_of(&data)?;
             let opened = store::Opened::at(&data).await?;
             let measured = panels::measure(&opened, &dashboard, runs, offset).await?;
             opened.close().await?;
