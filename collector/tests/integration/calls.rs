@@ -131,6 +131,11 @@ async fn pages_have_each_call_once_the_newest_first() {
     }
     let trace = of(5, "gpt-4.1", &USED).trace_id;
     assert_eq!(pages(&store, &format!("trace={trace}")).await.concat(), [5]);
+    told_what_is_right(&store, &list).await;
+}
+
+/// Of wrong questions.
+async fn told_what_is_right(store: &Store, list: &PriceBook) {
     for (question, wrong) in [
         ("trace=4bf9", "32 hexadecimal digits"),
         ("limit=0", "it is 1 to 500"),
@@ -144,7 +149,7 @@ async fn pages_have_each_call_once_the_newest_first() {
         ("match=%7Bunit%3D%22a%22%7D", "calls have no label unit"),
         ("from=yesterday", "yesterday"),
     ] {
-        let (status, problem) = asked(&store, &list, "acme", &format!("/api/v1/calls?{question}")).await;
+        let (status, problem) = asked(store, list, "acme", &format!("/api/v1/calls?{question}")).await;
         let text = problem["error"].as_str().unwrap_or_default();
         assert!(status == 400 && text.contains(wrong), "{question}: {status} {problem}");
     }
