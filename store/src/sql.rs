@@ -2,6 +2,7 @@
 //!
 //! Values are always bound parameters; identifiers come from the tables below and from the dimensions, never from a query.
 
+mod points;
 mod source;
 mod statement;
 #[cfg(test)]

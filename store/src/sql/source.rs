@@ -1,6 +1,6 @@
 //! The store behind [`SeriesSource`]: which metrics and labels a request means, and how rows become series.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use futures_util::FutureExt as _;
@@ -12,7 +12,8 @@ use ledgerline_promql::{Edges, Grouping, Labels, METRIC_NAME, Matcher, Samples, 
 use ledgerline_proto::dimension::Dimension;
 
 use super::SqlRunner;
-use super::statement::{LAST, Selection, statement};
+use super::points::{Fields, Increments};
+use super::statement::{Selection, statement};
 use super::tiers::{moved, tiers};
 use crate::catalog::{BOUNDS, Label, METRICS, Measure, Metric, STATUSES};
 use crate::limits::ROWS_MAX;
@@ -76,7 +77,7 @@ impl<R: SqlRunner> SqlSource<R> {
             // Held until the rows have become series, for which the query is charged next.
             let mut held = scope.memory.charge(0)?;
             let rows = self.runner.rows(&statement.select, &mut held).await?;
-            found.extend(series(rows, &labels, &group.wanted, statement.has_counts)?);
+            found.extend(series(rows, &labels, &group.wanted, &statement.fields)?);
             if found.len() > SERIES_MAX {
                 return Err(SourceError::TooManySeries(SERIES_MAX));
             }
@@ -217,7 +218,7 @@ fn series(
     rows: Vec<Row>,
     names: &[&str],
     wanted: &[Wanted],
-    has_counts: bool,
+    fields: &Fields,
 ) -> Result<Vec<Series>, SourceError> {
     let malformed = SourceError::Malformed;
     if rows.len() > SERIES_MAX {
@@ -231,19 +232,18 @@ fn series(
             let expected = names.len() + 1;
             return Err(malformed(format!("{} columns where {expected} were asked for", row.len())));
         };
-        let scales = wanted.iter().map(|wanted| scale(wanted.measure));
-        let scales: Vec<i128> = scales.chain(has_counts.then_some(1)).collect();
-        let mut increments: Vec<BTreeMap<i64, i128>> = vec![BTreeMap::new(); scales.len()];
+        let measures = wanted.len() + usize::from(fields.has_counts);
+        let mut increments = vec![Increments::new(); measures];
         let mut moved_from = BTreeSet::new();
-        for point in points.split(',').filter(|point| !point.is_empty()) {
-            let (edge, count) = add_point(point, &scales, &mut increments)?;
+        for point in points.split(' ').filter(|point| !point.is_empty()) {
+            let (edge, count) = fields.add(point, &mut increments)?;
             // Nothing is booked less than never; so much was moved away.
-            if has_counts && count < 0 {
+            if fields.has_counts && count < 0 {
                 moved_from.insert(edge);
             }
         }
-        read += increments.first().map_or(0, BTreeMap::len);
-        if let Some(counts) = increments.pop_if(|_| has_counts) {
+        read += increments.first().map_or(0, Increments::len);
+        if let Some(counts) = increments.pop_if(|_| fields.has_counts) {
             let holds = |edge: &i64| !moved_from.contains(edge) || counts.get(edge) != Some(&0);
             increments.iter_mut().for_each(|points| points.retain(|edge, _| holds(edge)));
         }
@@ -262,51 +262,6 @@ fn series(
         }
     }
     Ok(out)
-}
-
-/// Adds `edge:value:...` to the increments of each measure, or to all of them 0 at the time in `last:time`. The time and the last value.
-fn add_point(
-    point: &str,
-    scales: &[i128],
-    increments: &mut [BTreeMap<i64, i128>],
-) -> Result<(i64, i128), SourceError> {
-    let malformed = |what: &str| SourceError::Malformed(format!("{what} in the point {point:?}"));
-    let mut fields = point.split(':').peekable();
-    let is_last = fields.next_if_eq(&LAST).is_some();
-    let edge: i64 = fields.next().and_then(|edge| edge.parse().ok()).ok_or_else(|| malformed("no time"))?;
-    let mut last = 0;
-    for (scale, increments) in scales.iter().zip(increments) {
-        let value = if is_last { "0" } else { fields.next().ok_or_else(|| malformed("too few values"))? };
-        last = picos(value, *scale).ok_or_else(|| malformed("no decimal"))?;
-        let sum = increments.entry(edge).or_insert(0);
-        *sum = sum.checked_add(last).ok_or_else(|| malformed("a sum beyond 128 bits"))?;
-    }
-    if fields.next().is_some() { Err(malformed("too many values")) } else { Ok((edge, last)) }
-}
-
-/// Pico units in one stored unit.
-fn scale(measure: Measure) -> i128 {
-    match measure {
-        // Microseconds stored, seconds shown.
-        Measure::TimeSum(_) => 1_000_000,
-        _ => 1_000_000_000_000,
-    }
-}
-
-/// A decimal text times a scale, exactly; `None` if it is no decimal or has digits below the scale.
-pub(super) fn picos(text: &str, scale: i128) -> Option<i128> {
-    let (sign, digits) = text.strip_prefix('-').map_or((1, text), |digits| (-1, digits));
-    let (whole, fraction) = digits.split_once('.').unwrap_or((digits, ""));
-    let fraction = fraction.trim_end_matches('0');
-    if whole.is_empty() || !whole.bytes().chain(fraction.bytes()).all(|byte| byte.is_ascii_digit()) {
-        return None;
-    }
-    let parts = 10_i128.checked_pow(u32::try_from(fraction.len()).ok()?)?;
-    if scale % parts != 0 {
-        return None;
-    }
-    let fraction = if fraction.is_empty() { 0 } else { fraction.parse::<i128>().ok()? * (scale / parts) };
-    whole.parse::<i128>().ok()?.checked_mul(scale)?.checked_add(fraction)?.checked_mul(sign)
 }
 
 impl<R: SqlRunner> SeriesSource for SqlSource<R> {

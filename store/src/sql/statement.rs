@@ -13,16 +13,15 @@ use ledgerline_promql::source::Scope;
 use ledgerline_promql::{ALIVE_ROUNDING_MS, Edges, MatchKind, Matcher};
 use ledgerline_proto::Unit;
 
+use super::points::{Fields, last_point};
 use super::tiers::{Cut, Stretch, Tier, stretches, tiers, up};
-use crate::catalog::{BOUNDS, Ledger, Measure, Rows};
+use crate::catalog::{Ledger, Measure, Rows};
 use crate::limits::{READ_MEMORY_BYTES_MAX, ROWS_MAX};
 use crate::rows::Select;
 
 /// The last second a DateTime can hold.
 const DATE_TIME_MAX_S: i64 = u32::MAX as i64;
 const ALIVE_ROUNDING_US: i64 = ALIVE_ROUNDING_MS * 1000;
-/// What a point begins with that says when there was a row last.
-pub(super) const LAST: &str = "last";
 
 pub(super) struct Selection<'a> {
     pub scope: &'a Scope,
@@ -46,13 +45,11 @@ pub(super) struct Selection<'a> {
 /// A statement with what its points say.
 pub(super) struct Statement {
     pub select: Select,
-    /// The last value of each point is how many calls or lines it is about: where something was moved away an edge may be left with none.
-    pub has_counts: bool,
+    /// How to read its points.
+    pub fields: Fields,
 }
 
-/// Each row is one label set: the columns, then all its points in one text with a comma between them. A point is
-/// `edge:value:...`: the time in milliseconds at which the values count, and one value per measure. Or it is
-/// `last:time`: when there was a row last before all edges. `None` when all edges have moved to one time.
+/// Each row is one label set: the columns, then all its points in one text (`points.rs`). `None` when all edges have moved to one time.
 pub(super) fn statement(selection: &Selection<'_>) -> Option<Statement> {
     let Selection { edges, alive_from_ms, .. } = *selection;
     let now_us = selection.now_ms.saturating_mul(1000);
@@ -89,7 +86,7 @@ pub(super) fn statement(selection: &Selection<'_>) -> Option<Statement> {
         rest.push_str("\nHAVING max(edge) > {history:Int64}");
     }
     let text = format!(
-        "SELECT {list}arrayStringConcat(groupArray(point), ',') AS points\nFROM (\n{}\n){rest}\nLIMIT {}",
+        "SELECT {list}arrayStringConcat(groupArray(point), ' ') AS points\nFROM (\n{}\n){rest}\nLIMIT {}",
         texts.join("\nUNION ALL\n"),
         SERIES_MAX + 1
     );
@@ -104,7 +101,7 @@ pub(super) fn statement(selection: &Selection<'_>) -> Option<Statement> {
         ],
         timeout: selection.scope.timeout,
     };
-    Some(Statement { select, has_counts })
+    Some(Statement { select, fields: builder.fields })
 }
 
 /// Of how many milliseconds the intervals may be that are read whole to know what is alive when the first window begins. What such an
@@ -121,7 +118,7 @@ fn list(columns: &[&str]) -> String {
 
 struct Builder<'a> {
     selection: &'a Selection<'a>,
-    has_counts: bool,
+    fields: Fields,
     parameters: Vec<(String, String)>,
     /// So that each part has parameters of its own.
     parts: usize,
@@ -129,7 +126,8 @@ struct Builder<'a> {
 
 impl<'a> Builder<'a> {
     fn new(selection: &'a Selection<'a>, has_counts: bool) -> Self {
-        let mut builder = Self { selection, has_counts, parameters: Vec::new(), parts: 0 };
+        let fields = Fields::new(selection.measures, selection.ledger, has_counts);
+        let mut builder = Self { selection, fields, parameters: Vec::new(), parts: 0 };
         builder.bind("tenant", &selection.scope.tenant.0);
         builder.bind_edges();
         for (at, (_, matcher)) in selection.matchers.iter().enumerate() {
@@ -214,19 +212,11 @@ impl<'a> Builder<'a> {
     /// The sums of the rows of a tier by the edge at which they count, and the other way round at the edge from which they are moved.
     fn sums_at(&self, tier: Tier, edge: &str, moved_from: Option<&str>, conditions: &str) -> String {
         let list = list(self.selection.columns);
-        let count = self.has_counts.then(|| count(self.selection.ledger).to_owned());
-        let values = self.selection.measures.iter().map(|measure| expression(*measure)).chain(count);
-        let values: Vec<String> = values.collect();
-        let point = |sign: &str| {
-            values.iter().map(|value| format!(", ':', toString({sign}{value})")).collect::<String>()
-        };
-        let moved =
-            moved_from.map(|from| format!(", ',', toString({from}){}", point("-"))).unwrap_or_default();
+        let point = self.fields.point("edge", moved_from);
         // Without labels the edge alone may be a constant, and nothing is not one row of it.
         format!(
-            "SELECT {list}{edge} AS edge, concat(toString(edge){}{moved}) AS point\nFROM {}{conditions}\nGROUP BY {list}edge\n\
+            "SELECT {list}{edge} AS edge, {point} AS point\nFROM {}{conditions}\nGROUP BY {list}edge\n\
              HAVING count() > 0\nLIMIT {}",
-            point(""),
             self.table(tier),
             ROWS_MAX + 1
         )
@@ -294,8 +284,9 @@ impl<'a> Builder<'a> {
         let quarter = ALIVE_ROUNDING_US;
         let mut text = format!(
             "SELECT {list}intDiv(least(intDiv(max({}) + {quarter} - 1, {quarter}) * {quarter}, {{before:Int64}}), 1000) AS edge, \
-             concat('{LAST}:', toString(edge)) AS point\nFROM {}",
+             {} AS point\nFROM {}",
             interval(tier).1,
+            last_point("edge"),
             self.table(tier)
         );
         self.conditions(stretch, at, true, &mut text);
@@ -421,34 +412,4 @@ fn condition_of(rows: Rows) -> Option<String> {
 fn tokens() -> String {
     let tokens = Unit::ALL.into_iter().filter(|unit| unit.is_token());
     tokens.map(|unit| format!("'{}'", unit.name())).collect::<Vec<_>>().join(", ")
-}
-
-/// How much rows of a ledger are about, so that nothing is left where all of it was moved away.
-fn count(ledger: Ledger) -> &'static str {
-    match ledger {
-        Ledger::Calls => "sum(calls)",
-        Ledger::Spend => "sum(lines)",
-        Ledger::Corrections => "count()",
-    }
-}
-
-/// A measure over rows of a tier, as a number.
-fn expression(measure: Measure) -> String {
-    match measure {
-        Measure::Calls => "sum(calls)".to_owned(),
-        Measure::Errors => "sumIf(calls, status = 'error')".to_owned(),
-        Measure::Cost => "sum(amount)".to_owned(),
-        Measure::Quantity => "sum(quantity)".to_owned(),
-        Measure::Corrections => "sum(toInt64(sign))".to_owned(),
-        Measure::CorrectedCost => "sum(sign * toDecimal128(assumeNotNull(cost), 12))".to_owned(),
-        Measure::TimeSum(time) => format!("sum({}_us_sum)", time.column()),
-        Measure::Bucket(time, at) if at + 1 == BOUNDS.len() => expression(Measure::TimeCount(time)),
-        Measure::TimeCount(time) => format!("sum({}_count)", time.column()),
-        // Eight stored buckets to a power of two; number 0 ends at the first bound.
-        Measure::Bucket(time, at) => format!(
-            "arraySum(mapValues(mapFilter((b, n) -> b <= {}, sumMap({}_buckets))))",
-            8 * at,
-            time.column()
-        ),
-    }
 }

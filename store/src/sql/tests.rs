@@ -13,7 +13,7 @@ use ledgerline_promql::{
 };
 use proptest::prelude::*;
 
-use super::source::picos;
+use super::points::picos;
 use super::statement::{Selection, statement};
 use super::tiers::{Stretch, Tier, moved, stretches, tiers, up};
 use super::*;
@@ -60,7 +60,7 @@ fn text_at(edges: Edges, now_ms: i64) -> String {
 
 fn tables(edges: Edges) -> Vec<&'static str> {
     let text = text(edges);
-    let sums = text.split("'last:").next().unwrap();
+    let sums = text.split("'last|").next().unwrap();
     let named = |tier: &Tier| sums.contains(&format!("FROM spend_{}\n", tier.name));
     Tier::ALL.into_iter().filter(named).map(|tier| tier.name).collect()
 }
@@ -178,9 +178,9 @@ fn a_statement_reads_as_designed() {
         measures: &[Measure::Calls, Measure::Bucket(Time::Duration, 2), Measure::Bucket(Time::Duration, 17)],
     };
     let statement = statement(&selection).unwrap().select;
-    let expected = "SELECT team, unpriced_reason, arrayStringConcat(groupArray(point), ',') AS points
+    let expected = "SELECT team, unpriced_reason, arrayStringConcat(groupArray(point), ' ') AS points
 FROM (
-SELECT team, unpriced_reason, intDiv({ends:Int64} + intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 1 - {ends:Int64} + {step:Int64} - 1, {step:Int64}) * {step:Int64}, 1000) AS edge, concat(toString(edge), ':', toString(sum(calls)), ':', toString(arraySum(mapValues(mapFilter((b, n) -> b <= 16, sumMap(duration_buckets))))), ':', toString(sum(duration_count))) AS point
+SELECT team, unpriced_reason, intDiv({ends:Int64} + intDiv(toInt64(toUnixTimestamp(bucket)) * 1000000 + 1 - {ends:Int64} + {step:Int64} - 1, {step:Int64}) * {step:Int64}, 1000) AS edge, concat(toString(edge), '|', toString(sum(calls)), '|', toString(sum(duration_count)), '|', toString(sumMap(duration_buckets))) AS point
 FROM calls_quarter
 WHERE tenant = {tenant:String}
   AND bucket >= toDateTime({from_0:Int64}, 'UTC')
@@ -192,7 +192,7 @@ GROUP BY team, unpriced_reason, edge
 HAVING count() > 0
 LIMIT 2000001
 UNION ALL
-SELECT team, unpriced_reason, intDiv(least(intDiv(max(toInt64(toUnixTimestamp(bucket)) * 1000000 + 900000000) + 900000000 - 1, 900000000) * 900000000, {before:Int64}), 1000) AS edge, concat('last:', toString(edge)) AS point
+SELECT team, unpriced_reason, intDiv(least(intDiv(max(toInt64(toUnixTimestamp(bucket)) * 1000000 + 900000000) + 900000000 - 1, 900000000) * 900000000, {before:Int64}), 1000) AS edge, concat('last|', toString(edge)) AS point
 FROM calls_quarter
 WHERE tenant = {tenant:String}
   AND bucket >= toDateTime({from_1:Int64}, 'UTC')
@@ -288,7 +288,7 @@ fn vector(value: QueryValue) -> Vec<(String, Number)> {
 #[test]
 fn a_sum_is_grouped_in_the_store_and_comes_back_exact() {
     let edge = (40 * DAY).to_string();
-    let (a, b) = (format!("{edge}:0.000000000001,{edge}:1.1"), format!("last:{edge}"));
+    let (a, b) = (format!("{edge}|0.000000000001 {edge}|1.1"), format!("last|{edge}"));
     let (value, seen) =
         answer("sum by (team) (increase(llm_cost_usd_total{model=\"m\"}[30d]))", &[&["ads", &a], &["", &b]]);
     let ads = ("{team=\"ads\"}".to_owned(), Number::Exact(1_100_000_000_001));
@@ -323,7 +323,7 @@ fn token_classes_and_bounds_are_series_and_durations_are_seconds() {
     let edge = (40 * DAY).to_string();
     let row = |class: &str, quantity: u32| {
         let mut row = ["s", "", "", "", "", "", "", "ok", "", class, "provider"].map(str::to_owned).to_vec();
-        row.push(format!("{edge}:{quantity}"));
+        row.push(format!("{edge}|{quantity}"));
         row
     };
     let rows = [row("cache_read", 7), row("output_text", 9)];
@@ -339,10 +339,10 @@ fn token_classes_and_bounds_are_series_and_durations_are_seconds() {
     assert!(seen[0].text.contains("AND unit IN ('input_uncached', "), "{}", seen[0].text);
     assert!(seen[0].text.contains("AND match(unit, {m0:String})"), "{}", seen[0].text);
     let (value, _) =
-        answer("sum(increase(llm_call_duration_seconds_sum[1d]))", &[&[&format!("{edge}:1500001")]]);
+        answer("sum(increase(llm_call_duration_seconds_sum[1d]))", &[&[&format!("{edge}|1500001")]]);
     assert_eq!(vector(value.unwrap()), [("{}".to_owned(), Number::Exact(1_500_001_000_000))]);
     let query = "sum by (le) (increase(llm_call_duration_seconds_bucket{le=~\"0.02|.Inf\"}[1d]))";
-    let (value, seen) = answer(query, &[&[&format!("{edge}:3:5")]]);
+    let (value, seen) = answer(query, &[&[&format!("{edge}|5|{{-3:1,8:2,9:1,200:1}}")]]);
     let le = |bound: &str| format!("{{le=\"{bound}\"}}");
     assert_eq!(vector(value.unwrap()), [(le("+Inf"), Number::whole(5)), (le("0.02"), Number::whole(3))]);
     assert_eq!(seen[0].text.matches("sumMap").count(), 1, "what no matcher wants is not added up");
@@ -365,8 +365,12 @@ fn a_label_that_does_not_exist_is_empty() {
 #[test]
 fn an_unreadable_answer_is_a_defect_and_not_a_number() {
     let edge = (40 * DAY).to_string();
-    for cell in [format!("{edge}:x"), edge.clone(), format!("{edge}:1:2"), "soon:1".to_owned()] {
-        let (value, _) = answer("sum(increase(llm_calls_total[1d]))", &[&[&cell]]);
+    let number = [format!("{edge}|x"), edge.clone(), format!("{edge}|1|2"), "soon|1".to_owned()];
+    let buckets = ["{8:x}", "{8}", "8:1", "{8:1"].map(|map| format!("{edge}|{map}"));
+    let calls = number.iter().map(|cell| ("sum(increase(llm_calls_total[1d]))", cell));
+    let bounds = "sum(increase(llm_call_duration_seconds_bucket{le=\"0.02\"}[1d]))";
+    for (query, cell) in calls.chain(buckets.iter().map(|cell| (bounds, cell))) {
+        let (value, _) = answer(query, &[&[cell]]);
         assert!(matches!(value, Err(SourceError::Malformed(_))), "{cell}: {value:?}");
     }
     let (value, _) = answer("sum(increase(llm_calls_total[1d]))", &[&["a", "b"]]);
@@ -380,7 +384,7 @@ impl SqlRunner for Large {
     async fn rows(&self, _: &Select, held: &mut Charge) -> Result<Vec<Row>, SourceError> {
         held.grow(40 << 20)?;
         tokio::task::yield_now().await;
-        Ok(vec![vec!["1:1".to_owned()]])
+        Ok(vec![vec!["1|1".to_owned()]])
     }
 }
 
@@ -404,7 +408,7 @@ async fn responses_are_charged_to_the_query_that_reads() {
 #[test]
 fn metadata_reads_days_when_nothing_bounds_it() {
     let runner =
-        Arc::new(Canned { rows: vec![vec!["gpt".to_owned(), "1:1".to_owned()]], seen: Mutex::default() });
+        Arc::new(Canned { rows: vec![vec!["gpt".to_owned(), "1|1".to_owned()]], seen: Mutex::default() });
     let source = SqlSource::new(Arc::clone(&runner), clock());
     let filter = SeriesFilter {
         any_of: vec![vec![
