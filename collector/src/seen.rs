@@ -1,6 +1,9 @@
 //! `GET /api/v1/alerts/{alert}`: what the rules of that name have seen in the last 24 hours, worked out anew from the record. So it is
 //! there after a restart, holds what came late, and costs nothing while nobody looks.
 
+#[cfg(test)]
+mod tests;
+
 use std::cmp::Ordering;
 use std::collections::BTreeMap;
 use std::sync::Arc;

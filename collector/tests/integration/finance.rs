@@ -218,6 +218,22 @@ async fn a_month_is_a_file() {
     assert_eq!([begins[0], begins[1], begins[4], begins[5]], ["from", on[0], on[1], on[2]]);
 }
 
+/// Guarantees: grouped by the status, which the statement of the calls has a column for as well, failed calls stand with `error` alone, and the
+/// rows add up to the month.
+#[tokio::test]
+async fn failed_calls_stand_with_their_status() {
+    let store = engine::storage("finance_status").await;
+    book(&store, &AROUND_OCTOBER).await;
+    let october = Period::month("2025-10", zone("Europe/Berlin").unwrap()).unwrap();
+    let spend = asked(&querier(&store), question(october, "status")).await;
+    let rows = spend.tables[0].rows.iter().map(|row| {
+        let Sums { cost, calls, failed, unpriced, .. } = row.sums;
+        (row.values.join("/"), [cost, calls, failed, unpriced])
+    });
+    let wanted = [("error", [0, 1, 1, 1]), ("ok", [10_250_000_001, 4, 0, 0])];
+    assert_eq!(rows.collect::<Vec<_>>(), wanted.map(|(status, sums)| (status.to_owned(), sums)));
+}
+
 /// Scenario: 3,000 calls over two years, taken back or repriced now and then; months, weeks, days and hours of six time zones.
 /// Guarantees: each part of each report is the sum of the calls that ended in it, and the parts add up to the whole.
 #[tokio::test]
