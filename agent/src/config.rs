@@ -8,19 +8,14 @@ use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use ledgerline_process::config::Secret;
+use ledgerline_process::config::{Secret, Word};
 use ledgerline_process::connect::Offer;
 use ledgerline_process::logging::LogConfig;
 use ledgerline_process::telemetry::TelemetryConfig;
 use ledgerline_process::tls::{Roots, TlsConfig};
 use serde::Deserialize;
 
-use crate::dialect::{self, Spec};
-
 pub use resolve::{ExportSettings, RelaySettings, Settings, UpstreamSettings};
-
-/// The name of a dialect that stands for none.
-const NO_DIALECT: &str = "none";
 
 /// The whole file.
 #[derive(Debug, Default, Deserialize)]
@@ -70,8 +65,8 @@ struct UpstreamConfig {
     /// Scheme, host and, if needed, port and base path: `https://api.openai.com`.
     url: String,
     /// How calls to it are read: `openai`, `anthropic`, or `none` to forward without observing. Default `none`.
-    #[serde(default, deserialize_with = "dialect")]
-    dialect: Option<&'static Spec>,
+    #[serde(default)]
+    dialect: Option<String>,
     /// Who is paid, as OpenTelemetry names providers: `azure.ai.openai`, `groq`, `x_ai`. Decides whose prices hold. Default:
     /// the dialect's own provider, `openai` or `anthropic`.
     #[serde(default)]
@@ -83,22 +78,10 @@ struct UpstreamConfig {
     conditions: BTreeMap<String, String>,
     /// `auto` (ask the server by ALPN; plain text is HTTP/1.1), `http1`, or `http2` (also in plain text).
     #[serde(default)]
-    http_version: Offer,
+    http_version: Word<Offer>,
     /// `relay.usage_injection` for this upstream alone. Default: what `relay` says.
     #[serde(default)]
     usage_injection: Option<bool>,
-}
-
-/// Looks a wire format up by its name; `none` is none.
-fn dialect<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<Option<&'static Spec>, D::Error> {
-    let name = String::deserialize(deserializer)?;
-    if name == NO_DIALECT {
-        return Ok(None);
-    }
-    dialect::find(&name).map(Some).ok_or_else(|| {
-        let known: Vec<_> = dialect::names().chain([NO_DIALECT]).collect();
-        serde::de::Error::custom(format!("unknown dialect `{name}`; known are {}", known.join(", ")))
-    })
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -146,7 +129,7 @@ struct RelayConfig {
     usage_injection: Option<bool>,
     /// Whose certificates upstreams and collector may show: `native` (the machine's) or `webpki` (Mozilla's list, built
     /// in). Without certificates on the machine, `native` is `webpki`. Default `native`.
-    roots: Roots,
+    roots: Word<Roots>,
     /// PEM file with certificate authorities to trust instead of `roots`.
     ca_file: Option<PathBuf>,
 }
@@ -162,7 +145,7 @@ struct ExportConfig {
     /// PEM file with the certificate authorities to trust for the collector. Default: those of `relay`.
     ca_file: Option<PathBuf>,
     /// `none` or `zstd`. Default `none`: agent and collector are usually close.
-    compression: Compression,
+    compression: Word<Compression>,
     /// Memory for calls the collector has not acknowledged. When it is full, new calls are counted as dropped and not
     /// recorded; the calls themselves go on. About 100 bytes a call in an outage. Default 12582912.
     spool_bytes_max: Option<usize>,

@@ -7,6 +7,7 @@ pub mod accounts;
 pub mod history;
 pub mod prices;
 pub mod scenes;
+pub mod screen;
 pub mod spans;
 
 use std::collections::HashSet;
@@ -149,7 +150,8 @@ impl Company {
         Ok((report, accounts))
     }
 
-    /// Waits until Alertmanager has been told of every budget that is spent or nearly so, and returns all that it holds, a line each.
+    /// Waits until Alertmanager has been told of every budget that is spent or nearly so and of the provider that fails, and returns
+    /// all that it holds, a line each.
     ///
     /// # Errors
     /// When it has not in a minute.
@@ -157,12 +159,13 @@ impl Company {
         let end = Instant::now() + FIRST_CALL_DEADLINE;
         loop {
             let lines = alert_lines(&self.alertmanager.alerts().await?);
-            if lines.iter().filter(|line| line.contains("LLMBudgetThreshold")).count() == THRESHOLDS_REACHED {
+            let thresholds = lines.iter().filter(|line| line.contains("LLMBudgetThreshold")).count();
+            if thresholds == THRESHOLDS_REACHED && lines.iter().any(|line| line == OUTAGE) {
                 return Ok(lines);
             }
             anyhow::ensure!(
                 Instant::now() < end,
-                "the budgets' alerts did not come: {lines:?}\n{}",
+                "the alerts of the budgets and of the outage did not come: {lines:?}\n{}",
                 self.stack.collector.log()
             );
             tokio::time::sleep(Duration::from_millis(100)).await;
@@ -196,12 +199,14 @@ impl Play {
     }
 }
 
-/// A provider that fails.
+/// A provider that fails. One failed call of a quiet provider is no outage: there must be some.
 const RULES: &str = "groups:
 - name: providers
   rules:
   - alert: ProviderFails
-    expr: sum by (provider) (increase(llm_errors_total[5m])) / sum by (provider) (increase(llm_calls_total[5m])) > 0.5
+    expr: >-
+      sum by (provider) (increase(llm_errors_total[5m])) / sum by (provider) (increase(llm_calls_total[5m])) > 0.5
+      and sum by (provider) (increase(llm_errors_total[5m])) >= 3
     for: 10s
     labels: {severity: page}
     annotations: {summary: '{{ $value | humanizePercentage }} of the calls to {{ $labels.provider }} failed in the last 5 minutes'}
@@ -232,17 +237,18 @@ fn budgets(history: &History) -> String {
 /// Two thresholds of the first, one of the second.
 const THRESHOLDS_REACHED: usize = 3;
 
-/// What an Alertmanager holds, a line each.
+/// The alert of the provider that fails, as it is shown.
+const OUTAGE: &str = "  ProviderFails: groq";
+
+/// What an Alertmanager holds, a line each: which alert, of whom. Without its text, whose amounts are of the moment at which it was sent.
 #[must_use]
 pub fn alert_lines(alerts: &[Value]) -> Vec<String> {
-    alerts
-        .iter()
-        .map(|alert| {
-            format!(
-                "  {}: {}",
-                alert["labels"]["alertname"].as_str().unwrap_or_default(),
-                alert["annotations"]["summary"].as_str().unwrap_or_default()
-            )
-        })
-        .collect()
+    let line = |alert: &Value| {
+        let label = |name: &str| alert["labels"][name].as_str().filter(|value| !value.is_empty());
+        let whose: Vec<&str> = ["provider", "budget", "threshold"].into_iter().filter_map(label).collect();
+        format!("  {}: {}", label("alertname").unwrap_or_default(), whose.join(", "))
+    };
+    let mut lines: Vec<String> = alerts.iter().map(line).collect();
+    lines.sort();
+    lines
 }

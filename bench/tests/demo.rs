@@ -8,8 +8,8 @@ use std::process::{Command, Stdio};
 const DEMO: &str = env!("CARGO_BIN_EXE_ledgerline-demo");
 
 /// Scenario: two demos are started at the same moment on one machine, each of which wants the documented ports; they play for some seconds.
-/// Guarantees: both open with the address of a console, no port of one is a port of the other, both find that their accounts agree and end
-/// with 0; neither prints a backtrace, although the environment asks for them.
+/// Guarantees: both open with the address of a console, no port of one is a port of the other, both find that their accounts agree, see the
+/// alerts of the budgets and of the provider that fails, and end with 0; neither prints a backtrace, although the environment asks for them.
 #[test]
 fn two_demos_at_once_find_their_ports_and_agree() {
     let start = |seed: u64| {
@@ -31,8 +31,17 @@ fn two_demos_at_once_find_their_ports_and_agree() {
         assert!(output.status.success(), "{out}{problem}");
         assert!(out.starts_with("Console: http://127.0.0.1:"), "{out}");
         assert!(out.contains("Verdict: the accounts agree") && !out.contains("DIFFERENT"), "{out}");
-        // Two thresholds of the budget that is spent, one of the one that nearly is.
-        assert_eq!(out.matches("LLMBudgetThreshold: ").count(), 3, "{out}");
+        // Two thresholds of the budget that is spent, one of the one that nearly is; and the provider that fails, no other.
+        let held = out.rsplit("Alertmanager has\n").next().unwrap_or_default();
+        for alert in ["search, 80%", "support, 80%", "support, 100%"] {
+            assert!(held.contains(&format!("  LLMBudgetThreshold: {alert}\n")), "{alert}: {out}");
+        }
+        assert_eq!(held.matches("ProviderFails: ").count(), 1, "{out}");
+        assert!(held.contains("  ProviderFails: groq\n"), "{out}");
+        assert!(
+            out.contains("/collector.yaml export --month 2") && out.contains("/data/reader.url)"),
+            "{out}"
+        );
         assert!(!format!("{out}{problem}").contains("stack backtrace"), "{out}{problem}");
         let head = out.lines().take(3).collect::<Vec<_>>().join("\n");
         let found = head.split("127.0.0.1:").skip(1).filter_map(|rest| rest.split(['/', ' ', '\n']).next());

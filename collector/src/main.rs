@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use std::sync::Arc;
 
 use anyhow::Context as _;
+use clap::error::ContextKind;
 use clap::{Parser, Subcommand};
 use ledgerline_collector::app::{Addresses, App};
 use ledgerline_collector::command::export::Export;
@@ -22,8 +23,8 @@ use ledgerline_promql::Matcher;
 #[derive(Debug, Parser)]
 #[command(version)]
 struct Arguments {
-    /// The configuration; `ledgerline-collector.example.yaml` shows every key
-    #[arg(long, global = true, default_value = DEFAULT_PATH)]
+    /// The configuration, before or behind a command; `ledgerline-collector.example.yaml` shows every key
+    #[arg(long, global = true, value_name = "FILE", default_value = DEFAULT_PATH)]
     config: PathBuf,
     /// Write `grpc=`, `http=` and `api=` with the addresses that were taken into this file, for a configuration with port 0
     #[arg(long, value_name = "FILE")]
@@ -37,6 +38,9 @@ enum Command {
     /// Run (the default)
     Run,
     /// Say everything that is wrong with the configuration, and start nothing
+    ///
+    /// All at once, also of the files that it names. Only what is no YAML, or a value of another type than its key takes, ends the reading:
+    /// then the rest is said when that is mended.
     CheckConfig,
     /// Compute the bills of stored calls anew with today's prices, and book the differences as corrections
     ///
@@ -73,7 +77,11 @@ struct RepriceArguments {
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = Arguments::try_parse().unwrap_or_else(|mut error| {
+        // It would show an option that was given, such as --config, as though it had to be.
+        error.remove(ContextKind::Usage);
+        error.exit()
+    });
     let outcome: anyhow::Result<()> = match arguments.command.unwrap_or(Command::Run) {
         Command::CheckConfig => {
             load(&arguments.config).map(|settings| check_config(&arguments.config, &settings))
@@ -89,7 +97,7 @@ fn main() -> ExitCode {
         Command::Budgets(command) => {
             load(&arguments.config).and_then(|settings| run_budgets(settings, command))
         }
-        Command::Export(export) => load(&arguments.config).and_then(|settings| run_export(settings, export)),
+        Command::Export(export) => run_export(&arguments.config, export),
         Command::Reprice(order) => load(&arguments.config).and_then(|settings| run_reprice(settings, order)),
     };
     shutdown::exit_code("ledgerline-collector", outcome)
@@ -168,8 +176,9 @@ fn run_budgets(settings: Settings, command: budgets::Command) -> anyhow::Result<
     Ok(std::io::stdout().write_all(answer.as_bytes())?)
 }
 
-fn run_export(settings: Settings, export: Export) -> anyhow::Result<()> {
+fn run_export(config: &Path, export: Export) -> anyhow::Result<()> {
     let order = export.order()?;
+    let settings = load(config)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     let (file, said) = runtime.block_on(async {
         let attached = Attached::to(settings.storage).await?;

@@ -162,6 +162,8 @@ metrics! {
         "notifications_dropped", "Alert notifications given up, by reason";
     outbox_notifications: Labelled<Gauge> = Labelled::by(["receiver"]),
         "outbox_notifications", "Alert notifications that wait for delivery";
+    delivery_failing: Labelled<Gauge> = Labelled::by(["receiver"]), "notification_delivery_failing",
+        "1 while the last attempt to deliver to a receiver failed and is repeated";
 }
 
 const UNPRICED: [UnpricedReason; 3] =
@@ -211,6 +213,7 @@ mod tests {
         drop(metrics.reported_cost_difference.of(["x", "above"]));
         drop(metrics.last_duration_seconds.of(["x"]));
         drop(metrics.outbox_notifications.of(["x"]));
+        drop(metrics.delivery_failing.of(["x"]));
         metrics.alerts.of(["f;g", "firing"]).set(2);
         metrics.notifications_dropped.of(["am", "overflow"]).inc();
         let list = ledgerline_process::admin::describe(&registry).unwrap();

@@ -8,11 +8,15 @@ use std::str::FromStr;
 
 use ledgerline_promql::limits::MEMORY_BYTES_DEFAULT;
 use ledgerline_promql::source::Scope;
-use ledgerline_promql::{self as promql, Budget, METRIC_NAME, MatchKind, Matcher, MemoryPool};
+use ledgerline_promql::syntax::ParseError;
+use ledgerline_promql::{
+    self as promql, Budget, ErrorKind, METRIC_NAME, MatchKind, Matcher, MemoryPool, QueryError,
+};
 use ledgerline_proto::dimension::Dimension;
 use serde_json::json;
 
 use crate::prometheus::{ApiError, Params};
+use crate::query::error::RunError;
 use crate::query::querier::Querier;
 
 /// What must hold of the dimensions of a call. Nothing: all calls.
@@ -38,7 +42,11 @@ impl Selector {
             return Ok(Self::default());
         }
         let wrong = |wrong: String| ApiError::parameter("match", &wrong);
-        let read = querier.selectors(scope, vec![Self::of_series(text).map_err(wrong)?]).await?;
+        let series = vec![Self::of_series(text).map_err(wrong)?];
+        let read = querier.selectors(scope, series).await.map_err(|error| match error {
+            RunError::Query(error) if error.kind() == ErrorKind::BadData => wrong(as_typed(error)),
+            other => other.into(),
+        })?;
         Self::of(read.into_iter().flatten().collect()).map_err(wrong)
     }
 
@@ -60,7 +68,21 @@ impl FromStr for Selector {
     fn from_str(text: &str) -> Result<Self, String> {
         let budget = Budget::new(MemoryPool::new(MEMORY_BYTES_DEFAULT).share(), &|| false);
         let series = Self::of_series(text)?;
-        Self::of(promql::parse_selector(&budget, &series).map_err(|error| error.to_string())?)
+        Self::of(promql::parse_selector(&budget, &series).map_err(as_typed)?)
+    }
+}
+
+/// Why it is no selector, with the place in the text as it was typed: without the metric that was put before it.
+fn as_typed(error: QueryError) -> String {
+    match error {
+        QueryError::Parse(ParseError::Syntax(mut error)) => {
+            if let Some((1, column)) = &mut error.position {
+                *column = column.saturating_sub(METRIC.len()).max(1);
+            }
+            error.to_string()
+        }
+        QueryError::Parse(error) => error.to_string(),
+        other => other.to_string(),
     }
 }
 

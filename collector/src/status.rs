@@ -65,6 +65,14 @@ pub async fn get_status(
         store.quarantined(&tenant)
     );
     let mut problems: Vec<String> = readiness().err().into_iter().collect();
+    let is_ready = problems.is_empty();
+    let names = receivers.iter().map(|receiver| &receiver.name);
+    let failing = names.filter(|name| metrics.delivery_failing.of([(*name).clone()]).get() != 0);
+    problems.extend(failing.map(|name| {
+        format!(
+            "the receiver {name} does not take alerts, which are sent again; the collector's log says why"
+        )
+    }));
     let engine = known(engine, &mut problems).flatten();
     let tables = known(tables, &mut problems).unwrap_or_default();
     let senders = known(senders, &mut problems).unwrap_or_default();
@@ -80,6 +88,7 @@ pub async fn get_status(
         senders: senders.into_iter().map(SenderBody::of).collect(),
         quarantined: quarantined.into_iter().map(QuarantinedBody::of).collect(),
         receivers: receivers.to_vec(),
+        is_ready,
         problems,
     })
 }
@@ -103,6 +112,8 @@ pub struct StatusBody {
     quarantined: Vec<QuarantinedBody>,
     /// Who hears of alerts.
     receivers: Vec<ReceiverBody>,
+    /// Whether the collector can store spans and answer queries.
+    is_ready: bool,
     /// What is in the way; nothing: all is well.
     problems: Vec<String>,
 }

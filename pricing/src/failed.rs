@@ -26,6 +26,7 @@ pub(crate) fn without_usage(settings: Option<&Settings>, call: &Call) -> Result<
     match (call.http_status, call.end) {
         (Some(300..=399), _) => Ok(NotBilled::Redirect),
         (Some(400..), EndOfStream::ProviderError) if free => Ok(NotBilled::HttpError),
+        (Some(400..), EndOfStream::ProviderError) => Err(UnpricedReason::FailedWithoutUsage),
         (None, EndOfStream::ProviderError) => match error {
             Some(class) if NEVER_SENT.contains(&class) => Ok(NotBilled::NeverSent),
             Some(class) if free && is_error_status(class) => Ok(NotBilled::HttpError),

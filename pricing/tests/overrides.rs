@@ -50,7 +50,7 @@ fn an_override_decides_whether_failed_requests_are_free() {
         book.bill(&failed).cost
     };
     let (free, unknown) =
-        (Cost::NotBilled(NotBilled::HttpError), Cost::Unpriced(UnpricedReason::UsageMissing));
+        (Cost::NotBilled(NotBilled::HttpError), Cost::Unpriced(UnpricedReason::FailedWithoutUsage));
     assert_eq!((cost(&published), cost(&published.with_overrides(&silent))), (free, free));
     assert_eq!((cost(&published.with_overrides(&own)), cost(&silent)), (unknown, unknown));
 }

@@ -8,8 +8,9 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 
 use http::Uri;
-use serde::Deserialize;
-use serde::de::DeserializeOwned;
+use serde::de::value::Error as WordError;
+use serde::de::{DeserializeOwned, IntoDeserializer};
+use serde::{Deserialize, Deserializer};
 
 /// The largest configuration file that is read, 1 MiB: more is not a configuration.
 pub const CONFIG_BYTES_MAX: u64 = 1 << 20;
@@ -62,12 +63,15 @@ pub trait Resolve: DeserializeOwned {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "each text says what is wrong")]
 pub enum ConfigError {
-    #[error("cannot read the configuration {path}")]
+    #[error(
+        "cannot read the configuration {path}; name yours with --config FILE, as ledgerline-collector.example.yaml or, for an agent, \
+         ledgerline-agent.example.yaml"
+    )]
     Read { path: PathBuf, source: std::io::Error },
     #[error("{0} is larger than 1 MiB, which no configuration is; check the path")]
     TooLarge(PathBuf),
     /// Not YAML, or a value of the wrong type. YAML readers stop at the first.
-    #[error("{origin}: {message}")]
+    #[error("{origin}: {message}; the reading ends here, so mend it and check again")]
     Parse { origin: String, message: String },
     /// Readable, but wrong. Every problem is listed.
     #[error("{origin}: {}", list(.problems))]
@@ -133,6 +137,38 @@ pub fn parse_base_url(text: &str) -> Result<Uri, String> {
         return Err(format!("`{text}` must have neither a query nor a fragment"));
     }
     Ok(uri)
+}
+
+/// A word of a list, such as the variants of an enum. One that is not in the list does not end the reading of the file: it is told with
+/// all the other problems.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Word<T>(Result<T, String>);
+
+impl<T> From<T> for Word<T> {
+    fn from(meant: T) -> Self {
+        Self(Ok(meant))
+    }
+}
+
+impl<T: Default> Default for Word<T> {
+    fn default() -> Self {
+        T::default().into()
+    }
+}
+
+impl<T: Clone> Word<T> {
+    /// What is meant; otherwise `None` and a problem that names the words there are.
+    pub fn resolve(&self, path: &str, problems: &mut Problems) -> Option<T> {
+        problems.take(path, self.0.clone())
+    }
+}
+
+impl<'de, T: Deserialize<'de>> Deserialize<'de> for Word<T> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        let meant: Result<T, WordError> = T::deserialize(text.into_deserializer());
+        Ok(Self(meant.map_err(|error| error.to_string())))
+    }
 }
 
 /// Where a secret is kept. The configuration names the place: `{env: NAME}` or `{file: path}`.
@@ -206,9 +242,17 @@ impl fmt::Debug for SecretText {
 mod tests {
     use super::*;
 
+    #[derive(Clone, Debug, Deserialize)]
+    #[serde(rename_all = "lowercase")]
+    enum Colour {
+        Red,
+        Green,
+    }
+
     #[derive(Debug, Deserialize)]
     struct Upstream {
         url: String,
+        colour: Option<Word<Colour>>,
     }
 
     #[derive(Debug, Default, Deserialize)]
@@ -227,6 +271,9 @@ mod tests {
                 if !upstream.url.starts_with("http") {
                     problems.push(format!("upstreams[{index}].url"), "must start with http:// or https://");
                 }
+                if let Some(colour) = &upstream.colour {
+                    let _meant = colour.resolve(&format!("upstreams[{index}].colour"), problems);
+                }
             }
             Some(self)
         }
@@ -235,12 +282,16 @@ mod tests {
     #[test]
     fn every_problem_is_reported_at_once_with_its_path() {
         let error =
-            parse::<Config>("a.yaml", "wrokers: 1\nupstreams: [{url: ftp://x, dialcet: y}]\n").unwrap_err();
+            parse::<Config>("a.yaml", "wrokers: 1\nupstreams: [{colour: blue, url: ftp://x, dialcet: y}, {url: 'http://x', colour: red}]\n")
+                .unwrap_err();
         let text = error.to_string();
-        assert!(text.starts_with("a.yaml: 3 problems"), "{text}");
-        for part in
-            ["- wrokers: is not a key", "- upstreams[0].dialcet: is not", "- upstreams[0].url: must start"]
-        {
+        assert!(text.starts_with("a.yaml: 4 problems"), "{text}");
+        for part in [
+            "- wrokers: is not a key",
+            "- upstreams[0].dialcet: is not",
+            "- upstreams[0].url: must start",
+            "- upstreams[0].colour: unknown variant `blue`, expected `red` or `green`",
+        ] {
             assert!(text.contains(part), "{part} in {text}");
         }
     }
@@ -252,7 +303,8 @@ mod tests {
         assert!(text.contains("a.yaml: workers") && text.contains("line 1"), "{text}");
         let directory = tempfile::tempdir().unwrap();
         let path = directory.path().join("big.yaml");
-        assert!(load::<Config>(&path).unwrap_err().to_string().contains("cannot read"));
+        let unread = load::<Config>(&path).unwrap_err().to_string();
+        assert!(unread.contains("cannot read") && unread.contains("--config FILE"), "{unread}");
         std::fs::write(&path, vec![b'#'; 1 << 21]).unwrap();
         assert!(load::<Config>(&path).unwrap_err().to_string().contains("larger than 1 MiB"));
     }

@@ -9,7 +9,7 @@ use tracing::{Metadata, Subscriber};
 use tracing_subscriber::filter::{FilterExt, Targets, filter_fn};
 use tracing_subscriber::{Layer, Registry, layer::SubscriberExt, util::SubscriberInitExt};
 
-use crate::config::Problems;
+use crate::config::{Problems, Word};
 use crate::telemetry::Telemetry;
 
 /// The form of a log line.
@@ -28,14 +28,14 @@ pub enum LogFormat {
 #[serde(default)]
 pub struct LogConfig {
     /// `text` or `json`.
-    pub format: LogFormat,
+    pub format: Word<LogFormat>,
     /// Least level to print, or a filter such as `info,ledgerline_agent=debug`.
     pub level: String,
 }
 
 impl Default for LogConfig {
     fn default() -> Self {
-        Self { format: LogFormat::Text, level: "info".to_owned() }
+        Self { format: LogFormat::Text.into(), level: "info".to_owned() }
     }
 }
 
@@ -57,9 +57,11 @@ pub struct LogSettings {
 }
 
 impl LogConfig {
-    /// Reads the filter; starts nothing.
+    /// Reads form and filter; starts nothing.
     pub fn resolve(&self, problems: &mut Problems) -> Option<LogSettings> {
-        problems.take("log.level", LogSettings::new(self.format, &self.level))
+        let format = self.format.resolve("log.format", problems);
+        let settings = problems.take("log.level", LogSettings::new(format.unwrap_or_default(), &self.level));
+        format.and(settings)
     }
 }
 

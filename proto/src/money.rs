@@ -75,6 +75,14 @@ pub fn dollars(picos: i128) -> String {
     format!("{sign}{}.{:012}", picos / per_usd, picos % per_usd)
 }
 
+/// Dollars and cents for people, half a cent away from zero: `50.63` of 50.6275922. Never for what is added up.
+pub fn cents(picos: i128) -> String {
+    let per_cent = u128::from(PICOS_PER_USD.unsigned_abs()) / 100;
+    let cents = (picos.unsigned_abs() + per_cent / 2) / per_cent;
+    let sign = if picos < 0 && cents > 0 { "-" } else { "" };
+    format!("{sign}{}.{:02}", cents / 100, cents % 100)
+}
+
 impl FromStr for PicoUsd {
     type Err = MoneyError;
 
@@ -122,6 +130,23 @@ mod tests {
             assert_eq!(amount.picos(), picos, "{text}");
             assert_eq!(amount.to_string(), printed);
             assert_eq!(printed.parse::<PicoUsd>().unwrap(), amount);
+        }
+    }
+
+    #[test]
+    fn cents_are_rounded_half_away_from_zero() {
+        for (text, cents_shown) in [
+            ("50.627592200000", "50.63"),
+            ("56.245000000000", "56.25"),
+            ("56.244999999999", "56.24"),
+            ("0.995", "1.00"),
+            ("0", "0.00"),
+            ("-0.004999999999", "0.00"),
+            ("-0.005", "-0.01"),
+            ("-12.3", "-12.30"),
+        ] {
+            let picos = text.parse::<PicoUsd>().unwrap().picos();
+            assert_eq!(cents(picos.into()), cents_shown, "{text}");
         }
     }
 

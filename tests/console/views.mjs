@@ -14,7 +14,8 @@ const VIEWS = {
   alerts: ['/alerts?alert=CallsFail', 'table[aria-label="What it has seen"] tbody tr th', '**/api/v1/rules*'],
   quiet: ['/alerts?alert=Quiet', 'table[aria-label="What it has seen"] tbody tr th', '**/api/v1/alerts/*'],
   budgets: ['/', 'table[aria-label="Budgets"] tbody tr th', null],
-  health: ['/status', 'table[aria-label="What is kept"] tbody tr th', '**/api/v1/status*'],
+  // Nobody listens where the alerts go.
+  health: ['/status', '.lead:has-text("does not take alerts") ~ section table[aria-label="What is kept"] tbody tr th', '**/api/v1/status*'],
 };
 
 // The exact values of the column of a table that holds money, and its foot.
@@ -38,6 +39,7 @@ const READ = {
     trace: await money(page, 'Trace'),
     spans: await page.locator('table[aria-label="Trace"] tbody tr').count(),
     facts: await page.locator('.kv dd').allInnerTexts(),
+    factNames: await page.locator('.kv dt').allInnerTexts(),
   }),
   gaps: async (page) => ({
     unpriced: await text(page, 'table[aria-label="Without a price"] tfoot .n'),
@@ -57,6 +59,7 @@ const READ = {
   quiet: async (page) => ({
     seen: await page.locator('table[aria-label="What it has seen"] tbody :is(th, td)').allInnerTexts(),
     watched: await text(page, 'section p.dim'),
+    lead: await text(page, '.lead'),
   }),
   budgets: async (page) => ({
     money: await money(page, 'Budgets'),
@@ -93,6 +96,28 @@ seen.unpriced = await unpriced.locator('table[aria-label="Corrections"] tbody td
   unpriced.locator('table[aria-label="Corrections"] tbody td:nth-child(4)').allInnerTexts(),
 );
 await unpriced.context().close();
+
+// Rules with the names and the queries of those that are shipped: each name stands in one line.
+seen.rules = [];
+for (const width of [390, 1440, 2560]) {
+  const page = await open(`${url}/alerts`, { width, scheme: 'light' });
+  await page.waitForSelector('table[aria-label="Quiet rules"] tbody tr th');
+  const lines = await page.locator('table[aria-label="Quiet rules"] th bdi').evaluateAll((names) => names.map((name) => name.getClientRects().length));
+  seen.rules.push({ name: 'rules', width, scheme: 'light', ...(await judged(page)), lines });
+  await page.screenshot({ path: join(pictures, `rules-${width}.png`), fullPage: true });
+  await page.context().close();
+}
+
+// The budgets of a filter: those that hold for its calls, its own first.
+const ofTeam = await open(`${url}/?match=${encodeURIComponent('{team="quiet"}')}`, { width: 390, scheme: 'light' });
+await ofTeam.waitForSelector(VIEWS.budgets[1]);
+seen.ofTeam = await ofTeam.locator('table[aria-label="Budgets"] tbody th > bdi').allInnerTexts();
+await ofTeam.context().close();
+
+// What a budget's alert leads to.
+const crossed = await open(`${url}/alerts?alert=LLMBudgetThreshold`, { width: 1440, scheme: 'light' });
+seen.behind = await crossed.locator('article.alert a:has-text("Calls behind it")').first().getAttribute('href');
+await crossed.context().close();
 
 // Every view by two keys, then the list of calls and a call of it by keyboard alone.
 const page = await open(url, { width: 1440, scheme: 'light' });

@@ -73,6 +73,8 @@ await view.evaluate(() => document.activeElement.blur());
 const file = view.waitForEvent('download');
 await view.keyboard.press('e');
 seen.keys.file = readFileSync(await (await file).path(), 'utf8');
+seen.keys.fileName = (await file).suggestedFilename();
+seen.keys.zones = await view.locator('select option').count();
 await view.keyboard.press('[');
 await view.waitForURL((there) => there.searchParams.get('range') !== range);
 seen.keys.range = new URL(view.url()).searchParams.get('range');
@@ -102,16 +104,24 @@ await units.waitForURL((there) => there.searchParams.get('range') !== range);
 seen.units.range = new URL(units.url()).searchParams.get('range');
 await units.context().close();
 
-// A team whose one call has no price: nothing of it is drawn as 0.
+// A team whose one call has no price: nothing of it is drawn as 0, also where the number of calls, which is read beside it, is not there yet.
 const match = encodeURIComponent('{team="&lt;img src=x onerror=canary=1&gt;"}');
-const unpriced = await page({ width: 1440, scheme: 'light', path: `/?range=${range}&match=${match}` });
-await unpriced.waitForSelector('table[aria-label="What moved"]');
-await unpriced.waitForFunction(() => !document.querySelector('.figs .sk'));
-seen.unpriced = {
-  figures: await unpriced.locator('.figs > div dt + dd').allInnerTexts(),
-  team: await unpriced.locator('table[aria-label="Spend by team"] :is(tbody, tfoot) tr').allInnerTexts(),
+const uncounted = async (route) => {
+  const response = await route.fetch();
+  const answer = await response.json();
+  for (const row of [answer.total, ...answer.tables.flatMap((table) => table.rows)]) row.calls = 0;
+  await route.fulfill({ response, json: answer });
 };
-await unpriced.context().close();
+for (const [name, routed] of Object.entries({ unpriced: null, uncounted })) {
+  const view = await page({ width: 1440, scheme: 'light', path: `/?range=${range}&match=${match}`, routed });
+  await view.waitForSelector('table[aria-label="What moved"]');
+  await view.waitForFunction(() => !document.querySelector('.figs .sk'));
+  seen[name] = {
+    figures: await view.locator('.figs > div dt + dd').allInnerTexts(),
+    team: await view.locator('table[aria-label="Spend by team"] :is(tbody, tfoot) tr').allInnerTexts(),
+  };
+  await view.context().close();
+}
 
 // What stands where an answer is not there.
 for (const [name, [routed, selector]] of Object.entries(STATES)) {

@@ -50,7 +50,12 @@ fn every_mistake_is_named_at_once() {
             "alerting: {rule_files: [/nowhere/rules.yaml]}\n",
             vec!["/nowhere/rules.yaml"],
         ),
-        ("ledgerline-collector", "listen: [\n", vec!["config.yaml", "line"]),
+        (
+            "ledgerline-collector",
+            "storge: {}\nlog: {format: xml}\nalerting: {receivers: [{name: a, kind: pager, url: 'ftp://x'}]}\n",
+            vec!["storge", "log.format", "alerting.receivers[0].kind", "alerting.receivers[0].url"],
+        ),
+        ("ledgerline-collector", "listen: [\n", vec!["config.yaml", "line", "mend it and check again"]),
     ] {
         let (accepted, text) = check(program, directory.path(), yaml);
         assert!(!accepted, "{program} accepted {yaml}");
@@ -59,6 +64,19 @@ fn every_mistake_is_named_at_once() {
         }
         assert!(!text.contains("panicked"), "{text}");
     }
+}
+
+/// Scenario: a program that is started without a configuration, and one whose command line is wrong behind `--config`.
+/// Guarantees: the error names the option and the example; nobody is told that an option must be there which need not be.
+#[test]
+fn who_names_no_configuration_is_told_how() {
+    let (accepted, text) =
+        run("ledgerline-collector", &["export", "--month", "2026-11", "--config", "/nowhere"]);
+    assert!(!accepted && text.contains("cannot read the configuration /nowhere"), "{text}");
+    assert!(text.contains("--config FILE") && text.contains("ledgerline-collector.example.yaml"), "{text}");
+    let (accepted, text) =
+        run("ledgerline-collector", &["budgets", "status", "--config", "/nowhere", "--jsn"]);
+    assert!(!accepted && text.contains("'--jsn'") && !text.contains("--config"), "{text}");
 }
 
 /// Scenario: rule files that Prometheus refuses, and one with an expression beyond our first slice.

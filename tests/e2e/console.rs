@@ -64,13 +64,18 @@ async fn every_number_on_screen_is_the_ledgers_and_every_name_is_text() {
     let seen = walked(&stack, "walk.mjs", &range).await;
     views(&seen, picos(total.trim()));
     keys_and_states(&seen);
-    let unpriced = &seen["unpriced"];
-    let figures: Vec<&str> =
-        unpriced["figures"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
-    assert_eq!((figures[0], figures[1], figures[2]), ("not known", "not known", "1"), "{unpriced}");
-    for row in unpriced["team"].as_array().unwrap() {
-        let row = row.as_str().unwrap();
-        assert!((row.contains("unpriced") || row.contains("not known")) && !row.contains("0.00"), "{row}");
+    for (name, calls) in [("unpriced", "1"), ("uncounted", "0")] {
+        let view = &seen[name];
+        let figures: Vec<&str> =
+            view["figures"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+        assert_eq!((figures[0], figures[1], figures[2]), ("not known", "not known", calls), "{view}");
+        for row in view["team"].as_array().unwrap() {
+            let row = row.as_str().unwrap();
+            assert!(
+                (row.contains("unpriced") || row.contains("not known")) && !row.contains("0.00"),
+                "{row}"
+            );
+        }
     }
     let units = &seen["units"];
     is_sound(units);
@@ -154,6 +159,9 @@ fn keys_and_states(seen: &Value) {
             .as_str()
             .is_some_and(|file| file.starts_with("team,cost_usd") && file.contains("\nquiet,"))
     );
+    let file = keys["fileName"].as_str().unwrap();
+    assert!(file.starts_with("spend-20") && file.ends_with("-Europe-Berlin-by-team-quiet.csv"), "{file}");
+    assert!(keys["zones"].as_u64() > Some(300), "{keys}");
     assert!(
         keys["list"].as_u64() >= Some(6) && keys["theme"] == "dark" && keys["range"].is_string(),
         "{keys}"

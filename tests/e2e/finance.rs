@@ -53,12 +53,25 @@ async fn the_api_and_the_export_say_what_the_ledger_holds() {
     let json: Value = serde_json::from_str(&json).unwrap_or_else(|error| panic!("{error}: {problem}"));
     assert_eq!((&json["total"], &json["tables"]), (total, &body["tables"]));
 
+    wrong_questions(&stack).await;
+    wrong_commands(export);
+}
+
+async fn wrong_questions(stack: &Stack) {
     for (query, problem) in [
         ("", "say month=2026-11, or from= and to="),
         ("month=2026-13", "`2026-13` is no month"),
         ("month=2026-11&zone=Berlin", "`Berlin` is no time zone"),
         ("month=2026-11&by=user", "`user` is no dimension; they are service"),
         ("month=2026-11&match=%7Buser%3D%22ada%22%7D", "no label user"),
+        (
+            "month=2026-11&match=%7Bteam%3D",
+            r#"invalid parameter \"match\": 1:7: parse error: unexpected end"#,
+        ),
+        (
+            "month=2026-11&match=%7Bteam%3D~%22(%22%7D",
+            r#"invalid parameter \"match\": 1:2: parse error: invalid reg"#,
+        ),
         ("month=2026-11&step=year", "hour, day, week or month"),
         ("from=2026-11-02&to=2026-11-01", "begin before it ends"),
         ("from=2000-01-01&to=2026-11-01&step=day", "more than 1100 parts"),
@@ -67,17 +80,42 @@ async fn the_api_and_the_export_say_what_the_ledger_holds() {
         ("month=2026-11&format=xlsx", "neither json nor csv"),
         ("month=2026-11&by=team&by=model&format=csv", "say by= once"),
     ] {
-        let answer = get(&url(query)).await.unwrap();
+        let answer = get(&format!("{}/api/v1/spend?{query}", stack.api())).await.unwrap();
         assert!(answer.status == 400 && answer.text().contains(problem), "{query}: {}", answer.text());
     }
+}
+
+/// Whether it succeeded, its output and what it said beside.
+type Printed = (bool, String, String);
+
+/// What a command says, and about what.
+fn wrong_commands(export: impl Fn(&[&str]) -> Printed) {
     for (arguments, problem) in [
         (&["--month", "november"][..], "`november` is no month"),
         (&["--month", "2026-11", "--by", "user"], "`user` is no dimension"),
         (&["--from", "2026-11-01"], "--to"),
-        (&[], "--month"),
+        (
+            &["--month", "2026-11", "--match", "{team="],
+            "'--match <SELECTOR>': 1:7: parse error: unexpected end",
+        ),
+        (&[], "--month, or --from and --to"),
     ] {
         let (exported, _, text) = export(arguments);
         assert!(!exported && text.contains(problem), "{arguments:?}: {text}");
+    }
+    for (arguments, notices) in [
+        (&["--month", "2099-01"][..], "export: it has not begun\n"),
+        (
+            &["--month", "2026-01", "--tenant", "nobody"],
+            "export: no call of tenant `nobody` is in the stretch\n",
+        ),
+        (
+            &["--month", "2026-01", "--match", "{team=\"nobody\"}"],
+            "export: no call of tenant `default` with these labels is in the stretch\n",
+        ),
+    ] {
+        let (exported, _, said) = export(arguments);
+        assert!(exported && said == notices, "{arguments:?}: {said}");
     }
 }
 

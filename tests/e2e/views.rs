@@ -17,11 +17,17 @@ const RULES: &str = "groups:
       runbook_url: 'javascript:canary=1'
   - alert: Quiet
     expr: sum(increase(llm_calls_total[1h])) < 0
+  - alert: LLMErrorRateElevated
+    expr: sum by (service) (increase(llm_errors_total[1h])) > 1000 and sum by (service) (increase(llm_errors_total[15m])) > 1000 and sum by (service) (increase(llm_errors_total[5m])) > 1000
+  - alert: LLMCallsServedUnpriced
+    expr: sum by (provider, model, reason) (increase(llm_unpriced_calls_total{reason=~\"unknown_service_tier|unknown_speed|unknown_inference_geo|unknown_condition.*|tier_combination\"}[15m])) > 0
 ";
 
 const BUDGETS: &str = "kind: budgets
 budgets:
 - {name: '<img src=x onerror=canary=1>', owner: '<script>canary=1</script>', amount: 0.5, rolling: 24h}
+- {name: of another team, match: '{team=\"another\"}', amount: 5, rolling: 24h}
+- {name: of that team, match: '{team=\"quiet\"}', amount: 5, rolling: 24h}
 ";
 
 /// Of a trace that has 16 equal bytes.
@@ -55,7 +61,7 @@ impl Span<'_> {
              unpriced_reason, price_version, user_id, session_id, attrs, duration_us, ingested_at, bill.model, bill.unit, bill.quantity, bill.rule, bill.amount) \
              SELECT 'default', subtractSeconds(now64(6), {age} + 3), subtractSeconds(now64(6), {age}), '{trace}', '{id}', '{parent}', {is_call}, \
              '{uncounted}', '{name}', '{name}', '{name}', '{name}', '{name}', '{name}', '{name}', '{name}', '{operation}', '{status}', '{error}', '{name}', \
-             '{name}', '{name}', 'complete', '{source}', '{unpriced}', 'v1', '{name}', '{name}', map('app.route', '{name}'), 3000000, now64(3), \
+             '{name}', '{name}', 'complete', '{source}', '{unpriced}', 'v1', '{name}', '{name}', map('app.route_name', '{name}'), 3000000, now64(3), \
              ['{name}'], ['output_text'], [7], ['{name}'], [CAST({amount}, 'Nullable(Decimal(18, 12))')]"
         )
     }
@@ -164,11 +170,24 @@ async fn every_view_says_what_is_stored() {
     for view in of("health") {
         assert_eq!(view["senders"], 15, "{view}");
         assert_eq!(view["grafana"], format!("{}/prometheus", stack.collector.url("api")), "{view}");
-        assert!(view["lead"].as_str().unwrap().starts_with("All parts are well."), "{view}");
+        let lead = view["lead"].as_str().unwrap();
+        assert!(lead.starts_with("Not all is well: the receiver am does not take alerts"), "{lead}");
         assert!(view["ledger"].as_str().unwrap().contains("0 spans received = 0 stored"), "{view}");
     }
     // Nobody knows what it cost, and so it is no 0.
     assert_eq!(seen["unpriced"], serde_json::json!(["unpriced: unknown model", "unpriced: unknown model"]));
+    for view in seen["rules"].as_array().unwrap() {
+        is_sound(view);
+        assert!(view["lines"].as_array().unwrap().len() >= 3, "{view}");
+        assert!(view["lines"].as_array().unwrap().iter().all(|lines| lines == 1), "{view}");
+    }
+    assert_eq!(texts(&seen["ofTeam"]), ["of that team", CANARIES[0]]);
+    // The budget has no match, so all calls of its window are behind it.
+    let behind = seen["behind"].as_str().unwrap();
+    assert!(
+        behind.starts_with("/calls?") && behind.contains("from=") && !behind.contains("match="),
+        "{behind}"
+    );
     keys(&seen["keys"], &trace);
     states(&seen["states"]);
 }
@@ -203,6 +222,11 @@ fn call(view: &Value) {
     assert_eq!((&view["spans"], amounts(&view["trace"])), (&3.into(), vec![25 * CENT, 75 * CENT]), "{view}");
     assert_eq!(picos(view["trace"]["foot"].as_str().unwrap()), 100 * CENT, "{view}");
     assert!(texts(&view["facts"]).contains(&"61".repeat(16)), "{view}");
+    let names = texts(&view["factNames"]);
+    assert!(
+        names.contains(&"app.route_name".to_owned()) && names.contains(&"response id".to_owned()),
+        "{names:?}"
+    );
 }
 
 fn gaps(view: &Value) {
@@ -247,6 +271,8 @@ fn seen(view: &Value) -> [String; 5] {
 fn quiet(view: &Value) {
     let watched = "It looks at sum(increase(llm_calls_total[1h])), compares that with 0.";
     assert_eq!(view["watched"], watched, "{view}");
+    let lead = view["lead"].as_str().unwrap();
+    assert!(lead.starts_with("This rule does not fire.") && lead.contains("of other rules fire"), "{lead}");
     let [series, _, highest, now, held] = seen(view);
     // The two youngest of 15 may be of this minute.
     let calls: usize = highest.parse().unwrap();

@@ -17,12 +17,15 @@ use ledgerline_proto::{Condition, Conditions, Identity};
 use rustls::ClientConfig;
 
 use super::{Compression, Config, ExportConfig, IdentityHeaders, RelayConfig, UpstreamConfig};
-use crate::dialect;
+use crate::dialect::{self, Spec};
 use crate::export::credential::Credential;
 use crate::limits::{CONNECT_TIMEOUT_MAX, STOP_TIMEOUT_MAX};
 use crate::relay::headers::is_needed_upstream;
 use crate::relay::identity::IdentityReader;
 use crate::relay::route::Route;
+
+/// The name of a dialect that stands for none.
+const NO_DIALECT: &str = "none";
 
 /// What the agent is built from.
 pub struct Settings {
@@ -163,9 +166,12 @@ fn upstreams(
         if before.iter().any(|other| other.name == *name) {
             problems.push(at("name"), format!("`{name}` is taken by another upstream"));
         }
-        upstreams.extend(problems.take(&at("url"), upstream.route()).map(|route| UpstreamSettings {
+        let dialect = problems.take(&at("dialect"), upstream.dialect()).flatten();
+        let http_version = upstream.http_version.resolve(&at("http_version"), problems);
+        let route = problems.take(&at("url"), upstream.route(dialect));
+        upstreams.extend(route.zip(http_version).map(|(route, http_version)| UpstreamSettings {
             route,
-            http_version: upstream.http_version,
+            http_version,
             usage_injection: upstream.usage_injection.unwrap_or(usage_injection),
         }));
     }
@@ -173,18 +179,27 @@ fn upstreams(
 }
 
 impl UpstreamConfig {
-    fn route(&self) -> Result<Route, String> {
+    /// The wire format of that name; `none` is none.
+    fn dialect(&self) -> Result<Option<&'static Spec>, String> {
+        let Some(name) = self.dialect.as_deref().filter(|name| *name != NO_DIALECT) else { return Ok(None) };
+        dialect::find(name).map(Some).ok_or_else(|| {
+            let known: Vec<_> = dialect::names().chain([NO_DIALECT]).collect();
+            format!("unknown dialect `{name}`; known are {}", known.join(", "))
+        })
+    }
+
+    fn route(&self, dialect: Option<&'static Spec>) -> Result<Route, String> {
         let url = parse_base_url(&self.url)?;
         let prefix = self.prefix.trim_end_matches('/');
-        if self.dialect.is_some() && url.path().trim_end_matches('/').ends_with("/v1") {
+        if dialect.is_some() && url.path().trim_end_matches('/').ends_with("/v1") {
             return Err(format!(
                 "`{}` must not end with /v1: clients send it as part of the path, and the upstream would get it twice; \
                  leave it out here and keep it in the client's base URL, which then ends with {prefix}/v1",
                 self.url
             ));
         }
-        let provider = self.provider.as_deref().or(self.dialect.map(|dialect| dialect.provider));
-        let region = self.dialect.zip(url.host()).and_then(|(dialect, host)| dialect.region_of(host));
+        let provider = self.provider.as_deref().or(dialect.map(|dialect| dialect.provider));
+        let region = dialect.zip(url.host()).and_then(|(dialect, host)| dialect.region_of(host));
         let region = region.map(|region| (Condition::Region, region));
         let stated = self
             .conditions
@@ -193,7 +208,7 @@ impl UpstreamConfig {
         Ok(Route {
             conditions: Arc::new(Conditions::from_pairs(region.into_iter().chain(stated))),
             name: self.name.as_str().into(),
-            dialect: self.dialect,
+            dialect,
             provider: provider.unwrap_or_default().into(),
             prefix: prefix.to_owned(),
             base: url,
@@ -244,8 +259,9 @@ impl RelayConfig {
         }
         let drain_seconds = self.drain_timeout_seconds.unwrap_or(600);
         let drain_timeout = stop_timeout("relay.drain_timeout_seconds", drain_seconds, problems);
+        let roots = self.roots.resolve("relay.roots", problems).unwrap_or_default();
         let tls = authorities("relay.ca_file", self.ca_file, problems);
-        RelaySettings { threads, connect_timeout, drain_timeout, roots: self.roots, tls }
+        RelaySettings { threads, connect_timeout, drain_timeout, roots, tls }
     }
 }
 
@@ -260,12 +276,13 @@ impl ExportConfig {
         let credential = problems.take("export.token", Credential::read(self.token));
         let flush_seconds = self.flush_timeout_seconds.unwrap_or(10);
         let flush_timeout = stop_timeout("export.flush_timeout_seconds", flush_seconds, problems);
+        let compression = self.compression.resolve("export.compression", problems);
         let tls = authorities("export.ca_file", self.ca_file, problems);
         Some(ExportSettings {
             collector: collector?,
             credential: credential?,
             tls,
-            compression: self.compression,
+            compression: compression?,
             spool_bytes_max,
             flush_timeout,
         })

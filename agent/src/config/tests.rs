@@ -45,10 +45,10 @@ usage_injection: true
 upstreams:
   - {name: a b, prefix: openai, url: ftp://x}
   - {name: one, prefix: /x, url: https://user:secret@host, dialect: openai}
-  - {name: one, prefix: /x/, url: https://host?key=1}
+  - {name: one, prefix: /x/, url: https://host?key=1, dialect: opnai, http_version: http3}
 identity_headers: {team: authorization, user: x-ledgerline-session}
-relay: {threads: 0, connect_timeout_ms: 0, ca_file: /does/not/exist.pem}
-export: {collector: collector, spool_bytes_max: 5, token: {file: /no/token}, ca_file: /no/ca.pem}
+relay: {threads: 0, roots: mine, connect_timeout_ms: 0, ca_file: /does/not/exist.pem}
+export: {collector: collector, compression: lz4, spool_bytes_max: 5, token: {file: /no/token}, ca_file: /no/ca.pem}
 admin: {hosts: ['http://agent']}
 tls: {cert_file: /no/cert.pem, key_file: /no/key.pem}
 log: {level: shout=loud}
@@ -64,6 +64,10 @@ log: {level: shout=loud}
         "- upstreams[2].prefix: `/x/` is taken",
         "- upstreams[2].name: `one` is taken",
         "- upstreams[2].url: ",
+        "- upstreams[2].dialect: unknown dialect `opnai`; known are openai, ",
+        "- upstreams[2].http_version: unknown variant `http3`, expected ",
+        "- relay.roots: unknown variant `mine`, expected ",
+        "- export.compression: unknown variant `lz4`, expected `none` or `zstd`",
         "- identity_headers.team: `authorization` is needed",
         "- identity_headers.session: `x-ledgerline-session` is used twice",
         "- relay.threads: ",

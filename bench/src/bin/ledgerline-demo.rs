@@ -5,9 +5,12 @@ use std::process::ExitCode;
 
 use anyhow::ensure;
 use clap::Parser;
-use ledgerline_bench::demo::{Company, Play, alert_lines};
+use jiff::Timestamp;
+use jiff::tz::TimeZone;
+use ledgerline_bench::demo::{Company, Play, alert_lines, screen};
 use ledgerline_bench::{table, terminal};
-use ledgerline_process::shutdown;
+use ledgerline_process::{Clock as _, SystemClock, shutdown};
+use ledgerline_testkit::service::binary;
 use ledgerline_testkit::stack::Ports;
 use tokio::time::{Duration, Instant};
 use tokio_util::sync::CancellationToken;
@@ -39,19 +42,33 @@ async fn main() -> ExitCode {
 
 async fn run(options: &Options) -> anyhow::Result<()> {
     let stop = shutdown::on_signal()?;
+    let stopping = tokio::spawn({
+        let stop = stop.clone();
+        async move {
+            stop.cancelled().await;
+            println!("\nStopping: what runs is ended and its files are removed. That takes some seconds.");
+        }
+    });
+    let outcome = until_stopped(options, &stop).await;
+    if stop.is_cancelled() {
+        stopping.await?;
+        println!("\nStopped; nothing is left running.");
+    } else {
+        stopping.abort();
+    }
+    outcome
+}
+
+/// Plays and serves; at its end nothing runs any more.
+async fn until_stopped(options: &Options, stop: &CancellationToken) -> anyhow::Result<()> {
     let played = tokio::select! {
         biased;
         () = stop.cancelled() => None,
         result = async {
-            if options.runs > 1 { again(options, &stop).await.map(|()| None) } else { play(options, &stop).await.map(Some) }
+            if options.runs > 1 { again(options, stop).await.map(|()| None) } else { play(options, stop).await.map(Some) }
         } => result?,
     };
-    let Some((company, has_agreed)) = played else {
-        if stop.is_cancelled() {
-            stopped();
-        }
-        return Ok(());
-    };
+    let Some((company, has_agreed)) = played else { return Ok(()) };
     if options.once {
         company.close().await?;
     } else {
@@ -59,14 +76,9 @@ async fn run(options: &Options) -> anyhow::Result<()> {
         stop.cancelled().await;
         // Dropping what runs ends every process it started.
         drop(company);
-        stopped();
     }
     ensure!(has_agreed, "the accounts disagree, see above");
     Ok(())
-}
-
-fn stopped() {
-    println!("\nStopped; nothing is left running.");
 }
 
 /// Starts the company, lets it call, and returns it with whether its accounts agree.
@@ -74,7 +86,7 @@ async fn play(options: &Options, stop: &CancellationToken) -> anyhow::Result<(Co
     let started = Instant::now();
     let since = |what: &str| println!("{what} {:.1} s after the start.", started.elapsed().as_secs_f64());
     let company = Company::open(Some(Ports::DOCUMENTED)).await?;
-    let head = head(&company);
+    let head = head(&company)?;
     println!("{head}");
     since("Ready");
     let play = company.play(options.seconds, options.rate, stop)?;
@@ -109,18 +121,14 @@ async fn watch(company: &Company, head: &str, play: &Play, seconds: u64) -> anyh
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
         let alerts = alert_lines(&company.alertmanager.alerts().await?);
-        terminal::show(&format!(
-            "{head}\nThe services call: {} of {seconds} s\n\n{}\nAlertmanager has {}\n{}\n",
-            began.elapsed().as_secs(),
-            table::render(&table::read(&company.stack.engine()?).await?),
-            if alerts.is_empty() { "no alert" } else { "" },
-            alerts.join("\n")
-        ));
+        let rows = table::read(&company.stack.engine()?).await?;
+        let progress = format!("The services call: {} of {seconds} s", began.elapsed().as_secs());
+        terminal::show(&screen::frame(head, &progress, &rows, &alerts, terminal::size()));
     }
 }
 
-/// The first lines: where a browser goes, and where a service does.
-fn head(company: &Company) -> String {
+/// The first lines: where a browser goes, where a service does, and what an analyst and finance may paste into another terminal.
+fn head(company: &Company) -> anyhow::Result<String> {
     let stack = &company.stack;
     let ports = stack.ports();
     let taken: Vec<String> = [
@@ -135,14 +143,23 @@ fn head(company: &Company) -> String {
     .map(|(port, documented)| format!("{documented} was taken, so it is {port}"))
     .collect();
     let taken = if taken.is_empty() { String::new() } else { format!("\n         ({})", taken.join("; ")) };
-    format!(
-        "Console: {}/\nAgent:   OPENAI_BASE_URL={}/v1 ANTHROPIC_BASE_URL={}\nOTLP:    gRPC {}  HTTP {}{taken}",
+    let collector = binary("ledgerline-collector")?;
+    let here = std::env::current_dir()?;
+    let (collector, folder) =
+        (collector.strip_prefix(here).unwrap_or(&collector).display(), stack.path().display());
+    let now = Timestamp::from_nanosecond(SystemClock.now_unix_ns().into())?;
+    let today = now.to_zoned_datetime(TimeZone::UTC).date();
+    let month = format!("{}-{:02}", today.year(), today.month());
+    Ok(format!(
+        "Console: {}/\nAgent:   OPENAI_BASE_URL={}/v1 ANTHROPIC_BASE_URL={}\nOTLP:    gRPC {}  HTTP {}{taken}\n\
+         SQL:     curl \"$(cat {folder}/data/reader.url)?database=ledgerline\" -d 'SHOW TABLES'\n\
+         Month:   {collector} --config {folder}/collector.yaml export --month {month} --by team,model",
         stack.api(),
         stack.openai(),
         stack.anthropic(),
         stack.otlp_grpc(),
         stack.otlp_http()
-    )
+    ))
 }
 
 fn where_to_look(company: &Company) -> String {

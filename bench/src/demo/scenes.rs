@@ -51,7 +51,9 @@ pub fn prepare(provider: &MockProvider) {
 pub async fn play(stage: &Stage, stop: &CancellationToken) -> anyhow::Result<Vec<String>> {
     let mut whole = Vec::new();
     for round in 0.. {
-        whole.extend(translate(stage, round).await?);
+        for page in 0..PAGES.len() {
+            whole.extend(translate(stage, round, page).await?);
+        }
         whole.extend(evaluate(stage, round).await?);
         draw(stage).await?;
         whole.extend(assist(stage, round).await?);
@@ -95,11 +97,14 @@ fn id(answer: &Answer) -> Option<String> {
     answer.status.is_success().then(|| id.to_owned())
 }
 
-/// A provider that refuses three calls of four, one of them a stream: it goes to the provider twice, once as the agent has changed it.
-async fn translate(stage: &Stage, round: u64) -> anyhow::Result<Option<String>> {
-    let scenario = ["error_503", "error_400", "plain", "error_429"][round as usize % 4];
+/// What becomes of the calls of a round. With the one of [`evaluate`] two of three at that provider fail: an outage at any moment.
+const PAGES: [&str; 5] = ["error_503", "error_400", "error_429", "error_503", "plain"];
+
+/// A provider that refuses four calls of five, one of them a stream: it goes to the provider twice, once as the agent has changed it.
+async fn translate(stage: &Stage, round: u64, page: usize) -> anyhow::Result<Option<String>> {
+    let scenario = PAGES[page];
     let headers = [("x-mock-scenario", scenario), ("x-mock-params", "input_tokens=420;output_tokens=380")];
-    let mut body = chat("llama-3.3-70b-versatile", &format!("Translate product page {round}."));
+    let mut body = chat("llama-3.3-70b-versatile", &format!("Translate product page {round}.{page}."));
     body["stream"] = json!(scenario == "error_400");
     let caller = ("translator", "growth", "product-pages");
     Ok(id(&call(stage, "/groq/v1/chat/completions", caller, &headers, &body).await?))

@@ -1,15 +1,15 @@
 // What fires and what is about to, what each sees, and the rules that are quiet.
 
 import { useEffect } from 'preact/hooks';
-import { useApi, type Answer, type Status } from './api';
+import { useApi, type Answer, type Budget, type Budgets, type Status } from './api';
 import { ownZone } from './calendar';
 import { ago, day, local, num, short } from './format';
 import { Name, State, Table, Told } from './parts';
 import type { Alert, Rule, Rules } from './prometheus';
+import { LIVE_MS } from './rhythm';
 import { Seen } from './seen';
-import type { Place } from './url';
+import { withParams, type Place } from './url';
 
-const ASK_AGAIN_SECONDS = 10;
 const DIMENSIONS = ['team', 'service', 'environment', 'feature', 'provider', 'model'];
 
 interface Raised {
@@ -19,8 +19,8 @@ interface Raised {
 
 export function AlertsView(props: { place: Place }) {
   const { place } = props;
-  const rules = useApi<Rules>('/prometheus/api/v1/rules', '', '', ASK_AGAIN_SECONDS);
-  const status = useApi<Status>('/api/v1/status', '', '', 6 * ASK_AGAIN_SECONDS);
+  const rules = useApi<Rules>('/prometheus/api/v1/rules', '', '');
+  const status = useApi<Status>('/api/v1/status', '', '');
   const zone = ownZone();
   const wanted = place.params.get('alert');
   useEffect(() => {
@@ -30,6 +30,7 @@ export function AlertsView(props: { place: Place }) {
   const raised: Raised[] = all.flatMap((rule) => rule.alerts.map((alert) => ({ alert, rule })));
   raised.sort((a, b) => rank(a.alert) - rank(b.alert) || (a.alert.activeAt < b.alert.activeAt ? 1 : -1));
   const shown = wanted ? raised.filter(({ rule }) => rule.name === wanted) : raised;
+  const budgets = useApi<Budgets>('/api/v1/budgets', '', '', LIVE_MS, shown.some(({ alert }) => alert.labels.budget));
   const quiet = all.filter((rule) => rule.state === 'inactive' && (!wanted || rule.name === wanted));
   const last = all.map((rule) => rule.lastEvaluation).sort().at(-1) ?? '';
   return (
@@ -51,9 +52,10 @@ export function AlertsView(props: { place: Place }) {
           There is no rule <bdi>{wanted}</bdi> any more.
         </p>
       )}
-      {rules.data && <Active raised={shown} status={status} zone={zone} isAlone={!!wanted} />}
+      {rules.data && shown.length === 0 && <Quietness rules={all} wanted={wanted} />}
+      {shown.length > 0 && <Active raised={shown} status={status} budgets={budgets.data?.budgets ?? []} zone={zone} isAlone={!!wanted} />}
       {rules.data && wanted && all.some((rule) => rule.name === wanted) && <Seen alert={wanted} zone={zone} />}
-      {rules.data && (!wanted || quiet.length > 0) && <Quiet rules={quiet} now={new Date().toISOString()} />}
+      {rules.data && (!wanted || quiet.length > 0) && <Quiet rules={quiet} now={new Date().toISOString()} isAlone={!!wanted} />}
     </>
   );
 }
@@ -69,34 +71,53 @@ function summary(rules: Rule[], last: string, zone: string): string {
   return `${many(rules.length, 'rule')}${failed > 0 ? `, ${num(failed)} of them cannot be evaluated` : ''}${at}`;
 }
 
-function Active(props: { raised: Raised[]; status: Answer<Status>; zone: string; isAlone: boolean }) {
-  const { raised, status, zone, isAlone } = props;
-  if (raised.length === 0) {
-    return (
-      <p class="lead">
-        <State icon="done" is="ok">
-          Nothing fires.
+// Of one rule, if one is looked at, and what all others do.
+function Quietness(props: { rules: Rule[]; wanted: string | null }) {
+  const { rules, wanted } = props;
+  const own = rules.filter((rule) => rule.name === wanted);
+  const others = rules.flatMap((rule) => rule.alerts).filter((alert) => alert.state === 'firing').length;
+  const isBroken = own.some((rule) => rule.health === 'err');
+  return (
+    <p class="lead">
+      {(!wanted || own.length > 0) && (
+        <State icon={isBroken ? 'firing' : 'done'} is={isBroken ? 'bad' : 'ok'}>
+          {isBroken ? 'This rule cannot be evaluated.' : wanted ? 'This rule does not fire.' : 'Nothing fires.'}
         </State>
-      </p>
-    );
-  }
+      )}{' '}
+      {wanted && (others > 0 ? <a href="/alerts">{`${many(others, 'alert')} of other rules ${others === 1 ? 'fires' : 'fire'}.`}</a> : 'No other fires.')}
+    </p>
+  );
+}
+
+function Active(props: { raised: Raised[]; status: Answer<Status>; budgets: Budget[]; zone: string; isAlone: boolean }) {
+  const { raised, status, budgets, zone, isAlone } = props;
   const receivers = status.data?.receivers ?? [];
   return (
     <section aria-label="Active alerts">
       {raised.map(({ alert, rule }) => (
-        <One key={JSON.stringify(alert.labels)} alert={alert} rule={rule} receivers={receivers} zone={zone} isAlone={isAlone} />
+        <One key={JSON.stringify(alert.labels)} alert={alert} rule={rule} receivers={receivers} behind={behind(alert, budgets, zone)} zone={zone} isAlone={isAlone} />
       ))}
     </section>
   );
 }
 
-function One(props: { alert: Alert; rule: Rule; receivers: Status['receivers']; zone: string; isAlone: boolean }) {
-  const { alert, rule, receivers, zone } = props;
+// The calls that an alert is about: those of its labels, or of the period of its budget. Empty where they are not known.
+function behind({ labels }: Alert, budgets: Budget[], zone: string): string {
+  if (!labels.budget) {
+    const matchers = DIMENSIONS.filter((name) => labels[name]).map((name) => `${name}=${JSON.stringify(labels[name])}`);
+    return address({ zone, match: matchers.length > 0 ? `{${matchers.join(',')}}` : '' });
+  }
+  const budget = budgets.find((one) => one.name === labels.budget && one.period.key === labels.period);
+  return budget ? address({ zone: budget.zone || zone, match: budget.match, from: budget.period.from }) : '';
+}
+
+const address = (params: Record<string, string>): string => withParams({ path: '/calls', params: new URLSearchParams() }, params);
+
+function One(props: { alert: Alert; rule: Rule; receivers: Status['receivers']; behind: string; zone: string; isAlone: boolean }) {
+  const { alert, rule, receivers, behind, zone } = props;
   const isFiring = alert.state === 'firing';
   const { summary, description, runbook_url: runbook } = alert.annotations;
   const since = local(alert.activeAt, zone);
-  const matchers = DIMENSIONS.filter((name) => alert.labels[name]).map((name) => `${name}=${JSON.stringify(alert.labels[name])}`);
-  const behind = new URLSearchParams({ zone, ...(matchers.length > 0 ? { match: `{${matchers.join(',')}}` } : {}) });
   const others = Object.entries(alert.labels).filter(([name]) => name !== 'alertname' && name !== 'severity');
   return (
     <article class={isFiring ? 'alert' : 'alert pend'}>
@@ -117,7 +138,7 @@ function One(props: { alert: Alert; rule: Rule; receivers: Status['receivers']; 
           <bdi>{description ?? ''}</bdi>
         </p>
         <p class="tools">
-          <a href={`/calls?${behind}`}>Calls behind it</a>
+          {behind && <a href={behind}>Calls behind it</a>}
           {!props.isAlone && <a href={`/alerts?alert=${encodeURIComponent(rule.name)}`}>Its last 24 hours</a>}
           {isLink(runbook) && <a href={runbook}>Runbook</a>}
           {receivers
@@ -153,7 +174,7 @@ const silence = (alertmanager: string, alert: Alert): string => {
   return `${alertmanager}/#/silences/new?filter=${encodeURIComponent(`{${filter.join(',')}}`)}`;
 };
 
-function Quiet(props: { rules: Rule[]; now: string }) {
+function Quiet(props: { rules: Rule[]; now: string; isAlone: boolean }) {
   return (
     <section>
       <h2>
@@ -190,7 +211,7 @@ function Quiet(props: { rules: Rule[]; now: string }) {
                 <span class="dim">{rule.health === 'unknown' ? 'not checked yet' : 'quiet'}</span>
               ),
           },
-          { head: 'asks', is: 'p3', cell: (rule) => <code class="long">{rule.query}</code> },
+          { head: 'asks', is: 'wide p3', cell: (rule) => <code class={props.isAlone ? 'query' : 'query some'}>{rule.query}</code> },
           { head: 'checked', is: 'n p2', cell: (rule) => (rule.health === 'unknown' ? '' : ago(rule.lastEvaluation, props.now)) },
         ]}
       />

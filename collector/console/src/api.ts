@@ -1,6 +1,7 @@
 // The collector's API. Types are made from its own description (`npm run schema`).
 
 import { useEffect, useRef, useState } from 'preact/hooks';
+import { LIVE_MS, took, useBeat, type Part } from './rhythm';
 import type { components, paths } from './schema';
 import { store, stored } from './stored';
 
@@ -110,10 +111,14 @@ export function useAnswered(): boolean {
   return is;
 }
 
-// Asks when the question changes and then every so often. An answer stays while the next is awaited, if it is of the same subject. Nothing is
-// asked before `isDue`: what is looked at first is asked alone.
-export function useApi<T>(path: Path, question: string, subject: string, everySeconds = 0, isDue = true): Answer<T> {
+// Asks when the question changes and then at the beat of the page. An answer stays while the next is awaited, if it is of the same subject.
+// Nothing is asked before `isDue`: what is looked at first is asked alone.
+export function useApi<T>(path: Path, question: string, subject: string, everyMs = LIVE_MS, isDue = true): Answer<T> {
   const [turn, setTurn] = useState(0);
+  const again = () => setTurn((n) => n + 1);
+  const [part] = useState<Part>(() => ({ everyMs, tookMs: 0, restsUntil: 0, again }));
+  part.everyMs = everyMs;
+  useBeat(part);
   const [state, setState] = useState<State<T>>({ subject, data: null, asked: 0, failure: null, isLoading: true });
   const running = useRef<(() => void) | null>(null);
   useEffect(() => {
@@ -125,47 +130,43 @@ export function useApi<T>(path: Path, question: string, subject: string, everySe
       controller.abort();
     };
     const asked = Date.now();
+    const begun = performance.now();
+    part.restsUntil = Infinity;
     setState((old) => {
       const isSame = old.subject === subject;
       return { ...old, data: isSame ? old.data : null, failure: isSame && old.data ? old.failure : null, subject, isLoading: true };
     });
-    let timer = 0;
     let isLeft = false;
-    const later = () => {
-      if (everySeconds > 0) timer = setTimeout(() => setTurn((n) => n + 1), everySeconds * 1000);
-    };
     ask(path, new URLSearchParams(question), controller.signal)
       .then((response) => response.json() as Promise<T>)
       .then((data) => {
         if (isLeft) return;
         answered();
+        took(part, begun);
         setState({ subject, data, asked, failure: null, isLoading: false });
-        later();
       })
       .catch((error: unknown) => {
         if (isLeft) return;
         answered();
         const why: Failure = isStopped ? { kind: 'failed', text: 'Stopped.', isOurs: true } : failed(error);
         setState((old) => ({ ...old, failure: why, isLoading: false }));
-        if (why.kind === 'failed' && !why.isOurs) later();
+        if (why.kind === 'failed' && !why.isOurs) part.restsUntil = 0;
       });
-    const retry = () => setTurn((n) => n + 1);
-    addEventListener('ledgerline:token', retry);
+    addEventListener('ledgerline:token', again);
     return () => {
       isLeft = true;
       running.current = null;
       controller.abort();
-      clearTimeout(timer);
-      removeEventListener('ledgerline:token', retry);
+      removeEventListener('ledgerline:token', again);
     };
-  }, [path, question, subject, turn, everySeconds, isDue]);
+  }, [path, question, subject, turn, isDue]);
   const { data, asked, failure: why, isLoading } = state;
   return {
     data: state.subject === subject ? data : null,
     asked,
     failure: why,
     isLoading,
-    again: () => setTurn((n) => n + 1),
+    again,
     stop: () => running.current?.(),
   };
 }

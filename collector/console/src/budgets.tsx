@@ -2,9 +2,9 @@
 
 import { useApi, type Budget, type Budgets as Answer } from './api';
 import { day, Money, num, picos } from './format';
+import { distance } from './matchers';
 import { Bar, Name, State, Table, Told } from './parts';
-
-const ASK_AGAIN_SECONDS = 60;
+import { LIVE_MS } from './rhythm';
 
 // The last that was reached in the period, or that a rolling window has reached now.
 const reached = (budget: Budget) =>
@@ -16,18 +16,27 @@ const period = ({ period: { key, from, to }, zone }: Budget): string => (zone ? 
 // Forecasts are whole dollars.
 const whole = (usd: string): string => `$${num(Math.round(Number(usd)))}`;
 
-export function Budgets(props: { isDue: boolean }) {
-  const budgets = useApi<Answer>('/api/v1/budgets', '', '', ASK_AGAIN_SECONDS, props.isDue);
-  const rows = budgets.data?.budgets ?? [];
+// Those that hold for calls of the filter, the nearest to it first.
+function ofFilter(budgets: Budget[], match: string): Budget[] {
+  if (match === '') return budgets;
+  const found = budgets.map((budget) => ({ budget, far: distance(match, budget.match) })).filter((one) => one.far !== null);
+  return found.sort((a, b) => (a.far ?? 0) - (b.far ?? 0)).map((one) => one.budget);
+}
+
+export function Budgets(props: { match: string; isDue: boolean }) {
+  const { match } = props;
+  const budgets = useApi<Answer>('/api/v1/budgets', '', '', LIVE_MS, props.isDue);
+  const all = budgets.data?.budgets ?? [];
   // Who has no budgets is told of none.
-  if (rows.length === 0 && !budgets.failure) return null;
+  if (all.length === 0 && !budgets.failure) return null;
   return (
     <section>
       <h2>
-        Budgets<small>USD, of their own periods, whatever is chosen above</small>
+        Budgets
+        <small>USD, of their own {match ? 'calls and periods; the nearest to the filter first' : 'periods, whatever is chosen above'}</small>
       </h2>
       <Told answer={budgets} what="The budgets" />
-      {rows.length > 0 && <List budgets={rows} />}
+      {all.length > 0 && <List budgets={ofFilter(all, match)} />}
     </section>
   );
 }
@@ -40,9 +49,11 @@ function List(props: { budgets: Budget[] }) {
   };
   return (
     <Table
+      is="budgets"
       label="Budgets"
       rows={props.budgets}
       rowKey={(budget) => budget.name}
+      empty="no budget holds for these calls"
       columns={[
         {
           head: 'budget',
@@ -54,11 +65,12 @@ function List(props: { budgets: Budget[] }) {
                 {budget.owner ? ', ' : ''}
                 <bdi>{budget.owner}</bdi>
               </small>
+              <small>{budget.match ? <bdi>{budget.match}</bdi> : 'all calls'}</small>
             </>
           ),
         },
-        { head: 'spent', is: 'n cut', cell: (budget) => <Money of={picos(budget.spent_usd)} /> },
-        { head: 'of', is: 'n cut p2', cell: (budget) => <Money of={picos(budget.amount_usd)} /> },
+        { head: 'spent', is: 'n', cell: (budget) => <Money of={picos(budget.spent_usd)} /> },
+        { head: 'of', is: 'n', cell: (budget) => <Money of={picos(budget.amount_usd)} /> },
         {
           head: 'used',
           cell: (budget) => (
@@ -71,7 +83,7 @@ function List(props: { budgets: Budget[] }) {
         { head: 'state', cell: state },
         {
           head: 'at the end of the period',
-          is: 'n p2',
+          is: 'n',
           cell: (budget) =>
             budget.forecast ? (
               <>

@@ -6,13 +6,14 @@ import { isZone, ownZone } from './calendar';
 import { addressOf, Cost, End, tokens } from './calls';
 import { day, local, Money, num, percent, picos, seconds } from './format';
 import { Name, None, Table, Told, Unpriced } from './parts';
+import { ONCE } from './rhythm';
 import type { Place } from './url';
 
 export function CallView(props: { place: Place; trace: string; span: string }) {
   const { place, trace, span } = props;
   const named = place.params.get('zone') ?? '';
   const zone = isZone(named) && named ? named : ownZone();
-  const found = useApi<Call>(`/api/v1/calls/${trace}/${span}`, '', `${trace}/${span}`);
+  const found = useApi<Call>(`/api/v1/calls/${trace}/${span}`, '', `${trace}/${span}`, ONCE);
   const { data } = found;
   useEffect(() => {
     document.title = 'Call \u00b7 Ledgerline';
@@ -58,8 +59,8 @@ function Head(props: { call: Call; zone: string }) {
   const { date, clock } = local(call.started, props.zone);
   return (
     <p>
-      <End span={call} /> <bdi>{[call.labels.service, call.labels.feature].filter(Boolean).join(', ')}</bdi> {day(date)} {date.slice(0, 4)},{' '}
-      {clock} {props.zone}
+      <End span={call} /> {'\u00b7'} <bdi>{[call.labels.service, call.labels.feature].filter(Boolean).join(', ') || '(no service)'}</bdi> {'\u00b7'} {day(date)}{' '}
+      {date.slice(0, 4)}, {clock}, {props.zone}
     </p>
   );
 }
@@ -105,10 +106,12 @@ function Figures(props: { call: Call }) {
   );
 }
 
-function Lines(props: { label: string; bill: Bill }) {
-  const { bill } = props;
+// `isBooked`: it stands in the sums; the total of another is none.
+function Lines(props: { label: string; bill: Bill; isBooked: boolean }) {
+  const { bill, isBooked } = props;
   return (
     <Table
+      is={isBooked ? '' : 'alone'}
       label={props.label}
       rows={bill.lines.map((line, at) => ({ ...line, at }))}
       rowKey={(line) => String(line.at)}
@@ -126,7 +129,7 @@ function Lines(props: { label: string; bill: Bill }) {
               )}
             </>
           ),
-          foot: 'All',
+          foot: isBooked ? 'All' : 'It would be',
         },
         { head: 'quantity', is: 'n', cell: (line) => num(line.quantity) },
         { head: 'arithmetic', is: 'p2', cell: (line) => <code>{line.arithmetic.replaceAll(' x ', ' \u00d7 ').replaceAll(' / ', ' \u00f7 ')}</code> },
@@ -142,13 +145,20 @@ function Lines(props: { label: string; bill: Bill }) {
   );
 }
 
+function whyNot({ corrections, not_booked: reason }: Call['account']): string {
+  const why = `(${reason ?? ''}): another span tells of this call, or it stands above one.`;
+  return corrections.length > 0
+    ? `Taken back by a correction ${why} In the sums it now costs nothing; alone it would be:`
+    : `Not in the sums ${why} Alone it would be:`;
+}
+
 function TheBill(props: { call: Call }) {
   const { account } = props.call;
   const bill = account.booked ?? account.present_book;
   const state = {
     same: null,
     changed: 'The present price book says something else; `reprice` books the difference.',
-    not_booked: `Not in the sums (${account.not_booked ?? ''}): another span tells of this call, or it stands above one. Alone it would be:`,
+    not_booked: whyNot(account),
     unclear: 'Booked several times, or not whole. The present price book says:',
   }[account.state];
   return (
@@ -157,7 +167,7 @@ function TheBill(props: { call: Call }) {
         Bill<small>{'USD: quantity \u00d7 price \u00f7 per \u00d7 conditions, at most one rounding a line'}</small>
       </h2>
       {state && <p class="note w">{state}</p>}
-      <Lines label="Bill" bill={bill} />
+      <Lines label="Bill" bill={bill} isBooked={account.booked != null} />
       {account.price_version && (
         <p class="s dim">
           Booked with price book <code>{account.price_version}</code>
@@ -166,7 +176,7 @@ function TheBill(props: { call: Call }) {
       {account.state === 'changed' && (
         <>
           <h2>By the present price book</h2>
-          <Lines label="Bill by the present price book" bill={account.present_book} />
+          <Lines label="Bill by the present price book" bill={account.present_book} isBooked={false} />
         </>
       )}
       {account.reported_cost_usd && (
@@ -185,10 +195,13 @@ function TheBill(props: { call: Call }) {
   );
 }
 
+// Ours are words; what a sender has named keeps its letters.
+const words = ([name, value]: [string, string]): [string, string] => [name.replaceAll('_', ' '), value];
+
 function Facts(props: { call: Call }) {
   const { call, facts } = props.call;
   const known: [string, string][] = [
-    ...Object.entries(call.labels),
+    ...Object.entries(call.labels).map(words),
     ['asked for', call.request_model],
     ['answered by', call.response_model],
     ['response id', facts.response_id],
@@ -199,7 +212,7 @@ function Facts(props: { call: Call }) {
     ['session', call.session],
     ['seen by', call.observer],
     ['trace', call.trace_id],
-    ...Object.entries(facts.conditions),
+    ...Object.entries(facts.conditions).map(words),
     ...Object.entries(facts.attributes),
   ];
   return (
@@ -211,7 +224,7 @@ function Facts(props: { call: Call }) {
           .map(([name, value]) => (
             <>
               <dt key={name}>
-                <bdi>{name.replaceAll('_', ' ')}</bdi>
+                <bdi>{name}</bdi>
               </dt>
               <dd>
                 <bdi>{value}</bdi>
@@ -325,7 +338,7 @@ function Trace(props: { call: Call; zone: string }) {
                     <Name of={span.name || span.labels.model} none="(no name)" />
                   </b>
                 ) : (
-                  <a href={`${addressOf(span)}?zone=${encodeURIComponent(props.zone)}`}>
+                  <a href={addressOf(span, props.zone)}>
                     <Name of={span.name || span.labels.model} none="(no name)" />
                   </a>
                 )}
@@ -339,11 +352,11 @@ function Trace(props: { call: Call; zone: string }) {
           { head: 'out', is: 'n p2', cell: ({ span }) => (span.booked === 'once' ? tokens(span.output_tokens) : <None />) },
           {
             head: 'cost, USD',
-            is: 'n cut',
+            is: 'n',
             cell: ({ span }) => <Cost span={span} />,
             foot: (
               <>
-                <Money of={picos(sum)} />
+                {unpriced > 0 && picos(sum) === 0n ? 'not known' : <Money of={picos(sum)} />}
                 {unpriced > 0 && <small>{num(unpriced)} unpriced</small>}
               </>
             ),

@@ -6,10 +6,12 @@ import { isZone, ownZone } from './calendar';
 import { Filter, Zones } from './controls';
 import { day, local, Money, num, picos, seconds } from './format';
 import { Name, None, Seg, State, Table, Told, Unpriced } from './parts';
+import { LIVE_MS, ONCE } from './rhythm';
 import { go, withParams, type Place } from './url';
 
-const ASK_AGAIN_SECONDS = 5;
 const SLOW_MS = '10000';
+// Pixels of the longest duration.
+const BAR = 96;
 const APART = ['user', 'session', 'trace', 'response_id'] as const;
 
 const QUICK = [
@@ -35,13 +37,18 @@ export function CallsView(props: { place: Place }) {
   const isLive = !after && !isHeld && !params.get('to');
   const question = asked.toString();
   const subject = [...asked].filter(([name]) => name !== 'after').join('\n') + after;
-  const calls = useApi<Calls>('/api/v1/calls', question, subject, isLive ? ASK_AGAIN_SECONDS : 0);
+  const calls = useApi<Calls>('/api/v1/calls', question, subject, isLive ? LIVE_MS : ONCE);
   useEffect(() => {
     document.title = 'Calls \u00b7 Ledgerline';
   }, []);
   const set = (changes: Record<string, string>, isInstead = false) => go(withParams(place, { after: '', ...changes }), isInstead);
+  const flip = () => {
+    setIsHeld(!isHeld);
+    if (isHeld) calls.again();
+  };
   const quick = params.get('slower_ms') ? 'slow' : (params.get('only') ?? '');
   const { data } = calls;
+  const from = params.get('from');
   const through = data ? local(data.through, zone) : null;
   return (
     <>
@@ -49,12 +56,18 @@ export function CallsView(props: { place: Place }) {
         <div>
           <h1>Calls</h1>
           <p>
-            Newest first{through ? `, through ${day(through.date)}, ${through.clock}` : ''}, {zone}
+            Newest first
+            {from && (
+              <>
+                , since {moment(from, zone)} (<a href={withParams(place, { from: '', to: '', after: '' })}>of any time</a>)
+              </>
+            )}
+            {through ? `, through ${day(through.date)}, ${through.clock}` : ''}, {zone}
           </p>
         </div>
         <div class="tools">
           {!after && !params.get('to') && (
-            <button type="button" data-key="p" aria-pressed={!isHeld} onClick={() => setIsHeld(!isHeld)}>
+            <button type="button" data-key="p" aria-pressed={!isHeld} onClick={flip}>
               <span class={isHeld ? 'live off' : 'live'} /> {isHeld ? 'Held' : 'Live'} <kbd>p</kbd>
             </button>
           )}
@@ -93,7 +106,15 @@ export function CallsView(props: { place: Place }) {
   );
 }
 
-export const addressOf = (span: { trace_id: string; span_id: string }): string => `/calls/${span.trace_id}/${span.span_id}`;
+// As a link states it: with an offset, or by the clocks of the zone.
+function moment(text: string, zone: string): string {
+  if (!/T.*(Z|[+-]\d\d:\d\d)$/.test(text) || Number.isNaN(Date.parse(text))) return text;
+  const { date, clock } = local(text, zone);
+  return `${day(date)} ${date.slice(0, 4)}, ${clock}`;
+}
+
+export const addressOf = (span: { trace_id: string; span_id: string }, zone: string): string =>
+  `/calls/${span.trace_id}/${span.span_id}?zone=${encodeURIComponent(zone)}`;
 
 // What it costs by what is booked, or why that is no number.
 export function Cost(props: { span: Span }) {
@@ -127,16 +148,16 @@ function List(props: { calls: Span[]; zone: string; hold: () => void }) {
   const time = (span: Span) => {
     const { date, clock } = local(span.ended, zone);
     return (
-      <a href={`${addressOf(span)}?zone=${encodeURIComponent(zone)}`}>
+      <a href={addressOf(span, zone)}>
         <code>{date === today ? clock : `${date.slice(5)} ${clock}`}</code>
       </a>
     );
   };
   const bar = (span: Span) => (
-    <svg width={120} height={12} aria-hidden="true">
-      <rect class="track" y={2} width={120} height={8} />
-      <rect class="fill q" y={2} width={(120 * (span.duration_us ?? 0)) / longest} height={8} />
-      {span.first_token_us != null && <rect class="mark" x={(119 * span.first_token_us) / longest} width={1} height={12} />}
+    <svg width={BAR} height={12} aria-hidden="true">
+      <rect class="track" y={2} width={BAR} height={8} />
+      <rect class="fill q" y={2} width={(BAR * (span.duration_us ?? 0)) / longest} height={8} />
+      {span.first_token_us != null && <rect class="mark" x={((BAR - 1) * span.first_token_us) / longest} width={1} height={12} />}
     </svg>
   );
   const asked = (span: Span): string => (span.request_model && span.request_model !== span.labels.model ? span.request_model : '');
@@ -145,6 +166,7 @@ function List(props: { calls: Span[]; zone: string; hold: () => void }) {
       <Table
         is="calls"
         label="Calls"
+        open={(span) => go(addressOf(span, zone))}
         rows={calls}
         rowKey={(span) => `${span.trace_id}/${span.span_id}/${span.ended}`}
         empty="no such call is stored; spans are kept for 90 days"
@@ -156,7 +178,7 @@ function List(props: { calls: Span[]; zone: string; hold: () => void }) {
               <>
                 <Name of={span.labels.service} none="(no service)" />
                 <small>
-                  <bdi>{span.labels.feature ?? ''}</bdi>
+                  <Name of={span.labels.feature} none="" />
                 </small>
               </>
             ),
@@ -169,18 +191,18 @@ function List(props: { calls: Span[]; zone: string; hold: () => void }) {
                 <Name of={span.labels.model} none="(no model)" />
                 {asked(span) && (
                   <small>
-                    asked: <bdi>{asked(span)}</bdi>
+                    asked: <Name of={asked(span)} none="" />
                   </small>
                 )}
               </>
             ),
           },
           { head: 'tokens in', is: 'n p2', cell: (span) => tokens(span.input_tokens) },
-          { head: 'counted by', is: 'p3', cell: (span) => <span class="dim">{span.usage_source ?? ''}</span> },
+          { head: 'counted by', is: 'p4', cell: (span) => <span class="dim">{span.usage_source ?? ''}</span> },
           { head: 'out', is: 'n p2', cell: (span) => tokens(span.output_tokens) },
-          { head: 'cost, USD', is: 'n cut', cell: (span) => <Cost span={span} /> },
+          { head: 'cost, USD', is: 'n', cell: (span) => <Cost span={span} /> },
           { head: 'seconds', is: 'n', cell: (span) => (span.duration_us == null ? <None /> : seconds(span.duration_us)) },
-          { head: 'line: first token', is: 'p3', cell: bar },
+          { head: 'duration, first token marked', is: 'p4 wrap', cell: bar },
           { head: 'end', cell: (span) => <End span={span} /> },
         ]}
       />

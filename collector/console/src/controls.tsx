@@ -1,39 +1,11 @@
 // What a person sets: a stretch of time, a zone, a filter, and what is saved as a file.
 
-import { useEffect, useState } from 'preact/hooks';
-import { ask, failed } from './api';
-import { addDays, beside, range, thisMonth, thisQuarter } from './calendar';
+import { useEffect, useMemo, useState } from 'preact/hooks';
+import { ask, failed, useAnswered } from './api';
+import { addDays, beside, range, thisMonth, thisQuarter, type Stretch } from './calendar';
 import { month } from './format';
+import { matchers, selector } from './matchers';
 import { Seg } from './parts';
-
-const MATCHER = /^[\s,]*(\w+)\s*(=~|!~|!=|=)\s*("(?:[^"\\]|\\.)*"|[^\s,"{}]+)/;
-
-// `team=search environment!=dev` as PromQL selects, or a selector as it is, without the names of `apart`, which are put there; null if some
-// of it cannot be read.
-export function selector(text: string, apart: Record<string, string> = {}): string | null {
-  let rest = text.trim();
-  if (rest.startsWith('{')) return rest;
-  const matchers = [];
-  while (rest) {
-    const [all, name = '', operator, value = ''] = MATCHER.exec(rest) ?? [];
-    if (!all) return null;
-    const quoted = value.startsWith('"') ? value : JSON.stringify(value);
-    if (name in apart) {
-      if (operator !== '=') return null;
-      apart[name] = unquoted(quoted);
-    } else matchers.push(`${name}${operator}${quoted}`);
-    rest = rest.slice(all.length).replace(/^[\s,]+/, '');
-  }
-  return matchers.length > 0 ? `{${matchers.join(',')}}` : '';
-}
-
-function unquoted(text: string): string {
-  try {
-    return String(JSON.parse(text));
-  } catch {
-    return text.slice(1, -1);
-  }
-}
 
 export function Ranges(props: { zone: string; chosen: string; pick: (range: string) => void }) {
   const { zone, chosen, pick } = props;
@@ -105,16 +77,15 @@ function Custom(props: { zone: string; chosen: string; pick: (range: string) => 
   );
 }
 
-// The names of all zones are many, and are there when the list is reached for.
+// The names of all zones are many, and are there when what is looked at first is.
 export function Zones(props: { zone: string; pick: (zone: string) => void }) {
-  const [known, setKnown] = useState<string[]>([]);
-  const reach = () => {
-    if (known.length === 0) setKnown(Intl.supportedValuesOf('timeZone'));
-  };
+  const isAnswered = useAnswered();
+  const [isReached, setIsReached] = useState(false);
+  const known = useMemo(() => (isAnswered || isReached ? Intl.supportedValuesOf('timeZone') : []), [isAnswered || isReached]);
   return (
     <label>
       <span class="sr">Time zone</span>
-      <select value={props.zone} onPointerEnter={reach} onPointerDown={reach} onFocus={reach} onChange={(event) => props.pick(event.currentTarget.value)}>
+      <select value={props.zone} onFocus={() => setIsReached(true)} onChange={(event) => props.pick(event.currentTarget.value)}>
         {[...new Set(['UTC', props.zone, ...known])].map((zone) => (
           <option key={zone}>{zone}</option>
         ))}
@@ -123,17 +94,28 @@ export function Zones(props: { zone: string; pick: (zone: string) => void }) {
   );
 }
 
-export function Csv(props: { query: string }) {
+// What a file may be called anywhere.
+const FILE_NAME_MAX = 120;
+const OPERATORS: Record<string, string> = { '=': '', '!=': 'not-', '=~': 'like-', '!~': 'not-like-' };
+
+// Of what is in it: `spend-2026-11-Europe-Berlin-by-team-search.csv`.
+export function fileName(chosen: string, { from, to }: Stretch, zone: string, by: string, match: string): string {
+  const when = (/^\d{4}-/.test(chosen) ? chosen : `${from}..${addDays(to, -1)}`).replace('..', '-to-');
+  const filter = matchers(match)?.map(({ operator, value }) => `${OPERATORS[operator] ?? ''}${value}`) ?? [match];
+  const name = ['spend', when, zone, 'by', by, ...filter].join('-').replace(/[^\p{L}\p{N}.]+/gu, '-');
+  return `${[...name].slice(0, FILE_NAME_MAX - '.csv'.length).join('').replace(/[-.]+$/, '')}.csv`;
+}
+
+export function Csv(props: { query: string; name: string }) {
   const [problem, setProblem] = useState('');
   const save = async () => {
     try {
       const params = new URLSearchParams(props.query);
       params.set('format', 'csv');
       const response = await ask('/api/v1/spend', params);
-      const name = /filename="([^"]+)"/.exec(response.headers.get('content-disposition') ?? '')?.[1] ?? 'spend.csv';
       const link = document.createElement('a');
       link.href = URL.createObjectURL(await response.blob());
-      link.download = name;
+      link.download = props.name;
       link.click();
       setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
       setProblem('');

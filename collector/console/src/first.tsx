@@ -6,8 +6,8 @@ import { useApi, type Spend, type Status } from './api';
 import { addDays, now } from './calendar';
 import { ago, num } from './format';
 import { Code, Seg, State } from './parts';
+import { FIRST_CALL_MS, LIVE_MS } from './rhythm';
 
-const ASK_AGAIN_SECONDS = 2;
 const HOST = location.hostname;
 
 const CLIENTS: { value: string; text: string; how: string; lines: string }[] = [
@@ -47,23 +47,26 @@ const CURL = `curl http://127.0.0.1:4100/openai/v1/chat/completions \\
   -H "authorization: Bearer $OPENAI_API_KEY" -H "content-type: application/json" \\
   -d '{"model":"gpt-4.1-mini","messages":[{"role":"user","content":"hello"}]}'`;
 
-// What there is to see where nothing was called: `children` if something ever was, and else how to begin.
-export function Nothing(props: { zone: string; onCall: () => void; children: ComponentChildren }) {
-  const { zone, onCall, children } = props;
+// What there is to see where nothing was called: `children` if something ever was, and else how to begin. The first call is first shown when
+// what shows it was asked for after it: `asked` says when, and `onCall` asks anew.
+export function Nothing(props: { zone: string; asked: number; onCall: () => void; children: ComponentChildren }) {
+  const { zone, asked, onCall, children } = props;
   const question = new URLSearchParams({ zone, from: '2020-01-01', to: addDays(now(zone).date, 1) }).toString();
-  const ever = useApi<Spend>('/api/v1/spend', question, '', ASK_AGAIN_SECONDS);
+  const [isFirst, setIsFirst] = useState(false);
+  const ever = useApi<Spend>('/api/v1/spend', question, '', isFirst ? FIRST_CALL_MS : LIVE_MS);
   const calls = ever.data?.total.calls;
-  const [first] = useState<{ isSeen: boolean }>({ isSeen: false });
+  const isOld = isFirst && asked <= ever.asked;
   useEffect(() => {
-    if (calls === 0) first.isSeen = true;
-    else if (calls && first.isSeen) onCall();
-  }, [calls]);
-  return calls === 0 ? <First /> : <>{children}</>;
+    if (calls === 0) setIsFirst(true);
+    else if (isOld) onCall();
+    else if (calls) setIsFirst(false);
+  }, [calls, asked]);
+  return calls === 0 || isOld ? <First /> : <>{children}</>;
 }
 
 function First() {
   const [client, setClient] = useState('openai');
-  const status = useApi<Status>('/api/v1/status', '', '', ASK_AGAIN_SECONDS);
+  const status = useApi<Status>('/api/v1/status', '', '');
   const chosen = CLIENTS.find((one) => one.value === client) ?? CLIENTS[0];
   const account = status.data?.account;
   return (

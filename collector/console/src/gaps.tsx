@@ -9,8 +9,6 @@ import { Name, None, Table, Told, Unpriced } from './parts';
 import { increase, useQuery, type Sample } from './prometheus';
 import { go, useMinute, withParams, type Place } from './url';
 
-const ASK_AGAIN_SECONDS = 30;
-
 // What cures each, by the first word of its reason; the words of docs/prices.md.
 const PRICE = 'add a price of your own, then reprice';
 const CURES: Record<string, string> = {
@@ -25,7 +23,7 @@ const CURES: Record<string, string> = {
   no_price_for_web_search: PRICE,
   no_price_for_tool: 'the provider bills a tool that it does not count',
   other_model: 'the provider ran a model that it does not name',
-  failed_without_usage: 'no price cures that: nobody knows whether the provider worked',
+  failed_without_usage: 'if the provider bills no failed requests: say failed_requests: free in its price file, then reprice',
   overflow: 'the counts are broken: look at the sender',
 };
 const CONDITION = 'add a clause for it to the price, then reprice';
@@ -75,8 +73,8 @@ function Gaps(props: { zone: string; when: { from: string; to: string } }) {
   const { zone, when } = props;
   const question = new URLSearchParams({ zone, from: when.from, to: when.to, by: 'provider,model' }).toString();
   const subject = `${zone} ${when.from} ${when.to}`;
-  const spend = useApi<Spend>('/api/v1/spend', question, subject, ASK_AGAIN_SECONDS);
-  const status = useApi<Status>('/api/v1/status', '', '', ASK_AGAIN_SECONDS);
+  const spend = useApi<Spend>('/api/v1/spend', question, subject);
+  const status = useApi<Status>('/api/v1/status', '', '');
   const of = spend.data;
   const unpriced = useQuery(of && increase('reason, provider, model, service', 'llm_unpriced_calls_total', '', of.from, of.through));
   const unread = useQuery(of && increase('service, provider, model', 'llm_calls_total', '{operation="unread"}', of.from, of.through));
@@ -140,7 +138,7 @@ function Gaps(props: { zone: string; when: { from: string; to: string } }) {
         </section>
         <section class="c4">
           <h2>
-            Refused<small>kept in the table quarantine, seven days</small>
+            Refused<small>of the last seven days; the table quarantine keeps 90</small>
           </h2>
           {status.data && <Quarantined status={status.data} />}
         </section>
@@ -262,7 +260,7 @@ function Estimated(props: { spend: Spend }) {
         },
         {
           head: 'USD estimated',
-          is: 'n cut',
+          is: 'n',
           cell: (row) => <Money of={picos(row.estimated_usd)} estimated />,
           foot: all === 0n ? <None /> : <Money of={all} estimated />,
         },

@@ -2,10 +2,8 @@
 
 import { useEffect } from 'preact/hooks';
 import { useApi, type Status } from './api';
-import { ago, bytes, num } from './format';
+import { ago, bytes, day, month, num } from './format';
 import { Code, Name, State, Table, Told } from './parts';
-
-const ASK_AGAIN_SECONDS = 10;
 
 // What each table is for, and how long it is kept.
 const TABLES: Record<string, [string, string]> = {
@@ -21,7 +19,7 @@ const TABLES: Record<string, [string, string]> = {
 };
 
 export function HealthView() {
-  const status = useApi<Status>('/api/v1/status', '', '', ASK_AGAIN_SECONDS);
+  const status = useApi<Status>('/api/v1/status', '', '');
   const { data } = status;
   useEffect(() => {
     document.title = 'Health \u00b7 Ledgerline';
@@ -60,14 +58,14 @@ function Parts(props: { status: Status }) {
     <>
       <p class="lead">
         <State icon={isWell ? 'done' : 'firing'} is={isWell ? 'ok' : 'bad'}>
-          {isWell ? 'All parts are well.' : 'Not all is well.'}
+          {isWell ? 'All parts are well.' : 'Not all is well:'}
         </State>{' '}
         {isWell ? room(status) : <bdi>{status.problems.join('; ')}</bdi>}
       </p>
       <dl class="figs">
         <div>
           <dt>Collector</dt>
-          <dd>{isWell ? 'ready' : 'not ready'}</dd>
+          <dd>{status.is_ready ? 'ready' : 'not ready'}</dd>
           <dd>
             {status.version}, started {ago(status.started, now)}
           </dd>
@@ -89,10 +87,10 @@ function Parts(props: { status: Status }) {
         </div>
         <div class="all-n">
           <dt>Disk</dt>
-          <dd>{engine ? bytes(engine.total_bytes - engine.free_bytes) : <small>not known</small>}</dd>
+          <dd>{engine ? bytes(engine.free_bytes) : <small>not known</small>}</dd>
           <dd>
-            {engine ? `of ${bytes(engine.total_bytes)} used by all` : ''}
-            {engine?.bytes_per_day ? `, ${bytes(engine.bytes_per_day)} a day` : ''}
+            {engine ? `of ${bytes(engine.total_bytes)} free` : ''}
+            {engine?.bytes_per_day ? `, filling by ${bytes(engine.bytes_per_day)} a day` : ''}
           </dd>
         </div>
       </dl>
@@ -132,6 +130,13 @@ function Senders(props: { status: Status }) {
   );
 }
 
+// Each table is cut by the year (`2026`), the month (`202611`) or the day (`2026-11-28`).
+function oldest(text: string): string {
+  if (/^\d{4}$/.test(text)) return `the year ${text}`;
+  if (/^\d{6}$/.test(text)) return `${month(`${text.slice(0, 4)}-${text.slice(4)}`)} ${text.slice(0, 4)}`;
+  return /^\d{4}-\d{2}-\d{2}$/.test(text) ? `${day(text)} ${text.slice(0, 4)}` : text;
+}
+
 function Kept(props: { status: Status }) {
   const tables = props.status.tables.filter((table) => TABLES[table.name]);
   return (
@@ -156,7 +161,7 @@ function Kept(props: { status: Status }) {
             foot: 'All',
           },
           { head: 'kept', cell: (table) => TABLES[table.name]?.[1] },
-          { head: 'oldest', is: 'p2', cell: (table) => table.oldest },
+          { head: 'oldest', is: 'p2', cell: (table) => oldest(table.oldest) },
           { head: 'rows', is: 'n p2', cell: (table) => num(table.rows) },
           { head: 'size', is: 'n', cell: (table) => bytes(table.bytes), foot: bytes(tables.reduce((sum, table) => sum + table.bytes, 0)) },
         ]}

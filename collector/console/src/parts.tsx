@@ -7,7 +7,7 @@ import { setToken } from './api';
 
 export interface Column<R> {
   head: string;
-  // Classes: `n` number, `p2` and `p3` leave first where it is narrow, `cut` loses its tail there.
+  // Classes: `n` number, `p4`, `p3` and `p2` leave in this order where it is narrow, `wide` takes half of the table, `wrap` has a head of several lines.
   is?: string;
   cell: (row: R) => ComponentChildren;
   foot?: ComponentChildren;
@@ -19,10 +19,12 @@ export function Table<R>(props: {
   rows: R[];
   rowKey: (row: R) => string;
   empty?: ComponentChildren;
-  // `calls` and `wf` are lists of two lines where it is narrow.
+  // `calls`, `wf` and `budgets` are lists of several lines where it is narrow; the foot of `alone` is no sum.
   is?: string;
+  // What a click on a row does. It has a link to the same, for keys and other tabs.
+  open?: (row: R) => void;
 }) {
-  const { label, columns, rows, rowKey, empty, is } = props;
+  const { label, columns, rows, rowKey, empty, is, open } = props;
   const hasFoot = columns.some((column) => column.foot !== undefined);
   return (
     <table aria-label={label} class={is}>
@@ -44,7 +46,7 @@ export function Table<R>(props: {
           </tr>
         )}
         {rows.map((row) => (
-          <tr key={rowKey(row)}>
+          <tr key={rowKey(row)} onClick={open && ((event) => isPlain(event) && open(row))}>
             {columns.map((column, at) =>
               at === 0 ? (
                 <th key={column.head} scope="row" class={column.is}>
@@ -80,9 +82,20 @@ export function Table<R>(props: {
   );
 }
 
-// A name that a sender has given: its letters may run either way, and nothing beside it follows them.
+// Not on a link, which does by itself what it does, and not where a text is being selected.
+const isPlain = (event: MouseEvent): boolean =>
+  !(event.target instanceof Element && event.target.closest('a, button')) &&
+  !(event.button || event.ctrlKey || event.metaKey || event.shiftKey || event.altKey) &&
+  !getSelection()?.toString();
+
+const WORD_MAX = 16;
+
+// A name that a sender has given: its letters may run either way, and nothing beside it follows them. It breaks inside words only where one of
+// them is long: a column would else be as narrow as a letter beside one that asks for room.
 export const Name = (props: { of: string | undefined; none: string }) =>
-  props.of ? <bdi>{props.of}</bdi> : <span class="dim">{props.none}</span>;
+  props.of ? <bdi class={isOfWords(props.of) ? 'words' : undefined}>{props.of}</bdi> : <span class="dim">{props.none}</span>;
+
+const isOfWords = (name: string): boolean => name.split(/[\s-]/).every((word) => word.length <= WORD_MAX);
 
 export const None = () => <span class="dim">none</span>;
 

@@ -1,6 +1,7 @@
 // What is asked of Prometheus's API: sums that the finance API has no column for, and the rules.
 
 import { useApi, type Answer } from './api';
+import { ONCE } from './rhythm';
 
 export interface Sample {
   labels: Record<string, string>;
@@ -27,12 +28,12 @@ export function increase(by: string, metric: string, matchers: string, from: str
 
 const NOTHING: Question = { query: 'vector(0) > 0', time: '' };
 
-// What it comes to; null: it is not known yet what is asked.
+// What it comes to, asked when the question changes; null: it is not known yet what is asked.
 export function useQuery(question: Question | null): Answer<Sample[]> {
   const asked = question ?? NOTHING;
   const params = new URLSearchParams({ query: asked.query });
   if (asked.time) params.set('time', asked.time);
-  const answer = useApi<Vector>('/prometheus/api/v1/query', params.toString(), asked.query.replace(/\d+ms/, ''));
+  const answer = useApi<Vector>('/prometheus/api/v1/query', params.toString(), asked.query.replace(/\d+ms/, ''), ONCE);
   const samples = answer.data?.data.result.map(({ metric, value }) => ({ labels: metric, value: value[1] }));
   return { ...answer, data: (question && samples) ?? null };
 }

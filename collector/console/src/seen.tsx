@@ -4,12 +4,11 @@ import { useApi, type Seen as Answer, type SeenRule, type SeenSeries } from './a
 import { day, local, num, short } from './format';
 import { Name, Table, Told } from './parts';
 
-const ASK_AGAIN_SECONDS = 300;
 const HEIGHT = 28;
 
 export function Seen(props: { alert: string; zone: string }) {
   const { alert, zone } = props;
-  const seen = useApi<Answer>(`/api/v1/alerts/${encodeURIComponent(alert)}`, '', alert, ASK_AGAIN_SECONDS);
+  const seen = useApi<Answer>(`/api/v1/alerts/${encodeURIComponent(alert)}`, '', alert);
   return (
     <>
       <Told answer={seen} what="What it has seen" since={seen.data ? local(seen.data.through, zone).clock : undefined} />

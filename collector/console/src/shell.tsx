@@ -5,6 +5,7 @@ import { useEffect, useRef } from 'preact/hooks';
 import { useAnswered, useApi, type Status } from './api';
 import { num } from './format';
 import { Icon } from './parts';
+import { LIVE_MS } from './rhythm';
 import { store, stored } from './stored';
 import { go } from './url';
 
@@ -57,11 +58,9 @@ function step(by: -1 | 1): void {
   rows[Math.max(0, Math.min(rows.length - 1, at + by))]?.focus();
 }
 
-const ASK_AGAIN_SECONDS = 10;
-
 // The account of the spans, always in view: what was received is one of these.
 function Ledger() {
-  const { data, failure } = useApi<Status>('/api/v1/status', '', '', ASK_AGAIN_SECONDS, useAnswered());
+  const { data, failure } = useApi<Status>('/api/v1/status', '', '', LIVE_MS, useAnswered());
   if (!data) return <footer class="ledger">{failure ? 'The account is not known.' : ''}</footer>;
   const { received, stored, waiting, quarantined, unacknowledged } = data.account;
   return (

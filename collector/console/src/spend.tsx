@@ -4,11 +4,12 @@ import { useEffect, useMemo, useState } from 'preact/hooks';
 import { useApi, type Answer as Asked, type Spend as Answer, type SpendRow } from './api';
 import { addDays, isZone, ownZone, range, thisMonth, type Range } from './calendar';
 import { Stack, type Layer, type Part } from './charts';
-import { Csv, Filter, Ranges, Zones } from './controls';
+import { Csv, fileName, Filter, Ranges, Zones } from './controls';
 import { Budgets } from './budgets';
 import { Nothing } from './first';
 import { change, clock, day, dollars, Money, month, num, percent, picos, share, usd, weekday } from './format';
-import { Name, None, Spark, Table, Told } from './parts';
+import { Name, None, Spark, Table, Told, Unpriced } from './parts';
+import { LIVE_MS } from './rhythm';
 import { byCost, cost, estimated, isUnpriced, keyOf, sum, table } from './sums';
 import { go, useMinute, withParams, type Place } from './url';
 import { GROUPINGS, Who } from './who';
@@ -16,7 +17,6 @@ import { GROUPINGS, Who } from './who';
 const MOVERS = ['team', 'feature', 'model'];
 const MOVERS_SHOWN = 5;
 const SERIES = 6;
-const ASK_AGAIN_SECONDS = 30;
 
 function question(zone: string, match: string, stretch: { from: string; to: string }, step: string, tables: string[][], hasLines = false): string {
   const params = new URLSearchParams({ zone, from: stretch.from, to: stretch.to });
@@ -64,9 +64,9 @@ function SpendOf(props: { place: Place; zone: string; chosen: string; when: Rang
   const tables = [['model'], ...grouped, MOVERS];
   const step = chosen === 'today' ? 'hour' : 'day';
   const subject = [zone, when.from, when.to, match].join('\n');
-  const spend = useApi<Answer>('/api/v1/spend', question(zone, match, when, step, tables, isByUnit), subject, ASK_AGAIN_SECONDS);
+  const spend = useApi<Answer>('/api/v1/spend', question(zone, match, when, step, tables, isByUnit), subject);
   const isKnown = spend.data !== null || spend.failure !== null;
-  const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [...grouped, MOVERS], isByUnit), subject, ASK_AGAIN_SECONDS, isKnown);
+  const before = useApi<Answer>('/api/v1/spend', question(zone, match, when.before, '', [...grouped, MOVERS], isByUnit), subject, LIVE_MS, isKnown);
   const set = (changes: Record<string, string>, isInstead = false) => go(withParams(place, changes), isInstead);
   const { data } = spend;
   const isNothing = data !== null && data.total.calls === 0 && match === '';
@@ -85,18 +85,21 @@ function SpendOf(props: { place: Place; zone: string; chosen: string; when: Rang
         <div class="tools">
           <Ranges zone={zone} chosen={chosen} pick={(to) => set({ range: to })} />
           <Zones zone={zone} pick={(to) => set({ zone: to }, true)} />
-          <Csv query={question(zone, match, { from: when.from, to: data?.through ?? when.to }, '', grouped, true)} />
+          <Csv
+            query={question(zone, match, { from: when.from, to: data?.through ?? when.to }, '', grouped, true)}
+            name={fileName(chosen, when, zone, dimension, match)}
+          />
         </div>
       </header>
       <Filter match={match} apply={(to) => set({ match: to })} />
       <Told answer={spend} what="The spend" since={data ? clock(data.through) : undefined} />
       {notices.map((notice) => (
         <p class="note" key={notice}>
-          {notice}
+          {notice.replace(/^PromQL (info|warning): /, '')}
         </p>
       ))}
       <Figures spend={spend} zone={zone} match={match} />
-      {match === '' && <Budgets isDue={isKnown} />}
+      <Budgets match={match} isDue={isKnown} />
       {data && (
         <>
           <Days spend={data} when={when} step={step} />
@@ -114,7 +117,7 @@ function SpendOf(props: { place: Place; zone: string; chosen: string; when: Rang
     </>
   );
   return isNothing ? (
-    <Nothing zone={zone} onCall={spend.again}>
+    <Nothing zone={zone} asked={spend.asked} onCall={spend.again}>
       {page}
     </Nothing>
   ) : (
@@ -122,8 +125,12 @@ function SpendOf(props: { place: Place; zone: string; chosen: string; when: Rang
   );
 }
 
-const against = (now: bigint, before: bigint): string =>
-  before !== 0n ? `${change(now, before)} on` : now === 0n ? 'nothing, as on' : 'nothing on';
+function against(now: Answer['total'], before: Answer['total']): string {
+  if (isUnpriced(before)) return 'not known on';
+  const was = cost(before);
+  if (isUnpriced(now)) return was === 0n ? 'nothing on' : '';
+  return was !== 0n ? `${change(cost(now), was)} on` : cost(now) === 0n ? 'nothing, as on' : 'nothing on';
+}
 
 function Figures(props: { spend: Asked<Answer>; zone: string; match: string }) {
   const { spend, zone, match } = props;
@@ -131,8 +138,8 @@ function Figures(props: { spend: Asked<Answer>; zone: string; match: string }) {
   const today = useMemo(() => range('today', zone), [zone, minute]) ?? { from: '', to: '', before: { from: '', to: '' } };
   const subject = [zone, today.from, match].join('\n');
   const isKnown = spend.data !== null || spend.failure !== null;
-  const hours = useApi<Answer>('/api/v1/spend', question(zone, match, today, 'hour', [[]]), subject, ASK_AGAIN_SECONDS, isKnown);
-  const before = useApi<Answer>('/api/v1/spend', question(zone, match, today.before, '', [[]]), subject, ASK_AGAIN_SECONDS, isKnown);
+  const hours = useApi<Answer>('/api/v1/spend', question(zone, match, today, 'hour', [[]]), subject, LIVE_MS, isKnown);
+  const before = useApi<Answer>('/api/v1/spend', question(zone, match, today.before, '', [[]]), subject, LIVE_MS, isKnown);
   const total = spend.data?.total;
   // A still bar while it is awaited, and a word where it will not come.
   const gap = (answer: Asked<Answer>) => (answer.failure ? <small>not known</small> : <span class="sk" />);
@@ -169,7 +176,7 @@ function Figures(props: { spend: Asked<Answer>; zone: string; match: string }) {
         <dd>{!hours.data ? gap(hours) : isUnpriced(hours.data.total) ? <small>not known</small> : <Money of={cost(hours.data.total)} currency />}</dd>
         <dd>
           {hours.data && before.data && same
-            ? `${against(cost(hours.data.total), cost(before.data.total))} ${weekday(same)} ${day(same)} by ${before.data.to.slice(11, 16)}`
+            ? `${against(hours.data.total, before.data.total)} ${weekday(same)} ${day(same)} by ${before.data.to.slice(11, 16)}`
             : ''}
         </dd>
       </div>
@@ -194,6 +201,15 @@ function Figures(props: { spend: Asked<Answer>; zone: string; match: string }) {
   );
 }
 
+interface Series {
+  name: string;
+  is: string;
+  of: bigint[];
+  isEstimated?: boolean;
+  // In each part.
+  isUnpriced?: boolean[];
+}
+
 function Days(props: { spend: Answer; when: Range; step: string }) {
   const { spend, when, step } = props;
   const [at, setAt] = useState(-1);
@@ -204,10 +220,11 @@ function Days(props: { spend: Answer; when: Range; step: string }) {
   const add = (of: bigint[][]): bigint[] => of.reduce((all, one) => all.map((value, part) => value + (one[part] ?? 0n)), zeros);
   const shown = rows.length > SERIES ? rows.slice(0, SERIES - 1) : rows;
   const rest = rows.slice(shown.length);
-  const series: { name: string; is: string; of: bigint[]; isEstimated?: boolean }[] = shown.map((row, place) => ({
+  const series: Series[] = shown.map((row, place) => ({
     name: row.labels.model || '(no model)',
     is: `f${place + 1}`,
     of: exactOf(row),
+    isUnpriced: row.parts?.map(isUnpriced) ?? [],
   }));
   if (rest.length > 0) series.push({ name: rest.length === 1 ? '1 other model' : `${rest.length} other models`, is: 'f6', of: add(rest.map(exactOf)) });
   const unsure = add(rows.map((row) => (row.parts ?? []).map(estimated)));
@@ -229,19 +246,23 @@ function Days(props: { spend: Answer; when: Range; step: string }) {
   }
   const layers: Layer[] = series.map((one) => ({ name: one.name, is: one.is, values: one.of.map(dollars) }));
   const value = (one: { of: bigint[] }): bigint => (at < 0 ? sum(one.of) : (one.of[at] ?? 0n));
-  const whole = at < 0 ? cost(spend.total) : cost(spend.total.parts?.[at] ?? { cost_usd: '0' });
+  const looked = at < 0 ? spend.total : (spend.total.parts?.[at] ?? { cost_usd: '0', unpriced_calls: 0 });
+  const whole = isUnpriced(looked) ? null : cost(looked);
   const read = begins[at];
   const head = at < 0 || !read ? when.label : step === 'hour' ? `from ${read.slice(11, 16)}` : `${weekday(read)} ${day(read)}`;
   return (
     <section>
       <h2>
-        {step === 'hour' ? 'Each hour' : 'Each day'}, by model<small>USD; arrow keys read a bar</small>
+        {step === 'hour' ? 'Each hour' : 'Each day'}, by model
+        <small>
+          USD<span class="keys">; arrow keys read a bar</span>
+        </small>
       </h2>
       <div class="stackfig">
         <Stack label="Spend by model" layers={layers} parts={parts} known={count} at={at} pick={setAt} />
         <div>
           <p class="sr" role="status">
-            {at < 0 ? '' : `${head}: $${usd(whole)}`}
+            {at < 0 ? '' : `${head}: ${whole === null ? 'not known' : `$${usd(whole)}`}`}
           </p>
           <Table
             label="Spend by model"
@@ -263,9 +284,9 @@ function Days(props: { spend: Answer; when: Range; step: string }) {
               },
               {
                 head: 'USD',
-                is: 'n cut',
-                cell: (one) => <Money of={value(one)} estimated={one.isEstimated ?? false} />,
-                foot: <Money of={whole} />,
+                is: 'n',
+                cell: (one) => (one.isUnpriced?.[at] ? <Unpriced /> : <Money of={value(one)} estimated={one.isEstimated ?? false} />),
+                foot: whole === null ? 'not known' : <Money of={whole} />,
               },
             ]}
           />
@@ -275,39 +296,60 @@ function Days(props: { spend: Answer; when: Range; step: string }) {
   );
 }
 
-interface Move {
-  names: string[];
-  now: bigint;
-  before: bigint;
+// What was spent of one thing; 0 with `isUnpriced` is not known.
+interface Sum {
+  cost: bigint;
+  isUnpriced: boolean;
 }
 
-const size = (move: Move): bigint => (move.now > move.before ? move.now - move.before : move.before - move.now);
+interface Move {
+  names: string[];
+  now: Sum;
+  before: Sum;
+}
+
+const sumOf = (row: { cost_usd: string; unpriced_calls: number }): Sum => ({ cost: cost(row), isUnpriced: isUnpriced(row) });
+
+const added = (of: Sum[]): Sum => {
+  const whole = sum(of.map((one) => one.cost));
+  return { cost: whole, isUnpriced: whole === 0n && of.some((one) => one.isUnpriced) };
+};
+
+const moved = ({ now, before }: Move): bigint => now.cost - before.cost;
+
+const size = (move: Move): bigint => (moved(move) < 0n ? -moved(move) : moved(move));
 
 // The largest changes, and the rest in one: the lines add up to the whole change.
 function moves(now: SpendRow[], before: SpendRow[], by: string[]): Move[] {
   const all = new Map<string, Move>();
   const at = (row: SpendRow): Move => {
-    const move = all.get(keyOf(row)) ?? { names: by.map((name) => row.labels[name] ?? ''), now: 0n, before: 0n };
+    const none = { cost: 0n, isUnpriced: false };
+    const move = all.get(keyOf(row)) ?? { names: by.map((name) => row.labels[name] ?? ''), now: none, before: none };
     all.set(keyOf(row), move);
     return move;
   };
-  for (const row of now) at(row).now += cost(row);
-  for (const row of before) at(row).before += cost(row);
-  const sorted = [...all.values()].filter((move) => move.now !== 0n || move.before !== 0n).sort((a, b) => (size(a) < size(b) ? 1 : -1));
+  for (const row of now) at(row).now = sumOf(row);
+  for (const row of before) at(row).before = sumOf(row);
+  const sorted = [...all.values()].filter((move) => move.now.cost !== 0n || move.before.cost !== 0n).sort((a, b) => (size(a) < size(b) ? 1 : -1));
   const rest = sorted.slice(MOVERS_SHOWN);
   const shown = sorted.slice(0, MOVERS_SHOWN);
   if (rest.length > 0) {
-    shown.push({ names: [rest.length === 1 ? '1 other line' : `${rest.length} other lines`], now: sum(rest.map((move) => move.now)), before: sum(rest.map((move) => move.before)) });
+    const names = [rest.length === 1 ? '1 other line' : `${rest.length} other lines`];
+    shown.push({ names, now: added(rest.map((move) => move.now)), before: added(rest.map((move) => move.before)) });
   }
   return shown;
 }
 
+const Amount = (props: { of: Sum }) => (props.of.isUnpriced ? <Unpriced /> : <Money of={props.of.cost} />);
+
 function Moved(props: { spend: Answer; before: Answer; label: string }) {
   const { spend, before, label } = props;
   const rows = moves(table(spend, MOVERS)?.rows ?? [], table(before, MOVERS)?.rows ?? [], MOVERS);
+  const whole: Move = { names: [], now: sumOf(spend.total), before: sumOf(before.total) };
+  const inPercent = (move: Move) => (move.now.isUnpriced || move.before.isUnpriced ? <Unpriced /> : change(move.now.cost, move.before.cost));
   const most = rows.reduce((most, row) => (row.names.length > 1 && size(row) > most ? size(row) : most), 1n);
   const bar = (move: Move) => {
-    const by = move.now - move.before;
+    const by = moved(move);
     const width = Math.min(79, (75 * Number(size(move))) / Number(most));
     return (
       <svg width={160} height={12} aria-hidden="true">
@@ -347,13 +389,13 @@ function Moved(props: { spend: Answer; before: Answer; label: string }) {
           { head: 'down or up', is: 'p3', cell: bar },
           {
             head: 'change',
-            is: 'n cut',
-            cell: (move) => <Money of={move.now - move.before} signed />,
-            foot: <Money of={cost(spend.total) - cost(before.total)} signed />,
+            is: 'n',
+            cell: (move) => <Money of={moved(move)} signed />,
+            foot: whole.now.isUnpriced && moved(whole) === 0n ? 'not known' : <Money of={moved(whole)} signed />,
           },
-          { head: 'before', is: 'n p2', cell: (move) => <Money of={move.before} />, foot: <Money of={cost(before.total)} /> },
-          { head: 'now', is: 'n p2', cell: (move) => <Money of={move.now} />, foot: <Money of={cost(spend.total)} /> },
-          { head: 'in %', is: 'n', cell: (move) => change(move.now, move.before), foot: change(cost(spend.total), cost(before.total)) },
+          { head: 'before', is: 'n p2', cell: (move) => <Amount of={move.before} />, foot: <Amount of={whole.before} /> },
+          { head: 'now', is: 'n p2', cell: (move) => <Amount of={move.now} />, foot: <Amount of={whole.now} /> },
+          { head: 'in %', is: 'n', cell: inPercent, foot: inPercent(whole) },
         ]}
       />
     </section>

@@ -16,6 +16,5 @@ export const keyOf = (row: SpendRow): string => Object.values(row.labels).join('
 export const table = (answer: Answer | null, by: string[]): SpendTable | undefined =>
   answer?.tables.find((one) => one.by.length === by.length && by.every((name) => one.by.includes(name)));
 
-// Calls, and not one of them has a cost that is known.
-export const isUnpriced = (row: SpendRow | Answer['total']): boolean =>
-  row.calls > 0 && row.calls === row.unpriced_calls && cost(row) === 0n;
+// Nothing of its cost is known. Not by its number of calls, which is read beside the costs and may be a moment behind.
+export const isUnpriced = (row: { cost_usd: string; unpriced_calls: number }): boolean => row.unpriced_calls > 0 && cost(row) === 0n;

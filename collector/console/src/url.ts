@@ -1,6 +1,7 @@
 // Where the reader is: a path and its parameters hold the whole state of a view, so that every view can be sent as a link.
 
 import { useEffect, useState } from 'preact/hooks';
+import { LIVE_MS, useBeat, type Part } from './rhythm';
 
 export interface Place {
   path: string;
@@ -52,13 +53,11 @@ export function usePlace(): Place {
   return place;
 }
 
-// Changes once a minute: what is over of today has changed by then.
+// Changes once a minute, since what is over of today has changed by then; at a beat, so that what is asked anew of that is asked with the rest.
 export function useMinute(): number {
   const minute = (): number => Math.floor(Date.now() / 60_000);
   const [at, setAt] = useState(minute);
-  useEffect(() => {
-    const timer = setInterval(() => setAt(minute()), 5_000);
-    return () => clearInterval(timer);
-  }, []);
+  const [part] = useState<Part>(() => ({ everyMs: LIVE_MS, tookMs: 0, restsUntil: 0, again: () => setAt(minute()) }));
+  useBeat(part);
   return at;
 }

@@ -49,7 +49,7 @@ function Rows(props: { spend: Answer; before: Answer | null; dimension: string }
         { head: dimension, cell: (row) => <Name of={row.labels[dimension]} none="(none)" />, foot: 'All' },
         {
           head: 'spend',
-          is: 'n cut',
+          is: 'n',
           cell: (row) => (isUnpriced(row) ? <Unpriced /> : <Money of={cost(row)} />),
           foot: isUnpriced(total) ? 'not known' : <Money of={cost(total)} />,
         },
@@ -112,7 +112,7 @@ function Units(props: { spend: Answer; before: Answer | null }) {
         { head: 'used', is: 'n', cell: (line) => num(line.quantity) },
         {
           head: 'spend',
-          is: 'n cut',
+          is: 'n',
           cell: (line) => (line.cost === 0n ? <span class="dim">none booked</span> : <Money of={line.cost} />),
           foot: isUnpriced(spend.total) ? 'not known' : <Money of={whole} />,
         },

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use http::{HeaderValue, Uri};
-use ledgerline_process::config::{Problems, Secret, parse_base_url};
+use ledgerline_process::config::{Problems, Secret, Word, parse_base_url};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -59,7 +59,7 @@ pub struct ReceiverConfig {
     /// Unique; a label of the delivery metrics.
     pub name: String,
     /// `alertmanager` or `webhook`.
-    pub kind: ReceiverKind,
+    pub kind: Word<ReceiverKind>,
     /// For an Alertmanager its base address (`http://alertmanager:9093`), for a webhook the full address.
     pub url: String,
     /// Full value of the `Authorization` header, for example `Bearer ...`, from an environment variable or a file.
@@ -211,6 +211,7 @@ impl ReceiverConfig {
         if timeout_ms == 0 {
             problems.push(format!("{path}.timeout_ms"), "must be above 0");
         }
+        let kind = self.kind.resolve(&format!("{path}.kind"), problems);
         // A webhook's address may end with a query.
         let base = self.url.split('?').next().unwrap_or_default();
         let address = url(&format!("{path}.url"), base, problems);
@@ -218,13 +219,14 @@ impl ReceiverConfig {
             None => None,
             Some(secret) => Some(authorization(&format!("{path}.authorization"), secret, problems)?),
         };
-        let address = match self.kind {
+        let kind = kind?;
+        let address = match kind {
             ReceiverKind::Alertmanager => format!("{}{ALERTMANAGER_PATH}", address?),
             ReceiverKind::Webhook => self.url.clone(),
         };
         let uri = problems.take(&format!("{path}.url"), address.parse())?;
         let timeout = Duration::from_millis(timeout_ms);
-        Some(Receiver { name: self.name.clone(), kind: self.kind, uri, authorization, timeout })
+        Some(Receiver { name: self.name.clone(), kind, uri, authorization, timeout })
     }
 }
 

@@ -3,7 +3,7 @@
 use futures_util::{StreamExt as _, TryStreamExt as _, stream};
 use jiff::Timestamp;
 use ledgerline_promql::source::{Scope, SourceError};
-use ledgerline_proto::money::dollars;
+use ledgerline_proto::money::{cents, dollars};
 use serde::Serialize;
 use utoipa::ToSchema;
 
@@ -39,6 +39,9 @@ struct BudgetBody {
     #[serde(skip_serializing_if = "Option::is_none")]
     no_forecast: Option<String>,
     thresholds: Vec<ThresholdBody>,
+    /// The amount and what was spent, in pico-dollars, which people read rounded.
+    #[serde(skip)]
+    exact: [i128; 2],
 }
 
 #[derive(Debug, Serialize, ToSchema)]
@@ -65,8 +68,10 @@ struct ThresholdBody {
     at: String,
     amount_usd: String,
     severity: String,
-    /// When it was reached in this period, if it was.
+    /// When it was reached in this period, if it was; not known of a rolling window.
     crossed_at: Option<String>,
+    /// It was reached in this period; of a rolling window: it is now.
+    reached: bool,
 }
 
 /// Where the budgets stand now.
@@ -97,6 +102,7 @@ async fn one(
             amount_usd: dollars(*amount),
             severity: severity.clone(),
             crossed_at: crossed.map(|at_ms| local(budget, at_ms)),
+            reached: crossed.is_some() || spent >= *amount,
         }
     };
     let thresholds = budget.thresholds.iter().map(threshold).collect();
@@ -111,7 +117,6 @@ fn body(
     thresholds: Vec<ThresholdBody>,
 ) -> BudgetBody {
     let dollars_of = |picos: i128| ledgerline_promql::Number::Exact(picos).to_f64();
-    let cents = |picos: i128| format!("{:.2}", dollars_of(picos));
     BudgetBody {
         name: budget.name.clone(),
         owner: budget.owner.clone(),
@@ -133,6 +138,7 @@ fn body(
         }),
         no_forecast: forecast.err().map(|unknown| unknown.to_string()),
         thresholds,
+        exact: [budget.amount, spent],
     }
 }
 
@@ -145,25 +151,26 @@ fn local(budget: &Budget, time_ms: i64) -> String {
 impl BudgetsBody {
     /// The cells of a table for people, its head first.
     pub fn rows(&self) -> Vec<[String; 7]> {
-        let head = ["BUDGET", "PERIOD", "AMOUNT", "SPENT", "SHARE", "FORECAST", "CROSSED"];
-        let cents = |usd: &str| usd.get(..usd.len().saturating_sub(10)).unwrap_or(usd).to_owned();
+        let head = ["BUDGET", "PERIOD", "AMOUNT", "SPENT", "SHARE", "FORECAST", "REACHED"];
         let row = |budget: &BudgetBody| {
             let forecast = budget.forecast.as_ref().map_or_else(
                 || "not known".to_owned(),
                 |band| format!("{} ({} to {})", band.expected_usd, band.low_usd, band.high_usd),
             );
-            let crossed = budget
-                .thresholds
-                .iter()
-                .filter_map(|threshold| Some(format!("{} {}", threshold.at, threshold.crossed_at.as_ref()?)));
+            let [amount, spent] = budget.exact.map(cents);
+            let reached = budget.thresholds.iter().filter(|threshold| threshold.reached);
+            let reached = reached.map(|ThresholdBody { at, crossed_at, .. }| match crossed_at {
+                Some(since) => format!("{at} {since}"),
+                None => at.clone(),
+            });
             [
                 budget.name.clone(),
                 budget.period.key.clone(),
-                cents(&budget.amount_usd),
-                cents(&budget.spent_usd),
+                amount,
+                spent,
                 format!("{:.1}%", budget.share * 100.0),
                 forecast,
-                crossed.collect::<Vec<_>>().join(", "),
+                reached.collect::<Vec<_>>().join(", "),
             ]
         };
         [head.map(str::to_owned)].into_iter().chain(self.budgets.iter().map(row)).collect()

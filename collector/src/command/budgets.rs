@@ -23,7 +23,7 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// What is asked about budgets.
 #[derive(Clone, Debug, Subcommand)]
 pub enum Command {
-    /// What was spent of each in its present period, what will be, and which thresholds were reached when
+    /// What was spent of each in its present period, what will be, and which thresholds are reached, since when
     Status {
         /// As GET /api/v1/budgets says it
         #[arg(long)]

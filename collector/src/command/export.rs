@@ -16,7 +16,7 @@ use prometheus_client::registry::Registry;
 use crate::finance::csv::csv;
 use crate::finance::http::{SpendBody, by};
 use crate::finance::period::{Period, PeriodError, Step, zone};
-use crate::finance::spend::{Question, SpendError, spend};
+use crate::finance::spend::{Question, Spend, SpendError, spend};
 use crate::metrics::Metrics;
 use crate::query::querier::Querier;
 use crate::selector::Selector;
@@ -27,8 +27,8 @@ const TIMEOUT: Duration = Duration::from_secs(600);
 /// What is exported, and how.
 #[derive(Clone, Debug, clap::Args)]
 pub struct Export {
-    /// A month: 2026-11
-    #[arg(long, conflicts_with_all = ["from", "to"], required_unless_present_all = ["from", "to"])]
+    /// A month: 2026-11; or --from and --to
+    #[arg(long, conflicts_with_all = ["from", "to"])]
     month: Option<String>,
     /// A date, from its first moment on, or a time with an offset
     #[arg(long, requires = "to")]
@@ -73,6 +73,8 @@ pub enum Format {
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the texts say it")]
 pub enum ExportError {
+    #[error("say which time is meant: --month, or --from and --to")]
+    NoPeriod,
     #[error(transparent)]
     Period(#[from] PeriodError),
     #[error("--by: {0}")]
@@ -98,8 +100,9 @@ impl Export {
     pub fn order(self) -> Result<Order, ExportError> {
         let zone = zone(&self.zone)?;
         let period = match (&self.month, &self.from, &self.to) {
+            (Some(month), ..) => Period::month(month, zone)?,
             (None, Some(from), Some(to)) => Period::between(from, to, zone)?,
-            (month, ..) => Period::month(month.as_deref().unwrap_or_default(), zone)?,
+            _ => return Err(ExportError::NoPeriod),
         };
         let by: Vec<Dimension> = by(&self.by).map_err(ExportError::By)?;
         let selector = self.selector.unwrap_or_default();
@@ -122,12 +125,9 @@ impl Order {
         let metrics = Metrics::register(&mut Registry::default());
         let querier = Querier::new(source, MemoryPool::new(memory_bytes), metrics);
         let tenant = self.tenant.map_or(owner, |tenant| Tenant(tenant.into()));
-        let spend = spend(&querier, &querier.scope(tenant, TIMEOUT), self.question, now).await?;
-        let mut said = spend.notices.clone();
-        if spend.through < spend.question.period.to {
-            let through = spend.question.period.local(spend.through.as_millisecond());
-            said.push(format!("the stretch is not over: calls are in it up to {through}"));
-        }
+        let scope = querier.scope(tenant, TIMEOUT);
+        let spend = spend(&querier, &scope, self.question, now).await?;
+        let said = said(&spend, &scope.tenant);
         let file = match self.format {
             Format::Csv => {
                 let file = spend.tables.iter().map(|table| csv(&spend, table)).next();
@@ -141,4 +141,21 @@ impl Order {
         };
         Ok((file, said))
     }
+}
+
+/// What whoever reads the file should know and it does not say.
+fn said(spend: &Spend, Tenant(tenant): &Tenant) -> Vec<String> {
+    let mut said = spend.notices.clone();
+    let period = &spend.question.period;
+    // Of what has not begun that is said, and neither a part nor a call of it is there.
+    let has_begun = spend.through >= period.from;
+    if has_begun && spend.through < period.to {
+        let through = period.local(spend.through.as_millisecond());
+        said.push(format!("the stretch is not over: calls are in it up to {through}"));
+    }
+    if has_begun && spend.total.is_nothing() {
+        let with_labels = if spend.question.selector.0.is_empty() { "" } else { " with these labels" };
+        said.push(format!("no call of tenant `{tenant}`{with_labels} is in the stretch"));
+    }
+    said
 }

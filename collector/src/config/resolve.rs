@@ -343,9 +343,10 @@ mod tests {
         let text = problems(
             "listen: {grpc: '0.0.0.0:4317', http: '127.0.0.1:4319', hosts: ['a b'], tls: {cert_file: /no/cert, key_file: /no/key}}\n\
              tenant: ''\nstorage: {url: ftp://x, database: 'a b', usre: x}\n\
-             pricing: {overrides: [/nowhere/prices.yaml]}\nlog: {level: 'loud=very'}\n\
+             pricing: {overrides: [/nowhere/prices.yaml]}\nlog: {level: 'loud=very', format: xml}\n\
              alerting: {evaluation_interval_ms: 15, external_url: nowhere, recievers: [], receivers: [\
-             {name: a, kind: webhook, url: 'ftp://x'}, {name: a, kind: webhook, url: 'http://x', timeout_ms: 0}]}\n",
+             {name: a, kind: webhook, url: 'ftp://x'}, {name: a, kind: webhook, url: 'http://x', timeout_ms: 0},\
+             {name: b, kind: pager, url: nowhere}]}\n",
         );
         for part in [
             "listen.grpc: 0.0.0.0:4317 can be reached by others",
@@ -358,12 +359,15 @@ mod tests {
             "storage.usre: is not a key",
             "pricing.overrides[0]: cannot read /nowhere/prices.yaml",
             "log.level:",
+            "log.format: unknown variant `xml`, expected `text` or `json`",
             "alerting.evaluation_interval_ms: must be at least 100",
             "alerting.external_url: `nowhere` must start with http",
             "alerting.recievers: is not a key",
             "alerting.receivers[0].url: `ftp://x` must start with http",
             "alerting.receivers[1].name: must be there and differ",
             "alerting.receivers[1].timeout_ms: must be above 0",
+            "alerting.receivers[2].kind: unknown variant `pager`, expected `alertmanager` or `webhook`",
+            "alerting.receivers[2].url: `nowhere` must start with http",
         ] {
             assert!(text.contains(part), "{part} in\n{text}");
         }

@@ -522,6 +522,7 @@ async fn check_status(mortal: &Mortal, all: &Told) {
             let since = requests.map(|requests| requests[0].1.parse::<Timestamp>().unwrap());
             let crossed = threshold["crossed_at"].as_str().map(|text| text.parse::<Timestamp>().unwrap());
             assert_eq!(crossed, since, "{name} {period} {at}: {body}");
+            assert_eq!(threshold["reached"], since.is_some(), "{name} {period} {at}: {body}");
             let fires = alerts.iter().any(|alert| {
                 let is = |label: &str, value: &str| alert["labels"][label] == value;
                 is("budget", name)

@@ -147,6 +147,7 @@ async fn told_what_is_right(store: &Store, list: &PriceBook) {
         ("user=a&user=b", "it is there twice"),
         ("match=team", "calls have no metric name"),
         ("match=%7Bunit%3D%22a%22%7D", "calls have no label unit"),
+        ("match=%7Bteam%3D", "invalid parameter \"match\": 1:7: parse error: unexpected end of input"),
         ("from=yesterday", "yesterday"),
     ] {
         let (status, problem) = asked(store, list, "acme", &format!("/api/v1/calls?{question}")).await;

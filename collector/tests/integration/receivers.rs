@@ -1,6 +1,8 @@
 //! Receivers that misbehave, played by a local listener.
 
 use std::io::Write;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use axum::http::StatusCode;
 use ledgerline_collector::alerting::ReceiverKind;
@@ -15,6 +17,23 @@ const RULES: &str = "groups: [{name: g, rules: [
 
 fn key(received: &Received) -> String {
     received.headers["idempotency-key"].to_str().unwrap().to_owned()
+}
+
+/// Guarantees: whoever looks at health sees that a receiver takes nothing, and that it does again.
+#[tokio::test]
+async fn a_receiver_is_failing_until_it_takes_alerts() {
+    let is_up = Arc::new(AtomicBool::new(false));
+    let answers = Arc::clone(&is_up);
+    let hook = Listener::start(move |_, _| match answers.load(Ordering::SeqCst) {
+        true => StatusCode::OK,
+        false => StatusCode::SERVICE_UNAVAILABLE,
+    })
+    .await;
+    let running = Running::start(RULES, vec![receiver("hook", ReceiverKind::Webhook, hook.url())]);
+    until("an attempt failed", || running.failures("hook") > 0 && running.is_failing("hook")).await;
+    is_up.store(true, Ordering::SeqCst);
+    until("it is taken", || running.sent("hook") == 1 && !running.is_failing("hook")).await;
+    running.stop().await;
 }
 
 /// Scenario: a webhook fails twice, then works; the alert fires, resolves and fires again.

@@ -111,7 +111,13 @@ pub async fn until(what: &str, holds: impl Fn() -> bool) {
 }
 
 pub fn receiver(name: &str, kind: ReceiverKind, url: String) -> ReceiverConfig {
-    ReceiverConfig { name: name.to_owned(), kind, url, authorization: None, timeout_ms: Some(2_000) }
+    ReceiverConfig {
+        name: name.to_owned(),
+        kind: kind.into(),
+        url,
+        authorization: None,
+        timeout_ms: Some(2_000),
+    }
 }
 
 /// A running `Alerting` with an evaluation every 200 ms.
@@ -163,6 +169,11 @@ impl Running {
 
     pub fn failures(&self, receiver: &str) -> u64 {
         self.metrics.delivery_failures.of([receiver.to_owned()]).get()
+    }
+
+    /// Whether the last attempt failed and is repeated.
+    pub fn is_failing(&self, receiver: &str) -> bool {
+        self.metrics.delivery_failing.of([receiver.to_owned()]).get() != 0
     }
 
     pub fn sent(&self, receiver: &str) -> u64 {

@@ -69,6 +69,8 @@ impl<'a> Bench<'a> {
         .map(|(there, here)| (format!("127.0.0.1:{there}"), format!("127.0.0.1:{here}")))
         .to_vec();
         words.push(("target/release/".to_owned(), String::new()));
+        // The folder of the demo, of whose stack this is one.
+        words.push(("/tmp/ledgerline-AbCdEf".to_owned(), stack.path().display().to_string()));
         let (python, node) =
             (clients::environment().await.unwrap().join("bin"), clients::node().await.unwrap());
         Self { stack, words, directory, python, node }

@@ -203,7 +203,10 @@ impl Delivery {
     /// Sends one batch once. `Err` asks for a pause before the next attempt.
     async fn attempt(&self, batch: &[(Ticket, Notification)], batch_size: &mut usize) -> Result<(), ()> {
         let receiver = &self.receiver.name;
-        let Err(failure) = self.send(batch).await else {
+        let sent = self.send(batch).await;
+        let is_failing = matches!(sent, Err(Failure::Transient(_)));
+        self.metrics.delivery_failing.of([self.name()]).set(i64::from(is_failing));
+        let Err(failure) = sent else {
             self.note_heard(batch).await;
             self.remove(batch);
             self.metrics.notifications_sent.of([self.name()]).inc_by(batch.len() as u64);
