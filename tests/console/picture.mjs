@@ -12,7 +12,7 @@ const browser = await chromium.launch({
   args: process.getuid() === 0 ? ['--no-sandbox'] : [],
 });
 const context = await browser.newContext({
-  viewport: { width: 1440, height: 820 },
+  viewport: { width: 1440, height: 960 },
   colorScheme: 'light',
   timezoneId: 'Europe/Berlin',
   locale: 'en-GB',

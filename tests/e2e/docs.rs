@@ -116,7 +116,7 @@ async fn picture(company: &Company) {
         String::from_utf8_lossy(&output.stderr)
     );
     let png = std::fs::read(&made).unwrap();
-    assert!(png.starts_with(b"\x89PNG") && png.len() < 150_000, "{} bytes", png.len());
+    assert!(png.starts_with(b"\x89PNG") && png.len() < 200_000, "{} bytes", png.len());
     // Amounts and the day differ from run to run: the committed one was made like this, it is not the same.
     let there = root().join("docs/screenshots/spend.png");
     let _is_same = committed(&there, &png);
