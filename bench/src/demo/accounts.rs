@@ -31,11 +31,19 @@ pub struct Accounts {
     pub calls: u64,
     /// Pico-dollars of the whole record.
     pub cost: i128,
+    /// Calls and pico-dollars of its parts, each call in one of them.
+    parts: (u64, i128),
 }
 
 impl Accounts {
     fn line(&mut self, what: &str, calls: impl std::fmt::Display, cost: i128) {
         self.lines.push(format!("  {what:<44} {calls:>7} calls  {:>20} USD", dollars(cost)));
+    }
+
+    /// A line of a part of the record.
+    fn part(&mut self, what: &str, calls: u64, cost: i128) {
+        self.line(what, calls, cost);
+        self.parts = (self.parts.0 + calls, self.parts.1 + cost);
     }
 
     fn same<T: PartialEq + std::fmt::Display + ?Sized>(&mut self, what: &str, wanted: &T, found: &T) {
@@ -91,14 +99,12 @@ async fn served(
          WHERE observer = 'ledgerline-agent' AND NOT startsWith(trace_id, unhex('{TRACE_PREFIX}'))"
     );
     let text = stack.sql(&query).await?;
-    let (mut rows, mut recorded, mut others) = (HashMap::new(), 0_u64, (0_u64, 0_i128));
+    let (mut rows, mut recorded, mut all) = (HashMap::new(), 0_u64, 0_i128);
     for line in text.lines() {
         let [id, usage_source, cost] = line.split('\t').collect::<Vec<_>>()[..] else { continue };
         recorded += 1;
         let row = Row { usage_source: usage_source.to_owned(), cost: picos(cost) };
-        if !whole.contains(id) {
-            others = (others.0 + 1, others.1 + row.cost.unwrap_or_default());
-        }
+        all += row.cost.unwrap_or_default();
         rows.insert(id.to_owned(), row);
     }
     // Batches, lists of models and what else is no call are GETs.
@@ -128,8 +134,8 @@ async fn served(
         accounts.same(&format!("{} {model} counted by the provider", call.id), &true, &is_counted);
     }
     accounts.line("whole answers, by the provider's own counts", known, word);
-    accounts.line("the same in the record", known, record);
-    accounts.line("left, cut, failed or unread: recorded", others.0, others.1);
+    accounts.part("the same in the record", known, record);
+    accounts.part("left, cut, failed or unread: recorded", recorded - known, all - record);
     Ok(())
 }
 
@@ -145,7 +151,7 @@ async fn past(stack: &Stack, history: &History, accounts: &mut Accounts) -> anyh
         &dollars(history.cost()),
         &picos(cost).map_or_else(|| cost.to_owned(), dollars),
     );
-    accounts.line("the last thirty days, as they were sent", history.calls, history.cost());
+    accounts.part("the last thirty days, as they were sent", history.calls, history.cost());
     Ok(())
 }
 
@@ -177,5 +183,9 @@ async fn totals(stack: &Stack, accounts: &mut Accounts) -> anyhow::Result<()> {
         accounts.same(&format!("calls by {name}"), all.as_str(), calls);
         accounts.same(&format!("cost by {name}"), &sum, &dollars(cost));
     }
+    let (calls, cost) = accounts.parts;
+    let (all, sum) = (accounts.calls, dollars(accounts.cost));
+    accounts.same("calls of the parts together", &all, &calls);
+    accounts.same("cost of the parts together", &sum, &dollars(cost));
     Ok(())
 }
